@@ -1,0 +1,191 @@
+"""The frame: what a link carries, in memory and on the wire.
+
+On the wire a frame is one message: a fixed little-endian header, then the payload. `header_bytes`
+stands in the header, so a reader skips fields it does not know. See `docs/protocol.md`.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgpack
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_pipeline.errors import WireError
+
+Samples = NDArray[np.float32]  # (samples, channels), in [-1, 1]
+
+MAGIC = b"APF1"
+VERSION = 1
+#        magic version header format channels rate samples payload flags clock epoch stream seq position captured gen reserved
+HEADER = struct.Struct("<4sBBBBIIIHHIIQQqII")
+MAX_CHANNELS = 32
+MAX_SAMPLES = 1 << 20
+MAX_EVENT_BYTES = 1 << 16
+
+
+class Format(enum.IntEnum):
+    """How the payload is coded; anything but F32 and EVENT lives only at the edges."""
+
+    F32 = 1
+    S16 = 2
+    OPUS = 3
+    EVENT = 16
+
+
+class Flag(enum.IntFlag):
+    """What a frame says beyond its samples."""
+
+    NONE = 0
+    DISCONTINUITY = 1  # the samples before this frame are not its neighbours
+    GAP = 2  # no payload: `samples` of silence, or idle when 0
+    CONCEALED = 4  # made up by a node because the true samples came too late
+    SEGMENT_START = 8  # an utterance begins in this frame
+    SEGMENT_END = 16  # an utterance ends in this frame
+    END = 32  # the last frame of the stream
+    REPLAY = 64  # sent again from the producer's history to a consumer that came back
+
+
+_BYTES_PER_SAMPLE = {Format.F32: 4, Format.S16: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A run of samples with its place in content time.
+
+    `data` is float32 (samples, channels); it is None for GAP and event frames.
+    `position` is the index of the first sample on the timeline that `stream` names.
+    `captured_ns` is the host time at which the newest sample of this frame entered the graph.
+    """
+
+    data: Samples | None
+    position: int
+    samples: int
+    rate: int
+    channels: int
+    flags: Flag = Flag.NONE
+    seq: int = 0
+    epoch: int = 0
+    stream: int = 0
+    generation: int = 0
+    captured_ns: int = 0
+    clock_id: int = 0
+    event: dict[str, Any] | None = None
+
+    @property
+    def end(self) -> int:
+        """Position just after the last sample."""
+        return self.position + self.samples
+
+    def audio(self) -> Samples:
+        """The samples, zeros for a gap: (samples, channels)."""
+        return self.data if self.data is not None else np.zeros((self.samples, self.channels), np.float32)
+
+    def with_data(self, data: Samples, position: int, rate: int) -> Frame:
+        """The same frame with other samples (converted rate or channels)."""
+        return replace(self, data=data, position=position, samples=len(data), rate=rate, channels=data.shape[1])
+
+
+def audio_frame(data: Samples, position: int, rate: int, **fields: Any) -> Frame:
+    """A frame around `data` (samples, channels)."""
+    if data.ndim != 2:
+        raise WireError(f"frame data has shape {data.shape}, expected (samples, channels)")
+    return Frame(data, position, data.shape[0], rate, data.shape[1], **fields)
+
+
+def gap_frame(samples: int, position: int, rate: int, channels: int, **fields: Any) -> Frame:
+    """`samples` of silence without payload; 0 samples means idle."""
+    flags = fields.pop("flags", Flag.NONE) | Flag.GAP
+    return Frame(None, position, samples, rate, channels, flags=flags, **fields)
+
+
+def event_frame(event: dict[str, Any], position: int, rate: int, **fields: Any) -> Frame:
+    """An event (msgpack-able dict) that belongs to `position`."""
+    return Frame(None, position, 0, rate, 0, event=event, **fields)
+
+
+def pack(frame: Frame) -> bytes:
+    """The frame as one message."""
+    code, payload = _payload(frame)
+    head = HEADER.pack(
+        MAGIC, VERSION, HEADER.size, code, frame.channels, frame.rate, frame.samples, len(payload),
+        int(frame.flags), frame.clock_id, frame.epoch, frame.stream, frame.seq, frame.position,
+        frame.captured_ns, frame.generation, 0,
+    )  # fmt: skip
+    return head + payload
+
+
+def _payload(frame: Frame) -> tuple[Format, bytes]:
+    if frame.event is not None:
+        return Format.EVENT, msgpack.packb(frame.event)
+    if frame.data is None:
+        return Format.F32, b""
+    return Format.F32, np.ascontiguousarray(frame.data, "<f4").tobytes()
+
+
+def parse(message: bytes) -> Frame:
+    """The frame in `message`. Raises WireError with the reason; every length is checked before it is read."""
+    if len(message) < HEADER.size:
+        raise WireError(f"frame of {len(message)} bytes is shorter than its {HEADER.size}-byte header")
+    (magic, version, header_bytes, code, channels, rate, samples, payload_bytes, flags, clock_id, epoch,
+     stream, seq, position, captured_ns, generation, _) = HEADER.unpack_from(message)  # fmt: skip
+    if magic != MAGIC:
+        raise WireError(f"frame starts with {magic!r}, expected {MAGIC!r}")
+    if version != VERSION:
+        raise WireError(f"frame has protocol version {version}, expected {VERSION}")
+    if header_bytes < HEADER.size or header_bytes + payload_bytes != len(message):
+        raise WireError(
+            f"frame of {len(message)} bytes states {header_bytes} bytes of header and {payload_bytes} of payload"
+        )
+    if not 1_000 <= rate <= 768_000:
+        raise WireError(f"frame states a rate of {rate} Hz, expected 1000 to 768000")
+    body = memoryview(message)[header_bytes:]
+    fields: dict[str, Any] = dict(
+        flags=Flag(flags & 0x7F), seq=seq, epoch=epoch, stream=stream, generation=generation,
+        captured_ns=captured_ns, clock_id=clock_id,
+    )  # fmt: skip
+    if code == Format.EVENT:
+        return event_frame(_parse_event(body), position, rate, **fields)
+    if not 1 <= channels <= MAX_CHANNELS or samples > MAX_SAMPLES:
+        raise WireError(f"frame states {channels} channels of {samples} samples")
+    if flags & Flag.GAP:
+        return _parse_gap(len(body), samples, position, rate, channels, fields)
+    return audio_frame(_parse_samples(body, code, samples, channels), position, rate, **fields)
+
+
+def _parse_gap(
+    body_bytes: int, samples: int, position: int, rate: int, channels: int, fields: dict[str, Any]
+) -> Frame:
+    if body_bytes:
+        raise WireError(f"gap frame carries {body_bytes} bytes of payload, expected none")
+    return gap_frame(samples, position, rate, channels, **fields)
+
+
+def _parse_event(body: memoryview) -> dict[str, Any]:
+    if len(body) > MAX_EVENT_BYTES:
+        raise WireError(f"event of {len(body)} bytes, expected at most {MAX_EVENT_BYTES}")
+    try:
+        event = msgpack.unpackb(body, max_buffer_size=MAX_EVENT_BYTES)
+    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise WireError(f"event payload is not msgpack: {error}") from error
+    if not isinstance(event, dict) or not all(isinstance(key, str) for key in event):
+        raise WireError(f"event is a {type(event).__name__}, expected a map with text keys")
+    return event
+
+
+def _parse_samples(body: memoryview, code: int, samples: int, channels: int) -> Samples:
+    try:
+        width = _BYTES_PER_SAMPLE[Format(code)]
+    except (ValueError, KeyError):
+        raise WireError(f"frame has format {code}, expected f32 (1) or s16 (2)") from None
+    if len(body) != samples * channels * width:
+        raise WireError(
+            f"frame payload has {len(body)} bytes, expected {samples} samples x {channels} channels x {width}"
+        )
+    if width == 2:
+        return (np.frombuffer(body, "<i2").astype(np.float32) / 32768.0).reshape(samples, channels)
+    return np.frombuffer(body, "<f4").astype(np.float32, copy=False).reshape(samples, channels)

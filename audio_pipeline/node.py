@@ -1,0 +1,236 @@
+"""What a node is: a class with typed settings, named ports and a few methods that the engine calls.
+
+A useful node is a dozen lines::
+
+    class Gain(Filter):
+        @dataclass(frozen=True)
+        class Settings:
+            gain_db: float = setting(0.0, "level change", unit="dB", minimum=-60, maximum=24)
+
+        def filter(self, x: Samples) -> Samples:
+            return x * db_to_gain(self.settings.gain_db)
+
+The engine owns sockets, clocks and threads; a node sees arrays and a `Context`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from audio_pipeline.frame import Flag, Frame, Samples
+
+ANY = "*"  # as the only port name: the pipeline file names the ports
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """For nodes that have nothing to set."""
+
+
+class Bypass(enum.Enum):
+    """What stands in for an output while its node is down and the consumer asked for `on_loss: bypass`."""
+
+    INPUT = "input"  # the node's (first) input, delayed by the node's latency
+    SILENCE = "silence"
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Samples between a sample going in and the same sample coming out, by cause, at the node's rate."""
+
+    window: int = 0
+    lookahead: int = 0
+    hop: int = 0
+    compute: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.window + self.lookahead + self.hop + self.compute
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Names of a node's ports; `events` are outputs that carry events instead of sound."""
+
+    inputs: tuple[str, ...] = ("in",)
+    outputs: tuple[str, ...] = ("out",)
+    events: tuple[str, ...] = ()
+    bypass: Mapping[str, Bypass] = field(default_factory=dict)
+
+
+class Context(Protocol):
+    """What the engine offers a node while it runs. Only `wake` and `cancelled` may be called from other threads."""
+
+    name: str
+    rate: int  # of the graph, Hz
+    frame_samples: int
+    live: bool  # False: offline, nothing is late
+    folder: str  # where this run leaves its files
+
+    def emit(self, port: str, data: Samples, position: int, *, flags: Flag = Flag.NONE,
+             captured_ns: int | None = None, rate: int | None = None) -> None:
+        """Sends (samples, channels) that belong to `position`; the engine cuts them into frames."""
+
+    def emit_gap(self, port: str, samples: int, position: int) -> None:
+        """Sends silence without payload."""
+
+    def event(self, port: str, kind: str, position: int, **data: Any) -> None:
+        """Sends an event on an event port and shows it to whoever watches the pipeline."""
+
+    def now_ns(self) -> int:
+        """Host time (monotonic, or virtual under test)."""
+
+    def position_at(self, host_ns: int) -> float:
+        """Position of the graph's clock at a host time."""
+
+    def host_ns_at(self, position: float) -> int:
+        """Host time at which the graph's clock reaches a position."""
+
+    def count(self, name: str, amount: int = 1) -> None:
+        """Adds to a counter that everybody can see."""
+
+    def gauge(self, name: str, value: float) -> None:
+        """Shows a value that everybody can see."""
+
+    def wake(self) -> None:
+        """Makes the engine call `poll` soon; for nodes with a thread of their own."""
+
+    def cancelled(self, generation: int) -> bool:
+        """True once work for this generation is wanted no more."""
+
+    def publish_clock(self, position: float, host_ns: int, rate: float, *, discont: bool = False) -> None:
+        """For the clock master: the graph's position at a host time, and its true rate in Hz."""
+
+    def log(self, message: str) -> None:
+        """One line in the pipeline's log."""
+
+
+class Node:
+    """Anything with ports. Subclass `Filter`, `Source` or `Aligned` where one of them fits."""
+
+    Settings: ClassVar[type] = NoSettings
+    InputSettings: ClassVar[type] = NoSettings  # what the file may set for each input, beside the link's own keys
+    PORTS: ClassVar[Ports] = Ports()
+    aligned: ClassVar[bool] = False  # True: `process` gets all inputs for the same span at once
+    clock_source: ClassVar[bool] = False  # True: owns a device clock and can be the graph's master
+
+    def __init__(self, settings: Any = None) -> None:
+        self.settings: Any = settings if settings is not None else self.Settings()
+        self.input_settings: dict[str, Any] = {}  # by input name; filled by the engine before `open`
+
+    @classmethod
+    def ports(cls, settings: Any, inputs: tuple[str, ...] = ()) -> Ports:
+        """The node's ports under these settings; `inputs` are the names the file uses, for nodes that take any."""
+        return replace(cls.PORTS, inputs=inputs) if cls.PORTS.inputs == (ANY,) else cls.PORTS
+
+    @classmethod
+    def clock_domain(cls, settings: Any) -> str | None:
+        """Name of the device clock this node runs on, None where it follows the graph."""
+        return None
+
+    def input_rate(self, port: str, graph_rate: int) -> int:
+        """The rate this input wants, Hz; the port converts."""
+        return graph_rate
+
+    def input_channels(self, port: str) -> int | None:
+        """The channels this input wants, None for any; the port converts."""
+        return None
+
+    def open(self, ctx: Context) -> None:
+        """Loads what is heavy and warms up; the node is READY when this returns."""
+
+    def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
+        """Takes the frames that arrived (one, or one for each input where `aligned`)."""
+
+    def poll(self, ctx: Context) -> None:
+        """Called after `wake` and at `deadline_ns`."""
+
+    def deadline_ns(self) -> int | None:
+        """Host time at which `poll` must run, None for never."""
+        return None
+
+    def on_event(self, port: str, event: Mapping[str, Any], position: int, ctx: Context) -> None:
+        """Takes an event from an event input."""
+
+    def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
+        """A live setting changed (`gain_db`, `inputs.mic.mute`); `settings` and `input_settings` hold it already.
+
+        Sound must ramp over 20 ms.
+        """
+
+    def on_command(self, name: str, args: Mapping[str, Any], ctx: Context) -> Any:
+        """A transport command (play, pause, seek, next, loop); returns what the caller is told."""
+        raise NotImplementedError(name)
+
+    def reset(self, position: int, reason: str, ctx: Context) -> None:
+        """Forgets the past: the next input is not the neighbour of the last (cancel, discontinuity)."""
+
+    def flush(self, ctx: Context) -> None:
+        """All inputs have ended: emit what is still inside."""
+
+    def latency(self) -> Latency:
+        """Valid after `open`; an estimate before."""
+        return Latency()
+
+    @classmethod
+    def estimate(cls, settings: Any, rate: int) -> Latency:
+        """What `check` prints before anything is opened."""
+        return Latency()
+
+    def context_samples(self) -> int:
+        """Past input that a restarted node wants to hear again to be whole at once."""
+        return 0
+
+    def snapshot(self) -> dict[str, Any]:
+        """State that a successor needs (msgpack-able)."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes a predecessor's snapshot, before `open`."""
+
+    def close(self) -> None:
+        """Lets go of devices, files and threads."""
+
+
+class Filter(Node):
+    """One in, one out, same length: `filter` is all there is to write."""
+
+    def filter(self, x: Samples) -> Samples:
+        """(samples, channels) to the same shape."""
+        raise NotImplementedError
+
+    def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
+        frame = inputs["in"]
+        ctx.emit("out", self.filter(frame.audio()), frame.position,
+                 flags=frame.flags & ~(Flag.END | Flag.GAP | Flag.REPLAY), captured_ns=frame.captured_ns)  # fmt: skip
+
+
+class Source(Node):
+    """Makes sound out of nothing it is sent: the engine draws a block when the clock (or credit) asks for it."""
+
+    PORTS: ClassVar[Ports] = Ports(inputs=())
+
+    def blocks(self, ctx: Context) -> Iterator[Samples | int]:
+        """Yields blocks (samples, channels), or an int: that many samples of silence. Its end is the stream's END."""
+        raise NotImplementedError
+
+    def seekable(self) -> bool:
+        """True where the source can run ahead of the clock and can be paused (a file, not a microphone)."""
+        return True
+
+
+class Aligned(Node):
+    """Several inputs in step: `process` gets each input's samples for one and the same span, gaps filled."""
+
+    aligned: ClassVar[bool] = True
+    PORTS: ClassVar[Ports] = Ports(inputs=(ANY,))
+
+
+def silence(samples: int, channels: int) -> Samples:
+    """Zeros (samples, channels)."""
+    return np.zeros((samples, channels), np.float32)

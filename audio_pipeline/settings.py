@@ -1,0 +1,220 @@
+"""Typed, validated settings: frozen dataclasses whose fields say what they accept.
+
+`build` turns what a YAML file or a command said into such a dataclass, or raises ConfigError that
+names the key, the value, the expectation and the place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, Union
+
+from audio_pipeline.errors import ConfigError, nearest
+
+T = TypeVar("T")
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one field accepts and what it means."""
+
+    doc: str
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[Any, ...] | None = None
+    live: bool = False  # may be changed while the pipeline runs
+    file: bool = False  # a path, relative to the pipeline file; not allowed from the network
+
+
+def setting(
+    default: Any = dataclasses.MISSING, doc: str = "", *, unit: str = "", minimum: float | None = None,
+    maximum: float | None = None, choices: tuple[Any, ...] | None = None, live: bool = False, file: bool = False,
+) -> Any:  # fmt: skip
+    """A dataclass field with its rule; a mutable default is given as a zero-argument callable."""
+    rule = Rule(doc, unit, minimum, maximum, choices, live, file)
+    if callable(default) and default is not dataclasses.MISSING:
+        return dataclasses.field(default_factory=typing.cast(Callable[[], Any], default), metadata={"rule": rule})
+    return dataclasses.field(default=default, metadata={"rule": rule})
+
+
+def rule_of(field: dataclasses.Field[Any]) -> Rule:
+    """The rule a field was declared with."""
+    rule = field.metadata.get("rule")
+    return rule if isinstance(rule, Rule) else Rule("")
+
+
+class Places:
+    """Where each key of a file stands, for error messages: `(configs/karaoke.yaml:31)`."""
+
+    def __init__(self, file: str = "", lines: Mapping[Path, int] | None = None) -> None:
+        self.file = file
+        self.lines = lines or {}
+
+    def of(self, path: Path) -> str:
+        """`" (file:line)"` of the key at `path` or of its nearest parent; empty where unknown."""
+        for length in range(len(path), -1, -1):
+            if path[:length] in self.lines:
+                return f" ({self.file}:{self.lines[path[:length]]})"
+        return f" ({self.file})" if self.file else ""
+
+
+def fail(path: Path, message: str, places: Places) -> ConfigError:
+    """The one shape of a settings error."""
+    where = ".".join(path)
+    return ConfigError(f"{where + ': ' if where else ''}{message}{places.of(path)}")
+
+
+def build(cls: type[T], raw: Mapping[str, Any], path: Path = (), places: Places | None = None) -> T:
+    """An instance of the settings dataclass `cls` from plain values.
+
+    >>> @dataclass(frozen=True)
+    ... class Gain:
+    ...     gain_db: float = setting(0.0, "level", maximum=24)
+    >>> build(Gain, {"gain_db": "loud"}, ("nodes", "mix"))
+    Traceback (most recent call last):
+    audio_pipeline.errors.ConfigError: nodes.mix.gain_db: expected a number <= 24, got 'loud'
+    """
+    places = places or Places()
+    if not isinstance(raw, Mapping):
+        raise fail(path, f"expected settings (key: value), got {raw!r}", places)
+    known = {field.name: field for field in dataclasses.fields(typing.cast(Any, cls))}
+    for key in raw:
+        if key not in known:
+            hint = nearest(str(key), known)
+            raise fail((*path, str(key)), f"unknown key{hint}; known are {', '.join(known) or 'none'}", places)
+    hints = typing.get_type_hints(cls)
+    values = {
+        name: _convert(hints[name], rule_of(known[name]), raw[name], (*path, name), places) for name in raw
+    }
+    for name, field in known.items():
+        if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise fail((*path, name), f"missing, expected {expectation(hints[name], rule_of(field))}", places)
+    return cls(**values)
+
+
+def replaced(settings: T, name: str, value: Any, path: Path = ()) -> T:
+    """`settings` with the live setting `name` (dotted for nested ones) changed. Raises ConfigError."""
+    head, _, rest = name.partition(".")
+    if isinstance(settings, dict):
+        if head not in settings:
+            raise fail((*path, head), f"unknown{nearest(head, settings)}; known are {', '.join(settings)}", Places())
+        return typing.cast(T, {**settings, head: replaced(settings[head], rest, value, (*path, head))})
+    fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, settings))}
+    if head not in fields:
+        raise fail((*path, head), f"unknown setting{nearest(head, fields)}; known are {', '.join(fields)}", Places())
+    if rest:
+        inner = replaced(getattr(settings, head), rest, value, (*path, head))
+        return typing.cast(T, dataclasses.replace(typing.cast(Any, settings), **{head: inner}))
+    rule = rule_of(fields[head])
+    if not rule.live:
+        raise fail((*path, head), "cannot be changed while the pipeline runs", Places())
+    hint = typing.get_type_hints(type(settings))[head]
+    checked = _convert(hint, rule, value, (*path, head), Places())
+    return typing.cast(T, dataclasses.replace(typing.cast(Any, settings), **{head: checked}))
+
+
+def live_names(settings: Any) -> list[str]:
+    """Dotted names of all settings that may be changed live."""
+    names = []
+    items = settings.items() if isinstance(settings, dict) else _fields(settings)
+    for name, value in items:
+        if dataclasses.is_dataclass(value) or isinstance(value, dict):
+            names += [f"{name}.{inner}" for inner in live_names(value)]
+        elif not isinstance(settings, dict) and rule_of(settings.__dataclass_fields__[name]).live:
+            names.append(name)
+    return names
+
+
+def _fields(settings: Any) -> list[tuple[str, Any]]:
+    if not dataclasses.is_dataclass(settings):
+        return []
+    return [(field.name, getattr(settings, field.name)) for field in dataclasses.fields(settings)]
+
+
+def plain(settings: Any) -> Any:
+    """Settings as plain dicts, lists and scalars."""
+    if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
+        return {name: plain(value) for name, value in _fields(settings)}
+    if isinstance(settings, Mapping):
+        return {key: plain(value) for key, value in settings.items()}
+    if isinstance(settings, (tuple, list)):
+        return [plain(value) for value in settings]
+    return settings
+
+
+def expectation(hint: Any, rule: Rule) -> str:
+    """In words what a field accepts: `a number >= 0 and <= 24`."""
+    if rule.choices:
+        return "one of " + ", ".join(str(choice) for choice in rule.choices)
+    words = _TYPE_WORDS.get(_bare(hint), "a value")
+    if dataclasses.is_dataclass(_bare(hint)):
+        words = "settings (key: value)"
+    bounds = [f">= {rule.minimum:g}" for _ in [0] if rule.minimum is not None]
+    bounds += [f"<= {rule.maximum:g}" for _ in [0] if rule.maximum is not None]
+    return " ".join([words, " and ".join(bounds)]).strip()
+
+
+_TYPE_WORDS: dict[Any, str] = {
+    float: "a number", int: "a whole number", bool: "true or false", str: "text", tuple: "a list", dict: "a map",
+}  # fmt: skip
+
+
+def _bare(hint: Any) -> Any:
+    """The type behind Optional and generics."""
+    if typing.get_origin(hint) in (Union, types.UnionType):
+        return _bare(next(arg for arg in typing.get_args(hint) if arg is not type(None)))
+    return typing.get_origin(hint) or hint
+
+
+def _convert(hint: Any, rule: Rule, value: Any, path: Path, places: Places) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (Union, types.UnionType):
+        args = typing.get_args(hint)
+        if value is None and type(None) in args:
+            return None
+        return _convert(next(arg for arg in args if arg is not type(None)), rule, value, path, places)
+    if origin is tuple:
+        return _convert_list(hint, rule, value, path, places)
+    if origin is dict:
+        return _convert_map(hint, rule, value, path, places)
+    if dataclasses.is_dataclass(hint):
+        return build(typing.cast(type[Any], hint), value, path, places)
+    return _convert_scalar(hint, rule, value, path, places)
+
+
+def _convert_list(hint: Any, rule: Rule, value: Any, path: Path, places: Places) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise fail(path, f"expected a list, got {value!r}", places)
+    inner = typing.get_args(hint)[0]
+    return tuple(_convert(inner, rule, item, (*path, str(i)), places) for i, item in enumerate(value))
+
+
+def _convert_map(hint: Any, rule: Rule, value: Any, path: Path, places: Places) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise fail(path, f"expected a map (name: value), got {value!r}", places)
+    inner = typing.get_args(hint)[1]
+    return {str(key): _convert(inner, rule, item, (*path, str(key)), places) for key, item in value.items()}
+
+
+def _convert_scalar(hint: Any, rule: Rule, value: Any, path: Path, places: Places) -> Any:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is float and number:
+        value = float(value)
+    fits = hint is Any or (type(value) is hint)
+    if fits and isinstance(value, (int, float)) and not isinstance(value, bool):
+        fits = math.isfinite(value) or value == -math.inf
+        fits = fits and (rule.minimum is None or value >= rule.minimum)
+        fits = fits and (rule.maximum is None or value <= rule.maximum)
+    if rule.choices is not None and value not in rule.choices:
+        hint_words = nearest(str(value), [str(choice) for choice in rule.choices])
+        raise fail(path, f"expected {expectation(hint, rule)}, got {value!r}{hint_words}", places)
+    if not fits:
+        raise fail(path, f"expected {expectation(hint, rule)}, got {value!r}", places)
+    return value
