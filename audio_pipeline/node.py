@@ -71,6 +71,7 @@ class Context(Protocol):
     frame_samples: int
     live: bool  # False: offline, nothing is late
     folder: str  # where this run leaves its files
+    incarnation: int  # 0 for the first process of this node in this run, then counting restarts
 
     def emit(self, port: str, data: Samples, position: int, *, flags: Flag = Flag.NONE,
              captured_ns: int | None = None, rate: int | None = None) -> None:
@@ -185,6 +186,10 @@ class Node:
     def context_samples(self) -> int:
         """Past input that a restarted node wants to hear again to be whole at once."""
         return 0
+
+    def resume_position(self, port: str) -> int | None:
+        """After a restart: the input position to replay from, None for `context_samples` of the past."""
+        return None
 
     def snapshot(self) -> dict[str, Any]:
         """State that a successor needs (msgpack-able)."""
