@@ -1,0 +1,94 @@
+"""Time: host clocks that can be injected, and the graph's clock that maps position to host time.
+
+One master (a device, or the host clock) publishes `(position, host_ns, rate)`; everybody else reads it
+from a memory-mapped record and extrapolates. The record is guarded by a sequence lock, so a reader never
+sees half an update; a master that dies leaves a line that goes on straight.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+class HostClock(Protocol):
+    """Where host time comes from."""
+
+    def now_ns(self) -> int:
+        """Monotonic nanoseconds."""
+
+
+class MonotonicClock:
+    """The host's monotonic clock."""
+
+    def now_ns(self) -> int:
+        return time.monotonic_ns()
+
+
+class VirtualClock:
+    """A clock that moves only when told to."""
+
+    def __init__(self, start_ns: int = 1_000_000_000) -> None:
+        self._now_ns = start_ns
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def advance_to(self, host_ns: int) -> None:
+        """Never backwards."""
+        self._now_ns = max(self._now_ns, host_ns)
+
+
+@dataclass(frozen=True)
+class ClockLine:
+    """position(t) = position + (t - host_ns) * rate: the graph's clock near one moment."""
+
+    position: float
+    host_ns: int
+    rate: float  # true rate of the master, Hz
+
+    def position_at(self, host_ns: int) -> float:
+        """Position (samples, fractional) at a host time."""
+        return self.position + (host_ns - self.host_ns) * self.rate / 1e9
+
+    def host_ns_at(self, position: float) -> int:
+        """Host time at which the clock reaches `position`."""
+        return self.host_ns + round((position - self.position) / self.rate * 1e9)
+
+
+_RECORD = struct.Struct("<QdqdQ")  # sequence, position, host_ns, rate, discontinuities
+
+
+class ClockRecord:
+    """The shared record: one writer, many readers."""
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        if create:
+            path.write_bytes(bytes(_RECORD.size))
+            path.chmod(0o600)
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), _RECORD.size)
+
+    def publish(self, line: ClockLine, *, discont: bool = False) -> None:
+        """Writes the line; odd sequence numbers mark an update under way."""
+        sequence, _, _, _, discontinuities = _RECORD.unpack_from(self._map)
+        base = sequence - sequence % 2
+        struct.pack_into("<Q", self._map, 0, base + 1)
+        struct.pack_into("<dqdQ", self._map, 8, line.position, line.host_ns, line.rate, discontinuities + discont)
+        struct.pack_into("<Q", self._map, 0, base + 2)
+
+    def read(self) -> ClockLine | None:
+        """The newest line, None before the first."""
+        for _ in range(100):
+            before, position, host_ns, rate, _ = _RECORD.unpack_from(self._map)
+            (after,) = struct.unpack_from("<Q", self._map, 0)
+            if before == after and before % 2 == 0:
+                return ClockLine(position, host_ns, rate) if before else None
+        return None  # a writer died inside an update; its successor mends it
+
+    def close(self) -> None:
+        self._map.close()

@@ -1,0 +1,135 @@
+"""Numbers that outlive the process that counts them.
+
+Each process writes its counters, gauges and histograms into a small memory-mapped file, the board; the
+supervisor reads it at any time, also after `kill -9`, so a ledger balances to the frame without a message.
+One writer per board; an aligned 8-byte store is not torn on the machines we run on.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+SLOTS = 3072
+NAME_BYTES = 160 * 1024
+_SIZE = NAME_BYTES + 8 + SLOTS * 8
+_FLOAT = "~"  # names that start with it hold a float64 in the slot
+
+# log-spaced edges: 0.05 ms to 60 s in 64 steps (a factor of 1.25 each, so a quantile is right within 12 %)
+AGE_EDGES_MS: NDArray[np.float64] = 0.05 * 1.25 ** np.arange(63)
+
+
+class Board:
+    """The writer's side."""
+
+    def __init__(self, path: Path) -> None:
+        path.write_bytes(bytes(_SIZE))
+        path.chmod(0o600)
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), _SIZE)
+        self._count, self._ints, self._floats = _views(self._map)
+        self._index: dict[str, int] = {}
+        self._names_end = 0
+
+    def slot(self, name: str, width: int = 1) -> int:
+        """Index of `name`, made on first use; `width` neighbouring slots for a histogram."""
+        if name not in self._index:
+            self._index[name] = self._add(name, width)
+        return self._index[name]
+
+    def _add(self, name: str, width: int) -> int:
+        start = int(self._count[0])
+        entry = f"{name}\t{start}\t{width}\n".encode()
+        if start + width > SLOTS or self._names_end + len(entry) > NAME_BYTES:
+            raise MemoryError(f"board is full, no room for {name!r}")
+        self._map[self._names_end : self._names_end + len(entry)] = entry
+        self._names_end += len(entry)
+        self._count[0] = start + width
+        return start
+
+    def add(self, name: str, amount: int = 1) -> None:
+        """Counts."""
+        self._ints[self.slot(name)] += amount
+
+    def put(self, name: str, value: int) -> None:
+        """Shows a whole number."""
+        self._ints[self.slot(name)] = value
+
+    def gauge(self, name: str, value: float) -> None:
+        """Shows a number."""
+        self._floats[self.slot(_FLOAT + name)] = value
+
+    def observe_ms(self, name: str, value_ms: float) -> None:
+        """Adds a duration to a histogram (64 log-spaced bins) and to its `.max` gauge."""
+        start = self.slot(name, 64)
+        self._ints[start + int(np.searchsorted(AGE_EDGES_MS, value_ms))] += 1
+        top = self.slot(_FLOAT + name + ".max")
+        if value_ms > self._floats[top]:
+            self._floats[top] = value_ms
+
+    def close(self) -> None:
+        """Unmaps; the file stays for readers."""
+        del self._count, self._ints, self._floats
+        self._map.close()
+
+
+def _views(view: mmap.mmap) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    count = np.frombuffer(view, np.int64, 1, NAME_BYTES)
+    ints = np.frombuffer(view, np.int64, SLOTS, NAME_BYTES + 8)
+    return count, ints, ints.view(np.float64)
+
+
+class Reading(Mapping[str, float]):
+    """What a board says at one moment: counters, gauges (by plain name) and histograms."""
+
+    def __init__(self, path: Path) -> None:
+        raw = path.read_bytes() if path.exists() else bytes(_SIZE)
+        ints = np.frombuffer(raw, np.int64, SLOTS, NAME_BYTES + 8)
+        floats = ints.view(np.float64)
+        self.values_: dict[str, float] = {}
+        self.histograms: dict[str, NDArray[np.int64]] = {}
+        for line in raw[:NAME_BYTES].rstrip(b"\0").decode(errors="replace").splitlines():
+            fields = line.split("\t")
+            if len(fields) == 3 and fields[1].isdigit() and fields[2].isdigit():
+                self._take(fields[0], int(fields[1]), int(fields[2]), ints, floats)
+
+    def _take(
+        self, name: str, start: int, width: int, ints: NDArray[np.int64], floats: NDArray[np.float64]
+    ) -> None:
+        if width > 1:
+            self.histograms[name] = ints[start : start + width]
+        elif name.startswith(_FLOAT):
+            self.values_[name[1:]] = float(floats[start])
+        else:
+            self.values_[name] = int(ints[start])
+
+    def __getitem__(self, name: str) -> float:
+        return self.values_[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_)
+
+    def __len__(self) -> int:
+        return len(self.values_)
+
+    def under(self, prefix: str) -> dict[str, float]:
+        """Values whose name starts with `prefix`, without it."""
+        return {name[len(prefix) :]: value for name, value in self.values_.items() if name.startswith(prefix)}
+
+
+def quantile_ms(counts: NDArray[np.int64], q: float) -> float:
+    """The q-quantile (0..1) of a histogram in ms, interpolated inside its bin; 0 when empty."""
+    total = int(counts.sum())
+    if total == 0:
+        return 0.0
+    reached = np.cumsum(counts)
+    bin_ = int(np.searchsorted(reached, q * total))
+    low = AGE_EDGES_MS[bin_ - 1] if bin_ > 0 else 0.0
+    high = AGE_EDGES_MS[min(bin_, len(AGE_EDGES_MS) - 1)]
+    before = reached[bin_ - 1] if bin_ > 0 else 0
+    inside = (q * total - before) / max(int(counts[bin_]), 1)
+    return float(low + (high - low) * min(max(inside, 0.0), 1.0))

@@ -1,0 +1,64 @@
+"""Finds node kinds: by file name in `nodes/`, by entry point, or in the folders of a trusted pipeline file."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+from audio_pipeline.errors import ConfigError, nearest
+from audio_pipeline.node import Node
+
+ENTRY_POINTS = "audio_pipeline.nodes"
+
+
+def kind_names(node_paths: Sequence[Path] = ()) -> dict[str, str]:
+    """Every known kind and where it is: a module name, an entry point or a file."""
+    import audio_pipeline.nodes as package
+
+    found = {info.name: f"{package.__name__}.{info.name}" for info in pkgutil.iter_modules(package.__path__)}
+    found |= {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+    for folder in node_paths:
+        found |= {file.stem: str(file) for file in sorted(folder.glob("*.py")) if not file.stem.startswith("_")}
+    return found
+
+
+def kinds(node_paths: Sequence[Path] = ()) -> dict[str, type[Node]]:
+    """Every known kind with its class, by name."""
+    return {name: load_kind(name, node_paths) for name in sorted(kind_names(node_paths))}
+
+
+def load_kind(name: str, node_paths: Sequence[Path] = ()) -> type[Node]:
+    """The class of a kind. Raises ConfigError naming the nearest known kind."""
+    known = kind_names(node_paths)
+    if name not in known:
+        raise ConfigError(f"unknown node kind {name!r}{nearest(name, known)}; known are {', '.join(sorted(known))}")
+    module, _, attribute = known[name].partition(":")
+    loaded = _load_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
+    cls = getattr(loaded, attribute or "NODE", None)
+    if not (isinstance(cls, type) and issubclass(cls, Node)):
+        raise ConfigError(f"{known[name]} has no NODE = <a Node class>, got {cls!r}")
+    return cls
+
+
+def _load_file(file: Path) -> ModuleType:
+    """A module from a file, under a name of its own, so that it can shadow nothing."""
+    name = f"audio_pipeline_user_{abs(hash(file.resolve())):x}_{file.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{file} cannot be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ConfigError(f"{file} failed to load: {type(error).__name__}: {error}") from error
+    return module
