@@ -1,0 +1,54 @@
+# make run     the karaoke demo; ARGS="--duration 30" and the like go to it
+# make test    everything a change must pass; make check is its first half minute
+# make prove   the long measurements in full
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+PROOF_SCALE ?= 0.03
+
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -q
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := run
+.DELETE_ON_ERROR:
+.PHONY: run check test prove clean
+MAKEFLAGS += --no-print-directory
+
+run: $(VENV)/run.stamp
+	@$(BIN)/audio-pipeline run configs/karaoke.yaml $(ARGS)
+
+check: $(VENV)/test.stamp
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python scripts/size.py
+
+test: check
+	@$(PYTEST) --cov --cov-report=term
+	@$(PYTEST) -m proof --proof-scale $(PROOF_SCALE)
+
+prove: $(VENV)/test.stamp
+	@$(PYTEST) -m proof --proof-scale 1 --timeout 0 --durations 0 -s
+
+clean:
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis .coverage build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The large downloads are the part people wait for, so they are what pip may say.
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e
+SAY := sed -nE 's/^ *Downloading ([^ ]+) \(([0-9.]+ [MG]B)\).*/  \1, \2/p; s/^(Installing collected).*/  unpacking .../p'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v < (3, 15) or sys.exit(f"Python 3.10 to 3.14 is needed, $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing audio-pipeline into $(VENV) (a minute or two the first time)"
+	@$(INSTALL) . | $(SAY)
+	@touch $@
+
+$(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing audio-pipeline with PyTorch and the test tools into $(VENV) (a few minutes the first time)"
+	@$(INSTALL) '.[dev,torch]' | $(SAY)
+	@touch $@ $(VENV)/run.stamp

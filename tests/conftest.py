@@ -1,0 +1,25 @@
+"""What every test shares: how much of a long proof is run, and hypothesis settings for busy machines."""
+
+import os
+
+import hypothesis
+import pytest
+
+# Two shared cores stall for longer than any per-example deadline that would still mean something.
+hypothesis.settings.register_profile("default", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --proof-scale."""
+    parser.addoption("--proof-scale", type=float, default=1.0, help="share of a long proof to run")
+
+
+@pytest.fixture(scope="session")
+def proof_scale(pytestconfig: pytest.Config) -> float:
+    """Factor in (0, 1] for the duration or the count of a test marked `proof`."""
+    scale: float = pytestconfig.getoption("--proof-scale")
+    if not 0 < scale <= 1:
+        raise pytest.UsageError(f"--proof-scale: expected a share above 0 and up to 1, got {scale}")
+    return scale
