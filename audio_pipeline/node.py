@@ -86,6 +86,12 @@ class Context(Protocol):
     def now_ns(self) -> int:
         """Host time (monotonic, or virtual under test)."""
 
+    def due_ns(self, port: str, frame: Frame) -> int:
+        """Host time by which this frame's first sample has arrived at `port` if every node keeps its stated latency.
+
+        Playing it no earlier than this never runs dry while the statements hold.
+        """
+
     def position_at(self, host_ns: int) -> float:
         """Position of the graph's clock at a host time."""
 
@@ -118,7 +124,9 @@ class Node:
     InputSettings: ClassVar[type] = NoSettings  # what the file may set for each input, beside the link's own keys
     PORTS: ClassVar[Ports] = Ports()
     aligned: ClassVar[bool] = False  # True: `process` gets all inputs for the same span at once
+    takes_events: ClassVar[bool] = False  # True: inputs may be connected to event ports
     clock_source: ClassVar[bool] = False  # True: owns a device clock and can be the graph's master
+    edge: ClassVar[bool] = False  # True: people hear what goes in here (playback, broadcast), so inputs need on_loss
 
     def __init__(self, settings: Any = None) -> None:
         self.settings: Any = settings if settings is not None else self.Settings()
