@@ -1,0 +1,311 @@
+"""Links over ZeroMQ: the producer's port binds one ROUTER, each consumer's port connects a DEALER.
+
+High-water marks bound nothing that matters here (a stalled reader at HWM 1 still swallows seconds of
+audio in kernel buffers), so the only flow control is the credit of `credit.py`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+import zmq
+
+from audio_pipeline.credit import Count, Grant, Item, Subscription
+from audio_pipeline.errors import WireError
+from audio_pipeline.frame import Flag, Frame, pack, parse
+
+PROTOCOL = 1
+KEEPALIVE_NS = 100_000_000
+IMPATIENT_NS = 20_000_000  # while the producer has not welcomed us
+MAX_GUESTS = 64
+
+
+@dataclass(frozen=True)
+class OutSpec:
+    """A producer's port: where it binds and who is expected."""
+
+    port: str
+    endpoint: str
+    stream: int
+    rate: int
+    channels: int
+    timeline: str
+    history_samples: int
+    consumers: dict[str, tuple[str, int]]  # identity -> (policy, queue in frames)
+
+
+@dataclass(frozen=True)
+class InSpec:
+    """A consumer's port: whom it listens to and on which terms."""
+
+    port: str
+    identity: str
+    endpoint: str
+    stream: int
+    window: int
+    policy: str
+    queue: int
+
+
+class OutPort:
+    """Sends frames to any number of consumers, each with its own queue, window and ledger."""
+
+    def __init__(
+        self, context: zmq.Context[Any], spec: OutSpec, token: str, epoch: int, counter: Callable[[str], Count]
+    ) -> None:
+        self.spec = spec
+        self.epoch = epoch
+        self._token = token
+        self._counter = counter
+        self.socket = context.socket(zmq.ROUTER)
+        for option, value in ((zmq.ROUTER_MANDATORY, 1), (zmq.ROUTER_HANDOVER, 1), (zmq.LINGER, 0),
+                              (zmq.SNDHWM, 0), (zmq.RCVHWM, 10_000), (zmq.MAXMSGSIZE, 1 << 16)):  # fmt: skip
+            self.socket.setsockopt(option, value)
+        self.socket.bind(spec.endpoint)
+        self.subscriptions = {
+            name: Subscription(policy, queue, counter(name)) for name, (policy, queue) in spec.consumers.items()
+        }
+        self.connected: dict[str, int] = {}  # identity -> instance of the consumer
+        self.seq = 0
+        self._history: deque[Item] = deque()
+
+    def offer(self, frame: Frame) -> None:
+        """Numbers, packs and queues one frame for everybody, then sends what credit allows."""
+        if not self.subscriptions and not self.spec.history_samples:
+            return
+        self.seq += 1
+        last = bool(frame.flags & Flag.END)
+        item = Item(self.seq, frame.position, frame.generation, pack(frame), last)
+        for name, subscription in self.subscriptions.items():
+            subscription.offer(item)
+            if name in self.connected:
+                self._send(name, subscription)
+        self._remember(item)
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self.subscriptions)
+
+    def _remember(self, item: Item) -> None:
+        if self.spec.history_samples <= 0:
+            return
+        self._history.append(item)
+        while item.position - self._history[0].position > self.spec.history_samples:
+            self._history.popleft()
+
+    def _send(self, name: str, subscription: Subscription) -> None:
+        identity = name.encode()
+        for item in subscription.sendable():
+            try:
+                self.socket.send_multipart([identity, item.message], flags=zmq.DONTWAIT, copy=True)
+            except zmq.ZMQError as error:
+                if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                    raise
+                self.connected.pop(name, None)
+                return
+
+    def handle(self) -> None:
+        """Takes all waiting words of consumers."""
+        while self.socket.get(zmq.EVENTS) & zmq.POLLIN:
+            parts = self.socket.recv_multipart(zmq.DONTWAIT)
+            try:
+                self._on_word(parts[0].decode(), _unpack(parts[-1]))
+            except (WireError, UnicodeDecodeError):
+                self._counter("")("bad_words", 1)
+
+    def _on_word(self, name: str, word: dict[str, Any]) -> None:
+        if word.get("t") == "hello":
+            self._on_hello(name, word)
+        elif word.get("t") == "bye":
+            self.connected.pop(name, None)
+        elif name not in self.connected:
+            self._reply(name, {"t": "who"})
+        elif word.get("t") == "credit" and word.get("epoch") == self.epoch:
+            subscription = self.subscriptions[name]
+            subscription.credit(_whole(word, "delivered"), _whole(word, "granted"))
+            self._send(name, subscription)
+
+    def _on_hello(self, name: str, word: dict[str, Any]) -> None:
+        refusal = self._refusal(name, word)
+        if refusal:
+            self._reply(name, {"t": "refused", "why": refusal})
+            return
+        subscription = self.subscriptions.get(name)
+        if subscription is None:
+            subscription = self.subscriptions[name] = Subscription("drop_oldest", 100, self._counter(name))
+        instance = _whole(word, "instance")
+        if self.connected.get(name) != instance:
+            self._welcome_back(subscription, word)
+        self.connected[name] = instance
+        spec = self.spec
+        self._reply(name, {"t": "welcome", "v": PROTOCOL, "epoch": self.epoch, "stream": spec.stream,
+                           "rate": spec.rate, "channels": spec.channels, "timeline": spec.timeline})  # fmt: skip
+        subscription.credit(subscription.delivered_through, subscription.delivered_through + _whole(word, "window"))
+        self._send(name, subscription)
+
+    def _refusal(self, name: str, word: dict[str, Any]) -> str:
+        if word.get("v") != PROTOCOL:
+            return f"protocol version {word.get('v')!r}, expected {PROTOCOL}"
+        if not hmac.compare_digest(str(word.get("token", "")).encode(), self._token.encode()):
+            return "wrong token"
+        if name not in self.subscriptions and len(self.subscriptions) >= MAX_GUESTS:
+            return f"more than {MAX_GUESTS} consumers"
+        return ""
+
+    def _welcome_back(self, subscription: Subscription, word: dict[str, Any]) -> None:
+        """A consumer without memory: what was in flight is lost; history goes first if it asks for the past."""
+        since = word.get("since")
+        unsent = subscription.queue[0].seq if subscription.queue else self.seq + 1
+        replay = [
+            item for item in self._history
+            if isinstance(since, int) and item.position >= since and item.seq < unsent
+        ]  # fmt: skip
+        subscription.restart((replay[0].seq if replay else unsent) - 1, replay)
+
+    def _reply(self, name: str, word: dict[str, Any]) -> None:
+        try:
+            self.socket.send_multipart([name.encode(), msgpack.packb(word)], flags=zmq.DONTWAIT)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                raise
+
+    def cancel(self, generation: int) -> None:
+        """Forgets queued and remembered frames of older generations."""
+        for subscription in self.subscriptions.values():
+            subscription.cancel(generation)
+        self._history = deque(item for item in self._history if item.generation >= generation)
+
+    @property
+    def room(self) -> bool:
+        """True while every consumer that may stall us has room."""
+        return all(sub.room for sub in self.subscriptions.values() if sub.policy == "block")
+
+    @property
+    def drained(self) -> bool:
+        """True when every lossless consumer has taken everything."""
+        return all(sub.drained for sub in self.subscriptions.values() if sub.policy == "block")
+
+    def close(self) -> None:
+        self.socket.close(linger=0)
+
+
+class InPort:
+    """Receives one stream, grants credit, and says who it is to whoever comes up behind the endpoint."""
+
+    def __init__(self, context: zmq.Context[Any], spec: InSpec, token: str, instance: int, count: Count) -> None:
+        self.spec = spec
+        self._token = token
+        self._instance = instance
+        self._count = count
+        self.grant = Grant(spec.window)
+        self.queue: deque[Frame] = deque()
+        self.since: int | None = None
+        self.refused = ""
+        self.welcome: dict[str, Any] = {}
+        self._said_ns = 0
+        self._greeted = False
+        self._changed = True
+        self.socket = context.socket(zmq.DEALER)
+        for option, value in ((zmq.LINGER, 0), (zmq.IMMEDIATE, 1), (zmq.SNDHWM, 10), (zmq.RCVHWM, 0),
+                              (zmq.RECONNECT_IVL, 5), (zmq.RECONNECT_IVL_MAX, 20), (zmq.MAXMSGSIZE, 1 << 26)):  # fmt: skip
+            self.socket.setsockopt(option, value)
+        self.socket.setsockopt(zmq.IDENTITY, spec.identity.encode())
+        self.socket.connect(spec.endpoint)
+
+    def handle(self) -> None:
+        """Takes all waiting messages into the local queue."""
+        while self.socket.get(zmq.EVENTS) & zmq.POLLIN:
+            message = self.socket.recv(zmq.DONTWAIT)
+            try:
+                if message[:1] == b"A":
+                    self._on_frame(parse(message))
+                else:
+                    self._on_word(_unpack(message))
+            except WireError:
+                self._count("bad", 1)
+
+    def _on_frame(self, frame: Frame) -> None:
+        if frame.epoch != self.grant.epoch:
+            self.grant.new_epoch(frame.epoch)
+        self._count("received", 1)
+        self.queue.append(frame)
+
+    def _on_word(self, word: dict[str, Any]) -> None:
+        if word.get("t") == "welcome":
+            self.welcome = word
+            self._greeted = True
+            if word.get("epoch") != self.grant.epoch:
+                self.grant.new_epoch(_whole(word, "epoch"))
+        elif word.get("t") == "who":
+            self._greeted = False
+            self._changed = True
+        elif word.get("t") == "refused":
+            self.refused = str(word.get("why"))
+
+    def take(self) -> Frame | None:
+        """The next frame, which thereby counts as delivered; the caller says `used` or `dropped`."""
+        if not self.queue:
+            return None
+        frame = self.queue.popleft()
+        if frame.epoch == self.grant.epoch:
+            self.grant.delivered(frame.seq)
+        self._changed = True
+        return frame
+
+    def used(self) -> None:
+        self._count("delivered", 1)
+
+    def dropped(self, reason: str) -> None:
+        self._count(f"dropped.{reason}", 1)
+
+    def speak(self, now_ns: int) -> None:
+        """Says hello or grants credit, when something changed or it is time."""
+        quiet_ns = now_ns - self._said_ns
+        if quiet_ns < (KEEPALIVE_NS if self._greeted else IMPATIENT_NS) and not (self._changed and self._greeted):
+            return
+        word = self._credit() if self._greeted else self._hello()
+        try:
+            self.socket.send(msgpack.packb(word), flags=zmq.DONTWAIT)
+        except zmq.Again:
+            self._greeted = False  # nobody there: greet whoever comes
+        self._said_ns = now_ns
+        self._changed = False
+
+    def _hello(self) -> dict[str, Any]:
+        return {"t": "hello", "v": PROTOCOL, "token": self._token, "stream": self.spec.stream,
+                "instance": self._instance, "since": self.since, "window": self.spec.window,
+                "policy": self.spec.policy}  # fmt: skip
+
+    def _credit(self) -> dict[str, Any]:
+        grant = self.grant
+        return {"t": "credit", "stream": self.spec.stream, "epoch": grant.epoch,
+                "delivered": grant.delivered_through, "granted": grant.granted_through}  # fmt: skip
+
+    def close(self) -> None:
+        try:
+            self.socket.send(msgpack.packb({"t": "bye"}), flags=zmq.DONTWAIT)
+        except zmq.ZMQError:
+            pass  # nobody there to hear it
+        self.socket.close(linger=0)
+
+
+def _unpack(message: bytes) -> dict[str, Any]:
+    try:
+        word = msgpack.unpackb(message, max_buffer_size=1 << 16)
+    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise WireError(f"link word is not msgpack: {error}") from error
+    if not isinstance(word, dict):
+        raise WireError(f"link word is a {type(word).__name__}, expected a map")
+    return word
+
+
+def _whole(word: dict[str, Any], key: str) -> int:
+    value = word.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
+        raise WireError(f"link word {word.get('t')!r} has {key} = {value!r}, expected a whole number")
+    return value
