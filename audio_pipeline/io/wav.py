@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from audio_pipeline.dsp.level import overs, sanitise
 from audio_pipeline.errors import ConfigError, MediaError, PipelineError
-from audio_pipeline.io.wav_format import MAX_HEADER_BYTES, WavFormat, encode
-from audio_pipeline.io.wav_format import Subtype as Subtype
+from audio_pipeline.io.wav_format import MAX_HEADER_BYTES, Subtype, WavFormat, encode
+
+__all__ = ["Repaired", "Subtype", "WavFormat", "WavWriter", "part_of", "repair", "scan"]
 
 SYNC_S = 1
 PART = ".part"

@@ -142,9 +142,6 @@ def test_file_beyond_4_gib_becomes_rf64_in_place(tmp_path: Path) -> None:
         assert writer.samples == before
         writer.write(song(100))
     path = tmp_path / "long.wav"
-    assert (
-        path.read_bytes()[:4] == b"RF64" if path.stat().st_size < 1e6 else path.open("rb").read(4) == b"RF64"
-    )
     with sf.SoundFile(path) as file:
         assert (file.format, file.frames) == ("RF64", before + 100)
         file.seek(before)
