@@ -1,0 +1,193 @@
+"""From masks to sound: applies masks and live gains to the mixture's spectra and overlaps the frames.
+
+Block b, samples [b*hop, (b+1)*hop), is covered by frames b+1 .. b+overlap. A frame's contribution may change
+from one block to the next, because a later inference saw more of its future or because a gain moved; the
+first block after such a change is a linear cross-fade from the old contributions to the new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from audio_pipeline.dsp.stft import Stft
+from audio_pipeline.errors import ConfigError, nearest
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Rows:
+    """Rows numbered from 0 that are appended at the end and forgotten at the front."""
+
+    def __init__(self, row: tuple[int, ...], dtype: type) -> None:
+        self._data: Array = np.zeros((64, *row), dtype)
+        self._at = 0  # where the first row that is still here lies
+        self.first = self.count = 0
+
+    def append(self, rows: Array) -> None:
+        """Adds rows, moving the held ones to the front of the store, or to a larger one, when it is full."""
+        held = self.count - self.first
+        if self._at + held + len(rows) > len(self._data):
+            size = max(len(self._data), 2 * (held + len(rows)))
+            moved = np.zeros((size, *self._data.shape[1:]), self._data.dtype)
+            moved[:held] = self._data[self._at:self._at + held]
+            self._data, self._at = moved, 0
+        self._data[self._at + held:self._at + held + len(rows)] = rows
+        self.count += len(rows)
+
+    def view(self, start: int, stop: int) -> Array:
+        """Rows start .. stop, which must still be here."""
+        if not self.first <= start <= stop <= self.count:
+            raise IndexError(f"rows {start} .. {stop} are not in {self.first} .. {self.count}")
+        shift = self._at - self.first
+        return self._data[start + shift:stop + shift]
+
+    def forget(self, before: int) -> None:
+        """Drops the rows before a number."""
+        gone = min(before, self.count) - self.first
+        if gone > 0:
+            self._at += gone
+            self.first += gone
+
+
+class Renderer:
+    """Turns masks of successive frames into blocks of each output.
+
+    `outputs` maps a name to the gain of each stem in it. With `residual` the last stem is the mixture minus
+    all others over the full band, so that stems add up to the mixture to the last bit of float32.
+    """
+
+    def __init__(self, stft: Stft, stems: Sequence[str], outputs: Mapping[str, Mapping[str, float]], *,
+                 bins: int, channels: int = 2, residual: bool = False) -> None:
+        if not outputs:
+            raise ConfigError("outputs: expected at least one")
+        self.stft, self.stems, self.bins, self.channels = stft, tuple(stems), bins, channels
+        self.outputs = tuple(outputs)
+        self._residual = residual
+        self._gains = np.stack([self._vector(gains) for gains in outputs.values()])  # (outputs, stems)
+        self._before = self._gains
+        self._changes: list[tuple[int, int, Array]] = []  # (block, output, gains by stem)
+        self.reset()
+
+    def reset(self) -> None:
+        """Starts again at sample 0; gains stay where they were last set."""
+        for _, output, gains in self._changes:
+            self._gains[output] = gains
+        self._changes.clear()
+        self._block = 0  # the next to be rendered
+        self._pieces: Array | None = None  # of the frames that the next block shares with the last
+        self._held: tuple[Array, Array] | None = None  # masks and levels of those frames
+        self._spectra = Rows((self.channels, self.stft.bins), np.complex64)
+        self._dry = Rows((self.stft.hop, self.channels), np.float32)
+
+    def add(self, spectra: Array, blocks: Array) -> None:
+        """Takes the mixture: spectra of further frames and the sound of further blocks (blocks, hop, channels)."""
+        self._spectra.append(spectra)
+        self._dry.append(blocks)
+
+    def set_gains(self, output: str, gains: Mapping[str, float], position: int) -> int:
+        """Moves gains from `position` on, or as soon after as is still open, and returns where the ramp starts."""
+        if output not in self.outputs:
+            raise ConfigError(f"output {output!r} does not exist{nearest(output, self.outputs)}")
+        index = self.outputs.index(output)
+        block = max(self._block, -(-position // self.stft.hop))
+        later = [change for change in self._changes if change[1] == index]
+        latest = max(later, key=lambda change: change[0])[2] if later else self._gains[index]
+        self._changes.append((block, index, self._vector(gains, latest)))
+        self._changes.sort(key=lambda change: change[0])
+        return block * self.stft.hop
+
+    def render(self, masks: Array, first_frame: int, *, above: Array, refined: bool) -> dict[str, Array]:
+        """Blocks of every output that masks (stems, frames, bins, channels) of frames from `first_frame` complete.
+
+        `above` (stems,) is the mask over the bins the network does not see. With `refined` the masks begin
+        with the frames that were already heard, else they continue where the last ones ended.
+        """
+        start, stop = self._block, first_frame + masks.shape[1] - self.stft.overlap
+        masks = masks[:, max(0, start + 1 - first_frame):]
+        levels = np.repeat(above[:, None].astype(np.float32), masks.shape[1], axis=1)
+        if self._held and not refined:
+            masks, levels = (np.concatenate(pair, axis=1) for pair in zip(self._held, (masks, levels)))
+        done = [np.zeros((len(self.outputs), 0, self.channels, self.stft.hop), np.float32)]
+        cuts = [start, *sorted({c[0] for c in self._changes if start < c[0] < stop}), max(start, stop)]
+        for a, b in pairwise(cuts):
+            fade = self._take_changes(a) or (refined and a == start)
+            span = slice(a - start, b - start + self.stft.overlap - 1)
+            done.append(self._segment(a, b, masks[:, span], levels[:, span], fade))
+        if stop > start:
+            keep = slice(stop - start, stop - start + self.stft.overlap - 1)
+            self._held = (masks[:, keep].copy(), levels[:, keep].copy())
+            self._block = stop
+            self._spectra.forget(stop + 1)
+            self._dry.forget(stop)
+        sound = np.concatenate(done, axis=1).transpose(0, 1, 3, 2).reshape(len(self.outputs), -1, self.channels)
+        return {name: sound[i] for i, name in enumerate(self.outputs)}
+
+    def _take_changes(self, block: int) -> bool:
+        """Applies the gain changes that are due; the gains before are still in the held pieces."""
+        due = [change for change in self._changes if change[0] <= block]
+        self._changes = self._changes[len(due):]
+        self._before = self._gains.copy()
+        for _, output, gains in due:
+            self._gains[output] = gains
+        return bool(due)
+
+    def _segment(self, a: int, b: int, masks: Array, levels: Array, fade: bool) -> Array:
+        """Blocks a .. b as (outputs, blocks, channels, hop) at one set of gains, from masks of frames a+1 on."""
+        overlap = self.stft.overlap
+        old = self._pieces
+        if old is not None and not fade:
+            fresh = self._contributions(a + overlap, masks[:, overlap - 1:], levels[:, overlap - 1:])
+            pieces = np.concatenate([old, fresh], axis=1)
+        else:
+            pieces = self._contributions(a + 1, masks, levels)
+        blocks = _total([pieces[:, j:j + b - a, :, overlap - 1 - j] for j in range(overlap)])
+        self._add_dry(blocks, a, self._gains)
+        if fade and old is not None:
+            heard = [old[:, j:j + 1, :, overlap - 1 - j] for j in range(overlap - 1)]
+            first = _total([*heard, pieces[:, overlap - 1:overlap, :, 0]])
+            self._add_dry(first, a, self._before)
+            ramp = (np.arange(self.stft.hop, dtype=np.float32) + 1) / self.stft.hop
+            blocks[:, :1] = first + ramp * (blocks[:, :1] - first)
+        self._pieces = pieces[:, b - a:].copy()
+        return blocks
+
+    def _contributions(self, first: int, masks: Array, levels: Array) -> Array:
+        """Windowed frames (outputs, frames, channels, overlap, hop) of the mixture under the mixed masks."""
+        weights = self._gains
+        if self._residual:  # what the last stem is not: the dry mixture carries its gain
+            weights, masks, levels = weights[:, :-1] - weights[:, -1:], masks[:-1], levels[:-1]
+        count = masks.shape[1]
+        spectra = self._spectra.view(first, first + count)  # (frames, ch, all bins)
+        mixed = np.tensordot(weights, masks, 1).transpose(0, 1, 3, 2)  # (outputs, frames, ch, bins)
+        masked = np.zeros((len(weights), *spectra.shape), np.complex64)
+        masked[..., :self.bins] = spectra[..., :self.bins] * mixed
+        if levels.any():
+            masked[..., self.bins:] = spectra[..., self.bins:] * (weights @ levels)[:, :, None, None]
+        pieces: Array = self.stft.synthesise(masked)
+        return pieces.reshape(*pieces.shape[:-1], self.stft.overlap, self.stft.hop)
+
+    def _add_dry(self, blocks: Array, a: int, gains: Array) -> None:
+        if self._residual:
+            dry = self._dry.view(a, a + blocks.shape[1]).transpose(0, 2, 1)  # (blocks, ch, hop)
+            blocks += gains[:, -1, None, None, None] * dry
+
+    def _vector(self, gains: Mapping[str, float], base: Array | None = None) -> Array:
+        vector = np.zeros(len(self.stems), np.float32) if base is None else base.copy()
+        for stem, gain in gains.items():
+            if stem not in self.stems:
+                raise ConfigError(f"stem {stem!r} does not exist{nearest(stem, self.stems)}; the model gives "
+                                  f"{', '.join(self.stems)}")
+            vector[self.stems.index(stem)] = gain
+        return vector
+
+
+def _total(parts: Sequence[Array]) -> Array:
+    """The sum in the order given: floating point must add up the same way in every chunking."""
+    total: Array = parts[0].copy()
+    for part in parts[1:]:
+        total += part
+    return total
