@@ -119,6 +119,16 @@ def pack(frame: Frame) -> bytes:
     return head + payload
 
 
+_FLAGS = struct.Struct("<H")
+_FLAGS_AT = 20
+
+
+def flagged(message: bytes, flag: Flag) -> bytes:
+    """A packed frame with one more flag set."""
+    (flags,) = _FLAGS.unpack_from(message, _FLAGS_AT)
+    return message[:_FLAGS_AT] + _FLAGS.pack(flags | flag) + message[_FLAGS_AT + 2 :]
+
+
 def _payload(frame: Frame) -> tuple[Format, bytes]:
     if frame.event is not None:
         return Format.EVENT, msgpack.packb(frame.event)

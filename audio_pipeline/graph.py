@@ -213,7 +213,8 @@ def _build_inputs(
     raw = {"in": body["in"]} if "in" in body else body.get("inputs") or {}
     if not isinstance(raw, Mapping):
         raise fail((*path, "inputs"), f"expected a map (input: source), got {raw!r}", places)
-    links, settings = {}, {}
+    links: dict[str, Link] = {}
+    settings: dict[str, Any] = {}
     for name, value in raw.items():
         where = (*path, "in") if "in" in body else (*path, "inputs", name)
         if not NAME.fullmatch(name):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgpack
@@ -17,7 +17,7 @@ import zmq
 
 from audio_pipeline.credit import Count, Grant, Item, Subscription
 from audio_pipeline.errors import WireError
-from audio_pipeline.frame import Flag, Frame, pack, parse
+from audio_pipeline.frame import Flag, Frame, flagged, pack, parse
 
 PROTOCOL = 1
 KEEPALIVE_NS = 100_000_000
@@ -81,7 +81,7 @@ class OutPort:
         self.seq += 1
         last = bool(frame.flags & Flag.END)
         item = Item(self.seq, frame.position, frame.generation, pack(frame), last)
-        for name, subscription in self.subscriptions.items():
+        for name, subscription in list(self.subscriptions.items()):
             subscription.offer(item)
             if name in self.connected:
                 self._send(name, subscription)
@@ -106,8 +106,14 @@ class OutPort:
             except zmq.ZMQError as error:
                 if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                     raise
-                self.connected.pop(name, None)
+                self._gone(name)
                 return
+
+    def _gone(self, name: str) -> None:
+        """The graph's own consumers keep their queue until they come back; guests are forgotten."""
+        self.connected.pop(name, None)
+        if name not in self.spec.consumers:
+            self.subscriptions.pop(name, None)
 
     def handle(self) -> None:
         """Takes all waiting words of consumers."""
@@ -122,7 +128,7 @@ class OutPort:
         if word.get("t") == "hello":
             self._on_hello(name, word)
         elif word.get("t") == "bye":
-            self.connected.pop(name, None)
+            self._gone(name)
         elif name not in self.connected:
             self._reply(name, {"t": "who"})
         elif word.get("t") == "credit" and word.get("epoch") == self.epoch:
@@ -162,7 +168,7 @@ class OutPort:
         since = word.get("since")
         unsent = subscription.queue[0].seq if subscription.queue else self.seq + 1
         replay = [
-            item for item in self._history
+            replace(item, message=flagged(item.message, Flag.REPLAY)) for item in self._history
             if isinstance(since, int) and item.position >= since and item.seq < unsent
         ]  # fmt: skip
         subscription.restart((replay[0].seq if replay else unsent) - 1, replay)

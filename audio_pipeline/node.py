@@ -124,6 +124,7 @@ class Node:
     InputSettings: ClassVar[type] = NoSettings  # what the file may set for each input, beside the link's own keys
     PORTS: ClassVar[Ports] = Ports()
     aligned: ClassVar[bool] = False  # True: `process` gets all inputs for the same span at once
+    continuous: ClassVar[bool] = True  # the engine fills short holes; False: `process` sees positions as they come
     takes_events: ClassVar[bool] = False  # True: inputs may be connected to event ports
     clock_source: ClassVar[bool] = False  # True: owns a device clock and can be the graph's master
     edge: ClassVar[bool] = False  # True: people hear what goes in here (playback, broadcast), so inputs need on_loss

@@ -1,0 +1,274 @@
+"""Puts several inputs in step: by position, at the clock's deadline when live, completely when offline.
+
+Each timeline (a song, a microphone) is anchored once per generation: output position = input position +
+anchor. All inputs of one timeline share the anchor, so a voice, a band and the dry song they came from
+stay sample-aligned whatever their latencies. What is not there at its deadline is replaced as the input's
+`on_loss` says, with a fade that ends where the true samples end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from audio_pipeline.dsp.ring import PositionRing
+from audio_pipeline.dsp.switch import Switch
+from audio_pipeline.errors import NodeError
+from audio_pipeline.frame import Flag, Frame, Samples
+
+FOREVER = 1 << 40
+PATIENCE_NS = 1_500_000_000
+Count = Callable[[str, int], None]
+
+
+@dataclass(frozen=True)
+class AlignSpec:
+    """One input as the loader planned it."""
+
+    name: str
+    timeline: str
+    channels: int
+    capacity_samples: int
+    on_loss: str = "silence"
+    standby: bool = False  # `on_loss: bypass`: frames of the node's own input come in as `<name>~bypass`
+
+
+class _Input:
+    """One input: what arrived, what stands by, and the fade between them."""
+
+    def __init__(self, spec: AlignSpec, fade_samples: int) -> None:
+        self.spec = spec
+        self.ring = PositionRing(spec.channels, spec.capacity_samples)
+        self.standby = PositionRing(spec.channels, spec.capacity_samples) if spec.standby else None
+        self.switch = Switch(spec.channels, fade_samples)
+        self.held = np.zeros((1, spec.channels), np.float32)
+        self.ended_at: int | None = None
+        self.idle = False
+        self.forget()
+
+    def forget(self) -> None:
+        """A new generation: nothing has come yet."""
+        self.ring.clear()
+        if self.standby:
+            self.standby.clear()
+        self.first: int | None = None
+        self.standby_first: int | None = None
+        self.due_ns = 0
+        self.capture: tuple[int, int, int] | None = None  # position, host time of capture, rate
+        self.ended_at = None
+
+    def run(self, position: int) -> int:
+        """True samples available from `position` on; without end after the stream's END."""
+        if self.ended_at is not None and position + self.ring.run(position) >= self.ended_at:
+            return FOREVER
+        return self.ring.run(position)
+
+    def read(self, position: int, n: int) -> tuple[Samples, int]:
+        """The block at `position` as it will be heard, and how many of its samples are made up."""
+        run = self.run(position)
+        block = self.switch.process(self.ring.read(position, n), run, self._standby(position, n))
+        self.ring.discard_before(position + n)
+        if self.standby:
+            self.standby.discard_before(position + n)
+        if run > 0:
+            self.held = block
+        return block, n - min(run, n)
+
+    def _standby(self, position: int, n: int) -> Samples:
+        if self.standby is not None:
+            return self.standby.read(position, n)
+        if self.spec.on_loss == "hold":
+            return np.resize(self.held, (n, self.spec.channels))
+        return np.zeros((n, self.spec.channels), np.float32)
+
+
+@dataclass
+class _Timeline:
+    """Where one timeline stands on the output's."""
+
+    inputs: list[_Input] = field(default_factory=list)
+    anchor: int | None = None
+    generation: int = 0
+    since_ns: int | None = None  # first data of this generation
+    tails: dict[str, Samples] = field(default_factory=dict)  # fade-outs of what a cancel cut off
+
+
+class Aligner:
+    """The rings, anchors and fades of a node with several inputs."""
+
+    def __init__(
+        self, specs: Iterable[AlignSpec], *, frame_samples: int, fade_samples: int, live: bool, count: Count
+    ) -> None:
+        self.frame_samples = frame_samples
+        self._fade = fade_samples
+        self._live = live
+        self._count = count
+        self.inputs = {spec.name: _Input(spec, fade_samples) for spec in specs}
+        self.timelines: dict[str, _Timeline] = {}
+        for item in self.inputs.values():
+            line = self.timelines.setdefault(item.spec.timeline, _Timeline(anchor=None if live else 0))
+            line.inputs.append(item)
+
+    def restore(self, timeline: str, anchor: int, generation: int) -> None:
+        """Takes a predecessor's anchor, so that a restart changes nothing of what is heard when."""
+        line = self.timelines.get(timeline)
+        if line is not None:
+            line.anchor, line.generation = anchor, generation
+
+    def push(self, port: str, frame: Frame, due_ns: int, now_ns: int) -> str | None:
+        """Takes a frame for `name` or `name~bypass`; the reason if it is of no use any more."""
+        name, _, standby = port.partition("~")
+        item = self.inputs[name]
+        line = self.timelines[item.spec.timeline]
+        if frame.generation < line.generation:
+            return "cancelled"
+        if frame.generation > line.generation:
+            self.cancel(item.spec.timeline, frame.generation)
+        if not standby and self._note_state(item, frame):
+            return None
+        ring = item.standby if standby else item.ring
+        if ring is None:
+            return "unused"
+        late = ring.write(frame.position, frame.audio()).late_samples
+        if standby:
+            item.standby_first = frame.position if item.standby_first is None else item.standby_first
+        else:
+            self._count("late_samples", late)
+            item.capture = (frame.end, frame.captured_ns, frame.rate)
+            if item.first is None and frame.samples > late:
+                item.first, item.due_ns = max(frame.position, ring.floor), due_ns
+        if line.since_ns is None and frame.samples:
+            line.since_ns = now_ns
+        return "late" if frame.samples and late == frame.samples else None
+
+    def _note_state(self, item: _Input, frame: Frame) -> bool:
+        """END and idle carry no samples; True when there is nothing to write."""
+        item.idle = bool(frame.flags & Flag.GAP) and frame.samples == 0 and not frame.flags & Flag.END
+        if frame.flags & Flag.END:
+            item.ended_at = frame.end
+        return frame.samples == 0
+
+    def room(self, port: str, samples: int) -> bool:
+        """True while `samples` more fit without pushing out what was not heard yet."""
+        name, _, standby = port.partition("~")
+        item = self.inputs[name]
+        ring = item.standby if standby and item.standby else item.ring
+        return ring.end - ring.floor + samples <= item.spec.capacity_samples
+
+    def cancel(self, timeline: str, generation: int) -> None:
+        """Nothing older than `generation` is heard again, but for a fade of what would have come next."""
+        line = self.timelines.get(timeline)
+        if line is None or generation <= line.generation:
+            return
+        line.generation = generation
+        for item in line.inputs:
+            line.tails[item.spec.name] = self._tail(item)
+            item.forget()
+        line.anchor = None if self._live else line.anchor
+        line.since_ns = None
+
+    def _tail(self, item: _Input) -> Samples:
+        ramp = np.linspace(1.0, 0.0, self._fade, endpoint=False, dtype=np.float32)[:, None]
+        block, _ = item.read(item.ring.floor, self._fade)
+        return block * ramp
+
+    def ready(self) -> bool:
+        """Offline: every input that has not ended has a whole frame at the output position."""
+        return all(item.run(item.ring.floor) >= self.frame_samples for item in self.inputs.values())
+
+    @property
+    def ended(self) -> bool:
+        """True when all inputs have ended and been read to the end."""
+        return all(
+            item.ended_at is not None and item.ring.floor >= item.ended_at for item in self.inputs.values()
+        )
+
+    def remaining(self, position: int) -> int:
+        """Offline: samples until the last input's end, at most a frame."""
+        ends = [item.ended_at for item in self.inputs.values()]
+        if any(end is None for end in ends):
+            return self.frame_samples
+        return min(self.frame_samples, max(end for end in ends if end is not None) - position)
+
+    def tick(self, position: int, n: int, now_ns: int) -> dict[str, tuple[Samples, Flag]]:
+        """Every input's samples for output span [position, position + n)."""
+        for line in self.timelines.values():
+            if line.anchor is None:
+                self._try_anchor(line, position, now_ns)
+        return {name: self._read(item, position, n) for name, item in self.inputs.items()}
+
+    def _read(self, item: _Input, position: int, n: int) -> tuple[Samples, Flag]:
+        line = self.timelines[item.spec.timeline]
+        flags = Flag.NONE
+        if line.anchor is None:
+            nothing = np.zeros((n, item.spec.channels), np.float32)
+            block = item.switch.process(nothing, 0, nothing) if line.generation else nothing
+        else:
+            block, missing = item.read(position - line.anchor, n)
+            flags = self._judge(item, missing)
+        return self._with_tail(line, item.spec.name, block), flags
+
+    def _judge(self, item: _Input, missing: int) -> Flag:
+        if not missing or not self._live:
+            return Flag.NONE
+        self._count("idle_samples" if item.idle else "concealed_samples", missing)
+        if item.spec.on_loss == "fail" and not item.idle:
+            raise NodeError(f"input {item.spec.name!r} ran dry and its on_loss is 'fail'")
+        return Flag.CONCEALED
+
+    def _with_tail(self, line: _Timeline, name: str, block: Samples) -> Samples:
+        tail = line.tails.pop(name, None)
+        if tail is None:
+            return block
+        block = block.copy()
+        used = min(len(block), len(tail))
+        block[:used] += tail[:used]
+        if len(tail) > used:
+            line.tails[name] = tail[used:]
+        return block
+
+    def _try_anchor(self, line: _Timeline, position: int, now_ns: int) -> None:
+        """Anchors when every input of the timeline is there and due, or when patience ends."""
+        if line.since_ns is None:
+            return
+        here = [item for item in line.inputs if item.first is not None]
+        start = max((max(item.first or 0, item.ring.floor) for item in here), default=None)
+        waited = now_ns - line.since_ns > PATIENCE_NS
+        if start is None:
+            start = self._standby_start(line) if waited else None
+        if start is None or (len(here) < len(line.inputs) and not waited):
+            return
+        need = self.frame_samples + self._fade
+        complete = all(item.run(start) >= need and now_ns >= item.due_ns for item in here)
+        if complete or waited:
+            line.anchor = position - start
+
+    def _standby_start(self, line: _Timeline) -> int | None:
+        return max((item.standby_first for item in line.inputs if item.standby_first is not None), default=None)
+
+    def skip_to(self, position: int) -> None:
+        """The node was held up: what should have been heard meanwhile is gone."""
+        for line in self.timelines.values():
+            for item in line.inputs if line.anchor is not None else ():
+                item.ring.discard_before(position - (line.anchor or 0))
+
+    def captured_ns(self, end: int) -> int | None:
+        """When the oldest live input's sample that is put out just before `end` was captured."""
+        times = [
+            item.capture[1] + round((end - line.anchor - item.capture[0]) / item.capture[2] * 1e9)
+            for line in self.timelines.values() if line.anchor is not None
+            for item in line.inputs if item.capture and not item.idle and item.ended_at is None
+        ]  # fmt: skip
+        return min(times, default=None)
+
+    def absent(self, name: str) -> None:
+        """Nothing will ever come here (an optional node that is not there)."""
+        self.inputs[name].ended_at = 0
+        line = self.timelines[self.inputs[name].spec.timeline]
+        line.inputs = [item for item in line.inputs if item.spec.name != name]
+
+    def heard(self, position: int) -> dict[str, int]:
+        """By timeline, the input position that is put out at `position`."""
+        return {name: position - line.anchor for name, line in self.timelines.items() if line.anchor is not None}

@@ -1,0 +1,138 @@
+"""The engine's side of `node.Context`: what a node sees of clock, ports and counters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from audio_pipeline.clock import ClockLine, ClockRecord, HostClock
+from audio_pipeline.frame import Flag, Frame, Samples, event_frame
+from audio_pipeline.job import Job
+from audio_pipeline.link import OutPort
+from audio_pipeline.metrics import Board
+from audio_pipeline.ports import Framer
+from audio_pipeline.waker import Waker
+
+LEVEL_EVERY_NS = 100_000_000
+
+
+class Out:
+    """One output: its framer, its port and its level."""
+
+    def __init__(self, name: str, timeline: str, port: OutPort, framer: Framer) -> None:
+        self.name, self.timeline, self.port, self.framer = name, timeline, port, framer
+        self.peak = 0.0
+        self.square_sum = 0.0
+        self.samples = 0
+
+    def measure(self, x: Samples) -> None:
+        """Adds to the level of the current tenth of a second."""
+        if x.size:
+            self.peak = max(self.peak, float(np.abs(x).max()))
+            self.square_sum += float(np.vdot(x, x))
+            self.samples += x.size
+
+    def level_db(self) -> tuple[float, float]:
+        """Peak and RMS since the last call, dBFS."""
+        rms = (self.square_sum / self.samples) ** 0.5 if self.samples else 0.0
+        result = _db(self.peak), _db(rms)
+        self.peak, self.square_sum, self.samples = 0.0, 0.0, 0
+        return result
+
+
+def _db(amplitude: float) -> float:
+    return 20 * float(np.log10(amplitude)) if amplitude > 1e-6 else -120.0
+
+
+class RunnerContext:
+    """Implements `node.Context` for one running node."""
+
+    def __init__(self, job: Job, board: Board, clock: HostClock, record: ClockRecord, waker: Waker,
+                 tell: Callable[[dict[str, Any]], None]) -> None:  # fmt: skip
+        self.name, self.rate, self.frame_samples = job.name, job.rate, job.frame_samples
+        self.live, self.folder, self.incarnation = job.live, job.folder, job.incarnation
+        self.board = board
+        self.outs: dict[str, Out] = {}
+        self.due: Callable[[str, Frame], int] = lambda port, frame: 0
+        self.wanted_generation = 0
+        self._job, self._clock, self._record, self._waker, self._tell = job, clock, record, waker, tell
+        self._capture = (0, 0, job.rate)  # position, host time, rate of the newest input
+        self._next_level_ns = 0
+
+    def note_input(self, frame: Frame) -> None:
+        """What is emitted from now on inherits this frame's capture time, by position."""
+        if frame.captured_ns:
+            self._capture = (frame.end, frame.captured_ns, frame.rate)
+
+    def captured_at(self, position: int, rate: int) -> int:
+        """Host time at which the sample before `position` (at `rate`) was captured."""
+        end, captured_ns, capture_rate = self._capture
+        return captured_ns + round((position / rate - end / capture_rate) * 1e9) if captured_ns else 0
+
+    def emit(self, port: str, data: Samples, position: int, *, flags: Flag = Flag.NONE,
+             captured_ns: int | None = None, rate: int | None = None) -> None:  # fmt: skip
+        out = self.outs[port]
+        rate = rate or self.rate
+        out.measure(data)
+        if captured_ns is None:
+            captured_ns = self.captured_at(position + len(data), rate)
+        out.framer.emit(data, position, rate, flags & ~(Flag.GAP | Flag.END), captured_ns)
+
+    def emit_gap(self, port: str, samples: int, position: int) -> None:
+        channels = 2
+        self.emit(port, np.zeros((samples, channels), np.float32), position)
+
+    def event(self, port: str, kind: str, position: int, **data: Any) -> None:
+        event = {"kind": kind, "position": position, "node": self.name, **data}
+        out = self.outs.get(port)
+        if out is not None:
+            out.port.offer(event_frame(event, position, self.rate, epoch=self._job.epoch,
+                                       captured_ns=self.captured_at(position, self.rate)))  # fmt: skip
+        self._tell({"op": "event", "event": event})
+
+    def now_ns(self) -> int:
+        return self._clock.now_ns()
+
+    def due_ns(self, port: str, frame: Frame) -> int:
+        return self.due(port, frame)
+
+    def line(self) -> ClockLine:
+        """The graph's clock; before it was set, one that starts now."""
+        return self._record.read() or ClockLine(0.0, self._clock.now_ns(), float(self.rate))
+
+    def position_at(self, host_ns: int) -> float:
+        return self.line().position_at(host_ns)
+
+    def host_ns_at(self, position: float) -> int:
+        return self.line().host_ns_at(position)
+
+    def publish_clock(self, position: float, host_ns: int, rate: float, *, discont: bool = False) -> None:
+        if self._job.master:
+            self._record.publish(ClockLine(position, host_ns, rate), discont=discont)
+
+    def count(self, name: str, amount: int = 1) -> None:
+        self.board.add(f"count.{name}", amount)
+
+    def gauge(self, name: str, value: float) -> None:
+        self.board.gauge(f"gauge.{name}", value)
+
+    def wake(self) -> None:
+        self._waker.wake()
+
+    def cancelled(self, generation: int) -> bool:
+        return generation < self.wanted_generation
+
+    def log(self, message: str) -> None:
+        self._tell({"op": "log", "message": message})
+
+    def show_levels(self, now_ns: int) -> None:
+        """Ten times a second: the outputs' levels."""
+        if now_ns < self._next_level_ns:
+            return
+        self._next_level_ns = now_ns + LEVEL_EVERY_NS
+        for out in self.outs.values():
+            peak_db, rms_db = out.level_db()
+            self.board.gauge(f"level.{out.name}.peak_db", peak_db)
+            self.board.gauge(f"level.{out.name}.rms_db", rms_db)

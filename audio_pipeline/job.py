@@ -1,0 +1,85 @@
+"""What the supervisor hands a node's process: plain data, sent as msgpack."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+
+
+@dataclass(frozen=True)
+class InJob:
+    """An input as planned. Latencies are what a frame's age should be when every node keeps its word."""
+
+    port: str
+    endpoint: str
+    identity: str
+    timeline: str
+    policy: str
+    window: int
+    queue: int
+    budget_ms: float
+    on_loss: str = "silence"
+    align_samples: int = 0
+    standby: bool = False  # this input also has `<port>~bypass`
+    events: bool = False
+    source: str = ""
+    latency_ms: float = 0.0  # stated age of a frame's first sample at this input
+    lead_ms: float = 0.0  # how far the timeline's source runs ahead of the clock
+
+
+@dataclass(frozen=True)
+class OutJob:
+    """An output as planned: who listens, and how much past a consumer that comes back may ask for."""
+
+    port: str
+    endpoint: str
+    timeline: str
+    consumers: dict[str, list[Any]]  # identity -> [policy, queue in frames]
+    history_samples: int = 0
+    events: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """One node of one run."""
+
+    name: str
+    kind: str
+    settings: dict[str, Any]
+    input_settings: dict[str, Any]
+    rate: int
+    frame_samples: int
+    live: bool
+    folder: str
+    token: str
+    board: str
+    clock: str
+    inputs: list[InJob]
+    outputs: list[OutJob]
+    epoch: int = 1
+    incarnation: int = 0
+    control: str = ""
+    node_paths: list[str] = field(default_factory=list)
+    master: bool = False
+    lead_ms: float = 0.0
+    generations: dict[str, int] = field(default_factory=dict)
+    anchors: dict[str, list[int]] = field(default_factory=dict)  # timeline -> [anchor, generation]
+    state: dict[str, Any] = field(default_factory=dict)  # the node's own snapshot
+    transport: dict[str, Any] = field(default_factory=dict)  # position, media_s, playing of a source
+    schedule: list[list[Any]] = field(default_factory=list)  # [position, setting, value], offline
+
+    def pack(self) -> bytes:
+        """As msgpack."""
+        packed: bytes = msgpack.packb(dataclasses.asdict(self))
+        return packed
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Job:
+        """The inverse of `pack`; the bytes come from our own supervisor."""
+        raw = msgpack.unpackb(data)
+        inputs = [InJob(**item) for item in raw.pop("inputs")]
+        outputs = [OutJob(**item) for item in raw.pop("outputs")]
+        return cls(inputs=inputs, outputs=outputs, **raw)
