@@ -179,7 +179,7 @@ def _parse_event(body: memoryview) -> dict[str, Any]:
     if len(body) > MAX_EVENT_BYTES:
         raise WireError(f"event of {len(body)} bytes, expected at most {MAX_EVENT_BYTES}")
     try:
-        event = msgpack.unpackb(body, max_buffer_size=MAX_EVENT_BYTES)
+        event = msgpack.unpackb(body)
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
         raise WireError(f"event payload is not msgpack: {error}") from error
     if not isinstance(event, dict) or not all(isinstance(key, str) for key in event):

@@ -23,6 +23,7 @@ PROTOCOL = 1
 KEEPALIVE_NS = 100_000_000
 IMPATIENT_NS = 20_000_000  # while the producer has not welcomed us
 MAX_GUESTS = 64
+MAX_WORD_BYTES = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -216,12 +217,23 @@ class InPort:
         self._said_ns = 0
         self._greeted = False
         self._changed = True
-        self.socket = context.socket(zmq.DEALER)
+        self._context = context
+        self.socket = self._connect()
+
+    def _connect(self) -> zmq.Socket[bytes]:
+        socket = self._context.socket(zmq.DEALER)
         for option, value in ((zmq.LINGER, 0), (zmq.IMMEDIATE, 1), (zmq.SNDHWM, 10), (zmq.RCVHWM, 0),
                               (zmq.RECONNECT_IVL, 5), (zmq.RECONNECT_IVL_MAX, 20), (zmq.MAXMSGSIZE, 1 << 26)):  # fmt: skip
-            self.socket.setsockopt(option, value)
-        self.socket.setsockopt(zmq.IDENTITY, spec.identity.encode())
-        self.socket.connect(spec.endpoint)
+            socket.setsockopt(option, value)
+        socket.setsockopt(zmq.IDENTITY, self.spec.identity.encode())
+        socket.connect(self.spec.endpoint)
+        return socket
+
+    def reconnect(self) -> None:
+        """For inproc, which does not find a new producer behind an old endpoint by itself."""
+        self.socket.close(linger=0)
+        self.socket = self._connect()
+        self._greeted = False
 
     def handle(self) -> None:
         """Takes all waiting messages into the local queue."""
@@ -301,8 +313,10 @@ class InPort:
 
 
 def _unpack(message: bytes) -> dict[str, Any]:
+    if len(message) > MAX_WORD_BYTES:
+        raise WireError(f"link word of {len(message)} bytes, expected at most {MAX_WORD_BYTES}")
     try:
-        word = msgpack.unpackb(message, max_buffer_size=1 << 16)
+        word = msgpack.unpackb(message)
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
         raise WireError(f"link word is not msgpack: {error}") from error
     if not isinstance(word, dict):

@@ -80,7 +80,14 @@ class Plan:
     def node_ms(self, name: str) -> float:
         """A node's own stated latency; nodes that work in blocks of their own add one frame of re-framing."""
         latency = self.latencies[name].total
-        return latency / self.graph.rate * 1000 + self.frame_ms if latency else 0.0
+        return latency / self.rate_of(name) * 1000 + self.frame_ms if latency else 0.0
+
+    def rate_of(self, name: str) -> int:
+        """The rate a node works at: that of its first input."""
+        spec = self.graph.nodes[name]
+        if not spec.inputs:
+            return self.graph.rate
+        return spec.cls(spec.settings).input_rate(next(iter(spec.inputs)), self.graph.rate)
 
     def in_ms(self, link: Link) -> float:
         """Stated age of a sample when it arrives over `link`."""
@@ -164,7 +171,7 @@ class Plan:
         latency = self.latencies[node]
         block = max(latency.hop, 0) if self.live else latency.total
         lead = self.leads_ms[node] if not self.graph.nodes[node].inputs else 0.0
-        return block / self.graph.rate * 1000 + lead + self.frame_ms
+        return block / self.rate_of(node) * 1000 + lead + self.frame_ms
 
     def _budget_ms(self, spec: NodeSpec, name: str, link: Link, hold_ms: float, policy: str) -> float:
         needed = hold_ms + ROUND_TRIP_FRAMES * self.frame_ms

@@ -123,6 +123,14 @@ class NodeRunner:
             aligner.restore(timeline, anchor, generation)
         return aligner
 
+    def reconnect(self, producer: str) -> None:
+        """Connects anew to a producer that was replaced (inproc only; ipc and tcp do so by themselves)."""
+        for item in self.inputs.values():
+            if item.job.source.split(".")[0] == producer:
+                self._poller.unregister(item.link.socket)
+                item.link.reconnect()
+                self._poller.register(item.link.socket, zmq.POLLIN)
+
     def open(self) -> None:
         """Opens the node: loading, devices, warm-up."""
         if self.job.state:

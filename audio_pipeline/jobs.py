@@ -1,0 +1,83 @@
+"""Turns a plan into what each node's process is told."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from audio_pipeline.graph import NodeSpec
+from audio_pipeline.job import InJob, Job, OutJob
+from audio_pipeline.plan import LinkPlan, Plan
+from audio_pipeline.settings import plain
+
+
+@dataclass
+class Run:
+    """What all nodes of one run share."""
+
+    plan: Plan
+    run_dir: Path  # sockets, boards, the clock: 0700
+    folder: Path  # what the user keeps
+    endpoint: Callable[[str, str], str]  # (node, port) -> endpoint
+    control: str = ""
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    @property
+    def clock_path(self) -> Path:
+        return self.run_dir / "clock"
+
+    def board_path(self, node: str, incarnation: int) -> Path:
+        return self.run_dir / f"{node}.{incarnation}.board"
+
+
+def make_job(run: Run, name: str, *, incarnation: int = 0, master: bool = False, **desired: Any) -> Job:
+    """The job of one node; `desired` is what a restarted one must know (generations, anchors, state, ...)."""
+    graph = run.plan.graph
+    spec = graph.nodes[name]
+    return Job(
+        name=name, kind=spec.kind, settings=plain(desired.pop("settings", None) or spec.settings),
+        input_settings=plain(desired.pop("input_settings", None) or spec.input_settings),
+        rate=graph.rate, frame_samples=graph.frame_samples, live=run.plan.live, folder=str(run.folder),
+        token=run.token, board=str(run.board_path(name, incarnation)), clock=str(run.clock_path),
+        inputs=[_in_job(run, spec, link) for link in _links_into(run.plan, name)],
+        outputs=[_out_job(run, spec, port) for port in (*spec.ports.outputs, *spec.ports.events)],
+        epoch=incarnation + 1, incarnation=incarnation, control=run.control,
+        node_paths=[str(path) for path in graph.node_paths], master=master,
+        lead_ms=run.plan.leads_ms[name], **desired,
+    )  # fmt: skip
+
+
+def _links_into(plan: Plan, name: str) -> list[LinkPlan]:
+    return [link for link in plan.links if link.target.split(".")[0] == name]
+
+
+def _in_job(run: Run, spec: NodeSpec, link: LinkPlan) -> InJob:
+    port = link.target.partition(".")[2]
+    node, _, source_port = link.source.partition(".")
+    standby = any(other.target == f"{link.target}~bypass" for other in run.plan.links)
+    return InJob(
+        port=port, endpoint=run.endpoint(node, source_port), identity=link.target, timeline=link.timeline,
+        policy=link.policy, window=link.window, queue=link.queue, budget_ms=link.budget_ms,
+        on_loss=link.on_loss or "silence", align_samples=max(link.align_samples, run.plan.graph.frame_samples * 4),
+        standby=standby, events=source_port in run.plan.graph.nodes[node].ports.events, source=link.source,
+        latency_ms=link.latency_ms, lead_ms=link.lead_ms,
+    )  # fmt: skip
+
+
+def _out_job(run: Run, spec: NodeSpec, port: str) -> OutJob:
+    listeners = [link for link in run.plan.links if link.source == f"{spec.name}.{port}"]
+    return OutJob(
+        port=port, endpoint=run.endpoint(spec.name, port), timeline=run.plan.timelines[spec.name],
+        consumers={link.target: [link.policy, link.queue] for link in listeners},
+        history_samples=run.plan.history_samples(spec.name, port), events=port in spec.ports.events,
+    )  # fmt: skip
+
+
+def start_words(plan: Plan, name: str, absent: list[str]) -> Mapping[str, Any]:
+    """The `start` command of one node: the true latencies, now that everybody has said theirs."""
+    latency = {link.target.partition(".")[2]: link.latency_ms for link in _links_into(plan, name)}
+    timeline_lead = plan.leads_ms[plan.timelines[name]]
+    return {"op": "start", "latency_ms": latency, "lead_ms": timeline_lead, "absent": absent}
