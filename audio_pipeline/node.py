@@ -139,6 +139,16 @@ class Node:
         return replace(cls.PORTS, inputs=inputs) if cls.PORTS.inputs == (ANY,) else cls.PORTS
 
     @classmethod
+    def preload(cls, settings: Any) -> tuple[str, ...]:
+        """Modules that a spare process imports beforehand, so that a restart is quick."""
+        return ()
+
+    @classmethod
+    def assets(cls, settings: Any) -> tuple[str, ...]:
+        """Names in `models.weights` that must be there before the pipeline starts."""
+        return ()
+
+    @classmethod
     def clock_domain(cls, settings: Any) -> str | None:
         """Name of the device clock this node runs on, None where it follows the graph."""
         return None

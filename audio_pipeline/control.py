@@ -1,0 +1,112 @@
+"""The control protocol: one ROUTER at the supervisor, msgpack maps, a token, a revision.
+
+Requests are `{v, token, id, op, ...}`, answers `{id, ok, result | error}`. Operations: `state`, `set`,
+`transport`, `events`, `stop`. The nodes of the graph speak to the same socket with operations of their own.
+See `docs/protocol.md`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from typing import Any
+
+import msgpack
+import zmq
+
+from audio_pipeline import runtime
+from audio_pipeline.errors import ControlError, PipelineError, WireError
+
+VERSION = 1
+MAX_BYTES = 1 << 22
+TIMEOUT_S = 5.0
+
+
+def encode(word: dict[str, Any]) -> bytes:
+    """A control word as one message."""
+    packed: bytes = msgpack.packb(word)
+    return packed
+
+
+def decode(message: bytes) -> dict[str, Any]:
+    """The control word in a message. Raises WireError."""
+    if len(message) > MAX_BYTES:
+        raise WireError(f"control word of {len(message)} bytes, expected at most {MAX_BYTES}")
+    try:
+        word = msgpack.unpackb(message)
+    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise WireError(f"control word is not msgpack: {error}") from error
+    if not isinstance(word, dict) or not isinstance(word.get("op", ""), str):
+        raise WireError("control word is not a map with a text 'op'")
+    return word
+
+
+class ControlClient:
+    """Talks to a running pipeline; may be used from several threads."""
+
+    def __init__(self, endpoint: str, token: str) -> None:
+        self._token = token
+        self._ids = itertools.count(1)
+        self._lock = threading.Lock()
+        self._seen = 0
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.connect(endpoint)
+
+    @classmethod
+    def attach(cls, which: str | None = None) -> ControlClient:
+        """To the running pipeline called `which`, or the only one. Raises ControlError."""
+        try:
+            run = runtime.attach(which)
+        except PipelineError as error:
+            raise ControlError(str(error)) from error
+        return cls(run.control, run.token)
+
+    def request(self, op: str, *, timeout_s: float = TIMEOUT_S, **args: Any) -> Any:
+        """Asks and waits for the answer. Raises ControlError with the reason."""
+        with self._lock:
+            number = next(self._ids)
+            self._socket.send(encode({"v": VERSION, "token": self._token, "id": number, "op": op, **args}))
+            deadline = time.monotonic() + timeout_s
+            while self._socket.poll(max(int((deadline - time.monotonic()) * 1000), 0)):
+                answer = decode(self._socket.recv())
+                if answer.get("id") == number:
+                    return self._result(answer)
+        raise ControlError(f"the pipeline did not answer {op!r} within {timeout_s:g} s")
+
+    def _result(self, answer: dict[str, Any]) -> Any:
+        if not answer.get("ok"):
+            raise ControlError(str(answer.get("error", "refused")))
+        return answer.get("result")
+
+    def state(self) -> dict[str, Any]:
+        """Everything there is to see: nodes, links, paths, transport, incidents."""
+        result: dict[str, Any] = self.request("state")
+        return result
+
+    def set(self, node: str, name: str, value: Any, at: int | None = None) -> dict[str, Any]:
+        """Changes a live setting; says at which position and in how many ms it is heard."""
+        result: dict[str, Any] = self.request("set", node=node, name=name, value=value, at=at)
+        return result
+
+    def transport(self, node: str, command: str, **args: Any) -> dict[str, Any]:
+        """play, pause, seek (seconds=), next, loop (on=)."""
+        result: dict[str, Any] = self.request("transport", node=node, command=command, args=args)
+        return result
+
+    def events(self, timeout_s: float = 0.0) -> list[dict[str, Any]]:
+        """What happened since the last call."""
+        result = self.request("events", since=self._seen)
+        self._seen = result["next"]
+        events: list[dict[str, Any]] = result["events"]
+        return events
+
+    def stop(self) -> None:
+        """Ends the pipeline cleanly."""
+        self.request("stop")
+
+    def close(self) -> None:
+        self._socket.close(linger=0)
+        self._context.term()
