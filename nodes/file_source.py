@@ -1,0 +1,111 @@
+"""Plays sound files: one song or a list, looped or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audio_pipeline.errors import ConfigError
+from audio_pipeline.frame import Samples
+from audio_pipeline.node import Context, Ports, Source
+from audio_pipeline.settings import setting
+
+DEMO = "demo"
+
+
+@dataclass(frozen=True)
+class Settings:
+    path: str = setting(DEMO, "the song: wav, flac, mp3, ogg, m4a, ...; `demo` is the demo song", file=True)
+    playlist: tuple[str, ...] = setting((), "more songs, played after it and reached with `next`", file=True)
+    loop: bool = setting(False, "start again after the last song", live=True)
+    start_s: float = setting(0.0, "where in the first song to start", unit="s", minimum=0.0)
+    channels: int = setting(2, "channels; songs of other layouts are mixed to them", minimum=1, maximum=32)
+
+
+class FileSource(Source):
+    """Reads sound files at the graph's rate and channel count.
+
+    Commands: `seek` {seconds}, `next`, `loop` {on}. Where a song starts, loops or is sought, an event `media`
+    on the port `map` says which song time lies at which position: {file, media_id, media_s, length_s,
+    playing, rate}. A damaged song is played as far as it goes; NaN and infinities in it are silence.
+    """
+
+    Settings = Settings
+    PORTS = Ports(inputs=(), events=("map",))
+
+    def __init__(self, settings: Any = None) -> None:
+        super().__init__(settings)
+        self._resume: dict[str, Any] = {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._resume = {key: state[key] for key in ("position", "file", "media_s", "loop") if key in state}
+
+    def snapshot(self) -> dict[str, Any]:
+        player = self._player
+        place = {"position": player.position, "file": player.file, "media_s": player.media_s}
+        return {**place, "loop": player.loop}
+
+    def open(self, ctx: Context) -> None:
+        from audio_pipeline.io.player import Player
+
+        paths = [_path(name) for name in (self.settings.path, *self.settings.playlist)]
+        start = {"media_s": self.settings.start_s, "loop": self.settings.loop} | self._resume
+        self._player = Player(paths, ctx.rate, self.settings.channels, **start)
+
+    def blocks(self, ctx: Context) -> Iterator[Samples | int]:
+        while len(block := self._player.read(ctx.frame_samples)):
+            self._tell(ctx)
+            yield block
+        self._tell(ctx)
+
+    def on_command(self, name: str, args: Mapping[str, Any], ctx: Context) -> Any:
+        if name == "seek":
+            self._player.seek(_number(args, "seconds"))
+        elif name == "next":
+            self._player.next()
+        elif name == "loop":
+            self._player.loop = bool(args.get("on", True))
+        else:
+            raise NotImplementedError(name)
+        self._tell(ctx)
+        return self.snapshot()
+
+    def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
+        self._player.loop = bool(self.settings.loop)
+
+    def _tell(self, ctx: Context) -> None:
+        player = self._player
+        for position, file, media_s, length_s in player.take_maps():
+            ctx.event(
+                "map", "media", position, file=file, media_id=player.paths[file].name, media_s=media_s,
+                length_s=length_s, playing=True, rate=1.0,
+            )  # fmt: skip
+        while player.errors:
+            ctx.log(player.errors.pop(0))
+            ctx.count("damaged_files")
+        if player.bad_samples:
+            ctx.count("bad_samples", player.bad_samples)
+            player.bad_samples = 0
+
+    def close(self) -> None:
+        self._player.close()
+
+
+def _path(name: str) -> Path:
+    if name != DEMO:
+        return Path(name)
+    from audio_pipeline.models import weights
+
+    return weights.path("demo-song")
+
+
+def _number(args: Mapping[str, Any], key: str) -> float:
+    value = args.get(key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigError(f"seek: expected {key} as a number, got {value!r}")
+    return float(value)
+
+
+NODE = FileSource
