@@ -166,6 +166,8 @@ class NodeRunner:
             transport = self.job.transport
             self.source = SourcePace(int(transport.get("position", 0)), lead_ms * self.job.rate / 1000)
             self._blocks = iter(self.node.blocks(self.ctx))
+            if "media_s" in transport:
+                self.node.on_command("seek", {"seconds": transport["media_s"]}, self.ctx)
             if transport.get("playing", True):
                 self.source.play(self.ctx.position_at(now))
         self.started = True

@@ -77,7 +77,7 @@ def _write_private(path: Path, text: str) -> None:
 
 def _started(pid: int) -> float:
     try:
-        return psutil.Process(pid).create_time()
+        return float(psutil.Process(pid).create_time())
     except psutil.Error:
         return 0.0
 

@@ -1,0 +1,268 @@
+"""Answers the control socket: state, live settings, transport, the stream of changes."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from audio_pipeline.control import VERSION
+from audio_pipeline.desired import NodeRecord, Phase
+from audio_pipeline.errors import ControlError, PipelineError, nearest
+from audio_pipeline.settings import live_names, plain, replaced
+from audio_pipeline.state import Boards, link_state, node_state, paths_state
+from audio_pipeline.transport import Transport
+
+if TYPE_CHECKING:
+    from audio_pipeline.supervisor import Supervisor
+
+KEEP_EVENTS = 2_000
+
+
+class Operator:
+    """The part of the supervisor that people talk to. Lives in the supervisor's thread."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._sup = supervisor
+        self._events: deque[tuple[int, dict[str, Any]]] = deque(maxlen=KEEP_EVENTS)
+        self._next_event = 1
+        self._pending: dict[int, tuple[bytes, Any, float]] = {}  # reply id -> (client, its id, since)
+        self._next_reply = 1
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    def request(self, client: bytes, word: Mapping[str, Any]) -> None:
+        """Answers a client, at once or when the node has answered."""
+        handlers = {"state": self._state, "set": self._set, "transport": self._transport,
+                    "events": self._since, "stop": self._stop}  # fmt: skip
+        number = word.get("id")
+        handler = handlers.get(str(word.get("op")))
+        try:
+            if word.get("v") != VERSION:
+                raise ControlError(f"control protocol version {word.get('v')!r}, expected {VERSION}")
+            if handler is None:
+                raise ControlError(f"unknown operation {word.get('op')!r}{nearest(str(word.get('op')), handlers)}")
+            result = handler(client, number, word)
+        except (PipelineError, KeyError, TypeError, ValueError) as error:
+            said = str(error) if isinstance(error, PipelineError) else f"{word.get('op')}: {type(error).__name__} {error}"
+            self._sup.send(client, {"id": number, "ok": False, "error": said})
+            return
+        if result is not None:
+            self._sup.send(client, {"id": number, "ok": True, "result": result})
+
+    def _record(self, name: Any) -> NodeRecord:
+        record = self._sup.nodes.get(str(name))
+        if record is None:
+            known = self._sup.nodes
+            raise ControlError(f"unknown node {name!r}{nearest(str(name), known)}; known are {', '.join(known)}")
+        return record
+
+    def _state(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
+        return self.state()
+
+    def _since(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
+        since = int(word.get("since") or 0)
+        return {"next": self._next_event, "events": [event for at, event in self._events if at >= since]}
+
+    def _stop(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
+        self._sup.stop()
+        return {}
+
+    def _set(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
+        record, name, value = self._record(word["node"]), str(word["name"]), word["value"]
+        path = ("nodes", record.name)
+        if name.startswith("inputs."):
+            record.input_settings = replaced(record.input_settings, name.removeprefix("inputs."), value, (*path, "inputs"))
+        else:
+            record.settings = replaced(record.settings, name, value, path)
+        self.changed()
+        command = {"op": "set", "name": name, "value": value, "at": word.get("at")}
+        return self._ask(client, number, record, command)
+
+    def _ask(self, client: bytes, number: Any, record: NodeRecord, command: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Passes a command on; a node that is down gets it with its next start."""
+        if record.phase is not Phase.RUNNING:
+            return {"position": None, "note": f"{record.name} is {record.phase.value}; it takes this when it is back"}
+        reply = self._next_reply
+        self._next_reply += 1
+        self._pending[reply] = (client, number, time.monotonic())
+        self._sup.tell(record.name, {**command, "id": reply})
+        return None
+
+    def on_reply(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+        """A node's answer goes to whoever asked."""
+        waiting = self._pending.pop(int(word["id"]), None)
+        if waiting is None:
+            return
+        client, number, _ = waiting
+        answer: dict[str, Any] = {"id": number, "ok": bool(word.get("ok"))}
+        if answer["ok"]:
+            result = word.get("result")
+            answer["result"] = {**(result if isinstance(result, dict) else {}), "heard_in_ms": self._heard_in_ms(record.name)}
+        else:
+            answer["error"] = word.get("error")
+        self._sup.send(client, answer)
+
+    def _heard_in_ms(self, name: str) -> float:
+        """From a node's output to the end of the slowest path behind it."""
+        ways = [path for path in self._sup.run.plan.paths if name in path.names]
+        rests = [sum(path.terms_ms[after] for after in path.names[path.names.index(name) + 1 :]) for path in ways]
+        return max(rests, default=0.0)
+
+    # -- transport ----------------------------------------------------------------------------------
+
+    def _transport(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
+        record, command = self._record(word["node"]), str(word["command"])
+        transport = self._sup.transports.get(record.name)
+        if transport is None:
+            known = ", ".join(self._sup.transports) or "none"
+            raise ControlError(f"{record.name} is no source that can be paused; sources are {known}")
+        args = dict(word.get("args") or {})
+        order = self._order(record, transport, command, args)
+        self.changed()
+        return self._ask(client, number, record, {"op": "transport", "command": command, **order})
+
+    def _order(self, record: NodeRecord, transport: Transport, command: str, args: dict[str, Any]) -> dict[str, Any]:
+        """What a command means for the source; old sound is cancelled downstream before it hears of it."""
+        if command == "loop":
+            transport.loop = bool(args.get("on"))
+            return {"args": {"on": transport.loop}}
+        if command == "play":
+            transport.playing = True
+            return {"generation": transport.generation, "playing": True, "args": {}}
+        if command == "pause":
+            args = {"seconds": self.heard_media_s(record.name)}
+            transport.playing = False
+        elif command == "seek":
+            args = {"seconds": max(float(args["seconds"]), 0.0)}
+        elif command != "next":
+            raise ControlError(f"unknown transport command {command!r}; known are play, pause, seek, next, loop")
+        self._cancel(record.name, transport)
+        return {"generation": transport.generation, "playing": transport.playing, "args": args}
+
+    def _cancel(self, timeline: str, transport: Transport) -> None:
+        """Out of band, to everybody on this timeline: nothing of the old generation is heard again."""
+        transport.generation += 1
+        for name in self._sup.nodes:
+            if name != timeline:
+                self._sup.tell(name, {"op": "cancel", "timeline": timeline, "generation": transport.generation})
+
+    def before_restart(self, name: str) -> None:
+        """A source comes back: it goes on where it was heard, as after a seek."""
+        transport = self._sup.transports[name]
+        transport.position = max(transport.position, self._last_position(name))
+        self._cancel(name, transport)
+
+    def _last_position(self, name: str) -> int:
+        return max((int(board.get("position", 0)) for board in self._boards(name).all), default=0)
+
+    def resume_words(self, name: str) -> dict[str, Any]:
+        """What a restarted source must know."""
+        transport = self._sup.transports[name]
+        return {"position": transport.position, "playing": transport.playing, "media_s": self.heard_media_s(name)}
+
+    def heard_position(self, name: str) -> int | None:
+        """Content position of a source's timeline that is heard now, as far as a mixer or player says."""
+        timelines = self._sup.run.plan.timelines
+        for record in self._sup.nodes.values():
+            board = self._boards(record.name).now
+            if board is None:
+                continue
+            if f"heard.{name}" in board:
+                return int(board[f"heard.{name}"])
+            if record.spec.cls.edge and timelines[record.name] == name and "gauge.heard_position" in board:
+                return int(board["gauge.heard_position"])
+        return None
+
+    def heard_media_s(self, name: str) -> float:
+        """Song time that is heard now."""
+        transport = self._sup.transports[name]
+        position = self.heard_position(name)
+        if position is None:
+            board = self._boards(name).now
+            position = int(board.get("position", 0)) if board else transport.position
+        return transport.media_s(position, self._sup.graph.rate)
+
+    # -- events ---------------------------------------------------------------------------------------
+
+    def on_event(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+        """An event of a node: kept for watchers; `media` events are the song's map."""
+        event = dict(word["event"])
+        if event.get("kind") == "media" and record.name in self._sup.transports:
+            self._sup.transports[record.name].on_event(event)
+        self.publish(event)
+
+    def publish(self, event: dict[str, Any]) -> None:
+        """Adds to the stream of changes."""
+        self._events.append((self._next_event, {"time_s": self._sup.uptime_s, **event}))
+        self._next_event += 1
+
+    def changed(self) -> None:
+        """The desired or known state moved on."""
+        self._sup.revision += 1
+
+    def farewell(self) -> None:
+        """Answers whoever still waits."""
+        for client, number, _ in self._pending.values():
+            self._sup.send(client, {"id": number, "ok": False, "error": "the pipeline ended"})
+        self._pending.clear()
+
+    # -- state ------------------------------------------------------------------------------------------
+
+    def _boards(self, name: str) -> Boards:
+        record = self._sup.nodes[name]
+        path = self._sup.run.board_path(name, record.incarnation)
+        return Boards(record.dead, path if path.exists() else None)
+
+    def state(self) -> dict[str, Any]:
+        """Everything there is to see."""
+        sup = self._sup
+        boards = {name: self._boards(name) for name in sup.nodes}
+        line = sup.clock.read()
+        rate = line.rate if line else float(sup.graph.rate)
+        return {
+            "name": sup.graph.name, "revision": sup.revision, "uptime_s": sup.uptime_s, "rate": sup.graph.rate,
+            "frame_samples": sup.graph.frame_samples, "live": sup.live, "folder": str(sup.folder),
+            "run": sup.run_dir.name, "ended": False, "progress": self._progress(),
+            "position": round(line.position_at(time.monotonic_ns())) if line else 0,
+            "clock": {"master": sup.master, "ppm": (rate / sup.graph.rate - 1) * 1e6},
+            "nodes": {name: self._node(record, boards[name]) for name, record in sup.nodes.items()},
+            "links": [link_state(link, boards) for link in sup.run.plan.links],
+            "paths": paths_state(sup.run.plan), "transport": self._transports(),
+            "incidents": sup.incidents, "log": list(sup.log_lines),
+        }  # fmt: skip
+
+    def _node(self, record: NodeRecord, boards: Boards) -> dict[str, Any]:
+        plan, latency = self._sup.run.plan, self._sup.run.plan.latencies[record.name]
+        to_ms = 1000 / plan.rate_of(record.name)
+        terms = {"window": latency.window, "lookahead": latency.lookahead, "hop": latency.hop,
+                 "compute": latency.compute, "total": latency.total}  # fmt: skip
+        age_ns = int((time.monotonic() - record.started_s) * 1e9)
+        return {
+            "kind": record.spec.kind, "state": record.phase.value, "pid": record.child.pid if record.child else None,
+            "restarts": record.incarnation, "cpu": record.cpu, "rss_mb": record.rss_mb, "note": record.note,
+            "latency_ms": {name: value * to_ms for name, value in terms.items()},
+            "settings": {**plain(record.settings), "inputs": plain(record.input_settings)},
+            "live": record.live or live_names(record.settings), **node_state(boards, age_ns),
+        }  # fmt: skip
+
+    def _transports(self) -> dict[str, Any]:
+        shown = {}
+        for name, transport in self._sup.transports.items():
+            piece = transport.piece_at(self.heard_position(name) or 0)
+            shown[name] = {
+                "playing": transport.playing, "loop": transport.loop, "media_s": self.heard_media_s(name),
+                "length_s": piece.length_s if piece else 0.0, "media_id": piece.media_id if piece else "",
+            }
+        return shown
+
+    def _progress(self) -> float:
+        """Offline: how much of the longest song is through."""
+        done = 0.0
+        for name, transport in self._sup.transports.items():
+            piece = transport.pieces[-1] if transport.pieces else None
+            board = self._boards(name).now
+            if piece and piece.length_s and board:
+                done = max(done, board.get("position", 0) / self._sup.graph.rate / piece.length_s)
+        return min(done, 1.0)

@@ -1,0 +1,51 @@
+"""Where in the song we are: the map from content position to song time, by source."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+KEEP = 256  # pieces of the map; a loop of a second lasts minutes
+
+
+@dataclass(frozen=True)
+class Piece:
+    """From `position` on, song time runs from `media_s`."""
+
+    position: int
+    media_s: float
+    length_s: float
+    media_id: str
+    rate: float
+
+
+@dataclass
+class Transport:
+    """Desired and known state of one source that can be paused and sought."""
+
+    playing: bool = True
+    loop: bool = False
+    generation: int = 0
+    position: int = 0  # last position the source sent
+    pieces: deque[Piece] = field(default_factory=lambda: deque(maxlen=KEEP))
+
+    def on_event(self, event: Mapping[str, Any]) -> None:
+        """Takes a `media` event of the source."""
+        self.pieces.append(Piece(
+            int(event["position"]), float(event.get("media_s", 0.0)), float(event.get("length_s") or 0.0),
+            str(event.get("media_id", "")), float(event.get("rate", 1.0)),
+        ))  # fmt: skip
+
+    def piece_at(self, position: int) -> Piece | None:
+        """The newest piece that had begun at `position`."""
+        begun = [piece for piece in self.pieces if piece.position <= position]
+        return begun[-1] if begun else (self.pieces[0] if self.pieces else None)
+
+    def media_s(self, position: int, rate: int) -> float:
+        """Song time at a content position."""
+        piece = self.piece_at(position)
+        if piece is None:
+            return 0.0
+        return piece.media_s + max(position - piece.position, 0) / rate * piece.rate
