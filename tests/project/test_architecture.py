@@ -13,7 +13,7 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CORE_PACKAGES = ["msgpack", "numpy", "soxr", "yaml", "zmq"]
+CORE_PACKAGES = ["msgpack", "numpy", "psutil", "soxr", "yaml", "zmq"]
 MAY_IMPORT = {
     "dsp": {"dsp", "errors"},
     "models": {"dsp", "errors", "models"},
