@@ -76,6 +76,8 @@ class RunnerContext:
         out = self.outs[port]
         rate = rate or self.rate
         out.measure(data)
+        if not out.port.wanted:
+            return
         if captured_ns is None:
             captured_ns = self.captured_at(position + len(data), rate)
         out.framer.emit(data, position, rate, flags & ~(Flag.GAP | Flag.END), captured_ns)

@@ -28,7 +28,6 @@ from audio_pipeline.ports import Continuity, Converter, Framer
 from audio_pipeline.settings import replaced
 from audio_pipeline.waker import Waker
 
-ALIGN_CHANNELS = 2
 FADE_MS = 10
 IDLE_NS = 100_000_000
 BLOCKS_A_STEP = 32  # offline: stay responsive
@@ -108,12 +107,16 @@ class NodeRunner:
         link = InPort(context, spec, self.job.token, self.job.epoch, count)
         self._poller.register(link.socket, zmq.POLLIN)
         base = item.port.partition("~")[0]
-        channels = ALIGN_CHANNELS if self.node.aligned else self.node.input_channels(base)
-        return Input(item, link, Converter(self.node.input_rate(base, self.job.rate), channels))
+        return Input(item, link, Converter(self.node.input_rate(base, self.job.rate), self._channels(base)))
+
+    def _channels(self, port: str) -> int | None:
+        """What an input wants; where sounds are added up all must have the same, two unless the node says."""
+        wanted = self.node.input_channels(port)
+        return 2 if wanted is None and self.node.aligned else wanted
 
     def _make_aligner(self) -> Aligner:
         specs = [
-            AlignSpec(item.port, item.timeline, ALIGN_CHANNELS, item.align_samples, item.on_loss, item.standby)
+            AlignSpec(item.port, item.timeline, self._channels(item.port) or 2, item.align_samples, item.on_loss, item.standby)
             for item in self.job.inputs if "~" not in item.port
         ]  # fmt: skip
         fade = self.job.rate * FADE_MS // 1000
