@@ -230,7 +230,7 @@ class Operator:
             "nodes": {name: self._node(record, boards[name]) for name, record in sup.nodes.items()},
             "links": [link_state(link, boards) for link in sup.run.plan.links],
             "paths": paths_state(sup.run.plan), "transport": self._transports(),
-            "incidents": sup.incidents, "log": list(sup.log_lines),
+            "incidents": sup.nursery.incidents, "log": list(sup.log_lines),
         }  # fmt: skip
 
     def _node(self, record: NodeRecord, boards: Boards) -> dict[str, Any]:

@@ -1,0 +1,105 @@
+"""What all parts of a running node share: the node itself, its outputs, its generations, its schedule."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+
+from audio_pipeline.clock import ClockRecord, HostClock
+from audio_pipeline.context import Out, RunnerContext
+from audio_pipeline.frame import Frame
+from audio_pipeline.job import Job, OutJob
+from audio_pipeline.link import OutPort, OutSpec
+from audio_pipeline.metrics import Board
+from audio_pipeline.node import Node
+from audio_pipeline.ports import Framer
+from audio_pipeline.settings import replaced
+from audio_pipeline.waker import Waker
+
+
+class Core:
+    """The node with everything it sends through."""
+
+    def __init__(
+        self, job: Job, node: Node, context: zmq.Context[Any], clock: HostClock, board: Board, record: ClockRecord,
+        tell: Callable[[dict[str, Any]], None],
+    ) -> None:  # fmt: skip
+        self.job, self.node, self.clock, self.board, self.tell = job, node, clock, board, tell
+        self.waker = Waker()
+        self.ctx = RunnerContext(job, board, clock, record, self.waker, tell)
+        self.generations = dict(job.generations)
+        self.ended = False
+        self._schedule = deque(sorted(job.schedule, key=lambda item: int(item[0])))
+        self.outputs = [self._open_output(context, out) for out in job.outputs]
+
+    def _open_output(self, context: zmq.Context[Any], out: OutJob) -> Out:
+        consumers = {name: (str(policy), int(queue)) for name, (policy, queue) in out.consumers.items()}
+        spec = OutSpec(out.port, out.endpoint, 0, self.job.rate, 2, out.timeline, out.history_samples, consumers)
+        port = OutPort(context, spec, self.job.token, self.job.epoch, self.counter(f"out.{out.port}"))
+
+        def send(frame: Frame) -> None:
+            port.offer(self.stamped(frame, port))
+
+        framer = Framer(self.job.frame_samples, self.job.rate, send, self.ctx.count)
+        framer.generation = self.generations.get(out.timeline, 0)
+        result = Out(out.port, out.timeline, port, framer)
+        self.ctx.outs[out.port] = result
+        return result
+
+    def counter(self, prefix: str) -> Callable[[str], Callable[[str, int], None]]:
+        def for_consumer(consumer: str) -> Callable[[str, int], None]:
+            return lambda name, amount: self.board.add(f"{prefix}>{consumer}.{name}", amount)
+
+        return for_consumer
+
+    def stamped(self, frame: Frame, port: OutPort) -> Frame:
+        """The frame as this incarnation's next one on a port."""
+        return dataclasses.replace(frame, epoch=self.job.epoch, seq=port.seq + 1)
+
+    @property
+    def room(self) -> bool:
+        """True while every consumer that may stall us has room."""
+        return all(out.port.room for out in self.outputs)
+
+    def schedule(self, position: int, name: str, value: Any) -> None:
+        """A setting that changes when the node gets to `position`."""
+        self._schedule = deque(sorted([*self._schedule, [position, name, value]], key=lambda item: int(item[0])))
+
+    def reached(self, position: int) -> None:
+        """Applies what is due."""
+        while self._schedule and int(self._schedule[0][0]) <= position:
+            _, name, value = self._schedule.popleft()
+            self.apply(name, value, position)
+
+    def apply(self, name: str, value: Any, position: int) -> None:
+        """Changes a live setting now; it was checked before."""
+        if name.startswith("inputs."):
+            inputs = replaced(self.node.input_settings, name.removeprefix("inputs."), value, ("inputs",))
+            self.node.input_settings = inputs
+        else:
+            self.node.settings = replaced(self.node.settings, name, value)
+        self.node.on_param(name, value, position, self.ctx)
+
+    def finish(self) -> None:
+        """Sends END everywhere: nothing comes after it."""
+        for out in self.outputs:
+            last = out.framer.last(0, self.job.rate, 2, self.clock.now_ns())
+            out.port.offer(self.stamped(last, out.port))
+        self.ended = True
+
+    def cancel_outputs(self, timeline: str, generation: int) -> None:
+        """Nothing older of this timeline is sent or remembered."""
+        for out in self.outputs:
+            if out.timeline == timeline:
+                out.framer.cancel(generation)
+                out.port.cancel(generation)
+
+    def close(self) -> None:
+        for out in self.outputs:
+            out.port.close()
+        self.node.close()
+        self.waker.close()

@@ -1,0 +1,232 @@
+"""A node's inputs: frames are taken, judged, converted, and given to the node or to its aligner."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import zmq
+
+from audio_pipeline.align import Aligner, AlignSpec
+from audio_pipeline.core import Core
+from audio_pipeline.errors import NodeError
+from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.job import InJob
+from audio_pipeline.link import InPort, InSpec
+from audio_pipeline.plan import DUE_MARGIN_FRAMES
+from audio_pipeline.ports import Continuity, Converter
+
+FADE_MS = 10
+
+
+class Input:
+    """One input with its link, conversion and planned latencies."""
+
+    def __init__(self, job: InJob, link: InPort, converter: Converter) -> None:
+        self.job, self.link, self.converter = job, link, converter
+        self.continuity = Continuity()
+        self.latency_ms = job.latency_ms
+        self.lead_ms = job.lead_ms
+        self.ended = False
+
+    @property
+    def base(self) -> str:
+        """The node's own name for it: a bypass input belongs to the one it stands in for."""
+        return self.job.port.partition("~")[0]
+
+
+class Intake:
+    """All inputs of one node."""
+
+    def __init__(self, core: Core, context: zmq.Context[Any], on_generation: Callable[[str, int], None]) -> None:
+        self.core, self.job, self.node, self.ctx = core, core.job, core.node, core.ctx
+        self._on_generation = on_generation
+        self.ctx.due = self.due_ns
+        self.inputs = {item.port: self._open_input(context, item) for item in self.job.inputs}
+        self.aligner = self._make_aligner() if self.node.aligned else None
+
+    def _open_input(self, context: zmq.Context[Any], item: InJob) -> Input:
+        spec = InSpec(item.port, item.identity, item.endpoint, 0, item.window, item.policy, item.queue)
+        count = self.core.counter("in")(item.port)
+        link = InPort(context, spec, self.job.token, self.job.epoch, count)
+        base = item.port.partition("~")[0]
+        return Input(item, link, Converter(self.node.input_rate(base, self.job.rate), self._channels(base)))
+
+    def _channels(self, port: str) -> int | None:
+        """What an input wants; where sounds are added up all must have the same, two unless the node says."""
+        wanted = self.node.input_channels(port)
+        return 2 if wanted is None and self.node.aligned else wanted
+
+    def _make_aligner(self) -> Aligner:
+        specs = [
+            AlignSpec(item.port, item.timeline, self._channels(item.port) or 2, item.align_samples, item.on_loss, item.standby)
+            for item in self.job.inputs if "~" not in item.port
+        ]  # fmt: skip
+        fade = self.job.rate * FADE_MS // 1000
+        aligner = Aligner(specs, frame_samples=self.job.frame_samples, fade_samples=fade, live=self.job.live,
+                          count=self.ctx.count)  # fmt: skip
+        for timeline, (anchor, generation) in self.job.anchors.items():
+            aligner.restore(timeline, anchor, generation)
+        return aligner
+
+    def set_since(self) -> None:
+        """After a restart: from where each input should be heard again."""
+        for item in self.inputs.values():
+            item.link.since = self._since(item)
+
+    def _since(self, item: Input) -> int | None:
+        if self.job.incarnation == 0:
+            return None
+        if self.aligner is not None and item.job.timeline in self.job.anchors:
+            here = self.ctx.position_at(self.core.clock.now_ns()) - self.job.anchors[item.job.timeline][0]
+            return max(round(here), 0)
+        wanted = self.node.resume_position(item.base)
+        if wanted is not None:
+            return wanted
+        return 0 if self.node.context_samples() else None
+
+    def set_latencies(self, latency_ms: Mapping[str, float], lead_ms: float) -> None:
+        """The true ones, now that every node has said its own."""
+        for port, item in self.inputs.items():
+            item.latency_ms = latency_ms.get(port, item.latency_ms)
+            item.lead_ms = lead_ms if item.lead_ms else 0.0
+
+    def mark_absent(self, node: str) -> None:
+        """Nothing will ever come from an optional node that is not there."""
+        for item in self.inputs.values():
+            if item.job.source.split(".")[0] == node:
+                item.ended = True
+                if self.aligner is not None and "~" not in item.job.port:
+                    self.aligner.absent(item.job.port)
+
+    @property
+    def waiting(self) -> bool:
+        """True while frames lie here that were not taken."""
+        return any(item.link.queue for item in self.inputs.values())
+
+    @property
+    def finished(self) -> bool:
+        """True when every input has ended and was used up."""
+        if self.aligner is not None:
+            return self.aligner.ended
+        return bool(self.inputs) and all(item.ended for item in self.inputs.values())
+
+    def take(self) -> bool:
+        """Uses what has come; True if anything had."""
+        moved = False
+        for item in self.inputs.values():
+            if item.link.refused:
+                raise NodeError(f"input {item.job.port!r} was refused by {item.job.source}: {item.link.refused}")
+            while item.link.queue and self._accepts(item, item.link.queue[0]):
+                frame = item.link.take()
+                if frame is not None:
+                    self._use(item, frame)
+                    moved = True
+        return moved
+
+    def _accepts(self, item: Input, frame: Frame) -> bool:
+        """Offline nothing is lost, so nothing is taken before there is room for it."""
+        if self.job.live:
+            return True
+        if self.aligner is not None:
+            return self.aligner.room(item.job.port, 2 * frame.samples)
+        return self.core.room
+
+    def _use(self, item: Input, frame: Frame) -> None:
+        reason = self._useless(item, frame)
+        if reason:
+            item.link.dropped(reason)
+            return
+        item.link.used()
+        if frame.captured_ns and self.job.live and not frame.flags & (Flag.REPLAY | Flag.END):
+            age_ms = (self.core.clock.now_ns() - frame.captured_ns) / 1e6
+            self.core.board.observe_ms(f"age.{item.job.port}", max(age_ms, 0.0))
+        if frame.event is not None:
+            self.node.on_event(item.base, frame.event, frame.position, self.ctx)
+        elif self.aligner is not None:
+            self._align(item, frame)
+        else:
+            self._process(item, frame)
+
+    def _useless(self, item: Input, frame: Frame) -> str:
+        """Why a frame is dropped at the door, or an empty string."""
+        known = self.core.generations.get(item.job.timeline, 0)
+        if frame.generation < known:
+            return "cancelled"
+        if frame.generation > known:
+            self._on_generation(item.job.timeline, frame.generation)
+        if not self.job.live or self.aligner is not None or item.job.policy == "block":
+            return ""
+        if frame.flags & (Flag.REPLAY | Flag.END) or frame.samples == 0:
+            return ""
+        limit_ms = item.latency_ms + item.lead_ms + item.job.budget_ms
+        return "stale" if self.core.clock.now_ns() - frame.captured_ns > limit_ms * 1e6 else ""
+
+    def _align(self, item: Input, frame: Frame) -> None:
+        assert self.aligner is not None
+        frame = item.converter.convert(frame)
+        if frame.flags & Flag.END:
+            item.ended = True
+        reason = self.aligner.push(item.job.port, frame, self.due_ns(item.job.port, frame), self.core.clock.now_ns())
+        if reason:
+            self.ctx.count(f"{reason}_frames")
+
+    def _process(self, item: Input, frame: Frame) -> None:
+        if frame.samples == 0 and frame.flags & Flag.GAP and not frame.flags & Flag.END:
+            self._pass_idle(item, frame)
+        frames = [frame] if not self.node.continuous else item.continuity.repair(frame)
+        for whole in frames:
+            if whole.flags & Flag.DISCONTINUITY and item.continuity.expected is not None:
+                item.converter.reset()
+                self.node.reset(whole.position, "discontinuity", self.ctx)
+            converted = item.converter.convert(whole)
+            self.ctx.note_input(converted)
+            if converted.samples or (not self.node.continuous and not converted.flags & Flag.END):
+                self.core.reached(converted.position)
+                self.node.process({item.base: converted}, self.ctx)
+        if frame.flags & Flag.END:
+            item.ended = True
+
+    def _pass_idle(self, item: Input, frame: Frame) -> None:
+        """Idle is not dead, also for those further down."""
+        for out in self.core.outputs:
+            if out.timeline == item.job.timeline and frame.generation == out.framer.generation:
+                out.port.offer(self.core.stamped(frame, out.port))
+
+    def due_ns(self, port: str, frame: Frame) -> int:
+        """When the frame's first sample should have arrived, with the margin every aligned input is given."""
+        item = self.inputs[port]
+        first_ns = frame.captured_ns - round(frame.samples / max(frame.rate, 1) * 1e9)
+        frame_ms = self.job.frame_samples / self.job.rate * 1000
+        return first_ns + round((item.latency_ms + DUE_MARGIN_FRAMES * frame_ms) * 1e6)
+
+    def forget(self, timeline: str, generation: int) -> None:
+        """Drops what is older than `generation`, here and inside the node."""
+        mine = [item for item in self.inputs.values() if item.job.timeline == timeline]
+        for item in mine:
+            self._forget(item, generation)
+        if self.aligner is not None:
+            self.aligner.cancel(timeline, generation)
+        elif mine:
+            self.node.reset(-1, "cancel", self.ctx)
+
+    def _forget(self, item: Input, generation: int) -> None:
+        item.continuity.reset()
+        item.converter.reset()
+        kept = deque(frame for frame in item.link.queue if frame.generation >= generation)
+        while item.link.queue:
+            frame = item.link.take()
+            if frame is not None and frame.generation < generation:
+                item.link.dropped("cancelled")
+        item.link.queue.extend(kept)
+
+    def speak(self, now_ns: int) -> None:
+        """Greets producers and grants credit."""
+        for item in self.inputs.values():
+            item.link.speak(now_ns)
+
+    def close(self, now_ns: int) -> None:
+        for item in self.inputs.values():
+            item.link.speak(now_ns + 10**9)
+            item.link.close()

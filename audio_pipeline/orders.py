@@ -1,0 +1,95 @@
+"""What a node is told from outside while it runs: start, set, cancel, transport, finish."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from audio_pipeline.core import Core
+from audio_pipeline.drive import Drive
+from audio_pipeline.errors import PipelineError
+from audio_pipeline.intake import Intake
+
+
+class Orders:
+    """Takes commands from the inbox, one after the other, between two frames."""
+
+    def __init__(self, core: Core, intake: Intake, drive: Drive) -> None:
+        self.core, self.intake, self.drive = core, intake, drive
+        self.inbox: deque[dict[str, Any]] = deque()  # filled by the control thread
+        self.started = False
+        self._handlers: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+            "start": self._start, "set": self._set, "cancel": self._cancel, "transport": self._transport,
+            "absent": lambda command: intake.mark_absent(command["node"]), "finish": self._finish,
+        }  # fmt: skip
+
+    def obey(self) -> bool:
+        """Does what is asked; True if anything was."""
+        moved = bool(self.inbox)
+        while self.inbox:
+            command = self.inbox.popleft()
+            answer = self._answer(command)
+            if "id" in command:
+                self.core.tell({"op": "reply", "id": command["id"], **answer})
+        return moved
+
+    def _answer(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return {"ok": True, "result": self._handlers[command["op"]](command)}
+        except NotImplementedError:
+            job = self.core.job
+            return {"ok": False, "error": f"{job.name} ({job.kind}) does not know {command.get('command')!r}"}
+        except PipelineError as error:
+            return {"ok": False, "error": str(error)}
+
+    def _start(self, command: Mapping[str, Any]) -> None:
+        self.intake.set_latencies(command["latency_ms"], command["lead_ms"])
+        for node in command["absent"]:
+            self.intake.mark_absent(node)
+        self.drive.start(command["lead_ms"])
+        self.started = True
+
+    def _finish(self, command: Mapping[str, Any]) -> None:
+        """A clean stop: whoever makes sound ends it now, and the end travels through the graph."""
+        if self.started and not self.core.ended and not self.intake.inputs:
+            self.core.node.flush(self.core.ctx)
+            self.core.finish()
+
+    def _set(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        position, at = self.drive.output_position, command.get("at")
+        if at is not None and at > position:
+            self.core.schedule(at, command["name"], command["value"])
+            return {"position": at}
+        self.core.apply(command["name"], command["value"], position)
+        return {"position": position}
+
+    def _cancel(self, command: Mapping[str, Any]) -> None:
+        self.enter_generation(command["timeline"], command["generation"])
+
+    def enter_generation(self, timeline: str, generation: int) -> None:
+        """From here on nothing older of this timeline is used, sent or remembered."""
+        core = self.core
+        if generation <= core.generations.get(timeline, 0):
+            return
+        core.generations[timeline] = generation
+        core.ctx.wanted_generation = max(core.ctx.wanted_generation, generation)
+        self.intake.forget(timeline, generation)
+        core.cancel_outputs(timeline, generation)
+
+    def _transport(self, command: Mapping[str, Any]) -> Any:
+        """play, pause and what the source itself knows; a new generation where old sound must not be heard."""
+        source, node, ctx = self.drive.source, self.core.node, self.core.ctx
+        if source is None:
+            raise NotImplementedError
+        name, args, result = command["command"], command.get("args") or {}, None
+        if name not in ("play", "pause"):
+            result = node.on_command(name, args, ctx)
+        elif args:
+            node.on_command("seek", args, ctx)
+        if "generation" in command:
+            self.enter_generation(self.core.job.name, command["generation"])
+            source.playing = command.get("playing", True)
+            if source.playing:
+                source.play(ctx.position_at(self.core.clock.now_ns()))
+        return result
