@@ -181,9 +181,7 @@ class Aligner:
     @property
     def ended(self) -> bool:
         """True when all inputs have ended and been read to the end."""
-        return all(
-            item.ended_at is not None and item.ring.floor >= item.ended_at for item in self.inputs.values()
-        )
+        return all(item.ended_at is not None and item.ring.floor >= item.ended_at for item in self.inputs.values())
 
     def remaining(self, position: int) -> int:
         """Offline: samples until the last input's end, at most a frame."""

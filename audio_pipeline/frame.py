@@ -167,9 +167,7 @@ def parse(message: bytes) -> Frame:
     return audio_frame(_parse_samples(body, code, samples, channels), position, rate, **fields)
 
 
-def _parse_gap(
-    body_bytes: int, samples: int, position: int, rate: int, channels: int, fields: dict[str, Any]
-) -> Frame:
+def _parse_gap(body_bytes: int, samples: int, position: int, rate: int, channels: int, fields: dict[str, Any]) -> Frame:
     if body_bytes:
         raise WireError(f"gap frame carries {body_bytes} bytes of payload, expected none")
     return gap_frame(samples, position, rate, channels, **fields)

@@ -34,7 +34,9 @@ class Link:
 @dataclass(frozen=True)
 class LinkKeys:
     policy: str = setting("drop_oldest", "what happens when the consumer is too slow", choices=POLICIES)
-    budget_ms: float | None = setting(None, "how old a frame may be on this link", unit="ms", minimum=1, maximum=600_000)
+    budget_ms: float | None = setting(
+        None, "how old a frame may be on this link", unit="ms", minimum=1, maximum=600_000
+    )
     on_loss: str | None = setting(None, "what is heard while this input has nothing", choices=ON_LOSS)
 
 
@@ -115,7 +117,11 @@ class Graph:
             ]  # fmt: skip
             if not ready:
                 stuck = [name for name in self.nodes if name not in done]
-                raise fail(("nodes", stuck[0]), f"cycle through {', '.join(stuck)}; a graph has no loops", self.places)
+                raise fail(
+                    ("nodes", stuck[0]),
+                    f"cycle through {', '.join(stuck)}; a graph has no loops",
+                    self.places,
+                )
             done += ready
         return done
 
@@ -130,7 +136,9 @@ def find_config(config: str | Path) -> Path:
         if candidate.is_file() and str(path.parent) in (".", "configs"):
             return candidate
     known = sorted(file.stem for file in bundled.glob("*.yaml"))
-    raise ConfigError(f"pipeline file {str(config)!r} not found{nearest(path.stem, known)}; bundled are {', '.join(known)}")
+    raise ConfigError(
+        f"pipeline file {str(config)!r} not found{nearest(path.stem, known)}; bundled are {', '.join(known)}"
+    )
 
 
 def load(config: str | Path, sets: Sequence[str] = ()) -> Graph:
@@ -218,14 +226,16 @@ def _build_inputs(
     for name, value in raw.items():
         where = (*path, "in") if "in" in body else (*path, "inputs", name)
         if not NAME.fullmatch(name):
-            raise fail(where, f"an input's name is a lower-case letter, then letters, digits or _; got {name!r}", places)
+            raise fail(
+                where,
+                f"an input's name is a lower-case letter, then letters, digits or _; got {name!r}",
+                places,
+            )
         links[name], settings[name] = _build_input(value, cls, where, places)
     return links, settings
 
 
-def _build_input(
-    value: Any, cls: type[Node], path: tuple[str, ...], places: Places
-) -> tuple[Link, Any]:
+def _build_input(value: Any, cls: type[Node], path: tuple[str, ...], places: Places) -> tuple[Link, Any]:
     body = {"from": value} if isinstance(value, str) else value
     if not isinstance(body, Mapping) or not isinstance(body.get("from"), str):
         raise fail(path, f"expected 'node' or 'node.port', or a map with 'from', got {value!r}", places)
@@ -253,7 +263,11 @@ def _check_inputs(graph: Graph, spec: NodeSpec) -> None:
         if name not in spec.ports.inputs:
             known = ", ".join(spec.ports.inputs) or "none"
             hint = nearest(name, spec.ports.inputs)
-            raise fail(_input_path(spec, name), f"{spec.kind} has no input {name!r}{hint}; known are {known}", graph.places)
+            raise fail(
+                _input_path(spec, name),
+                f"{spec.kind} has no input {name!r}{hint}; known are {known}",
+                graph.places,
+            )
     for name in spec.ports.inputs:
         if name not in spec.inputs:
             raise fail(("nodes", spec.name), f"input {name!r} is not connected", graph.places)
@@ -330,4 +344,15 @@ def _upstream(graph: Graph, names: Sequence[str]) -> list[str]:
     return found
 
 
-__all__ = ["Graph", "Link", "LinkKeys", "NodeSpec", "Rule", "Top", "build_graph", "find_config", "load", "loads"]
+__all__ = [
+    "Graph",
+    "Link",
+    "LinkKeys",
+    "NodeSpec",
+    "Rule",
+    "Top",
+    "build_graph",
+    "find_config",
+    "load",
+    "loads",
+]

@@ -57,7 +57,12 @@ class OutPort:
     """Sends frames to any number of consumers, each with its own queue, window and ledger."""
 
     def __init__(
-        self, context: zmq.Context[Any], spec: OutSpec, token: str, epoch: int, counter: Callable[[str], Count]
+        self,
+        context: zmq.Context[Any],
+        spec: OutSpec,
+        token: str,
+        epoch: int,
+        counter: Callable[[str], Count],
     ) -> None:
         self.spec = spec
         self.epoch = epoch

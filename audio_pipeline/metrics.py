@@ -97,9 +97,7 @@ class Reading(Mapping[str, float]):
             if len(fields) == 3 and fields[1].isdigit() and fields[2].isdigit():
                 self._take(fields[0], int(fields[1]), int(fields[2]), ints, floats)
 
-    def _take(
-        self, name: str, start: int, width: int, ints: NDArray[np.int64], floats: NDArray[np.float64]
-    ) -> None:
+    def _take(self, name: str, start: int, width: int, ints: NDArray[np.int64], floats: NDArray[np.float64]) -> None:
         if width > 1:
             self.histograms[name] = ints[start : start + width]
         elif name.startswith(_FLOAT):

@@ -73,8 +73,16 @@ class Context(Protocol):
     folder: str  # where this run leaves its files
     incarnation: int  # 0 for the first process of this node in this run, then counting restarts
 
-    def emit(self, port: str, data: Samples, position: int, *, flags: Flag = Flag.NONE,
-             captured_ns: int | None = None, rate: int | None = None) -> None:
+    def emit(
+        self,
+        port: str,
+        data: Samples,
+        position: int,
+        *,
+        flags: Flag = Flag.NONE,
+        captured_ns: int | None = None,
+        rate: int | None = None,
+    ) -> None:
         """Sends (samples, channels) that belong to `position`; the engine cuts them into frames."""
 
     def emit_gap(self, port: str, samples: int, position: int) -> None:

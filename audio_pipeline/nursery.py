@@ -90,7 +90,9 @@ class Nursery:
         cause = str(said.get("error") or _cause_of(code))
         if self._cannot_start(record, said, cause):
             return
-        self.incidents.append({"time_s": self._sup.uptime_s, "node": name, "pid": pid, "cause": cause, "log": last_lines})
+        self.incidents.append(
+            {"time_s": self._sup.uptime_s, "node": name, "pid": pid, "cause": cause, "log": last_lines}
+        )
         self._sup.log(f"{name} died ({cause}), restarting")
         record.dead.append(Reading(self._sup.run.board_path(name, incarnation)))
         record.failures = 1 if record.healthy else record.failures + 1

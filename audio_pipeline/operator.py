@@ -45,7 +45,9 @@ class Operator:
                 raise ControlError(f"unknown operation {word.get('op')!r}{nearest(str(word.get('op')), handlers)}")
             result = handler(client, number, word)
         except (PipelineError, KeyError, TypeError, ValueError) as error:
-            said = str(error) if isinstance(error, PipelineError) else f"{word.get('op')}: {type(error).__name__} {error}"
+            said = (
+                str(error) if isinstance(error, PipelineError) else f"{word.get('op')}: {type(error).__name__} {error}"
+            )
             self._sup.send(client, {"id": number, "ok": False, "error": said})
             return
         if result is not None:
@@ -73,7 +75,9 @@ class Operator:
         record, name, value = self._record(word["node"]), str(word["name"]), word["value"]
         path = ("nodes", record.name)
         if name.startswith("inputs."):
-            record.input_settings = replaced(record.input_settings, name.removeprefix("inputs."), value, (*path, "inputs"))
+            record.input_settings = replaced(
+                record.input_settings, name.removeprefix("inputs."), value, (*path, "inputs")
+            )
         else:
             record.settings = replaced(record.settings, name, value, path)
         self.changed()
@@ -83,7 +87,10 @@ class Operator:
     def _ask(self, client: bytes, number: Any, record: NodeRecord, command: Mapping[str, Any]) -> dict[str, Any] | None:
         """Passes a command on; a node that is down gets it with its next start."""
         if record.phase is not Phase.RUNNING:
-            return {"position": None, "note": f"{record.name} is {record.phase.value}; it takes this when it is back"}
+            return {
+                "position": None,
+                "note": f"{record.name} is {record.phase.value}; it takes this when it is back",
+            }
         reply = self._next_reply
         self._next_reply += 1
         self._pending[reply] = (client, number, time.monotonic())
@@ -99,7 +106,10 @@ class Operator:
         answer: dict[str, Any] = {"id": number, "ok": bool(word.get("ok"))}
         if answer["ok"]:
             result = word.get("result")
-            answer["result"] = {**(result if isinstance(result, dict) else {}), "heard_in_ms": self._heard_in_ms(record.name)}
+            answer["result"] = {
+                **(result if isinstance(result, dict) else {}),
+                "heard_in_ms": self._heard_in_ms(record.name),
+            }
         else:
             answer["error"] = word.get("error")
         self._sup.send(client, answer)
@@ -160,7 +170,11 @@ class Operator:
     def resume_words(self, name: str) -> dict[str, Any]:
         """What a restarted source must know."""
         transport = self._sup.transports[name]
-        return {"position": transport.position, "playing": transport.playing, "media_s": self.heard_media_s(name)}
+        return {
+            "position": transport.position,
+            "playing": transport.playing,
+            "media_s": self.heard_media_s(name),
+        }
 
     def heard_position(self, name: str) -> int | None:
         """Content position of a source's timeline that is heard now, as far as a mixer or player says."""
@@ -252,8 +266,11 @@ class Operator:
         for name, transport in self._sup.transports.items():
             piece = transport.piece_at(self.heard_position(name) or 0)
             shown[name] = {
-                "playing": transport.playing, "loop": transport.loop, "media_s": self.heard_media_s(name),
-                "length_s": piece.length_s if piece else 0.0, "media_id": piece.media_id if piece else "",
+                "playing": transport.playing,
+                "loop": transport.loop,
+                "media_s": self.heard_media_s(name),
+                "length_s": piece.length_s if piece else 0.0,
+                "media_id": piece.media_id if piece else "",
             }
         return shown
 

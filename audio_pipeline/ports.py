@@ -108,7 +108,13 @@ def _trimmed(frame: Frame, seen: int) -> Frame:
 class Framer:
     """Cuts what a node emits into frames of fixed size and stamps them with their capture time."""
 
-    def __init__(self, frame_samples: int, graph_rate: int, send: Callable[[Frame], None], count: Callable[[str, int], None]) -> None:
+    def __init__(
+        self,
+        frame_samples: int,
+        graph_rate: int,
+        send: Callable[[Frame], None],
+        count: Callable[[str, int], None],
+    ) -> None:
         self._frame_samples = frame_samples
         self._graph_rate = graph_rate
         self._send = send
@@ -148,7 +154,9 @@ class Framer:
         rate = self._format[0]
         end, captured_ns = self._capture
         captured_ns -= round((end - position - len(block)) / rate * 1e9)
-        frame = audio_frame(block, position, rate, flags=self._flags, captured_ns=captured_ns, generation=self.generation)
+        frame = audio_frame(
+            block, position, rate, flags=self._flags, captured_ns=captured_ns, generation=self.generation
+        )
         self._flags = Flag.NONE
         self._send(frame)
 

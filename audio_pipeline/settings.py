@@ -90,9 +90,7 @@ def build(cls: type[T], raw: Mapping[str, Any], path: Path = (), places: Places 
             hint = nearest(str(key), known)
             raise fail((*path, str(key)), f"unknown key{hint}; known are {', '.join(known) or 'none'}", places)
     hints = typing.get_type_hints(cls)
-    values = {
-        name: _convert(hints[name], rule_of(known[name]), raw[name], (*path, name), places) for name in raw
-    }
+    values = {name: _convert(hints[name], rule_of(known[name]), raw[name], (*path, name), places) for name in raw}
     for name, field in known.items():
         if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise fail((*path, name), f"missing, expected {expectation(hints[name], rule_of(field))}", places)

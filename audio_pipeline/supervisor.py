@@ -50,7 +50,9 @@ class Supervisor:
         self.log_lines: deque[str] = deque(maxlen=200)
         self.revision = 0
         self.master = _choose_master(graph, self.live)
-        self.nodes = {name: NodeRecord(spec, spec.settings, dict(spec.input_settings)) for name, spec in graph.nodes.items()}
+        self.nodes = {
+            name: NodeRecord(spec, spec.settings, dict(spec.input_settings)) for name, spec in graph.nodes.items()
+        }
         self.transports = {
             name: Transport(loop=bool(getattr(spec.settings, "loop", False)))
             for name, spec in graph.nodes.items() if issubclass(spec.cls, Source)
@@ -231,7 +233,6 @@ class Supervisor:
         self._stop.set()
         self.finishing_s = self.finishing_s or time.monotonic() - FINISH_S + 1.0
 
-
     @property
     def started(self) -> bool:
         """True once everybody was ready and the clock runs."""
@@ -283,5 +284,3 @@ def _choose_master(graph: Graph, live: bool) -> str:
     devices = [spec for spec in graph.nodes.values() if spec.cls.clock_source]
     heard = [spec.name for spec in devices if spec.cls.edge] + [spec.name for spec in devices]
     return heard[0] if heard else "host"
-
-

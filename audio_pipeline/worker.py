@@ -141,7 +141,9 @@ def run_job(job: Job) -> int:
 
 def _run(job: Job, context: zmq.Context[Any], control: Control) -> int:
     board = Board(Path(job.board))
-    runner = NodeRunner(job, build_node(job), context, MonotonicClock(), board, ClockRecord(Path(job.clock)), control.tell)
+    runner = NodeRunner(
+        job, build_node(job), context, MonotonicClock(), board, ClockRecord(Path(job.clock)), control.tell
+    )
     runner.open()
     control.attach(runner)
     node = runner.node

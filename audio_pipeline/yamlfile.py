@@ -61,9 +61,7 @@ def _construct(node: yaml.Node | None, path: KeyPath, lines: dict[KeyPath, int],
         loader.dispose()  # type: ignore[no-untyped-call]
 
 
-def _construct_map(
-    node: yaml.MappingNode, path: KeyPath, lines: dict[KeyPath, int], name: str
-) -> dict[str, Any]:
+def _construct_map(node: yaml.MappingNode, path: KeyPath, lines: dict[KeyPath, int], name: str) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key_node, value_node in node.value:
         key = _construct(key_node, (*path, "?"), lines, name)
