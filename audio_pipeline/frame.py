@@ -21,7 +21,8 @@ Samples = NDArray[np.float32]  # (samples, channels), in [-1, 1]
 
 MAGIC = b"APF1"
 VERSION = 1
-#        magic version header format channels rate samples payload flags clock epoch stream seq position captured gen reserved
+# magic version header_bytes format channels | rate samples payload_bytes | flags clock_id | epoch stream |
+# seq position captured_ns | generation reserved
 HEADER = struct.Struct("<4sBBBBIIIHHIIQQqII")
 MAX_CHANNELS = 32
 MAX_SAMPLES = 1 << 20

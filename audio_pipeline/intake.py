@@ -60,9 +60,12 @@ class Intake:
 
     def _make_aligner(self) -> Aligner:
         specs = [
-            AlignSpec(item.port, item.timeline, self._channels(item.port) or 2, item.align_samples, item.on_loss, item.standby)
-            for item in self.job.inputs if "~" not in item.port
-        ]  # fmt: skip
+            AlignSpec(
+                item.port, item.timeline, self._channels(item.port) or 2, item.align_samples, item.on_loss, item.standby
+            )
+            for item in self.job.inputs
+            if "~" not in item.port
+        ]
         fade = self.job.rate * FADE_MS // 1000
         aligner = Aligner(specs, frame_samples=self.job.frame_samples, fade_samples=fade, live=self.job.live,
                           count=self.ctx.count)  # fmt: skip

@@ -228,7 +228,8 @@ class InPort:
     def _connect(self) -> zmq.Socket[bytes]:
         socket = self._context.socket(zmq.DEALER)
         for option, value in ((zmq.LINGER, 0), (zmq.IMMEDIATE, 1), (zmq.SNDHWM, 10), (zmq.RCVHWM, 0),
-                              (zmq.RECONNECT_IVL, 5), (zmq.RECONNECT_IVL_MAX, 20), (zmq.MAXMSGSIZE, 1 << 26)):  # fmt: skip
+                              (zmq.RECONNECT_IVL, 5), (zmq.RECONNECT_IVL_MAX, 20),
+                              (zmq.MAXMSGSIZE, 1 << 26)):  # fmt: skip
             socket.setsockopt(option, value)
         socket.setsockopt(zmq.IDENTITY, self.spec.identity.encode())
         socket.connect(self.spec.endpoint)

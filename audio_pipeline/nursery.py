@@ -51,8 +51,9 @@ class Nursery:
 
     def _launch(self, record: NodeRecord) -> None:
         """Gives a process the node's job, with everything its predecessor knew."""
-        job = make_job(self._sup.run, record.name, incarnation=record.incarnation, master=record.name == self._sup.master,
-                       **self._desired(record))  # fmt: skip
+        master = record.name == self._sup.master
+        desired = self._desired(record)
+        job = make_job(self._sup.run, record.name, incarnation=record.incarnation, master=master, **desired)
         record.ready, record.retry_s, record.said = False, None, {}
         record.started_s = time.monotonic()
         record.child = self._spares.take()

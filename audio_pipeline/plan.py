@@ -179,8 +179,11 @@ class Plan:
             return needed + (ELASTIC_MS if policy == "block" else LIVE_BUDGET_MS)
         if link.budget_ms < needed and self.live:
             path = ("nodes", spec.name, "inputs", name, "budget_ms")
-            raise fail(path, f"{link.budget_ms:g} ms cannot hold what waits here for the slowest path and the "
-                       f"largest burst; the smallest budget that works is {math.ceil(needed)} ms", self.graph.places)  # fmt: skip
+            said = (
+                f"{link.budget_ms:g} ms cannot hold what waits here for the slowest path and the largest burst; "
+                f"the smallest budget that works is {math.ceil(needed)} ms"
+            )
+            raise fail(path, said, self.graph.places)
         return link.budget_ms
 
     def history_samples(self, node: str, port: str) -> int:

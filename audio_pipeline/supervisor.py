@@ -38,8 +38,15 @@ POLL_MS = 50
 class Supervisor:
     """One running pipeline."""
 
-    def __init__(self, graph: Graph, *, offline: bool = False, duration_s: float | None = None,
-                 folder: Path | None = None, schedule: Mapping[str, list[list[Any]]] | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        offline: bool = False,
+        duration_s: float | None = None,
+        folder: Path | None = None,
+        schedule: Mapping[str, list[list[Any]]] | None = None,
+    ) -> None:
         self.graph = graph
         self.live = not offline
         self.duration_s = duration_s

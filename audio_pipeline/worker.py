@@ -129,7 +129,7 @@ def run_job(job: Job) -> int:
     except PipelineError as error:
         control.tell({"op": "failed", "error": str(error), "cause": type(error).__name__, "exit_code": error.exit_code})
         return error.exit_code
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last gate: whatever it was is said before the process ends
         traceback.print_exc()
         said = f"{type(error).__name__}: {error}"
         control.tell({"op": "failed", "error": said, "cause": "crash", "exit_code": CRASHED})
