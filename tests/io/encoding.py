@@ -36,6 +36,6 @@ def encode(
         stream = container.add_stream(codec, rate=rate, layout=layout, options=options or {})
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(x.T), format="fltp", layout=layout)
         frame.sample_rate, frame.pts = rate, 0
-        container.mux(stream.encode(frame))
+        container.mux(stream.encode(frame))  # which converts to the encoder's sample format
         container.mux(stream.encode(None))
     return path

@@ -78,9 +78,7 @@ def test_seek_is_exact(folder: Path, name: str) -> None:
             assert np.abs(y - x[place : place + 2000]).max() < (1e-5 if "opus" in name else 1e-6), place
 
 
-@pytest.mark.parametrize(
-    "name", ["plain.m4a", "tiny.mp3", "music.ogg", "voice.opus", "plain.flac", "plain.mka"]
-)
+@pytest.mark.parametrize("name", ["plain.m4a", "tiny.mp3", "music.ogg", "voice.opus", "plain.flac", "plain.mka"])
 def test_block_size_changes_nothing(folder: Path, name: str) -> None:
     def whole(block: int) -> np.ndarray:
         with open_media(folder / name) as reader:
@@ -126,6 +124,13 @@ def test_eight_bit_mono_22_khz(tmp_path: Path) -> None:
     with open_media(tmp_path / "old.wav") as reader:
         assert (reader.rate, reader.channels, reader.samples) == (22050, 1, 22050)
         np.testing.assert_allclose(read_all(reader), x, atol=1 / 128)
+
+
+@pytest.mark.parametrize(("codec", "step"), [("pcm_u8", 2**-7), ("pcm_s16le", 2**-15), ("pcm_f64le", 2**-24)])
+def test_sample_formats_of_ffmpeg(tmp_path: Path, codec: str, step: float) -> None:
+    x = signal(1, 22050, 1)
+    with open_media(encode(tmp_path / "x.mka", x, 22050, codec)) as reader:
+        np.testing.assert_allclose(read_all(reader), x, atol=1.5 * step)
 
 
 @pytest.mark.parametrize("codec", ["wav", "aac"])

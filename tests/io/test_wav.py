@@ -68,9 +68,7 @@ def read(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("subtype", SUBTYPES)
-def test_killed_recording_opens_everywhere_without_its_last_second_alone(
-    tmp_path: Path, subtype: str
-) -> None:
+def test_killed_recording_opens_everywhere_without_its_last_second_alone(tmp_path: Path, subtype: str) -> None:
     total = int(4.7 * RATE) // 960 * 960
     killed_writer(tmp_path / "take.wav", subtype, total, "ready")
     part = tmp_path / "take.wav.part"
@@ -81,9 +79,7 @@ def test_killed_recording_opens_everywhere_without_its_last_second_alone(
     if subtype != "float32":
         with wave.open(str(part), "rb") as file:
             assert file.getnframes() >= total - RATE
-            assert (
-                len(file.readframes(total)) == file.getnframes() * file.getnchannels() * file.getsampwidth()
-            )
+            assert len(file.readframes(total)) == file.getnframes() * file.getnchannels() * file.getsampwidth()
     assert scan(tmp_path) == [part]
     repaired = repair(part)
     assert repaired == (tmp_path / "take.wav", total, WavFormat(RATE, 2, subtype))  # type: ignore[arg-type]
@@ -210,6 +206,21 @@ def test_full_disk_is_one_sentence_and_keeps_what_was_written(tmp_path: Path) ->
     out = subprocess.run([sys.executable, "-c", FULL, str(path)], capture_output=True, text=True, check=True)
     assert out.stdout.splitlines() == [f"recording {path}: File too large", str(13 * 960)]
     np.testing.assert_array_equal(read(path), np.tile(song(960), (13, 1)))
+
+
+def test_disk_without_room_for_the_header(tmp_path: Path) -> None:
+    code, path = FULL.split("try:", maxsplit=1)[0].replace("100_001", "50"), tmp_path / "a.wav"
+    out = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert out.stderr.splitlines()[-1].endswith(f"PipelineError: recording {path}: File too large")
+    WavWriter.open(tmp_path / "a.wav", RATE, 2).close()  # what is left there is in nobody's way
+
+
+def test_folder_that_went_away(tmp_path: Path) -> None:
+    writer = WavWriter.open(tmp_path / "takes" / "a.wav", RATE, 1)
+    shutil.rmtree(tmp_path / "takes")
+    with pytest.raises(PipelineError, match=r"recording .*a\.wav: No such file or directory"):
+        writer.close()
+    assert writer.close() == tmp_path / "takes" / "a.wav"
 
 
 def test_unwritable_place(tmp_path: Path) -> None:
