@@ -1,0 +1,182 @@
+"""The command `audio-pipeline`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from audio_pipeline.errors import ConfigError, PipelineError, nearest
+
+CANCELLED = 128 + signal.SIGINT
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns its exit code: 0, or that of the error's class.
+
+    A first word that is a pipeline file instead of a command means `run`.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    try:
+        return _dispatch([word for word in words if word != "--debug"])
+    except PipelineError as error:
+        if debug:
+            raise
+        print(f"audio-pipeline: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return CANCELLED
+    except BrokenPipeError:  # `audio-pipeline nodes | head`: whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _dispatch(words: list[str]) -> int:
+    parser, commands = _parser()
+    if words and not words[0].startswith("-") and words[0] not in commands:
+        if not _is_config(words[0]):
+            known = ", ".join(commands)
+            raise ConfigError(f"unknown command {words[0]!r}{nearest(words[0], commands)}; known are {known}")
+        words = ["run", *words]
+    args = parser.parse_args(words)
+    if not words:
+        parser.print_help()
+        return 0
+    signal.signal(signal.SIGTERM, _leave)
+    module, _, name = args.function.partition(":")
+    function: Callable[[argparse.Namespace], int] = getattr(import_module(f"audio_pipeline.{module}"), name)
+    return function(args)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """SIGTERM unwinds like Ctrl-C, so that the terminal is put back."""
+    raise SystemExit(128 + number)
+
+
+def _is_config(word: str) -> bool:
+    """Whether a first word names a pipeline rather than a mistyped command."""
+    return Path(word).suffix in (".yaml", ".yml") or "/" in word or (_bundled() / f"{word}.yaml").is_file()
+
+
+def _bundled() -> Path:
+    return Path(__file__).resolve().parent / "configs"
+
+
+# -- the grammar -----------------------------------------------------------------------------------
+
+
+def _parser() -> tuple[Parser, list[str]]:
+    """The parser and the names of its commands."""
+    parser = Parser("audio-pipeline", description="Real-time audio as a graph of supervised processes.")
+    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--debug", action="store_true", help="show where an error was raised")
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
+    _add_pipeline_commands(commands)
+    _add_host_commands(commands)
+    _add_attached_commands(commands)
+    return parser, list(commands.choices)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"audio-pipeline {version('audio-pipeline')}"
+
+
+Commands = argparse._SubParsersAction  # the type of what add_subparsers returns has no public name
+
+
+def _add(commands: Commands[Parser], name: str, function: str, about: str) -> Parser:
+    parser = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+    parser.set_defaults(function=function)
+    return parser
+
+
+def _add_pipeline_commands(commands: Commands[Parser]) -> None:
+    run = _add(commands, "run", "cli_run:run", "run a pipeline until its end, q or Ctrl-C")
+    check = _add(commands, "check", "cli_check:check", "validate a pipeline; print its graph, latency and links")
+    for parser in (run, check):
+        parser.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of a bundled pipeline")
+        parser.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            dest="sets",
+            metavar="KEY=VALUE",
+            help="change a key of the file, such as nodes.song.path=song.mp3",
+        )
+        parser.add_argument("--offline", action="store_true", help="as fast as it goes, without loss")
+    run.add_argument("--duration", type=_seconds, metavar="SECONDS", help="stop after this much sound")
+    run.add_argument("--folder", type=Path, metavar="DIR", help="where the take goes (takes/NAME-TIME)")
+    run.add_argument("--no-view", action="store_true", help="a log line a second instead of the view")
+    run.add_argument(
+        "--at",
+        action="append",
+        default=[],
+        metavar="TIME:NODE.NAME=VALUE",
+        help="set a live value at a position: 5s:mix.inputs.vocals.gain_db=-60",
+    )
+
+
+def _add_host_commands(commands: Commands[Parser]) -> None:
+    _add(commands, "devices", "cli_host:devices", "list sound devices")
+    _add(commands, "doctor", "doctor:doctor", "what this host has and lacks, and the command that mends it")
+    models = _add(commands, "models", "cli_host:models", "model weights: list, fetch or verify them")
+    models.add_argument("action", nargs="?", choices=("list", "fetch", "verify"), default="list")
+    models.add_argument("names", nargs="*", metavar="NAME", help="which weights; all where none is named")
+    nodes = _add(commands, "nodes", "cli_nodes:nodes", "node kinds and their settings")
+    nodes.add_argument("kind", nargs="?", metavar="KIND")
+    nodes.add_argument("--markdown", type=Path, metavar="DIR", help="write a page a kind into this folder")
+
+
+def _add_attached_commands(commands: Commands[Parser]) -> None:
+    top = _add(commands, "top", "cli_attach:top", "show a running pipeline")
+    change = _add(commands, "set", "cli_attach:change", "change a live setting of a running pipeline")
+    change.add_argument("assignments", nargs="+", metavar="NODE.NAME=VALUE", help="mix.inputs.vocals.gain_db=-6")
+    stop = _add(commands, "stop", "cli_attach:stop", "end a running pipeline cleanly")
+    songs = [_add(commands, name, "cli_attach:transport", about) for name, about in TRANSPORT.items()]
+    for parser in songs:
+        parser.add_argument("--node", metavar="NAME", help="the source meant, where there are several")
+        parser.set_defaults(command=parser.prog.split()[-1])
+    songs[2].add_argument("seconds", type=_seconds, metavar="SECONDS", help="song time: 83, 1:23")
+    songs[4].add_argument("on", choices=("on", "off"))
+    for parser in (top, change, stop, *songs):
+        parser.add_argument("--pipeline", metavar="NAME", help="which one, where several run")
+
+
+TRANSPORT = {
+    "play": "let the song go on",
+    "pause": "hold the song",
+    "seek": "go to a time in the song",
+    "next": "go to the next song",
+    "loop": "play the songs again and again, or not",
+}
+
+
+def _seconds(text: str) -> float:
+    """
+    >>> _seconds("83"), _seconds("1:23"), _seconds("30s")
+    (83.0, 83.0, 30.0)
+    """
+    try:
+        *minutes, seconds = text.removesuffix("s").split(":")
+        value = float(seconds) + sum(60.0**power * int(part) for power, part in enumerate(reversed(minutes), 1))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected seconds or m:ss, got {text!r}") from None
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds >= 0, got {text!r}")
+    return value

@@ -1,0 +1,159 @@
+"""`audio-pipeline run`: starts a pipeline, shows it, and leaves a report."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from audio_pipeline.cli_text import timed_assignment
+from audio_pipeline.control import ControlClient
+from audio_pipeline.errors import ConfigError, ControlError
+from audio_pipeline.graph import Graph, load
+from audio_pipeline.plan import make_plan
+from audio_pipeline.report import credit, tracks_in, write_report
+from audio_pipeline.settings import replaced
+from audio_pipeline.supervisor import Supervisor
+from audio_pipeline.view import View, fits_terminal, follow
+from audio_pipeline.view_text import State
+
+Wait = Callable[[float], bool]
+PROGRESS_S = 0.2
+CLOCK_SLACK_S = 2.0  # file times are coarser than ours
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs a pipeline to its end and returns the exit code of whatever ended it."""
+    graph = load(args.config, args.sets)
+    make_plan(graph, live=not args.offline)  # a budget that cannot hold is said before a folder is made
+    folder = args.folder or Path("takes") / f"{graph.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    supervisor = Supervisor(
+        graph,
+        offline=args.offline,
+        duration_s=args.duration,
+        folder=folder.absolute(),
+        schedule=schedule(graph, args.at),
+    )
+    began = time.time()
+    with stopping(supervisor.stop):
+        supervisor.start()
+        client = supervisor.client()
+        try:
+            show(client, supervisor.wait, offline=args.offline, view=not args.no_view)
+        finally:
+            supervisor.stop()
+            client.close()
+            supervisor.wait(None)
+    if supervisor.error is not None:
+        print(f"audio-pipeline: {supervisor.error}", file=sys.stderr)
+    _leave_report(graph, supervisor, began)
+    return supervisor.exit_code
+
+
+def schedule(graph: Graph, texts: Sequence[str]) -> dict[str, list[list[Any]]]:
+    """What `--at` asks for, by node: [position, setting, value]. Raises ConfigError for what is not live."""
+    wanted: dict[str, list[list[Any]]] = {}
+    for text in texts:
+        position, node, name, value = timed_assignment(text, graph.rate)
+        if node not in graph.nodes:
+            raise ConfigError(f"--at {text!r}: unknown node {node!r}; known are {', '.join(graph.nodes)}")
+        spec, path = graph.nodes[node], ("nodes", node)
+        if name.startswith("inputs."):
+            replaced(dict(spec.input_settings), name.removeprefix("inputs."), value, (*path, "inputs"))
+        else:
+            replaced(spec.settings, name, value, path)
+        wanted.setdefault(node, []).append([position, name, value])
+    return wanted
+
+
+@contextmanager
+def stopping(stop: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a closed terminal end the pipeline cleanly; a second Ctrl-C does not wait."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        stop()
+
+    before = [signal.signal(number, ask) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
+
+
+def show(client: ControlClient, wait: Wait, *, offline: bool, view: bool) -> None:
+    """The view, the progress bar or log lines, until the pipeline ends or somebody ends it."""
+    if offline and sys.stdout.isatty():
+        progress(client, wait)
+    elif view and not offline and fits_terminal():
+        try:
+            View(client, title=credit).run(ended=lambda: wait(0.0))
+        except ControlError:
+            if not wait(0.0):
+                raise
+    else:
+        follow(client, wait, sys.stdout)
+
+
+def progress(client: ControlClient, wait: Wait) -> None:
+    """A bar for an offline run, with how much faster than real time it goes."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[speed]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns) as bar:
+        task = bar.add_task("offline", total=1.0, speed="")
+        while not wait(PROGRESS_S):
+            try:
+                state = client.state()
+            except ControlError:
+                if wait(0.0):
+                    break
+                raise
+            bar.update(task, description=state["name"], completed=state["progress"], speed=speed_text(state))
+        bar.update(task, completed=1.0)
+
+
+def speed_text(state: State) -> str:
+    """How many times real time an offline run goes."""
+    return f"{state['position'] / state['rate'] / state['uptime_s']:.1f}x real time" if state["uptime_s"] > 1 else ""
+
+
+def _leave_report(graph: Graph, supervisor: Supervisor, began: float) -> None:
+    state = supervisor.final_state()
+    if not state:
+        return
+    folder, tracks = takes(graph, supervisor.folder, began - CLOCK_SLACK_S)
+    path = write_report(folder, state, tracks)
+    for track in (*tracks, path):
+        print(f"wrote {shown(track)}")
+
+
+def takes(graph: Graph, folder: Path, since: float) -> tuple[Path, list[Path]]:
+    """The folder that got the recordings, and what was written there in this run."""
+    own = [getattr(spec.settings, "folder", "") for spec in graph.nodes.values()]
+    for candidate in (folder, *[Path(name) for name in own if name]):
+        tracks = tracks_in(candidate, since)
+        if tracks:
+            return candidate, tracks
+    return folder, []
+
+
+def shown(path: Path) -> Path:
+    """A path as short as it gets."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,134 @@
+"""The terminal view and, without a terminal, a log line a second; both see a pipeline by its control."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
+
+from audio_pipeline.errors import ControlError
+from audio_pipeline.view_keys import QUIT, Client, Commands, Keyboard, fader_target
+from audio_pipeline.view_lines import log_line, page
+from audio_pipeline.view_text import Line, PeakHold, State
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+
+REFRESH_S = 1 / 8
+MESSAGE_S = 4.0
+PATIENCE_S = 5.0  # how long a pipeline may leave the view without an answer
+
+
+def fits_terminal() -> bool:
+    """Whether the view can be shown: a terminal on both sides that shows more than ASCII."""
+    encoding = (sys.stdout.encoding or "").lower()
+    return sys.stdin.isatty() and sys.stdout.isatty() and encoding.startswith("utf")
+
+
+class View:
+    """The screen: draws what the pipeline says, sends what the keys say."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        title: Callable[[State], str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._commands = Commands(client)
+        self._title = title
+        self._clock = clock
+        self._hold = PeakHold()
+        self._message = ""
+        self._message_until = 0.0
+        self._answered = clock()
+        self.state: State | None = None  # the newest one
+
+    def refresh(self) -> None:
+        """Asks for the state. Raises ControlError when nothing has answered for PATIENCE_S."""
+        try:
+            self.state = self._client.state()
+            self._answered = self._clock()
+        except ControlError as error:
+            if self.state is None or self._clock() - self._answered > PATIENCE_S:
+                raise
+            self._say(str(error))
+
+    def press(self, keys: list[str]) -> bool:
+        """Does what `keys` say; False where they end the view."""
+        if not keys or self.state is None:
+            return "q" not in keys
+        reply = self._commands.press(keys, self.state)
+        if reply and reply != QUIT:
+            self._say(reply)
+        return reply != QUIT
+
+    def _say(self, message: str) -> None:
+        self._message, self._message_until = message, self._clock() + MESSAGE_S
+
+    def lines(self, size: tuple[int, int]) -> list[Line]:
+        """The page for a terminal of `size` (width, height)."""
+        if self.state is None:
+            return [[(" waiting for the pipeline", "color(245)")]]
+        now_s = self._clock()
+        message = self._message if now_s < self._message_until else ""
+        return page(
+            self.state,
+            size,
+            fader_target(self.state),
+            lambda name, peak_db: self._hold(name, peak_db, now_s),
+            message=message,
+            title=self._title(self.state) if self._title else "",
+        )
+
+    def run(self, ended: Callable[[], bool], console: Console | None = None) -> None:
+        """Draws until `ended()`, the pipeline's end or `q`; the terminal is put back on any way out."""
+        from rich.console import Console
+        from rich.live import Live
+
+        console = console or Console()
+        with Keyboard() as keyboard, Live(console=console, screen=True, auto_refresh=False) as live:
+            due = self._clock()
+            while not ended():
+                self.refresh()
+                live.update(drawn(self.lines(console.size)), refresh=True)
+                if self.state is not None and self.state.get("ended"):
+                    return
+                due = max(due + REFRESH_S, self._clock())
+                if not self.press(keyboard.read(due - self._clock())):
+                    return
+
+
+def drawn(lines: list[Line]) -> Group:
+    """Lines as something rich prints, cut at the edge of the terminal."""
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(*[Text.assemble(*line, no_wrap=True, overflow="crop", end="\n") for line in lines])
+
+
+def follow(
+    client: Client, wait: Callable[[float], bool], out: TextIO, *, clock: Callable[[], float] = time.monotonic
+) -> State | None:
+    """Writes a line a second until `wait(seconds)` says that the pipeline has ended; gives the last state."""
+    state: State | None = None
+    told = 0
+    start = clock()
+    for second in range(1, sys.maxsize):
+        done = wait(max(start + second - clock(), 0.0))
+        try:
+            state = client.state()
+        except ControlError:
+            if not done:
+                raise
+            return state
+        incidents = state["incidents"][told:]
+        told += len(incidents)
+        for item in incidents:
+            print(f"{item['time_s']:.1f} s | {item['node']}: {item['cause']}", file=out)
+        print(log_line(state), file=out, flush=True)
+        if done:
+            return state
+    return state

@@ -1,0 +1,184 @@
+"""The report: pictures that show what is in the sound, a page that holds together, and hostile names."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audio_pipeline.errors import MediaError
+from audio_pipeline.report import credit, tracks_in, write_report
+from audio_pipeline.report_sound import BANDS, mel_share, picture, png, time_ticks
+from tests.engine.states import karaoke
+
+RATE = 16_000
+
+
+def write(path: Path, sound: np.ndarray, rate: int = RATE) -> Path:
+    soundfile.write(path, sound, rate, subtype="FLOAT")
+    return path
+
+
+def tone(frequency_hz: float, seconds: float, amplitude: float = 0.5) -> np.ndarray:
+    t = np.arange(round(seconds * RATE)) / RATE
+    return np.stack([amplitude * np.sin(2 * np.pi * frequency_hz * t)] * 2, axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 30.0])
+def test_tone_is_one_bright_band_at_its_frequency_and_level(tmp_path: Path, seconds: float) -> None:
+    shown = picture(write(tmp_path / "tone.wav", tone(1000, seconds)), columns=50)
+    brightest = shown.bands_db.argmax(axis=0)
+    assert shown.bands_db.shape == (BANDS, 50)
+    assert np.all(np.abs(brightest[1:-1] / BANDS - mel_share(1000, RATE)) < 2 / BANDS)
+    assert shown.bands_db[:, 1:-1].max() == pytest.approx(
+        -6.0, abs=1.5
+    )  # the triangle of a mel band costs up to 1.5 dB
+    assert shown.peak_db == pytest.approx(-6.02, abs=0.01)
+    assert shown.rms_db == pytest.approx(-9.03, abs=0.05)
+
+
+def test_columns_keep_every_peak_however_long_the_take(tmp_path: Path) -> None:
+    sound = np.zeros((200_003, 1), np.float32)
+    sound[123_456] = 0.9
+    sound[77_777] = -0.8
+    shown = picture(write(tmp_path / "clicks.wav", sound), columns=100)
+    assert shown.high.max() == pytest.approx(0.9) and shown.high.argmax() == 61
+    assert shown.low.min() == pytest.approx(-0.8) and shown.low.argmin() == 38
+
+
+@pytest.mark.parametrize("samples", [1, 17, 480])
+def test_short_takes_have_a_picture(tmp_path: Path, samples: int) -> None:
+    shown = picture(write(tmp_path / "short.wav", np.full((samples, 1), 0.25, np.float32)))
+    assert len(shown.low) == samples
+    assert np.isfinite(shown.bands_db).all()
+
+
+def test_values_that_are_no_numbers_are_silence(tmp_path: Path) -> None:
+    sound = tone(500, 0.2)
+    sound[100:110] = np.nan
+    shown = picture(write(tmp_path / "nan.wav", sound))
+    assert np.isfinite(shown.bands_db).all() and np.isfinite(shown.rms).all()
+
+
+def test_png_is_as_large_as_the_bands_and_loud_is_bright(tmp_path: Path) -> None:
+    from PIL import Image
+
+    bands_db = np.full((BANDS, 10), -100.0, np.float32)
+    bands_db[0] = 0.0
+    image = Image.open(io.BytesIO(base64.b64decode(png(bands_db, 0.0).partition(",")[2]))).convert("L")
+    assert image.size == (10, BANDS)
+    assert image.getpixel((5, BANDS - 1)) > 200 > 20 > image.getpixel((5, 0))
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.7, 11, 59, 3600, 100_000])
+def test_time_has_two_to_eight_marks(seconds: float) -> None:
+    ticks = time_ticks(seconds)
+    assert ticks[0] == 0 and ticks[-1] <= seconds + 1e-9
+    assert 1 <= len(ticks) <= 8
+
+
+class Page(HTMLParser):
+    """Counts tags that do not close and collects attributes."""
+
+    VOID = ("meta", "img", "br", "hr", "link", "input")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sources: list[str] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+@pytest.fixture
+def take(tmp_path: Path) -> Path:
+    for name in ("accompaniment", "mix", "vocals"):
+        write(tmp_path / f"{name}.wav", tone(440, 0.3))
+    return tmp_path
+
+
+def report(folder: Path, state: dict) -> tuple[str, Page]:
+    text = write_report(folder, state, tracks_in(folder)).read_text("utf-8")
+    return text, Page(text)
+
+
+def test_page_is_whole_and_needs_nothing_but_the_sound_files_beside_it(take: Path) -> None:
+    text, page = report(take, karaoke())
+    assert page.open == []
+    assert [source for source in page.sources if not source.startswith("data:")] == [
+        "mix.wav", "vocals.wav", "accompaniment.wav"
+    ]  # fmt: skip
+    assert not re.search(r"https?://|url\(", text)
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_page_says_what_happened(take: Path) -> None:
+    _, page = report(take, karaoke())
+    for words in ("karaoke", "Steven M Bryant", "CC BY 3.0", "487 ms", "2 stale", "✓", "killed by signal 9",
+                  "READY after 620 ms", "inputs.vocals.gain_db", "no sound card",
+                  "time, s", "frequency, kHz"):  # fmt: skip
+        assert words in page.words, words
+
+
+def test_names_from_outside_cannot_write_html(take: Path) -> None:
+    state = karaoke()
+    state["name"] = state["incidents"][0]["cause"] = "<script>alert(1)</script>"
+    state["incidents"][0]["log"] = ["</pre><b>"]
+    text, page = report(take, state)
+    assert text.count("<script>") == 1 and page.open == []
+
+
+def test_broken_and_empty_tracks_are_named_and_the_rest_is_shown(take: Path) -> None:
+    (take / "vocals.wav").write_bytes(b"RIFF no more")
+    write(take / "mix.wav", np.zeros((0, 2), np.float32))
+    with pytest.raises(MediaError, match="mix.wav holds no sound"):
+        picture(take / "mix.wav")
+    _, page = report(take, karaoke())
+    assert "vocals.wav cannot be read" in page.words and "accompaniment" in page.words
+    assert page.sources.count("accompaniment.wav") == 1
+
+
+def test_run_without_links_paths_or_tracks_has_a_report(tmp_path: Path) -> None:
+    state = karaoke()
+    state |= {"links": [], "paths": [], "incidents": [], "transport": {}}
+    text, page = report(tmp_path, state)
+    assert page.open == [] and "Ledger</h2>" not in text
+
+
+def test_broken_ledger_is_red(take: Path) -> None:
+    state = karaoke()
+    state["links"][0]["balanced"] = False
+    _, page = report(take, state)
+    assert "does not balance" in page.words and "✗ does not add up" in page.words
+
+
+def test_only_the_demo_song_is_credited() -> None:
+    state = karaoke()
+    assert "Slow Motion Dream" in credit(state)
+    state["nodes"]["song"]["settings"]["path"] = "audio_example.mp3"
+    assert credit(state) == ""
+
+
+def test_tracks_of_an_earlier_run_are_left_out(take: Path) -> None:
+    assert [path.stem for path in tracks_in(take)] == ["mix", "vocals", "accompaniment"]
+    assert tracks_in(take, since=(take / "mix.wav").stat().st_mtime + 100) == []
