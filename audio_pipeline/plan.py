@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from audio_pipeline.dsp.resample import StreamResampler
 from audio_pipeline.graph import Graph, Link, NodeSpec
 from audio_pipeline.node import Latency, Source
 from audio_pipeline.settings import fail
@@ -89,21 +90,27 @@ class Plan:
             return self.graph.rate
         return spec.cls(spec.settings).input_rate(next(iter(spec.inputs)), self.graph.rate)
 
-    def in_ms(self, link: Link) -> float:
-        """Stated age of a sample when it arrives over `link`."""
-        return self._out_ms[link.source.split(".")[0]] + HOP_MS
+    def in_ms(self, spec: NodeSpec, name: str, link: Link) -> float:
+        """Stated age of a sample when it has arrived at an input, converted to the rate that it wants."""
+        node = link.source.split(".")[0]
+        return self._out_ms[node] + HOP_MS + self._convert_ms(spec, name, self.rate_of(node))
+
+    def _convert_ms(self, spec: NodeSpec, name: str, rate: int) -> float:
+        wanted = spec.cls(spec.settings).input_rate(name.partition("~")[0], self.graph.rate)
+        return StreamResampler(rate, wanted, 1).latency_samples / wanted * 1000
 
     def _out_latency_ms(self, spec: NodeSpec) -> float:
         if not spec.inputs:
             return self.frame_ms + self.node_ms(spec.name)
-        age = max(self.in_ms(link) for link in spec.inputs.values())
+        age = max(self.in_ms(spec, name, link) for name, link in spec.inputs.items())
         if spec.aligned and self.live:
             age = math.ceil((age + DUE_MARGIN_FRAMES * self.frame_ms) / self.frame_ms) * self.frame_ms
         return age + self.node_ms(spec.name)
 
     def _aligned_ms(self, spec: NodeSpec, timeline: str) -> float:
         """Age of the slowest input of this timeline."""
-        ages = [self.in_ms(link) for link in spec.inputs.values() if self.timeline_of(link) == timeline]
+        inputs = spec.inputs.items()
+        ages = [self.in_ms(spec, name, link) for name, link in inputs if self.timeline_of(link) == timeline]
         return max(ages, default=0.0)
 
     def timeline_of(self, link: Link) -> str:
@@ -149,7 +156,7 @@ class Plan:
 
     def _link(self, spec: NodeSpec, name: str, link: Link) -> LinkPlan:
         timeline = self.timeline_of(link)
-        align_ms = self._align_ms(spec, link, timeline)
+        align_ms = self._align_ms(spec, name, link, timeline)
         burst_ms = self._burst_ms(link.source.split(".")[0])
         policy = link.policy if self.live else "block"
         budget_ms = self._budget_ms(spec, name, link, align_ms + burst_ms, policy)
@@ -159,12 +166,12 @@ class Plan:
             link.source, f"{spec.name}.{name}", policy, budget_ms, window,
             max(math.ceil(budget_ms / self.frame_ms), window) if self.live else window,
             round(align * self.graph.rate / 1000) if spec.aligned else 0, link.on_loss, timeline,
-            self.in_ms(link), self.leads_ms[timeline], "~" in name,
+            self.in_ms(spec, name, link), self.leads_ms[timeline], "~" in name,
         )  # fmt: skip
 
-    def _align_ms(self, spec: NodeSpec, link: Link, timeline: str) -> float:
+    def _align_ms(self, spec: NodeSpec, name: str, link: Link, timeline: str) -> float:
         """How long this input waits for the slowest one of its timeline."""
-        return self._aligned_ms(spec, timeline) - self.in_ms(link) if spec.aligned else 0.0
+        return self._aligned_ms(spec, timeline) - self.in_ms(spec, name, link) if spec.aligned else 0.0
 
     def _burst_ms(self, node: str) -> float:
         """Most that a node puts out at once."""
@@ -227,7 +234,7 @@ class Plan:
         age = 0.0
         for before, name in zip((None, *names), names, strict=False):
             spec = self.graph.nodes[name]
-            arrived = age + (HOP_MS if before else 0.0)
+            arrived = age + (self._hop_ms(before, spec) if before else 0.0)
             if spec.aligned and self.live:
                 waits = max(self._aligned_ms(spec, self.timelines[before or name]), arrived)
                 arrived = math.ceil((waits + DUE_MARGIN_FRAMES * self.frame_ms) / self.frame_ms) * self.frame_ms
@@ -237,6 +244,11 @@ class Plan:
         monitor = self._is_monitor(names)
         top = self.graph.top
         return PathLatency(names, terms, top.monitor_budget_ms if monitor else top.budget_ms, monitor)
+
+    def _hop_ms(self, before: str, spec: NodeSpec) -> float:
+        """What the way from one node to the next takes, rate conversion included."""
+        ways = [name for name, link in spec.inputs.items() if link.source.split(".")[0] == before]
+        return HOP_MS + max(self._convert_ms(spec, name, self.rate_of(before)) for name in ways)
 
     def _is_monitor(self, names: tuple[str, ...]) -> bool:
         """Microphone to mixer to playback: what a singer hears of herself."""
