@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from audio_pipeline.view_table import drops, rows, table
+from audio_pipeline.view_table import drops, rows, shown_levels, table
 from audio_pipeline.view_text import (
     DIM,
     FADER_DB,
@@ -147,7 +147,7 @@ def log_line(state: State) -> str:
     """One line for a log: where the sound is, how loud, how late, what was lost."""
     levels = []
     for name, node in state["nodes"].items():
-        peaks = [db_text(level[0]) for level in node.get("levels_db", {}).values()]
+        peaks = [db_text(peak_db) for peak_db, _ in shown_levels(node).values()]
         levels += [f"{name} {'/'.join(peaks)}"] if peaks else []
     p99_ms = max((link["age_ms"]["p99"] for link in state["links"]), default=0.0)
     lost = sum(drops(link) for link in state["links"])

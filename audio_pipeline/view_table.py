@@ -34,13 +34,19 @@ def rows(state: State, *, ports: bool) -> list[Row]:
     """A row per node, and where `ports` and a node has several levels a row for each of these below it."""
     found: list[Row] = []
     for name, node in state["nodes"].items():
-        levels = {port: (level[0], level[1]) for port, level in node.get("levels_db", {}).items()}
+        levels = shown_levels(node)
         links = [link for link in state["links"] if node_of(link["to"]) == name]
         several = ports and len(levels) > 1
         level = max(levels.values(), default=None) if not several else None
         found.append(Row(name, node, links, level))
         found += [Row(port, node, (), levels[port], port=True) for port in levels if several]
     return found
+
+
+def shown_levels(node: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Peak and RMS by port: of `out` alone where there is one, else of all."""
+    levels = node.get("levels_db", {})
+    return {port: (levels[port][0], levels[port][1]) for port in (("out",) if "out" in levels else levels)}
 
 
 def node_of(end: str) -> str:
