@@ -1,0 +1,6 @@
+"""`python -m audio_pipeline` is the command `audio-pipeline`."""
+
+from audio_pipeline.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())
