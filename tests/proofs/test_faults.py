@@ -24,8 +24,8 @@ def test_kill_each_node_while_the_song_plays(tmp_path: Path, proof_scale: float)
         pipeline.client.set("mix", "inputs.vocals.gain_db", VOICE_DB)
         pipeline.play(3)
         for _ in range(rounds):
-            for victim in gaps:
-                gaps[victim].append(_gap_ms(pipeline, victim))
+            for victim, found in gaps.items():
+                found.append(_gap_ms(pipeline, victim))
         final = pipeline.finish()
         left = pipeline.leftovers()
     for victim, found in gaps.items():
