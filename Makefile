@@ -35,9 +35,9 @@ clean:
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis .coverage build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The large downloads are the part people wait for, so they are what pip may say.
+# The large downloads are the part people wait for, so they and errors are what pip may say.
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e
-SAY := sed -nE 's/^ *Downloading ([^ ]+) \(([0-9.]+ [MG]B)\).*/  \1, \2/p; s/^(Installing collected).*/  unpacking .../p'
+SAY := 2> >(grep -v ^WARNING >&2) | sed -nE 's/^ *Downloading ([^ ]+) \(([0-9.]+ [MG]B)\).*/  \1, \2/p; s/^(Installing collected).*/  unpacking .../p'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v < (3, 15) or sys.exit(f"Python 3.10 to 3.14 is needed, $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12")'
@@ -45,10 +45,10 @@ $(BIN)/python:
 
 $(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing audio-pipeline into $(VENV) (a minute or two the first time)"
-	@$(INSTALL) . | $(SAY)
+	@$(INSTALL) . $(SAY)
 	@touch $@
 
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing audio-pipeline with PyTorch and the test tools into $(VENV) (a few minutes the first time)"
-	@$(INSTALL) '.[dev,torch]' | $(SAY)
+	@$(INSTALL) '.[dev,torch]' $(SAY)
 	@touch $@ $(VENV)/run.stamp
