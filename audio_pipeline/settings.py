@@ -18,6 +18,7 @@ from audio_pipeline.errors import ConfigError, nearest
 
 T = TypeVar("T")
 Path = tuple[str, ...]
+LARGEST = 1 << 63  # whole numbers have to fit the wire
 
 
 @dataclass(frozen=True)
@@ -100,22 +101,27 @@ def build(cls: type[T], raw: Mapping[str, Any], path: Path = (), places: Places 
 def replaced(settings: T, name: str, value: Any, path: Path = ()) -> T:
     """`settings` with the live setting `name` (dotted for nested ones) changed. Raises ConfigError."""
     head, _, rest = name.partition(".")
+    here = (*path, head)
     if isinstance(settings, dict):
-        if head not in settings:
-            raise fail((*path, head), f"unknown{nearest(head, settings)}; known are {', '.join(settings)}", Places())
-        return typing.cast(T, {**settings, head: replaced(settings[head], rest, value, (*path, head))})
+        _check_known(head, settings, here)
+        return typing.cast(T, {**settings, head: replaced(settings[head], rest, value, here)})
     fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, settings))}
-    if head not in fields:
-        raise fail((*path, head), f"unknown setting{nearest(head, fields)}; known are {', '.join(fields)}", Places())
-    if rest:
-        inner = replaced(getattr(settings, head), rest, value, (*path, head))
-        return typing.cast(T, dataclasses.replace(typing.cast(Any, settings), **{head: inner}))
-    rule = rule_of(fields[head])
-    if not rule.live:
-        raise fail((*path, head), "cannot be changed while the pipeline runs", Places())
-    hint = typing.get_type_hints(type(settings))[head]
-    checked = _convert(hint, rule, value, (*path, head), Places())
-    return typing.cast(T, dataclasses.replace(typing.cast(Any, settings), **{head: checked}))
+    _check_known(head, fields, here)
+    current = getattr(settings, head)
+    if rest and (isinstance(current, dict) or dataclasses.is_dataclass(current)):
+        changed = replaced(current, rest, value, here)
+    elif rest:
+        raise fail(here, f"has no part {rest!r}", Places())
+    elif not rule_of(fields[head]).live:
+        raise fail(here, "cannot be changed while the pipeline runs", Places())
+    else:
+        changed = _convert(typing.get_type_hints(type(settings))[head], rule_of(fields[head]), value, here, Places())
+    return typing.cast(T, dataclasses.replace(typing.cast(Any, settings), **{head: changed}))
+
+
+def _check_known(name: str, known: Mapping[str, Any], path: Path) -> None:
+    if name not in known:
+        raise fail(path, f"unknown setting{nearest(name, known)}; known are {', '.join(known) or 'none'}", Places())
 
 
 def live_names(settings: Any) -> list[str]:
@@ -202,17 +208,18 @@ def _convert_map(hint: Any, rule: Rule, value: Any, path: Path, places: Places) 
 
 
 def _convert_scalar(hint: Any, rule: Rule, value: Any, path: Path, places: Places) -> Any:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is float and number:
-        value = float(value)
-    fits = hint is Any or (type(value) is hint)
-    if fits and isinstance(value, (int, float)) and not isinstance(value, bool):
-        fits = math.isfinite(value) or value == -math.inf
-        fits = fits and (rule.minimum is None or value >= rule.minimum)
-        fits = fits and (rule.maximum is None or value <= rule.maximum)
     if rule.choices is not None and value not in rule.choices:
-        hint_words = nearest(str(value), [str(choice) for choice in rule.choices])
-        raise fail(path, f"expected {expectation(hint, rule)}, got {value!r}{hint_words}", places)
-    if not fits:
+        close = nearest(str(value), [str(choice) for choice in rule.choices])
+        raise fail(path, f"expected {expectation(hint, rule)}, got {value!r}{close}", places)
+    whole = type(value) is int and -LARGEST <= value < LARGEST
+    fits = whole if hint is int else hint is Any or type(value) is hint or (hint is float and whole)
+    if not fits or (hint in (int, float) and not _within(rule, value)):
         raise fail(path, f"expected {expectation(hint, rule)}, got {value!r}", places)
-    return value
+    return float(value) if hint is float else value
+
+
+def _within(rule: Rule, value: float) -> bool:
+    """No NaN, no +Inf; -Inf is a level in dB."""
+    low = -math.inf if rule.minimum is None else rule.minimum
+    high = math.inf if rule.maximum is None else rule.maximum
+    return value < math.inf and low <= value <= high
