@@ -34,7 +34,7 @@ class Dll:
         return NS / self._period_ns
 
     def update(self, position: int, host_ns: int) -> bool:
-        """Takes a report: the clock stood at `position` at `host_ns`. True for the first, and where it jumped."""
+        """Takes a report: the clock stood at `position` at `host_ns`. True for the first and at a jump."""
         step = position - self._position
         predicted = self.host_ns_at(position) if self._time_ns is not None else 0.0
         error = host_ns - predicted

@@ -43,6 +43,7 @@ class Playout:
         self.skipped_samples = 0
         self._gap = 0
         self._ended = False
+        self._cancelled = False
         self._late_since: int | None = None
         self._usual_lead: int | None = None
         self._review_from = self._least_lead = 0
@@ -57,7 +58,7 @@ class Playout:
         wait = min(max(wait_samples, 0), self._rate * CAPACITY_S // 2)
         if self.head is None:
             self._anchor(position, wait)
-        elif self._misplaced(position - self.head, len(x), wait):
+        elif self._cancelled or self._misplaced(position - self.head, len(x), wait):
             self._anchor(position, max(wait, self._fade))
             self._entry = Ramp(0.0, self._fade)
             self._entry.set(1.0)
@@ -83,10 +84,25 @@ class Playout:
         """The stream has ended: what is here is played to its last sample, nothing is missing after it."""
         self._ended = True
 
+    def cancel(self) -> None:
+        """What is here is wanted no more: fades out now; the next write is an anchor again."""
+        if self.head is None:
+            return
+        k = min(self._ring.run(self.head), self._fade)
+        tail = self._ring.read(self.head, k) * fade_out(k)[:, None]
+        self._ring.clear(self.head)
+        self._ring.write(self.head, tail)
+        self._ended = self._cancelled = True
+
+    @property
+    def pending_samples(self) -> int:
+        """How much of what was written has not been read."""
+        return 0 if self.head is None else max(self._ring.end - self.head, 0)
+
     @property
     def drained(self) -> bool:
         """Whether everything that was written has been read."""
-        return self.head is None or self.head >= self._ring.end
+        return self.pending_samples == 0
 
     def _anchor(self, position: int, wait: int) -> None:
         """Puts `position` behind `wait` samples of silence, into which what was playing fades out."""
@@ -99,7 +115,7 @@ class Playout:
         self._ring.write(self.head, tail)
         self._late_since = self._usual_lead = None
         self._review_from, self._least_lead = self.head, wait
-        self._ended = False
+        self._ended = self._cancelled = False
 
     def _misplaced(self, lead: int, samples: int, wait: int) -> bool:
         assert self.head is not None
@@ -110,7 +126,7 @@ class Playout:
         return self.head - self._late_since >= self._samples(PATIENCE_MS)
 
     def _review_lead(self, position: int) -> None:
-        """Skips a bit where frames come ever earlier before they are read: the device stood still at times."""
+        """Skips a bit where frames come ever earlier before they are read: the device stood still."""
         assert self.head is not None
         self._least_lead = min(self._least_lead, position - self.head)
         if self.head - self._review_from < REVIEW_S * self._rate:

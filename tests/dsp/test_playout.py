@@ -142,3 +142,19 @@ def test_delay_left_by_device_dropouts_is_cut_out_again() -> None:
     heard = play(y)[BUFFER:]
     assert np.abs(np.diff(heard[:, 0])).max() < 0.5 * (2 * np.pi * 440 / RATE) + 1 / FADE
     assert out.gaps == 0
+
+
+def test_a_cancel_is_silence_within_10_ms_and_no_gap() -> None:
+    x, out = np.ones((RATE, 2), np.float32), Playout(2, RATE)
+    out.write(0, x, 0)
+    out.read(480)
+    out.cancel()
+    y = play([out.read(480) for _ in range(10)])
+    assert np.abs(np.diff(y[:, 0], prepend=1.0)).max() <= 1 / FADE + 1e-6
+    assert not y[FADE:].any()
+    out.write(5 * RATE, x, BUFFER)
+    z = play([out.read(480) for _ in range(10)])
+    assert not z[:BUFFER].any()
+    assert np.abs(np.diff(z[:, 0])).max() <= 1 / FADE + 1e-6
+    assert np.all(z[BUFFER + FADE :] == 1)
+    assert out.gaps == 0

@@ -1,0 +1,118 @@
+"""An input device with everything between its thread and the frames that are sent."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_pipeline.clock import HostClock
+from audio_pipeline.dsp.dll import Dll
+from audio_pipeline.dsp.resample import StreamResampler
+from audio_pipeline.errors import DeviceError
+from audio_pipeline.io.sound import InputDevice
+from audio_pipeline.io.speaker import Tick
+
+Samples = NDArray[np.float32]
+
+KEPT_BLOCKS = 200
+MAX_AGE_NS = 250_000_000
+START_S = 10
+
+
+class Block(NamedTuple):
+    """Sound from `position` on (graph samples); its newest sample was at the converter at `captured_ns`."""
+
+    position: int
+    data: Samples
+    captured_ns: int
+
+
+class Microphone:
+    """Gives what a card hears at the graph's rate, with positions.
+
+    The first sample takes the graph's position at its time (`position_at`); from then on samples are counted,
+    so that positions are free of jitter. After samples were lost in the card the position jumps to what the
+    time says. Everything but the device's callback belongs to one thread.
+    """
+
+    def __init__(
+        self, device: str, rate: int, channels: int, block: int, latency: Literal["low", "high"],
+        wake: Callable[[], None], clock: HostClock,
+    ) -> None:  # fmt: skip
+        self._blocks: deque[tuple[Samples, int, int]] = deque(maxlen=KEPT_BLOCKS)
+        self._wake, self._host = wake, clock
+        self.device = InputDevice(device, rate, channels, block, self._push, latency=latency)
+        self._rate, self._ratio = rate, rate / self.device.rate
+        self._resampler = StreamResampler(self.device.rate, rate, self.device.channels)
+        self._dll = Dll(self.device.rate)
+        self._received = 0  # device samples
+        self._next: int | None = None  # position of the next sample to give
+        self._owed = 0.0  # graph samples inside the rate converter
+        self._xruns = 0
+        self._tick: Tick | None = None
+        self._steady = threading.Event()
+        self.device.start()
+        if not self._steady.wait(START_S):
+            self.device.close()
+            raise DeviceError(f"sound input {device!r} gave no sound for {START_S} s")
+
+    @property
+    def latency_samples(self) -> int:
+        """Between air and `take`, in graph samples."""
+        return round(self.device.latency_samples * self._ratio) + self._resampler.latency_samples
+
+    def _push(self, x: Samples, adc_ns: int) -> None:
+        """In the card's thread."""
+        self._blocks.append((x, self._plausible(adc_ns), self.device.xruns))
+        self._steady.set()
+        self._wake()
+
+    def _plausible(self, adc_ns: int) -> int:
+        """PulseAudio claims delays of up to 0.7 s in a stream's first seconds; its sound is on time."""
+        now = self._host.now_ns()
+        if abs(now - adc_ns) < MAX_AGE_NS:
+            return adc_ns
+        return now - round(self.device.latency_samples * 1e9 / self.device.rate)
+
+    def take(self, position_at: Callable[[int], float]) -> Iterator[Block]:
+        """What came since the last call; the first call leaves out all but the newest block."""
+        while self._blocks:
+            x, adc_ns, xruns = self._blocks.popleft()
+            if self._next is None and self._blocks:
+                continue
+            jumped = self._dll.update(self._received, adc_ns)
+            if self._next is None or xruns != self._xruns:
+                self._begin(round(position_at(adc_ns)), xruns)
+            jumped |= self._tick is not None and self._tick.jumped
+            start_ns = round(self._dll.host_ns_at(self._received))
+            self._tick = Tick(self._received * self._ratio, start_ns, self._dll.rate * self._ratio, jumped)
+            self._received += len(x)
+            yield from self._convert(x)
+
+    def _begin(self, position: int, xruns: int) -> None:
+        """Positions start, or start anew behind what the card lost; they never go back."""
+        self._next = max(self._next or 0, position)
+        self._xruns, self._owed = xruns, 0.0
+        self._resampler.reset()
+
+    def _convert(self, x: Samples) -> Iterator[Block]:
+        y = self._resampler.process(x)
+        self._owed += len(x) * self._ratio - len(y)
+        if len(y) and self._next is not None:
+            newest_ns = self._dll.host_ns_at(self._received) - self._owed * 1e9 / self._rate
+            yield Block(self._next, y, round(newest_ns))
+            self._next += len(y)
+
+    def clock(self) -> Tick | None:
+        """The device's clock as it stood at the newest block; None while nothing new is known."""
+        tick, self._tick = self._tick, None
+        return tick
+
+    def close(self) -> None:
+        """Stops at once."""
+        self.device.close()

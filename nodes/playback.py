@@ -1,0 +1,150 @@
+"""Plays its input on a sound card; it is the graph's clock where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from audio_pipeline.errors import DeviceError
+from audio_pipeline.frame import Frame
+from audio_pipeline.node import Context, Latency, Node, Ports
+from audio_pipeline.settings import setting
+
+REPORT_NS = 100_000_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    device: str = setting(
+        "auto", "auto (the default card, or none where there is none), default, null, or a name or number"
+    )
+    buffer_ms: float = setting(
+        30.0, "what arrives so much late is still in time", unit="ms", minimum=5.0, maximum=1_000.0
+    )
+    latency: str = setting("low", "what to ask of the card; high where it stutters", choices=("low", "high"))
+    channels: int = setting(2, "channels to play", minimum=1, maximum=32)
+
+
+class Playback(Node):
+    """Plays every sample in order, at its place from the first frame on.
+
+    What is missing fades to silence and back in 10 ms and is counted: `concealed_samples`, `gaps`,
+    `longest_gap_samples`, `late_samples`; the card's own drop-outs are `xruns`; what is over full scale is
+    clipped and counted as `overs`. `heard_position` at `heard_at_ns` tells what leaves the loudspeaker when.
+    The output `reference` is what was really played, for echo cancellers.
+    """
+
+    Settings = Settings
+    PORTS = Ports(outputs=("reference",))
+    continuous = False
+    clock_source = True
+    edge = True
+
+    @classmethod
+    def clock_domain(cls, settings: Any) -> str | None:
+        name = "default" if settings.device == "auto" else settings.device
+        return None if name == "null" else f"device:{name}"
+
+    @classmethod
+    def estimate(cls, settings: Any, rate: int) -> Latency:
+        return Latency(window=round(settings.buffer_ms * rate / 1000))
+
+    def latency(self) -> Latency:
+        return Latency(window=self._buffer, compute=self._speaker.latency_samples)
+
+    def input_channels(self, port: str) -> int | None:
+        return int(self.settings.channels)
+
+    def open(self, ctx: Context) -> None:
+        from audio_pipeline.io.speaker import Speaker
+
+        self._rate, self._live = ctx.rate, ctx.live
+        self._buffer = round(self.settings.buffer_ms * ctx.rate / 1000)
+        self._speaker = Speaker(ctx.rate, self.settings.channels, ctx.wake)
+        self._told: dict[str, int] = {}
+        self._report_ns = ctx.now_ns()
+        self._start(self.settings.device if ctx.live else "null", ctx)
+
+    def _start(self, device: str, ctx: Context) -> None:
+        from audio_pipeline.io.speaker import open_speaker
+
+        silent = open_speaker(self._speaker, device, ctx.frame_samples, self.settings.latency, ctx)
+        self._origin: float | None = None  # graph position at the device's first sample
+        if silent:
+            ctx.log(f"nothing can be heard ({silent}); all else runs as if there were a sound card")
+        ctx.gauge("silent", float(bool(silent) or device == "null"))
+
+    def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
+        frame = inputs["in"]
+        wait_ns = max(ctx.due_ns("in", frame) - ctx.now_ns(), 0) if self._live else 0
+        self._speaker.write(frame.position, frame.audio(), self._buffer + round(wait_ns * self._rate / 1e9))
+
+    def deadline_ns(self) -> int | None:
+        if not self._live:
+            return None
+        tick_ns = self._speaker.next_tick_ns
+        return self._report_ns if tick_ns is None else min(self._report_ns, tick_ns)
+
+    def poll(self, ctx: Context) -> None:
+        if not self._live:
+            return
+        now = ctx.now_ns()
+        if self._speaker.next_tick_ns is not None and now >= self._speaker.next_tick_ns:
+            self._speaker.tick()
+        while self._speaker.played:
+            position, block, host_ns = self._speaker.played.popleft()
+            heard_ns = host_ns + round(len(block) * 1e9 / self._rate)
+            ctx.emit("reference", block, position, captured_ns=heard_ns)
+        if now >= self._report_ns:
+            self._report_ns = now + REPORT_NS
+            self._check(ctx)
+            self._publish(ctx)
+            self._count(ctx)
+
+    def _check(self, ctx: Context) -> None:
+        if self._speaker.alive:
+            return
+        self._speaker.close()
+        if self.settings.device != "auto":
+            raise DeviceError(f"sound output {self.settings.device!r} has stopped: was it pulled out?")
+        ctx.log("the sound card has stopped")
+        self._start("auto", ctx)
+
+    def _publish(self, ctx: Context) -> None:
+        tick = self._speaker.clock()
+        if tick is None:
+            return
+        if self._origin is None or tick.jumped:  # the graph's time goes on, whatever the device did
+            self._origin = ctx.position_at(tick.host_ns) - tick.position
+        ctx.publish_clock(self._origin + tick.position, tick.host_ns, tick.rate, discont=tick.jumped)
+        heard = self._speaker.heard
+        if heard is not None:
+            ctx.gauge("heard_position", heard.position)
+            ctx.gauge("heard_at_ns", heard.host_ns)
+
+    def _count(self, ctx: Context) -> None:
+        playout, device = self._speaker.playout, self._speaker.device
+        totals = {
+            "concealed_samples": playout.concealed_samples, "gaps": playout.gaps,
+            "late_samples": playout.late_samples, "skipped_samples": playout.skipped_samples,
+            "xruns": device.xruns, "overs": device.clipped, "stream_opens": self._speaker.stream_opens,
+        }  # fmt: skip
+        for name, total in totals.items():
+            ctx.count(name, max(total - self._told.get(name, 0), 0))
+        self._told = totals
+        ctx.gauge("longest_gap_samples", playout.longest_gap_samples)
+
+    def reset(self, position: int, reason: str, ctx: Context) -> None:
+        self._speaker.cancel()
+
+    def flush(self, ctx: Context) -> None:
+        if self._live:
+            self._speaker.finish()
+            self._count(ctx)
+
+    def close(self) -> None:
+        self._speaker.close()
+
+
+NODE = Playback

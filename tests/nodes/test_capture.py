@@ -1,0 +1,138 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from audio_pipeline.errors import DeviceError
+from audio_pipeline.frame import Samples
+from audio_pipeline.io import microphone
+from audio_pipeline.nodes.capture import NODE, Capture, Settings
+from tests.nodes.fake import FakeContext, noise, sine
+
+RATE, BLOCK = 48_000, 480
+ADC_NS = 3_000_000  # between the converter and the callback
+
+
+class Card:
+    """A sound card that hears what the test says."""
+
+    latency_samples = 144
+    rate = RATE
+    opened: list["Card"] = []
+
+    def __init__(self, device: str, rate: int, channels: int, block: int, push: Callable[[Samples, int], None],
+                 **_: object) -> None:  # fmt: skip
+        self.push, self.channels, self.active, self.xruns = push, channels, False, 0
+        Card.opened.append(self)
+
+    def start(self) -> None:
+        self.active = True
+        self.push(np.zeros((BLOCK, self.channels), np.float32), 0)
+
+    def close(self) -> None:
+        self.active = False
+
+
+@pytest.fixture(autouse=True)
+def card(monkeypatch: pytest.MonkeyPatch) -> type[Card]:
+    monkeypatch.setattr(microphone, "InputDevice", Card)
+    monkeypatch.setattr(Card, "opened", [])
+    return Card
+
+
+def opened(ctx: FakeContext) -> tuple[Capture, Card]:
+    node = NODE(Settings())
+    node.open(ctx)
+    ctx.wakes = 0
+    return node, Card.opened[-1]
+
+
+def hear(node: Capture, card: Card, ctx: FakeContext, x: Samples, jitter_ns: int = 0) -> None:
+    """Blocks of 10 ms, each polled as it comes."""
+    size = card.rate // 100
+    rng = np.random.default_rng(1)
+    for start in range(0, len(x), size):
+        ctx.advance(0.01)
+        card.push(x[start : start + size], ctx.now - 10_000_000 - ADC_NS + int(rng.integers(0, jitter_ns + 1)))
+        node.poll(ctx)
+
+
+def test_every_sample_comes_in_order_with_its_time() -> None:
+    ctx, x = FakeContext(RATE), noise(RATE)
+    node, card = opened(ctx)
+    hear(node, card, ctx, x)
+    assert np.array_equal(ctx.heard(), x)
+    assert ctx.wakes == 100
+    for frame in ctx.sent["out"]:
+        end_ns = ctx.start_ns - ADC_NS + round((frame.end - ctx.sent["out"][0].position) * 1e9 / RATE)
+        assert frame.captured_ns == pytest.approx(end_ns, abs=2)
+
+
+def test_positions_are_those_of_the_graphs_clock_and_free_of_jitter() -> None:
+    ctx = FakeContext(RATE)
+    ctx.advance(10.0)
+    node, card = opened(ctx)
+    hear(node, card, ctx, noise(5 * RATE), jitter_ns=4_000_000)
+    assert ctx.sent["out"][0].position == pytest.approx(10 * RATE, abs=RATE // 100)
+    assert len(ctx.heard()) == 5 * RATE  # asserts that the positions join
+    late = [frame for frame in ctx.sent["out"][300:]]
+    errors = [frame.captured_ns - ctx.host_ns_at(frame.end) for frame in late]
+    assert np.std(errors) < 0.4e6  # 4 ms of jitter went in
+
+
+def test_what_came_before_the_graph_ran_is_left_out() -> None:
+    ctx, x = FakeContext(RATE), noise(10 * BLOCK)
+    node, card = opened(ctx)
+    for start in range(0, len(x), BLOCK):
+        ctx.advance(0.01)
+        card.push(x[start : start + BLOCK], ctx.now)
+    node.poll(ctx)
+    assert np.array_equal(ctx.heard(), x[-BLOCK:])
+
+
+def test_a_loss_in_the_card_is_a_jump_of_the_right_length() -> None:
+    ctx, x = FakeContext(RATE), noise(RATE)
+    ctx.advance(1.0)
+    node, card = opened(ctx)
+    hear(node, card, ctx, x)
+    ctx.advance(0.25)
+    card.xruns += 1
+    hear(node, card, ctx, x)
+    frames = ctx.sent["out"]
+    holes = [right.position - left.end for left, right in zip(frames, frames[1:], strict=False)]
+    assert max(holes) == pytest.approx(RATE // 4, abs=48)
+    assert sum(hole != 0 for hole in holes) == 1
+    assert ctx.counters["xruns"] == 1
+
+
+def test_a_card_of_another_rate_is_converted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Card, "rate", 44_100)
+    ctx = FakeContext(RATE)
+    node, card = opened(ctx)
+    hear(node, card, ctx, sine(2 * 44_100, 44_100, hz=441))
+    y = ctx.heard()
+    assert len(y) == pytest.approx(2 * RATE, abs=node.latency().compute)
+    assert y[4_800:RATE] == pytest.approx(sine(RATE, RATE, hz=441)[4_800:], abs=1e-3)
+    first = ctx.sent["out"][0].position
+    for frame in ctx.sent["out"]:
+        true_ns = ctx.start_ns - ADC_NS + (frame.end - first) * 1e9 / RATE
+        assert frame.captured_ns == pytest.approx(true_ns, abs=1e5)
+
+
+def test_it_can_be_the_clock() -> None:
+    ctx = FakeContext(RATE)
+    node, card = opened(ctx)
+    hear(node, card, ctx, noise(2 * RATE))
+    assert len(ctx.clocks) == pytest.approx(20, abs=1)
+    for position, host_ns, rate, _ in ctx.clocks:
+        assert position == pytest.approx(ctx.position_at(host_ns), abs=1)
+        assert rate == pytest.approx(RATE, rel=1e-6)
+
+
+def test_a_card_that_is_pulled_out_is_named() -> None:
+    ctx = FakeContext(RATE)
+    node, card = opened(ctx)
+    card.active = False
+    ctx.advance(0.2)
+    with pytest.raises(DeviceError, match="sound input 'default' has stopped: was it pulled out?"):
+        node.poll(ctx)

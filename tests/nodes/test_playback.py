@@ -1,0 +1,239 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audio_pipeline.errors import DeviceError
+from audio_pipeline.frame import Samples, audio_frame, gap_frame
+from audio_pipeline.io import speaker
+from audio_pipeline.nodes.playback import NODE, Playback, Settings
+from tests.nodes.fake import FakeContext, noise, sine
+
+RATE, FRAME = 48_000, 480
+BUFFER = 1_440
+FADE = 480
+
+
+def null(ctx: FakeContext, **settings: Any) -> Playback:
+    node = NODE(Settings(device="null", **settings))
+    node.open(ctx)
+    return node
+
+
+def let_time_pass(node: Playback, ctx: FakeContext, samples: int) -> None:
+    """As the engine does: poll at each deadline."""
+    end = ctx.now + round(samples * 1e9 / RATE)
+    while (deadline := node.deadline_ns()) is not None and deadline <= end:
+        ctx.now = max(ctx.now, deadline)
+        node.poll(ctx)
+    ctx.now = end
+
+
+def play(node: Playback, ctx: FakeContext, x: Samples, position: int = 0) -> None:
+    """Frames that arrive just in time, 10 ms apart."""
+    for start in range(0, len(x), FRAME):
+        frame = audio_frame(x[start : start + FRAME], position + start, RATE)
+        node.process({"in": frame}, ctx)
+        let_time_pass(node, ctx, FRAME)
+
+
+def test_every_sample_is_played_in_order() -> None:
+    ctx, x = FakeContext(RATE), noise(RATE)
+    ctx.advance(0.1)  # position 4,800 is due now
+    node = null(ctx)
+    play(node, ctx, x, position=4_800)
+    node.flush(ctx)
+    let_time_pass(node, ctx, 2 * BUFFER)
+    frames = ctx.sent["reference"]
+    assert frames[0].position == 4_800 - BUFFER
+    heard = ctx.heard("reference")
+    assert not heard[:BUFFER].any()
+    assert np.array_equal(heard[BUFFER : BUFFER + RATE], x)
+    assert ctx.counters["gaps"] == ctx.counters["xruns"] == 0
+
+
+def test_the_first_frame_waits_for_the_stated_latency_of_its_path() -> None:
+    ctx, x = FakeContext(RATE), noise(RATE)
+    ctx.due_after_ns = 200_000_000  # the path says 200 ms, this frame was quicker
+    node = null(ctx)
+    play(node, ctx, x[:FRAME])
+    assert ctx.sent["reference"][0].position == pytest.approx(-BUFFER - RATE // 5, abs=1)
+
+
+def test_heard_position_tells_content_and_time() -> None:
+    ctx = FakeContext(RATE)
+    node = null(ctx)
+    play(node, ctx, noise(RATE), position=96_000)
+    position, at_ns = ctx.gauges["heard_position"], ctx.gauges["heard_at_ns"]
+    started_ns = ctx.sent["reference"][0].captured_ns - 10_000_000  # when its first sample was heard
+    first = ctx.sent["reference"][0].position
+    assert position == pytest.approx(first + (at_ns - started_ns) * RATE / 1e9, abs=1)
+
+
+def test_the_clock_is_published_ten_times_a_second_and_goes_on_after_a_restart() -> None:
+    ctx = FakeContext(RATE)
+    ctx.now += 5_000_000_000  # the graph has been running for 5 s
+    node = null(ctx)
+    play(node, ctx, noise(2 * RATE))
+    assert len(ctx.clocks) == pytest.approx(20, abs=1)
+    for position, host_ns, rate, _ in ctx.clocks:
+        assert position == pytest.approx(ctx.position_at(host_ns), abs=1)
+        assert rate == pytest.approx(RATE, rel=1e-6)
+
+
+def test_missing_frames_are_counted() -> None:
+    ctx, x = FakeContext(RATE), noise(2 * RATE)
+    node = null(ctx)
+    play(node, ctx, x[:RATE])
+    let_time_pass(node, ctx, RATE // 10)
+    play(node, ctx, x[RATE + RATE // 10 :], RATE + RATE // 10)
+    assert ctx.counters["gaps"] == 1
+    assert ctx.counters["concealed_samples"] == pytest.approx(RATE // 10, abs=FRAME)
+    assert ctx.gauges["longest_gap_samples"] == ctx.counters["concealed_samples"]
+
+
+def test_gap_frames_are_silence_and_idle_ones_nothing() -> None:
+    ctx = FakeContext(RATE)
+    node = null(ctx)
+    play(node, ctx, noise(RATE // 2))
+    for position in range(RATE // 2, RATE, FRAME):
+        node.process({"in": gap_frame(FRAME, position, RATE, 2)}, ctx)
+        node.process({"in": gap_frame(0, position, RATE, 2)}, ctx)
+        let_time_pass(node, ctx, FRAME)
+    assert ctx.counters["gaps"] == 0
+
+
+def test_a_cancel_is_silent_within_10_ms() -> None:
+    ctx = FakeContext(RATE)
+    node = null(ctx, buffer_ms=200.0)
+    play(node, ctx, np.ones((RATE, 2), np.float32) * np.float32(0.5))
+    before = len(ctx.heard("reference"))
+    node.reset(-1, "cancel", ctx)
+    let_time_pass(node, ctx, RATE // 10)
+    after = ctx.heard("reference")[before:]
+    assert after[:FADE].any()
+    assert not after[FADE:].any()
+    assert ctx.counters["gaps"] == 0
+
+
+def test_over_full_scale_is_clipped_and_counted_here_only() -> None:
+    ctx, x = FakeContext(RATE), sine(RATE, RATE, level=2.0)
+    node = null(ctx)
+    play(node, ctx, x)
+    assert np.abs(ctx.heard("reference")).max() == 1.0
+    assert ctx.counters["overs"] > RATE
+
+
+def test_offline_nothing_waits_for_a_device() -> None:
+    ctx = FakeContext(RATE, live=False)
+    node = NODE(Settings())
+    node.open(ctx)
+    node.process({"in": audio_frame(noise(60 * RATE), 0, RATE)}, ctx)
+    assert node.deadline_ns() is None
+    node.flush(ctx)
+    node.close()
+
+
+class Card:
+    """A sound card that pulls when the test says so, at its own rate."""
+
+    rate, latency_samples, xruns, clipped = 44_100, 882, 0, 0
+    opened: list["Card"] = []
+    fails: str | None = None
+
+    def __init__(self, device: str, rate: int, channels: int, block: int, pull: Callable[..., Samples],
+                 **_: object) -> None:  # fmt: skip
+        if Card.fails:
+            raise DeviceError(Card.fails)
+        self.pull, self.active = pull, True
+        Card.opened.append(self)
+
+    def start(self) -> None:
+        """Fills a buffer of its own at once."""
+        for _ in range(20):
+            self.pull(441, 0)
+
+    def close(self) -> None:
+        self.active = False
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> type[Card]:
+    monkeypatch.setattr(speaker, "OutputDevice", Card)
+    monkeypatch.setattr(Card, "opened", [])
+    monkeypatch.setattr(Card, "fails", None)
+    return Card
+
+
+def test_auto_falls_back_to_silence_and_says_so(card: type[Card], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(card, "fails", "this host has no sound output")
+    ctx = FakeContext(RATE)
+    node = NODE(Settings())
+    node.open(ctx)
+    assert "nothing can be heard (this host has no sound output)" in ctx.logs[0]
+    assert ctx.gauges["silent"] == 1.0
+    play(node, ctx, noise(RATE))
+    assert ctx.counters["stream_opens"] == 1
+    assert len(ctx.heard("reference")) > RATE // 2
+    with pytest.raises(DeviceError, match="no sound output"):
+        NODE(Settings(device="default")).open(ctx)
+
+
+def test_a_card_of_another_rate_gets_the_sound_in_its_own(card: type[Card]) -> None:
+    ctx, x = FakeContext(RATE), sine(RATE, RATE, hz=441)
+    node = NODE(Settings())
+    node.open(ctx)
+    device = card.opened[0]
+    assert node.latency().compute >= 882 * RATE // 44_100
+    node.process({"in": audio_frame(x, 0, RATE)}, ctx)
+    for _ in range(80):
+        y = device.pull(441, ctx.now)
+        heard = node._speaker.heard
+        assert heard is not None
+        position = heard.position  # of the first sample of y
+        seconds = (position / RATE + np.arange(441) / 44_100)[:, None]
+        if seconds[0] > 0.01:
+            assert y == pytest.approx(0.5 * np.sin(2 * np.pi * 441 * seconds).repeat(2, 1), abs=1e-3)
+        node.poll(ctx)
+        ctx.now += 10_000_000
+    assert position == pytest.approx(RATE * 0.8 - BUFFER, abs=RATE // 50)
+    assert ctx.clocks[-1][2] == pytest.approx(RATE, rel=1e-6)  # the graph's rate, not the card's
+    assert ctx.gauges["heard_position"] <= position
+
+
+def test_a_card_that_is_pulled_out_is_replaced_by_silence_or_named(card: type[Card]) -> None:
+    ctx = FakeContext(RATE)
+    node = NODE(Settings())
+    node.open(ctx)
+    card.opened[0].active = False
+    ctx.advance(0.2)
+    node.poll(ctx)
+    assert ctx.logs[0] == "the sound card has stopped"
+    assert len(card.opened) == 2
+    named = NODE(Settings(device="USB"))
+    named.open(ctx)
+    card.opened[-1].active = False
+    ctx.advance(0.2)
+    with pytest.raises(DeviceError, match="sound output 'USB' has stopped: was it pulled out?"):
+        named.poll(ctx)
+
+
+def test_the_clock_goes_straight_on_when_the_device_stood_still(card: type[Card]) -> None:
+    ctx = FakeContext(RATE)
+    node = NODE(Settings())
+    node.open(ctx)
+    for pause_s in (0.0, 3.0, 0.0):
+        ctx.advance(pause_s)
+        for _ in range(50):
+            card.opened[0].pull(441, ctx.now)
+            node.poll(ctx)
+            ctx.advance(0.01)
+    assert [clock[3] for clock in ctx.clocks].count(True) == 2  # the first, and the one after the pause
+    for position, host_ns, _, _ in ctx.clocks:
+        assert position == pytest.approx(ctx.position_at(host_ns), abs=1)
+
+
+def test_all_cards_of_one_kind_share_a_clock_domain() -> None:
+    assert NODE.clock_domain(Settings(device="auto")) == NODE.clock_domain(Settings(device="default"))
+    assert NODE.clock_domain(Settings(device="null")) is None
