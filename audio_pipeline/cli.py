@@ -56,10 +56,13 @@ def _dispatch(words: list[str]) -> int:
     if not words:
         parser.print_help()
         return 0
-    signal.signal(signal.SIGTERM, _leave)
     module, _, name = args.function.partition(":")
     function: Callable[[argparse.Namespace], int] = getattr(import_module(f"audio_pipeline.{module}"), name)
-    return function(args)
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        return function(args)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

@@ -16,7 +16,7 @@ def sound() -> Iterator[Finding]:
     from audio_pipeline.cli_host import sound_devices
 
     server = sound_server()
-    cards = _cards()
+    cards = sound_cards()
     try:
         devices = sound_devices()
     except DeviceError as error:
@@ -57,7 +57,7 @@ def sound_server() -> str:
     return named or next((name for name, path in places.items() if path.exists()), "")
 
 
-def _cards() -> list[str]:
+def sound_cards() -> list[str]:
     """ALSA's cards."""
     path = Path("/proc/asound/cards")
     text = path.read_text(errors="replace") if path.exists() else ""

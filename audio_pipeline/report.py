@@ -13,6 +13,7 @@ from audio_pipeline.errors import MediaError
 from audio_pipeline.machine import machine
 from audio_pipeline.report_latency import histograms, latency_paths
 from audio_pipeline.report_sound import Picture, picture
+from audio_pipeline.report_tracks import tracks as tracks_shown
 from audio_pipeline.view_text import State
 
 NAME = "report.html"
@@ -74,7 +75,7 @@ def _html(state: State, pictures: dict[str, Picture], failures: list[str]) -> st
 def _sections(state: State, pictures: dict[str, Picture], failures: list[str]) -> str:
     ages = "Age is the time from a frame's capture, or its emission by a file, to when the next node takes it. "
     parts = [
-        page.section("Sound", page.tracks(pictures, failures), "Click into a picture to listen from there."),
+        page.section("Sound", tracks_shown(pictures, failures), "Click into a picture to listen from there."),
         page.section(
             "Latency",
             latency_paths(state) + histograms(state),

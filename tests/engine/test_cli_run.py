@@ -1,0 +1,144 @@
+"""`run`: what it hands to the supervisor, what it shows, what it leaves, how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audio_pipeline import cli_run
+from audio_pipeline.cli import main
+from audio_pipeline.cli_run import schedule, stopping, takes
+from audio_pipeline.errors import ConfigError, NodeError
+from audio_pipeline.graph import load
+from tests.engine.states import FakeClient, karaoke
+
+
+class FakeSupervisor:
+    """Ends after three looks, as `outcome` says."""
+
+    made: list[FakeSupervisor] = []
+    outcome: NodeError | None = None
+
+    def __init__(self, graph: Any, **words: Any) -> None:
+        self.words, self.folder = words, words["folder"]
+        self.error, self.exit_code, self.looks, self.stops = None, 0, 0, 0
+        FakeSupervisor.made.append(self)
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True)
+
+    def client(self) -> FakeClient:
+        return FakeClient()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        self.looks += 1
+        if self.looks == 3 and self.outcome:
+            self.error, self.exit_code = self.outcome, self.outcome.exit_code
+        return self.looks >= 3
+
+    def stop(self) -> None:
+        self.stops += 1
+
+    def final_state(self) -> dict[str, Any]:
+        return {**karaoke(), "ended": True}
+
+
+@pytest.fixture
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> type[FakeSupervisor]:
+    monkeypatch.setattr(FakeSupervisor, "made", [])
+    monkeypatch.setattr(FakeSupervisor, "outcome", None)
+    monkeypatch.setattr(cli_run, "Supervisor", FakeSupervisor)
+    return FakeSupervisor
+
+
+def test_run_logs_leaves_a_report_and_hands_everything_on(
+    config: Path, tmp_path: Path, supervisor: type[FakeSupervisor], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--duration", "30", "--folder", str(tmp_path / "take"), "--at", "0.5s:wet.gain_db=-60"]
+    assert main(["run", str(config), *words]) == 0
+    (made,) = supervisor.made
+    assert made.words["duration_s"] == 30.0 and made.words["offline"] is False
+    assert made.words["schedule"] == {"wet": [[24_000, "gain_db", -60]]}
+    assert made.stops >= 1
+    shown = capsys.readouterr().out
+    assert shown.count("restarts 1") == 3
+    assert f"wrote {tmp_path / 'take' / 'report.html'}" in shown
+    assert (tmp_path / "take" / "report.html").stat().st_size > 10_000
+
+
+def test_first_word_may_be_the_file_and_takes_get_a_folder_of_their_own(
+    config: Path, supervisor: type[FakeSupervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(config.parent)
+    assert main(["demo.yaml", "--offline"]) == 0
+    (made,) = supervisor.made
+    assert made.words["offline"] is True and made.words["schedule"] == {}
+    assert made.folder.parent == config.parent / "takes" and made.folder.name.startswith("demo-")
+
+
+def test_run_that_fails_says_why_and_has_its_exit_code(
+    config: Path, tmp_path: Path, supervisor: type[FakeSupervisor], capsys: pytest.CaptureFixture[str]
+) -> None:
+    supervisor.outcome = NodeError("node 'wet': no weights")
+    assert main(["run", str(config), "--folder", str(tmp_path / "take")]) == 6
+    assert capsys.readouterr().err == "audio-pipeline: node 'wet': no weights\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("5s:wett.gain_db=0", "unknown node 'wett'"),
+        ("5s:wet.gain_db=loud", "expected a number"),
+        ("5s:wet.folder=x", "cannot be changed while the pipeline runs"),
+        ("-1s:wet.gain_db=0", "expected TIME:NODE.NAME=VALUE"),
+        ("wet.gain_db=0", "expected TIME:NODE.NAME=VALUE"),
+    ],
+)
+def test_wrong_schedules_are_refused_before_anything_starts(config: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        schedule(load(config), [text])
+
+
+def test_takes_are_found_where_the_recorder_puts_them(config: Path, tmp_path: Path) -> None:
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "run"
+    for place in (elsewhere, folder):
+        place.mkdir()
+    old, new = elsewhere / "old.wav", elsewhere / "voice.wav"
+    for path, changed in ((old, 1_000), (new, 3_000)):
+        path.write_bytes(b"")
+        os.utime(path, (changed, changed))
+    graph = load(config, [f"nodes.rec.folder={elsewhere}"])
+    assert takes(graph, folder, since=2_000) == (elsewhere, [new])
+    assert takes(graph, folder, since=4_000) == (folder, [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_end_the_pipeline_and_a_second_ctrl_c_does_not_wait(number: int) -> None:
+    before, stops = signal.getsignal(number), []
+    with pytest.raises(KeyboardInterrupt), stopping(lambda: stops.append(number)):
+        os.kill(os.getpid(), number)
+        assert stops == [number]
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.slow
+def test_offline_run_from_the_command_line_leaves_sound_and_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np, soundfile = pytest.importorskip("numpy"), pytest.importorskip("soundfile")
+    soundfile.write(tmp_path / "song.wav", np.full((4_800, 2), 0.25, np.float32), 48_000, subtype="FLOAT")
+    (tmp_path / "copy.yaml").write_text(
+        "version: 1\nname: copy\nrate: 48000\nnodes:\n"
+        "  song: {kind: file_source, path: song.wav}\n"
+        "  rec: {kind: recorder, subtype: float32, inputs: {copy: {from: song, policy: block}}}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "copy.yaml", "--offline", "--folder", "take"]) == 0
+    kept, rate = soundfile.read(tmp_path / "take" / "copy.wav")
+    assert rate == 48_000 and np.array_equal(kept, np.full((4_800, 2), 0.25))
+    assert "copy.wav" in (tmp_path / "take" / "report.html").read_text()
