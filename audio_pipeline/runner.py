@@ -84,9 +84,11 @@ class NodeRunner:
             self.waker.clear()
         moved = self.orders.obey()
         for out in self.outputs:
-            out.port.handle()
+            if out.port.socket in ready:
+                out.port.handle()
         for item in self.inputs.values():
-            item.link.handle()
+            if item.link.socket in ready:
+                item.link.handle()
         if self.started and not self.ended:
             moved |= self._work(woken)
         now = self.clock.now_ns()
