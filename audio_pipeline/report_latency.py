@@ -8,25 +8,34 @@ from typing import Any
 
 import numpy as np
 
-from audio_pipeline.report_page import keeps, link_name, number
+from audio_pipeline.report_page import link_name, number
+from audio_pipeline.view_paths import allowed_ms, keeps, present_paths
 from audio_pipeline.view_text import State, ms_text
 
 
 def latency_paths(state: State) -> str:
-    """Each path with its sum, as a share of its budget (of the longest path where it has none)."""
-    if not state["paths"]:
-        return ""
-    longest_ms = max(path["total_ms"] for path in state["paths"]) or 1.0
-    rows = []
-    for path in sorted(state["paths"], key=lambda path: not path["monitor"]):
-        way = '<span class="arrow">→</span>'.join(escape(name) for name in path["path"])
-        budget = "" if path["budget_ms"] is None else f' <span class="soft">of {ms_text(path["budget_ms"])}</span>'
-        fill = 100 * min(path["total_ms"] / (path["budget_ms"] or longest_ms), 1.0)
-        rows.append(
-            f'<div><div class="row"><span>{way}</span><span>{ms_text(path["total_ms"])}{budget}</span></div>'
-            f'<div class="bar{"" if keeps(path) else " over"}"><i style="width:{fill:.1f}%"></i></div></div>'
-        )
-    return f'<div class="card paths">{"".join(rows)}</div>'
+    """Each path as a bar, a segment a node, as long as its budget (as the longest path where it has none)."""
+    paths = sorted(present_paths(state), key=lambda path: not path["monitor"])
+    longest_ms = max((path["total_ms"] for path in paths), default=0.0) or 1.0
+    rows = "".join(_path(state, path, longest_ms) for path in paths)
+    return f'<div class="card paths">{rows}</div>' if rows else ""
+
+
+def _path(state: State, path: Mapping[str, Any], longest_ms: float) -> str:
+    bounded = path["budget_ms"] is not None
+    whole_ms = allowed_ms(state, path) if bounded else longest_ms
+    shown_ms = max(path["total_ms"], whole_ms)
+    terms = [(name, ms) for name, ms in path["terms_ms"].items() if ms > 0]
+    way = '<span class="arrow">+</span>'.join(
+        f'{escape(name)} <span class="soft">{ms:.1f}</span>' for name, ms in terms
+    )
+    bars = "".join(f'<i style="width:{100 * ms / shown_ms:.2f}%" title="{escape(name)}"></i>' for name, ms in terms)
+    within = f' <span class="soft">of {ms_text(whole_ms)}</span>' if bounded else ""
+    monitor = '<span class="soft">monitor: </span>' if path["monitor"] else ""
+    return (
+        f'<div><div class="row"><span>{monitor}{way}</span><span>{ms_text(path["total_ms"])}{within}</span></div>'
+        f'<div class="bar{"" if keeps(state, path) else " over"}">{bars}</div></div>'
+    )
 
 
 def histograms(state: State) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from audio_pipeline.view_paths import allowed_ms, keeps, present_paths
 from audio_pipeline.view_table import drops
 from audio_pipeline.view_text import State, clock_text, ms_text
 
@@ -65,8 +66,8 @@ def figures(state: State) -> str:
             (
                 f"{words} latency".capitalize(),
                 ms_text(path["total_ms"]),
-                _budget(path),
-                _verdict(keeps(path)),
+                _budget(state, path),
+                _verdict(keeps(state, path)),
             )
             for words, path in _two_paths(state)
         ],
@@ -89,21 +90,20 @@ def figures(state: State) -> str:
 
 def _two_paths(state: State) -> list[tuple[str, Mapping[str, Any]]]:
     """The microphone's way and the slowest other way, where there are such."""
-    monitor = [("monitor", path) for path in state["paths"] if path["monitor"]][:1]
-    others = sorted((path for path in state["paths"] if not path["monitor"]), key=lambda path: path["total_ms"])
+    paths = present_paths(state)
+    monitor = [("monitor", path) for path in paths if path["monitor"]][:1]
+    others = sorted((path for path in paths if not path["monitor"]), key=lambda path: path["total_ms"])
     return [*monitor, *[("output", path) for path in others[-1:]]]
-
-
-def keeps(path: Mapping[str, Any]) -> bool:
-    return path["budget_ms"] is None or path["total_ms"] <= path["budget_ms"]
 
 
 def _verdict(fine: bool) -> str:
     return "" if fine else "bad"
 
 
-def _budget(path: Mapping[str, Any]) -> str:
-    return "no budget" if path["budget_ms"] is None else f"budget {ms_text(path['budget_ms'])}"
+def _budget(state: State, path: Mapping[str, Any]) -> str:
+    if path["budget_ms"] is None:
+        return "no budget"
+    return f"budget {ms_text(allowed_ms(state, path))}{' with devices' if path['monitor'] else ''}"
 
 
 # -- tables ------------------------------------------------------------------------------------------

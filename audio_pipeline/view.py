@@ -114,7 +114,6 @@ def follow(
 ) -> State | None:
     """Writes a line a second until `wait(seconds)` says that the pipeline has ended; gives the last state."""
     state: State | None = None
-    told = 0
     start = clock()
     for second in range(1, sys.maxsize):
         done = wait(max(start + second - clock(), 0.0))
@@ -124,10 +123,9 @@ def follow(
             if not done:
                 raise
             return state
-        incidents = state["incidents"][told:]
-        told += len(incidents)
-        for item in incidents:
-            print(f"{item['time_s']:.1f} s | {item['node']}: {item['cause']}", file=out)
+        for event in client.events():
+            if event.get("kind") == "log":
+                print(f"{event['time_s']:.1f} s | {event['message']}", file=out)
         print(log_line(state), file=out, flush=True)
         if done:
             return state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from audio_pipeline.view_paths import allowed_ms, keeps, present_paths
 from audio_pipeline.view_table import drops, rows, shown_levels, table
 from audio_pipeline.view_text import (
     DIM,
@@ -90,23 +91,17 @@ def fader_line(state: State, target: tuple[str, str] | None) -> Line | None:
 def path_line(state: State) -> Line | None:
     """Each way sound takes from a source to an output, with its latency and budget."""
     line: Line = []
-    for path in sorted(state.get("paths", ()), key=lambda path: not path["monitor"])[:3]:
-        over = path["budget_ms"] is not None and path["total_ms"] > path["budget_ms"]
-        budget = "" if path["budget_ms"] is None else f" of {path['budget_ms']:.0f}"
+    for path in sorted(present_paths(state), key=lambda path: not path["monitor"])[:3]:
         line.append((" " + " › ".join(path["path"]), DIM))
-        line.append((f" {ms_text(path['total_ms'])}{budget}  ", "bold red" if over else ""))
+        within = "" if path["budget_ms"] is None else f" of {allowed_ms(state, path):.0f}"
+        line.append((f" {ms_text(path['total_ms'])}{within}  ", "" if keeps(state, path) else "bold red"))
     return line or None
 
 
 def news(state: State, count: int) -> list[Line]:
-    """The last `count` lines of the log, after the newest incident."""
-    incidents = [
-        [(f" {clock_text(item['time_s'])} {item['node']}: {item['cause']}", "yellow")]
-        for item in state["incidents"][-2:]
-    ]
-    shown: list[Line] = [*incidents[-max(count, 0) :]] if count > 0 else []
-    logged: list[Line] = [[(f" {text}", DIM)] for text in state["log"][-max(count, 0) :]]
-    return [*shown, *(logged[-(count - len(shown)) :] if count > len(shown) else [])]
+    """The last `count` lines of the log, deaths and failures marked."""
+    shown = state["log"][-count:] if count > 0 else []
+    return [[(f" {text}", "yellow" if " died (" in text else DIM)] for text in shown]
 
 
 def key_line(width: int) -> Line:

@@ -10,6 +10,7 @@ State = Mapping[str, Any]  # as ControlClient.state() gives it
 Part = tuple[str, str]  # text and its rich style
 Line = list[Part]
 
+SILENCE_DB = -120.0  # what a level that is nothing at all is told as
 FLOOR_DB = -60.0  # left end of a level meter
 ZONES_DB = ((-12.0, "green"), (-3.0, "yellow"), (math.inf, "red"))
 FADER_DB = (-60.0, 12.0)  # the fader's travel
@@ -30,10 +31,10 @@ def clock_text(seconds: float) -> str:
 
 def db_text(value_db: float) -> str:
     """
-    >>> db_text(-12.34), db_text(-math.inf)
+    >>> db_text(-12.34), db_text(-120.0)
     ('-12.3', '-inf')
     """
-    return f"{value_db:.1f}" if math.isfinite(value_db) else "-inf"
+    return f"{value_db:.1f}" if value_db > SILENCE_DB else "-inf"
 
 
 def ms_text(value_ms: float) -> str:

@@ -58,6 +58,12 @@ def node(kind: str, **over: Any) -> dict[str, Any]:
     return {**values, **over}
 
 
+def path(**terms_ms: float) -> dict[str, Any]:
+    """A path through nodes that take so long each, with a budget of 700 ms."""
+    total_ms = sum(terms_ms.values())
+    return {"path": list(terms_ms), "terms_ms": terms_ms, "total_ms": total_ms, "budget_ms": 700.0, "monitor": False}
+
+
 def fader(gain_db: float = 0.0, *, mute: bool = False) -> dict[str, Any]:
     return {"gain_db": gain_db, "mute": mute, "solo": False}
 
@@ -136,13 +142,8 @@ def karaoke() -> dict[str, Any]:
             link("mix.out", "out.in", budget_ms=60.0, typical_ms=2.2),
         ],
         "paths": [
-            {"path": ["mic", "mix", "out"], "total_ms": 21.3, "budget_ms": 25.0, "monitor": True},
-            {
-                "path": ["song", "split", "mix", "out"],
-                "total_ms": 487.0,
-                "budget_ms": 700.0,
-                "monitor": False,
-            },
+            {**path(mic=10.0, mix=10.0, out=21.3), "budget_ms": 25.0, "monitor": True},
+            path(song=10.0, split=446.6, mix=9.1, out=21.3),
         ],
         "transport": {
             "song": {
@@ -158,10 +159,14 @@ def karaoke() -> dict[str, Any]:
                 "time_s": 31.8,
                 "node": "split",
                 "cause": "killed by signal 9, restarted in 640 ms",
-                "log": ["warm-up: 43 ms an inference, hop 16", "READY after 620 ms"],
+                "log": [
+                    "warm-up: 43 ms an inference, hop 16",
+                    "READY after 620 ms",
+                ],
             }
         ],
         "log": [
+            "split died (killed by signal 9), restarting",
             "mic: no sound card, the mixer hears silence there",
             "split: hop 16, 58 % of two cores",
             "rec: writing takes/karaoke/mix.wav",
@@ -176,10 +181,19 @@ class FakeClient:
         self.current = state or karaoke()
         self.asked: list[tuple[Any, ...]] = []
         self.refuses = False
+        self.told: list[dict[str, Any]] = [
+            {"time_s": 31.8, "kind": "log", "message": "split died (killed by signal 9), restarting"},
+            {"time_s": 31.9, "kind": "level", "position": 1},
+        ]
 
     def state(self) -> dict[str, Any]:
         self._check()
         return copy.deepcopy(self.current)
+
+    def events(self, timeout_s: float = 0.0) -> list[dict[str, Any]]:
+        self._check()
+        told, self.told = self.told, []
+        return told
 
     def set(self, node: str, name: str, value: Any, at: float | None = None) -> dict[str, Any]:
         self._check()

@@ -58,13 +58,22 @@ def test_table_fits_80_columns() -> None:
 def test_page_shows_what_people_look_for() -> None:
     shown = "\n".join(text(karaoke(), message="vocals -3.0 dB", title="Slow Motion Dream"))
     for words in ("karaoke", "live", "Slow Motion Dream", "0:07", "loop", "vocals", "-3.0 dB", "mic muted", "436 ms",
-                  "no sound card", "killed by signal 9", "21 ms of 25", "quit"):  # fmt: skip
+                  "no sound card", "killed by signal 9", "487 ms of 700", "quit"):  # fmt: skip
         assert words in shown, words
 
 
 def test_low_terminal_shows_a_row_a_node_and_a_high_one_a_row_a_port() -> None:
     assert not any("accompaniment  " in line for line in text(karaoke(), (110, 16))[5:])
     assert sum("accompaniment" in line for line in text(karaoke(), (110, 40))) >= 3
+
+
+def test_monitor_path_has_its_devices_on_top_and_is_shown_when_there_is_a_microphone() -> None:
+    state = karaoke()
+    assert not any("mic › mix" in line for line in text(state))
+    state["nodes"]["mic"]["state"] = "running"
+    (line,) = [line for line in text(state) if "mic › mix › out" in line]
+    assert line.index("mic ›") < line.index("song ›")
+    assert "41 ms of 56" in line  # 25 ms, and for the loudspeaker its 21.3 ms and a frame
 
 
 def test_unbalanced_ledger_is_marked() -> None:
@@ -79,7 +88,7 @@ def test_log_line_says_where_how_loud_how_late_and_what_was_lost() -> None:
     assert "mic absent" in line and "drops 2" in line and "restarts 1" in line and "age p99 452 ms" in line
 
 
-def test_follow_ends_with_the_pipeline_and_tells_each_incident_once() -> None:
+def test_follow_ends_with_the_pipeline_and_tells_each_thing_once() -> None:
     answers = iter([False, False, True])
     out = io.StringIO()
     follow(FakeClient(), lambda seconds: next(answers), out, clock=lambda: 0.0)
