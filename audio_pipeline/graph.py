@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_pipeline.errors import ConfigError, nearest
-from audio_pipeline.node import Aligned, Node, Ports
+from audio_pipeline.node import ANY, Aligned, Node, Ports
 from audio_pipeline.registry import load_kind
 from audio_pipeline.settings import Places, Rule, build, fail, setting
 from audio_pipeline.yamlfile import parse_yaml, read_yaml
@@ -116,14 +116,16 @@ class Graph:
                 if name not in done and all(link.source.split(".")[0] in done for link in spec.inputs.values())
             ]  # fmt: skip
             if not ready:
-                stuck = [name for name in self.nodes if name not in done]
-                raise fail(
-                    ("nodes", stuck[0]),
-                    f"cycle through {', '.join(stuck)}; a graph has no loops",
-                    self.places,
-                )
+                raise self._cycle([name for name in self.nodes if name not in done])
             done += ready
         return done
+
+    def _cycle(self, stuck: list[str]) -> ConfigError:
+        """Names the loop only, not what hangs behind it."""
+        sources = {name: [link.source.split(".")[0] for link in self.nodes[name].inputs.values()] for name in stuck}
+        while last := [name for name in stuck if not any(name in sources[other] for other in stuck)]:
+            stuck = [name for name in stuck if name not in last]
+        return fail(("nodes", stuck[0]), f"cycle through {', '.join(stuck)}; a graph has no loops", self.places)
 
 
 def find_config(config: str | Path) -> Path:
@@ -159,9 +161,17 @@ def _with_sets(raw: dict[str, Any], sets: Sequence[str]) -> dict[str, Any]:
         key, equals, value = item.partition("=")
         if not equals or not key:
             raise ConfigError(f"--set {item!r}: expected key=value, such as nodes.song.path=song.mp3")
-        parsed, _ = parse_yaml(f"value: {value}", f"--set {item}")
-        _set_at(raw, key.split("."), parsed["value"], item)
+        _set_at(raw, key.split("."), _said(value), item)
     return raw
+
+
+def _said(text: str) -> Any:
+    """The value as YAML, where that is more than text; a path keeps its `#` and `: `."""
+    try:
+        value = parse_yaml(f"value: {text}", "")[0]["value"]
+    except ConfigError:
+        return text
+    return text if isinstance(value, str) and text[:1] not in ("'", '"') else value
 
 
 def _set_at(raw: dict[str, Any], path: list[str], value: Any, item: str) -> None:
@@ -169,7 +179,7 @@ def _set_at(raw: dict[str, Any], path: list[str], value: Any, item: str) -> None
         if depth == 1 and path[0] == "nodes" and key not in raw:
             raise ConfigError(f"--set {item}: unknown node {key!r}{nearest(key, raw)}; known are {', '.join(raw)}")
         inner = raw.setdefault(key, {})
-        if isinstance(inner, str) and depth == 3:
+        if isinstance(inner, str) and (depth == 3 or key == "in"):
             inner = raw[key] = {"from": inner}
         if not isinstance(inner, dict):
             raise ConfigError(f"--set {item}: {'.'.join(path[: depth + 1])} is {inner!r}, which has no keys")
@@ -207,7 +217,7 @@ def _build_node(name: str, body: Any, places: Places, node_paths: Sequence[Path]
     if not isinstance(optional, bool):
         raise fail((*path, "optional"), f"expected true or false, got {optional!r}", places)
     own = {key: value for key, value in body.items() if key not in ("kind", "in", "inputs", "optional")}
-    settings = build(cls.Settings, own, path, places)
+    settings: Any = build(cls.Settings, own, path, places)
     links, input_settings = _build_inputs(body, cls, path, places)
     ports = cls.ports(settings, tuple(links))
     return NodeSpec(name, str(body["kind"]), cls, settings, own, links, input_settings, ports, optional)
@@ -254,8 +264,10 @@ def _check(graph: Graph) -> None:
     _check_on_loss(graph)
 
 
-def _input_path(spec: NodeSpec, name: str) -> tuple[str, ...]:
-    return ("nodes", spec.name, "inputs", name)
+def _input_path(graph: Graph, spec: NodeSpec, name: str) -> tuple[str, ...]:
+    """Where the file says it: `in` is short for `inputs: {in: ...}`."""
+    short = ("nodes", spec.name, name)
+    return short if name == "in" and short in graph.places.lines else ("nodes", spec.name, "inputs", name)
 
 
 def _check_inputs(graph: Graph, spec: NodeSpec) -> None:
@@ -264,20 +276,22 @@ def _check_inputs(graph: Graph, spec: NodeSpec) -> None:
             known = ", ".join(spec.ports.inputs) or "none"
             hint = nearest(name, spec.ports.inputs)
             raise fail(
-                _input_path(spec, name),
+                _input_path(graph, spec, name),
                 f"{spec.kind} has no input {name!r}{hint}; known are {known}",
                 graph.places,
             )
     for name in spec.ports.inputs:
         if name not in spec.inputs:
             raise fail(("nodes", spec.name), f"input {name!r} is not connected", graph.places)
+    if spec.cls.PORTS.inputs == (ANY,) and not spec.inputs:
+        raise fail(("nodes", spec.name), f"{spec.kind} needs at least one input", graph.places)
     for name, link in spec.inputs.items():
         _check_source(graph, spec, name, link)
 
 
 def _check_source(graph: Graph, spec: NodeSpec, name: str, link: Link) -> None:
     node, _, port = link.source.partition(".")
-    path = _input_path(spec, name)
+    path = _input_path(graph, spec, name)
     if node not in graph.nodes:
         known = ", ".join(graph.nodes)
         raise fail(path, f"unknown node {node!r}{nearest(node, graph.nodes)}; known are {known}", graph.places)
@@ -313,24 +327,31 @@ def _check_clock(graph: Graph) -> None:
 
 def _check_on_loss(graph: Graph) -> None:
     """Whatever people hear must say what they hear when an input is lost."""
-    heard = [spec.name for spec in graph.nodes.values() if spec.cls.edge]
-    for name in _upstream(graph, heard):
-        spec = graph.nodes[name]
+    heard = _upstream(graph, [spec.name for spec in graph.nodes.values() if spec.cls.edge])
+    for spec in graph.nodes.values():
+        joins = spec.cls.edge or spec.aligned
+        choices = ON_LOSS if spec.aligned else ("silence", "fail")
         for port, link in spec.inputs.items():
-            path = _input_path(spec, port)
-            if (spec.cls.edge or spec.aligned) and link.on_loss is None:
-                choices = ", ".join(ON_LOSS if spec.aligned else ("silence", "fail"))
-                raise fail(path, f"this input is heard, so it must say on_loss: one of {choices}", graph.places)
+            path = _input_path(graph, spec, port)
+            if joins and link.on_loss is None and spec.name in heard:
+                said = f"this input is heard, so it must say on_loss: one of {', '.join(choices)}"
+                raise fail(path, said, graph.places)
+            if link.on_loss is not None and not joins:
+                raise fail((*path, "on_loss"), f"{spec.kind} only takes what comes; on_loss is for inputs that are "
+                           "mixed or heard", graph.places)  # fmt: skip
+            if link.on_loss not in (None, *choices):
+                said = f"{spec.kind} has one of {', '.join(choices)}, got {link.on_loss!r}"
+                raise fail((*path, "on_loss"), said, graph.places)
             if link.on_loss == "bypass":
-                _check_bypass(graph, spec, link, path)
+                _check_bypass(graph, link, (*path, "on_loss"))
 
 
-def _check_bypass(graph: Graph, spec: NodeSpec, link: Link, path: tuple[str, ...]) -> None:
+def _check_bypass(graph: Graph, link: Link, path: tuple[str, ...]) -> None:
     node, _, port = link.source.partition(".")
-    if not spec.aligned or port not in graph.nodes[node].ports.bypass:
-        known = ", ".join(graph.nodes[node].ports.bypass) or "none"
-        raise fail(path, f"on_loss: bypass needs a declared bypass at {link.source} (declared: {known}) "
-                   "and a node that aligns its inputs", graph.places)  # fmt: skip
+    declared = graph.nodes[node].ports.bypass
+    if port not in declared:
+        known = ", ".join(declared) or "none"
+        raise fail(path, f"bypass needs a declared bypass at {link.source} (declared: {known})", graph.places)
 
 
 def _upstream(graph: Graph, names: Sequence[str]) -> list[str]:

@@ -39,11 +39,19 @@ def load_kind(name: str, node_paths: Sequence[Path] = ()) -> type[Node]:
     if name not in known:
         raise ConfigError(f"unknown node kind {name!r}{nearest(name, known)}; known are {', '.join(sorted(known))}")
     module, _, attribute = known[name].partition(":")
-    loaded = _load_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
+    loaded = _load_file(Path(module)) if module.endswith(".py") else _load_module(module)
     cls = getattr(loaded, attribute or "NODE", None)
     if not (isinstance(cls, type) and issubclass(cls, Node)):
         raise ConfigError(f"{known[name]} has no NODE = <a Node class>, got {cls!r}")
     return cls
+
+
+def _load_module(name: str) -> ModuleType:
+    """A module of ours, or one that an entry point names."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(f"{name} failed to load: {error}") from error
 
 
 def _load_file(file: Path) -> ModuleType:

@@ -1,0 +1,57 @@
+"""A source whose sample at position p never depends on how it is asked: noise, or full scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from audio_pipeline.frame import Samples
+from audio_pipeline.node import Context, Ports, Source
+from audio_pipeline.settings import setting
+
+PERIOD = 1 << 18
+
+
+def noise(position: int, n: int, seed: int = 1) -> Samples:
+    """(n, 2) of white noise at -20 dBFS, a function of position."""
+    table = np.random.default_rng(seed).standard_normal((PERIOD, 2)).astype(np.float32) * 0.1
+    return table[np.arange(position, position + n) % PERIOD]
+
+
+@dataclass(frozen=True)
+class Settings:
+    seconds: float = setting(1e6, "length", minimum=0)
+    block: int = setting(0, "samples a block; 0 for a frame", minimum=0)
+    seed: int = setting(1, "which noise; 0 for the constant 1")
+    level: float = setting(1.0, "gain", live=True)
+
+
+class Noise(Source):
+    Settings = Settings
+    PORTS = Ports(inputs=(), events=("map",))
+
+    def blocks(self, ctx: Context) -> Iterator[Samples]:
+        s = self.settings
+        self.position = self.asked = 0
+        self.commands: list[tuple[str, dict[str, Any]]] = []
+        table = noise(0, PERIOD, s.seed) if s.seed else np.ones((PERIOD, 2), np.float32)
+        left, block = round(s.seconds * ctx.rate), s.block or ctx.frame_samples
+        ctx.event("map", "media", 0, media_s=0.0, length_s=s.seconds, media_id="noise")
+        while left > 0:
+            n = min(block, left)
+            yield table[np.arange(self.position, self.position + n) % PERIOD] * np.float32(self.settings.level)
+            self.position += n
+            left -= n
+
+    def on_command(self, name: str, args: Mapping[str, Any], ctx: Context) -> dict[str, Any]:
+        """Seeking changes the sign, so that new sound can be told from old."""
+        if name not in ("seek", "next"):
+            raise NotImplementedError(name)
+        self.commands.append((name, dict(args)))
+        return {"asked": len(self.commands)}
+
+
+NODE = Noise
