@@ -136,7 +136,7 @@ def speed_text(state: State) -> str:
 
 def _leave_report(graph: Graph, supervisor: Supervisor, began: float) -> None:
     state = supervisor.final_state()
-    if not state:
+    if not state or not state["uptime_s"]:  # it never got going, and the folder may hold an earlier take
         return
     folder, tracks = takes(graph, supervisor.folder, began - CLOCK_SLACK_S)
     path = write_report(folder, state, tracks)

@@ -44,7 +44,7 @@ class FakeSupervisor:
         self.stops += 1
 
     def final_state(self) -> dict[str, Any]:
-        return {**karaoke(), "ended": True}
+        return {**karaoke(), "ended": True, "uptime_s": 0.0 if self.error else 83.4}
 
 
 @pytest.fixture
@@ -86,6 +86,7 @@ def test_run_that_fails_says_why_and_has_its_exit_code(
     supervisor.outcome = NodeError("node 'wet': no weights")
     assert main(["run", str(config), "--folder", str(tmp_path / "take")]) == 6
     assert capsys.readouterr().err == "audio-pipeline: node 'wet': no weights\n"
+    assert not (tmp_path / "take" / "report.html").exists()
 
 
 @pytest.mark.parametrize(
