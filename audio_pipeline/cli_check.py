@@ -71,7 +71,7 @@ def _path_rows(path: PathLatency) -> list[tuple[str, str]]:
 def _link_row(link: LinkPlan, rate: int) -> tuple[str, ...]:
     waits = ms_text(link.align_samples / rate * 1000) if link.align_samples else "-"
     return (
-        f"{link.source} → {link.target}{' (standby)' if link.standby else ''}",
+        f"{link.source} → {link.target.replace('~bypass', ' (standby)')}",
         link.policy,
         ms_text(link.budget_ms),
         str(link.window),

@@ -4,56 +4,38 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from audio_pipeline.cli_text import columns
 from audio_pipeline.errors import DeviceError, PipelineError
+from audio_pipeline.io.sound import Device, list_devices
 
 
 def devices(args: argparse.Namespace) -> int:
     """Lists the sound devices; an index or any part of a name can stand in `device:`."""
-    found = sound_devices()
+    found = list_devices()
+    if not found:
+        raise DeviceError("this host has no sound device; audio-pipeline doctor says what may be missing")
     print("\n".join(device_lines(found)))
     return 0
 
 
-def sound_devices() -> list[Mapping[str, Any]]:
-    """The devices as PortAudio knows them. Raises DeviceError where it is missing or there are none."""
-    try:
-        import sounddevice
-    except OSError as error:
-        raise DeviceError(f"PortAudio is not installed ({error}); audio-pipeline doctor says how to get it") from error
-    found: list[Mapping[str, Any]] = list(sounddevice.query_devices())
-    if not found:
-        raise DeviceError("no sound device found; audio-pipeline doctor says what may be missing")
-    default = sounddevice.default.device
-    return [{**device, "default_in": i == default[0], "default_out": i == default[1]} for i, device in enumerate(found)]
-
-
-def device_lines(found: Iterable[Mapping[str, Any]]) -> list[str]:
+def device_lines(found: Iterable[Device]) -> list[str]:
     """A table of devices; * marks the ones used when none is named."""
-    head = ("", "device", "in", "out", "Hz", "latency, ms")
+    head = ("", "device", "through", "in", "out", "Hz")
     rows = [
         (
-            str(i),
-            device["name"],
-            f"{device['max_input_channels']}{'*' if device['default_in'] else ' '}",
-            f"{device['max_output_channels']}{'*' if device['default_out'] else ' '}",
-            f"{device['default_samplerate']:.0f}",
-            _latency(device),
+            str(device.index),
+            device.name,
+            device.host_api,
+            f"{device.inputs}{'*' if device.is_default_input else ' '}",
+            f"{device.outputs}{'*' if device.is_default_output else ' '}",
+            str(device.rate),
         )
-        for i, device in enumerate(found)
+        for device in found
     ]
-    return [*columns([head, *rows], right=[0, 2, 3, 4, 5], indent=""), "* used when no device is named"]
-
-
-def _latency(device: Mapping[str, Any]) -> str:
-    sides = (
-        ("max_input_channels", "default_low_input_latency"),
-        ("max_output_channels", "default_low_output_latency"),
-    )
-    return " / ".join(f"{1000 * device[latency]:.0f}" for channels, latency in sides if device[channels])
+    return [*columns([head, *rows], right=[0, 3, 4, 5], indent=""), "* used when no device is named"]
 
 
 def models(args: argparse.Namespace) -> int:

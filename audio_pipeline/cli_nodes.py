@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from audio_pipeline.cli_text import columns
-from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.graph import LinkKeys, Top
 from audio_pipeline.node import ANY, Node
-from audio_pipeline.registry import kinds
+from audio_pipeline.registry import kinds, load_kind
 from audio_pipeline.settings import expectation, rule_of
 
 HEAD = ("setting", "default", "accepts", "live", "what it does")
@@ -23,17 +22,14 @@ Cells = tuple[str, str, str, str, str]
 
 def nodes(args: argparse.Namespace) -> int:
     """Lists the kinds, shows one, or writes a page a kind."""
+    if args.kind:
+        print("\n".join(describe(args.kind, load_kind(args.kind))))
+        return 0
     known = kinds()
     if args.markdown:
-        for path in write_pages(args.markdown, known):
-            print(path)
-    elif args.kind is None:
-        rows = [(name, summary(cls)) for name, cls in known.items()]
-        print("\n".join(columns(rows, indent="")))
-    elif args.kind in known:
-        print("\n".join(describe(args.kind, known[args.kind])))
+        print("\n".join(map(str, write_pages(args.markdown, known))))
     else:
-        raise ConfigError(f"unknown node kind {args.kind!r}{nearest(args.kind, known)}; known are {', '.join(known)}")
+        print("\n".join(columns([(name, summary(cls)) for name, cls in known.items()], indent="")))
     return 0
 
 

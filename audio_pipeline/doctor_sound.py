@@ -9,44 +9,33 @@ from pathlib import Path
 
 from audio_pipeline.doctor_finding import Finding, install
 from audio_pipeline.errors import DeviceError
+from audio_pipeline.io.sound import Kind, list_devices
+
+KINDS: tuple[Kind, Kind] = ("input", "output")
 
 
 def sound() -> Iterator[Finding]:
     """PortAudio, a sound server or card, and the devices that come of them."""
-    from audio_pipeline.cli_host import sound_devices
-
-    server = sound_server()
-    cards = sound_cards()
     try:
-        devices = sound_devices()
+        devices = list_devices()
     except DeviceError as error:
-        if "PortAudio" in str(error):
-            yield Finding("could", "PortAudio", "not installed: no capture, no playback", install("libportaudio2"))
-        else:
-            yield Finding("ok", "PortAudio", "installed")
+        yield Finding("could", "PortAudio", f"no capture, no playback: {error}", install("libportaudio2"))
         devices = []
     else:
         yield Finding("ok", "PortAudio", "installed")
-    detail = ", ".join(filter(None, [server, *cards]))
-    if not detail:
-        yield Finding(
-            "could",
-            "sound",
-            "neither a sound server nor a card: pipelines run, but silently",
-            f"{install('pulseaudio')} && pulseaudio --start",
-        )
+    server = sound_server()
+    here = ", ".join(filter(None, [server, *sound_cards()]))
+    if here:
+        yield Finding("ok", "sound", here)
     else:
-        yield Finding("ok", "sound", detail)
-    if server and not any(name in device["name"] for device in devices for name in ("pulse", "pipewire", "default")):
+        start = f"{install('pulseaudio')} && pulseaudio --start"
+        yield Finding("could", "sound", "neither a sound server nor a card: pipelines run, but silently", start)
+    if server and not any(name in device.name for device in devices for name in ("pulse", "pipewire", "default")):
         yield Finding("could", "ALSA plugin", f"PortAudio does not see {server}", install("libasound2-plugins"))
-    inputs = [device["name"] for device in devices if device["max_input_channels"]]
-    outputs = [device["name"] for device in devices if device["max_output_channels"]]
     if devices:
-        yield Finding(
-            "ok",
-            "devices",
-            f"{len(inputs)} to capture from, {len(outputs)} to play to (audio-pipeline devices)",
-        )
+        inputs, outputs = (sum(device.channels(kind) > 0 for device in devices) for kind in KINDS)
+        counts = f"{inputs} to capture from, {outputs} to play to"
+        yield Finding("ok", "devices", f"{counts} (audio-pipeline devices)")
 
 
 def sound_server() -> str:

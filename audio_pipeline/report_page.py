@@ -110,14 +110,17 @@ def _budget(state: State, path: Mapping[str, Any]) -> str:
 
 
 def link_name(link: Mapping[str, Any]) -> str:
-    return f'{escape(link["from"])}<span class="arrow">→</span>{escape(link["to"])}'
+    end = link["to"].replace("~bypass", " (standby)")
+    return f'{escape(link["from"])}<span class="arrow">→</span>{escape(end)}'
 
 
 def ledger(state: State) -> str:
     """Every link: what was offered, what became of it, and whether that adds up."""
     rows = []
     for link in state["links"]:
-        lost = ", ".join(f"{number(count)} {escape(reason)}" for reason, count in link["dropped"].items() if count)
+        lost = ", ".join(
+            f"{number(count)} {escape(reason.replace('_', ' '))}" for reason, count in link["dropped"].items() if count
+        )
         mark = '<span class="good">✓</span>' if link["balanced"] else '<span class="bad">✗ does not add up</span>'
         waiting = link["queued"] + link["in_flight"]
         rows.append(

@@ -14,15 +14,15 @@ from audio_pipeline import cli_host, cli_nodes, doctor, doctor_finding, doctor_s
 from audio_pipeline.cli import main
 from audio_pipeline.doctor_finding import Finding, install
 from audio_pipeline.errors import DeviceError, WeightsError
+from audio_pipeline.io.sound import Device
 from audio_pipeline.node import ANY, Node, Ports
 from audio_pipeline.registry import kinds
 from audio_pipeline.settings import setting
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "nodes"
-MICROPHONE = {
-    "name": "pulse", "max_input_channels": 2, "max_output_channels": 0, "default_samplerate": 44_100.0,
-    "default_low_input_latency": 0.0087, "default_low_output_latency": 0.0, "default_in": True, "default_out": False,
-}  # fmt: skip
+MICROPHONE = Device(
+    3, "pulse", "ALSA", inputs=2, outputs=0, rate=44_100, is_default_input=True, is_default_output=False
+)
 
 
 @dataclass(frozen=True)
@@ -126,12 +126,12 @@ def test_packages_are_named_as_the_system_names_them(
 def sound_found(
     monkeypatch: pytest.MonkeyPatch, devices: Any, server: str = "", cards: tuple[str, ...] = ()
 ) -> dict[str, Finding]:
-    def sound_devices() -> Any:
+    def list_devices() -> Any:
         if isinstance(devices, DeviceError):
             raise devices
         return devices
 
-    monkeypatch.setattr(cli_host, "sound_devices", sound_devices)
+    monkeypatch.setattr(doctor_sound, "list_devices", list_devices)
     monkeypatch.setattr(doctor_sound, "sound_server", lambda: server)
     monkeypatch.setattr(doctor_sound, "sound_cards", lambda: list(cards))
     return {finding.what: finding for finding in doctor_sound.sound()}
@@ -144,7 +144,7 @@ def test_host_without_portaudio_is_told_how_to_get_it(monkeypatch: pytest.Monkey
 
 
 def test_host_with_a_sound_server_that_portaudio_cannot_see(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = sound_found(monkeypatch, DeviceError("no sound device found"), server="PulseAudio")
+    found = sound_found(monkeypatch, [], server="PulseAudio")
     assert found["sound"].level == "ok" and found["ALSA plugin"].mend
 
 
@@ -197,9 +197,20 @@ def test_gpu_is_asked_of_the_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 # -- devices and models ------------------------------------------------------------------------------
 
 
-def test_devices_are_a_table_with_the_default_marked() -> None:
-    lines = cli_host.device_lines([MICROPHONE])
-    assert "pulse" in lines[1] and "2*" in lines[1] and lines[1].endswith("9")
+def test_devices_are_a_table_with_the_default_marked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli_host, "list_devices", lambda: [MICROPHONE])
+    assert main(["devices"]) == 0
+    assert "3  pulse   ALSA     2*   0   44100" in capsys.readouterr().out
+
+
+def test_host_without_devices_is_sent_to_the_doctor(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli_host, "list_devices", list)
+    assert main(["devices"]) == 4
+    assert "audio-pipeline doctor" in capsys.readouterr().err
 
 
 @pytest.fixture
