@@ -107,6 +107,11 @@ class Graph:
             if link.source == wanted
         ]  # fmt: skip
 
+    def input_path(self, node: str, name: str) -> tuple[str, ...]:
+        """Where the file says an input: `in` is short for `inputs: {in: ...}`."""
+        short = ("nodes", node, name)
+        return short if name == "in" and short in self.places.lines else ("nodes", node, "inputs", name)
+
     def order(self) -> list[str]:
         """Node names, producers before consumers."""
         done: list[str] = []
@@ -264,19 +269,13 @@ def _check(graph: Graph) -> None:
     _check_on_loss(graph)
 
 
-def _input_path(graph: Graph, spec: NodeSpec, name: str) -> tuple[str, ...]:
-    """Where the file says it: `in` is short for `inputs: {in: ...}`."""
-    short = ("nodes", spec.name, name)
-    return short if name == "in" and short in graph.places.lines else ("nodes", spec.name, "inputs", name)
-
-
 def _check_inputs(graph: Graph, spec: NodeSpec) -> None:
     for name in spec.inputs:
         if name not in spec.ports.inputs:
             known = ", ".join(spec.ports.inputs) or "none"
             hint = nearest(name, spec.ports.inputs)
             raise fail(
-                _input_path(graph, spec, name),
+                graph.input_path(spec.name, name),
                 f"{spec.kind} has no input {name!r}{hint}; known are {known}",
                 graph.places,
             )
@@ -291,7 +290,7 @@ def _check_inputs(graph: Graph, spec: NodeSpec) -> None:
 
 def _check_source(graph: Graph, spec: NodeSpec, name: str, link: Link) -> None:
     node, _, port = link.source.partition(".")
-    path = _input_path(graph, spec, name)
+    path = graph.input_path(spec.name, name)
     if node not in graph.nodes:
         known = ", ".join(graph.nodes)
         raise fail(path, f"unknown node {node!r}{nearest(node, graph.nodes)}; known are {known}", graph.places)
@@ -332,7 +331,7 @@ def _check_on_loss(graph: Graph) -> None:
         joins = spec.cls.edge or spec.aligned
         choices = ON_LOSS if spec.aligned else ("silence", "fail")
         for port, link in spec.inputs.items():
-            path = _input_path(graph, spec, port)
+            path = graph.input_path(spec.name, port)
             if joins and link.on_loss is None and spec.name in heard:
                 said = f"this input is heard, so it must say on_loss: one of {', '.join(choices)}"
                 raise fail(path, said, graph.places)

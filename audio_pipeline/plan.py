@@ -66,6 +66,7 @@ class Plan:
         self._out_ms: dict[str, float] = {}
         for name in self.order:
             self._out_ms[name] = self._out_latency_ms(graph.nodes[name])
+        self.links = list(self._all_links())
 
     # -- time ------------------------------------------------------------------------------------
 
@@ -130,12 +131,8 @@ class Plan:
 
     # -- links -----------------------------------------------------------------------------------
 
-    @cached_property
-    def links(self) -> list[LinkPlan]:
-        """Every link, those of standby inputs included."""
-        return list(self._all_links())
-
     def _all_links(self) -> Iterator[LinkPlan]:
+        """Those of standby inputs included."""
         for spec in self.graph.nodes.values():
             for name, link in spec.inputs.items():
                 yield self._link(spec, name, link)
@@ -185,7 +182,7 @@ class Plan:
         if link.budget_ms is None:
             return needed + (ELASTIC_MS if policy == "block" else LIVE_BUDGET_MS)
         if link.budget_ms < needed and self.live:
-            path = ("nodes", spec.name, "inputs", name, "budget_ms")
+            path = (*self.graph.input_path(spec.name, name), "budget_ms")
             said = (
                 f"{link.budget_ms:g} ms cannot hold what waits here for the slowest path and the largest burst; "
                 f"the smallest budget that works is {math.ceil(needed)} ms"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from audio_pipeline.graph import Graph, loads
+from tests.engine.kinds.noise import noise
+
+__all__ = ["KINDS", "graph_of", "noise", "text_of"]
 
 KINDS = Path(__file__).parent / "kinds"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,16 @@ from audio_pipeline.settings import setting
 PERIOD = 1 << 18
 
 
+@lru_cache
+def _table(seed: int) -> Samples:
+    if not seed:
+        return np.ones((PERIOD, 2), np.float32)
+    return np.random.default_rng(seed).standard_normal((PERIOD, 2)).astype(np.float32) * np.float32(0.1)
+
+
 def noise(position: int, n: int, seed: int = 1) -> Samples:
-    """(n, 2) of white noise at -20 dBFS, a function of position."""
-    table = np.random.default_rng(seed).standard_normal((PERIOD, 2)).astype(np.float32) * 0.1
-    return table[np.arange(position, position + n) % PERIOD]
+    """(n, 2) of white noise at -20 dBFS, a function of position; seed 0 is the constant 1."""
+    return _table(seed)[np.arange(position, position + n) % PERIOD]
 
 
 @dataclass(frozen=True)
@@ -35,14 +42,13 @@ class Noise(Source):
 
     def blocks(self, ctx: Context) -> Iterator[Samples]:
         s = self.settings
-        self.position = self.asked = 0
+        self.position = 0
         self.commands: list[tuple[str, dict[str, Any]]] = []
-        table = noise(0, PERIOD, s.seed) if s.seed else np.ones((PERIOD, 2), np.float32)
         left, block = round(s.seconds * ctx.rate), s.block or ctx.frame_samples
         ctx.event("map", "media", 0, media_s=0.0, length_s=s.seconds, media_id="noise")
         while left > 0:
             n = min(block, left)
-            yield table[np.arange(self.position, self.position + n) % PERIOD] * np.float32(self.settings.level)
+            yield noise(self.position, n, s.seed) * np.float32(self.settings.level)
             self.position += n
             left -= n
 
