@@ -20,6 +20,8 @@ from audio_pipeline.ports import Framer
 from audio_pipeline.settings import replaced
 from audio_pipeline.waker import Waker
 
+MAX_AGE_US = (1 << 32) - 1
+
 
 class Core:
     """The node with everything it sends through."""
@@ -58,7 +60,10 @@ class Core:
 
     def stamped(self, frame: Frame, port: OutPort) -> Frame:
         """The frame as this incarnation's next one on a port."""
-        return dataclasses.replace(frame, epoch=self.job.epoch, seq=port.seq + 1)
+        age_us = (self.clock.now_ns() - frame.captured_ns) // 1000 if frame.captured_ns else 0
+        return dataclasses.replace(
+            frame, epoch=self.job.epoch, seq=port.seq + 1, sent_age_us=min(max(age_us, 0), MAX_AGE_US)
+        )
 
     @property
     def room(self) -> bool:

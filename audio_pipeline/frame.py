@@ -22,7 +22,7 @@ Samples = NDArray[np.float32]  # (samples, channels), in [-1, 1]
 MAGIC = b"APF1"
 VERSION = 1
 # magic version header_bytes format channels | rate samples payload_bytes | flags clock_id | epoch stream |
-# seq position captured_ns | generation reserved
+# seq position captured_ns | generation sent_age_us
 HEADER = struct.Struct("<4sBBBBIIIHHIIQQqII")
 MAX_CHANNELS = 32
 MAX_SAMPLES = 1 << 20
@@ -60,7 +60,8 @@ class Frame:
 
     `data` is float32 (samples, channels); it is None for GAP and event frames.
     `position` is the index of the first sample on the timeline that `stream` names.
-    `captured_ns` is the host time at which the newest sample of this frame entered the graph.
+    `captured_ns` is the host time at which the newest sample of this frame entered the graph;
+    `sent_age_us` how long ago that was when the frame was sent, so that a link can tell its own delay.
     """
 
     data: Samples | None
@@ -75,6 +76,7 @@ class Frame:
     generation: int = 0
     captured_ns: int = 0
     clock_id: int = 0
+    sent_age_us: int = 0
     event: dict[str, Any] | None = None
 
     @property
@@ -115,7 +117,7 @@ def pack(frame: Frame) -> bytes:
     head = HEADER.pack(
         MAGIC, VERSION, HEADER.size, code, frame.channels, frame.rate, frame.samples, len(payload),
         int(frame.flags), frame.clock_id, frame.epoch, frame.stream, frame.seq, frame.position,
-        frame.captured_ns, frame.generation, 0,
+        frame.captured_ns, frame.generation, frame.sent_age_us,
     )  # fmt: skip
     return head + payload
 
@@ -143,7 +145,7 @@ def parse(message: bytes) -> Frame:
     if len(message) < HEADER.size:
         raise WireError(f"frame of {len(message)} bytes is shorter than its {HEADER.size}-byte header")
     (magic, version, header_bytes, code, channels, rate, samples, payload_bytes, flags, clock_id, epoch,
-     stream, seq, position, captured_ns, generation, _) = HEADER.unpack_from(message)  # fmt: skip
+     stream, seq, position, captured_ns, generation, sent_age_us) = HEADER.unpack_from(message)  # fmt: skip
     if magic != MAGIC:
         raise WireError(f"frame starts with {magic!r}, expected {MAGIC!r}")
     if version != VERSION:
@@ -157,7 +159,7 @@ def parse(message: bytes) -> Frame:
     body = memoryview(message)[header_bytes:]
     fields: dict[str, Any] = dict(
         flags=Flag(flags & 0x7F), seq=seq, epoch=epoch, stream=stream, generation=generation,
-        captured_ns=captured_ns, clock_id=clock_id,
+        captured_ns=captured_ns, clock_id=clock_id, sent_age_us=sent_age_us,
     )  # fmt: skip
     if code == Format.EVENT:
         return event_frame(_parse_event(body), position, rate, **fields)

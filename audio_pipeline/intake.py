@@ -161,10 +161,10 @@ class Intake:
             self._on_generation(item.job.timeline, frame.generation)
         if not self.job.live or self.aligner is not None or item.job.policy == "block":
             return ""
-        if frame.flags & (Flag.REPLAY | Flag.END) or frame.samples == 0:
+        if frame.flags & (Flag.REPLAY | Flag.END) or frame.samples == 0 or not frame.captured_ns:
             return ""
-        limit_ms = item.latency_ms + item.lead_ms + item.job.budget_ms
-        return "stale" if self.core.clock.now_ns() - frame.captured_ns > limit_ms * 1e6 else ""
+        delay_ns = self.core.clock.now_ns() - frame.captured_ns - frame.sent_age_us * 1000
+        return "stale" if delay_ns > item.job.budget_ms * 1e6 else ""
 
     def _align(self, item: Input, frame: Frame) -> None:
         assert self.aligner is not None
