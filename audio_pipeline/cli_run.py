@@ -15,14 +15,14 @@ from typing import Any
 
 from audio_pipeline.cli_text import timed_assignment
 from audio_pipeline.control import ControlClient
-from audio_pipeline.errors import ConfigError, ControlError
+from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph import Graph, load
 from audio_pipeline.plan import make_plan
 from audio_pipeline.report import credit, tracks_in, write_report
 from audio_pipeline.settings import replaced
 from audio_pipeline.supervisor import Supervisor
-from audio_pipeline.view import View, fits_terminal, follow
-from audio_pipeline.view_text import State
+from audio_pipeline.view import View, Watch, fits_terminal, follow
+from audio_pipeline.view_text import State, content_s
 
 Wait = Callable[[float], bool]
 PROGRESS_S = 0.2
@@ -95,11 +95,7 @@ def show(client: ControlClient, wait: Wait, *, offline: bool, view: bool) -> Non
     if offline and sys.stdout.isatty():
         progress(client, wait)
     elif view and not offline and fits_terminal():
-        try:
-            View(client, title=credit).run(ended=lambda: wait(0.0))
-        except ControlError:
-            if not wait(0.0):
-                raise
+        View(client, title=credit).run(ended=lambda: wait(0.0))
     else:
         follow(client, wait, sys.stdout)
 
@@ -118,20 +114,17 @@ def progress(client: ControlClient, wait: Wait) -> None:
     )
     with Progress(*columns) as bar:
         task = bar.add_task("offline", total=1.0, speed="")
+        watch = Watch(client)
         while not wait(PROGRESS_S):
-            try:
-                state = client.state()
-            except ControlError:
-                if wait(0.0):
-                    break
-                raise
-            bar.update(task, description=state["name"], completed=state["progress"], speed=speed_text(state))
+            state = watch.look()
+            if state is not None:
+                bar.update(task, description=state["name"], completed=state["progress"], speed=speed_text(state))
         bar.update(task, completed=1.0)
 
 
 def speed_text(state: State) -> str:
     """How many times real time an offline run goes."""
-    return f"{state['position'] / state['rate'] / state['uptime_s']:.1f}x real time" if state["uptime_s"] > 1 else ""
+    return f"{content_s(state) / state['uptime_s']:.1f}x real time" if state["uptime_s"] > 1 else ""
 
 
 def _leave_report(graph: Graph, supervisor: Supervisor, began: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from audio_pipeline.view_paths import allowed_ms, keeps, present_paths
 from audio_pipeline.view_table import drops
-from audio_pipeline.view_text import State, clock_text, ms_text
+from audio_pipeline.view_text import State, clock_text, content_s, ms_text
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -61,7 +61,7 @@ def figures(state: State) -> str:
     restarts = sum(node.get("restarts", 0) for node in state["nodes"].values())
     balanced = all(link["balanced"] for link in state["links"])
     shown = [
-        ("Length", clock_text(state["position"] / state["rate"]), "live" if state["live"] else "offline", ""),
+        ("Length", clock_text(content_s(state)), "live" if state["live"] else "offline", ""),
         *[
             (
                 f"{words} latency".capitalize(),

@@ -17,13 +17,42 @@ if TYPE_CHECKING:
 
 REFRESH_S = 1 / 8
 MESSAGE_S = 4.0
-PATIENCE_S = 5.0  # how long a pipeline may leave the view without an answer
+ANSWER_S = 0.5
+PATIENCE_S = 5.0  # how long a pipeline may leave us without an answer
 
 
 def fits_terminal() -> bool:
     """Whether the view can be shown: a terminal on both sides that shows more than ASCII."""
     encoding = (sys.stdout.encoding or "").lower()
     return sys.stdin.isatty() and sys.stdout.isatty() and encoding.startswith("utf")
+
+
+class Watch:
+    """Looks at a pipeline that may be too busy to answer at once, or just ending."""
+
+    def __init__(self, client: Client, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._clock = clock
+        self._answered = clock()
+
+    def look(self) -> State | None:
+        """The state, None without an answer. Raises ControlError after PATIENCE_S without any."""
+        try:
+            state: State = self._client.request("state", timeout_s=ANSWER_S)
+        except ControlError:
+            if self._clock() - self._answered > PATIENCE_S:
+                raise
+            return None
+        self._answered = self._clock()
+        return state
+
+    def logged(self) -> list[str]:
+        """What the pipeline logged since the last call, with its time."""
+        try:
+            events = self._client.events()
+        except ControlError:  # it is ending; whatever it still had to say is said by the run's own end
+            return []
+        return [f"{event['time_s']:.1f} s | {event['message']}" for event in events if event.get("kind") == "log"]
 
 
 class View:
@@ -36,25 +65,22 @@ class View:
         title: Callable[[State], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client = client
         self._commands = Commands(client)
         self._title = title
         self._clock = clock
         self._hold = PeakHold()
         self._message = ""
         self._message_until = 0.0
-        self._answered = clock()
+        self._watch = Watch(client, clock)
         self.state: State | None = None  # the newest one
 
     def refresh(self) -> None:
         """Asks for the state. Raises ControlError when nothing has answered for PATIENCE_S."""
-        try:
-            self.state = self._client.state()
-            self._answered = self._clock()
-        except ControlError as error:
-            if self.state is None or self._clock() - self._answered > PATIENCE_S:
-                raise
-            self._say(str(error))
+        state = self._watch.look()
+        if state is None:
+            self._say("the pipeline does not answer")
+        else:
+            self.state = state
 
     def press(self, keys: list[str]) -> bool:
         """Does what `keys` say; False where they end the view."""
@@ -110,23 +136,17 @@ def drawn(lines: list[Line]) -> Group:
 
 
 def follow(
-    client: Client, wait: Callable[[float], bool], out: TextIO, *, clock: Callable[[], float] = time.monotonic
-) -> State | None:
-    """Writes a line a second until `wait(seconds)` says that the pipeline has ended; gives the last state."""
-    state: State | None = None
+    client: Client, wait: Callable[[float], bool], out: TextIO, clock: Callable[[], float] = time.monotonic
+) -> None:
+    """Writes a line a second, and what is logged, until `wait(seconds)` says that the pipeline has ended."""
+    watch = Watch(client, clock)
     start = clock()
     for second in range(1, sys.maxsize):
-        done = wait(max(start + second - clock(), 0.0))
-        try:
-            state = client.state()
-        except ControlError:
-            if not done:
-                raise
-            return state
-        for event in client.events():
-            if event.get("kind") == "log":
-                print(f"{event['time_s']:.1f} s | {event['message']}", file=out)
-        print(log_line(state), file=out, flush=True)
-        if done:
-            return state
-    return state
+        if wait(max(start + second - clock(), 0.0)):
+            return
+        state = watch.look()
+        if state is None:
+            continue
+        print(*watch.logged(), log_line(state), sep="\n", file=out, flush=True)
+        if state["ended"]:
+            return

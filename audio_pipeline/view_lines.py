@@ -13,6 +13,7 @@ from audio_pipeline.view_text import (
     Part,
     State,
     clock_text,
+    content_s,
     db_text,
     ms_text,
     progress_bar,
@@ -148,7 +149,7 @@ def log_line(state: State) -> str:
     lost = sum(drops(link) for link in state["links"])
     restarts = sum(node.get("restarts", 0) for node in state["nodes"].values())
     troubled = [f"{name} {node['state']}" for name, node in state["nodes"].items() if node["state"] not in CALM]
-    seconds = f"{state['position'] / state['rate']:.1f} s"
+    seconds = f"{content_s(state):.1f} s"
     parts = [seconds, f"dBFS {' '.join(levels)}" if levels else "", *troubled, f"age p99 {ms_text(p99_ms)}"]
     return " | ".join([*filter(None, parts), f"drops {lost}", f"restarts {restarts}"])
 

@@ -47,6 +47,14 @@ def ms_text(value_ms: float) -> str:
     return f"{value_ms:.0f} ms" if value_ms >= 10 else f"{value_ms:.1f} ms"
 
 
+def content_s(state: State) -> float:
+    """How much sound has gone through: by the clock, or offline by the share of the song."""
+    if state["live"]:
+        return float(state["position"] / state["rate"])
+    lengths_s = [song["length_s"] or 0.0 for song in state["transport"].values()]
+    return float(state["progress"] * max(lengths_s, default=0.0))
+
+
 class PeakHold:
     """Peaks that fall back slowly, by name, so that the eye can catch them."""
 

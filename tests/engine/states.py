@@ -190,6 +190,10 @@ class FakeClient:
         self._check()
         return copy.deepcopy(self.current)
 
+    def request(self, op: str, *, timeout_s: float) -> dict[str, Any]:
+        assert op == "state" and timeout_s > 0
+        return self.state()
+
     def events(self, timeout_s: float = 0.0) -> list[dict[str, Any]]:
         self._check()
         told, self.told = self.told, []

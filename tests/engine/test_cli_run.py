@@ -65,7 +65,7 @@ def test_run_logs_leaves_a_report_and_hands_everything_on(
     assert made.words["schedule"] == {"wet": [[24_000, "gain_db", -60]]}
     assert made.stops >= 1
     shown = capsys.readouterr().out
-    assert shown.count("restarts 1") == 3
+    assert shown.count("restarts 1") == 2
     assert f"wrote {tmp_path / 'take' / 'report.html'}" in shown
     assert (tmp_path / "take" / "report.html").stat().st_size > 10_000
 

@@ -88,20 +88,33 @@ def test_log_line_says_where_how_loud_how_late_and_what_was_lost() -> None:
     assert "mic absent" in line and "drops 2" in line and "restarts 1" in line and "age p99 452 ms" in line
 
 
-def test_follow_ends_with_the_pipeline_and_tells_each_thing_once() -> None:
+def test_follow_ends_with_the_pipeline_and_tells_what_was_logged_once() -> None:
     answers = iter([False, False, True])
     out = io.StringIO()
     follow(FakeClient(), lambda seconds: next(answers), out, clock=lambda: 0.0)
-    assert out.getvalue().count("drops 2") == 3
-    assert out.getvalue().count("killed by signal 9") == 1
+    assert out.getvalue().count("drops 2") == 2
+    assert out.getvalue().count("31.8 s | split died (killed by signal 9), restarting") == 1
 
 
-def test_follow_takes_silence_after_the_end_and_raises_before() -> None:
+def test_follow_of_a_pipeline_elsewhere_ends_with_it() -> None:
+    client = FakeClient()
+    client.stop()
+    follow(client, lambda seconds: False, io.StringIO(), clock=lambda: 0.0)
+
+
+def test_follow_has_patience_but_not_for_ever() -> None:
+    now = iter(range(100))
     client = FakeClient()
     client.refuses = True
-    assert follow(client, lambda seconds: True, io.StringIO()) is None
+    out = io.StringIO()
     with pytest.raises(ControlError):
-        follow(client, lambda seconds: False, io.StringIO())
+        follow(client, lambda seconds: False, out, clock=lambda: float(next(now)))
+    assert 2 < next(now) < 20 and out.getvalue() == ""
+
+
+def test_offline_time_is_that_of_the_song() -> None:
+    state = {**karaoke(), "live": False, "progress": 0.5}
+    assert log_line(state).startswith("5.5 s | ")
 
 
 # -- keys --------------------------------------------------------------------------------------------
