@@ -1,0 +1,322 @@
+"""Drives a `SeparatorStream` against the clock: who computes, until when it is worth it, and what happens else.
+
+Offline every window is answered by the model. Live a window has a deadline; one that cannot be met is
+answered with the aligned dry sound and the next is tried: nothing is ever caught up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from audio_pipeline.models.separation import (
+    CHANNELS,
+    STFT,
+    Array,
+    Model,
+    SeparatorSettings,
+    SeparatorStream,
+    State,
+    Window,
+    choose_hop,
+)
+
+WARM_UP_STEPS = 5
+SAFETY = 1.5  # on the slowest of them
+PROBE_FRAMES = 32
+PATIENCE_S = 0.05
+NS = 1_000_000_000
+
+
+class Block(NamedTuple):
+    """The samples of every output from `start` on; `dry` where the model was too late for them."""
+
+    start: int
+    sound: Mapping[str, Array]
+    dry: bool
+
+
+class Worker(Protocol):
+    """Answers one window at a time."""
+
+    last_s: float  # what the last inference took
+
+    def submit(self, window: Window) -> None:
+        """Starts on a window; only when `idle`."""
+
+    def take(self, window: Window) -> Array | None:
+        """The masks for a window, once they are there."""
+
+    def has(self, window: Window) -> bool:
+        """Whether this very window was submitted."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether a window can be submitted."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Until something is done."""
+
+    def reset(self) -> None:
+        """A new stream: what is under way is wanted no more."""
+
+    def close(self) -> None:
+        """Ends what runs."""
+
+
+class Inline:
+    """Computes on the spot: for offline work."""
+
+    idle = True
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.last_s = 0.0
+        self._state: State = model.initial_state()
+        self._done: tuple[Window, Array] | None = None
+
+    def submit(self, window: Window) -> None:
+        began = time.perf_counter()
+        masks, (self._state,) = self._model.step([window], [self._state])
+        self.last_s = time.perf_counter() - began
+        self._done = (window, masks[0])
+
+    def take(self, window: Window) -> Array | None:
+        return self._done[1] if self.has(window) and self._done else None
+
+    def has(self, window: Window) -> bool:
+        return self._done is not None and self._done[0] is window
+
+    def wait(self, timeout_s: float) -> None:
+        """Nothing is ever under way."""
+
+    def reset(self) -> None:
+        self._state, self._done = self._model.initial_state(), None
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+class Threaded:
+    """Computes in a thread of its own, and calls `wake` from it after each window."""
+
+    def __init__(self, model: Model, wake: Callable[[], None]) -> None:
+        self._model, self._wake = model, wake
+        self._pool = ThreadPoolExecutor(1, "inference")
+        self._future: Future[Array] | None = None
+        self._window: Window | None = None  # what the future is for
+        self._fresh = True  # the next window begins a stream
+        self._state: State = None
+        self.last_s = 0.0
+
+    def submit(self, window: Window) -> None:
+        self._window, fresh, self._fresh = window, self._fresh, False
+        self._future = self._pool.submit(self._answer, window, fresh)
+        self._future.add_done_callback(lambda _: self._wake())
+
+    def _answer(self, window: Window, fresh: bool) -> Array:
+        if fresh:
+            self._state = self._model.initial_state()
+        began = time.perf_counter()
+        masks, (self._state,) = self._model.step([window], [self._state])
+        self.last_s = time.perf_counter() - began
+        answer: Array = masks[0]
+        return answer
+
+    def take(self, window: Window) -> Array | None:
+        ready = self._future is not None and self._future.done() and self.has(window)
+        return self._future.result() if ready and self._future else None
+
+    def has(self, window: Window) -> bool:
+        return self._window is window
+
+    @property
+    def idle(self) -> bool:
+        return self._future is None or self._future.done()
+
+    def wait(self, timeout_s: float) -> None:
+        if self._future is not None:
+            wait([self._future], timeout_s)
+
+    def reset(self) -> None:
+        self._window, self._fresh = None, True
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+class Limits(NamedTuple):
+    """What a live separator has promised, in nanoseconds."""
+
+    latency_ns: int  # all four terms
+    spare_ns: int  # on top of it, before a deadline has passed
+    fastest_ns: int  # no inference takes less
+
+
+class Driver:
+    """A stream, its worker, and deadlines where there are `limits`.
+
+    The block at sample P is due at c(P) + latency + spare, c(P) being when sample P was captured; but no earlier
+    than the pace that the first block set, so that a song which starts with a burst is not late from the start.
+    The first block after a reset has no deadline, except after a replay: there old sound is worth nothing.
+    """
+
+    def __init__(self, stream: SeparatorStream, worker: Worker, limits: Limits | None = None) -> None:
+        self.stream, self.worker, self._limits = stream, worker, limits
+        self._rate = stream.model.rate
+        self.missed = 0  # in all
+        self.missed_in_a_row = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self._received = 0
+        self._capture: tuple[int, int] | None = None  # a sample and when it was captured
+        self._first: tuple[int, int] | None = None  # first block put out: its start, and when
+        self._replayed = 0  # samples that came for the second time
+
+    def reset(self) -> None:
+        """A new stream from sample 0 on."""
+        self.stream.reset()
+        self.worker.reset()
+        self._forget()
+
+    def push(self, x: Array, captured_ns: int = 0, *, replay: bool = False) -> None:
+        """Takes sound (samples, 2), the newest sample of which was captured at `captured_ns`."""
+        self.stream.push(x)
+        self._received += len(x)
+        if replay:
+            self._replayed = self._received
+        self._capture = (self._received, captured_ns)
+
+    def step(self, now_ns: int) -> list[Block]:
+        """Everything that can be put out now; starts on the next window if that can still be in time."""
+        done: list[Block] = []
+        while (window := self.stream.pending()) is not None:
+            masks = self.worker.take(window)
+            if masks is not None:
+                self.missed_in_a_row = 0
+                done.append(self._put(window, self.stream.accept(window, masks), False, now_ns))
+            elif self._too_late(window, now_ns):
+                self._miss(window)
+                done.append(self._put(window, self.stream.skip(window), True, now_ns))
+            elif self.worker.idle:
+                self.worker.submit(window)
+            else:
+                break
+        return done
+
+    def _miss(self, window: Window) -> None:
+        """What is replayed to a successor was missed by its predecessor."""
+        if window.start >= self._replayed:
+            self.missed += 1
+            self.missed_in_a_row += 1
+
+    def _put(self, window: Window, sound: Mapping[str, Array], dry: bool, now_ns: int) -> Block:
+        if self._first is None and not self._replayed:
+            self._first = (window.start, now_ns)
+        return Block(window.start, sound, dry)
+
+    def _too_late(self, window: Window, now_ns: int) -> bool:
+        give_up = self._give_up_ns(window)
+        return give_up is not None and now_ns >= give_up
+
+    def deadline_ns(self) -> int | None:
+        """When `step` must be called next, whatever the worker does."""
+        window = self.stream.pending()
+        return None if window is None else self._give_up_ns(window)
+
+    def _give_up_ns(self, window: Window) -> int | None:
+        """From when on it is not worth while to wait for a window, or to begin with it."""
+        due = self.due_ns(window.start)
+        if due is None or self._limits is None:
+            return None
+        return due if self.worker.has(window) else due - self._limits.fastest_ns
+
+    def due_ns(self, start: int) -> int | None:
+        """When the block at a sample must be put out; None for no deadline."""
+        if self._limits is None or self._capture is None or (self._first is None and not self._replayed):
+            return None
+        sample, captured_ns = self._capture
+        due = captured_ns + self._ns(start - sample) + self._limits.latency_ns
+        if self._first is not None:
+            due = max(due, self._first[1] + self._ns(start - self._first[0]))
+        return due + self._limits.spare_ns
+
+    def _ns(self, samples: int) -> int:
+        return samples * NS // self._rate
+
+    def finish(self, now_ns: Callable[[], int]) -> Iterator[Block]:
+        """The stream has ended: the blocks that are still inside, as they come."""
+        self.stream.flush()
+        while self.stream.pending() is not None:
+            yield from self.step(now_ns())
+            self.worker.wait(PATIENCE_S)
+
+    def abandon(self) -> Iterator[Block]:
+        """The stream broke off: what is still inside, dry and at once."""
+        self.stream.flush()
+        while (window := self.stream.pending()) is not None:
+            yield Block(window.start, self.stream.skip(window), True)
+
+
+def live_driver(
+    model: Model, settings: SeparatorSettings, tuning: Tuning, spare_ns: int, wake: Callable[[], None]
+) -> Driver:
+    """A driver that keeps what a tuned machine can promise."""
+    stream = SeparatorStream(model, replace(settings, hop=tuning.hop))
+    latency_ns = stream.latency_samples * NS // model.rate + round(tuning.compute_s * NS)
+    limits = Limits(latency_ns, spare_ns, round(tuning.fastest_s * NS))
+    return Driver(stream, Threaded(model, wake), limits)
+
+
+class Tuning(NamedTuple):
+    """What this machine needs: frames between inferences, and seconds for one of them."""
+
+    hop: int
+    compute_s: float  # to be stated
+    fastest_s: float
+
+
+def tune(model: Model, settings: SeparatorSettings, hop: int = 0) -> Tuning:
+    """Measures the model and all around it; chooses the smallest hop that this machine can keep up with.
+
+    A `hop` above 0 is kept. Takes about seven inferences.
+    """
+    inference = _inference_times(model, settings)
+    frame_s = _frame_time(model, settings)
+    best, worst = float(np.median(inference)), max(inference)
+    hop = hop or choose_hop(lambda frames: best + frames * frame_s, rate=model.rate)
+    frames = replace(settings, hop=hop).frames_between
+    return Tuning(hop, SAFETY * worst + frames * frame_s, min(inference))
+
+
+def _inference_times(model: Model, settings: SeparatorSettings) -> list[float]:
+    """Seconds of each of a few inferences, the first of which is left out."""
+    stream = SeparatorStream(model, settings)
+    noise = np.random.default_rng(0).standard_normal((STFT.hop * settings.frames_between, CHANNELS)) * 0.1
+    while (window := stream.pending()) is None:
+        stream.push(noise.astype(np.float32))
+    times = []
+    state = model.initial_state()
+    for _ in range(WARM_UP_STEPS + 1):
+        began = time.perf_counter()
+        _, (state,) = model.step([window], [state])
+        times.append(time.perf_counter() - began)
+    return times[1:]
+
+
+def _frame_time(model: Model, settings: SeparatorSettings) -> float:
+    """Seconds a frame that analysis and rendering take."""
+    stream = SeparatorStream(model, settings)
+    samples = STFT.hop * max(PROBE_FRAMES, 2 * settings.frames_between)
+    silence = np.zeros((samples, CHANNELS), np.float32)
+    began = time.perf_counter()
+    stream.push(silence)
+    while (window := stream.pending()) is not None:
+        stream.skip(window)
+    return (time.perf_counter() - began) / (samples // STFT.hop)

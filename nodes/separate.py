@@ -1,0 +1,205 @@
+"""Splits music into voice and band, or into 4 or 5 stems, live or as fast as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from audio_pipeline.dsp.ramp import db_to_gain
+from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.node import Bypass, Context, Latency, Node, Ports
+from audio_pipeline.settings import setting
+
+if TYPE_CHECKING:
+    from audio_pipeline.models.separation import Model, SeparatorSettings
+    from audio_pipeline.models.separation_live import Block, Driver
+
+RATE = 44_100  # of every Spleeter model
+STEMS = {
+    2: ("vocals", "accompaniment"),
+    4: ("vocals", "drums", "bass", "other"),
+    5: ("vocals", "piano", "drums", "bass", "other"),
+}
+OFFLINE_HOP = 4
+GUESSED_HOP, GUESSED_COMPUTE_S = 8, 0.3  # what `check` assumes of a machine before it was measured
+SAID_AFTER = 3  # missed deadlines in a row
+NS = 1_000_000_000
+
+
+def _fader(stem: str) -> Any:
+    doc = f"level of {stem} in the output mix; -120 is off"
+    return setting(0.0, doc, unit="dB", minimum=-120.0, maximum=24.0, live=True)
+
+
+@dataclass(frozen=True)
+class Settings:
+    stems: int = setting(
+        2, "2: vocals, accompaniment; 4: vocals, drums, bass, other; 5: piano as well", choices=tuple(STEMS)
+    )
+    mode: str = setting(
+        "balanced", "offline: Spleeter's own segments of 12 s; low, balanced, quality: a sliding window with "
+        "0, 4, 16 frames (of 23 ms) of future", choices=("offline", "low", "balanced", "quality"),
+    )  # fmt: skip
+    hop: int = setting(
+        0, f"frames between inferences; 0: live the fewest this machine keeps up with, offline {OFFLINE_HOP}",
+        choices=(0, 1, 2, 4, 8, 16, 32),
+    )  # fmt: skip
+    outputs: str = setting(
+        "stems", "stems: an output each; mix: one output with faders, which costs less; or both",
+        choices=("stems", "mix", "both"),
+    )  # fmt: skip
+    residual: bool = setting(False, "the last stem is the mixture minus the others: full bandwidth, adds up")
+    normalise: bool = setting(False, "bring quiet music to the level the model was trained at, and back")
+    device: str = setting("auto", "auto takes a GPU where there is one", choices=("auto", "cpu", "cuda"))
+    threads: int = setting(0, "CPU threads of an inference; 0: one for each core", minimum=0, maximum=64)
+    vocals_db: float = _fader("vocals")
+    accompaniment_db: float = _fader("accompaniment")
+    piano_db: float = _fader("piano")
+    drums_db: float = _fader("drums")
+    bass_db: float = _fader("bass")
+    other_db: float = _fader("other")
+
+
+class Separate(Node):
+    """Spleeter as a stream: N samples in, N samples out at the same positions, on every output.
+
+    Live it states its latency (window, lookahead, hop, compute) and keeps it: where an inference would come
+    too late the aligned dry sound goes out as the last stem (and in `mix`), the other stems are silent, the
+    frames are marked CONCEALED and `missed_deadlines` counts one; then the next inference is tried, nothing is
+    caught up. Misses in a row are said aloud (events `overload` and `recovered` on `notes`). The hop is chosen
+    once, at warm-up, and kept over restarts.
+    """
+
+    Settings = Settings
+
+    @classmethod
+    def ports(cls, settings: Any, inputs: tuple[str, ...] = ()) -> Ports:
+        stems = STEMS[settings.stems]
+        outputs = {"stems": stems, "mix": ("mix",), "both": (*stems, "mix")}[settings.outputs]
+        bypass = {name: Bypass.INPUT if name in (stems[-1], "mix") else Bypass.SILENCE for name in outputs}
+        return Ports(outputs=outputs, events=("notes",), bypass=bypass)
+
+    def __init__(self, settings: Any = None) -> None:
+        super().__init__(settings)
+        self._tuned: dict[str, Any] = {}
+
+    def input_rate(self, port: str, graph_rate: int) -> int:
+        return RATE
+
+    def input_channels(self, port: str) -> int | None:
+        return 2
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._tuned = dict(state)
+
+    def snapshot(self) -> dict[str, Any]:
+        return self._tuned
+
+    def open(self, ctx: Context) -> None:
+        from audio_pipeline.models import separation, separation_live
+
+        model = _load(self.settings)
+        settings = _stream_settings(self.settings, OFFLINE_HOP)
+        self._driver: Driver
+        if ctx.live:
+            if not self._tuned:
+                self._tuned = separation_live.tune(model, settings, self.settings.hop)._asdict()
+            tuning = separation_live.Tuning(**self._tuned)
+            frame_ns = ctx.frame_samples * NS // ctx.rate
+            self._driver = separation_live.live_driver(model, settings, tuning, frame_ns, ctx.wake)
+        else:
+            stream = separation.SeparatorStream(model, settings)
+            self._driver = separation_live.Driver(stream, separation_live.Inline(model))
+        compute = round(self._tuned.get("compute_s", 0.0) * RATE)
+        self._latency = Latency(*self._driver.stream.latency, compute=compute)
+        self._base = self._next = 0  # positions of the stream's first and next sample
+        self._missed = 0
+        self._overloaded = False
+        ctx.gauge("hop", self._driver.stream.settings.frames_between)
+
+    def latency(self) -> Latency:
+        return self._latency
+
+    @classmethod
+    def estimate(cls, settings: Any, rate: int) -> Latency:
+        terms = _stream_settings(settings, GUESSED_HOP).latency
+        return Latency(*terms, compute=round(GUESSED_COMPUTE_S * RATE))
+
+    def context_samples(self) -> int:
+        from audio_pipeline.models.separation import MODES, STFT
+
+        return MODES[self.settings.mode].window * STFT.hop
+
+    def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
+        frame = inputs["in"]
+        if frame.position != self._next:
+            self.reset(frame.position, "discontinuity", ctx)
+        self._next = frame.end
+        self._driver.push(frame.audio(), frame.captured_ns, replay=bool(frame.flags & Flag.REPLAY))
+        self.poll(ctx)
+
+    def poll(self, ctx: Context) -> None:
+        self._send(self._driver.step(ctx.now_ns()), ctx)
+
+    def deadline_ns(self) -> int | None:
+        return self._driver.deadline_ns()
+
+    def _send(self, blocks: Iterable[Block], ctx: Context) -> None:
+        for start, sound, dry in blocks:
+            for name, samples in sound.items():
+                flags = Flag.CONCEALED if dry else Flag.NONE
+                ctx.emit(name, samples, self._base + start, flags=flags, rate=RATE)
+            self._tell(self._base + start, ctx)
+
+    def _tell(self, position: int, ctx: Context) -> None:
+        driver, settings = self._driver, self.settings
+        ctx.count("missed_deadlines", driver.missed - self._missed)
+        self._missed = driver.missed
+        ctx.gauge("inference_ms", driver.worker.last_s * 1000)
+        if driver.missed_in_a_row >= SAID_AFTER and not self._overloaded:
+            self._overloaded = True
+            ctx.event("notes", "overload", position, mode=settings.mode, hop=driver.stream.settings.hop)
+            ctx.log(f"this machine is too busy to separate in mode {settings.mode}: the dry sound is heard")
+        elif driver.missed_in_a_row == 0 and self._overloaded:
+            self._overloaded = False
+            ctx.event("notes", "recovered", position)
+            ctx.log("separation is in time again")
+
+    def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
+        stem = name.removesuffix("_db")
+        if "mix" in self._driver.stream.outputs and stem in STEMS[self.settings.stems]:
+            self._driver.stream.set_gains("mix", {stem: db_to_gain(value)}, max(position - self._base, 0))
+
+    def reset(self, position: int, reason: str, ctx: Context) -> None:
+        if reason != "cancel":
+            self._send(self._driver.abandon() if ctx.live else self._driver.finish(ctx.now_ns), ctx)
+        self._driver.reset()
+        self._base = self._next = position
+
+    def flush(self, ctx: Context) -> None:
+        self._send(self._driver.finish(ctx.now_ns), ctx)
+
+    def close(self) -> None:
+        self._driver.worker.close()
+
+
+def _stream_settings(settings: Settings, hop: int) -> SeparatorSettings:
+    from audio_pipeline.dsp.normalise import NormaliserSettings
+    from audio_pipeline.models.separation import SeparatorSettings
+
+    stems = STEMS[settings.stems]
+    outputs = {} if settings.outputs == "mix" else {stem: {stem: 1.0} for stem in stems}
+    if settings.outputs != "stems":
+        outputs["mix"] = {stem: db_to_gain(getattr(settings, f"{stem}_db")) for stem in stems}
+    normalise = NormaliserSettings() if settings.normalise else None
+    return SeparatorSettings(settings.mode, settings.hop or hop, outputs, settings.residual, normalise)
+
+
+def _load(settings: Settings) -> Model:
+    from audio_pipeline.models import spleeter
+
+    return spleeter.load(f"spleeter-{settings.stems}stems", device=settings.device, threads=settings.threads)
+
+
+NODE = Separate

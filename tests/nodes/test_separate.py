@@ -1,0 +1,180 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audio_pipeline.dsp.ramp import db_to_gain
+from audio_pipeline.frame import Flag, Samples, audio_frame
+from audio_pipeline.models import separation_live
+from audio_pipeline.models.separation import SeparatorSettings
+from audio_pipeline.models.separation import separate as one_shot
+from audio_pipeline.node import Bypass
+from audio_pipeline.nodes import separate
+from audio_pipeline.nodes.separate import NODE, Separate, Settings
+from tests.models.fake_model import FakeModel
+from tests.nodes.fake import FakeContext, noise, run
+
+RATE, FRAME = 44_100, 441
+
+
+@pytest.fixture(autouse=True)
+def fake_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(separate, "_load", lambda settings: FakeModel(separate.STEMS[settings.stems]))
+
+
+def offline(**settings: Any) -> tuple[Separate, FakeContext]:
+    return NODE(Settings(**settings)), FakeContext(RATE, live=False)
+
+
+@pytest.mark.parametrize("size", [17, 441, 1_024, 1 << 20])
+@pytest.mark.parametrize("mode", ["offline", "low", "quality"])
+def test_n_samples_in_n_samples_out_for_any_block_size(mode: str, size: int) -> None:
+    x = noise(2 * RATE + 321)
+    node, ctx = offline(mode=mode)
+    run(node, ctx, x, size, position=960, rate=RATE)
+    whole = one_shot(FakeModel(), x, SeparatorSettings(mode, hop=4))
+    for name in ("vocals", "accompaniment"):
+        assert ctx.sent[name][0].position == 960
+        assert np.array_equal(ctx.heard(name), whole[name])
+        assert {frame.rate for frame in ctx.sent[name]} == {RATE}
+
+
+def test_residual_stems_add_up_to_the_mixture() -> None:
+    x = noise(2 * RATE)
+    node, ctx = offline(mode="low", residual=True)
+    run(node, ctx, x, 4_410, rate=RATE)
+    assert ctx.heard("vocals") + ctx.heard("accompaniment") == pytest.approx(x, abs=1e-6)  # float32
+
+
+@pytest.mark.parametrize("stems", [2, 4, 5])
+def test_ports_follow_the_settings(stems: int) -> None:
+    names = separate.STEMS[stems]
+    assert NODE.ports(Settings(stems=stems)).outputs == names
+    assert NODE.ports(Settings(stems=stems, outputs="mix")).outputs == ("mix",)
+    both = NODE.ports(Settings(stems=stems, outputs="both"))
+    assert both.outputs == (*names, "mix")
+    dry = {name for name, bypass in both.bypass.items() if bypass is Bypass.INPUT}
+    assert dry == {names[-1], "mix"}
+
+
+def test_the_faders_of_the_mix() -> None:
+    x = noise(3 * RATE)
+    node, ctx = offline(mode="low", outputs="both", vocals_db=-120.0)
+    node.open(ctx)
+    node.process({"in": audio_frame(x[:RATE], 0, RATE)}, ctx)
+    node.on_param("vocals_db", -20.0, RATE, ctx)
+    node.process({"in": audio_frame(x[RATE:], RATE, RATE)}, ctx)
+    node.flush(ctx)
+    vocals, band, mix = (ctx.heard(name) for name in ("vocals", "accompaniment", "mix"))
+    moved = slice(RATE + 2 * 1_024, None)
+    assert mix[: RATE - 1_024] == pytest.approx(band[: RATE - 1_024], abs=1e-6)
+    assert mix[moved] == pytest.approx(band[moved] + vocals[moved] * np.float32(db_to_gain(-20)), abs=1e-6)
+    assert np.abs(np.diff(mix[:, 0])).max() < 1.1 * np.abs(np.diff((vocals + band)[:, 0])).max()  # no click
+
+
+def live(ctx: FakeContext, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Separate:
+    """A live node that was tuned before and whose inferences cost no virtual time."""
+
+    def inline(model: FakeModel, wake: object) -> separation_live.Inline:
+        return separation_live.Inline(model)
+
+    monkeypatch.setattr(separation_live, "Threaded", inline)
+    node = NODE(Settings(**settings))
+    node.restore({"hop": 8, "compute_s": 0.1, "fastest_s": 0.02})
+    node.open(ctx)
+    return node
+
+
+def play(node: Separate, ctx: FakeContext, x: Samples, position: int = 0, flags: Flag = Flag.NONE) -> None:
+    """Frames of 10 ms as a microphone would send them."""
+    for start in range(0, len(x), FRAME):
+        ctx.advance(0.01)
+        block = x[start : start + FRAME]
+        frame = audio_frame(block, position + start, RATE, captured_ns=ctx.now, flags=flags)
+        node.process({"in": frame}, ctx)
+
+
+def test_live_states_its_terms_and_keeps_the_hop_it_was_restored_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx = FakeContext(RATE)
+    node = live(ctx, monkeypatch, mode="balanced")
+    terms = node.latency()
+    assert (terms.window, terms.lookahead, terms.hop, terms.compute) == (4_096, 4_096, 7_168, 4_410)
+    assert node.snapshot()["hop"] == 8
+    play(node, ctx, noise(2 * RATE))
+    for frame in ctx.sent["vocals"]:
+        assert frame.samples == 8 * 1_024
+    assert len(ctx.heard("vocals")) >= 2 * RATE - terms.total
+
+
+def test_live_measures_where_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx = FakeContext(RATE)
+    node = NODE(Settings(mode="low"))
+    node.open(ctx)
+    play(node, ctx, noise(RATE))
+    node.flush(ctx)
+    node.close()
+    assert node.snapshot()["hop"] == ctx.gauges["hop"]
+    assert len(ctx.heard("vocals")) == RATE
+
+
+def test_missed_deadlines_are_dry_marked_counted_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx, x = FakeContext(RATE), noise(12 * RATE)
+    node = live(ctx, monkeypatch, residual=True)
+    worker = node._driver.worker
+    play(node, ctx, x[: 4 * RATE])
+    monkeypatch.setattr(worker, "idle", False)  # something else has the machine
+    play(node, ctx, x[4 * RATE : 8 * RATE], 4 * RATE)
+    monkeypatch.setattr(worker, "idle", True)
+    play(node, ctx, x[8 * RATE :], 8 * RATE)
+    missed = [frame for frame in ctx.sent["vocals"] if frame.flags & Flag.CONCEALED]
+    assert len(missed) == ctx.counters["missed_deadlines"] >= 15
+    mix = ctx.heard("vocals") + ctx.heard("accompaniment")
+    assert mix == pytest.approx(x[: len(mix)], abs=1e-6)  # aligned: nothing but the split is lost
+    middle = slice(5 * RATE, 7 * RATE)
+    assert not ctx.heard("vocals")[middle].any()
+    assert [event.kind for event in ctx.events] == ["overload", "recovered"]
+    assert "too busy to separate in mode balanced: the dry sound is heard" in ctx.logs[0]
+
+
+def test_a_cancel_drops_what_is_inside_and_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx, x = FakeContext(RATE), noise(2 * RATE)
+    node = live(ctx, monkeypatch)
+    play(node, ctx, x)
+    sent = len(ctx.sent["vocals"])
+    node.reset(-1, "cancel", ctx)
+    play(node, ctx, x, 10 * RATE)
+    assert ctx.sent["vocals"][sent].position == 10 * RATE
+    assert ctx.counters["missed_deadlines"] == 0
+
+
+def test_a_jump_sends_the_rest_dry(monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx, x = FakeContext(RATE), noise(2 * RATE)
+    node = live(ctx, monkeypatch)
+    play(node, ctx, x)
+    node.reset(10 * RATE, "discontinuity", ctx)
+    assert len(ctx.heard("vocals")) == 2 * RATE
+    play(node, ctx, x, 10 * RATE)
+    assert ctx.sent["vocals"][-1].position > 10 * RATE
+
+
+def test_a_successor_listens_to_the_past_without_counting_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx, x = FakeContext(RATE), noise(5 * RATE)
+    ctx.advance(3.0)
+    node = live(ctx, monkeypatch)
+    assert node.context_samples() == 128 * 1_024
+    for start in range(0, 3 * RATE, FRAME):
+        then = ctx.now - round((3 * RATE - start - FRAME) / RATE * 1e9)
+        frame = audio_frame(x[start : start + FRAME], start, RATE, captured_ns=then, flags=Flag.REPLAY)
+        node.process({"in": frame}, ctx)
+    play(node, ctx, x[3 * RATE :], 3 * RATE)
+    dry = [frame.position for frame in ctx.sent["vocals"] if frame.flags & Flag.CONCEALED]
+    assert max(dry) < 3 * RATE
+    assert ctx.counters["missed_deadlines"] == 0
+    assert len(ctx.heard("vocals")) >= 5 * RATE - node.latency().total
+
+
+def test_silence_stays_silent() -> None:
+    node, ctx = offline(mode="offline", normalise=True)
+    run(node, ctx, np.zeros((60 * RATE, 2), np.float32), RATE, rate=RATE)
+    assert len(ctx.heard("vocals")) == 60 * RATE
+    assert not ctx.heard("accompaniment").any()
