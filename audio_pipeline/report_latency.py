@@ -59,7 +59,7 @@ def _histogram(link: Mapping[str, Any], span: tuple[int, int]) -> str:
     )
     age = link["age_ms"]
     mark = _budget_mark(link["budget_ms"], edges, span)
-    quantiles = [("median", age["p50"]), ("99 %", age["p99"]), ("oldest", age["max"])]
+    quantiles = [("median", age["p50"]), ("99 %", age["p99"]), ("max", age["max"])]
     said = " · ".join(f"{name} {ms_text(value_ms)}" for name, value_ms in quantiles)
     return (
         f'<figure class="card histogram"><div class="row"><h3>{link_name(link)}</h3>'

@@ -58,8 +58,8 @@ def node_of(end: str) -> str:
 
 
 def drops(link: Mapping[str, Any]) -> int:
-    """Frames lost on a link, all reasons."""
-    return sum(link["dropped"].values())
+    """Frames lost on a link; those that a seek or a stop cancelled were not wanted any more."""
+    return sum(count for reason, count in link["dropped"].items() if reason != "cancelled")
 
 
 def _state_cell(row: Row) -> Part:
@@ -161,7 +161,7 @@ def _row_line(row: Row, widths: tuple[int, int], columns: Sequence[Column], peak
         (f" {name[0][:name_width]:{name_width}} ", name[1]),
         (f"{state[0]:{STATE_WIDTH}} ", state[1]),
     ]
-    note = "" if row.port else row.node.get("note", "")[:meter_width]
+    note = "" if row.port or row.node["state"] == "running" else row.node.get("note", "")[:meter_width]
     line += meter(row.level_db[1], peak_db, meter_width) if row.level_db else [(f"{note:{meter_width}}", DIM)]
     for column in columns:
         text, style = column.cell(row) if not row.port or column.cell is _peak_cell else ("", "")

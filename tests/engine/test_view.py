@@ -76,6 +76,12 @@ def test_monitor_path_has_its_devices_on_top_and_is_shown_when_there_is_a_microp
     assert "41 ms of 56" in line  # 25 ms, and for the loudspeaker its 21.3 ms and a frame
 
 
+def test_what_a_seek_cancels_is_not_lost() -> None:
+    state = karaoke()
+    state["links"][0]["dropped"] = {"cancelled": 40}
+    assert "| drops 2 |" in log_line(state)
+
+
 def test_unbalanced_ledger_is_marked() -> None:
     state = karaoke()
     state["links"][2]["balanced"] = False
