@@ -9,7 +9,7 @@ stay sample-aligned whatever their latencies. What is not there at its deadline 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -40,13 +40,18 @@ class _Input:
 
     def __init__(self, spec: AlignSpec, fade_samples: int) -> None:
         self.spec = spec
-        self.ring = PositionRing(spec.channels, spec.capacity_samples)
-        self.standby = PositionRing(spec.channels, spec.capacity_samples) if spec.standby else None
+        self.allocate(spec.capacity_samples)
         self.switch = Switch(spec.channels, fade_samples)
         self.held = np.zeros((1, spec.channels), np.float32)
         self.ended_at: int | None = None
         self.idle = False
         self.forget()
+
+    def allocate(self, capacity_samples: int) -> None:
+        """Fresh rings."""
+        self.spec = replace(self.spec, capacity_samples=capacity_samples)
+        self.ring = PositionRing(self.spec.channels, capacity_samples)
+        self.standby = PositionRing(self.spec.channels, capacity_samples) if self.spec.standby else None
 
     def forget(self) -> None:
         """A new generation: nothing has come yet."""
@@ -260,6 +265,12 @@ class Aligner:
             for item in line.inputs if item.capture and not item.idle and item.ended_at is None
         ]  # fmt: skip
         return min(times, default=None)
+
+    def resize(self, port: str, capacity_samples: int) -> None:
+        """A larger buffer, before anything has come."""
+        item = self.inputs[port.partition("~")[0]]
+        if item.first is None and item.standby_first is None and capacity_samples > item.spec.capacity_samples:
+            item.allocate(capacity_samples)
 
     def absent(self, name: str) -> None:
         """Nothing will ever come here (an optional node that is not there)."""

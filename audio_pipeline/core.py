@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import zmq
@@ -64,6 +64,11 @@ class Core:
         return dataclasses.replace(
             frame, epoch=self.job.epoch, seq=port.seq + 1, sent_age_us=min(max(age_us, 0), MAX_AGE_US)
         )
+
+    def adopt(self, plans: Mapping[str, Mapping[str, Any]]) -> None:
+        """The true sizes of queues and histories."""
+        for out in self.outputs:
+            out.port.adopt(plans[out.name]["queues"], plans[out.name]["history_samples"])
 
     @property
     def room(self) -> bool:

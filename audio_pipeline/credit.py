@@ -50,21 +50,24 @@ class Subscription:
         """Queues a frame under the policy; what does not fit is dropped and counted by reason."""
         self._count("offered", 1)
         if self.policy == "latest":
-            self._drop(len(self.queue), "latest")
+            self._keep(lambda held: held.last, "latest")
         elif not self.room and not item.last:
             if self.policy == "drop_newest":
                 self._count("dropped.newest", 1)
                 return
-            self._drop(1, "overflow" if self.policy == "block" else "oldest")
+            self._drop_oldest("overflow" if self.policy == "block" else "oldest")
         self.queue.append(item)
 
-    def _drop(self, amount: int, reason: str) -> None:
-        kept: list[Item] = []
-        for _ in range(amount):
-            item = self.queue.popleft()
-            kept += [item] if item.last else []
-        self.queue.extendleft(reversed(kept))
-        self._count(f"dropped.{reason}", amount - len(kept))
+    def _keep(self, wanted: Callable[[Item], bool], reason: str) -> None:
+        kept = deque(item for item in self.queue if wanted(item))
+        self._count(f"dropped.{reason}", len(self.queue) - len(kept))
+        self.queue = kept
+
+    def _drop_oldest(self, reason: str) -> None:
+        at = next((at for at, item in enumerate(self.queue) if not item.last), None)
+        if at is not None:
+            del self.queue[at]
+            self._count(f"dropped.{reason}", 1)
 
     def sendable(self) -> Iterator[Item]:
         """Takes from the queue what the window allows."""
@@ -85,9 +88,7 @@ class Subscription:
 
     def cancel(self, generation: int) -> None:
         """Drops queued frames of older generations."""
-        kept = deque(item for item in self.queue if item.generation >= generation or item.last)
-        self._count("dropped.cancelled", len(self.queue) - len(kept))
-        self.queue = kept
+        self._keep(lambda held: held.generation >= generation or held.last, "cancelled")
 
     def restart(self, delivered_through: int, replay: list[Item]) -> None:
         """The consumer came back without memory: what was in flight is lost, `replay` goes first."""

@@ -27,7 +27,7 @@ class Input:
         self.job, self.link, self.converter = job, link, converter
         self.continuity = Continuity()
         self.latency_ms = job.latency_ms
-        self.lead_ms = job.lead_ms
+        self.budget_ms = job.budget_ms
         self.ended = False
 
     @property
@@ -89,11 +89,14 @@ class Intake:
             return wanted
         return 0 if self.node.context_samples() else None
 
-    def set_latencies(self, latency_ms: Mapping[str, float], lead_ms: float) -> None:
-        """The true ones, now that every node has said its own."""
+    def adopt(self, plans: Mapping[str, Mapping[str, Any]]) -> None:
+        """The true latencies, windows and buffers, now that every node has said how it works."""
         for port, item in self.inputs.items():
-            item.latency_ms = latency_ms.get(port, item.latency_ms)
-            item.lead_ms = lead_ms if item.lead_ms else 0.0
+            plan = plans[port]
+            item.latency_ms, item.budget_ms = plan["latency_ms"], plan["budget_ms"]
+            item.link.grant.window = plan["window"]
+            if self.aligner is not None:
+                self.aligner.resize(port, plan["align_samples"])
 
     def mark_absent(self, node: str) -> None:
         """Nothing will ever come from an optional node that is not there."""
@@ -164,7 +167,7 @@ class Intake:
         if frame.flags & (Flag.REPLAY | Flag.END) or frame.samples == 0 or not frame.captured_ns:
             return ""
         delay_ns = self.core.clock.now_ns() - frame.captured_ns - frame.sent_age_us * 1000
-        return "stale" if delay_ns > item.job.budget_ms * 1e6 else ""
+        return "stale" if delay_ns > item.budget_ms * 1e6 else ""
 
     def _align(self, item: Input, frame: Frame) -> None:
         assert self.aligner is not None

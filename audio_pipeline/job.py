@@ -27,7 +27,6 @@ class InJob:
     events: bool = False
     source: str = ""
     latency_ms: float = 0.0  # stated age of a frame's first sample at this input
-    lead_ms: float = 0.0  # how far the timeline's source runs ahead of the clock
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,6 @@ class Job:
     control: str = ""
     node_paths: list[str] = field(default_factory=list)
     master: bool = False
-    lead_ms: float = 0.0
     generations: dict[str, int] = field(default_factory=dict)
     anchors: dict[str, list[int]] = field(default_factory=dict)  # timeline -> [anchor, generation]
     state: dict[str, Any] = field(default_factory=dict)  # the node's own snapshot

@@ -46,7 +46,7 @@ def make_job(run: Run, name: str, *, incarnation: int = 0, master: bool = False,
         outputs=[_out_job(run, spec, port) for port in (*spec.ports.outputs, *spec.ports.events)],
         epoch=incarnation + 1, incarnation=incarnation, control=run.control,
         node_paths=[str(path) for path in graph.node_paths], master=master,
-        lead_ms=run.plan.leads_ms[name], **desired,
+        **desired,
     )  # fmt: skip
 
 
@@ -61,9 +61,9 @@ def _in_job(run: Run, spec: NodeSpec, link: LinkPlan) -> InJob:
     return InJob(
         port=port, endpoint=run.endpoint(node, source_port), identity=link.target, timeline=link.timeline,
         policy=link.policy, window=link.window, queue=link.queue, budget_ms=link.budget_ms,
-        on_loss=link.on_loss or "silence", align_samples=max(link.align_samples, run.plan.graph.frame_samples * 4),
+        on_loss=link.on_loss or "silence", align_samples=align_capacity(run.plan, link),
         standby=standby, events=source_port in run.plan.graph.nodes[node].ports.events, source=link.source,
-        latency_ms=link.latency_ms, lead_ms=link.lead_ms,
+        latency_ms=link.latency_ms,
     )  # fmt: skip
 
 
@@ -78,6 +78,27 @@ def _out_job(run: Run, spec: NodeSpec, port: str) -> OutJob:
 
 def start_words(plan: Plan, name: str, absent: list[str]) -> Mapping[str, Any]:
     """The `start` command of one node: the true latencies, now that everybody has said theirs."""
-    latency = {link.target.partition(".")[2]: link.latency_ms for link in _links_into(plan, name)}
-    timeline_lead = plan.leads_ms[plan.timelines[name]]
-    return {"op": "start", "latency_ms": latency, "lead_ms": timeline_lead, "absent": absent}
+    inputs = {
+        link.target.partition(".")[2]: {
+            "latency_ms": link.latency_ms,
+            "budget_ms": link.budget_ms,
+            "window": link.window,
+            "align_samples": align_capacity(plan, link),
+        }
+        for link in _links_into(plan, name)
+    }
+    ports = plan.graph.nodes[name].ports
+    outputs = {
+        port: {
+            "queues": {link.target: link.queue for link in plan.links if link.source == f"{name}.{port}"},
+            "history_samples": plan.history_samples(name, port),
+        }
+        for port in (*ports.outputs, *ports.events)
+    }
+    lead_ms = plan.leads_ms[plan.timelines[name]]
+    return {"op": "start", "inputs": inputs, "outputs": outputs, "lead_ms": lead_ms, "absent": absent}
+
+
+def align_capacity(plan: Plan, link: LinkPlan) -> int:
+    """Samples that an aligned input must be able to hold."""
+    return max(link.align_samples, plan.graph.frame_samples * 4)

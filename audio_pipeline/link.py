@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -80,10 +80,11 @@ class OutPort:
         self.connected: dict[str, int] = {}  # identity -> instance of the consumer
         self.seq = 0
         self._history: deque[Item] = deque()
+        self._history_samples = spec.history_samples
 
     def offer(self, frame: Frame) -> None:
         """Numbers, packs and queues one frame for everybody, then sends what credit allows."""
-        if not self.subscriptions and not self.spec.history_samples:
+        if not self.subscriptions and not self._history_samples:
             return
         self.seq += 1
         last = bool(frame.flags & Flag.END)
@@ -94,15 +95,21 @@ class OutPort:
                 self._send(name, subscription)
         self._remember(item)
 
+    def adopt(self, queues: Mapping[str, int], history_samples: int) -> None:
+        """Sizes as planned from what the nodes really do."""
+        self._history_samples = history_samples
+        for name, frames in queues.items():
+            self.subscriptions[name].queue_frames = max(frames, 1)
+
     @property
     def wanted(self) -> bool:
         return bool(self.subscriptions)
 
     def _remember(self, item: Item) -> None:
-        if self.spec.history_samples <= 0:
+        if self._history_samples <= 0:
             return
         self._history.append(item)
-        while item.position - self._history[0].position > self.spec.history_samples:
+        while item.position - self._history[0].position > self._history_samples:
             self._history.popleft()
 
     def _send(self, name: str, subscription: Subscription) -> None:
@@ -303,7 +310,7 @@ class InPort:
 
     def _hello(self) -> dict[str, Any]:
         return {"t": "hello", "v": PROTOCOL, "token": self._token, "stream": self.spec.stream,
-                "instance": self._instance, "since": self.since, "window": self.spec.window,
+                "instance": self._instance, "since": self.since, "window": self.grant.window,
                 "policy": self.spec.policy}  # fmt: skip
 
     def _credit(self) -> dict[str, Any]:

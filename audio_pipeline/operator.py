@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from audio_pipeline.control import VERSION
+from audio_pipeline.control import VERSION, decode
 from audio_pipeline.desired import NodeRecord, Phase
-from audio_pipeline.errors import ControlError, PipelineError, nearest
+from audio_pipeline.errors import ControlError, PipelineError, WireError, nearest
 from audio_pipeline.settings import live_names, plain, replaced
 from audio_pipeline.state import Boards, link_state, node_state, paths_state
 from audio_pipeline.transport import Transport
@@ -221,6 +221,15 @@ class Operator:
         for client, number, _ in self._pending.values():
             self._sup.send(client, {"id": number, "ok": False, "error": "the pipeline ended"})
         self._pending.clear()
+
+    def too_late(self, client: bytes, message: bytes) -> None:
+        """Answers a request that came during the end."""
+        try:
+            number = decode(message).get("id")
+        except WireError:
+            return
+        if number is not None:
+            self._sup.send(client, {"id": number, "ok": False, "error": "the pipeline ended"})
 
     # -- state ------------------------------------------------------------------------------------------
 

@@ -44,7 +44,8 @@ class Orders:
             return {"ok": False, "error": str(error)}
 
     def _start(self, command: Mapping[str, Any]) -> None:
-        self.intake.set_latencies(command["latency_ms"], command["lead_ms"])
+        self.intake.adopt(command["inputs"])
+        self.core.adopt(command["outputs"])
         for node in command["absent"]:
             self.intake.mark_absent(node)
         self.drive.start(command["lead_ms"])

@@ -272,11 +272,12 @@ class Supervisor:
         return self.finishing_s is not None and time.monotonic() - self.finishing_s > FINISH_S
 
     def _tear_down(self) -> None:
-        if self._final is None:
-            self._final = {**self.operator.state(), "ended": True}
         self.nursery.close()
-        self.operator.farewell()
         self._final = {**self.operator.state(), "ended": True}
+        self.operator.farewell()
+        while self._socket.poll(0):  # whoever asked meanwhile is told, so that nobody waits for an answer in vain
+            sender, message = self._socket.recv_multipart()
+            self.operator.too_late(sender, message)
         self._socket.close()
         self._context.term()
         self.clock.close()
