@@ -50,7 +50,9 @@ class Settings:
         choices=("stems", "mix", "both"),
     )  # fmt: skip
     residual: bool = setting(False, "the last stem is the mixture minus the others: full bandwidth, adds up")
-    normalise: bool = setting(False, "bring quiet music to the level the model was trained at, and back")
+    normalise: bool | None = setting(
+        None, "bring quiet music to the level the model was trained at, and back; if not said: not in mode offline"
+    )
     device: str = setting("auto", "auto takes a GPU where there is one", choices=("auto", "cpu", "cuda"))
     threads: int = setting(0, "CPU threads of an inference; 0: one for each core", minimum=0, maximum=64)
     vocals_db: float = _fader("vocals")
@@ -192,7 +194,8 @@ def _stream_settings(settings: Settings, hop: int) -> SeparatorSettings:
     outputs = {} if settings.outputs == "mix" else {stem: {stem: 1.0} for stem in stems}
     if settings.outputs != "stems":
         outputs["mix"] = {stem: db_to_gain(getattr(settings, f"{stem}_db")) for stem in stems}
-    normalise = NormaliserSettings() if settings.normalise else None
+    wanted = settings.mode != "offline" if settings.normalise is None else settings.normalise
+    normalise = NormaliserSettings() if wanted else None
     return SeparatorSettings(settings.mode, settings.hop or hop, outputs, settings.residual, normalise)
 
 

@@ -30,7 +30,7 @@ def offline(**settings: Any) -> tuple[Separate, FakeContext]:
 @pytest.mark.parametrize("mode", ["offline", "low", "quality"])
 def test_n_samples_in_n_samples_out_for_any_block_size(mode: str, size: int) -> None:
     x = noise(2 * RATE + 321)
-    node, ctx = offline(mode=mode)
+    node, ctx = offline(mode=mode, normalise=False)
     run(node, ctx, x, size, position=960, rate=RATE)
     whole = one_shot(FakeModel(), x, SeparatorSettings(mode, hop=4))
     for name in ("vocals", "accompaniment"):
@@ -41,7 +41,7 @@ def test_n_samples_in_n_samples_out_for_any_block_size(mode: str, size: int) -> 
 
 def test_residual_stems_add_up_to_the_mixture() -> None:
     x = noise(2 * RATE)
-    node, ctx = offline(mode="low", residual=True)
+    node, ctx = offline(mode="low", residual=True, normalise=False)
     run(node, ctx, x, 4_410, rate=RATE)
     assert ctx.heard("vocals") + ctx.heard("accompaniment") == pytest.approx(x, abs=1e-6)  # float32
 
@@ -59,7 +59,7 @@ def test_ports_follow_the_settings(stems: int) -> None:
 
 def test_the_faders_of_the_mix() -> None:
     x = noise(3 * RATE)
-    node, ctx = offline(mode="low", outputs="both", vocals_db=-120.0)
+    node, ctx = offline(mode="low", outputs="both", vocals_db=-120.0, normalise=False)
     node.open(ctx)
     node.process({"in": audio_frame(x[:RATE], 0, RATE)}, ctx)
     node.on_param("vocals_db", -20.0, RATE, ctx)
@@ -79,7 +79,7 @@ def live(ctx: FakeContext, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> 
         return separation_live.Inline(model)
 
     monkeypatch.setattr(separation_live, "Threaded", inline)
-    node = NODE(Settings(**settings))
+    node = NODE(Settings(**{"normalise": False, **settings}))
     node.restore({"hop": 8, "compute_s": 0.1, "fastest_s": 0.02})
     node.open(ctx)
     return node
@@ -108,7 +108,7 @@ def test_live_states_its_terms_and_keeps_the_hop_it_was_restored_with(monkeypatc
 
 def test_live_measures_where_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     ctx = FakeContext(RATE)
-    node = NODE(Settings(mode="low"))
+    node = NODE(Settings(mode="low", normalise=False))
     node.open(ctx)
     play(node, ctx, noise(RATE))
     node.flush(ctx)
@@ -178,3 +178,10 @@ def test_silence_stays_silent() -> None:
     run(node, ctx, np.zeros((60 * RATE, 2), np.float32), RATE, rate=RATE)
     assert len(ctx.heard("vocals")) == 60 * RATE
     assert not ctx.heard("accompaniment").any()
+
+
+def test_the_normaliser_is_on_but_for_spleeters_own_segments() -> None:
+    for mode, normalise, expected in (("low", None, True), ("offline", None, False), ("low", False, False)):
+        node, ctx = offline(mode=mode, normalise=normalise)
+        node.open(ctx)
+        assert (node._driver.stream.settings.normalise is not None) is expected
