@@ -5,9 +5,12 @@ import os
 import hypothesis
 import pytest
 
-# Two shared cores stall for longer than any per-example deadline that would still mean something.
-hypothesis.settings.register_profile("default", deadline=None, max_examples=50)
-hypothesis.settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True)
+# Two shared cores stall for longer than any limit on an example or on its making that would still mean something.
+UNHURRIED = hypothesis.settings(
+    deadline=None, max_examples=50, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.register_profile("default", UNHURRIED)
+hypothesis.settings.register_profile("ci", UNHURRIED, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,12 +102,20 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def distributions_by_package() -> dict[str, set[str]]:
+    """Distributions, normalised, by the top-level package they install (Python 3.10 has no complete answer)."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for distribution in importlib.metadata.distributions():
+        for line in (distribution.read_text("RECORD") or "").splitlines():
+            found[re.split(r"[/.,]", line, maxsplit=1)[0]].add(normalised(distribution.name))
+    return found
+
+
 def imported_distributions(graph: grimp.ImportGraph) -> set[str]:
     """Distributions, normalised, behind every import of the project that is not of the standard library."""
-    packages = importlib.metadata.packages_distributions()
     outside = {module for module in graph.modules if graph.is_module_squashed(module)}
-    third_party = outside - sys.stdlib_module_names
-    return {normalised(name) for module in third_party for name in packages.get(module, [module])}
+    installed = distributions_by_package()
+    return {name for module in outside - sys.stdlib_module_names for name in installed.get(module, {module})}
 
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported(graph: grimp.ImportGraph) -> None:

@@ -12,11 +12,9 @@ PIN = re.compile(r"[A-Za-z0-9_.-]+==[\w.]+( ; python_version (<|>=) \"3\.\d+\")?
 
 
 def tracked() -> list[Path]:
-    """Files of the tree that git has or would take."""
-    listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    """Files of the tree that git has."""
+    command = ["git", "ls-files", "-z"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if listing.returncode != 0:
         pytest.skip("not a git checkout")
     return [path for name in listing.stdout.split("\0") if (path := ROOT / name).is_file()]
