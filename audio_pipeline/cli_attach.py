@@ -8,9 +8,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from audio_pipeline import runtime
 from audio_pipeline.cli_text import assignment
 from audio_pipeline.control import ControlClient
-from audio_pipeline.errors import ControlError
+from audio_pipeline.errors import ControlError, PipelineError
+from audio_pipeline.report import credit
 from audio_pipeline.view import View, fits_terminal, follow
 from audio_pipeline.view_keys import heard
 
@@ -28,11 +30,24 @@ def attached(which: str | None) -> Iterator[ControlClient]:
 def top(args: argparse.Namespace) -> int:
     """The terminal view of a pipeline that runs elsewhere; q leaves it running."""
     with attached(args.pipeline) as client:
-        if fits_terminal():
-            View(client).run(ended=lambda: False)
-        else:
-            follow(client, _sleep, sys.stdout)
+        try:
+            if fits_terminal():
+                View(client, title=credit).run(ended=lambda: False)
+            else:
+                follow(client, _sleep, sys.stdout)
+        except ControlError:
+            if _runs(args.pipeline):
+                raise
+            print("the pipeline has ended")
     return 0
+
+
+def _runs(which: str | None) -> bool:
+    try:
+        runtime.attach(which)
+    except PipelineError:
+        return False
+    return True
 
 
 def _sleep(seconds: float) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio_pipeline import cli_attach, view
 from audio_pipeline.cli import main
 from audio_pipeline.cli_text import assignment, columns, timed_assignment
 from audio_pipeline.control import ControlClient
@@ -154,6 +155,20 @@ def test_stop_and_refusals(client: FakeClient, capsys: pytest.CaptureFixture[str
     assert main(["set", "mix.gain_db=0"]) == 7
     assert capsys.readouterr().err == "audio-pipeline: pipeline 'karaoke' does not answer\n"
     assert client.asked[-1] == ("close",)
+
+
+def test_top_ends_with_the_pipeline_it_shows(
+    client: FakeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # where nothing runs any more
+    monkeypatch.setattr(cli_attach, "_sleep", lambda seconds: False)
+    monkeypatch.setattr(view, "PATIENCE_S", 0.0)
+    client.refuses = True
+    assert main(["top"]) == 0
+    assert capsys.readouterr().out == "the pipeline has ended\n"
+    monkeypatch.setattr(cli_attach, "_runs", lambda which: True)
+    assert main(["top"]) == 7
 
 
 def test_attaching_to_nothing_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
