@@ -106,8 +106,9 @@ def distributions_by_package() -> dict[str, set[str]]:
     """Distributions, normalised, by the top-level package they install (Python 3.10 has no complete answer)."""
     found: dict[str, set[str]] = defaultdict(set)
     for distribution in importlib.metadata.distributions():
+        name = normalised(distribution.name)
         for line in (distribution.read_text("RECORD") or "").splitlines():
-            found[re.split(r"[/.,]", line, maxsplit=1)[0]].add(normalised(distribution.name))
+            found[re.split(r"[/.,]", line, maxsplit=1)[0]].add(name)
     return found
 
 
