@@ -16,16 +16,18 @@ from audio_pipeline.ports import Framer
 from audio_pipeline.waker import Waker
 
 LEVEL_EVERY_NS = 100_000_000
+HOLD_NS = 1_000_000_000
 
 
 class Out:
     """One output: its framer, its port and its level."""
 
-    def __init__(self, name: str, timeline: str, port: OutPort, framer: Framer) -> None:
-        self.name, self.timeline, self.port, self.framer = name, timeline, port, framer
+    def __init__(self, name: str, timeline: str, port: OutPort, framer: Framer, *, events: bool) -> None:
+        self.name, self.timeline, self.port, self.framer, self.events = name, timeline, port, framer, events
         self.peak = 0.0
         self.square_sum = 0.0
         self.samples = 0
+        self.shown_ns = 0
 
     def measure(self, x: Samples) -> None:
         """Adds to the level of the current tenth of a second."""
@@ -135,6 +137,9 @@ class RunnerContext:
             return
         self._next_level_ns = now_ns + LEVEL_EVERY_NS
         for out in self.outs.values():
+            if out.events or (not out.samples and now_ns - out.shown_ns < HOLD_NS):
+                continue  # what comes in bursts keeps its level in between
+            out.shown_ns = now_ns
             peak_db, rms_db = out.level_db()
             self.board.gauge(f"level.{out.name}.peak_db", peak_db)
             self.board.gauge(f"level.{out.name}.rms_db", rms_db)

@@ -48,7 +48,7 @@ class Core:
 
         framer = Framer(self.job.frame_samples, self.job.rate, send, self.ctx.count)
         framer.generation = self.generations.get(out.timeline, 0)
-        result = Out(out.port, out.timeline, port, framer)
+        result = Out(out.port, out.timeline, port, framer, events=out.events)
         self.ctx.outs[out.port] = result
         return result
 

@@ -11,6 +11,7 @@ from audio_pipeline.node import Source
 from audio_pipeline.pace import SourcePace, TickPace
 
 IDLE_NS = 100_000_000
+FOREVER = 1 << 62
 BLOCKS_A_STEP = 32  # offline: stay responsive
 
 
@@ -72,7 +73,7 @@ class Drive:
             if not due:
                 return moved
             self.core.reached(pace.position)
-            block = next(self._blocks, None)
+            block = self._next_block(pace.position)
             if block is None:
                 self._blocks = None
                 self.core.finish()
@@ -80,6 +81,14 @@ class Drive:
             self._emit_block(pace, block, line.host_ns_at(pace.clock_position(pace.position + _length(block))))
             moved = True
         return moved
+
+    def _next_block(self, position: int) -> Samples | int | None:
+        """The source's next block, cut where the run is to end."""
+        left = (self.job.end_position or position + FOREVER) - position
+        block = next(self._blocks, None) if self._blocks is not None and left > 0 else None
+        if isinstance(block, int):
+            return min(block, left)
+        return block if block is None else block[:left]
 
     def _emit_block(self, pace: SourcePace, block: Samples | int, captured_ns: int) -> None:
         if isinstance(block, int):

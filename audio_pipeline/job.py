@@ -67,6 +67,7 @@ class Job:
     anchors: dict[str, list[int]] = field(default_factory=dict)  # timeline -> [anchor, generation]
     state: dict[str, Any] = field(default_factory=dict)  # the node's own snapshot
     transport: dict[str, Any] = field(default_factory=dict)  # position, media_s, playing of a source
+    end_position: int | None = None  # offline: where a source stops
     schedule: list[list[Any]] = field(default_factory=list)  # [position, setting, value], offline
 
     def pack(self) -> bytes:

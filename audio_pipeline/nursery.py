@@ -71,6 +71,8 @@ class Nursery:
             "generations": {name: transport.generation for name, transport in self._sup.transports.items()},
             "schedule": self._sup.schedule.get(record.name, []),
         }  # fmt: skip
+        if record.name in self._sup.transports and not self._sup.live and self._sup.duration_s is not None:
+            wanted["end_position"] = round(self._sup.duration_s * self._sup.graph.rate)
         if record.incarnation:
             wanted["anchors"] = _anchors(record.dead[-1]) if record.dead else {}
             if record.name in self._sup.transports:

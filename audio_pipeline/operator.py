@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from audio_pipeline.clock import ClockLine
 from audio_pipeline.control import VERSION, decode
 from audio_pipeline.desired import NodeRecord, Phase
 from audio_pipeline.errors import ControlError, PipelineError, WireError, nearest
@@ -241,20 +242,27 @@ class Operator:
     def state(self) -> dict[str, Any]:
         """Everything there is to see."""
         sup = self._sup
-        boards = {name: self._boards(name) for name in sup.nodes}
+        # consumers first: whatever moves on while we read then looks like "in flight", never like too much delivered
+        boards = {name: self._boards(name) for name in reversed(sup.run.plan.order)}
         line = sup.clock.read()
         rate = line.rate if line else float(sup.graph.rate)
         return {
             "name": sup.graph.name, "revision": sup.revision, "uptime_s": sup.uptime_s, "rate": sup.graph.rate,
             "frame_samples": sup.graph.frame_samples, "live": sup.live, "folder": str(sup.folder),
             "run": sup.run_dir.name, "ended": False, "progress": self._progress(),
-            "position": round(line.position_at(time.monotonic_ns())) if line else 0,
+            "position": self._position(line),
             "clock": {"master": sup.master, "ppm": (rate / sup.graph.rate - 1) * 1e6},
             "nodes": {name: self._node(record, boards[name]) for name, record in sup.nodes.items()},
             "links": [link_state(link, boards) for link in sup.run.plan.links],
             "paths": paths_state(sup.run.plan), "transport": self._transports(),
             "incidents": sup.nursery.incidents, "log": list(sup.log_lines),
         }  # fmt: skip
+
+    def _position(self, line: ClockLine | None) -> int:
+        """Of the graph's clock; offline, how far the sources are."""
+        if not self._sup.live:
+            return max((self._last_position(name) for name in self._sup.transports), default=0)
+        return round(line.position_at(time.monotonic_ns())) if line else 0
 
     def _node(self, record: NodeRecord, boards: Boards) -> dict[str, Any]:
         plan, latency = self._sup.run.plan, self._sup.run.plan.latencies[record.name]

@@ -46,6 +46,8 @@ class Child:
 
     def kill(self) -> None:
         """At once, with everything it started."""
+        if self._popen.stdin is not None and not self._popen.stdin.closed:
+            self._popen.stdin.close()
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from audio_pipeline.metrics import AGE_EDGES_MS, Reading, quantile_ms
 from audio_pipeline.plan import LinkPlan, Plan
 
+READ_SLACK = 16  # frames that may pass between reading the boards of two processes
+
 
 class Boards:
     """The boards of all incarnations of a node: counters add up, gauges are the newest one's."""
@@ -53,7 +55,7 @@ def link_state(link: LinkPlan, boards: Mapping[str, Boards]) -> dict[str, Any]:
         "from": link.source, "to": link.target, "policy": link.policy, "budget_ms": link.budget_ms,
         "window": link.window, "queued": queued, "in_flight": in_flight, "offered": offered, "delivered": delivered,
         "dropped": {reason: amount for reason, amount in dropped.items() if amount}, "standby": link.standby,
-        "balanced": unaccounted >= 0 and in_flight <= link.window,
+        "balanced": unaccounted >= 0 and in_flight <= link.window + READ_SLACK,
         "age_ms": {"p50": min(quantile_ms(ages, 0.5), worst), "p99": min(quantile_ms(ages, 0.99), worst), "max": worst},
         "age_histogram": {"edges_ms": AGE_EDGES_MS.tolist(), "counts": ages.tolist()},
     }  # fmt: skip

@@ -107,8 +107,9 @@ class Supervisor:
     def _main(self) -> None:
         try:
             self._set_up()
-        except PipelineError as error:
-            self.error, self.exit_code = error, error.exit_code
+        except (PipelineError, OSError, zmq.ZMQError) as error:
+            self.error = error if isinstance(error, PipelineError) else PipelineError(f"cannot start: {error}")
+            self.exit_code = self.error.exit_code
             self._up.set()
             self._ended.set()
             return
