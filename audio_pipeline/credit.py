@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 Count = Callable[[str, int], None]  # (counter, amount)
+MOST_WINDOW = 1 << 16  # frames; no plan needs as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Item:
 
     seq: int
     position: int
+    end: int
     generation: int
     message: bytes
     last: bool = False  # END: never dropped
@@ -32,9 +34,10 @@ class Subscription:
     Ledger: `offered = sent + dropped.* + queued`; the consumer's board holds what became of `sent`.
     """
 
-    def __init__(self, policy: str, queue_frames: int, count: Count) -> None:
+    def __init__(self, policy: str, queue_frames: int, count: Count, *, most_window: int = MOST_WINDOW) -> None:
         self.policy = policy
         self.queue_frames = max(queue_frames, 1)
+        self._most_window = most_window
         self._count = count
         self.queue: deque[Item] = deque()
         self.in_flight: deque[int] = deque()
@@ -82,7 +85,7 @@ class Subscription:
         if delivered_through < self.delivered_through:
             return
         self.delivered_through = delivered_through
-        self.window = max(granted_through - delivered_through, 0)
+        self.window = min(max(granted_through - delivered_through, 0), self._most_window)
         while self.in_flight and self.in_flight[0] <= delivered_through:
             self.in_flight.popleft()
 

@@ -23,6 +23,7 @@ PROTOCOL = 1
 KEEPALIVE_NS = 100_000_000
 IMPATIENT_NS = 20_000_000  # while the producer has not welcomed us
 MAX_GUESTS = 64
+GUEST_FRAMES = 100
 EVENTS, POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)  # plain numbers: enum arithmetic costs on every turn
 MAX_WORD_BYTES = 1 << 12
 
@@ -88,12 +89,13 @@ class OutPort:
             return
         self.seq += 1
         last = bool(frame.flags & Flag.END)
-        item = Item(self.seq, frame.position, frame.generation, pack(frame), last)
+        item = Item(self.seq, frame.position, frame.end, frame.generation, pack(frame), last)
         for name, subscription in list(self.subscriptions.items()):
             subscription.offer(item)
             if name in self.connected:
                 self._send(name, subscription)
-        self._remember(item)
+        if frame.samples or last or frame.event is not None:  # a paused source says for weeks that it is idle
+            self._remember(item)
 
     def adopt(self, queues: Mapping[str, int], history_samples: int) -> None:
         """Sizes as planned from what the nodes really do."""
@@ -131,7 +133,7 @@ class OutPort:
 
     def handle(self) -> None:
         """Takes all waiting words of consumers."""
-        while self.socket.get(EVENTS) & POLLIN:
+        while int(self.socket.get(EVENTS)) & POLLIN:
             parts = self.socket.recv_multipart(zmq.DONTWAIT)
             try:
                 self._on_word(parts[0].decode(), _unpack(parts[-1]))
@@ -155,27 +157,36 @@ class OutPort:
         if refusal:
             self._reply(name, {"t": "refused", "why": refusal})
             return
-        subscription = self.subscriptions.get(name)
-        if subscription is None:
-            subscription = self.subscriptions[name] = Subscription("drop_oldest", 100, self._counter(name))
-        instance = _whole(word, "instance")
+        instance, window = _whole(word, "instance"), _whole(word, "window")
+        subscription = self.subscriptions.get(name) or self._guest(name)
         if self.connected.get(name) != instance:
             self._welcome_back(subscription, word)
         self.connected[name] = instance
         spec = self.spec
         self._reply(name, {"t": "welcome", "v": PROTOCOL, "epoch": self.epoch, "stream": spec.stream,
                            "rate": spec.rate, "channels": spec.channels, "timeline": spec.timeline})  # fmt: skip
-        subscription.credit(subscription.delivered_through, subscription.delivered_through + _whole(word, "window"))
+        subscription.credit(subscription.delivered_through, subscription.delivered_through + window)
         self._send(name, subscription)
+
+    def _guest(self, name: str) -> Subscription:
+        guest = Subscription("drop_oldest", GUEST_FRAMES, self._counter(name), most_window=GUEST_FRAMES)
+        self.subscriptions[name] = guest
+        return guest
 
     def _refusal(self, name: str, word: dict[str, Any]) -> str:
         if word.get("v") != PROTOCOL:
             return f"protocol version {word.get('v')!r}, expected {PROTOCOL}"
         if not hmac.compare_digest(str(word.get("token", "")).encode(), self._token.encode()):
             return "wrong token"
-        if name not in self.subscriptions and len(self.subscriptions) >= MAX_GUESTS:
-            return f"more than {MAX_GUESTS} consumers"
+        if name not in self.subscriptions and self._is_full():
+            return f"more than {MAX_GUESTS} guests"
         return ""
+
+    def _is_full(self) -> bool:
+        """True while as many guests as may are really there: one that broke off is found by a word to it."""
+        for name in [name for name in self.connected if name not in self.spec.consumers]:
+            self._reply(name, {"t": "still"})
+        return len(self.subscriptions.keys() - self.spec.consumers) >= MAX_GUESTS
 
     def _welcome_back(self, subscription: Subscription, word: dict[str, Any]) -> None:
         """A consumer without memory: what was in flight is lost; history goes first if it asks for the past."""
@@ -183,7 +194,7 @@ class OutPort:
         unsent = subscription.queue[0].seq if subscription.queue else self.seq + 1
         replay = [
             replace(item, message=flagged(item.message, Flag.REPLAY)) for item in self._history
-            if isinstance(since, int) and item.position >= since and item.seq < unsent
+            if isinstance(since, int) and (item.end > since or item.position >= since) and item.seq < unsent
         ]  # fmt: skip
         subscription.restart((replay[0].seq if replay else unsent) - 1, replay)
 
@@ -193,6 +204,7 @@ class OutPort:
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 raise
+            self._gone(name)
 
     def cancel(self, generation: int) -> None:
         """Forgets queued and remembered frames of older generations."""
@@ -234,7 +246,7 @@ class InPort:
         self.socket = self._connect()
 
     def _connect(self) -> zmq.Socket[bytes]:
-        socket = self._context.socket(zmq.DEALER)
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         for option, value in ((zmq.LINGER, 0), (zmq.IMMEDIATE, 1), (zmq.SNDHWM, 10), (zmq.RCVHWM, 0),
                               (zmq.RECONNECT_IVL, 5), (zmq.RECONNECT_IVL_MAX, 20),
                               (zmq.MAXMSGSIZE, 1 << 26)):  # fmt: skip
@@ -251,7 +263,7 @@ class InPort:
 
     def handle(self) -> None:
         """Takes all waiting messages into the local queue."""
-        while self.socket.get(EVENTS) & POLLIN:
+        while int(self.socket.get(EVENTS)) & POLLIN:
             message = self.socket.recv(zmq.DONTWAIT)
             try:
                 if message[:1] == b"A":
@@ -262,7 +274,7 @@ class InPort:
                 self._count("bad", 1)
 
     def _on_frame(self, frame: Frame) -> None:
-        if frame.epoch != self.grant.epoch:
+        if frame.epoch > self.grant.epoch:  # a lower one is the last word of a producer that died
             self.grant.new_epoch(frame.epoch)
         self._count("received", 1)
         self.queue.append(frame)

@@ -25,7 +25,7 @@ class Ledger(Counter[str]):
 
 
 def item(seq: int, generation: int = 0, *, last: bool = False) -> Item:
-    return Item(seq, seq * FRAME, generation, b"", last)
+    return Item(seq, seq * FRAME, (seq + 1) * FRAME, generation, b"", last)
 
 
 def started(policy: str, queue: int, window: int = 0) -> tuple[Subscription, Ledger]:
