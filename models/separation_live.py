@@ -6,30 +6,14 @@ answered with the aligned dry sound and the next is tried: nothing is ever caugh
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-import numpy as np
+from audio_pipeline.models.separation import Array, Model, SeparatorSettings, SeparatorStream, Window
+from audio_pipeline.models.separation_tuning import Tuning
+from audio_pipeline.models.separation_workers import Inline, Threaded, Worker
 
-from audio_pipeline.models.separation import (
-    CHANNELS,
-    STFT,
-    Array,
-    Model,
-    SeparatorSettings,
-    SeparatorStream,
-    State,
-    Window,
-    choose_hop,
-)
-
-WARM_UP_STEPS = 9
-USUAL, SLOW = 0.25, 0.8  # quantiles: start-up is busy, so the quicker steps say what the machine can do
-SAFETY = 1.5  # on a slow one, for the term that is stated
-PROBE_FRAMES = 32
 PATIENCE_S = 0.05
 NS = 1_000_000_000
 
@@ -40,115 +24,6 @@ class Block(NamedTuple):
     start: int
     sound: Mapping[str, Array]
     dry: bool
-
-
-class Worker(Protocol):
-    """Answers one window at a time."""
-
-    last_s: float  # what the last inference took
-
-    def submit(self, window: Window) -> None:
-        """Starts on a window; only when `idle`."""
-
-    def take(self, window: Window) -> Array | None:
-        """The masks for a window, once they are there."""
-
-    def has(self, window: Window) -> bool:
-        """Whether this very window was submitted."""
-
-    @property
-    def idle(self) -> bool:
-        """Whether a window can be submitted."""
-
-    def wait(self, timeout_s: float) -> None:
-        """Until something is done."""
-
-    def reset(self) -> None:
-        """A new stream: what is under way is wanted no more."""
-
-    def close(self) -> None:
-        """Ends what runs."""
-
-
-class Inline:
-    """Computes on the spot: for offline work."""
-
-    idle = True
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self.last_s = 0.0
-        self._state: State = model.initial_state()
-        self._done: tuple[Window, Array] | None = None
-
-    def submit(self, window: Window) -> None:
-        began = time.perf_counter()
-        masks, (self._state,) = self._model.step([window], [self._state])
-        self.last_s = time.perf_counter() - began
-        self._done = (window, masks[0])
-
-    def take(self, window: Window) -> Array | None:
-        return self._done[1] if self.has(window) and self._done else None
-
-    def has(self, window: Window) -> bool:
-        return self._done is not None and self._done[0] is window
-
-    def wait(self, timeout_s: float) -> None:
-        """Nothing is ever under way."""
-
-    def reset(self) -> None:
-        self._state, self._done = self._model.initial_state(), None
-
-    def close(self) -> None:
-        """Nothing runs."""
-
-
-class Threaded:
-    """Computes in a thread of its own, and calls `wake` from it after each window."""
-
-    def __init__(self, model: Model, wake: Callable[[], None]) -> None:
-        self._model, self._wake = model, wake
-        self._pool = ThreadPoolExecutor(1, "inference")
-        self._future: Future[Array] | None = None
-        self._window: Window | None = None  # what the future is for
-        self._fresh = True  # the next window begins a stream
-        self._state: State = None
-        self.last_s = 0.0
-
-    def submit(self, window: Window) -> None:
-        self._window, fresh, self._fresh = window, self._fresh, False
-        self._future = self._pool.submit(self._answer, window, fresh)
-        self._future.add_done_callback(lambda _: self._wake())
-
-    def _answer(self, window: Window, fresh: bool) -> Array:
-        if fresh:
-            self._state = self._model.initial_state()
-        began = time.perf_counter()
-        masks, (self._state,) = self._model.step([window], [self._state])
-        self.last_s = time.perf_counter() - began
-        answer: Array = masks[0]
-        return answer
-
-    def take(self, window: Window) -> Array | None:
-        ready = self._future is not None and self._future.done() and self.has(window)
-        return self._future.result() if ready and self._future else None
-
-    def has(self, window: Window) -> bool:
-        return self._window is window
-
-    @property
-    def idle(self) -> bool:
-        return self._future is None or self._future.done()
-
-    def wait(self, timeout_s: float) -> None:
-        if self._future is not None:
-            wait([self._future], timeout_s)
-
-    def reset(self) -> None:
-        self._window, self._fresh = None, True
-
-    def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
 
 
 class Limits(NamedTuple):
@@ -275,49 +150,6 @@ def live_driver(
     return Driver(stream, Threaded(model, wake), limits)
 
 
-class Tuning(NamedTuple):
-    """What this machine needs: frames between inferences, and seconds for one of them."""
-
-    hop: int
-    compute_s: float  # to be stated
-    fastest_s: float
-
-
-def tune(model: Model, settings: SeparatorSettings, hop: int = 0) -> Tuning:
-    """Measures the model and all around it; chooses the smallest hop that this machine can keep up with.
-
-    A `hop` above 0 is kept. Takes about ten inferences.
-    """
-    inference = _inference_times(model, settings)
-    frame_s = _frame_time(model, settings)
-    usual, slow = (float(np.quantile(inference, q)) for q in (USUAL, SLOW))
-    hop = hop or choose_hop(lambda frames: usual + frames * frame_s, rate=model.rate)
-    frames = replace(settings, hop=hop).frames_between
-    return Tuning(hop, SAFETY * slow + frames * frame_s, min(inference))
-
-
-def _inference_times(model: Model, settings: SeparatorSettings) -> list[float]:
-    """Seconds of each of a few inferences, the first of which is left out."""
-    stream = SeparatorStream(model, settings)
-    noise = np.random.default_rng(0).standard_normal((STFT.hop * settings.frames_between, CHANNELS)) * 0.1
-    while (window := stream.pending()) is None:
-        stream.push(noise.astype(np.float32))
-    times = []
-    state = model.initial_state()
-    for _ in range(WARM_UP_STEPS + 1):
-        began = time.perf_counter()
-        _, (state,) = model.step([window], [state])
-        times.append(time.perf_counter() - began)
-    return times[1:]
-
-
-def _frame_time(model: Model, settings: SeparatorSettings) -> float:
-    """Seconds a frame that analysis and rendering take."""
-    stream = SeparatorStream(model, settings)
-    samples = STFT.hop * max(PROBE_FRAMES, 2 * settings.frames_between)
-    silence = np.zeros((samples, CHANNELS), np.float32)
-    began = time.perf_counter()
-    stream.push(silence)
-    while (window := stream.pending()) is not None:
-        stream.skip(window)
-    return (time.perf_counter() - began) / (samples // STFT.hop)
+def offline_driver(model: Model, settings: SeparatorSettings) -> Driver:
+    """A driver that waits for every inference."""
+    return Driver(SeparatorStream(model, settings), Inline(model))

@@ -99,22 +99,20 @@ class Separate(Node):
         return self._tuned
 
     def open(self, ctx: Context) -> None:
-        from audio_pipeline.models import separation, separation_live
+        from audio_pipeline.models import separation_live as live
+        from audio_pipeline.models.separation_tuning import Tuning, tune
 
-        model = _load(self.settings)
-        settings = _stream_settings(self.settings, OFFLINE_HOP)
+        model, settings = _load(self.settings), _stream_settings(self.settings, OFFLINE_HOP)
         self._driver: Driver
         if ctx.live:
             if not self._tuned:
-                self._tuned = separation_live.tune(model, settings, self.settings.hop)._asdict()
-            tuning = separation_live.Tuning(**self._tuned)
-            frame_ns = ctx.frame_samples * NS // ctx.rate
-            self._driver = separation_live.live_driver(model, settings, tuning, frame_ns, ctx.wake)
+                self._tuned = tune(model, settings, self.settings.hop)._asdict()
+            spare_ns = ctx.frame_samples * NS // ctx.rate
+            self._driver = live.live_driver(model, settings, Tuning(**self._tuned), spare_ns, ctx.wake)
         else:
-            stream = separation.SeparatorStream(model, settings)
-            self._driver = separation_live.Driver(stream, separation_live.Inline(model))
-        compute = round(self._tuned.get("compute_s", 0.0) * RATE)
-        self._latency = Latency(*self._driver.stream.latency, compute=compute)
+            self._driver = live.offline_driver(model, settings)
+        stated = self._driver.stream.latency
+        self._latency = Latency(*stated, compute=round(self._tuned.get("compute_s", 0.0) * RATE))
         self._base = self._next = 0  # positions of the stream's first and next sample
         self._missed = 0
         self._overloaded = False
@@ -155,14 +153,14 @@ class Separate(Node):
             self._tell(self._base + start, ctx)
 
     def _tell(self, position: int, ctx: Context) -> None:
-        driver, settings = self._driver, self.settings
+        driver, mode = self._driver, self.settings.mode
         ctx.count("missed_deadlines", driver.missed - self._missed)
         self._missed = driver.missed
         ctx.gauge("inference_ms", driver.worker.last_s * 1000)
         if driver.missed_in_a_row >= SAID_AFTER and not self._overloaded:
             self._overloaded = True
-            ctx.event("notes", "overload", position, mode=settings.mode, hop=driver.stream.settings.hop)
-            ctx.log(f"this machine is too busy to separate in mode {settings.mode}: the dry sound is heard")
+            ctx.event("notes", "overload", position, mode=mode, hop=driver.stream.settings.hop)
+            ctx.log(f"this machine is too busy to separate in mode {mode}: the dry sound is heard")
         elif driver.missed_in_a_row == 0 and self._overloaded:
             self._overloaded = False
             ctx.event("notes", "recovered", position)

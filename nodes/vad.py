@@ -8,20 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from audio_pipeline.dsp.channels import to_channels
-from audio_pipeline.dsp.hysteresis import Edge, Gate, Hysteresis
+from audio_pipeline.dsp.hysteresis import Gate, Hysteresis
 from audio_pipeline.dsp.resample import StreamResampler
+from audio_pipeline.dsp.utterances import Detect, Found, Utterances
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.frame import Flag, Frame, Samples
-from audio_pipeline.node import Bypass, Context, Latency, Node, Ports, silence
+from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.node import Bypass, Context, Latency, Node, Ports
 from audio_pipeline.settings import setting
 
 RATE = 16_000  # of both engines
 WINDOW = {"silero": 512, "webrtc": 320}  # samples at RATE
 FADE_MS = 5
 APART = 0.15  # between entering and leaving speech, as in Silero's own iterator
-
-Detect = Callable[[Samples], float]  # a window (samples,) at RATE to the probability of speech
 
 
 @dataclass(frozen=True)
@@ -73,98 +71,40 @@ class Vad(Node):
 
     def open(self, ctx: Context) -> None:
         self._rate = ctx.rate
-        self._window = WINDOW[self.settings.engine]
         self._new_detector = _detectors(self.settings)
-        self._begin(None)
+        self._begin()
 
-    def _begin(self, position: int | None) -> None:
-        """A new stretch of sound, with everything forgotten."""
-        fade = self._rate * FADE_MS // 1000
-        self._detect = self._new_detector()
-        self._resampler = StreamResampler(self._rate, RATE, 1)
-        self._hysteresis = _hysteresis(self.settings, self._rate)
-        self._gate = Gate(fade, 0, fade)
-        self._origin, self._sent, self._windows = position, position or 0, 0
-        self._mono = np.zeros(0, np.float32)  # at RATE, not seen by the detector yet
-        self._held = silence(0, 1)  # from position `_sent` on
-        self._marks: dict[int, Flag] = {}
-        self._start = 0
-        self._end: int | None = None  # of the stretch, once it is known
+    def _begin(self) -> None:
+        fade, window = self._rate * FADE_MS // 1000, WINDOW[self.settings.engine]
+        gate = Gate(fade, 0, fade) if self.settings.gate else None
+        hysteresis = _hysteresis(self.settings, self._rate)
+        self._speech = Utterances(self._rate, self._new_detector(), RATE, window, hysteresis, gate)
 
     def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
         frame = inputs["in"]
-        if self._origin is None:
-            self._begin(frame.position)
-        x = frame.audio()
-        self._held = np.concatenate([self._held, x]) if len(self._held) else x
-        self._hear(self._resampler.process(to_channels(x, 1)), ctx)
-        self._send(self._heard(self._windows) - self._hysteresis.latency_samples, ctx)
+        self._send(self._speech.push(frame.position, frame.audio()), ctx)
+        ctx.gauge("probability", self._speech.probability)
 
-    def _heard(self, windows: int) -> int:
-        """Position at which a window begins."""
-        return (self._origin or 0) + windows * self._window * self._rate // RATE
-
-    def _hear(self, mono: Samples, ctx: Context) -> None:
-        self._mono = np.concatenate([self._mono, mono[:, 0]])
-        while len(self._mono) >= self._window:
-            window, self._mono = self._mono[: self._window], self._mono[self._window :]
-            start, stop = self._heard(self._windows), self._heard(self._windows + 1)
-            self._windows += 1
-            probability = self._detect(window)
-            ctx.gauge("probability", probability)
-            self._tell(self._hysteresis.push(start, stop - start, probability), ctx)
-
-    def _tell(self, edges: list[Edge], ctx: Context) -> None:
-        for found in edges:
-            edge = found if self._end is None else Edge(min(found.position, self._end), found.on)
-            at_s = edge.position / self._rate
-            self._gate.edge(edge)
-            if edge.on:
-                self._start = edge.position
-                self._mark(edge.position, Flag.SEGMENT_START)
-                ctx.event("speech", "start", edge.position, start=edge.position, start_s=at_s)
+    def _send(self, found: Found, ctx: Context) -> None:
+        for start, end in found.utterances:
+            start_s = start / self._rate
+            if end is None:
+                ctx.event("speech", "start", start, start=start, start_s=start_s)
             else:
-                self._mark(edge.position - 1, Flag.SEGMENT_END)
-                spoken = {"start": self._start, "end": edge.position}
-                ctx.event(
-                    "speech", "segment", edge.position, **spoken, start_s=self._start / self._rate, end_s=at_s
-                )
-
-    def _mark(self, position: int, flag: Flag) -> None:
-        self._marks[position] = self._marks.get(position, Flag.NONE) | flag
-
-    def _send(self, limit: int, ctx: Context) -> None:
-        """Sends what no later edge can change; a marked sample goes alone, so that one frame is marked."""
-        limit = min(limit, self._sent + len(self._held))
-        for mark in [*sorted(mark for mark in self._marks if mark < limit), None]:
-            self._emit(limit if mark is None else mark, Flag.NONE, ctx)
-            if mark is not None:
-                self._emit(mark + 1, self._marks.pop(mark), ctx)
-
-    def _emit(self, stop: int, flags: Flag, ctx: Context) -> None:
-        count = stop - self._sent
-        if count <= 0:
-            return
-        block, self._held = self._held[:count], self._held[count:]
-        block = self._gate.process(self._sent, block) if self.settings.gate else block
-        ctx.emit("out", block, self._sent, flags=flags)
-        self._sent = stop
+                span = {"start": start, "end": end, "start_s": start_s, "end_s": end / self._rate}
+                ctx.event("speech", "segment", end, **span)
+        for position, data, starts, ends in found.pieces:
+            flags = (Flag.SEGMENT_START if starts else Flag.NONE) | (Flag.SEGMENT_END if ends else Flag.NONE)
+            ctx.emit("out", data, position, flags=flags)
 
     def reset(self, position: int, reason: str, ctx: Context) -> None:
         if reason != "cancel":
             self.flush(ctx)
-        self._begin(None)
+        self._begin()
 
     def flush(self, ctx: Context) -> None:
-        if self._origin is None:
-            return
-        self._end = self._sent + len(self._held)
-        self._hear(self._resampler.flush(), ctx)
-        if len(self._mono):
-            self._hear(np.zeros((self._window - len(self._mono), 1), np.float32), ctx)
-        self._tell(self._hysteresis.flush(), ctx)
-        self._send(self._end, ctx)
-        self._begin(None)
+        self._send(self._speech.flush(), ctx)
+        self._begin()
 
 
 def _hysteresis(settings: Settings, rate: int) -> Hysteresis:

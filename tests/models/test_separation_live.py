@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from audio_pipeline.models.separation import STFT, Array, SeparatorSettings, SeparatorStream, Window, separate
-from audio_pipeline.models.separation_live import Block, Driver, Inline, Limits, Threaded, tune
+from audio_pipeline.models.separation_live import Block, Driver, Limits
+from audio_pipeline.models.separation_tuning import tune
+from audio_pipeline.models.separation_workers import Inline, Threaded
 from tests.models.fake_model import FakeModel
 
 RATE, FRAME = 44_100, 441

@@ -8,6 +8,7 @@ from audio_pipeline.frame import Flag, Samples, audio_frame
 from audio_pipeline.models import separation_live
 from audio_pipeline.models.separation import SeparatorSettings
 from audio_pipeline.models.separation import separate as one_shot
+from audio_pipeline.models.separation_workers import Inline
 from audio_pipeline.node import Bypass
 from audio_pipeline.nodes import separate
 from audio_pipeline.nodes.separate import NODE, Separate, Settings
@@ -75,8 +76,8 @@ def test_the_faders_of_the_mix() -> None:
 def live(ctx: FakeContext, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Separate:
     """A live node that was tuned before and whose inferences cost no virtual time."""
 
-    def inline(model: FakeModel, wake: object) -> separation_live.Inline:
-        return separation_live.Inline(model)
+    def inline(model: FakeModel, wake: object) -> Inline:
+        return Inline(model)
 
     monkeypatch.setattr(separation_live, "Threaded", inline)
     node = NODE(Settings(**{"normalise": False, **settings}))

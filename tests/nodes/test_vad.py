@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from audio_pipeline.dsp.utterances import Detect
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.frame import Flag, Samples, audio_frame
 from audio_pipeline.nodes import vad
@@ -18,7 +19,7 @@ SPOKEN = [(1.0, 2.0), (2.2, 3.0), (4.0, 4.05), (5.0, 6.5)]  # a pause of 200 ms,
 def loud_is_speech(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stands in for a model: what is loud is speech, from the window on that is loud for the most part."""
 
-    def detectors(settings: Settings) -> Callable[[], vad.Detect]:
+    def detectors(settings: Settings) -> Callable[[], Detect]:
         return lambda: lambda x: float(np.mean(np.abs(x) > 0.01) > 0.25)
 
     monkeypatch.setattr(vad, "_detectors", detectors)

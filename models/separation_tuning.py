@@ -1,0 +1,71 @@
+"""Finds out how often this machine can run a separator, and what an inference takes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from audio_pipeline.models.separation import (
+    CHANNELS,
+    STFT,
+    Model,
+    SeparatorSettings,
+    SeparatorStream,
+    choose_hop,
+)
+
+WARM_UP_STEPS = 9
+USUAL, SLOW = 0.25, 0.8  # quantiles: start-up is busy, so the quicker steps say what the machine can do
+SAFETY = 1.5  # on a slow one, for the term that is stated
+PROBE_FRAMES = 32
+
+
+class Tuning(NamedTuple):
+    """What this machine needs: frames between inferences, and seconds for one of them."""
+
+    hop: int
+    compute_s: float  # to be stated
+    fastest_s: float
+
+
+def tune(model: Model, settings: SeparatorSettings, hop: int = 0) -> Tuning:
+    """Measures the model and all around it; chooses the smallest hop that this machine can keep up with.
+
+    A `hop` above 0 is kept. Takes about ten inferences.
+    """
+    inference = _inference_times(model, settings)
+    frame_s = _frame_time(model, settings)
+    usual, slow = (float(np.quantile(inference, q)) for q in (USUAL, SLOW))
+    hop = hop or choose_hop(lambda frames: usual + frames * frame_s, rate=model.rate)
+    frames = replace(settings, hop=hop).frames_between
+    return Tuning(hop, SAFETY * slow + frames * frame_s, min(inference))
+
+
+def _inference_times(model: Model, settings: SeparatorSettings) -> list[float]:
+    """Seconds of each of a few inferences, the first of which is left out."""
+    stream = SeparatorStream(model, settings)
+    noise = np.random.default_rng(0).standard_normal((STFT.hop * settings.frames_between, CHANNELS)) * 0.1
+    while (window := stream.pending()) is None:
+        stream.push(noise.astype(np.float32))
+    times = []
+    state = model.initial_state()
+    for _ in range(WARM_UP_STEPS + 1):
+        began = time.perf_counter()
+        _, (state,) = model.step([window], [state])
+        times.append(time.perf_counter() - began)
+    return times[1:]
+
+
+def _frame_time(model: Model, settings: SeparatorSettings) -> float:
+    """Seconds a frame that analysis and rendering take."""
+    stream = SeparatorStream(model, settings)
+    samples = STFT.hop * max(PROBE_FRAMES, 2 * settings.frames_between)
+    silence = np.zeros((samples, CHANNELS), np.float32)
+    began = time.perf_counter()
+    stream.push(silence)
+    while (window := stream.pending()) is not None:
+        stream.skip(window)
+    return (time.perf_counter() - began) / (samples // STFT.hop)
