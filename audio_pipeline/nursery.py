@@ -87,7 +87,10 @@ class Nursery:
         last_lines, pid = record.child.last_lines(), record.child.pid
         record.child = None
         if record.phase is Phase.ENDED or self._sup.finishing_s is not None:
-            record.phase = Phase.ENDED
+            if record.phase is not Phase.ENDED:  # it died during the end: its consumers need not wait for it
+                record.phase = Phase.ENDED
+                for other in self._sup.nodes:
+                    self._sup.tell(other, {"op": "absent", "node": name})
             return
         said = record.said
         cause = str(said.get("error") or _cause_of(code))

@@ -19,7 +19,7 @@ from audio_pipeline.graph import load
 from audio_pipeline.supervisor import Supervisor
 
 State = dict[str, Any]
-NO_CARD = ("nodes.speaker.device=null",)
+NO_CARD = ('nodes.speaker.device="null"',)
 
 
 class Pipeline:
