@@ -95,7 +95,9 @@ class Playback(Node):
         while self._speaker.played:
             position, block, host_ns = self._speaker.played.popleft()
             heard_ns = host_ns + round(len(block) * 1e9 / self._rate)
-            ctx.emit("reference", block, position, captured_ns=heard_ns)
+            before = min(max(-position, 0), len(block))  # the silence before the first sample of all
+            if before < len(block):
+                ctx.emit("reference", block[before:], position + before, captured_ns=heard_ns)
         if now >= self._report_ns:
             self._report_ns = now + REPORT_NS
             self._check(ctx)

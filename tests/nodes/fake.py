@@ -46,6 +46,7 @@ class FakeContext:
 
     def emit(self, port: str, data: Samples, position: int, *, flags: Flag = Flag.NONE,
              captured_ns: int | None = None, rate: int | None = None) -> None:  # fmt: skip
+        assert position >= 0  # the wire has no room for less
         self.sent[port].append(
             audio_frame(data.copy(), position, rate or self.rate, flags=flags, captured_ns=captured_ns or 0)
         )
