@@ -223,6 +223,8 @@ class OutPort:
         return all(sub.drained for sub in self.subscriptions.values() if sub.policy == "block")
 
     def close(self) -> None:
+        if self.spec.endpoint.startswith("inproc:"):
+            self.socket.unbind(self.spec.endpoint)  # at once: a successor may bind before ZeroMQ has closed this
         self.socket.close(linger=0)
 
 
@@ -274,6 +276,8 @@ class InPort:
                 self._count("bad", 1)
 
     def _on_frame(self, frame: Frame) -> None:
+        if not self.welcome:  # sent to our predecessor of the same name, and coming again if we asked for it
+            return
         if frame.epoch > self.grant.epoch:  # a lower one is the last word of a producer that died
             self.grant.new_epoch(frame.epoch)
         self._count("received", 1)
