@@ -14,20 +14,22 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 class NormaliserSettings:
     """Where the level is brought, how far at most, and how slowly."""
 
-    target_db: float = -18.0  # RMS over both channels, dB re full scale
+    target_db: float = -16.0  # RMS over both channels, dB re full scale: where Spleeter scores best
+    tolerance_db: float = 4.0  # no gain within this of the target: mastered music passes untouched
     max_gain_db: float = 40.0
     gate_db: float = -72.0  # quieter blocks say nothing about the level of the music
     time_s: float = 5.0
     block: int = 1024
 
     def __post_init__(self) -> None:
-        if self.max_gain_db < 0 or self.time_s <= 0 or self.block < 1:
-            raise ValueError(f"max_gain_db = {self.max_gain_db} must be >= 0, time_s = {self.time_s} and "
-                             f"block = {self.block} > 0")
+        if min(self.max_gain_db, self.tolerance_db) < 0:
+            raise ValueError(f"max_gain_db = {self.max_gain_db} and tolerance_db = {self.tolerance_db} must be >= 0")
+        if self.time_s <= 0 or self.block < 1:
+            raise ValueError(f"time_s = {self.time_s} and block = {self.block} must be > 0")
 
 
 class SlowNormaliser:
-    """Gain by block that brings a stream's mean level to the target; its inverse restores the stream exactly.
+    """Gain by block that brings a stream's mean level near the target; its inverse restores the stream exactly.
 
     The level is the mean power of all blocks above the gate so far, and from `time_s` on an exponential mean
     with that time constant: so the first seconds settle at once and later ones drift. Blocks lie on a grid
@@ -49,7 +51,7 @@ class SlowNormaliser:
         held = np.concatenate([self._tail, x]) if len(self._tail) else x
         count = len(held) // self.settings.block
         self._tail = held[count * self.settings.block:].copy()
-        blocks = held[:count * self.settings.block].reshape(count, -1)
+        blocks = held[:count * self.settings.block].reshape(count, self.settings.block * x.shape[1])
         powers = np.mean(np.square(blocks, dtype=np.float64), axis=1)
         return np.array([self._after(float(power)) for power in powers], np.float32)
 
@@ -57,7 +59,7 @@ class SlowNormaliser:
         if power > 10 ** (self.settings.gate_db / 10):
             self._blocks += 1
             self._power += (power - self._power) / min(self._blocks, self._horizon)
-            wanted_db = self.settings.target_db - 10 * np.log10(self._power)
-            limit = self.settings.max_gain_db
-            self._gain = float(10 ** (min(max(wanted_db, -limit), limit) / 20))
+            off_db = self.settings.target_db - 10 * np.log10(self._power)
+            beyond_db = max(0.0, abs(off_db) - self.settings.tolerance_db)
+            self._gain = float(10 ** (np.sign(off_db) * min(beyond_db, self.settings.max_gain_db) / 20))
         return self._gain
