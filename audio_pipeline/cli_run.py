@@ -26,6 +26,7 @@ from audio_pipeline.view_text import State, content_s
 
 Wait = Callable[[float], bool]
 PROGRESS_S = 0.2
+KEEP_LINES = 20
 CLOCK_SLACK_S = 2.0  # file times are coarser than ours
 
 
@@ -33,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs a pipeline to its end and returns the exit code of whatever ended it."""
     graph = load(args.config, args.sets)
     make_plan(graph, live=not args.offline)  # a budget that cannot hold is said before a folder is made
+    fetch_assets(graph)
     folder = args.folder or Path("takes") / f"{graph.name}-{datetime.now():%Y%m%d-%H%M%S}"
     supervisor = Supervisor(
         graph,
@@ -42,19 +44,32 @@ def run(args: argparse.Namespace) -> int:
         schedule=schedule(graph, args.at),
     )
     began = time.time()
+    told = ""
     with stopping(supervisor.stop):
         supervisor.start()
         client = supervisor.client()
         try:
-            show(client, supervisor.wait, offline=args.offline, view=not args.no_view)
+            told = show(client, supervisor.wait, offline=args.offline, view=not args.no_view)
         finally:
             supervisor.stop()
             client.close()
             supervisor.wait(None)
     if supervisor.error is not None:
         print(f"audio-pipeline: {supervisor.error}", file=sys.stderr)
+    else:
+        for line in untold(supervisor.final_state()["log"], told):
+            print(f"audio-pipeline: {line}", file=sys.stderr)
     _leave_report(graph, supervisor, began)
     return supervisor.exit_code
+
+
+def fetch_assets(graph: Graph) -> None:
+    """Brings the weights and songs that the nodes need, with a bar, before the first process starts."""
+    from audio_pipeline.models import weights
+
+    for spec in graph.nodes.values():
+        for name in spec.cls.assets(spec.settings):
+            weights.fetch(name)
 
 
 def schedule(graph: Graph, texts: Sequence[str]) -> dict[str, list[list[Any]]]:
@@ -90,14 +105,28 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def show(client: ControlClient, wait: Wait, *, offline: bool, view: bool) -> None:
-    """The view, the progress bar or log lines, until the pipeline ends or somebody ends it."""
+def show(client: ControlClient, wait: Wait, *, offline: bool, view: bool) -> str:
+    """The view, the progress bar or log lines, until the pipeline ends or somebody ends it.
+
+    Gives the last message of the pipeline's log that stays on the screen, empty for none.
+    """
     if offline and sys.stdout.isatty():
         progress(client, wait)
     elif view and not offline and fits_terminal():
         View(client, title=credit).run(ended=lambda: wait(0.0))
     else:
-        follow(client, wait, sys.stdout)
+        return follow(client, wait, sys.stdout)
+    return ""
+
+
+def untold(log: Sequence[str], told: str) -> list[str]:
+    """The lines of a log after the last one that was told.
+
+    >>> untold(["mic is left out", "split died", "split is back"], "split died")
+    ['split is back']
+    """
+    after = next((i for i in range(len(log), 0, -1) if log[i - 1] == told), 0)
+    return list(log[after:][-KEEP_LINES:])
 
 
 def progress(client: ControlClient, wait: Wait) -> None:
@@ -132,9 +161,12 @@ def _leave_report(graph: Graph, supervisor: Supervisor, began: float) -> None:
     if not state or not state["uptime_s"]:  # it never got going, and the folder may hold an earlier take
         return
     folder, tracks = takes(graph, supervisor.folder, began - CLOCK_SLACK_S)
-    path = write_report(folder, state, tracks)
-    for track in (*tracks, path):
+    for track in tracks:
         print(f"wrote {shown(track)}")
+    try:
+        print(f"wrote {shown(write_report(folder, state, tracks))}")
+    except OSError as error:
+        print(f"audio-pipeline: no report in {folder}: {error.strerror}", file=sys.stderr)
 
 
 def takes(graph: Graph, folder: Path, since: float) -> tuple[Path, list[Path]]:
