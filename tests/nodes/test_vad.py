@@ -3,13 +3,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from audio_pipeline.dsp.utterances import Detect
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.frame import Flag, Samples, audio_frame
+from audio_pipeline.models import weights
 from audio_pipeline.nodes import vad
 from audio_pipeline.nodes.vad import NODE, Settings
 from tests.nodes.fake import FakeContext, noise, run
+from tests.shared import shared
 
 RATE = 48_000
 SPOKEN = [(1.0, 2.0), (2.2, 3.0), (4.0, 4.05), (5.0, 6.5)]  # a pause of 200 ms, a knock of 50 ms
@@ -140,3 +143,26 @@ def test_an_hour_of_silence_is_no_speech() -> None:
 def test_padding_longer_than_the_pause_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"pad_ms: expected at most min_silence_ms \(100\), got 200"):
         NODE(settings(min_silence_ms=100, pad_ms=200))
+
+
+@pytest.mark.parametrize("engine", ["silero", "webrtc"])
+def test_true_speech_is_found(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two readings (one with a pause of over a second) with two seconds of faint noise around each."""
+    monkeypatch.undo()
+    if engine == "silero" and weights.locate("silero-vad").folder is None:
+        pytest.skip("the weights of Silero VAD are not here: audio-pipeline models fetch silero-vad")
+    pause = noise(2 * 16_000, 1, level=1e-4)
+    parts, spoken, at = [pause], [], len(pause)
+    for name in ("1688/1688-142285-0000.flac", "1998/1998-15444-0000.flac"):
+        sentence, rate = soundfile.read(shared(f"speech/{name}"), dtype="float32", always_2d=True)
+        assert rate == 16_000
+        spoken.append((at, at + len(sentence)))
+        parts += [sentence, pause]
+        at += len(sentence) + len(pause)
+    ctx = FakeContext(16_000)
+    run(NODE(settings(engine=engine, min_silence_ms=1_500)), ctx, np.concatenate(parts), 320)
+    found = segments(ctx)
+    assert len(found) == 2
+    for (start, end), (first, last) in zip(found, spoken, strict=True):
+        assert first - 0.3 * 16_000 <= start <= first + 0.6 * 16_000  # readers breathe before they begin
+        assert last - 0.8 * 16_000 <= end <= last + 0.3 * 16_000
