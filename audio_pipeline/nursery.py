@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 START_DEADLINE_S = 120.0
 HANG_S = 2.0  # without a beat, or three times the worst step seen
 SAMPLE_S = 1.0
+WATCH_S = 0.5
+MAX_START_FAILURES = 2  # crashes in a row before it was ever up; one more and it is given up
 
 
 class Nursery:
@@ -31,7 +33,7 @@ class Nursery:
         self._sup = supervisor
         self.incidents: list[dict[str, Any]] = []
         self._exits: deque[tuple[str, int, int]] = deque()
-        self._next_sample_s = 0.0
+        self._next_sample_s = self._next_watch_s = 0.0
         self._processes: dict[int, psutil.Process] = {}
         self._spares = Spares(_modules(supervisor.graph), supervisor.run_dir.path, supervisor.run_dir.add_pid)
         for name in supervisor.run.plan.order:
@@ -94,7 +96,7 @@ class Nursery:
             return
         said = record.said
         cause = str(said.get("error") or _cause_of(code))
-        if self._cannot_start(record, said, cause):
+        if self._beyond_repair(record, said, cause):
             return
         self.incidents.append(
             {"time_s": self._sup.uptime_s, "node": name, "pid": pid, "cause": cause, "log": last_lines}
@@ -110,16 +112,18 @@ class Nursery:
         record.phase = Phase.RESTARTING
         record.retry_s = time.monotonic() + record.backoff_s()
 
-    def _cannot_start(self, record: NodeRecord, said: Mapping[str, Any], cause: str) -> bool:
-        """A node that never came up and said why: its own fault, which no restart mends."""
-        if self._sup.started or not said or said.get("cause") == "crash":
+    def _beyond_repair(self, record: NodeRecord, said: Mapping[str, Any], cause: str) -> bool:
+        """A death that no restart mends: a node that cannot start, or any death offline, where nothing may be lost."""
+        crashed = not said or said.get("cause") == "crash"
+        if self._sup.live and (self._sup.started or (crashed and record.failures < MAX_START_FAILURES)):
             if not (record.spec.optional and said.get("cause") == "DeviceError"):
                 return False
         if record.spec.optional:
             self._mark_absent(record, cause)
             return True
         error = NodeError(f"node {record.name!r}: {cause}")
-        error.exit_code = int(said.get("exit_code", error.exit_code))  # the cause's own code
+        if not crashed:
+            error.exit_code = int(said.get("exit_code", error.exit_code))  # the cause's own code
         self._sup.give_up(error)
         return True
 
@@ -144,6 +148,9 @@ class Nursery:
 
     def _watch(self, now_s: float) -> None:
         """Kills what hangs: a start that does not end, a loop that does not turn."""
+        if now_s < self._next_watch_s:
+            return
+        self._next_watch_s = now_s + WATCH_S
         for record in self._sup.nodes.values():
             if record.child is None:
                 continue

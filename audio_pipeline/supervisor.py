@@ -79,7 +79,10 @@ class Supervisor:
 
     def start(self) -> None:
         """Starts everything in the supervisor's own thread. Raises what could not be set up."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"folder {str(self.folder)!r} cannot be made: {error.strerror}") from error
         self._thread.start()
         self._up.wait()
         if self.error is not None:

@@ -34,6 +34,7 @@ class Watch:
         self._client = client
         self._clock = clock
         self._answered = clock()
+        self.last = ""  # message of the log that was passed on
 
     def look(self) -> State | None:
         """The state, None without an answer. Raises ControlError after PATIENCE_S without any."""
@@ -52,7 +53,9 @@ class Watch:
             events = self._client.events()
         except ControlError:  # it is ending; whatever it still had to say is said by the run's own end
             return []
-        return [f"{event['time_s']:.1f} s | {event['message']}" for event in events if event.get("kind") == "log"]
+        logged = [event for event in events if event.get("kind") == "log"]
+        self.last = logged[-1]["message"] if logged else self.last
+        return [f"{event['time_s']:.1f} s | {event['message']}" for event in logged]
 
 
 class View:
@@ -137,16 +140,20 @@ def drawn(lines: list[Line]) -> Group:
 
 def follow(
     client: Client, wait: Callable[[float], bool], out: TextIO, clock: Callable[[], float] = time.monotonic
-) -> None:
-    """Writes a line a second, and what is logged, until `wait(seconds)` says that the pipeline has ended."""
+) -> str:
+    """Writes a line a second, and what is logged, until `wait(seconds)` says that the pipeline has ended.
+
+    Gives the last message of the log that was written.
+    """
     watch = Watch(client, clock)
     start = clock()
     for second in range(1, sys.maxsize):
         if wait(max(start + second - clock(), 0.0)):
-            return
+            break
         state = watch.look()
         if state is None:
             continue
         print(*watch.logged(), log_line(state), sep="\n", file=out, flush=True)
         if state["ended"]:
-            return
+            break
+    return watch.last

@@ -38,6 +38,7 @@ class FileSource(Source):
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
         self._resume: dict[str, Any] = {}
+        self._said_bad: set[str] = set()
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._resume = {key: state[key] for key in ("position", "file", "media_s", "loop") if key in state}
@@ -88,6 +89,12 @@ class FileSource(Source):
         if player.bad_samples:
             ctx.count("bad_samples", player.bad_samples)
             player.bad_samples = 0
+            self._say_bad(player.paths[player.file].name, ctx)
+
+    def _say_bad(self, name: str, ctx: Context) -> None:
+        if name not in self._said_bad:
+            self._said_bad.add(name)
+            ctx.log(f"{name}: holds NaN or infinities, which are played as silence")
 
     def close(self) -> None:
         self._player.close()

@@ -16,7 +16,7 @@ REPORT_NS = 100_000_000
 
 @dataclass(frozen=True)
 class Settings:
-    device: str = setting(
+    device: str | None = setting(  # a bare `null` in YAML is no text
         "auto", "auto (the default card, or none where there is none), default, null, or a name or number"
     )
     buffer_ms: float = setting(
@@ -43,7 +43,7 @@ class Playback(Node):
 
     @classmethod
     def clock_domain(cls, settings: Any) -> str | None:
-        name = "default" if settings.device == "auto" else settings.device
+        name = "default" if settings.device == "auto" else settings.device or "null"
         return None if name == "null" else f"device:{name}"
 
     @classmethod
@@ -64,7 +64,7 @@ class Playback(Node):
         self._speaker = Speaker(ctx.rate, self.settings.channels, ctx.wake)
         self._told: dict[str, int] = {}
         self._report_ns = ctx.now_ns()
-        self._start(self.settings.device if ctx.live else "null", ctx)
+        self._start((self.settings.device or "null") if ctx.live else "null", ctx)
 
     def _start(self, device: str, ctx: Context) -> None:
         from audio_pipeline.io.speaker import open_speaker

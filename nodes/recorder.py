@@ -79,10 +79,13 @@ class Recorder(Node):
         self._take.save_soon(frame.samples, frame.rate)
 
     def _fail(self, name: str, error: PipelineError, position: int, ctx: Context) -> None:
+        """One track ends, the rest goes on; offline, where nothing may be lost, the run ends."""
         self._failed.add(name)
         if name in self._take.tracks:
             with suppress(PipelineError):  # what is on disk is readable without this
                 self._take.finish(name)
+        if not ctx.live:
+            raise error
         ctx.log(f"{error}; track {name!r} ends here, the rest goes on")
         ctx.event("takes", "error", position, track=name, message=str(error))
         ctx.count("failed_tracks")
