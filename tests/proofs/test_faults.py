@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import soundfile
 
+from audio_pipeline import runtime
+from audio_pipeline.io import wav
 from tests.proofs.live import NO_CARD, Pipeline, db, running, silent_runs_ms
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
@@ -60,3 +65,23 @@ def _check_recording(folder: Path) -> None:
     rest = np.where(heard, mix - wanted, 0)[after_fade]
     assert db(rest) < db(mix[after_fade]) - 60, "the fader stayed where it was through every restart"
     assert max(silent_runs_ms(mix[after_fade], rate), default=0) <= MIXER_GAP_MS + FRAME_MS
+
+
+def test_nothing_outlives_a_killed_supervisor(tmp_path: Path) -> None:
+    """The kernel ends the nodes with their parent; the next start sweeps what lies about."""
+    command = [sys.executable, "-m", "audio_pipeline", "run", "karaoke", "--no-view", "--folder", str(tmp_path)]
+    with subprocess.Popen([*command, "--set", *NO_CARD], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        seconds = iter(parent.stdout.readline, "")
+        next(line for line in seconds if float(line.split(" s ")[0]) > 2)  # a line a second, once it plays
+        workers = psutil.Process(parent.pid).children(recursive=True)
+        parent.kill()
+    _, alive = psutil.wait_procs(workers, timeout=2)
+    assert workers and not alive, "no process lives two seconds after its supervisor"
+    left = [run for run in runtime.base_dir().iterdir() if str(parent.pid) in run.name]
+    assert left, "a killed supervisor cannot clean up"
+    runtime.sweep()
+    assert not any(run.exists() for run in left), "the next start does"
+    repaired = {path: wav.repair(path).samples for path in wav.scan(tmp_path)}
+    print(f"recordings kept: { {path.name: samples for path, samples in repaired.items()} }")
+    assert len(repaired) == 3
