@@ -47,6 +47,7 @@ class Driver:
         self._rate = stream.model.rate
         self.missed = 0  # in all
         self.missed_in_a_row = 0
+        self.kept_in_a_row = 0
         self._forget()
 
     def _forget(self) -> None:
@@ -76,6 +77,7 @@ class Driver:
             masks = self.worker.take(window)
             if masks is not None:
                 self.missed_in_a_row = 0
+                self.kept_in_a_row += 1
                 done.append(self._put(window, self.stream.accept(window, masks), False, now_ns))
             elif self._too_late(window, now_ns):
                 self._miss(window)
@@ -91,6 +93,7 @@ class Driver:
         if window.start >= self._replayed:
             self.missed += 1
             self.missed_in_a_row += 1
+            self.kept_in_a_row = 0
 
     def _put(self, window: Window, sound: Mapping[str, Array], dry: bool, now_ns: int) -> Block:
         if self._first is None and not self._replayed:

@@ -23,7 +23,7 @@ STEMS = {
 }
 OFFLINE_HOP = 4
 GUESSED_HOP, GUESSED_COMPUTE_S = 8, 0.3  # what `check` assumes of a machine before it was measured
-SAID_AFTER = 3  # missed deadlines in a row
+SAID_AFTER, CALM_AFTER = 3, 10  # deadlines missed in a row, and kept
 NS = 1_000_000_000
 
 
@@ -161,7 +161,7 @@ class Separate(Node):
             self._overloaded = True
             ctx.event("notes", "overload", position, mode=mode, hop=driver.stream.settings.hop)
             ctx.log(f"this machine is too busy to separate in mode {mode}: the dry sound is heard")
-        elif driver.missed_in_a_row == 0 and self._overloaded:
+        elif driver.kept_in_a_row >= CALM_AFTER and self._overloaded:
             self._overloaded = False
             ctx.event("notes", "recovered", position)
             ctx.log("separation is in time again")

@@ -7,6 +7,7 @@ from math import pi, sqrt
 from audio_pipeline.errors import ConfigError
 
 NS = 1e9
+MAX_OFF = 1.01  # no crystal is off by more; reports that say so are wrong
 JUMP_S = 0.05  # reports that are off by more are no jitter: the clock has jumped
 
 
@@ -52,7 +53,8 @@ class Dll:
         bandwidth = max(self._bandwidth, 0.5 / (self._elapsed_s + dt))
         omega = min(2 * pi * bandwidth * dt, 0.5)
         self._position, self._time_ns = position, predicted + sqrt(2) * omega * error
-        self._period_ns += omega**2 * error / step
+        period = self._period_ns + omega**2 * error / step
+        self._period_ns = min(max(period, self._nominal_ns / MAX_OFF), self._nominal_ns * MAX_OFF)
 
     def host_ns_at(self, position: float) -> float:
         """Host time at which the clock stands at `position`."""

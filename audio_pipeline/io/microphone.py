@@ -20,7 +20,7 @@ from audio_pipeline.io.speaker import Tick
 Samples = NDArray[np.float32]
 
 KEPT_BLOCKS = 200
-MAX_AGE_NS = 250_000_000
+SPARE_NS = 20_000_000
 START_S = 10
 
 
@@ -68,16 +68,20 @@ class Microphone:
 
     def _push(self, x: Samples, adc_ns: int) -> None:
         """In the card's thread."""
-        self._blocks.append((x, self._plausible(adc_ns), self.device.xruns))
+        self._blocks.append((x, self._plausible(adc_ns, len(x)), self.device.xruns))
         self._steady.set()
         self._wake()
 
-    def _plausible(self, adc_ns: int) -> int:
-        """PulseAudio claims delays of up to 0.7 s in a stream's first seconds; its sound is on time."""
-        now = self._host.now_ns()
-        if abs(now - adc_ns) < MAX_AGE_NS:
-            return adc_ns
-        return now - round(self.device.latency_samples * 1e9 / self.device.rate)
+    def _plausible(self, adc_ns: int, samples: int) -> int:
+        """When a block began, within what can be: its last sample was there by now, and not long ago.
+
+        PulseAudio claims delays of 0.7 s in a stream's first seconds, then times of samples that are to come.
+        """
+        latency_ns, block_ns = (round(n * 1e9 / self.device.rate) for n in (self.device.latency_samples, samples))
+        age_ns = self._host.now_ns() - adc_ns - block_ns
+        if age_ns > 2 * latency_ns + SPARE_NS:
+            age_ns = latency_ns
+        return self._host.now_ns() - block_ns - max(age_ns, 0)
 
     def take(self, position_at: Callable[[int], float]) -> Iterator[Block]:
         """What came since the last call; the first call leaves out all but the newest block."""

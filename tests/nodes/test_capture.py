@@ -136,3 +136,17 @@ def test_a_card_that_is_pulled_out_is_named() -> None:
     ctx.advance(0.2)
     with pytest.raises(DeviceError, match="sound input 'default' has stopped: was it pulled out?"):
         node.poll(ctx)
+
+
+@pytest.mark.parametrize("lie_ns", [700_000_000, -10_000_000])
+def test_times_that_cannot_be_are_replaced_by_the_stated_latency(lie_ns: int) -> None:
+    """PulseAudio says 700 ms ago at first, and later that samples were heard that are still to come."""
+    ctx = FakeContext(RATE)
+    ctx.advance(5.0)
+    node, card = opened(ctx)
+    for _ in range(100):
+        ctx.advance(0.01)
+        card.push(noise(BLOCK), ctx.now - lie_ns)
+        node.poll(ctx)
+        age_ns = ctx.now - ctx.sent["out"][-1].captured_ns
+        assert -1_000 <= age_ns <= card.latency_samples * 1e9 / RATE + 1_000
