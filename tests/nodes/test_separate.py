@@ -186,3 +186,11 @@ def test_the_normaliser_is_on_but_for_spleeters_own_segments() -> None:
         node, ctx = offline(mode=mode, normalise=normalise)
         node.open(ctx)
         assert (node._driver.stream.settings.normalise is not None) is expected
+
+
+def test_the_normaliser_gives_back_what_it_took_in_frames_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx, x = FakeContext(RATE), noise(3 * RATE, level=0.003)
+    node = live(ctx, monkeypatch, normalise=True, residual=True)
+    play(node, ctx, x)
+    total = ctx.heard("vocals") + ctx.heard("accompaniment")
+    assert total == pytest.approx(x[: len(total)], abs=1e-7)
