@@ -208,6 +208,19 @@ def test_a_full_disk_ends_one_track_with_one_error(tmp_path: Path, monkeypatch: 
     assert len(read(tmp_path / "b.wav")) == 9_600
 
 
+def test_offline_a_full_disk_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx = FakeContext(folder=str(tmp_path), live=False)
+    node = recorder(ctx, "a")
+    feed(node, ctx, noise(4_800))
+
+    def pwrite(fd: int, data: bytes, offset: int) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    with pytest.raises(PipelineError, match=r"a\.wav: No space left on device"):
+        feed(node, ctx, noise(4_800), 4_800)
+
+
 def test_events_become_lines(tmp_path: Path) -> None:
     ctx = FakeContext(folder=str(tmp_path))
     node = recorder(ctx, "speech")
