@@ -58,6 +58,7 @@ class RunnerContext:
         self.board = board
         self.outs: dict[str, Out] = {}
         self.due: Callable[[str, Frame], int] = lambda port, frame: 0
+        self.stamped: Callable[[Frame, OutPort], Frame] = lambda frame, port: frame
         self.wanted_generation = 0
         self._job, self._clock, self._record, self._waker, self._tell = job, clock, record, waker, tell
         self._capture = (0, 0, job.rate)  # position, host time, rate of the newest input
@@ -92,8 +93,10 @@ class RunnerContext:
         event = {"kind": kind, "position": position, "node": self.name, **data}
         out = self.outs.get(port)
         if out is not None:
-            out.port.offer(event_frame(event, position, self.rate, epoch=self._job.epoch,
-                                       captured_ns=self.captured_at(position, self.rate)))  # fmt: skip
+            captured_ns = self.captured_at(position, self.rate)
+            generation = out.framer.generation
+            frame = event_frame(event, position, self.rate, captured_ns=captured_ns, generation=generation)
+            out.port.offer(self.stamped(frame, out.port))
         self._tell({"op": "event", "event": event})
 
     def now_ns(self) -> int:

@@ -33,6 +33,7 @@ class Core:
         self.job, self.node, self.clock, self.board, self.tell = job, node, clock, board, tell
         self.waker = Waker()
         self.ctx = RunnerContext(job, board, clock, record, self.waker, tell)
+        self.ctx.stamped = self.stamped
         self.generations = dict(job.generations)
         self.ended = False
         self._schedule = deque(sorted(job.schedule, key=lambda item: int(item[0])))

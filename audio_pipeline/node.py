@@ -246,6 +246,7 @@ class Source(Node):
     """Makes sound out of nothing it is sent: the engine draws a block when the clock (or credit) asks for it."""
 
     PORTS: ClassVar[Ports] = Ports(inputs=())
+    commands: ClassVar[tuple[str, ...]] = ()  # of seek, next, loop: those that `on_command` knows
 
     def blocks(self, ctx: Context) -> Iterator[Samples | int]:
         """Yields blocks (samples, channels), or an int: that many samples of silence. Its end is the stream's END."""

@@ -88,6 +88,7 @@ class Nursery:
             return
         last_lines, pid = record.child.last_lines(), record.child.pid
         record.child = None
+        self._sup.operator.farewell(name)
         if record.phase is Phase.ENDED or self._sup.finishing_s is not None:
             if record.phase is not Phase.ENDED:  # it died during the end: its consumers need not wait for it
                 record.phase = Phase.ENDED

@@ -28,7 +28,7 @@ class Operator:
         self._sup = supervisor
         self._events: deque[tuple[int, dict[str, Any]]] = deque(maxlen=KEEP_EVENTS)
         self._next_event = 1
-        self._pending: dict[int, tuple[bytes, Any, float]] = {}  # reply id -> (client, its id, since)
+        self._pending: dict[int, tuple[bytes, Any, str]] = {}  # reply id -> (client, its id, node)
         self._next_reply = 1
 
     # -- requests ---------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ class Operator:
             }
         reply = self._next_reply
         self._next_reply += 1
-        self._pending[reply] = (client, number, time.monotonic())
+        self._pending[reply] = (client, number, record.name)
         self._sup.tell(record.name, {**command, "id": reply})
         return None
 
@@ -136,19 +136,24 @@ class Operator:
 
     def _order(self, record: NodeRecord, transport: Transport, command: str, args: dict[str, Any]) -> dict[str, Any]:
         """What a command means for the source; old sound is cancelled downstream before it hears of it."""
+        known = ("play", "pause", *record.spec.cls.commands)
+        if command not in known:
+            raise ControlError(
+                f"{record.name} does not know {command!r}{nearest(command, known)}; it knows {', '.join(known)}"
+            )
         if command == "loop":
-            transport.loop = bool(args.get("on"))
+            transport.loop = bool(args.get("on", True))
             return {"args": {"on": transport.loop}}
+        if command in ("play", "pause") and transport.playing == (command == "play"):
+            return {"args": {}}  # it is so already
         if command == "play":
             transport.playing = True
             return {"generation": transport.generation, "playing": True, "args": {}}
         if command == "pause":
-            args = {"seconds": self.heard_media_s(record.name)}
+            args = {"seconds": self.heard_media_s(record.name)} if "seek" in known else {}
             transport.playing = False
         elif command == "seek":
-            args = {"seconds": max(float(args["seconds"]), 0.0)}
-        elif command != "next":
-            raise ControlError(f"unknown transport command {command!r}; known are play, pause, seek, next, loop")
+            args = {"seconds": _seconds(args)}
         self._cancel(record.name, transport)
         return {"generation": transport.generation, "playing": transport.playing, "args": args}
 
@@ -217,11 +222,13 @@ class Operator:
         """The desired or known state moved on."""
         self._sup.revision += 1
 
-    def farewell(self) -> None:
-        """Answers whoever still waits."""
-        for client, number, _ in self._pending.values():
-            self._sup.send(client, {"id": number, "ok": False, "error": "the pipeline ended"})
-        self._pending.clear()
+    def farewell(self, node: str | None = None) -> None:
+        """Answers whoever still waits for a node that died, or for any at the end."""
+        said = f"{node} died before it answered" if node else "the pipeline ended"
+        for reply, (client, number, asked) in list(self._pending.items()):
+            if node in (None, asked):
+                del self._pending[reply]
+                self._sup.send(client, {"id": number, "ok": False, "error": said})
 
     def too_late(self, client: bytes, message: bytes) -> None:
         """Answers a request that came during the end."""
@@ -300,3 +307,10 @@ class Operator:
             if piece and piece.length_s and board:
                 done = max(done, board.get("position", 0) / self._sup.graph.rate / piece.length_s)
         return min(done, 1.0)
+
+
+def _seconds(args: Mapping[str, Any]) -> float:
+    value = args.get("seconds")
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < float("inf"):
+        raise ControlError(f"seek: seconds: expected a number >= 0, got {value!r}")
+    return float(value)

@@ -84,12 +84,13 @@ class Orders:
         if source is None:
             raise NotImplementedError
         name, args, result = command["command"], command.get("args") or {}, None
+        if "generation" in command:  # first, so that what the node says of its new place belongs to the new one
+            self.enter_generation(self.core.job.name, command["generation"])
         if name not in ("play", "pause"):
             result = node.on_command(name, args, ctx)
         elif args:
             node.on_command("seek", args, ctx)
         if "generation" in command:
-            self.enter_generation(self.core.job.name, command["generation"])
             source.playing = command.get("playing", True)
             if source.playing:
                 source.play(ctx.position_at(self.core.clock.now_ns()))

@@ -34,6 +34,7 @@ class FileSource(Source):
 
     Settings = Settings
     PORTS = Ports(inputs=(), events=("map",))
+    commands = ("seek", "next", "loop")
 
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
