@@ -135,6 +135,7 @@ class Node:
     continuous: ClassVar[bool] = True  # the engine fills short holes; False: `process` sees positions as they come
     takes_events: ClassVar[bool] = False  # True: inputs may be connected to event ports
     clock_source: ClassVar[bool] = False  # True: owns a device clock and can be the graph's master
+    commands: ClassVar[tuple[str, ...]] = ()  # of seek, next, loop: those that `on_command` knows
     edge: ClassVar[bool] = False  # True: people hear what goes in here (playback, broadcast), so inputs need on_loss
 
     def __init__(self, settings: Any = None) -> None:
@@ -246,7 +247,6 @@ class Source(Node):
     """Makes sound out of nothing it is sent: the engine draws a block when the clock (or credit) asks for it."""
 
     PORTS: ClassVar[Ports] = Ports(inputs=())
-    commands: ClassVar[tuple[str, ...]] = ()  # of seek, next, loop: those that `on_command` knows
 
     def blocks(self, ctx: Context) -> Iterator[Samples | int]:
         """Yields blocks (samples, channels), or an int: that many samples of silence. Its end is the stream's END."""
