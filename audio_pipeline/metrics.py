@@ -20,7 +20,7 @@ _SIZE = NAME_BYTES + 8 + SLOTS * 8
 _FLOAT = "~"  # names that start with it hold a float64 in the slot
 
 # log-spaced edges: 0.05 ms to 60 s in 64 steps (a factor of 1.25 each, so a quantile is right within 12 %)
-AGE_EDGES_MS: NDArray[np.float64] = 0.05 * 1.25 ** np.arange(63)
+AGE_EDGES_MS: NDArray[np.float64] = 0.05 * np.float64(1.25) ** np.arange(63, dtype=np.float64)
 
 
 class Board:

@@ -36,6 +36,14 @@ class FileSource(Source):
     PORTS = Ports(inputs=(), events=("map",))
     commands = ("seek", "next", "loop")
 
+    @classmethod
+    def assets(cls, settings: Any) -> tuple[str, ...]:
+        return ("demo-song",) if DEMO in (settings.path, *settings.playlist) else ()
+
+    @classmethod
+    def preload(cls, settings: Any) -> tuple[str, ...]:
+        return ("audio_pipeline.io.player",)
+
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
         self._resume: dict[str, Any] = {}

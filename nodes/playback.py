@@ -42,6 +42,10 @@ class Playback(Node):
     edge = True
 
     @classmethod
+    def preload(cls, settings: Any) -> tuple[str, ...]:
+        return ("audio_pipeline.io.speaker",)
+
+    @classmethod
     def clock_domain(cls, settings: Any) -> str | None:
         name = "default" if settings.device == "auto" else settings.device or "null"
         return None if name == "null" else f"device:{name}"

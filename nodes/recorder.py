@@ -44,6 +44,10 @@ class Recorder(Node):
     PORTS = Ports(inputs=(ANY,), outputs=(), events=("takes",))
     takes_events = True
 
+    @classmethod
+    def preload(cls, settings: Any) -> tuple[str, ...]:
+        return ("audio_pipeline.io.take",)
+
     def open(self, ctx: Context) -> None:
         self._folder = Path(self.settings.folder or ctx.folder)
         self._take = Take(self._folder, self.settings.subtype, overwrite=self.settings.overwrite)

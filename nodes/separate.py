@@ -82,6 +82,14 @@ class Separate(Node):
         bypass = {name: Bypass.INPUT if name in (stems[-1], "mix") else Bypass.SILENCE for name in outputs}
         return Ports(outputs=outputs, events=("notes",), bypass=bypass)
 
+    @classmethod
+    def assets(cls, settings: Any) -> tuple[str, ...]:
+        return (f"spleeter-{settings.stems}stems",)
+
+    @classmethod
+    def preload(cls, settings: Any) -> tuple[str, ...]:
+        return ("audio_pipeline.models.spleeter", "audio_pipeline.models.separation_live", "onnxruntime")
+
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
         self._tuned: dict[str, Any] = {}

@@ -54,6 +54,10 @@ class Vad(Node):
     Settings = Settings
     PORTS = Ports(events=("speech",), bypass={"out": Bypass.INPUT})
 
+    @classmethod
+    def assets(cls, settings: Any) -> tuple[str, ...]:
+        return ("silero-vad",) if settings.engine == "silero" else ()
+
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
         if self.settings.pad_ms > self.settings.min_silence_ms:
