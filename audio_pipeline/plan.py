@@ -204,7 +204,7 @@ class Plan:
         if plan.policy == "block":
             return ELASTIC_MS
         context = spec.cls(spec.settings).context_samples()
-        return context / self.graph.rate * 1000 + RESTART_MS if context else 0.0
+        return context / self.rate_of(spec.name) * 1000 + RESTART_MS if context else 0.0
 
     # -- paths -----------------------------------------------------------------------------------
 
