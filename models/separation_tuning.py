@@ -20,6 +20,7 @@ from audio_pipeline.models.separation import (
 WARM_UP_STEPS = 9
 USUAL, SLOW = 0.25, 0.8  # quantiles: start-up is busy, so the quicker steps say what the machine can do
 SAFETY = 1.5  # on a slow one, for the term that is stated
+STALL_S = 0.04  # for which a shared machine keeps a process waiting now and then, whatever it computes
 PROBE_FRAMES = 32
 
 
@@ -41,7 +42,7 @@ def tune(model: Model, settings: SeparatorSettings, hop: int = 0) -> Tuning:
     usual, slow = (float(np.quantile(inference, q)) for q in (USUAL, SLOW))
     hop = hop or choose_hop(lambda frames: usual + frames * frame_s, rate=model.rate)
     frames = replace(settings, hop=hop).frames_between
-    return Tuning(hop, SAFETY * slow + frames * frame_s, min(inference))
+    return Tuning(hop, SAFETY * slow + frames * frame_s + STALL_S, min(inference))
 
 
 def _inference_times(model: Model, settings: SeparatorSettings) -> list[float]:
