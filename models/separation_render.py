@@ -33,9 +33,9 @@ class Rows:
         if self._at + held + len(rows) > len(self._data):
             size = max(len(self._data), 2 * (held + len(rows)))
             moved = np.zeros((size, *self._data.shape[1:]), self._data.dtype)
-            moved[:held] = self._data[self._at:self._at + held]
+            moved[:held] = self._data[self._at : self._at + held]
             self._data, self._at = moved, 0
-        self._data[self._at + held:self._at + held + len(rows)] = rows
+        self._data[self._at + held : self._at + held + len(rows)] = rows
         self.count += len(rows)
 
     def view(self, start: int, stop: int) -> Array:
@@ -43,7 +43,7 @@ class Rows:
         if not self.first <= start <= stop <= self.count:
             raise IndexError(f"rows {start} .. {stop} are not in {self.first} .. {self.count}")
         shift = self._at - self.first
-        return self._data[start + shift:stop + shift]
+        return self._data[start + shift : stop + shift]
 
     def forget(self, before: int) -> None:
         """Drops the rows before a number."""
@@ -53,6 +53,36 @@ class Rows:
             self.first += gone
 
 
+class MaskMean:
+    """The mean of the masks that successive windows gave to a frame, each older one weighing `decay` as much.
+
+    Windows at different offsets err differently: the network's stride makes its answer depend on the offset.
+    """
+
+    def __init__(self, decay: float) -> None:
+        self._decay = np.float32(decay)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begins anew with the next masks."""
+        self._first = 0
+        self._total: Array | None = None  # (stems, frames, bins, channels), with the newest at weight 1
+        self._weights: Array = np.zeros(0, np.float32)
+
+    def add(self, first: int, masks: Array) -> Array:
+        """The mean so far for the frames of masks (stems, frames, bins, channels), from frame `first` on."""
+        if not self._decay:
+            return masks
+        total, weights = masks.copy(), np.ones(masks.shape[1], np.float32)
+        if self._total is not None:
+            again = self._weights[first - self._first :]
+            weights[: len(again)] += self._decay * again
+            total[:, : len(again)] += self._decay * self._total[:, first - self._first :]
+        self._first, self._total, self._weights = first, total, weights
+        mean: Array = total / weights[:, None, None]
+        return mean
+
+
 class Renderer:
     """Turns masks of successive frames into blocks of each output.
 
@@ -60,8 +90,16 @@ class Renderer:
     all others over the full band, so that stems add up to the mixture to the last bit of float32.
     """
 
-    def __init__(self, stft: Stft, stems: Sequence[str], outputs: Mapping[str, Mapping[str, float]], *,
-                 bins: int, channels: int = 2, residual: bool = False) -> None:
+    def __init__(
+        self,
+        stft: Stft,
+        stems: Sequence[str],
+        outputs: Mapping[str, Mapping[str, float]],
+        *,
+        bins: int,
+        channels: int = 2,
+        residual: bool = False,
+    ) -> None:
         if not outputs:
             raise ConfigError("outputs: expected at least one")
         self.stft, self.stems, self.bins, self.channels = stft, tuple(stems), bins, channels
@@ -107,10 +145,10 @@ class Renderer:
         with the frames that were already heard, else they continue where the last ones ended.
         """
         start, stop = self._block, first_frame + masks.shape[1] - self.stft.overlap
-        masks = masks[:, max(0, start + 1 - first_frame):]
+        masks = masks[:, max(0, start + 1 - first_frame) :]
         levels = np.repeat(above[:, None].astype(np.float32), masks.shape[1], axis=1)
         if self._held and not refined:
-            masks, levels = (np.concatenate(pair, axis=1) for pair in zip(self._held, (masks, levels)))
+            masks, levels = (np.concatenate(pair, axis=1) for pair in zip(self._held, (masks, levels), strict=True))
         done = [np.zeros((len(self.outputs), 0, self.channels, self.stft.hop), np.float32)]
         cuts = [start, *sorted({c[0] for c in self._changes if start < c[0] < stop}), max(start, stop)]
         for a, b in pairwise(cuts):
@@ -129,7 +167,7 @@ class Renderer:
     def _take_changes(self, block: int) -> bool:
         """Applies the gain changes that are due; the gains before are still in the held pieces."""
         due = [change for change in self._changes if change[0] <= block]
-        self._changes = self._changes[len(due):]
+        self._changes = self._changes[len(due) :]
         self._before = self._gains.copy()
         for _, output, gains in due:
             self._gains[output] = gains
@@ -140,19 +178,19 @@ class Renderer:
         overlap = self.stft.overlap
         old = self._pieces
         if old is not None and not fade:
-            fresh = self._contributions(a + overlap, masks[:, overlap - 1:], levels[:, overlap - 1:])
+            fresh = self._contributions(a + overlap, masks[:, overlap - 1 :], levels[:, overlap - 1 :])
             pieces = np.concatenate([old, fresh], axis=1)
         else:
             pieces = self._contributions(a + 1, masks, levels)
-        blocks = _total([pieces[:, j:j + b - a, :, overlap - 1 - j] for j in range(overlap)])
+        blocks = _total([pieces[:, j : j + b - a, :, overlap - 1 - j] for j in range(overlap)])
         self._add_dry(blocks, a, self._gains)
         if fade and old is not None:
-            heard = [old[:, j:j + 1, :, overlap - 1 - j] for j in range(overlap - 1)]
-            first = _total([*heard, pieces[:, overlap - 1:overlap, :, 0]])
+            heard = [old[:, j : j + 1, :, overlap - 1 - j] for j in range(overlap - 1)]
+            first = _total([*heard, pieces[:, overlap - 1 : overlap, :, 0]])
             self._add_dry(first, a, self._before)
             ramp = (np.arange(self.stft.hop, dtype=np.float32) + 1) / self.stft.hop
             blocks[:, :1] = first + ramp * (blocks[:, :1] - first)
-        self._pieces = pieces[:, b - a:].copy()
+        self._pieces = pieces[:, b - a :].copy()
         return blocks
 
     def _contributions(self, first: int, masks: Array, levels: Array) -> Array:
@@ -164,9 +202,9 @@ class Renderer:
         spectra = self._spectra.view(first, first + count)  # (frames, ch, all bins)
         mixed = np.tensordot(weights, masks, 1).transpose(0, 1, 3, 2)  # (outputs, frames, ch, bins)
         masked = np.zeros((len(weights), *spectra.shape), np.complex64)
-        masked[..., :self.bins] = spectra[..., :self.bins] * mixed
+        masked[..., : self.bins] = spectra[..., : self.bins] * mixed
         if levels.any():
-            masked[..., self.bins:] = spectra[..., self.bins:] * (weights @ levels)[:, :, None, None]
+            masked[..., self.bins :] = spectra[..., self.bins :] * (weights @ levels)[:, :, None, None]
         pieces: Array = self.stft.synthesise(masked)
         return pieces.reshape(*pieces.shape[:-1], self.stft.overlap, self.stft.hop)
 
@@ -179,8 +217,9 @@ class Renderer:
         vector = np.zeros(len(self.stems), np.float32) if base is None else base.copy()
         for stem, gain in gains.items():
             if stem not in self.stems:
-                raise ConfigError(f"stem {stem!r} does not exist{nearest(stem, self.stems)}; the model gives "
-                                  f"{', '.join(self.stems)}")
+                raise ConfigError(
+                    f"stem {stem!r} does not exist{nearest(stem, self.stems)}; the model gives {', '.join(self.stems)}"
+                )
             vector[self.stems.index(stem)] = gain
         return vector
 

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from audio_pipeline.errors import ConfigError, WeightsError, nearest
 from audio_pipeline.models import weights as registry
-from audio_pipeline.models.separation import State, Window
+from audio_pipeline.models.separation_types import State, Window
 from audio_pipeline.models.spleeter_layout import BINS, RATE, VARIANTS, Variant, Weights, check_weights
 
 Array = np.ndarray[Any, np.dtype[Any]]

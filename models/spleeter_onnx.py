@@ -1,11 +1,13 @@
-"""Spleeter's U-Nets as one ONNX graph, run by ONNX Runtime on the CPU.
+"""Spleeter's U-Nets as ONNX graphs, run by ONNX Runtime on the CPU.
 
-The graph is a few kilobytes built in memory at start; the weights stay in the arrays they were loaded into
-and are handed to the runtime by name.
+A graph is made in memory for one length of window and one range of wanted frames, and computes only what
+those frames depend on: two thirds of the network's work is in its decoder, of which a sliding window needs
+the last few frames. The weights stay in the arrays they were loaded into and are handed over by name.
 """
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -16,13 +18,32 @@ from onnx import TensorProto, helper, numpy_helper
 from audio_pipeline.models.spleeter_layout import CHANNELS, LEAK, LEVELS, MASK_EPSILON, Array, Variant, Weights
 
 OPSET, IR = 17, 9  # what ONNX Runtime 1.17 and later read
+TIME = 2  # axis of (batch, channels, frames, bins)
+HEAD_REACH = 3  # frames on each side that the last convolution sees
+GRID = 16  # wanted frames are rounded up to this, so that one graph serves several hops; costs nothing to speak of
+
+
+def decoder_ranges(wanted: range, frames: int) -> list[range]:
+    """What each decoder level must compute for the wanted frames: its output's range, first level first.
+
+    Output t of a transposed convolution (5 taps, stride 2, 1 cropped in front) sums inputs (t-3)/2 .. (t+1)/2.
+
+    >>> decoder_ranges(range(120, 128), 128)[-1], decoder_ranges(range(0, 512), 512)[0]
+    (range(117, 128), range(0, 16))
+    """
+    last = range(max(0, wanted.start - HEAD_REACH), min(frames, wanted.stop + HEAD_REACH))
+    sizes = [frames >> level for level in range(1, LEVELS)]
+    below = accumulate(
+        sizes, lambda out, size: range(max(0, (out.start - 2) // 2), min(size, out.stop // 2 + 1)), initial=last
+    )
+    return list(below)[::-1]
 
 
 class _Graph:
     """Collects nodes; every method returns the name of the value it made."""
 
-    def __init__(self, variant: Variant, weights: Weights) -> None:
-        self.variant, self.weights = variant, weights
+    def __init__(self, variant: Variant, weights: Weights, frames: int, wanted: range) -> None:
+        self.variant, self.weights, self.frames, self.wanted = variant, weights, frames, wanted
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.used: dict[str, Array] = {}
@@ -38,43 +59,62 @@ class _Graph:
         return name
 
     def weight(self, name: str) -> str:
-        """A weight by its registry name, marked as lying outside the graph."""
+        """A weight by its name in the file, marked as lying outside the graph."""
         self.used[name] = self.weights[name]
         return name
 
+    def conv(self, kind: str, x: str, layer: str, **attributes: Any) -> str:
+        return self.op(kind, x, self.weight(f"{layer}.kernel"), self.weight(f"{layer}.bias"), **attributes)
+
     def norm(self, x: str, layer: str) -> str:
-        """scale * x + shift by channel, as the batch normalisation it was (the runtime knows that one)."""
+        """scale * x + shift by channel, as the batch normalisation it was: the runtime knows how to fuse that."""
         count = len(self.weights[f"{layer}.scale"])
         zeros, ones = self.constant(np.zeros(count)), self.constant(np.ones(count))
-        return self.op("BatchNormalization", x, self.weight(f"{layer}.scale"), self.weight(f"{layer}.shift"),
-                       zeros, ones, epsilon=0.0)
+        return self.op(
+            "BatchNormalization",
+            x,
+            self.weight(f"{layer}.scale"),
+            self.weight(f"{layer}.shift"),
+            zeros,
+            ones,
+            epsilon=0.0,
+        )
 
-    def down(self, x: str) -> str:
-        return self.op("Elu", x) if self.variant.elu else self.op("LeakyRelu", x, alpha=LEAK)
-
-    def up(self, x: str) -> str:
-        return self.op("Elu", x) if self.variant.elu else self.op("Relu", x)
+    def cut(self, x: str, have: range, need: range) -> str:
+        """Frames `need` of a value that holds frames `have`."""
+        if have == need:
+            return x
+        bounds = (self.constant([need.start - have.start], np.int64), self.constant([need.stop - have.start], np.int64))
+        return self.op("Slice", x, *bounds, self.constant([TIME], np.int64))
 
     def unet(self, stem: str, x: str) -> str:
-        """The head's raw output, before sigmoid or softmax, for x (batch, channels, frames, bins)."""
+        """The head's raw output, before sigmoid or softmax, over the wanted frames."""
+        return self.decode(stem, self.encode(stem, x))
+
+    def encode(self, stem: str, x: str) -> list[str]:
+        """The convolutions of all levels before normalisation; TensorFlow's 'same' pads 1 before and 2 after."""
         raw: list[str] = []
-        current = x
-        for k in range(1, LEVELS + 1):  # TensorFlow's 'same' pads 1 before and 2 after
-            layer = f"{stem}.enc{k}"
-            raw.append(self.op("Conv", current, self.weight(f"{layer}.kernel"), self.weight(f"{layer}.bias"),
-                               strides=[2, 2], pads=[1, 1, 2, 2]))
-            if k < LEVELS:
-                current = self.down(self.norm(raw[-1], layer))
-        current = raw.pop()
         for k in range(1, LEVELS + 1):
-            layer = f"{stem}.dec{k}"
-            grown = self.op("ConvTranspose", current, self.weight(f"{layer}.kernel"), self.weight(f"{layer}.bias"),
-                            strides=[2, 2], pads=[1, 1, 2, 2])
-            current = self.norm(self.up(grown), layer)
+            raw.append(self.conv("Conv", x, f"{stem}.enc{k}", strides=[2, 2], pads=[1, 1, 2, 2]))
+            if k < LEVELS:
+                x = self.norm(raw[-1], f"{stem}.enc{k}")
+                x = self.op("Elu", x) if self.variant.elu else self.op("LeakyRelu", x, alpha=LEAK)
+        return raw
+
+    def decode(self, stem: str, raw: list[str]) -> str:
+        ranges = decoder_ranges(self.wanted, self.frames)
+        have = range(self.frames >> LEVELS)
+        x = raw.pop()
+        for k, out in enumerate(ranges, 1):
+            x = self.conv("ConvTranspose", x, f"{stem}.dec{k}", strides=[2, 2], pads=[1, 1, 2, 2])
+            x = self.norm(self.op("Elu" if self.variant.elu else "Relu", x), f"{stem}.dec{k}")
+            x = self.cut(x, range(2 * have.start, 2 * have.stop), out)
             if raw:
-                current = self.op("Concat", raw.pop(), current, axis=1)
-        return self.op("Conv", current, self.weight(f"{stem}.head.kernel"), self.weight(f"{stem}.head.bias"),
-                       dilations=[2, 2], pads=[3, 3, 3, 3])
+                x = self.op("Concat", self.cut(raw.pop(), range(self.frames >> (LEVELS - k)), out), x, axis=1)
+            have = out
+        before = HEAD_REACH - (self.wanted.start - have.start)
+        after = HEAD_REACH - (have.stop - self.wanted.stop)
+        return self.conv("Conv", x, f"{stem}.head", dilations=[2, 2], pads=[before, 3, after, 3])
 
     def heads(self, outputs: list[str]) -> list[str]:
         """Each network's own mask: a sigmoid, or a softmax over the stems."""
@@ -92,28 +132,30 @@ class _Graph:
         floor = self.constant(MASK_EPSILON / len(squares))
         return [self.op("Div", self.op("Add", square, floor), total) for square in squares]
 
+    def finish(self) -> None:
+        """From `magnitudes` (batch, frames, bins, channels) to `masks` (batch, stems, wanted, bins, channels)."""
+        x = self.op("Transpose", "magnitudes", perm=[0, 3, 1, 2])
+        heads = self.heads([self.unet(stem, x) for stem in self.variant.stems])
+        seen = self.cut(x, range(self.frames), self.wanted)
+        masks = self.ratio([self.op("Mul", head, seen) for head in heads])
+        axis = self.constant([1], np.int64)
+        shaped = [self.op("Unsqueeze", self.op("Transpose", m, perm=[0, 2, 3, 1]), axis) for m in masks]
+        self.nodes.append(helper.make_node("Concat", shaped, ["masks"], axis=1))
 
-def build(variant: Variant, weights: Weights) -> tuple[bytes, dict[str, Array]]:
-    """The serialised graph and the weights it names.
 
-    Inputs: `magnitudes` (batch, frames, bins, channels), `wanted` (first, end) frames. Output: `masks`
-    (batch, stems, wanted, bins, channels).
-    """
-    g = _Graph(variant, weights)
-    x = g.op("Transpose", "magnitudes", perm=[0, 3, 1, 2])
-    masks = g.heads([g.unet(stem, x) for stem in variant.stems])
-    first, end = (g.op("Slice", "wanted", g.constant([i], np.int64), g.constant([i + 1], np.int64)) for i in (0, 1))
-    time = g.constant([2], np.int64)
-    x = g.op("Slice", x, first, end, time)
-    masks = [g.op("Mul", g.op("Slice", mask, first, end, time), x) for mask in masks]
-    axis = g.constant([1], np.int64)
-    shaped = [g.op("Unsqueeze", g.op("Transpose", m, perm=[0, 2, 3, 1]), axis) for m in g.ratio(masks)]
-    g.nodes.append(helper.make_node("Concat", shaped, ["masks"], axis=1))
-    outside = [_outside(name, array) for name, array in g.used.items()]
-    inputs = [helper.make_tensor_value_info("magnitudes", TensorProto.FLOAT, ["batch", "frames", "bins", CHANNELS]),
-              helper.make_tensor_value_info("wanted", TensorProto.INT64, [2])]
-    outputs = [helper.make_tensor_value_info("masks", TensorProto.FLOAT, None)]
-    graph = helper.make_graph(g.nodes, variant.name, inputs, outputs, outside + g.constants)
+def build(variant: Variant, weights: Weights, frames: int, bins: int, wanted: range) -> tuple[bytes, dict[str, Array]]:
+    """The serialised graph for windows of `frames` and the weights it names."""
+    g = _Graph(variant, weights, frames, wanted)
+    g.finish()
+    shape: list[str | int | None] = ["batch", frames, bins, CHANNELS]
+    result: list[str | int | None] = ["batch", len(variant.stems), len(wanted), bins, CHANNELS]
+    graph = helper.make_graph(
+        g.nodes,
+        variant.name,
+        [helper.make_tensor_value_info("magnitudes", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("masks", TensorProto.FLOAT, result)],
+        [*(_outside(name, array) for name, array in g.used.items()), *g.constants],
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
     return model.SerializeToString(), g.used
 
@@ -127,18 +169,31 @@ def _outside(name: str, array: Array) -> Any:
 
 
 class OnnxUnets:
-    """All U-Nets of a variant on the CPU, on `threads` threads (0: as many as there are cores)."""
+    """All U-Nets of a variant on the CPU, on `threads` threads (0: as many as there are cores).
+
+    One session is kept, for the last shape of window: a stream asks for one shape only.
+    """
 
     def __init__(self, variant: Variant, weights: Weights, threads: int = 0) -> None:
-        graph, used = build(variant, weights)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        values = {name: onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(a)) for name, a in used.items()}
-        options.add_external_initializers(list(values), list(values.values()))
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._variant, self._weights, self._threads = variant, weights, threads
+        self._shape: tuple[int, int, range] | None = None
+        self._session: Any = None
 
     def masks(self, magnitudes: Array, wanted: range) -> Array:
         """Masks (batch, stems, wanted, bins, channels) for magnitudes (batch, frames, bins, channels)."""
-        feed = {"magnitudes": magnitudes, "wanted": np.array([wanted.start, wanted.stop], np.int64)}
-        masks: Array = self._session.run(None, feed)[0]
-        return masks
+        frames, bins = magnitudes.shape[1:3]
+        count = min(-(-len(wanted) // GRID) * GRID, frames)
+        first = max(0, wanted.stop - count)
+        shape = (frames, bins, range(first, first + count))
+        if shape != self._shape:
+            self._session, self._shape = self._open(*shape), shape
+        masks: Array = self._session.run(None, {"magnitudes": magnitudes})[0]
+        return masks[:, :, wanted.start - first : wanted.stop - first]
+
+    def _open(self, frames: int, bins: int, wanted: range) -> Any:
+        graph, used = build(self._variant, self._weights, frames, bins, wanted)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array)) for array in used.values()]
+        options.add_external_initializers(list(used), values)
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

