@@ -21,12 +21,13 @@ def test_live_stems_agree_with_the_official_ones(mode: str, tmp_path: Path) -> N
     song, official = shared("spleeter_official/mixture.flac"), shared("spleeter_official/vocals.wav")
     sets = [f"nodes.song.path={song}", f"nodes.split.mode={mode}", "nodes.rec.subtype=float32"]
     with running("stems", tmp_path, sets) as pipeline:
-        final = pipeline.until("the song is over", lambda s: s["nodes"]["rec"]["state"] == "ended", 40)
+        assert pipeline.supervisor.wait(60), "the song is over"
+        final = pipeline.supervisor.final_state()
     split = final["nodes"]["split"]
     wanted, _ = soundfile.read(official)
     got, _ = soundfile.read(tmp_path / "vocals.wav")
     agreement = _agreement_db(got, wanted)
-    print(f"{mode}: live at hop {split['gauges'].get('hop_frames', 0):.0f}: {agreement:.1f} dB against offline, "
+    print(f"{mode}: live at hop {split['gauges'].get('hop', 0):.0f}: {agreement:.1f} dB against offline, "
           f"missed deadlines {split['counters'].get('missed_deadlines', 0)}")  # fmt: skip
     assert len(got) == len(wanted), "N samples in, N samples out"
     assert agreement >= GOALS_DB[mode]
