@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import soundfile
 
 from audio_pipeline.cli import main
+from tests.leftovers import leftovers
+from tests.shared import ROOT
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parents[2]
 RATE = 44_100
 COPY = f"""
 version: 1
@@ -54,6 +54,8 @@ class Bad(Filter):
 
     def filter(self, x):
         if self.settings.at == "process": raise ValueError("shapes (2,) and (3,) differ")
+        if self.settings.at == "slow": time.sleep(0.0 if vars(self).setdefault("slept", False) else 3.0)
+        self.slept = True
         return x
 
 NODE = Bad
@@ -92,7 +94,7 @@ class Command:
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, hard)),
         )  # fmt: skip
-        assert not left_behind(self.runtime)
+        assert not leftovers(self.runtime)
         assert "Traceback" not in done.stderr + done.stdout
         return Outcome(done.returncode, done.stderr, done.stdout)
 
@@ -100,18 +102,6 @@ class Command:
         """What was recorded: (samples, channels), and its rate."""
         samples, rate = soundfile.read(self.folder / "take" / "track.wav", always_2d=True)
         return samples, rate
-
-
-def left_behind(runtime: Path) -> list[str]:
-    """Processes that were started with this runtime folder, and what lies in it."""
-    names = [path.name for path in runtime.glob("audio-pipeline/*")]
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("XDG_RUNTIME_DIR") == str(runtime) and process.status() != "zombie":
-                names.append(f"{process.pid} {process.name()}")
-        except psutil.Error:
-            continue  # it ended, or belongs to somebody else
-    return names
 
 
 @pytest.fixture
@@ -295,6 +285,12 @@ def test_a_node_that_refuses_says_why(command: Command) -> None:
 def test_offline_a_crash_ends_the_run_since_nothing_may_be_lost(command: Command) -> None:
     outcome = command.run("--offline", "--set", "nodes.bad.at=process", text=THROUGH)
     one_sentence(outcome, 6, "'bad'", "shapes (2,) and (3,) differ")
+
+
+def test_offline_a_step_may_take_long(command: Command) -> None:
+    outcome = command.run("--offline", "--set", "nodes.bad.at=slow", text=THROUGH)
+    assert (outcome.code, outcome.said) == (0, "")
+    assert np.allclose(command.track()[0], tone(RATE, 2), atol=1e-4), "nothing is lost"
 
 
 def test_live_a_crash_is_said_and_the_rest_goes_on(command: Command) -> None:
