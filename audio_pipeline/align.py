@@ -3,97 +3,30 @@
 Each timeline (a song, a microphone) is anchored once per generation: output position = input position +
 anchor. All inputs of one timeline share the anchor, so a voice, a band and the dry song they came from
 stay sample-aligned whatever their latencies. What is not there at its deadline is replaced as the input's
-`on_loss` says, with a fade that ends where the true samples end.
+`on_loss` says, with a fade that begins where the true samples end: nothing has to be known ahead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from audio_pipeline.dsp.ring import PositionRing
-from audio_pipeline.dsp.switch import Switch
+from audio_pipeline.align_input import AlignInput, AlignSpec
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Frame, Samples
 
-FOREVER = 1 << 40
 PATIENCE_NS = 1_500_000_000
 Count = Callable[[str, int], None]
-
-
-@dataclass(frozen=True)
-class AlignSpec:
-    """One input as the loader planned it."""
-
-    name: str
-    timeline: str
-    channels: int
-    capacity_samples: int
-    on_loss: str = "silence"
-    standby: bool = False  # `on_loss: bypass`: frames of the node's own input come in as `<name>~bypass`
-
-
-class _Input:
-    """One input: what arrived, what stands by, and the fade between them."""
-
-    def __init__(self, spec: AlignSpec, fade_samples: int) -> None:
-        self.spec = spec
-        self.allocate(spec.capacity_samples)
-        self.switch = Switch(spec.channels, fade_samples)
-        self.held = np.zeros((1, spec.channels), np.float32)
-        self.ended_at: int | None = None
-        self.idle = False
-        self.forget()
-
-    def allocate(self, capacity_samples: int) -> None:
-        """Fresh rings."""
-        self.spec = replace(self.spec, capacity_samples=capacity_samples)
-        self.ring = PositionRing(self.spec.channels, capacity_samples)
-        self.standby = PositionRing(self.spec.channels, capacity_samples) if self.spec.standby else None
-
-    def forget(self) -> None:
-        """A new generation: nothing has come yet."""
-        self.ring.clear()
-        if self.standby:
-            self.standby.clear()
-        self.first: int | None = None
-        self.standby_first: int | None = None
-        self.due_ns = 0
-        self.capture: tuple[int, int, int] | None = None  # position, host time of capture, rate
-        self.ended_at = None
-
-    def run(self, position: int) -> int:
-        """True samples available from `position` on; without end after the stream's END."""
-        if self.ended_at is not None and position + self.ring.run(position) >= self.ended_at:
-            return FOREVER
-        return self.ring.run(position)
-
-    def read(self, position: int, n: int) -> tuple[Samples, int]:
-        """The block at `position` as it will be heard, and how many of its samples are made up."""
-        run = self.run(position)
-        block = self.switch.process(self.ring.read(position, n), run, self._standby(position, n))
-        self.ring.discard_before(position + n)
-        if self.standby:
-            self.standby.discard_before(position + n)
-        if run > 0:
-            self.held = block
-        return block, n - min(run, n)
-
-    def _standby(self, position: int, n: int) -> Samples:
-        if self.standby is not None:
-            return self.standby.read(position, n)
-        if self.spec.on_loss == "hold":
-            return np.resize(self.held, (n, self.spec.channels))
-        return np.zeros((n, self.spec.channels), np.float32)
+__all__ = ["AlignSpec", "Aligner"]
 
 
 @dataclass
 class _Timeline:
     """Where one timeline stands on the output's."""
 
-    inputs: list[_Input] = field(default_factory=list)
+    inputs: list[AlignInput] = field(default_factory=list)
     anchor: int | None = None
     generation: int = 0
     since_ns: int | None = None  # first data of this generation
@@ -107,10 +40,9 @@ class Aligner:
         self, specs: Iterable[AlignSpec], *, frame_samples: int, fade_samples: int, live: bool, count: Count
     ) -> None:
         self.frame_samples = frame_samples
-        self._fade = fade_samples
         self._live = live
         self._count = count
-        self.inputs = {spec.name: _Input(spec, fade_samples) for spec in specs}
+        self.inputs = {spec.name: AlignInput(spec, frame_samples, fade_samples, live=live) for spec in specs}
         self.timelines: dict[str, _Timeline] = {}
         for item in self.inputs.values():
             line = self.timelines.setdefault(item.spec.timeline, _Timeline(anchor=None if live else 0))
@@ -137,9 +69,9 @@ class Aligner:
         if ring is None:
             return "unused"
         late = ring.write(frame.position, frame.audio()).late_samples
-        if standby:
-            item.standby_first = frame.position if item.standby_first is None else item.standby_first
-        else:
+        if standby and item.standby_first is None and frame.samples:
+            item.standby_first = frame.position
+        if not standby:
             self._count("late_samples", late)
             item.capture = (frame.end, frame.captured_ns, frame.rate)
             if item.first is None and frame.samples > late:
@@ -148,7 +80,7 @@ class Aligner:
             line.since_ns = now_ns
         return "late" if frame.samples and late == frame.samples else None
 
-    def _note_state(self, item: _Input, frame: Frame) -> bool:
+    def _note_state(self, item: AlignInput, frame: Frame) -> bool:
         """END and idle carry no samples; True when there is nothing to write."""
         item.idle = bool(frame.flags & Flag.GAP) and frame.samples == 0 and not frame.flags & Flag.END
         if frame.flags & Flag.END:
@@ -169,24 +101,28 @@ class Aligner:
             return
         line.generation = generation
         for item in line.inputs:
-            line.tails[item.spec.name] = self._tail(item)
+            tail, rest = item.fade_out(), line.tails.get(item.spec.name)
+            if rest is not None:
+                tail[: len(rest)] += rest
+            line.tails[item.spec.name] = tail
             item.forget()
         line.anchor = None if self._live else line.anchor
         line.since_ns = None
 
-    def _tail(self, item: _Input) -> Samples:
-        ramp = np.linspace(1.0, 0.0, self._fade, endpoint=False, dtype=np.float32)[:, None]
-        block, _ = item.read(item.ring.floor, self._fade)
-        return block * ramp
-
     def ready(self) -> bool:
-        """Offline: every input that has not ended has a whole frame at the output position."""
-        return all(item.run(item.ring.floor) >= self.frame_samples for item in self.inputs.values())
+        """Offline: every input that has not ended is known for a whole frame."""
+        return all(
+            item.ended_at is not None or item.ring.end - item.ring.floor >= self.frame_samples
+            for item in self.inputs.values()
+        )
 
     @property
     def ended(self) -> bool:
-        """True when all inputs have ended and been read to the end."""
-        return all(item.ended_at is not None and item.ring.floor >= item.ended_at for item in self.inputs.values())
+        """True when all inputs have ended and what came of them has been read to the end."""
+        return all(
+            item.ended_at is not None and (item.first is None or item.ring.floor >= item.ended_at)
+            for item in self.inputs.values()
+        )
 
     def remaining(self, position: int) -> int:
         """Offline: samples until the last input's end, at most a frame."""
@@ -202,22 +138,23 @@ class Aligner:
                 self._try_anchor(line, position, now_ns)
         return {name: self._read(item, position, n) for name, item in self.inputs.items()}
 
-    def _read(self, item: _Input, position: int, n: int) -> tuple[Samples, Flag]:
+    def _read(self, item: AlignInput, position: int, n: int) -> tuple[Samples, Flag]:
         line = self.timelines[item.spec.timeline]
         flags = Flag.NONE
         if line.anchor is None:
-            nothing = np.zeros((n, item.spec.channels), np.float32)
-            block = item.switch.process(nothing, 0, nothing) if line.generation else nothing
+            block = np.zeros((n, item.spec.channels), np.float32)
         else:
             block, missing = item.read(position - line.anchor, n)
             flags = self._judge(item, missing)
         return self._with_tail(line, item.spec.name, block), flags
 
-    def _judge(self, item: _Input, missing: int) -> Flag:
-        if not missing or not self._live:
+    def _judge(self, item: AlignInput, missing: int) -> Flag:
+        if not missing:
             return Flag.NONE
         self._count("idle_samples" if item.idle else "concealed_samples", missing)
-        if item.spec.on_loss == "fail" and not item.idle:
+        if item.idle:
+            return Flag.NONE
+        if item.spec.on_loss == "fail":
             raise NodeError(f"input {item.spec.name!r} ran dry and its on_loss is 'fail'")
         return Flag.CONCEALED
 
@@ -243,13 +180,26 @@ class Aligner:
             start = self._standby_start(line) if waited else None
         if start is None or (len(here) < len(line.inputs) and not waited):
             return
-        need = self.frame_samples + self._fade
-        complete = all(item.run(start) >= need and now_ns >= item.due_ns for item in here)
+        start += self._overdue(here, start, now_ns)
+        complete = all(item.run(start) >= self.frame_samples and now_ns >= item.due_at(start) for item in here)
         if complete or waited:
             line.anchor = position - start
 
+    def _overdue(self, here: list[AlignInput], start: int, now_ns: int) -> int:
+        """Samples, in whole frames, by which an eager timeline can begin later and still be in time."""
+        if not here or not here[0].spec.eager:
+            return 0
+        spare = [(now_ns - item.due_at(start)) * item.rate // 1_000_000_000 for item in here]
+        held = [item.run(start) - self.frame_samples for item in here]
+        return max(min(spare + held), 0) // self.frame_samples * self.frame_samples
+
     def _standby_start(self, line: _Timeline) -> int | None:
-        return max((item.standby_first for item in line.inputs if item.standby_first is not None), default=None)
+        starts = [
+            max(item.standby_first, item.standby.floor)
+            for item in line.inputs
+            if item.standby is not None and item.standby_first is not None
+        ]
+        return max(starts, default=None)
 
     def skip_to(self, position: int) -> None:
         """The node was held up: what should have been heard meanwhile is gone."""

@@ -1,0 +1,125 @@
+"""One input of an aligned node: what arrived, what stands by for it, and the fades between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from audio_pipeline.dsp.extend import Extension
+from audio_pipeline.dsp.ring import PositionRing
+from audio_pipeline.dsp.switch import Switch
+from audio_pipeline.frame import Samples
+
+FOREVER = 1 << 40
+
+
+@dataclass(frozen=True)
+class AlignSpec:
+    """One input as the loader planned it."""
+
+    name: str
+    timeline: str
+    channels: int
+    capacity_samples: int
+    on_loss: str = "silence"
+    standby: bool = False  # `on_loss: bypass`: frames of the node's own input come in as `<name>~bypass`
+    eager: bool = False  # a microphone's timeline: to be up to date is worth more than its first samples
+
+
+class _Fader:
+    """Fades from a stream to its stand-in where it runs dry, and back when a whole frame is there again."""
+
+    def __init__(self, channels: int, frame_samples: int, fade_samples: int) -> None:
+        self._channels = channels
+        self._extension = Extension(channels, fade_samples)
+        self._switch = Switch(channels, fade_samples, enter_samples=fade_samples + frame_samples)
+
+    def process(self, x: Samples, run: int, standby: Samples) -> tuple[Samples, int]:
+        """The joined block (n, channels) and how many of its samples are the stream's own."""
+        continued, usable, run = self._extension.process(x, run)
+        return self._switch.process(continued, usable, standby), min(run, len(x))
+
+    def run_dry(self) -> None:
+        """What comes next fades in."""
+        nothing = np.zeros((1, self._channels), np.float32)
+        self._switch.process(nothing, 0, nothing)
+
+
+class AlignInput:
+    """The rings of one input and what is known of it."""
+
+    def __init__(self, spec: AlignSpec, frame_samples: int, fade_samples: int, *, live: bool) -> None:
+        self.spec = spec
+        self._frame, self._fade, self._live = frame_samples, fade_samples, live
+        self.held = np.zeros((1, spec.channels), np.float32)
+        self.idle = False
+        self.allocate(spec.capacity_samples)
+        self.forget()
+        self._main, self._reserve = self._fader(), self._fader()
+
+    def _fader(self) -> _Fader:
+        return _Fader(self.spec.channels, self._frame, self._fade)
+
+    def allocate(self, capacity_samples: int) -> None:
+        """Fresh rings."""
+        self.spec = replace(self.spec, capacity_samples=capacity_samples)
+        self.ring = PositionRing(self.spec.channels, capacity_samples)
+        self.standby = PositionRing(self.spec.channels, capacity_samples) if self.spec.standby else None
+
+    def forget(self) -> None:
+        """A new generation: nothing has come yet."""
+        self.ring.clear()
+        if self.standby:
+            self.standby.clear()
+        self.first: int | None = None
+        self.standby_first: int | None = None
+        self.due_ns = 0
+        self.capture: tuple[int, int, int] | None = None  # position, host time of capture, rate
+        self.ended_at: int | None = None
+        self._next: int | None = None  # position that is read next; None before the first read
+
+    @property
+    def rate(self) -> int:
+        return self.capture[2] if self.capture else 1
+
+    def due_at(self, position: int) -> int:
+        """Host time by which the sample at `position` has arrived if every node keeps its word."""
+        return self.due_ns + (position - (self.first or 0)) * 1_000_000_000 // self.rate
+
+    def run(self, position: int) -> int:
+        """True samples available from `position` on; without end after the stream's END."""
+        run = self.ring.run(position)
+        return FOREVER if self.ended_at is not None and position + run >= self.ended_at else run
+
+    def read(self, position: int, n: int) -> tuple[Samples, int]:
+        """The block at `position` as it will be heard, and how many of its samples are made up."""
+        block, true = self.ring.read(position, n), n
+        if self._live:  # offline links are lossless and in order: where nothing is, nothing was sent
+            block, true = self._main.process(block, self.run(position), self._stand_in(position, n))
+        self._next = position + n
+        self.ring.discard_before(self._next)
+        if self.standby:
+            self.standby.discard_before(self._next)
+        if true == n:
+            self.held = block
+        return block, n - true
+
+    def _stand_in(self, position: int, n: int) -> Samples:
+        if self.standby is not None:
+            block, silent = self.standby.read(position, n), np.zeros((n, self.spec.channels), np.float32)
+            return self._reserve.process(block, self.standby.run(position), silent)[0]
+        if self.spec.on_loss == "hold":
+            return np.resize(self.held, (n, self.spec.channels))
+        return np.zeros((n, self.spec.channels), np.float32)
+
+    def fade_out(self) -> Samples:
+        """What would be heard next, faded to silence; whatever comes after it fades in."""
+        tail = np.zeros((self._fade, self.spec.channels), np.float32)
+        if self._next is not None:
+            ramp = np.linspace(1.0, 0.0, self._fade, endpoint=False, dtype=np.float32)[:, None]
+            tail = self.read(self._next, self._fade)[0] * ramp
+        self._main, self._reserve = self._fader(), self._fader()
+        for fader in (self._main, self._reserve):
+            fader.run_dry()
+        return tail

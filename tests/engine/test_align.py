@@ -1,0 +1,473 @@
+"""One channel, frames of 10 ms at 48 kHz; time is a number that the tests move."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio_pipeline.align import Aligner, AlignSpec
+from audio_pipeline.errors import NodeError
+from audio_pipeline.frame import Flag, Samples, audio_frame, gap_frame
+from tests.engine.graphs import noise
+
+RATE, N, FADE = 48_000, 480, 480
+CAPACITY = 10 * RATE
+FRAME_NS = 10_000_000
+
+
+def ns(samples: float) -> int:
+    return round(samples / RATE * 1e9)
+
+
+def ones(position: int, n: int) -> Samples:
+    return np.ones((n, 1), np.float32)
+
+
+def song(position: int, n: int) -> Samples:
+    return noise(position, n)[:, :1]
+
+
+def tone(position: int, n: int) -> Samples:
+    return np.sin(2 * np.pi * 440 / RATE * np.arange(position, position + n))[:, None].astype(np.float32)
+
+
+TONE_STEP = 2 * np.pi * 440 / RATE
+
+
+class Desk:
+    """An aligner with a frame clock."""
+
+    def __init__(self, *specs: AlignSpec, live: bool = True, frame: int = N, fade: int = FADE) -> None:
+        self.counts: Counter[str] = Counter()
+        self.aligner = Aligner(specs, frame_samples=frame, fade_samples=fade, live=live, count=self._count)
+        self.frame, self.position, self.generation = frame, 0, 0
+        self.heard: dict[str, list[Samples]] = {spec.name: [] for spec in specs}
+        self.flags: dict[str, list[Flag]] = {spec.name: [] for spec in specs}
+
+    def _count(self, name: str, amount: int) -> None:
+        self.counts[name] += amount
+
+    @property
+    def now_ns(self) -> int:
+        """The tick of frame [p, p + n) is when the clock reads p + n."""
+        return ns(self.position + self.frame)
+
+    def push(self, port: str, position: int, x: Samples, due_ns: int = 0) -> str | None:
+        frame = audio_frame(x, position, RATE, generation=self.generation, captured_ns=ns(position + len(x)))
+        return self.aligner.push(port, frame, due_ns, self.now_ns)
+
+    def idle(self, port: str, position: int) -> None:
+        self.aligner.push(port, gap_frame(0, position, RATE, 1, generation=self.generation), 0, self.now_ns)
+
+    def end(self, port: str, position: int) -> None:
+        frame = gap_frame(0, position, RATE, 1, flags=Flag.END, generation=self.generation)
+        self.aligner.push(port, frame, 0, self.now_ns)
+
+    def tick(self, n: int | None = None) -> None:
+        n = self.frame if n is None else n
+        for name, (block, flags) in self.aligner.tick(self.position, n, self.now_ns).items():
+            assert block.shape == (n, 1)
+            self.heard[name].append(block)
+            self.flags[name].append(flags)
+        self.position += n
+
+    def cancel(self) -> None:
+        self.generation += 1
+        self.aligner.cancel("song", self.generation)
+
+    def sound(self, name: str = "a") -> Samples:
+        return np.concatenate([np.zeros((0, 1), np.float32), *self.heard[name]])[:, 0]
+
+
+def spec(name: str = "a", timeline: str = "song", **over: object) -> AlignSpec:
+    return AlignSpec(name, timeline, 1, CAPACITY, **over)  # type: ignore[arg-type]
+
+
+def desk_with(x: object = ones, seconds: float = 0.1, **over: object) -> Desk:
+    """One input that has been heard for a while."""
+    desk = Desk(spec(**over))
+    desk.push("a", 0, x(0, round(seconds * RATE)))  # type: ignore[operator]
+    for _ in range(round(seconds * 100) - 2):
+        desk.tick()
+    return desk
+
+
+def steps(x: Samples) -> float:
+    return float(np.abs(np.diff(x)).max())
+
+
+# -- alignment, live ---------------------------------------------------------------------------------
+
+chunkings = st.lists(st.integers(1, 2000), min_size=1, max_size=5)
+
+
+def arrivals(latency: int, chunks: list[int], total: int) -> Iterator[tuple[int, int, int]]:
+    """(when, position, samples): each chunk arrives `latency` after its last sample was captured."""
+    position = 0
+    for i in range(total):
+        n = chunks[i % len(chunks)]
+        yield position + n + latency, position, n
+        position += n
+        if position >= total:
+            return
+
+
+@given(st.lists(st.tuples(st.integers(0, 20_000), chunkings), min_size=1, max_size=3), st.sampled_from([120, 480, 960]))
+def test_inputs_of_one_timeline_are_aligned_to_the_sample(inputs: list[tuple[int, list[int]]], frame: int) -> None:
+    """Whatever their latencies and chunks: all that was stated truly is heard, with one offset, and nothing else."""
+    names = "abc"[: len(inputs)]
+    desk = Desk(*(spec(name) for name in names), frame=frame)
+    events = sorted((when, name, position, n, latency + max(chunks))
+                    for name, (latency, chunks) in zip(names, inputs, strict=True)
+                    for when, position, n in arrivals(latency, chunks, 30_000))  # fmt: skip
+    while desk.position < 60_000:
+        while events and ns(events[0][0]) <= desk.now_ns:
+            _, name, position, n, stated = events.pop(0)
+            desk.push(name, position, song(position, n), ns(position + stated + frame))
+        desk.tick()
+    (offset,) = desk.aligner.heard(0).values()
+    assert -offset <= max(latency + max(chunks) for latency, chunks in inputs) + 3 * frame + 2000
+    for name in names:
+        heard = desk.sound(name)[-offset:30_000]
+        np.testing.assert_array_equal(heard, song(0, len(heard))[:, 0])
+        assert not desk.sound(name)[:-offset].any()
+    assert desk.counts["late_samples"] == 0
+
+
+def test_timelines_do_not_wait_for_each_other() -> None:
+    desk = Desk(spec("a", "mic"), spec("b", "song"))
+    for at in range(20):
+        desk.push("a", at * N, song(at * N, N))
+        desk.tick()
+    assert set(desk.aligner.heard(desk.position)) == {"mic"}
+    assert desk.sound("a").any() and not desk.sound("b").any()
+
+
+def test_a_frame_is_not_heard_before_it_is_due() -> None:
+    """What comes early at first may come late later: the stated latency is kept from the start."""
+    desk = Desk(spec())
+    desk.push("a", 0, ones(0, RATE), due_ns=ns(5 * N))
+    for _ in range(6):
+        desk.tick()
+    assert not desk.sound()[: 4 * N].any() and desk.sound()[4 * N :].all()
+
+
+def test_an_input_that_never_comes_is_waited_for_in_vain_only_so_long() -> None:
+    desk = Desk(spec("a"), spec("b"))
+    desk.push("a", 0, ones(0, 2 * RATE))
+    for _ in range(170):
+        desk.tick()
+    start = int(np.flatnonzero(desk.sound("a"))[0])
+    assert 1.5 * RATE <= start <= 1.5 * RATE + 2 * N
+    assert not desk.sound("b").any() and desk.counts["concealed_samples"] == len(desk.sound("b")) - start
+
+
+@pytest.mark.parametrize(("eager", "first"), [(False, 0), (True, 4 * N)])
+def test_what_came_late_at_the_start_makes_a_microphone_not_late_for_ever(eager: bool, first: int) -> None:
+    """The first frames may lie around while processes start; a song keeps them, a singer wants to hear herself now."""
+    desk = Desk(spec(eager=eager))
+    for _ in range(5):
+        desk.tick()
+    desk.push("a", 0, song(0, 5 * N), due_ns=ns(N + N // 2))
+    for at in range(5, 20):
+        desk.push("a", at * N, song(at * N, N), due_ns=ns((at + 1) * N + N // 2))
+        desk.tick()
+    heard = desk.sound()[5 * N :]
+    np.testing.assert_array_equal(heard, song(first, len(heard))[:, 0])
+
+
+def test_a_successor_goes_on_with_its_predecessors_offset() -> None:
+    desk = Desk(spec())
+    desk.aligner.restore("song", 777, 3)
+    desk.aligner.restore("nowhere", 1, 1)
+    desk.generation = 3
+    desk.position = 48_000
+    desk.push("a", 47_000 - 777, song(47_000 - 777, 4800))
+    desk.tick()
+    np.testing.assert_array_equal(desk.sound(), song(48_000 - 777, N)[:, 0])
+    desk.generation = 2
+    assert desk.push("a", 60_000, ones(0, N)) == "cancelled"
+
+
+# -- what is missing ---------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=6), st.sampled_from([48, 120, 480]), st.integers(1, 700),
+       st.sampled_from(["silence", "bypass", "hold"]))  # fmt: skip
+def test_no_step_is_larger_than_the_fade_allows(runs: list[int], frame: int, fade: int, on_loss: str) -> None:
+    """Full scale comes and goes by frames; its standby is half of it and ends; at worst both fade at once."""
+    desk = Desk(spec(on_loss=on_loss, standby=on_loss == "bypass"), frame=frame, fade=fade)
+    here = [True, True] + [i % 2 == 0 for i, run in enumerate(runs) for _ in range(run)]
+    for at, present in enumerate(here):
+        if present:
+            desk.push("a", at * frame, ones(0, frame))
+        if on_loss == "bypass":
+            desk.push("a~bypass", at * frame, ones(0, frame) / 2)
+        if at:
+            desk.tick()
+    for _ in range(10):
+        desk.tick()
+    assert steps(desk.sound()) <= (1.5 if on_loss == "bypass" else 1) / fade + 1e-6
+    assert desk.sound().max() <= 1 + 1e-6
+
+
+def test_a_bypass_is_aligned_and_the_song_goes_on() -> None:
+    """0.3 s of the separated song are missing: the dry one stands in, sample for sample but for the two fades."""
+    desk = Desk(spec(on_loss="bypass", standby=True))
+    for at in range(80):
+        if not 20 <= at < 50:
+            desk.push("a", at * N, tone(at * N, N))
+        desk.push("a~bypass", at * N, tone(at * N, N))
+        desk.tick()
+    offset = -desk.aligner.heard(0)["song"]
+    heard, want = desk.sound()[offset:], tone(0, 80 * N - offset)[:, 0]
+    fade_out, fade_in = slice(20 * N, 20 * N + FADE), slice(50 * N, 50 * N + FADE)
+    wrong = np.abs(heard - want) > 1e-6
+    wrong[fade_out] = wrong[fade_in] = False
+    assert not wrong.any()
+    assert steps(heard) <= TONE_STEP + 1 / FADE
+    assert desk.counts == {"late_samples": 0, "concealed_samples": 30 * N}
+    assert desk.flags["a"].count(Flag.CONCEALED) == 30
+
+
+def test_hold_repeats_the_last_whole_frame() -> None:
+    desk = desk_with(ones, on_loss="hold")
+    for _ in range(10):
+        desk.tick()
+    assert (desk.sound()[N:] == 1).all()
+
+
+def test_fail_says_which_input_ran_dry() -> None:
+    desk = desk_with(on_loss="fail")
+    desk.tick()
+    desk.tick()
+    with pytest.raises(NodeError, match="input 'a' ran dry and its on_loss is 'fail'"):
+        desk.tick()
+
+
+def test_late_idle_and_concealed_are_three_things() -> None:
+    desk = desk_with(seconds=0.1)
+    desk.tick()
+    desk.tick()
+    assert desk.counts["concealed_samples"] == 0
+    desk.tick()
+    desk.tick()
+    assert desk.counts == {"late_samples": 0, "concealed_samples": 2 * N}
+    assert desk.push("a", 10 * N, ones(0, N)) == "late"
+    assert desk.push("a", 11 * N + N // 2, ones(0, N)) is None
+    assert desk.counts["late_samples"] == N + N // 2
+    desk.idle("a", 13 * N)
+    flagged = len(desk.flags["a"])
+    for _ in range(5):
+        desk.tick()
+    assert desk.counts["idle_samples"] >= 4 * N and desk.counts["concealed_samples"] <= 3 * N
+    assert not any(desk.flags["a"][flagged + 1 :]), "a pause is no loss"
+
+
+def test_a_silence_that_was_sent_is_sound() -> None:
+    desk = Desk(spec())
+    frame = gap_frame(10 * N, 0, RATE, 1)
+    desk.aligner.push("a", frame, 0, 0)
+    for _ in range(10):
+        desk.tick()
+    assert desk.counts == {"late_samples": 0} and not desk.sound().any()
+
+
+def test_one_frame_that_comes_too_late_costs_two_fades_and_is_not_missed_later() -> None:
+    """Also with frames much shorter than the fade, where a switch that looks ahead would never come back."""
+    desk = Desk(spec(), frame=120)
+    for at in range(400):
+        if at != 100:
+            desk.push("a", at * 120, ones(0, 120))
+        desk.tick()
+    quiet = np.flatnonzero(desk.sound()[120:] < 1)
+    assert 100 * 120 - 120 <= quiet[0] and quiet[-1] <= 100 * 120 + 2 * FADE + 240
+
+
+# -- cancel ------------------------------------------------------------------------------------------
+
+
+def test_a_cancel_fades_for_ten_milliseconds_and_then_nothing_old_is_heard() -> None:
+    desk = desk_with(ones, seconds=1)
+    at = desk.position
+    desk.cancel()
+    desk.generation -= 1
+    assert desk.push("a", RATE, ones(0, RATE)) == "cancelled"
+    for _ in range(20):
+        desk.tick()
+    tail = desk.sound()[at:]
+    np.testing.assert_allclose(tail[:FADE], np.linspace(1, 0, FADE, endpoint=False), atol=1e-6)
+    assert not tail[FADE:].any() and steps(desk.sound()[N:]) <= 1 / FADE + 1e-6
+
+
+@given(st.integers(0, 30), st.sampled_from([48, 120, 480, 960]), st.integers(1, 4))
+def test_new_sound_fades_in_from_its_first_sample_wherever_it_comes(wait: int, frame: int, cancels: int) -> None:
+    """Its first sample is the first that is heard: after a seek no word is cut; and no step clicks."""
+    desk = Desk(spec(), frame=frame)
+    desk.push("a", 0, ones(0, RATE))
+    for _ in range(5):
+        desk.tick()
+    for _ in range(cancels):
+        desk.cancel()
+    for _ in range(wait):
+        desk.tick()
+    desk.push("a", RATE, -ones(0, RATE))
+    at = desk.position
+    for _ in range(2000 // frame):
+        desk.tick()
+    new = desk.sound()[at:]
+    assert desk.aligner.heard(at)["song"] == RATE
+    assert steps(desk.sound()[frame:]) <= 2 / FADE + 1e-6
+    np.testing.assert_array_equal(new[FADE : len(new)], -1)
+
+
+def test_a_cancel_while_the_last_one_fades_adds_no_click() -> None:
+    """Frames of 1 ms, a cancel every 3 ms, new sound at once each time."""
+    desk = Desk(spec(), frame=48)
+    for at in range(40):
+        desk.push("a", at * 4800, ones(0, 4800) * (-1) ** at)
+        for _ in range(3):
+            desk.tick()
+        desk.cancel()
+    assert steps(desk.sound()[48:]) <= 3 / FADE
+
+
+def test_what_was_never_heard_leaves_no_tail() -> None:
+    desk = Desk(spec("a"), spec("b"))
+    desk.push("a", 0, ones(0, RATE))
+    desk.tick()
+    desk.cancel()
+    for _ in range(10):
+        desk.tick()
+    assert not desk.sound().any()
+
+
+def test_a_frame_of_a_new_generation_is_a_cancel_too() -> None:
+    desk = desk_with(ones, seconds=1)
+    desk.generation = 5
+    desk.push("a", 2 * RATE, ones(0, RATE))
+    assert desk.aligner.timelines["song"].generation == 5
+    desk.tick()
+    assert desk.aligner.heard(0)["song"] + desk.position - N == 2 * RATE
+
+
+def test_old_cancels_and_other_timelines_change_nothing() -> None:
+    desk = desk_with(ones, seconds=1)
+    desk.aligner.cancel("song", 0)
+    desk.aligner.cancel("nowhere", 9)
+    desk.tick()
+    assert (desk.sound()[-N:] == 1).all()
+
+
+# -- offline -----------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(0, 3000), chunkings), min_size=1, max_size=3), st.sampled_from([48, 480, 1000]))
+def test_offline_inputs_are_merged_by_position_to_their_uneven_ends(
+    inputs: list[tuple[int, list[int]]], frame: int
+) -> None:
+    names = "abc"[: len(inputs)]
+    desk = Desk(*(spec(name, name) for name in names), live=False, frame=frame)
+    feeds = {name: list(arrivals(0, chunks, end)) for name, (end, chunks) in zip(names, inputs, strict=True)}
+    ends = {name: sum(n for _, _, n in feed) for name, feed in feeds.items()}
+    while not desk.aligner.ended:
+        while desk.aligner.ready() and (n := desk.aligner.remaining(desk.position)) > 0:
+            desk.tick(n)
+        for name, feed in feeds.items():
+            if feed:
+                _, position, n = feed.pop(0)
+                desk.push(name, position, song(position, n))
+            else:
+                desk.end(name, ends[name])
+    assert desk.position == max(ends.values())
+    for name, end in ends.items():
+        np.testing.assert_array_equal(desk.sound(name)[:end], song(0, end)[:, 0])
+        assert not desk.sound(name)[end:].any()
+    assert set(desk.counts) <= {"late_samples"} and not desk.counts["late_samples"]
+
+
+def test_offline_a_hole_is_silence_of_its_length() -> None:
+    desk = Desk(spec(), live=False)
+    desk.push("a", 100, ones(0, 50))
+    assert not desk.aligner.ready()
+    desk.push("a", 1000, ones(0, 10))
+    assert desk.aligner.ready()
+    desk.tick()
+    desk.tick()
+    desk.end("a", 1010)
+    desk.tick(desk.aligner.remaining(desk.position))
+    assert desk.aligner.ended and np.flatnonzero(desk.sound()).tolist() == [*range(100, 150), *range(1000, 1010)]
+
+
+def test_offline_nothing_is_taken_before_there_is_room_for_it() -> None:
+    desk = Desk(AlignSpec("a", "song", 1, 1000, standby=True), live=False)
+    assert desk.aligner.room("a", 1000) and not desk.aligner.room("a", 1001)
+    desk.push("a", 0, ones(0, 600))
+    assert desk.aligner.room("a", 400) and not desk.aligner.room("a", 401)
+    assert desk.aligner.room("a~bypass", 1000)
+    desk.tick()
+    assert desk.aligner.room("a", 880)
+
+
+# -- ends --------------------------------------------------------------------------------------------
+
+
+def test_live_the_end_is_silence_not_loss() -> None:
+    desk = desk_with(ones, seconds=0.1)
+    desk.end("a", 10 * N)
+    assert not desk.aligner.ended
+    for _ in range(5):
+        desk.tick()
+    assert desk.aligner.ended and desk.counts == {"late_samples": 0}
+    assert (desk.sound()[N : 10 * N] == 1).all() and not desk.sound()[11 * N :].any()
+
+
+def test_an_end_without_any_sound_is_an_end() -> None:
+    """A seek behind the end of a song: END is all that comes of the new generation."""
+    desk = desk_with(ones, seconds=1)
+    desk.cancel()
+    desk.end("a", 5 * RATE)
+    assert desk.aligner.ended
+
+
+def test_nobody_waits_for_what_is_absent() -> None:
+    desk = Desk(spec("a"), spec("b", on_loss="fail"))
+    desk.aligner.absent("b")
+    desk.push("a", 0, ones(0, RATE))
+    for _ in range(5):
+        desk.tick()
+    assert desk.sound("a").any() and not desk.sound("b").any()
+    desk.end("a", RATE)
+    for _ in range(100):
+        desk.tick()
+    assert desk.aligner.ended
+
+
+def test_after_a_hold_up_the_sound_is_live_again() -> None:
+    desk = desk_with(song, seconds=1)
+    desk.position += 20 * N - (desk.position + 20 * N) % N
+    desk.push("a", RATE, song(RATE, RATE))
+    desk.aligner.skip_to(desk.position)
+    desk.tick()
+    here = desk.aligner.heard(desk.position - N)["song"]
+    np.testing.assert_array_equal(desk.sound()[-N:], song(here, N)[:, 0])
+
+
+def test_the_output_is_as_old_as_its_oldest_input() -> None:
+    desk = Desk(spec("a", "mic"), spec("b", "song"))
+    assert desk.aligner.captured_ns(N) is None
+    desk.push("a", 0, ones(0, RATE))
+    desk.tick()
+    desk.tick()
+    desk.push("b", 0, ones(0, RATE))
+    desk.tick()
+    for name, offset in desk.aligner.heard(0).items():
+        assert desk.aligner.timelines[name].anchor == -offset
+    assert desk.aligner.captured_ns(5 * N) == ns(5 * N + desk.aligner.heard(0)["song"])
+    desk.idle("b", RATE)
+    assert desk.aligner.captured_ns(5 * N) == ns(5 * N + desk.aligner.heard(0)["mic"])
