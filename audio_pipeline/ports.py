@@ -23,7 +23,9 @@ class Converter:
         self.rate = rate
         self.channels = channels
         self._resampler: StreamResampler | None = None
-        self._expected = 0
+        self._expected = -1
+        self._next_out = 0
+        self._unsaid = Flag.NONE  # flags of frames that still are inside the filter
 
     def convert(self, frame: Frame) -> Frame:
         """The frame at the wanted rate; it may be empty while the filter fills."""
@@ -49,26 +51,27 @@ class Converter:
         if resampler is None or (resampler.rate_in, resampler.channels) != (frame.rate, frame.channels):
             resampler = self._resampler = StreamResampler(frame.rate, self.rate, max(frame.channels, 1))
             self._expected = -1
-        x, start = frame.audio(), frame.position
-        if start != self._expected:  # a new beginning has to fall on a whole output position
+        x = frame.audio()
+        if frame.position != self._expected:  # a new beginning has to fall on a whole output position
             resampler.reset()
-            first = resampler.next_start(start)
-            x, start = x[first - start :], first
-            self._next_out = resampler.map_position(start)
-        self._expected = frame.end
+            first = min(resampler.next_start(frame.position), frame.end)
+            x = x[first - frame.position :]
+            self._next_out = resampler.map_position(first)
+        self._expected = frame.end if len(x) or frame.position == self._expected else -1
         y = resampler.process(x) if len(x) else x
         if frame.flags & Flag.END:
             y = np.concatenate([y, resampler.flush()])
+        flags = (frame.flags | self._unsaid) & ~Flag.GAP
+        self._unsaid = Flag.NONE if len(y) or flags & Flag.END else flags
         position, self._next_out = self._next_out, self._next_out + len(y)
-        return replace(frame, data=y, position=position, samples=len(y), rate=self.rate, flags=frame.flags & ~Flag.GAP)
-
-    def latency_samples(self, rate_in: int) -> int:
-        """Most samples at the input's rate that conversion from `rate_in` adds."""
-        return StreamResampler(rate_in, self.rate, 1).latency_samples
+        inside_ns = round((frame.end / frame.rate - self._next_out / self.rate) * 1e9)
+        captured_ns = frame.captured_ns - inside_ns if frame.captured_ns else 0
+        return replace(frame, data=y, position=position, samples=len(y), rate=self.rate, flags=flags,
+                       captured_ns=captured_ns)  # fmt: skip
 
     def reset(self) -> None:
         """What comes next is no neighbour of what came."""
-        self._resampler = None
+        self._resampler, self._unsaid = None, Flag.NONE
 
 
 class Continuity:
@@ -79,6 +82,8 @@ class Continuity:
 
     def repair(self, frame: Frame) -> Iterator[Frame]:
         """The frame, with a CONCEALED gap before it where samples are missing, or trimmed, or nothing."""
+        if not frame.samples and not frame.flags & Flag.END:  # idle: nothing is said of what lies between
+            return
         hole = 0 if self.expected is None else frame.position - self.expected
         if frame.flags & Flag.DISCONTINUITY:
             hole = 0
@@ -92,7 +97,7 @@ class Continuity:
         elif hole > 0:
             frame = replace(frame, flags=frame.flags | Flag.DISCONTINUITY)
         if frame.samples or frame.flags & Flag.END:
-            self.expected = frame.end
+            self.expected = max(frame.end, self.expected or 0) if hole < 0 else frame.end
             yield frame
 
     def reset(self) -> None:

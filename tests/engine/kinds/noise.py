@@ -34,11 +34,15 @@ class Settings:
     block: int = setting(0, "samples a block; 0 for a frame", minimum=0)
     seed: int = setting(1, "which noise; 0 for the constant 1")
     level: float = setting(1.0, "gain", live=True)
+    ahead: bool = setting(True, "may run ahead of the clock; a microphone cannot")
 
 
 class Noise(Source):
     Settings = Settings
     PORTS = Ports(inputs=(), events=("map",))
+
+    def seekable(self) -> bool:
+        return bool(self.settings.ahead)
 
     def blocks(self, ctx: Context) -> Iterator[Samples]:
         s = self.settings
