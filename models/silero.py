@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NoSuchFile
 
 from audio_pipeline.errors import WeightsError
 from audio_pipeline.models import weights
@@ -44,7 +45,7 @@ class Silero:
         options.log_severity_level = 3  # the file carries constants that nothing uses, one warning each
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except RuntimeError as error:  # the base of all that ONNX Runtime raises
+        except (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
             raise WeightsError(f"{path} is not a model that ONNX Runtime reads: {error}") from error
 
     def initial_state(self) -> State:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from audio_pipeline.errors import ConfigError, WeightsError, nearest
@@ -67,7 +68,7 @@ def from_file(path: Path, variant: Variant, *, device: str = "auto", threads: in
     """A model from a converted file."""
     try:
         weights = load_file(path)
-    except (OSError, ValueError) as error:
+    except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} is not a safetensors file: {error}") from error
     check_weights(variant, weights)
     return Spleeter(variant, _unets(variant, weights, device, threads))

@@ -194,6 +194,8 @@ class OnnxUnets:
         graph, used = build(self._variant, self._weights, frames, bins, wanted)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
+        # Threads that spin while they wait are a fifth quicker on an idle machine and half as quick on a busy one.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array)) for array in used.values()]
         options.add_external_initializers(list(used), values)
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

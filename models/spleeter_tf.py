@@ -47,7 +47,7 @@ def read_checkpoint(prefix: Path) -> dict[str, Array]:
             for shard in range(shards)
         ]
         return {name: _tensor(name, entry, data) for name, entry in entries.items() if entry.dtype == DT_FLOAT}
-    except (OSError, ValueError, IndexError, TypeError, struct.error) as error:
+    except (OSError, ArithmeticError, IndexError, TypeError, ValueError, struct.error) as error:
         raise WeightsError(f"{prefix} is not a TensorFlow checkpoint: {error}") from error
 
 

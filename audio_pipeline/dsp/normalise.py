@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from audio_pipeline.errors import ConfigError
+
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
@@ -23,9 +25,9 @@ class NormaliserSettings:
 
     def __post_init__(self) -> None:
         if min(self.max_gain_db, self.tolerance_db) < 0:
-            raise ValueError(f"max_gain_db = {self.max_gain_db} and tolerance_db = {self.tolerance_db} must be >= 0")
+            raise ConfigError(f"max_gain_db = {self.max_gain_db} and tolerance_db = {self.tolerance_db} must be >= 0")
         if self.time_s <= 0 or self.block < 1:
-            raise ValueError(f"time_s = {self.time_s} and block = {self.block} must be > 0")
+            raise ConfigError(f"time_s = {self.time_s} and block = {self.block} must be > 0")
 
 
 class SlowNormaliser:

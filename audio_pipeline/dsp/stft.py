@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from audio_pipeline.errors import ConfigError
+
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Spectrum = np.ndarray[Any, np.dtype[np.complex64]]
 
@@ -25,7 +27,7 @@ class Stft:
 
     def __post_init__(self) -> None:
         if self.hop < 1 or self.frame % self.hop or self.frame // self.hop < 3:
-            raise ValueError(
+            raise ConfigError(
                 f"hop = {self.hop} must divide frame = {self.frame} at least 3 times, or Hann^2 does not add up"
             )
 
