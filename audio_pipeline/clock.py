@@ -72,6 +72,7 @@ class ClockRecord:
             path.chmod(0o600)
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), _RECORD.size)
+        self._last: ClockLine | None = None
 
     def publish(self, line: ClockLine, *, discont: bool = False) -> None:
         """Writes the line; odd sequence numbers mark an update under way."""
@@ -87,8 +88,9 @@ class ClockRecord:
             before, position, host_ns, rate, _ = _RECORD.unpack_from(self._map)
             (after,) = struct.unpack_from("<Q", self._map, 0)
             if before == after and before % 2 == 0:
-                return ClockLine(position, host_ns, rate) if before else None
-        return None  # a writer died inside an update; its successor mends it
+                self._last = ClockLine(position, host_ns, rate) if before else None
+                break
+        return self._last  # where the writer died inside an update the old line goes on
 
     def close(self) -> None:
         self._map.close()

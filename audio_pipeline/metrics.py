@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SLOTS = 3072
+SPARE = 64  # slots without a name: a board that is full counts into them rather than stop the sound
 NAME_BYTES = 160 * 1024
 _SIZE = NAME_BYTES + 8 + SLOTS * 8
 _FLOAT = "~"  # names that start with it hold a float64 in the slot
@@ -32,20 +33,21 @@ class Board:
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), _SIZE)
         self._count, self._ints, self._floats = _views(self._map)
+        self._count[0] = SPARE
         self._index: dict[str, int] = {}
         self._names_end = 0
 
     def slot(self, name: str, width: int = 1) -> int:
         """Index of `name`, made on first use; `width` neighbouring slots for a histogram."""
-        if name not in self._index:
-            self._index[name] = self._add(name, width)
-        return self._index[name]
+        known = self._index.get(name)
+        return self._add(name, width) if known is None else known
 
     def _add(self, name: str, width: int) -> int:
         start = int(self._count[0])
-        entry = f"{name}\t{start}\t{width}\n".encode()
+        entry = f"{' '.join(name.split())}\t{start}\t{width}\n".encode()
         if start + width > SLOTS or self._names_end + len(entry) > NAME_BYTES:
-            raise MemoryError(f"board is full, no room for {name!r}")
+            return 0
+        self._index[name] = start
         self._map[self._names_end : self._names_end + len(entry)] = entry
         self._names_end += len(entry)
         self._count[0] = start + width
@@ -83,21 +85,32 @@ def _views(view: mmap.mmap) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArr
     return count, ints, ints.view(np.float64)
 
 
+def _bytes_of(path: Path) -> bytes:
+    """What stands in a board's file; nothing yet while it is being made."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raw = b""
+    return raw if len(raw) == _SIZE else bytes(_SIZE)
+
+
 class Reading(Mapping[str, float]):
     """What a board says at one moment: counters, gauges (by plain name) and histograms."""
 
     def __init__(self, path: Path) -> None:
-        raw = path.read_bytes() if path.exists() else bytes(_SIZE)
+        raw = _bytes_of(path)
         ints = np.frombuffer(raw, np.int64, SLOTS, NAME_BYTES + 8)
         floats = ints.view(np.float64)
         self.values_: dict[str, float] = {}
         self.histograms: dict[str, NDArray[np.int64]] = {}
-        for line in raw[:NAME_BYTES].rstrip(b"\0").decode(errors="replace").splitlines():
+        for line in raw[:NAME_BYTES].rstrip(b"\0").decode(errors="replace").split("\n"):
             fields = line.split("\t")
-            if len(fields) == 3 and fields[1].isdigit() and fields[2].isdigit():
+            if len(fields) == 3 and fields[1].isdecimal() and fields[2].isdecimal():
                 self._take(fields[0], int(fields[1]), int(fields[2]), ints, floats)
 
     def _take(self, name: str, start: int, width: int, ints: NDArray[np.int64], floats: NDArray[np.float64]) -> None:
+        if start + width > SLOTS:
+            return
         if width > 1:
             self.histograms[name] = ints[start : start + width]
         elif name.startswith(_FLOAT):

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio_pipeline.metrics import AGE_EDGES_MS, NAME_BYTES, SLOTS, Board, Reading, quantile_ms
+
+
+def test_what_is_counted_is_read_while_the_writer_lives_and_after(tmp_path: Path) -> None:
+    path = tmp_path / "board"
+    board = Board(path)
+    board.add("in>a.received")
+    board.add("in>a.received", 4)
+    board.put("position", -7)
+    board.gauge("level.out.peak_db", -12.5)
+    assert dict(Reading(path)) == {"in>a.received": 5, "position": -7, "level.out.peak_db": -12.5}
+    board.put("position", 8)
+    board.close()
+    assert Reading(path)["position"] == 8
+    assert Reading(path).under("in>a.") == {"received": 5} and len(Reading(path)) == 3
+
+
+def test_a_board_is_private(tmp_path: Path) -> None:
+    Board(tmp_path / "board").close()
+    assert (tmp_path / "board").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_board_that_is_full_counts_on_and_stops_nobody(tmp_path: Path) -> None:
+    """A node that makes up names, or a visitor with a new name each time, must not end the sound."""
+    board = Board(tmp_path / "board")
+    board.add("first")
+    for number in range(SLOTS + 100):
+        board.add(f"name {number}")
+        board.gauge(f"level {number}", 1.0)
+    board.observe_ms("age", 5.0)
+    board.add("first")
+    reading = Reading(tmp_path / "board")
+    assert reading["first"] == 2 and reading["name 7"] == 1 and reading["level 7"] == 1.0
+    assert not reading.histograms and len(reading) < SLOTS
+    board.close()
+
+
+def test_long_names_fill_a_board_too(tmp_path: Path) -> None:
+    board = Board(tmp_path / "board")
+    for number in range(20):
+        board.add(f"{number}" * (NAME_BYTES // 15))
+    assert 0 < len(Reading(tmp_path / "board")) < 20
+    board.close()
+
+
+@given(st.lists(st.text(max_size=20), max_size=8))
+def test_any_name_may_be_counted(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+    path = tmp_path_factory.mktemp("board") / "board"
+    board = Board(path)
+    for name in names:
+        board.add(name.encode(errors="replace").decode())
+    board.add("after")
+    assert Reading(path)["after"] == 1 + names.count("after")
+    board.close()
+
+
+@pytest.mark.parametrize("size", [None, 0, 1000])
+def test_a_board_that_is_just_being_made_is_empty(tmp_path: Path, size: int | None) -> None:
+    path = tmp_path / "board"
+    if size is not None:
+        path.write_bytes(bytes(size))
+    assert not Reading(path) and not Reading(path).histograms
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_in_a_board_are_a_reading(tmp_path_factory: pytest.TempPathFactory, garbage: bytes) -> None:
+    path = tmp_path_factory.mktemp("board") / "board"
+    Board(path).close()
+    raw = bytearray(path.read_bytes())
+    raw[: len(garbage)] = garbage
+    raw[NAME_BYTES : NAME_BYTES + 8] = (garbage + bytes(8))[:8]
+    path.write_bytes(raw + b"\n")
+    Reading(path)
+    path.write_bytes(raw[:-1] + b"x")
+    Reading(path)
+
+
+def test_an_entry_that_points_outside_is_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "board"
+    Board(path).close()
+    raw = bytearray(path.read_bytes())
+    entry = f"good\t70\t1\nbad\t{SLOTS}\t1\nworse\t{SLOTS - 10}\t64\n".encode()
+    raw[: len(entry)] = entry
+    path.write_bytes(raw)
+    assert dict(Reading(path)) == {"good": 0}
+
+
+@given(st.lists(st.floats(0.051, 40_000), min_size=1, max_size=200), st.sampled_from([0.01, 0.5, 0.9, 0.99, 1.0]))
+def test_a_quantile_is_right_within_a_bin(values: list[float], q: float) -> None:
+    """Bins grow by a factor of 1.25."""
+    counts = np.zeros(64, np.int64)
+    for value in values:
+        counts[np.searchsorted(AGE_EDGES_MS, value)] += 1
+    exact = sorted(values)[max(int(np.ceil(q * len(values))) - 1, 0)]
+    assert exact / 1.26 <= quantile_ms(counts, q) <= exact * 1.26
+
+
+def test_the_quantile_of_nothing_is_0() -> None:
+    assert quantile_ms(np.zeros(64, np.int64), 0.5) == 0.0
+
+
+def test_durations_fill_a_histogram_and_keep_the_worst(tmp_path: Path) -> None:
+    board = Board(tmp_path / "board")
+    for value in (1.0, 1.0, 200.0, 0.0, 1e9):
+        board.observe_ms("age.in", value)
+    reading = Reading(tmp_path / "board")
+    counts = reading.histograms["age.in"]
+    assert counts.sum() == 5 and counts[0] == 1 and counts[63] == 1
+    assert reading["age.in.max"] == 1e9 and 0.8 <= quantile_ms(counts, 0.5) <= 1.25
+    board.close()
