@@ -16,7 +16,7 @@ from tests.scenarios.speech import Talk
 from tests.scenarios.stage import RATE, SOON_MS, WORDS, Show, Stage
 
 SAME_DB = 1.0  # what "as loud as before" means
-SURE = 0.9  # correlation from which on a place in a song is certain
+SURE = 0.8  # correlation from which on a place in a song is certain; other places reach 0.6
 
 
 @pytest.fixture(scope="session")
@@ -183,12 +183,12 @@ def _(show: Show) -> None:
     (first,) = listen.places(show, show.heard_by(SOON_MS), 1)
     stopped_s = show.before["transport"]["song"]["media_s"]
     assert first.certainty > SURE
-    assert stopped_s - 0.05 < first.seconds < stopped_s + SOON_MS / 1000
+    assert stopped_s - 0.05 < first.seconds < stopped_s + SOON_MS / 1000 * show.stretch
 
 
 @then(parsers.re(r"the (?P<other>other )?song is heard from second (?P<second>[\d.]+) on within (?P<ms>\d+) ms"))
 def _(show: Show, other: str | None, second: str, ms: str) -> None:
-    start, late_s = float(second), float(ms) / 1000
+    start, late_s = float(second), float(ms) / 1000 * show.stretch
     found = listen.places(show, show.heard_by(float(ms)), song=show.other if other else show.song)
     assert min(place.certainty for place in found) > SURE
     assert start <= found[0].seconds <= start + late_s
@@ -203,21 +203,21 @@ def _(show: Show) -> None:
 
 @then("the song has begun again")
 def _(show: Show) -> None:
-    elapsed_s = 1.5
+    elapsed_s = 0.9 + 2 * SOON_MS / 1000 * show.stretch  # the rest of the song, and some of the next round
     (place,) = listen.places(show, show.mark + round(elapsed_s * RATE), 1)
     started_s = show.media_at_mark + elapsed_s - show.song.seconds
-    assert place.certainty > SURE and place.seconds == pytest.approx(started_s, abs=SOON_MS / 1000)
+    assert place.certainty > SURE and place.seconds == pytest.approx(started_s, abs=SOON_MS / 1000 * show.stretch)
 
 
 @then(parsers.parse("the music was never silent for more than {ms:g} ms"))
 def _(show: Show, ms: float) -> None:
     now = show.pipeline.state()["position"]
-    assert listen.longest_silence_ms(show, show.heard_by(SOON_MS), now - RATE // 10) <= ms
+    assert listen.longest_silence_ms(show, show.heard_by(SOON_MS), now - RATE // 10) <= ms * show.stretch
 
 
 @then(parsers.parse("the loudspeaker misses at most {ms:g} ms of music"))
 def _(show: Show, ms: float) -> None:
-    assert show.missed_ms(watch_s=2.0) <= ms
+    assert show.missed_ms(watch_s=2.0) <= ms * show.stretch
 
 
 @then(parsers.parse("it is said that the {part} is left out"))

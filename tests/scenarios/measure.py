@@ -15,6 +15,7 @@ from audio_pipeline.io.player import Player
 
 Sound = NDArray[np.float64]  # (samples, channels)
 FLOOR_DB = -200.0
+SEPARATED_HZ = 10_000  # what Spleeter leaves of a song ends at 11 kHz
 
 
 def level_db(x: Sound) -> float:
@@ -55,8 +56,7 @@ class Song:
 
     @cached_property
     def _mono(self) -> NDArray[np.float64]:
-        mono: NDArray[np.float64] = self.samples.mean(axis=1)
-        return mono
+        return _low(self.samples.mean(axis=1), self.rate)
 
     @cached_property
     def _spectrum(self) -> NDArray[Any]:
@@ -69,7 +69,7 @@ class Song:
 
     def place(self, x: Sound) -> Place:
         """Where `x` fits best, by normalised correlation with every place."""
-        piece, n = x.mean(axis=1), len(x)
+        piece, n = _low(x.mean(axis=1), self.rate), len(x)
         both = self._spectrum * np.conj(np.fft.rfft(piece, 2 * len(self._mono)))
         products = np.fft.irfft(both)[: len(self._mono) - n + 1]
         energy = np.maximum((self._energy[n:] - self._energy[:-n]) * np.sum(piece**2), 1e-12)
@@ -81,6 +81,13 @@ class Song:
         """That much of the song from a time on; after its end it starts again."""
         start = round(seconds * self.rate)
         return self.samples[np.arange(start, start + samples) % len(self.samples)]
+
+
+def _low(x: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
+    """What of (samples,) is in the band that separation keeps."""
+    spectrum = np.fft.rfft(x)
+    spectrum[round(SEPARATED_HZ * len(x) / rate) :] = 0
+    return np.fft.irfft(spectrum, len(x))
 
 
 def longest_silence(x: Sound) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -41,6 +42,7 @@ class Show:
     other: Song | None = None  # that comes after it
     calm: int = 0  # position from which on its effect is looked at
     wanted_s: float | None = None  # song time that was sought then
+    stretch: float = 1.0  # by how much this machine has more to do than it can
     before: State = field(default_factory=dict)  # the state at the mark
 
     @property
@@ -55,7 +57,7 @@ class Show:
         """Does something, noting when."""
         self.before = self.pipeline.state()
         self.mark = self.before["position"]
-        self.wanted_s = None
+        self.wanted_s, self.stretch = None, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
         result = what()
         self.calm = self.heard_by(SOON_MS)
         return result
@@ -117,8 +119,8 @@ class Show:
         return round(max(terms_ms) / 1000 * RATE)
 
     def heard_by(self, ms: float) -> int:
-        """Position of the mix that is at the loudspeaker so long after what was done last."""
-        return self.mark + round(ms / 1000 * RATE) - self.tail_samples()
+        """Position of the mix that is at the loudspeaker so long after what was done last, on an idle machine."""
+        return self.mark + round(ms * self.stretch / 1000 * RATE) - self.tail_samples()
 
     def recorded(self, track: str, start: int, stop: int, timeout_s: float = 15.0) -> Sound:
         """A stretch of a recorded track, by position; waits until it is on disk."""
