@@ -18,6 +18,8 @@ from tests.scenarios.stage import RATE, SOON_MS, WORDS, Show, Stage
 SAME_DB = 1.0  # what "as loud as before" means
 SURE = 0.8  # correlation from which on a place in a song is certain; other places reach 0.6
 
+OWN_MISSES_MS = 20  # what twice as much work as a machine can do makes it miss by itself, a part dying or not
+
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
@@ -217,7 +219,7 @@ def _(show: Show, ms: float) -> None:
 
 @then(parsers.parse("the loudspeaker misses at most {ms:g} ms of music"))
 def _(show: Show, ms: float) -> None:
-    assert show.missed_ms(watch_s=2.0) <= ms * show.stretch
+    assert show.missed_ms(watch_s=2.0) <= (ms + OWN_MISSES_MS) * show.stretch - OWN_MISSES_MS
 
 
 @then(parsers.parse("it is said that the {part} is left out"))

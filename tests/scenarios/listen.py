@@ -55,14 +55,17 @@ def is_silent(show: Show, ms: float, seconds: float = 0.5) -> bool:
 
 
 def is_audible(show: Show, ms: float) -> bool:
-    """In every tenth of the half second from then on."""
-    start = show.heard_by(ms)
-    return all(level_db(block) > AUDIBLE_DB for block in _tenths(show, start, 5))
+    """For most of the half second from then on."""
+    return _audible(show, show.heard_by(ms))
 
 
 def was_audible(show: Show) -> bool:
-    """Just before the last deed."""
-    return all(level_db(block) > AUDIBLE_DB for block in _tenths(show, show.mark - RATE // 2, 5))
+    """For most of the half second before the last deed."""
+    return _audible(show, show.mark - RATE // 2)
+
+
+def _audible(show: Show, start: int) -> bool:
+    return float(np.median([level_db(block) for block in _tenths(show, start, 5)])) > AUDIBLE_DB
 
 
 def _tenths(show: Show, start: int, count: int) -> Iterator[Sound]:
