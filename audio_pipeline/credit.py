@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 Count = Callable[[str, int], None]  # (counter, amount)
+LOSSLESS = "lossless"  # offline: `room` stalls whoever asks it, and what is offered in spite of it is kept
 MOST_WINDOW = 1 << 16  # frames; no plan needs as many
 
 
@@ -54,7 +55,7 @@ class Subscription:
         self._count("offered", 1)
         if self.policy == "latest":
             self._keep(lambda held: held.last, "latest")
-        elif not self.room and not item.last:
+        elif self.policy != LOSSLESS and not self.room and not item.last:
             if self.policy == "drop_newest":
                 self._count("dropped.newest", 1)
                 return

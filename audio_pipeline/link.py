@@ -15,13 +15,14 @@ from typing import Any
 import msgpack
 import zmq
 
-from audio_pipeline.credit import Count, Grant, Item, Subscription
+from audio_pipeline.credit import LOSSLESS, Count, Grant, Item, Subscription
 from audio_pipeline.errors import WireError
 from audio_pipeline.frame import Flag, Frame, flagged, pack, parse
 
 PROTOCOL = 1
 KEEPALIVE_NS = 100_000_000
 IMPATIENT_NS = 20_000_000  # while the producer has not welcomed us
+STALLING = ("block", LOSSLESS)
 MAX_GUESTS = 64
 GUEST_FRAMES = 100
 EVENTS, POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)  # plain numbers: enum arithmetic costs on every turn
@@ -215,12 +216,12 @@ class OutPort:
     @property
     def room(self) -> bool:
         """True while every consumer that may stall us has room."""
-        return all(sub.room for sub in self.subscriptions.values() if sub.policy == "block")
+        return all(sub.room for sub in self.subscriptions.values() if sub.policy in STALLING)
 
     @property
     def drained(self) -> bool:
         """True when every lossless consumer has taken everything."""
-        return all(sub.drained for sub in self.subscriptions.values() if sub.policy == "block")
+        return all(sub.drained for sub in self.subscriptions.values() if sub.policy in STALLING)
 
     def close(self) -> None:
         if self.spec.endpoint.startswith("inproc:"):

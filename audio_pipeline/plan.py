@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from audio_pipeline.credit import LOSSLESS
 from audio_pipeline.dsp.resample import StreamResampler
 from audio_pipeline.graph import Graph, Link, NodeSpec
 from audio_pipeline.node import Latency, Source
@@ -155,7 +156,7 @@ class Plan:
         timeline = self.timeline_of(link)
         align_ms = self._align_ms(spec, name, link, timeline)
         burst_ms = self._burst_ms(link.source.split(".")[0])
-        policy = link.policy if self.live else "block"
+        policy = link.policy if self.live else LOSSLESS
         budget_ms = self._budget_ms(spec, name, link, align_ms + burst_ms, policy)
         window = math.ceil(burst_ms / self.frame_ms) + ROUND_TRIP_FRAMES
         align = align_ms + burst_ms + SPARE_MS + self.leads_ms[timeline]

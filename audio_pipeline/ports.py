@@ -8,12 +8,15 @@ from dataclasses import replace
 import numpy as np
 
 from audio_pipeline.dsp.channels import to_channels
+from audio_pipeline.dsp.fade import fade_out
 from audio_pipeline.dsp.level import sanitise
+from audio_pipeline.dsp.ramp import Ramp
 from audio_pipeline.dsp.reframe import Reframer
 from audio_pipeline.dsp.resample import StreamResampler
 from audio_pipeline.frame import Flag, Frame, Samples, audio_frame, gap_frame
 
 MAX_HOLE_S = 1.0  # longer holes are a new beginning
+FADE_MS = 10
 
 
 class Converter:
@@ -75,10 +78,15 @@ class Converter:
 
 
 class Continuity:
-    """Makes a stream gapless for nodes that want it so: fills short holes, trims what came twice."""
+    """Makes a stream gapless for nodes that want it so: fills short holes, trims what came twice.
+
+    What is lost fades out and in again within 10 ms, so that a node behind a lossy link hears no clicks.
+    """
 
     def __init__(self) -> None:
         self.expected: int | None = None
+        self._last: Samples | None = None  # the newest samples, as they came
+        self._entry: Ramp | None = None
 
     def repair(self, frame: Frame) -> Iterator[Frame]:
         """The frame, with a CONCEALED gap before it where samples are missing, or trimmed, or nothing."""
@@ -88,20 +96,38 @@ class Continuity:
         if frame.flags & Flag.DISCONTINUITY:
             hole = 0
         if 0 < hole <= MAX_HOLE_S * frame.rate and self.expected is not None:
-            yield replace(
-                gap_frame(hole, self.expected, frame.rate, max(frame.channels, 1), flags=Flag.CONCEALED),
-                generation=frame.generation, epoch=frame.epoch, captured_ns=frame.captured_ns,
-            )  # fmt: skip
+            yield self._made_up(hole, frame)
         elif hole < 0:
             frame = _trimmed(frame, -hole)
         elif hole > 0:
             frame = replace(frame, flags=frame.flags | Flag.DISCONTINUITY)
         if frame.samples or frame.flags & Flag.END:
             self.expected = max(frame.end, self.expected or 0) if hole < 0 else frame.end
-            yield frame
+            self._last = frame.data if frame.samples else self._last
+            yield self._faded_in(frame)
+
+    def _made_up(self, hole: int, frame: Frame) -> Frame:
+        """What stands for `hole` samples before `frame`: the last ones mirrored, faded to silence."""
+        data = np.zeros((hole, max(frame.channels, 1)), np.float32)
+        fade = frame.rate * FADE_MS // 1000
+        if self._last is not None and self._last.shape[1] == data.shape[1]:
+            k = min(fade, hole, len(self._last))
+            data[:k] = self._last[::-1][:k] * fade_out(k)[:, None]
+        self._entry = Ramp(0.0, fade)
+        self._entry.set(1.0)
+        made_up = frame.with_data(data, frame.position - hole, frame.rate)
+        captured_ns = frame.captured_ns - round(frame.samples / frame.rate * 1e9) if frame.captured_ns else 0
+        return replace(made_up, flags=Flag.CONCEALED, captured_ns=captured_ns)
+
+    def _faded_in(self, frame: Frame) -> Frame:
+        if self._entry is None or frame.data is None:
+            return frame
+        data = self._entry.process(frame.data)
+        self._entry = self._entry if self._entry.moving else None
+        return frame.with_data(data, frame.position, frame.rate)
 
     def reset(self) -> None:
-        self.expected = None
+        self.expected = self._last = self._entry = None
 
 
 def _trimmed(frame: Frame, seen: int) -> Frame:
@@ -126,7 +152,8 @@ class Framer:
         self._count = count
         self._reframer: Reframer | None = None
         self._format = (0, 0)
-        self._flags = Flag.NONE
+        self._marks: list[tuple[int, Flag]] = []  # what is to be said of the frame that holds a position
+        self._made_up: list[tuple[int, int]] = []  # spans of samples that are CONCEALED
         self._capture = (0, 0)  # position just after a sample, host time of its capture
         self.end: int | None = None
         self.generation = 0
@@ -144,11 +171,28 @@ class Framer:
         if self._reframer is None or self._format != (rate, data.shape[1]):
             self._restart(rate, data.shape[1])
         assert self._reframer is not None
-        self._flags |= flags
+        self._note(flags, position, position + len(data))
         self._capture = (position + len(data), captured_ns)
         self.end = position + len(data)
         for start, block in self._reframer.push(position, data):
             self._out(start, block)
+
+    def _note(self, flags: Flag, start: int, end: int) -> None:
+        """A block may become several frames: its beginning is the first one's, its end the last one's."""
+        if flags & Flag.CONCEALED:
+            self._made_up.append((start, end))
+        at_end = flags & Flag.SEGMENT_END
+        self._marks += [(max(end - 1, start), at_end)] if at_end else []
+        at_start = flags & ~(Flag.CONCEALED | Flag.SEGMENT_END)
+        self._marks += [(start, at_start)] if at_start else []
+
+    def _flags_before(self, end: int) -> Flag:
+        flags = Flag.CONCEALED if any(start < end for start, _ in self._made_up) else Flag.NONE
+        for at, flag in self._marks:
+            flags |= flag if at < end else Flag.NONE
+        self._marks = [mark for mark in self._marks if mark[0] >= end]
+        self._made_up = [span for span in self._made_up if span[1] > end]
+        return flags
 
     def _restart(self, rate: int, channels: int) -> None:
         self.flush()
@@ -159,11 +203,8 @@ class Framer:
         rate = self._format[0]
         end, captured_ns = self._capture
         captured_ns -= round((end - position - len(block)) / rate * 1e9)
-        frame = audio_frame(
-            block, position, rate, flags=self._flags, captured_ns=captured_ns, generation=self.generation
-        )
-        self._flags = Flag.NONE
-        self._send(frame)
+        flags = self._flags_before(position + len(block))
+        self._send(audio_frame(block, position, rate, flags=flags, captured_ns=captured_ns, generation=self.generation))
 
     def flush(self) -> None:
         """Sends the rest as a short frame."""
@@ -173,7 +214,7 @@ class Framer:
     def cancel(self, generation: int) -> None:
         """Throws the rest away; what comes next is another generation."""
         self._reframer, self.end, self.generation = None, None, generation
-        self._format, self._flags = (0, 0), Flag.DISCONTINUITY
+        self._format, self._marks, self._made_up = (0, 0), [(-1, Flag.DISCONTINUITY)], []
 
     def last(self, position: int, rate: int, channels: int, captured_ns: int) -> Frame:
         """The END frame."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from audio_pipeline.settings import Places
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_VALUES = 50_000  # aliases of aliases make a few lines as large as one likes
+EXPONENT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")  # 1e-3 is text in YAML 1.1
 DATE = "tag:yaml.org,2002:timestamp"  # a folder called 2024-05-01 is text
 
 
@@ -80,6 +82,8 @@ class _Builder:
     def _scalar(self, node: yaml.Node) -> Any:
         if node.tag == DATE:
             return node.value
+        if isinstance(node, yaml.ScalarNode) and node.style is None and EXPONENT.fullmatch(node.value):
+            return float(node.value)
         try:
             return self._loader.construct_object(node)
         except (ValueError, LookupError, AttributeError) as error:  # PyYAML's own for `!!int ''` and the like

@@ -50,7 +50,7 @@ def said(nodes: str, **top: object) -> str:
     ("a: {}", "nodes.a: expected a map with 'kind', got {} (p.yaml:5)"),
     ("a: noise", "nodes.a: expected a map with 'kind', got 'noise' (p.yaml:5)"),
     ("a: {kind: noise, secs: 1}", "nodes.a.secs: unknown key, did you mean 'seconds'?; known are seconds, block, seed, "
-     "level (p.yaml:5)"),
+     "level, ahead (p.yaml:5)"),
     ("a: {kind: noise, in: b}", "nodes.a.in: noise has no input 'in'; known are none (p.yaml:5)"),
     ("a: {kind: noise, optional: maybe}", "nodes.a.optional: expected true or false, got 'maybe' (p.yaml:5)"),
     ("A: {kind: noise}", "nodes.A: a node's name is a lower-case letter, then letters, digits or _; got 'A'"),

@@ -141,9 +141,9 @@ def test_a_source_leads_by_the_slowest_way_to_where_its_sound_is_joined() -> Non
     assert set(diamond(live=False).leads_ms.values()) == {0}
 
 
-def test_live_links_run_as_the_file_says_and_offline_all_block() -> None:
+def test_live_links_run_as_the_file_says_and_offline_none_loses() -> None:
     nodes = "song: {kind: noise}\na: {kind: sink, inputs: {x: {from: song, policy: latest}, y: song}}"
-    for live, policies in ((True, ["latest", "drop_oldest"]), (False, ["block", "block"])):
+    for live, policies in ((True, ["latest", "drop_oldest"]), (False, ["lossless", "lossless"])):
         assert [link.policy for link in make_plan(graph_of(nodes), live=live).links] == policies
 
 

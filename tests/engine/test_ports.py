@@ -134,10 +134,22 @@ def test_whatever_is_lost_or_repeated_the_stream_is_whole(lost: set[int], repeat
     got = repaired(*sent)
     position, y = joined(got)
     assert (position, len(y)) == (0, 30 * 480)
-    for frame in got:
-        here = x[frame.position : frame.end]
-        assert (frame.audio() == here).all() != bool(frame.flags & Flag.CONCEALED) or not frame.samples
+    gone = [number for number in range(1, 30) if number in lost]
+    back = [number for number in range(1, 30) if number - 1 in gone and number not in gone]
+    for number in set(range(30)) - {*gone, *back}:
+        span = slice(number * 480, (number + 1) * 480)
+        np.testing.assert_array_equal(y[span], x[span])
     assert {p // 480 for f in got if f.flags & Flag.CONCEALED for p in range(f.position, f.end, 480)} == lost - {0}
+
+
+def test_a_loss_fades_out_and_in_and_does_not_click() -> None:
+    """A tone with 30 ms missing: no step larger than the tone's own plus the fade's, and silence between."""
+    x = np.sin(2 * np.pi * 440 / RATE * np.arange(7 * 480))[:, None].astype(np.float32)
+    sent = [frame for frame in frames(x, 0, RATE, [480], end=False) if frame.position // 480 not in (2, 3, 4)]
+    y = joined(repaired(*sent))[1][:, 0]
+    assert np.abs(np.diff(y)).max() <= 2 * np.pi * 440 / RATE + 1 / 480
+    assert not y[3 * 480 : 5 * 480].any()
+    np.testing.assert_array_equal(y[6 * 480 :], x[6 * 480 :, 0])
 
 
 def test_overlaps_are_trimmed_to_the_sample() -> None:
@@ -221,6 +233,17 @@ def test_a_jump_flushes_and_is_marked() -> None:
     bench.emit(noise(0, 500), 9000, Flag.SEGMENT_START)
     shape = [(frame.position, frame.samples, frame.flags) for frame in bench.sent]
     assert shape == [(0, 480, Flag.NONE), (480, 20, Flag.NONE), (9000, 480, Flag.DISCONTINUITY | Flag.SEGMENT_START)]
+
+
+def test_marks_stand_at_the_frames_they_belong_to() -> None:
+    """A block of a model's hop becomes many frames: all are marked as made up, and the last one ends the word."""
+    bench = Bench()
+    bench.emit(noise(0, 700), 0)
+    bench.emit(noise(0, 1000), 700, Flag.CONCEALED | Flag.SEGMENT_START | Flag.SEGMENT_END)
+    bench.emit(noise(0, 700), 1700)
+    bench.framer.flush()
+    both = Flag.SEGMENT_START | Flag.CONCEALED
+    assert [frame.flags for frame in bench.sent] == [0, both, Flag.CONCEALED, Flag.CONCEALED | Flag.SEGMENT_END, 0]
 
 
 def test_another_rate_or_number_of_channels_never_shares_a_frame() -> None:

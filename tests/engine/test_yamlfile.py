@@ -29,6 +29,12 @@ def test_a_date_is_text() -> None:
     assert parse_yaml("folder: 2024-05-01", "x")[0] == {"folder": "2024-05-01"}
 
 
+@pytest.mark.parametrize(("text", "value"), [("1e-3", 0.001), ("-2E+3", -2000.0), ("1.5e2", 150.0), ("'1e3'", "1e3"),
+                                             ("1e", "1e")])  # fmt: skip
+def test_numbers_may_have_an_exponent(text: str, value: object) -> None:
+    assert parse_yaml(f"a: {text}", "x")[0] == {"a": value}
+
+
 def test_an_alias_is_what_it_stands_for() -> None:
     assert parse_yaml("a: &x {b: 1}\nc: *x", "x")[0] == {"a": {"b": 1}, "c": {"b": 1}}
 
