@@ -41,7 +41,9 @@ class TorchUnets:
         """Masks (batch, stems, wanted, bins, channels) for magnitudes (batch, frames, bins, channels)."""
         import torch
 
-        with torch.inference_mode():
+        # TF32 keeps 10 bits of a product, and a GPU's quickest kernels differ from run to run.
+        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+        with torch.inference_mode(), exact:
             x = torch.from_numpy(magnitudes.copy()).to(self._device).permute(0, 3, 1, 2)
             raw = torch.stack([self._unet(stem, x) for stem in self._variant.stems], 1)
             heads = torch.softmax(raw, 1) if self._variant.softmax else torch.sigmoid(raw)
@@ -54,6 +56,7 @@ class TorchUnets:
 
     def _unet(self, stem: str, x: Tensor) -> Tensor:
         """The head's raw output (batch, channels, frames, bins)."""
+        import torch
         from torch.nn import functional as F
 
         w, elu = self._weights, self._variant.elu
@@ -70,8 +73,6 @@ class TorchUnets:
             x = F.conv_transpose2d(x, w[f"{layer}.kernel"], w[f"{layer}.bias"], stride=2)[:, :, 1:-2, 1:-2]
             x = self._norm(F.elu(x) if elu else F.relu(x), layer)
             if raw:
-                import torch
-
                 x = torch.cat([raw.pop(), x], 1)
         return F.conv2d(x, w[f"{stem}.head.kernel"], w[f"{stem}.head.bias"], padding=3, dilation=2)
 

@@ -29,7 +29,7 @@ def test_the_size_of_the_released_networks() -> None:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize("wanted", [range(0, 64), range(0, 1), range(50, 64), range(20, 33), range(63, 64)])
+@pytest.mark.parametrize("wanted", [range(0, 64), range(0, 1), range(20, 33), range(57, 64)])
 def test_onnx_and_torch_agree(name: str, wanted: range) -> None:
     """100 dB between two writings of the graph, for all frames and for a few of them."""
     pytest.importorskip("torch")

