@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 Count = Callable[[str, int], None]  # (counter, amount)
 LOSSLESS = "lossless"  # offline: `room` stalls whoever asks it, and what is offered in spite of it is kept
+ABSENT = "absent"
 MOST_WINDOW = 1 << 16  # frames; no plan needs as many
 
 
@@ -53,6 +54,9 @@ class Subscription:
     def offer(self, item: Item) -> None:
         """Queues a frame under the policy; what does not fit is dropped and counted by reason."""
         self._count("offered", 1)
+        if self.policy == ABSENT:
+            self._count("dropped.absent", 1)
+            return
         if self.policy == "latest":
             self._keep(lambda held: held.last, "latest")
         elif self.policy != LOSSLESS and not self.room and not item.last:
@@ -93,6 +97,12 @@ class Subscription:
     def cancel(self, generation: int) -> None:
         """Drops queued frames of older generations."""
         self._keep(lambda held: held.generation >= generation or held.last, "cancelled")
+
+    def dismiss(self) -> None:
+        """Nobody will ever take anything: from now on all is dropped."""
+        self.policy = ABSENT
+        self._keep(lambda held: False, "absent")
+        self.in_flight.clear()
 
     def restart(self, delivered_through: int, replay: list[Item]) -> None:
         """The consumer came back without memory: what was in flight is lost, `replay` goes first."""

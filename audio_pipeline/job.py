@@ -27,6 +27,7 @@ class InJob:
     events: bool = False
     source: str = ""
     latency_ms: float = 0.0  # stated age of a frame's first sample at this input
+    eager: bool = False  # its source cannot run ahead of the clock: to be up to date is worth more than the start
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def _in_job(run: Run, spec: NodeSpec, link: LinkPlan) -> InJob:
         policy=link.policy, window=link.window, queue=link.queue, budget_ms=link.budget_ms,
         on_loss=link.on_loss or "silence", align_samples=align_capacity(run.plan, link),
         standby=standby, events=source_port in run.plan.graph.nodes[node].ports.events, source=link.source,
-        latency_ms=link.latency_ms,
+        latency_ms=link.latency_ms, eager=run.plan.live and run.plan.leads_ms[link.timeline] == 0,
     )  # fmt: skip
 
 

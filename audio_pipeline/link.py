@@ -104,9 +104,11 @@ class OutPort:
         for name, frames in queues.items():
             self.subscriptions[name].queue_frames = max(frames, 1)
 
-    @property
-    def wanted(self) -> bool:
-        return bool(self.subscriptions)
+    def dismiss(self, node: str) -> None:
+        """The graph's consumers in `node` will never come (it is optional and could not be opened)."""
+        for name in self.spec.consumers:
+            if name.partition(".")[0] == node:
+                self.subscriptions[name].dismiss()
 
     def _remember(self, item: Item) -> None:
         if self._history_samples <= 0:

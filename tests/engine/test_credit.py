@@ -194,6 +194,25 @@ def test_end_is_never_dropped(policy: str) -> None:
     assert ledger["offered"] == 19 == ledger.dropped + 1
 
 
+def test_offline_what_is_offered_in_spite_of_a_full_queue_is_kept() -> None:
+    """A node asks for room once and then puts out a block of a dozen frames."""
+    subscription, ledger = started("lossless", 2)
+    for seq in range(1, 20):
+        subscription.offer(item(seq))
+    assert seqs(subscription) == list(range(1, 20)) and not subscription.room and not ledger.dropped
+
+
+def test_who_is_absent_gets_nothing_and_stalls_nobody() -> None:
+    subscription, ledger = started("lossless", 2, window=3)
+    for seq in range(1, 9):
+        subscription.offer(item(seq))
+    list(subscription.sendable())
+    subscription.dismiss()
+    subscription.offer(item(9, last=True))
+    assert subscription.room and subscription.drained
+    assert ledger == {"offered": 9, "sent": 3, "dropped.absent": 6}
+
+
 def test_room_is_what_stalls_a_source_that_can_wait() -> None:
     subscription, _ = started("block", 2)
     assert subscription.room

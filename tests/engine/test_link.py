@@ -226,6 +226,14 @@ def test_a_full_queue_shows_as_no_room_only_where_it_may_stall(bench: Bench) -> 
     bench.pump(lambda: taken(port) and out.room)
 
 
+def test_a_consumer_that_will_never_come_stalls_nobody(bench: Bench) -> None:
+    out = bench.out({"a.in": ("lossless", 3), "b.in": ("lossless", 3), "bb.in": ("lossless", 3)})
+    offer(out, range(9))
+    out.dismiss("b")
+    out.dismiss("nobody")
+    assert [name for name, sub in out.subscriptions.items() if sub.room] == ["b.in"]
+
+
 def test_words_that_get_lost_heal_with_the_next(bench: Bench) -> None:
     out, port = bench.out(), bench.into(window=2)
     bench.pump(lambda: port.welcome)
