@@ -110,6 +110,11 @@ class OutPort:
             if name.partition(".")[0] == node:
                 self.subscriptions[name].dismiss()
 
+    @property
+    def wanted(self) -> bool:
+        """True while anybody listens."""
+        return bool(self.subscriptions)
+
     def _remember(self, item: Item) -> None:
         if self._history_samples <= 0:
             return
