@@ -40,6 +40,7 @@ class Settings:
 class Noise(Source):
     Settings = Settings
     PORTS = Ports(inputs=(), events=("map",))
+    commands = ("seek", "next")
 
     def seekable(self) -> bool:
         return bool(self.settings.ahead)
