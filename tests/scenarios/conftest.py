@@ -266,9 +266,9 @@ def _(show: Show) -> None:
     assert not show.left()
 
 
-@given(parsers.parse('the command "{words}" plays'), target_fixture="show")
-def _(tmp_path: Path, words: str) -> Iterator[Command]:
-    with ending.started(words.split(), tmp_path / "take") as command:
+@given(parsers.parse("somebody runs the {config:w} pipeline on the command line"), target_fixture="show")
+def _(tmp_path: Path, config: str) -> Iterator[Command]:
+    with ending.started(config, tmp_path / "take") as command:
         yield command
 
 

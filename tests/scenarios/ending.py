@@ -9,13 +9,14 @@ import sys
 import tempfile
 import time
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import soundfile
 
 from tests.leftovers import leftovers, processes
+from tests.scenarios.stage import quiet
 from tests.shared import ROOT
 
 TRACKS = ("vocals", "accompaniment", "mix")
@@ -41,10 +42,11 @@ def check_equally_long(folder: Path) -> None:
 class Command:
     """`run_pipeline.py` as people start it."""
 
-    def __init__(self, words: Sequence[str], folder: Path, runtime: Path) -> None:
+    def __init__(self, config: str, folder: Path, runtime: Path) -> None:
         self.folder, self._runtime = folder, runtime
+        sets = [word for item in quiet(config) for word in ("--set", item)]
         self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "run_pipeline.py"), *words, "--no-view", "--folder", str(folder)],
+            [sys.executable, str(ROOT / "run_pipeline.py"), config, "--no-view", "--folder", str(folder), *sets],
             env={**os.environ, "XDG_RUNTIME_DIR": str(runtime)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
@@ -89,10 +91,10 @@ class Command:
 
 
 @contextmanager
-def started(words: Sequence[str], folder: Path) -> Iterator[Command]:
+def started(config: str, folder: Path) -> Iterator[Command]:
     """A command that plays."""
     with tempfile.TemporaryDirectory(prefix="ap-") as runtime:  # short: socket paths hold 107 characters
-        command = Command(words, folder, Path(runtime))
+        command = Command(config, folder, Path(runtime))
         try:
             command.wait_until_it_plays()
             yield command

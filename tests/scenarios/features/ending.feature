@@ -23,13 +23,13 @@ Feature: Surroundings and a clean end
     And nothing of it is left
 
   Scenario: Ctrl-C
-    Given the command "run karaoke" plays
+    Given somebody runs the karaoke pipeline on the command line
     When Ctrl-C is pressed
     Then the command ends within 15 seconds with exit code 0
     And the recordings are equally long
     And nothing of it is left
 
   Scenario: The whole program is killed
-    Given the command "run karaoke" plays
+    Given somebody runs the karaoke pipeline on the command line
     When the program is killed
     Then no process of it is left after 5 seconds
