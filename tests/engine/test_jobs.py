@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from audio_pipeline.build_node import build_node
+from audio_pipeline.errors import ConfigError
+from audio_pipeline.job import Job
+from audio_pipeline.jobs import Run, make_job, start_words
+from audio_pipeline.node import Latency
+from audio_pipeline.plan import make_plan
+from tests.engine.graphs import graph_of
+
+NODES = """
+song: {kind: noise, seconds: 2}
+mic: {kind: noise, ahead: false}
+late: {kind: delay, hop: 4096, in: song}
+mix:
+  kind: sum
+  inputs:
+    wet: {from: late, on_loss: bypass, gain: 0.5}
+    mic: {from: mic, on_loss: silence}
+mark: {kind: marker, in: mix}
+ears: {kind: ears, in: mark.marks}
+"""
+
+
+def run_of(*, live: bool = True) -> Run:
+    return Run(
+        make_plan(graph_of(NODES), live=live), Path("/run"), Path("/out"), lambda node, port: f"at:{node}.{port}"
+    )
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("name", ["song", "mic", "late", "mix", "mark", "ears"])
+def test_a_job_survives_the_way_to_its_process(name: str, live: bool) -> None:
+    known = {"generations": {"song": 2}, "anchors": {"song": [5, 2]}, "state": {"hop": 8}, "transport": {"position": 7}}
+    job = make_job(run_of(live=live), name, incarnation=3, master=True, schedule=[[480, "gain", 0.5]], **known)
+    assert Job.unpack(job.pack()) == job
+    assert (job.incarnation, job.epoch, job.live) == (3, 4, live)
+
+
+def test_every_incarnation_has_an_epoch_and_a_board_of_its_own() -> None:
+    run = run_of()
+    jobs = [make_job(run, "mix", incarnation=number) for number in range(3)]
+    assert [job.epoch for job in jobs] == [1, 2, 3] and len({job.board for job in jobs}) == 3
+    assert {job.token for job in jobs} == {run.token} and len(run.token) == 32
+
+
+def test_both_ends_of_a_link_are_told_the_same() -> None:
+    run = run_of()
+    jobs = {name: make_job(run, name) for name in run.plan.order}
+    outs = {(name, out.endpoint): out for name, job in jobs.items() for out in job.outputs}
+    for name, job in jobs.items():
+        for item in job.inputs:
+            out = outs[item.source.split(".")[0], item.endpoint]
+            assert (
+                out.consumers[f"{name}.{item.port}"] == [item.policy, item.queue]
+                and item.identity == f"{name}.{item.port}"
+            )
+            assert out.events == item.events and item.window >= 4
+
+
+def test_a_bypass_is_wired_beside_the_input_it_stands_in_for() -> None:
+    inputs = {item.port: item for item in make_job(run_of(), "mix").inputs}
+    assert list(inputs) == ["wet", "wet~bypass", "mic"]
+    assert inputs["wet"].standby and not inputs["mic"].standby
+    assert (
+        inputs["wet~bypass"].source == "song.out" and inputs["wet~bypass"].timeline == inputs["wet"].timeline == "song"
+    )
+
+
+def test_only_what_cannot_run_ahead_is_eager() -> None:
+    inputs = {item.port: item.eager for item in make_job(run_of(), "mix").inputs}
+    assert inputs == {"wet": False, "wet~bypass": False, "mic": True}
+    assert not any(item.eager for item in make_job(run_of(live=False), "mix").inputs)
+
+
+def test_desired_settings_replace_those_of_the_file() -> None:
+    run = run_of()
+    spec = run.plan.graph.nodes["late"]
+    job = make_job(run, "late", settings=type(spec.settings)(hop=7))
+    assert job.settings == {"hop": 7, "gain": 1.0}
+    assert make_job(run, "mix").input_settings == {"wet": {"gain": 0.5}, "mic": {"gain": 1.0}}
+
+
+def test_the_node_of_a_job_has_its_settings() -> None:
+    node = build_node(make_job(run_of(), "mix"))
+    assert node.input_settings["wet"].gain == 0.5
+    assert build_node(make_job(run_of(), "late")).settings.hop == 4096
+
+
+def test_a_job_for_a_kind_that_is_gone_is_refused() -> None:
+    job = make_job(run_of(), "mix")
+    with pytest.raises(ConfigError, match="unknown node kind 'sum'"):
+        build_node(Job(**{**job.__dict__, "node_paths": []}))
+
+
+def test_the_start_says_the_true_latencies() -> None:
+    run = run_of()
+    before = start_words(run.plan, "mix", ["mic"])
+    plan = make_plan(run.plan.graph, {"late": Latency(hop=8192)}, live=True)
+    after = start_words(plan, "mix", ["mic"])
+    assert before["absent"] == ["mic"] and before["op"] == "start"
+    grown = after["inputs"]["wet"]["latency_ms"] - before["inputs"]["wet"]["latency_ms"]
+    assert abs(grown - 4096 / 48) < 1e-6
+    assert after["inputs"]["wet~bypass"]["align_samples"] - before["inputs"]["wet~bypass"]["align_samples"] >= 4096
+    assert set(start_words(plan, "song", [])["outputs"]) == {"out", "map"}
