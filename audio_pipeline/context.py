@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from audio_pipeline.clock import ClockLine, ClockRecord, HostClock
-from audio_pipeline.frame import Flag, Frame, Samples, event_frame
+from audio_pipeline.frame import Flag, Frame, Samples, event_frame, pack_event
 from audio_pipeline.job import Job
 from audio_pipeline.link import OutPort
 from audio_pipeline.metrics import Board
@@ -91,6 +91,7 @@ class RunnerContext:
 
     def event(self, port: str, kind: str, position: int, **data: Any) -> None:
         event = {"kind": kind, "position": position, "node": self.name, **data}
+        pack_event(event)  # here, where the traceback shows who said it
         out = self.outs.get(port)
         if out is not None:
             captured_ns = self.captured_at(position, self.rate)

@@ -132,9 +132,20 @@ def flagged(message: bytes, flag: Flag) -> bytes:
     return message[:_FLAGS_AT] + _FLAGS.pack(flags | flag) + message[_FLAGS_AT + 2 :]
 
 
+def pack_event(event: dict[str, Any]) -> bytes:
+    """An event's payload. Raises WireError where it holds what msgpack cannot, or more than a link takes."""
+    try:
+        packed: bytes = msgpack.packb(event)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise WireError(f"event {event.get('kind')!r} cannot be sent: {error}") from error
+    if len(packed) > MAX_EVENT_BYTES:
+        raise WireError(f"event {event.get('kind')!r} has {len(packed)} bytes, expected at most {MAX_EVENT_BYTES}")
+    return packed
+
+
 def _payload(frame: Frame) -> tuple[Format, bytes]:
     if frame.event is not None:
-        return Format.EVENT, msgpack.packb(frame.event)
+        return Format.EVENT, pack_event(frame.event)
     if frame.data is None:
         return Format.F32, b""
     return Format.F32, np.ascontiguousarray(frame.data, "<f4").tobytes()

@@ -87,6 +87,16 @@ def test_events_survive_the_wire(event: dict[str, Any], position: int, rate: int
     assert parse(pack(frame)) == frame
 
 
+@pytest.mark.parametrize(("value", "said"), [
+    (np.float32(1), "event 'score' cannot be sent: can not serialize 'numpy.float32' object"),
+    (1 << 64, "event 'score' cannot be sent: Integer value out of range"),
+    ("x" * MAX_EVENT_BYTES, "event 'score' has 655.. bytes, expected at most 65536"),
+])  # fmt: skip
+def test_an_event_that_cannot_be_sent_is_refused_by_name(value: object, said: str) -> None:
+    with pytest.raises(WireError, match=said):
+        pack(event_frame({"kind": "score", "value": value}, 0, 48_000))
+
+
 def test_orientation_is_never_guessed() -> None:
     with pytest.raises(WireError, match=r"shape \(480,\), expected \(samples, channels\)"):
         audio_frame(np.zeros(480, np.float32), 0, 48_000)
