@@ -1,0 +1,243 @@
+"""The control socket: what is asked rightly is answered, all else is refused with a sentence and harms nobody."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+import zmq
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio_pipeline.control import MAX_BYTES, VERSION, ControlClient, decode, encode
+from audio_pipeline.errors import ControlError, WireError
+from audio_pipeline.supervisor import Supervisor
+from tests.engine.graphs import graph_of
+
+NODES = """
+song: {kind: noise, seed: 0}
+mix: {kind: sum, inputs: {dry: {from: song, on_loss: silence}}}
+out: {kind: sink, inputs: {a: mix}}
+"""
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Iterator[Supervisor]:
+    """One real pipeline for all tests of this file; whoever breaks it breaks them all."""
+    with tempfile.TemporaryDirectory(prefix="r") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        supervisor = Supervisor(graph_of(NODES, name="hostile"), folder=Path(folder))
+        supervisor.start()
+        try:
+            yield supervisor
+        finally:
+            supervisor.stop()
+            assert supervisor.wait(20) and supervisor.exit_code == 0
+
+
+@pytest.fixture
+def client(pipeline: Supervisor) -> Iterator[ControlClient]:
+    made = pipeline.client()
+    wait_for_running(made)
+    yield made
+    made.close()
+
+
+def wait_for_running(client: ControlClient) -> None:
+    while {node["state"] for node in client.state()["nodes"].values()} != {"running"}:
+        client.events()
+
+
+@pytest.fixture
+def socket(pipeline: Supervisor) -> Iterator[zmq.Socket[bytes]]:
+    """A stranger who found the socket."""
+    context: zmq.Context[Any] = zmq.Context()
+    made = context.socket(zmq.DEALER)
+    made.connect(pipeline.run_dir.control)
+    yield made
+    made.close(linger=0)
+    context.term()
+
+
+def asked(socket: zmq.Socket[bytes], message: bytes) -> dict[str, Any]:
+    socket.send(message)
+    assert socket.poll(10_000), "no answer"
+    answer: dict[str, Any] = msgpack.unpackb(socket.recv())
+    return answer
+
+
+def word(pipeline: Supervisor, **over: Any) -> bytes:
+    packed: bytes = msgpack.packb({"v": VERSION, "token": pipeline._token, "id": 7, "op": "state", **over})
+    return packed
+
+
+# -- words -------------------------------------------------------------------------------------------
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_a_word_or_a_wire_error(message: bytes) -> None:
+    try:
+        assert isinstance(decode(message), dict)
+    except WireError:
+        pass
+
+
+@pytest.mark.parametrize(("message", "said"), [
+    (b"", "not msgpack"), (b"\xc1", "not msgpack"), (b"\x91" * 2000, "not msgpack"),
+    (msgpack.packb([1]), "not a map with a text 'op'"), (msgpack.packb({"op": 5}), "not a map with a text 'op'"),
+    (bytes(MAX_BYTES + 1), "expected at most 4194304"),
+])  # fmt: skip
+def test_what_is_no_word_is_said(message: bytes, said: str) -> None:
+    with pytest.raises(WireError, match=said):
+        decode(message)
+
+
+# -- strangers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("token", ["", "guess", None, 5, "é", b"x"])
+def test_without_the_token_nothing_is_answered(pipeline: Supervisor, socket: zmq.Socket[bytes], token: object) -> None:
+    for op in ("state", "stop", "set", "ready"):
+        answer = asked(socket, word(pipeline, token=token, op=op, node="mix"))
+        assert answer == {"id": 7, "ok": False, "error": "wrong token"}
+
+
+@pytest.mark.parametrize(("over", "said"), [
+    ({"v": 2}, "control protocol version 2, expected 1"), ({"v": None}, "control protocol version None, expected 1"),
+    ({"op": "stat"}, "unknown operation 'stat', did you mean 'state'?"), ({"op": ""}, "unknown operation ''"),
+    ({"op": "set"}, "set: KeyError 'node'"),
+    ({"op": "set", "node": "mixx", "name": "x", "value": 1}, "unknown node 'mixx', did you mean 'mix'?"),
+    ({"op": "set", "node": "mix", "name": "inputs.dry.gain", "value": "x"},
+     "nodes.mix.inputs.dry.gain: expected a number, got 'x'"),
+    ({"op": "set", "node": "mix", "name": "inputs.dry.gian", "value": 1}, "did you mean 'gain'?"),
+    ({"op": "set", "node": "song", "name": "seconds", "value": 1}, "cannot be changed while the pipeline runs"),
+    pytest.param({"op": "set", "node": "mix", "name": "inputs.dry.gain", "value": 1, "at": "soon"},
+     "set: at: expected a position (a whole number of samples), got 'soon'",
+     marks=pytest.mark.xfail(reason="the node dies of it", run=False)),
+    ({"op": "set", "node": ["mix"], "name": {}, "value": 1}, "unknown node ['mix']"),
+    ({"op": "transport", "node": "mix", "command": "seek"}, "mix is no source that can be paused; sources are song"),
+    ({"op": "transport", "node": "song", "command": "dance"}, "song does not know 'dance'; it knows play, pause, seek"),
+    ({"op": "transport", "node": "song", "command": "seek", "args": {"seconds": float("nan")}},
+     "seek: seconds: expected a number >= 0, got nan"),
+    ({"op": "transport", "node": "song", "command": "seek", "args": {}}, "seek: seconds: expected a number"),
+    ({"op": "transport", "node": "song", "command": "seek", "args": [1, 2]}, "transport: TypeError"),
+    ({"op": "events", "since": "x"}, "events: ValueError"),
+])  # fmt: skip
+def test_what_cannot_be_done_is_answered_with_one_sentence(
+    pipeline: Supervisor, client: ControlClient, socket: zmq.Socket[bytes], over: dict[str, Any], said: str
+) -> None:
+    answer = asked(socket, word(pipeline, **over))
+    assert (answer["id"], answer["ok"]) == (7, False) and said in answer["error"]
+    assert client.state()["nodes"]["mix"]["restarts"] == 0
+
+
+@pytest.mark.parametrize("parts", [
+    [b""], [b"garbage"], [b"\xc1" * 50], [b"\x91" * 5000], [bytes(100_000)],
+    *[pytest.param(parts, marks=pytest.mark.xfail(reason="the supervisor dies of it", run=False))
+      for parts in ([b"", b""], [b"a", b"b", b"c"])],
+])  # fmt: skip
+def test_garbage_is_answered_or_ignored_and_the_music_goes_on(
+    client: ControlClient, socket: zmq.Socket[bytes], parts: list[bytes]
+) -> None:
+    socket.send_multipart(parts)
+    assert socket.poll(10_000) and not msgpack.unpackb(socket.recv())["ok"]
+    assert not client.state()["ended"]
+
+
+@pytest.mark.xfail(reason="the supervisor dies of it", run=False)
+def test_a_req_socket_may_ask_too(pipeline: Supervisor) -> None:
+    """It puts an empty part before its word, which once ended the whole pipeline."""
+    with zmq.Context() as context, context.socket(zmq.REQ) as req:
+        req.setsockopt(zmq.LINGER, 0)
+        req.connect(pipeline.run_dir.control)
+        req.send(b"hello")
+        pipeline.client().close()
+    ask = pipeline.client()
+    assert not ask.state()["ended"]
+    ask.close()
+
+
+@pytest.mark.xfail(reason="the supervisor dies of it", run=False)
+@pytest.mark.parametrize("over", [
+    {"op": "ready"}, {"op": "ready", "latency": 5, "live": []}, {"op": "reply", "id": "x"}, {"op": "log"},
+    {"op": "dance"}, {"op": "snapshot", "state": 5}, {"op": "event", "event": [1]},
+    {"op": "event", "event": {"kind": "media", "position": "x"}},
+])  # fmt: skip
+def test_a_malformed_word_of_a_node_is_logged_and_harms_nobody(
+    pipeline: Supervisor, client: ControlClient, socket: zmq.Socket[bytes], over: dict[str, Any]
+) -> None:
+    socket.send(msgpack.packb({"token": pipeline._token, "node": "song", **over}))
+    socket.send(msgpack.packb({"token": pipeline._token, "node": "nobody", **over}))
+    answer = asked(socket, word(pipeline))
+    assert answer["ok"] and not answer["result"]["ended"]
+    assert client.state()["nodes"]["song"]["state"] == "running"
+
+
+# -- the client --------------------------------------------------------------------------------------
+
+
+def test_a_fader_is_moved_and_the_answer_says_when_it_is_heard(client: ControlClient) -> None:
+    before = client.state()
+    answer = client.set("mix", "inputs.dry.gain", 0.5)
+    assert answer["position"] >= before["position"] - 48_000 and 0 <= answer["heard_in_ms"] < 100
+    after = client.state()
+    assert after["nodes"]["mix"]["settings"]["inputs"]["dry"]["gain"] == 0.5
+    assert after["revision"] > before["revision"]
+
+
+def test_several_threads_share_a_client(client: ControlClient) -> None:
+    names: list[str] = []
+    threads = [threading.Thread(target=lambda: names.append(client.state()["name"])) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert names == ["hostile"] * 8
+
+
+def test_each_event_is_told_once(client: ControlClient) -> None:
+    first = client.events()
+    assert any(event["kind"] == "media" for event in first) and client.events() == []
+
+
+def test_one_attaches_by_name(pipeline: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(pipeline.run_dir.path.parent.parent))
+    attached = ControlClient.attach("hos")
+    assert attached.state()["name"] == "hostile"
+    attached.close()
+    with pytest.raises(ControlError, match="no running pipeline called 'radio'"):
+        ControlClient.attach("radio")
+
+
+def test_who_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
+    client = ControlClient(f"ipc://{tmp_path}/nobody", "t")
+    with pytest.raises(ControlError, match=r"^the pipeline did not answer 'state' within 0\.02 s$"):
+        client.request("state", timeout_s=0.02)
+    client.close()
+
+
+def test_answers_to_what_was_not_asked_are_passed_over(tmp_path: Path) -> None:
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        router.bind(f"ipc://{tmp_path}/control")
+        client = ControlClient(f"ipc://{tmp_path}/control", "t")
+
+        def serve() -> None:
+            sender, message = router.recv_multipart()
+            number = decode(message)["id"]
+            for answer in (
+                {"id": number + 5, "ok": True, "result": 1},
+                {"ok": True},
+                {"id": number, "ok": True, "result": 2},
+            ):
+                router.send_multipart([sender, encode(answer)])
+
+        server = threading.Thread(target=serve)
+        server.start()
+        assert client.request("state") == 2
+        server.join()
+        client.close()
