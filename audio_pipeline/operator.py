@@ -74,6 +74,9 @@ class Operator:
 
     def _set(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
         record, name, value = self._record(word["node"]), str(word["name"]), word["value"]
+        at = word.get("at")
+        if at is not None and (not isinstance(at, int) or isinstance(at, bool) or at < 0):
+            raise ControlError(f"set: at: expected a position (a whole number of samples), got {at!r}")
         path = ("nodes", record.name)
         if name.startswith("inputs."):
             record.input_settings = replaced(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+import signal
 import stat
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +20,24 @@ from audio_pipeline.errors import PipelineError
 LOCK = "lock"
 TOKEN = "token"
 CONTROL = "control"
+SOCKET_PATH_MAX = 107  # bytes in the path of a Unix socket
+DIGEST = 12
+BASE_MAX = 70  # leaves room for a pipeline's folder and a digest
+YOUNG_S = 60.0
 
 
 def base_dir() -> Path:
     """The private folder (0700) that holds one folder a running pipeline. Raises PipelineError if it is not ours."""
     root = os.environ.get("XDG_RUNTIME_DIR")
     path = Path(root) / "audio-pipeline" if root else Path(tempfile.gettempdir()) / f"audio-pipeline-{os.getuid()}"
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        pass  # something else is there: said below
+    except OSError as error:
+        raise PipelineError(
+            f"{path} cannot be made ({error.strerror}); set XDG_RUNTIME_DIR to a folder of yours"
+        ) from error
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise PipelineError(f"{path} must be a folder of yours with mode 0700, so it is not used; remove it")
@@ -49,8 +63,11 @@ class RunDir:
         return (self.path / TOKEN).read_text()
 
     def endpoint(self, node: str, port: str) -> str:
-        """Where a port binds; ipc paths hold at most 107 characters."""
-        return f"ipc://{self.path / node}.{port}"
+        """Where a port binds: named for it, or by a digest where the name is too long for a socket's path."""
+        path = f"{self.path / node}.{port}"
+        if len(path) > SOCKET_PATH_MAX:
+            path = str(self.path / hashlib.sha256(f"{node}.{port}".encode()).hexdigest()[:DIGEST])
+        return f"ipc://{path}"
 
     def add_pid(self, pid: int) -> None:
         """Remembers a child, so that the next start can tell leftovers."""
@@ -63,8 +80,13 @@ class RunDir:
 
 def create(name: str, token: str) -> RunDir:
     """A fresh folder for this process's pipeline; sweeps what dead ones left."""
+    base = base_dir()
+    if len(str(base)) > BASE_MAX:
+        raise PipelineError(f"{base} is too long a path for sockets; set XDG_RUNTIME_DIR to a shorter one")
     sweep()
-    path = Path(tempfile.mkdtemp(prefix=f"{name[:24]}-{os.getpid()}-", dir=base_dir()))
+    tail = f"-{os.getpid()}-"  # mkdtemp adds 8 characters
+    room = SOCKET_PATH_MAX - len(str(base)) - len(tail) - 8 - DIGEST - 2
+    path = Path(tempfile.mkdtemp(prefix=f"{name[: min(room, 24)]}{tail}", dir=base))
     _write_private(path / LOCK, json.dumps({"pid": os.getpid(), "started": _started(os.getpid())}))
     _write_private(path / TOKEN, token)
     return RunDir(path)
@@ -76,18 +98,21 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _started(pid: int) -> float:
+    """When a process started, 0 if it is not there: where /proc tells, in ticks since boot, whatever the clock says."""
     try:
+        if Path("/proc/self/stat").exists():
+            return float(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
         return float(psutil.Process(pid).create_time())
-    except psutil.Error:
+    except (psutil.Error, OSError, IndexError):
         return 0.0
 
 
 def is_alive(path: Path) -> bool:
     """True while the process that owns the folder lives."""
     try:
-        lock = json.loads((path / LOCK).read_text())
+        lock = json.loads((path / LOCK).read_bytes())
         return _is_same(int(lock["pid"]), float(lock["started"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return False
 
 
@@ -105,21 +130,32 @@ def sweep() -> list[str]:
     """Removes the folders of dead pipelines and ends processes they left; says what it did."""
     done: list[str] = []
     for path in base_dir().iterdir():
-        if path.is_dir() and not is_alive(path):
+        if path.is_dir() and not is_alive(path) and not _is_young(path):
             done += [f"ended leftover process {pid}" for pid in _end_leftovers(path)]
             shutil.rmtree(path, ignore_errors=True)
             done.append(f"removed {path.name}")
     return done
 
 
+def _is_young(path: Path) -> bool:
+    """True for a folder that another pipeline is just making: it has no lock yet."""
+    try:
+        return not (path / LOCK).exists() and time.time() - path.stat().st_mtime < YOUNG_S
+    except OSError:
+        return True  # gone while we looked
+
+
 def _end_leftovers(path: Path) -> list[int]:
     ended: list[int] = []
     pids = path / "pids"
-    for line in pids.read_text().splitlines() if pids.exists() else ():
-        fields = line.split()
-        if len(fields) == 2 and fields[0].isdigit() and _is_same(int(fields[0]), float(fields[1])):
-            psutil.Process(int(fields[0])).kill()
-            ended.append(int(fields[0]))
+    for line in pids.read_text(errors="replace").splitlines() if pids.exists() else ():
+        try:
+            pid, started = line.split()
+            if _is_same(int(pid), float(started)):
+                os.kill(int(pid), signal.SIGKILL)
+                ended.append(int(pid))
+        except (ValueError, OverflowError, ProcessLookupError):
+            continue  # damaged, or gone meanwhile
     return ended
 
 

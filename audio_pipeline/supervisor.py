@@ -144,8 +144,8 @@ class Supervisor:
         self._poller.poll(POLL_MS)
         self._waker.clear()
         while self._socket.poll(0):
-            sender, message = self._socket.recv_multipart()
-            self._hear(sender, message)
+            sender, *parts = self._socket.recv_multipart()
+            self._hear(sender, parts[-1] if parts else b"")
         now_s = time.monotonic()
         self.nursery.turn(now_s)
         self._end_in_time(now_s)
@@ -183,13 +183,15 @@ class Supervisor:
             "reply": self.operator.on_reply,
         }  # fmt: skip
         handler = handlers.get(str(word.get("op")))
-        if handler is not None:
-            handler(record, word)
+        try:
+            if handler is not None:
+                handler(record, word)
+        except (KeyError, TypeError, ValueError) as error:
+            self.log(f"{record.name} said something malformed ({word.get('op')}: {type(error).__name__} {error})")
 
     def _on_ready(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+        record.latency, record.live = Latency(*word["latency"]), list(word["live"])
         record.ready = True
-        record.latency = Latency(*word["latency"])
-        record.live = list(word["live"])
         if self._started_s is not None:
             self._start_node(record)
         elif all(other.ready or other.phase is Phase.ABSENT for other in self.nodes.values()):
@@ -280,8 +282,8 @@ class Supervisor:
         self._final = {**self.operator.state(), "ended": True}
         self.operator.farewell()
         while self._socket.poll(0):  # whoever asked meanwhile is told, so that nobody waits for an answer in vain
-            sender, message = self._socket.recv_multipart()
-            self.operator.too_late(sender, message)
+            sender, *parts = self._socket.recv_multipart()
+            self.operator.too_late(sender, parts[-1] if parts else b"")
         self._socket.close()
         self._context.term()
         self.clock.close()
