@@ -80,6 +80,11 @@ class Core:
         """A setting that changes when the node gets to `position`."""
         self._schedule = deque(sorted([*self._schedule, [position, name, value]], key=lambda item: int(item[0])))
 
+    def until_change(self, position: int, samples: int) -> int:
+        """Samples from `position` on before a scheduled setting changes, at most `samples`."""
+        at = int(self._schedule[0][0]) if self._schedule else position
+        return at - position if position < at < position + samples else samples
+
     def reached(self, position: int) -> None:
         """Applies what is due."""
         while self._schedule and int(self._schedule[0][0]) <= position:

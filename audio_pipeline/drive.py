@@ -127,7 +127,7 @@ class Drive:
             else:
                 if not (self.core.room and aligner.ready()):
                     return moved
-                n = aligner.remaining(ticks.position)
+                n = self.core.until_change(ticks.position, aligner.remaining(ticks.position))
                 if n <= 0:
                     return moved
             self.core.reached(ticks.position)

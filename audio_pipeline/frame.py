@@ -88,6 +88,16 @@ class Frame:
         """The samples, zeros for a gap: (samples, channels)."""
         return self.data if self.data is not None else np.zeros((self.samples, self.channels), np.float32)
 
+    def cut(self, samples: int) -> tuple[Frame, Frame]:
+        """The first `samples` of it, and the rest."""
+        first = None if self.data is None else self.data[:samples]
+        rest = None if self.data is None else self.data[samples:]
+        left, end = self.samples - samples, Flag.END | Flag.SEGMENT_END
+        head = replace(self, data=first, samples=samples, flags=self.flags & ~end)
+        return head, replace(
+            self, data=rest, samples=left, position=self.position + samples, flags=self.flags & ~Flag.DISCONTINUITY
+        )
+
     def with_data(self, data: Samples, position: int, rate: int) -> Frame:
         """The same frame with other samples (converted rate or channels)."""
         return replace(self, data=data, position=position, samples=len(data), rate=rate, channels=data.shape[1])

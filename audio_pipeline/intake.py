@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import zmq
@@ -181,18 +181,27 @@ class Intake:
     def _process(self, item: Input, frame: Frame) -> None:
         if frame.samples == 0 and frame.flags & Flag.GAP and not frame.flags & Flag.END:
             self._pass_idle(item, frame)
+        began = item.continuity.expected is not None
         frames = [frame] if not self.node.continuous else item.continuity.repair(frame)
         for whole in frames:
-            if whole.flags & Flag.DISCONTINUITY and item.continuity.expected is not None:
+            if whole.flags & Flag.DISCONTINUITY and began:
                 item.converter.reset()
                 self.node.reset(whole.position, "discontinuity", self.ctx)
             converted = item.converter.convert(whole)
             self.ctx.note_input(converted)
             if converted.samples or (not self.node.continuous and not converted.flags & Flag.END):
-                self.core.reached(converted.position)
-                self.node.process({item.base: converted}, self.ctx)
+                for part in self._parts(converted):
+                    self.core.reached(part.position)
+                    self.node.process({item.base: part}, self.ctx)
         if frame.flags & Flag.END:
             item.ended = True
+
+    def _parts(self, frame: Frame) -> Iterator[Frame]:
+        """The frame, cut where a scheduled setting changes inside it."""
+        while (first := self.core.until_change(frame.position, frame.samples)) < frame.samples:
+            head, frame = frame.cut(first)
+            yield head
+        yield frame
 
     def _pass_idle(self, item: Input, frame: Frame) -> None:
         """Idle is not dead, also for those further down."""

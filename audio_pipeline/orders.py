@@ -21,7 +21,7 @@ class Orders:
         self.started = False
         self._handlers: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "start": self._start, "set": self._set, "cancel": self._cancel, "transport": self._transport,
-            "absent": lambda command: intake.mark_absent(command["node"]), "finish": self._finish,
+            "absent": self._absent, "finish": self._finish,
         }  # fmt: skip
 
     def obey(self) -> bool:
@@ -47,9 +47,15 @@ class Orders:
         self.intake.adopt(command["inputs"])
         self.core.adopt(command["outputs"])
         for node in command["absent"]:
-            self.intake.mark_absent(node)
+            self._absent({"node": node})
         self.drive.start(command["lead_ms"])
         self.started = True
+
+    def _absent(self, command: Mapping[str, Any]) -> None:
+        """An optional node is not there: nothing comes from it, and nobody waits for it to take anything."""
+        self.intake.mark_absent(command["node"])
+        for out in self.core.outputs:
+            out.port.dismiss(command["node"])
 
     def _finish(self, command: Mapping[str, Any]) -> None:
         """A clean stop: whoever makes sound ends it now, and the end travels through the graph."""
