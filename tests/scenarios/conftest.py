@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +22,16 @@ SURE = 0.8  # correlation from which on a place in a song is certain; other plac
 OWN_MISSES_MS = 20  # what twice as much work as a machine can do makes it miss by itself, a part dying or not
 
 
+@pytest.fixture(scope="session", autouse=True)
+def runtime() -> Iterator[None]:
+    """Sockets in a folder of their own, apart from pipelines that somebody runs meanwhile."""
+    with tempfile.TemporaryDirectory(prefix="ap-") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", folder)  # short: socket paths hold 107 characters
+        yield
+
+
 @pytest.fixture(scope="session")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def stage(runtime: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Where the live pipelines play, one after the other."""
     stage = Stage(tmp_path_factory.mktemp("stage"))
     yield stage

@@ -16,7 +16,7 @@ from pathlib import Path
 import soundfile
 
 from tests.leftovers import leftovers, processes
-from tests.scenarios.stage import quiet
+from tests.scenarios.stage import steady
 from tests.shared import ROOT
 
 TRACKS = ("vocals", "accompaniment", "mix")
@@ -44,7 +44,7 @@ class Command:
 
     def __init__(self, config: str, folder: Path, runtime: Path) -> None:
         self.folder, self._runtime = folder, runtime
-        sets = [word for item in quiet(config) for word in ("--set", item)]
+        sets = [word for item in steady(config) for word in ("--set", item)]
         self._process = subprocess.Popen(
             [sys.executable, str(ROOT / "run_pipeline.py"), config, "--no-view", "--folder", str(folder), *sets],
             env={**os.environ, "XDG_RUNTIME_DIR": str(runtime)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

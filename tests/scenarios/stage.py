@@ -28,13 +28,14 @@ WORDS = {
     "loudspeaker": "speaker", "microphone": "mic",
     "song's reader": "song",
 }  # fmt: skip
-QUIET = {"speaker": "null", "mic": "no such microphone"}
+# No scenario depends on the sound hardware of its machine, nor on how busy it was in the moment of the start.
+STEADY = {"speaker.device": "null", "mic.device": "no such microphone", "split.hop": "8"}
 
 
-def quiet(config: str) -> list[str]:
-    """What to set so that a scenario does not depend on the sound hardware of its machine."""
+def steady(config: str) -> list[str]:
+    """What to set in a pipeline that is to play live."""
     nodes = load(config).nodes
-    return [f"nodes.{name}.device={device}" for name, device in QUIET.items() if name in nodes]
+    return [f"nodes.{key}={value}" for key, value in STEADY.items() if key.split(".")[0] in nodes]
 
 
 @dataclass
@@ -163,7 +164,7 @@ class Stage:
             self.close()
             self._count += 1
             folder = self._folder / f"{config}-{self._count}"
-            pipeline = self._stack.enter_context(running(config, folder, [*quiet(config), *sets]))
+            pipeline = self._stack.enter_context(running(config, folder, [*steady(config), *sets]))
             self._key, self._show = (config, *sets), Show(pipeline, folder, demo_song())
         self._show.start_over()
         return self._show
