@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from audio_pipeline.align_delay import DelayKeeper
 from audio_pipeline.align_input import AlignInput, AlignSpec
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Frame, Samples
@@ -31,6 +32,7 @@ class _Timeline:
     generation: int = 0
     since_ns: int | None = None  # first data of this generation
     tails: dict[str, Samples] = field(default_factory=dict)  # fade-outs of what a cancel cut off
+    delay: DelayKeeper | None = None
 
 
 class Aligner:
@@ -47,6 +49,7 @@ class Aligner:
         for item in self.inputs.values():
             line = self.timelines.setdefault(item.spec.timeline, _Timeline(anchor=None if live else 0))
             line.inputs.append(item)
+            line.delay = DelayKeeper(frame_samples) if live and item.spec.eager else None
 
     def restore(self, timeline: str, anchor: int, generation: int) -> None:
         """Takes a predecessor's anchor, so that a restart changes nothing of what is heard when."""
@@ -73,12 +76,37 @@ class Aligner:
             item.standby_first = frame.position
         if not standby:
             self._count("late_samples", late)
+            self._hear_later(line, frame, late, now_ns)
             item.capture = (frame.end, frame.captured_ns, frame.rate)
             if item.first is None and frame.samples > late:
                 item.first, item.due_ns = max(frame.position, ring.floor), due_ns
         if line.since_ns is None and frame.samples:
             line.since_ns = now_ns
         return "late" if frame.samples and late == frame.samples else None
+
+    def _hear_later(self, line: _Timeline, frame: Frame, late: int, now_ns: int) -> None:
+        """The hole that this makes is faded like any other."""
+        if late and line.delay and line.anchor is not None and not frame.flags & Flag.REPLAY:
+            more = line.delay.note_late(now_ns, self.frame_samples * 1_000_000_000 // frame.rate)
+            line.anchor += more
+            self._count("delay_samples", more)
+
+    def _hear_sooner(self, line: _Timeline, now_ns: int) -> None:
+        """Leaves a frame out, crossfaded."""
+        if line.delay is None or line.anchor is None or not line.inputs:
+            return
+        less = line.delay.note_spare(min(item.in_hand for item in line.inputs), now_ns)
+        if less:
+            self._fade_out(line)
+            line.anchor -= less
+            self._count("delay_samples", -less)
+
+    def _fade_out(self, line: _Timeline) -> None:
+        for item in line.inputs:
+            tail, rest = item.fade_out(), line.tails.get(item.spec.name)
+            if rest is not None:
+                tail[: len(rest)] += rest
+            line.tails[item.spec.name] = tail
 
     def _note_state(self, item: AlignInput, frame: Frame) -> bool:
         """END and idle carry no samples; True when there is nothing to write."""
@@ -100,11 +128,8 @@ class Aligner:
         if line is None or generation <= line.generation:
             return
         line.generation = generation
+        self._fade_out(line)
         for item in line.inputs:
-            tail, rest = item.fade_out(), line.tails.get(item.spec.name)
-            if rest is not None:
-                tail[: len(rest)] += rest
-            line.tails[item.spec.name] = tail
             item.forget()
         line.anchor = None if self._live else line.anchor
         line.since_ns = None
@@ -136,6 +161,7 @@ class Aligner:
         for line in self.timelines.values():
             if line.anchor is None:
                 self._try_anchor(line, position, now_ns)
+            self._hear_sooner(line, now_ns)
         return {name: self._read(item, position, n) for name, item in self.inputs.items()}
 
     def _read(self, item: AlignInput, position: int, n: int) -> tuple[Samples, Flag]:

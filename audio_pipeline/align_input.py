@@ -92,6 +92,11 @@ class AlignInput:
         run = self.ring.run(position)
         return FOREVER if self.ended_at is not None and position + run >= self.ended_at else run
 
+    @property
+    def in_hand(self) -> int:
+        """True samples that have come and were not read yet, without a hole."""
+        return 0 if self._next is None else self.run(self._next)
+
     def read(self, position: int, n: int) -> tuple[Samples, int]:
         """The block at `position` as it will be heard, and how many of its samples are made up."""
         block, true = self.ring.read(position, n), n

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio_pipeline.align import Aligner, AlignSpec
@@ -46,6 +46,7 @@ class Desk:
         self.counts: Counter[str] = Counter()
         self.aligner = Aligner(specs, frame_samples=frame, fade_samples=fade, live=live, count=self._count)
         self.frame, self.position, self.generation = frame, 0, 0
+        self.mail: list[tuple[float, int]] = []  # (when it comes in ms, position) of frames under way
         self.heard: dict[str, list[Samples]] = {spec.name: [] for spec in specs}
         self.flags: dict[str, list[Flag]] = {spec.name: [] for spec in specs}
 
@@ -117,6 +118,7 @@ def arrivals(latency: int, chunks: list[int], total: int) -> Iterator[tuple[int,
             return
 
 
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(0, 20_000), chunkings), min_size=1, max_size=3), st.sampled_from([120, 480, 960]))
 def test_inputs_of_one_timeline_are_aligned_to_the_sample(inputs: list[tuple[int, list[int]]], frame: int) -> None:
     """Whatever their latencies and chunks: all that was stated truly is heard, with one offset, and nothing else."""
@@ -179,6 +181,63 @@ def test_what_came_late_at_the_start_makes_a_microphone_not_late_for_ever(eager:
         desk.tick()
     heard = desk.sound()[5 * N :]
     np.testing.assert_array_equal(heard, song(first, len(heard))[:, 0])
+
+
+def microphone(desk: Desk, frames: int, late_ms: list[float]) -> None:
+    """Frames of 10 ms whose way takes 1 ms more than `late_ms`, in turn."""
+    first = desk.position // N
+    desk.mail += [((first + at + 1) * 10 + 1 + late_ms[at % len(late_ms)], (first + at) * N) for at in range(frames)]
+    for _ in range(frames):
+        while desk.mail and desk.mail[0][0] * 1_000_000 <= desk.now_ns:
+            position = desk.mail.pop(0)[1]
+            desk.push("a", position, tone(position, N), ns(position + N + N // 2))
+        desk.tick()
+
+
+def delay_ms(desk: Desk) -> float:
+    return -desk.aligner.heard(0)["song"] / 48
+
+
+def test_a_microphone_on_a_busy_host_is_heard_later_and_then_whole() -> None:
+    """Every other frame comes 30 ms late: after a tenth of a second it is heard 30 ms later, without a hole."""
+    desk = Desk(spec(eager=True))
+    microphone(desk, 50, [0])
+    assert delay_ms(desk) <= 20
+    microphone(desk, 100, [0, 30])
+    assert 40 <= delay_ms(desk) <= 60
+    held = desk.counts["concealed_samples"]
+    microphone(desk, 200, [0, 30])
+    assert desk.counts["concealed_samples"] == held and steps(desk.sound()[2 * N :]) <= TONE_STEP + 2 / FADE
+
+
+def test_when_the_host_is_calm_again_the_delay_goes_down_without_a_click() -> None:
+    desk = Desk(spec(eager=True))
+    microphone(desk, 50, [0])
+    calm = delay_ms(desk)
+    microphone(desk, 200, [0, 30])
+    microphone(desk, 6000, [0])
+    assert calm <= delay_ms(desk) <= calm + 10
+    assert desk.counts["delay_samples"] == (delay_ms(desk) - calm) * 48
+    assert steps(desk.sound()[2 * N :]) <= 2 * TONE_STEP + 2 / FADE
+    want = desk.position - round(delay_ms(desk) * 48)
+    np.testing.assert_allclose(desk.sound()[-N:], tone(want - N, N)[:, 0], atol=1e-6)
+
+
+def test_one_hold_up_is_no_reason_to_be_later_for_ever() -> None:
+    desk = Desk(spec(eager=True))
+    microphone(desk, 50, [0])
+    before = delay_ms(desk)
+    microphone(desk, 40, [200 - 10 * at for at in range(20)] + [0] * 20)
+    microphone(desk, 50, [0])
+    assert delay_ms(desk) == before
+
+
+def test_a_song_is_never_moved() -> None:
+    desk = Desk(spec())
+    microphone(desk, 50, [0])
+    before = delay_ms(desk)
+    microphone(desk, 2000, [0, 30])
+    assert delay_ms(desk) == before and "delay_samples" not in desk.counts
 
 
 def test_a_successor_goes_on_with_its_predecessors_offset() -> None:
