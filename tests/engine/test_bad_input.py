@@ -33,6 +33,8 @@ nodes:
 THROUGH = COPY.replace("{from: song,", "{from: bad,").replace("  rec:", "  bad: {kind: bad, in: song}\n  rec:")
 KIND = '''
 """A filter that does what its setting says at the worst moment."""
+import os
+import shutil
 import time
 from dataclasses import dataclass
 from audio_pipeline.errors import ConfigError
@@ -55,13 +57,14 @@ class Bad(Filter):
     def filter(self, x):
         if self.settings.at == "process": raise ValueError("shapes (2,) and (3,) differ")
         if self.settings.at == "slow": time.sleep(0.0 if vars(self).setdefault("slept", False) else 3.0)
+        if self.settings.at == "pull": raise OSError(shutil.rmtree(os.environ["XDG_RUNTIME_DIR"] + "/audio-pipeline"))
         self.slept = True
         return x
 
 NODE = Bad
 '''
 IMPATIENT = (
-    "import sys; from audio_pipeline import nursery; nursery.START_DEADLINE_S = 1.0; "
+    "import sys; from audio_pipeline import nursery; nursery.START_DEADLINE_S = 6.0; "
     "from audio_pipeline.cli import main; sys.exit(main())"
 )
 
@@ -269,7 +272,7 @@ def test_a_pipeline_that_cannot_be_says_key_value_and_expectation(
 def test_a_node_that_hangs_in_start_up_is_ended_and_named(command: Command) -> None:
     words = ("--offline", "--set", "nodes.bad.at=hang")
     outcome = command.run(*words, text=THROUGH, entry=("-c", IMPATIENT))
-    one_sentence(outcome, 6, "'bad'", "did not start within 1 s")
+    one_sentence(outcome, 6, "'bad'", "did not start within 6 s")
 
 
 @pytest.mark.parametrize("mode", ["--offline", "--no-view"])
@@ -302,6 +305,12 @@ def test_live_a_crash_is_said_and_the_rest_goes_on(command: Command) -> None:
     assert outcome.code == 0
     assert "bad died (ValueError: shapes (2,) and (3,) differ), restarting" in outcome.shown + outcome.said
     assert len(dry) > rate and np.sqrt(np.mean(dry**2)) > 0.3, "the song itself is recorded on"
+
+
+def test_without_its_runtime_folder_a_pipeline_ends_with_a_sentence(command: Command) -> None:
+    words = ("--duration", "20", "--set", "nodes.bad.at=pull", "--set", "nodes.song.loop=true")
+    outcome = command.run(*words, text=THROUGH)
+    one_sentence(outcome, 1, "the pipeline cannot go on", "No such file", str(command.runtime))
 
 
 def test_no_sound_card_is_one_sentence(command: Command) -> None:
