@@ -82,8 +82,8 @@ class Core:
 
     def until_change(self, position: int, samples: int) -> int:
         """Samples from `position` on before a scheduled setting changes, at most `samples`."""
-        at = int(self._schedule[0][0]) if self._schedule else position
-        return at - position if position < at < position + samples else samples
+        ahead = (int(at) for at, _, _ in self._schedule if position < int(at) < position + samples)
+        return next(ahead, position + samples) - position
 
     def reached(self, position: int) -> None:
         """Applies what is due."""

@@ -37,6 +37,11 @@ class Drive:
             if transport.get("playing", True):
                 self.source.play(self.ctx.position_at(now))
 
+    def go_on(self) -> None:
+        """After a seek: a source that had come to its end has more to say."""
+        if self.source is not None and self._blocks is None and isinstance(self.node, Source):
+            self._blocks = iter(self.node.blocks(self.ctx))
+
     def deadlines_ns(self) -> list[int | None]:
         """When there is something to do next."""
         if self.job.live:

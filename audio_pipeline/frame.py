@@ -92,11 +92,11 @@ class Frame:
         """The first `samples` of it, and the rest."""
         first = None if self.data is None else self.data[:samples]
         rest = None if self.data is None else self.data[samples:]
-        left, end = self.samples - samples, Flag.END | Flag.SEGMENT_END
-        head = replace(self, data=first, samples=samples, flags=self.flags & ~end)
-        return head, replace(
-            self, data=rest, samples=left, position=self.position + samples, flags=self.flags & ~Flag.DISCONTINUITY
-        )
+        left, begin, end = self.samples - samples, Flag.DISCONTINUITY | Flag.SEGMENT_START, Flag.END | Flag.SEGMENT_END
+        captured_ns = self.captured_ns - round(left / self.rate * 1e9) if self.captured_ns else 0
+        head = replace(self, data=first, samples=samples, flags=self.flags & ~end, captured_ns=captured_ns)
+        at = self.position + samples
+        return head, replace(self, data=rest, samples=left, position=at, flags=self.flags & ~begin)
 
     def with_data(self, data: Samples, position: int, rate: int) -> Frame:
         """The same frame with other samples (converted rate or channels)."""

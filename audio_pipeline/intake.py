@@ -28,7 +28,7 @@ class Input:
         self.continuity = Continuity()
         self.latency_ms = job.latency_ms
         self.budget_ms = job.budget_ms
-        self.ended = False
+        self.ended = self.absent = False
 
     @property
     def base(self) -> str:
@@ -61,7 +61,13 @@ class Intake:
     def _make_aligner(self) -> Aligner:
         specs = [
             AlignSpec(
-                item.port, item.timeline, self._channels(item.port) or 2, item.align_samples, item.on_loss, item.standby
+                item.port,
+                item.timeline,
+                self._channels(item.port) or 2,
+                item.align_samples,
+                item.on_loss,
+                item.standby,
+                item.eager,
             )
             for item in self.job.inputs
             if "~" not in item.port
@@ -102,7 +108,7 @@ class Intake:
         """Nothing will ever come from an optional node that is not there."""
         for item in self.inputs.values():
             if item.job.source.split(".")[0] == node:
-                item.ended = True
+                item.ended = item.absent = True
                 if self.aligner is not None and "~" not in item.job.port:
                     self.aligner.absent(item.job.port)
 
@@ -227,6 +233,7 @@ class Intake:
             self.node.reset(-1, "cancel", self.ctx)
 
     def _forget(self, item: Input, generation: int) -> None:
+        item.ended = item.absent
         item.continuity.reset()
         item.converter.reset()
         kept = deque(frame for frame in item.link.queue if frame.generation >= generation)

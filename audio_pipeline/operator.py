@@ -90,7 +90,7 @@ class Operator:
 
     def _ask(self, client: bytes, number: Any, record: NodeRecord, command: Mapping[str, Any]) -> dict[str, Any] | None:
         """Passes a command on; a node that is down gets it with its next start."""
-        if record.phase is not Phase.RUNNING:
+        if record.phase not in (Phase.RUNNING, Phase.ENDED) or record.child is None:
             return {
                 "position": None,
                 "note": f"{record.name} is {record.phase.value}; it takes this when it is back",

@@ -83,6 +83,8 @@ class Orders:
         core.ctx.wanted_generation = max(core.ctx.wanted_generation, generation)
         self.intake.forget(timeline, generation)
         core.cancel_outputs(timeline, generation)
+        if any(out.timeline == timeline for out in core.outputs):
+            core.ended = False  # its END was of what is cancelled now; a mixer's END is of its own timeline
 
     def _transport(self, command: Mapping[str, Any]) -> Any:
         """play, pause and what the source itself knows; a new generation where old sound must not be heard."""
@@ -97,6 +99,7 @@ class Orders:
         elif args:
             node.on_command("seek", args, ctx)
         if "generation" in command:
+            self.drive.go_on()
             source.playing = command.get("playing", True)
             if source.playing:
                 source.play(ctx.position_at(self.core.clock.now_ns()))

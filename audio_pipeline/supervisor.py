@@ -178,7 +178,7 @@ class Supervisor:
         if record is None:
             return
         handlers = {
-            "ready": self._on_ready, "failed": self._on_failed, "ended": self._on_ended,
+            "ready": self._on_ready, "failed": self._on_failed, "ended": self._on_ended, "resumed": self._on_resumed,
             "event": self.operator.on_event, "log": self._on_log, "snapshot": self._on_snapshot,
             "reply": self.operator.on_reply,
         }  # fmt: skip
@@ -224,6 +224,12 @@ class Supervisor:
 
     def _on_failed(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         record.said = dict(word)
+
+    def _on_resumed(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+        """Sought back after it had sent its end."""
+        if record.phase is Phase.ENDED:
+            record.phase = Phase.RUNNING
+            self.operator.changed()
 
     def _on_ended(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         record.phase = Phase.ENDED

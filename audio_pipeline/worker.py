@@ -168,6 +168,9 @@ def _loop(runner: NodeRunner, control: Control) -> None:
         if runner.ended and not said_end and runner.drained:
             said_end = True
             control.tell({"op": "ended"})
+        elif said_end and not runner.ended:
+            said_end = False
+            control.tell({"op": "resumed"})
         if time.monotonic() >= next_snapshot_s:
             next_snapshot_s = time.monotonic() + SNAPSHOT_S
             state = runner.node.snapshot()

@@ -121,6 +121,20 @@ def test_flagged_adds_a_flag_and_changes_nothing_else(had: Flag, more: Flag) -> 
     assert same(got, replace(frame, flags=frame.flags | (more & ~Flag.GAP)))
 
 
+@given(st.integers(0, 9), st.sampled_from([0, 10**9]))
+def test_the_parts_of_a_frame_make_it_whole(at: int, captured_ns: int) -> None:
+    """What is said of a beginning stays there, what is said of an end stays there; ages go with samples."""
+    begin, end = Flag.SEGMENT_START | Flag.DISCONTINUITY, Flag.SEGMENT_END | Flag.END
+    x = np.arange(9, dtype=np.float32)[:, None]
+    whole = audio_frame(x, 100, 1_000, flags=begin | end | Flag.CONCEALED, captured_ns=captured_ns, seq=3)
+    head, rest = whole.cut(at)
+    np.testing.assert_array_equal(np.concatenate([head.audio(), rest.audio()]), x)
+    assert (head.position, head.end, rest.position, rest.end) == (100, 100 + at, 100 + at, 109)
+    assert (head.flags, rest.flags) == (begin | Flag.CONCEALED, end | Flag.CONCEALED)
+    assert rest.captured_ns == captured_ns
+    assert head.captured_ns == (captured_ns - (9 - at) * 1_000_000 if captured_ns else 0)
+
+
 @given(st.binary(max_size=300))
 @example(b"")
 @example(b"APF1")

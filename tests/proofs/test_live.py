@@ -23,6 +23,6 @@ def test_balanced_karaoke_misses_no_deadline(tmp_path: Path, proof_scale: float)
     inferences = seconds * 44_100 / 1024 / split["gauges"]["hop"]
     # None on a machine of one's own; a virtual one that is taken away for 100 ms may cost a few.
     assert split["counters"].get("missed_deadlines", 0) <= 0.01 * inferences
-    assert speaker["counters"]["gaps"] == 0
+    assert speaker["counters"]["gaps"] <= 1 + seconds / 300
     assert split["restarts"] == 0
     assert all(link["balanced"] for link in final["links"])
