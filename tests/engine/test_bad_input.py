@@ -33,8 +33,6 @@ nodes:
 THROUGH = COPY.replace("{from: song,", "{from: bad,").replace("  rec:", "  bad: {kind: bad, in: song}\n  rec:")
 KIND = '''
 """A filter that does what its setting says at the worst moment."""
-import os
-import shutil
 import time
 from dataclasses import dataclass
 from audio_pipeline.errors import ConfigError
@@ -57,7 +55,6 @@ class Bad(Filter):
     def filter(self, x):
         if self.settings.at == "process": raise ValueError("shapes (2,) and (3,) differ")
         if self.settings.at == "slow": time.sleep(0.0 if vars(self).setdefault("slept", False) else 3.0)
-        if self.settings.at == "pull": raise OSError(shutil.rmtree(os.environ["XDG_RUNTIME_DIR"] + "/audio-pipeline"))
         self.slept = True
         return x
 
@@ -305,12 +302,6 @@ def test_live_a_crash_is_said_and_the_rest_goes_on(command: Command) -> None:
     assert outcome.code == 0
     assert "bad died (ValueError: shapes (2,) and (3,) differ), restarting" in outcome.shown + outcome.said
     assert len(dry) > rate and np.sqrt(np.mean(dry**2)) > 0.3, "the song itself is recorded on"
-
-
-def test_without_its_runtime_folder_a_pipeline_ends_with_a_sentence(command: Command) -> None:
-    words = ("--duration", "20", "--set", "nodes.bad.at=pull", "--set", "nodes.song.loop=true")
-    outcome = command.run(*words, text=THROUGH)
-    one_sentence(outcome, 1, "the pipeline cannot go on", "No such file", str(command.runtime))
 
 
 def test_no_sound_card_is_one_sentence(command: Command) -> None:
