@@ -120,6 +120,8 @@ class Supervisor:
         try:
             while not self._over():
                 self._turn()
+        except OSError as error:  # no process, file or socket more to be had
+            self.give_up(PipelineError(f"the pipeline cannot go on: {error}"))
         finally:
             self._tear_down()
             self._ended.set()
