@@ -1,0 +1,128 @@
+"""The consumer's end of a link: one DEALER that receives a stream and grants credit."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import msgpack
+import zmq
+
+from audio_pipeline.credit import Count, Grant
+from audio_pipeline.errors import WireError
+from audio_pipeline.frame import Frame, parse
+from audio_pipeline.link_words import EVENTS, IMPATIENT_NS, KEEPALIVE_NS, POLLIN, PROTOCOL, InSpec, unpack, whole
+
+
+class InPort:
+    """Receives one stream, grants credit, and says who it is to whoever comes up behind the endpoint."""
+
+    def __init__(self, context: zmq.Context[Any], spec: InSpec, token: str, instance: int, count: Count) -> None:
+        self.spec = spec
+        self._token = token
+        self._instance = instance
+        self._count = count
+        self.grant = Grant(spec.window)
+        self.queue: deque[Frame] = deque()
+        self.since: int | None = None
+        self.refused = ""
+        self.welcome: dict[str, Any] = {}
+        self._said_ns = 0
+        self._greeted = False
+        self._changed = True
+        self._context = context
+        self.socket = self._connect()
+
+    def _connect(self) -> zmq.Socket[bytes]:
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
+        for option, value in ((zmq.LINGER, 0), (zmq.IMMEDIATE, 1), (zmq.SNDHWM, 10), (zmq.RCVHWM, 0),
+                              (zmq.RECONNECT_IVL, 5), (zmq.RECONNECT_IVL_MAX, 20),
+                              (zmq.MAXMSGSIZE, 1 << 26)):  # fmt: skip
+            socket.setsockopt(option, value)
+        socket.setsockopt(zmq.IDENTITY, self.spec.identity.encode())
+        socket.connect(self.spec.endpoint)
+        return socket
+
+    def reconnect(self) -> None:
+        """For inproc, which does not find a new producer behind an old endpoint by itself."""
+        self.socket.close(linger=0)
+        self.socket = self._connect()
+        self._greeted = False
+
+    def handle(self) -> None:
+        """Takes all waiting messages into the local queue."""
+        while int(self.socket.get(EVENTS)) & POLLIN:
+            message = self.socket.recv(zmq.DONTWAIT)
+            try:
+                if message[:1] == b"A":
+                    self._on_frame(parse(message))
+                else:
+                    self._on_word(unpack(message))
+            except WireError:
+                self._count("bad", 1)
+
+    def _on_frame(self, frame: Frame) -> None:
+        if not self.welcome:  # sent to our predecessor of the same name, and coming again if we asked for it
+            return
+        if frame.epoch > self.grant.epoch:  # a lower one is the last word of a producer that died
+            self.grant.new_epoch(frame.epoch)
+        self._count("received", 1)
+        self.queue.append(frame)
+
+    def _on_word(self, word: dict[str, Any]) -> None:
+        if word.get("t") == "welcome":
+            self.welcome = word
+            self._greeted = True
+            if word.get("epoch") != self.grant.epoch:
+                self.grant.new_epoch(whole(word, "epoch"))
+        elif word.get("t") == "who":
+            self._greeted = False
+            self._changed = True
+        elif word.get("t") == "refused":
+            self.refused = str(word.get("why"))
+
+    def take(self) -> Frame | None:
+        """The next frame, which thereby counts as delivered; the caller says `used` or `dropped`."""
+        if not self.queue:
+            return None
+        frame = self.queue.popleft()
+        if frame.epoch == self.grant.epoch:
+            self.grant.delivered(frame.seq)
+        self._changed = True
+        return frame
+
+    def used(self) -> None:
+        self._count("delivered", 1)
+
+    def dropped(self, reason: str) -> None:
+        self._count(f"dropped.{reason}", 1)
+
+    def speak(self, now_ns: int) -> None:
+        """Says hello or grants credit, when something changed or it is time."""
+        quiet_ns = now_ns - self._said_ns
+        if quiet_ns < (KEEPALIVE_NS if self._greeted else IMPATIENT_NS) and not (self._changed and self._greeted):
+            return
+        word = self._credit() if self._greeted else self._hello()
+        try:
+            self.socket.send(msgpack.packb(word), flags=zmq.DONTWAIT)
+        except zmq.Again:
+            self._greeted = False  # nobody there: greet whoever comes
+        self._said_ns = now_ns
+        self._changed = False
+
+    def _hello(self) -> dict[str, Any]:
+        return {"t": "hello", "v": PROTOCOL, "token": self._token, "stream": self.spec.stream,
+                "instance": self._instance, "since": self.since, "window": self.grant.window,
+                "policy": self.spec.policy}  # fmt: skip
+
+    def _credit(self) -> dict[str, Any]:
+        grant = self.grant
+        return {"t": "credit", "stream": self.spec.stream, "epoch": grant.epoch,
+                "delivered": grant.delivered_through, "granted": grant.granted_through}  # fmt: skip
+
+    def close(self) -> None:
+        try:
+            self.socket.send(msgpack.packb({"t": "bye"}), flags=zmq.DONTWAIT)
+        except zmq.ZMQError:
+            pass  # nobody there to hear it
+        self.socket.close(linger=0)

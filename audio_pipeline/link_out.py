@@ -1,0 +1,207 @@
+"""The producer's end of a link: one ROUTER that sends frames to any number of consumers."""
+
+from __future__ import annotations
+
+import hmac
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgpack
+import zmq
+
+from audio_pipeline.credit import Count, Item, Subscription
+from audio_pipeline.errors import WireError
+from audio_pipeline.frame import Flag, Frame, flagged, pack
+from audio_pipeline.link_words import (
+    EVENTS,
+    GUEST_FRAMES,
+    MAX_GUESTS,
+    POLLIN,
+    PROTOCOL,
+    STALLING,
+    OutSpec,
+    unpack,
+    whole,
+)
+
+
+class OutPort:
+    """Sends frames to any number of consumers, each with its own queue, window and ledger."""
+
+    def __init__(
+        self,
+        context: zmq.Context[Any],
+        spec: OutSpec,
+        token: str,
+        epoch: int,
+        counter: Callable[[str], Count],
+    ) -> None:
+        self.spec = spec
+        self.epoch = epoch
+        self._token = token
+        self._counter = counter
+        self.socket = context.socket(zmq.ROUTER)
+        for option, value in ((zmq.ROUTER_MANDATORY, 1), (zmq.ROUTER_HANDOVER, 1), (zmq.LINGER, 0),
+                              (zmq.SNDHWM, 0), (zmq.RCVHWM, 10_000), (zmq.MAXMSGSIZE, 1 << 16)):  # fmt: skip
+            self.socket.setsockopt(option, value)
+        self.socket.bind(spec.endpoint)
+        self.subscriptions = {
+            name: Subscription(policy, queue, counter(name)) for name, (policy, queue) in spec.consumers.items()
+        }
+        self.connected: dict[str, int] = {}  # identity -> instance of the consumer
+        self.seq = 0
+        self._history: deque[Item] = deque()
+        self._history_samples = spec.history_samples
+
+    def offer(self, frame: Frame) -> None:
+        """Numbers, packs and queues one frame for everybody, then sends what credit allows."""
+        if not self.subscriptions and not self._history_samples:
+            return
+        self.seq += 1
+        last = bool(frame.flags & Flag.END)
+        item = Item(self.seq, frame.position, frame.end, frame.generation, pack(frame), last)
+        for name, subscription in list(self.subscriptions.items()):
+            subscription.offer(item)
+            if name in self.connected:
+                self._send(name, subscription)
+        if frame.samples or last or frame.event is not None:  # a paused source says for weeks that it is idle
+            self._remember(item)
+
+    def adopt(self, queues: Mapping[str, int], history_samples: int) -> None:
+        """Sizes as planned from what the nodes really do."""
+        self._history_samples = history_samples
+        for name, frames in queues.items():
+            self.subscriptions[name].queue_frames = max(frames, 1)
+
+    def dismiss(self, node: str) -> None:
+        """The graph's consumers in `node` will never come (it is optional and could not be opened)."""
+        for name in self.spec.consumers:
+            if name.partition(".")[0] == node:
+                self.subscriptions[name].dismiss()
+
+    @property
+    def wanted(self) -> bool:
+        """True while anybody listens."""
+        return bool(self.subscriptions)
+
+    def _remember(self, item: Item) -> None:
+        if self._history_samples <= 0:
+            return
+        self._history.append(item)
+        while item.position - self._history[0].position > self._history_samples:
+            self._history.popleft()
+
+    def _send(self, name: str, subscription: Subscription) -> None:
+        identity = name.encode()
+        for item in subscription.sendable():
+            try:
+                self.socket.send_multipart([identity, item.message], flags=zmq.DONTWAIT, copy=True)
+            except zmq.ZMQError as error:
+                if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                    raise
+                self._gone(name)
+                return
+
+    def _gone(self, name: str) -> None:
+        """The graph's own consumers keep their queue until they come back; guests are forgotten."""
+        self.connected.pop(name, None)
+        if name not in self.spec.consumers:
+            self.subscriptions.pop(name, None)
+
+    def handle(self) -> None:
+        """Takes all waiting words of consumers."""
+        while int(self.socket.get(EVENTS)) & POLLIN:
+            parts = self.socket.recv_multipart(zmq.DONTWAIT)
+            try:
+                self._on_word(parts[0].decode(), unpack(parts[-1]))
+            except (WireError, UnicodeDecodeError):
+                self._counter("")("bad_words", 1)
+
+    def _on_word(self, name: str, word: dict[str, Any]) -> None:
+        if word.get("t") == "hello":
+            self._on_hello(name, word)
+        elif word.get("t") == "bye":
+            self._gone(name)
+        elif name not in self.connected:
+            self._reply(name, {"t": "who"})
+        elif word.get("t") == "credit" and word.get("epoch") == self.epoch:
+            subscription = self.subscriptions[name]
+            subscription.credit(whole(word, "delivered"), whole(word, "granted"))
+            self._send(name, subscription)
+
+    def _on_hello(self, name: str, word: dict[str, Any]) -> None:
+        refusal = self._refusal(name, word)
+        if refusal:
+            self._reply(name, {"t": "refused", "why": refusal})
+            return
+        instance, window = whole(word, "instance"), whole(word, "window")
+        subscription = self.subscriptions.get(name) or self._guest(name)
+        if self.connected.get(name) != instance:
+            self._welcome_back(subscription, word)
+        self.connected[name] = instance
+        spec = self.spec
+        self._reply(name, {"t": "welcome", "v": PROTOCOL, "epoch": self.epoch, "stream": spec.stream,
+                           "rate": spec.rate, "channels": spec.channels, "timeline": spec.timeline})  # fmt: skip
+        subscription.credit(subscription.delivered_through, subscription.delivered_through + window)
+        self._send(name, subscription)
+
+    def _guest(self, name: str) -> Subscription:
+        guest = Subscription("drop_oldest", GUEST_FRAMES, self._counter(name), most_window=GUEST_FRAMES)
+        self.subscriptions[name] = guest
+        return guest
+
+    def _refusal(self, name: str, word: dict[str, Any]) -> str:
+        if word.get("v") != PROTOCOL:
+            return f"protocol version {word.get('v')!r}, expected {PROTOCOL}"
+        if not hmac.compare_digest(str(word.get("token", "")).encode(), self._token.encode()):
+            return "wrong token"
+        if name not in self.subscriptions and self._is_full():
+            return f"more than {MAX_GUESTS} guests"
+        return ""
+
+    def _is_full(self) -> bool:
+        """True while as many guests as may are really there: one that broke off is found by a word to it."""
+        for name in [name for name in self.connected if name not in self.spec.consumers]:
+            self._reply(name, {"t": "still"})
+        return len(self.subscriptions.keys() - self.spec.consumers) >= MAX_GUESTS
+
+    def _welcome_back(self, subscription: Subscription, word: dict[str, Any]) -> None:
+        """A consumer without memory: what was in flight is lost; history goes first if it asks for the past."""
+        since = word.get("since")
+        unsent = subscription.queue[0].seq if subscription.queue else self.seq + 1
+        replay = [
+            replace(item, message=flagged(item.message, Flag.REPLAY)) for item in self._history
+            if isinstance(since, int) and (item.end > since or item.position >= since) and item.seq < unsent
+        ]  # fmt: skip
+        subscription.restart((replay[0].seq if replay else unsent) - 1, replay)
+
+    def _reply(self, name: str, word: dict[str, Any]) -> None:
+        try:
+            self.socket.send_multipart([name.encode(), msgpack.packb(word)], flags=zmq.DONTWAIT)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                raise
+            self._gone(name)
+
+    def cancel(self, generation: int) -> None:
+        """Forgets queued and remembered frames of older generations."""
+        for subscription in self.subscriptions.values():
+            subscription.cancel(generation)
+        self._history = deque(item for item in self._history if item.generation >= generation)
+
+    @property
+    def room(self) -> bool:
+        """True while every consumer that may stall us has room."""
+        return all(sub.room for sub in self.subscriptions.values() if sub.policy in STALLING)
+
+    @property
+    def drained(self) -> bool:
+        """True when every lossless consumer has taken everything."""
+        return all(sub.drained for sub in self.subscriptions.values() if sub.policy in STALLING)
+
+    def close(self) -> None:
+        if self.spec.endpoint.startswith("inproc:"):
+            self.socket.unbind(self.spec.endpoint)  # at once: a successor may bind before ZeroMQ has closed this
+        self.socket.close(linger=0)

@@ -1,0 +1,72 @@
+"""What both ends of a link share: the port's terms, the words of the link protocol, and their limits.
+
+See `docs/protocol.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+import zmq
+
+from audio_pipeline.credit import LOSSLESS
+from audio_pipeline.errors import WireError
+
+PROTOCOL = 1
+KEEPALIVE_NS = 100_000_000
+IMPATIENT_NS = 20_000_000  # while the producer has not welcomed us
+STALLING = ("block", LOSSLESS)
+MAX_GUESTS = 64
+GUEST_FRAMES = 100
+EVENTS, POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)  # plain numbers: enum arithmetic costs on every turn
+MAX_WORD_BYTES = 1 << 12
+
+
+@dataclass(frozen=True)
+class OutSpec:
+    """A producer's port: where it binds and who is expected."""
+
+    port: str
+    endpoint: str
+    stream: int
+    rate: int
+    channels: int
+    timeline: str
+    history_samples: int
+    consumers: dict[str, tuple[str, int]]  # identity -> (policy, queue in frames)
+
+
+@dataclass(frozen=True)
+class InSpec:
+    """A consumer's port: whom it listens to and on which terms."""
+
+    port: str
+    identity: str
+    endpoint: str
+    stream: int
+    window: int
+    policy: str
+    queue: int
+
+
+def unpack(message: bytes) -> dict[str, Any]:
+    """The link word in a message. Raises WireError."""
+    if len(message) > MAX_WORD_BYTES:
+        raise WireError(f"link word of {len(message)} bytes, expected at most {MAX_WORD_BYTES}")
+    try:
+        word = msgpack.unpackb(message)
+    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise WireError(f"link word is not msgpack: {error}") from error
+    if not isinstance(word, dict):
+        raise WireError(f"link word is a {type(word).__name__}, expected a map")
+    return word
+
+
+def whole(word: dict[str, Any], key: str) -> int:
+    """A whole number from 0 below 2**63 in a word. Raises WireError."""
+    value = word.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
+        raise WireError(f"link word {word.get('t')!r} has {key} = {value!r}, expected a whole number")
+    return value
