@@ -8,7 +8,9 @@ sample 0, so any chunking of the input gives the same output.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -37,6 +39,9 @@ __all__ = [
     "CHANNELS", "HOPS", "MODES", "STFT", "Array", "Latency", "Mode", "Model", "SeparatorSettings", "SeparatorStream",
     "State", "Window", "choose_hop", "separate",
 ]  # fmt: skip
+
+FEED = 512 * STFT.hop  # samples at a time into a one-shot separation
+AHEAD = 1  # windows that wait behind the one that is computed
 
 
 class SeparatorStream:
@@ -70,7 +75,7 @@ class SeparatorStream:
         self._received = 0
         self._index = 0
         self._end: int | None = None
-        self._next: Window | None = None
+        self._waiting: deque[Window] = deque()
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -90,6 +95,10 @@ class SeparatorStream:
     @property
     def finished(self) -> bool:
         """Whether the stream was flushed and every sample has come out."""
+        return self._exhausted and not self._waiting
+
+    @property
+    def _exhausted(self) -> bool:
         return self._end is not None and self._span(self._index).start >= self._end
 
     def set_gains(self, output: str, gains: Mapping[str, float], position: int = 0) -> int:
@@ -113,14 +122,16 @@ class SeparatorStream:
             covered = -(-self._end // STFT.hop) * STFT.hop + STFT.frame - STFT.hop
             self._take(np.zeros((covered - self._end, CHANNELS), np.float32))
 
-    def pending(self) -> Window | None:
-        """The oldest window that waits for an answer; the same one until it has been given."""
-        if self._next is None and not self.finished:
-            while self._ready(self._index) and not self._span(self._index):
-                self._index += 1  # nothing becomes final before the first frames are complete
-            if self._ready(self._index):
-                self._next = self._cut(self._index)
-        return self._next
+    def pending(self, ahead: int = 0) -> Window | None:
+        """The oldest window that waits for an answer, or the one `ahead` places behind it; None if there is none.
+
+        It is the same one until it was answered. Windows are answered in their order.
+        """
+        while len(self._waiting) <= ahead and not self._exhausted and self._ready(self._index):
+            if self._span(self._index):  # nothing becomes final before the first frames are complete
+                self._waiting.append(self._cut(self._index))
+            self._index += 1
+        return self._waiting[ahead] if ahead < len(self._waiting) else None
 
     def accept(self, window: Window, masks: Array) -> dict[str, Array]:
         """Samples [start, stop) of each output, from the model's masks (stems, wanted, bins, channels)."""
@@ -135,12 +146,12 @@ class SeparatorStream:
         return self._answer(window, masks, np.eye(len(self.model.stems), dtype=np.float32)[-1])
 
     def _answer(self, window: Window, masks: Array, above: Array) -> dict[str, Array]:
-        if window is not self._next:
+        if not self._waiting or window is not self._waiting[0]:
             raise ValueError(f"window {window.index} is not the pending one")
         first = window.first_frame + window.wanted.start
         end = self._wanted_end(window.index) - first
         sound = self._renderer.render(masks[:, :end], first, above=above, refined=self._mode.sliding)
-        self._next, self._index = None, window.index + 1
+        self._waiting.popleft()
         self._magnitudes.forget(window.first_frame)
         return {name: samples[: window.stop - window.start] for name, samples in sound.items()}
 
@@ -205,14 +216,38 @@ def _mirror(magnitudes: Array, start: int) -> None:
 
 
 def separate(model: Model, x: Array, settings: SeparatorSettings = OFFLINE) -> dict[str, Array]:
-    """One-shot separation of sound (samples, 2): the streaming wrapper, fed at once and answered in order."""
+    """One-shot separation of sound (samples, 2): the streaming wrapper, with analysis, inference and rendering
+    of successive windows side by side."""
     stream = SeparatorStream(model, settings)
-    state = model.initial_state()
     done: dict[str, list[Array]] = {name: [np.zeros((0, CHANNELS), np.float32)] for name in stream.outputs}
-    stream.push(x)
-    stream.flush()
-    while (window := stream.pending()) is not None:
-        masks, (state,) = model.step([window], [state])
-        for name, samples in stream.accept(window, masks[0]).items():
-            done[name].append(samples)
+    with ThreadPoolExecutor(1) as pool:
+        for sound in _answers(stream, x, pool):
+            for name, samples in sound.items():
+                done[name].append(samples)
     return {name: np.concatenate(parts) for name, parts in done.items()}
+
+
+def _answers(stream: SeparatorStream, x: Array, pool: ThreadPoolExecutor) -> Iterator[dict[str, Array]]:
+    state = stream.model.initial_state()
+    jobs: deque[tuple[Window, Future[Array]]] = deque()
+
+    def infer(window: Window) -> Array:
+        nonlocal state  # one thread, and windows in their order
+        masks, (state,) = stream.model.step([window], [state])
+        answer: Array = masks[0]
+        return answer
+
+    def advance(keep: int) -> Iterator[dict[str, Array]]:
+        while True:
+            while len(jobs) <= AHEAD and (window := stream.pending(len(jobs))) is not None:
+                jobs.append((window, pool.submit(infer, window)))
+            if len(jobs) <= keep:
+                return
+            window, job = jobs.popleft()
+            yield stream.accept(window, job.result())
+
+    for at in range(0, len(x), FEED):
+        stream.push(x[at : at + FEED])
+        yield from advance(AHEAD)
+    stream.flush()
+    yield from advance(0)

@@ -200,7 +200,9 @@ class Renderer:
             weights, masks, levels = weights[:, :-1] - weights[:, -1:], masks[:-1], levels[:-1]
         count = masks.shape[1]
         spectra = self._spectra.view(first, first + count)  # (frames, ch, all bins)
-        mixed = np.tensordot(weights, masks, 1).transpose(0, 1, 3, 2)  # (outputs, frames, ch, bins)
+        plain = weights.shape == (len(masks),) * 2 and np.array_equal(weights, np.eye(len(masks)))
+        mixed = masks if plain else np.tensordot(weights, masks, 1)
+        mixed = mixed.transpose(0, 1, 3, 2)  # (outputs, frames, ch, bins)
         masked = np.zeros((len(weights), *spectra.shape), np.complex64)
         masked[..., : self.bins] = spectra[..., : self.bins] * mixed
         if levels.any():

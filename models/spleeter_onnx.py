@@ -106,8 +106,7 @@ class _Graph:
         have = range(self.frames >> LEVELS)
         x = raw.pop()
         for k, out in enumerate(ranges, 1):
-            x = self.conv("ConvTranspose", x, f"{stem}.dec{k}", strides=[2, 2], pads=[1, 1, 2, 2])
-            x = self.norm(self.op("Elu" if self.variant.elu else "Relu", x), f"{stem}.dec{k}")
+            x = self.norm(self.grow(x, f"{stem}.dec{k}"), f"{stem}.dec{k}")
             x = self.cut(x, range(2 * have.start, 2 * have.stop), out)
             if raw:
                 x = self.op("Concat", self.cut(raw.pop(), range(self.frames >> (LEVELS - k)), out), x, axis=1)
@@ -115,6 +114,26 @@ class _Graph:
         before = HEAD_REACH - (self.wanted.start - have.start)
         after = HEAD_REACH - (have.stop - self.wanted.stop)
         return self.conv("Conv", x, f"{stem}.head", dilations=[2, 2], pads=[before, 3, after, 3])
+
+    def grow(self, x: str, layer: str) -> str:
+        """A transposed convolution and its activation.
+
+        ONNX Runtime has a slow kernel for it. So where there are channels enough it is four plain ones, one for
+        each parity of the output's frame and bin, whose outputs are interleaved: a sixth off the whole network.
+        """
+        activation = "Elu" if self.variant.elu else "Relu"
+        if self.weights[f"{layer}.kernel"].shape[1] == 1:
+            return self.op(activation, self.conv("ConvTranspose", x, layer, strides=[2, 2], pads=[1, 1, 2, 2]))
+        phases = [self.op(activation, self.phase(x, layer, time, frequency)) for time in (0, 1) for frequency in (0, 1)]
+        return self.op("DepthToSpace", self.op("Concat", *phases, axis=1), blocksize=2, mode="DCR")
+
+    def phase(self, x: str, layer: str, time: int, frequency: int) -> str:
+        """The outputs of one parity: even ones sum taps 3 and 1 of inputs -1 and 0, odd ones 4, 2, 0 of -1, 0, 1."""
+        taps = [[3, 1], [4, 2, 0]]
+        name = f"{layer}.phase{time}{frequency}"
+        kernel = self.weights[f"{layer}.kernel"][:, :, taps[time]][:, :, :, taps[frequency]]
+        self.used[name] = kernel.transpose(1, 0, 2, 3)
+        return self.op("Conv", x, name, self.weight(f"{layer}.bias"), pads=[1, 1, time, frequency])
 
     def heads(self, outputs: list[str]) -> list[str]:
         """Each network's own mask: a sigmoid, or a softmax over the stems."""
