@@ -13,6 +13,7 @@ from typing import Any
 from audio_pipeline.cli_text import columns
 from audio_pipeline.graph import LinkKeys, Top
 from audio_pipeline.node import ANY, Node
+from audio_pipeline.node_keys import NodeKeys
 from audio_pipeline.registry import kinds, load_kind
 from audio_pipeline.settings import expectation, rule_of
 
@@ -143,8 +144,8 @@ NOTE = "<!-- Written by `audio-pipeline nodes --markdown docs/nodes`; edit the s
 
 def _index(known: Mapping[str, type[Node]]) -> str:
     listed = "\n".join(f"- [`{name}`]({name}.md): {summary(cls)}." for name, cls in known.items())
-    file_keys, link_keys = (_markdown_table(list(settings_rows(cls))) for cls in (Top, LinkKeys))
-    return f"{NOTE}{INDEX.format(listed=listed, file_keys=file_keys, link_keys=link_keys)}"
+    file_keys, node_keys, link_keys = (_markdown_table(list(settings_rows(cls))) for cls in (Top, NodeKeys, LinkKeys))
+    return f"{NOTE}{INDEX.format(listed=listed, file_keys=file_keys, node_keys=node_keys, link_keys=link_keys)}"
 
 
 INDEX = """# Pipeline files and node kinds
@@ -159,8 +160,9 @@ INDEX = """# Pipeline files and node kinds
 ## Keys of every node
 
 `kind` is one of the above. `in: node` or `in: node.port` connects the only input, `inputs:` a map of inputs.
-With `optional: true` the rest runs without a node whose device is not there.
+These may stand beside them and the kind's settings:
 
+{node_keys}
 ## Keys of every input
 
 `from` is the output it listens to.

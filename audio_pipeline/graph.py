@@ -12,6 +12,7 @@ from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.graph_rules import check_graph
 from audio_pipeline.graph_types import ON_LOSS, POLICIES, VERSION, Graph, Link, LinkKeys, NodeSpec, Top
 from audio_pipeline.node import Node
+from audio_pipeline.node_keys import NAMES, build_keys, check_untrusted
 from audio_pipeline.registry import load_kind
 from audio_pipeline.settings import Places, build, fail
 from audio_pipeline.yamlfile import parse_yaml, read_yaml
@@ -78,23 +79,31 @@ def _set_at(raw: dict[str, Any], path: list[str], value: Any, item: str) -> None
     raw[path[-1]] = value
 
 
-def build_graph(raw: Mapping[str, Any], places: Places, file: Path | None = None) -> Graph:
-    """The graph from plain values."""
+def build_graph(
+    raw: Mapping[str, Any], places: Places, file: Path | None = None, *, trusted: bool = True, base: Graph | None = None
+) -> Graph:
+    """The graph from plain values.
+
+    What came over the network is not `trusted`: it may not name code to run (`python`, `node_paths`), but may
+    repeat what `base`, the graph that it changes, has.
+    """
+    if not trusted:
+        check_untrusted(base, raw, places)
     if "version" not in raw:
         raise fail(("version",), f"missing, expected {VERSION}", places)
     nodes_raw = raw.get("nodes")
     if not isinstance(nodes_raw, Mapping) or not nodes_raw:
         raise fail(("nodes",), f"expected a map of nodes, got {nodes_raw!r}", places)
     top = build(Top, {key: value for key, value in raw.items() if key != "nodes"}, (), places)
-    base = file.parent if file else Path()
-    paths = [base / folder for folder in top.node_paths]
-    nodes = {name: _build_node(name, body, places, paths) for name, body in nodes_raw.items()}
+    home = file.parent if file else Path()
+    paths = [home / folder for folder in top.node_paths]
+    nodes = {name: _build_node(name, body, places, paths, home) for name, body in nodes_raw.items()}
     graph = Graph(top, nodes, file, places)
     check_graph(graph)
     return graph
 
 
-def _build_node(name: str, body: Any, places: Places, node_paths: Sequence[Path]) -> NodeSpec:
+def _build_node(name: str, body: Any, places: Places, node_paths: Sequence[Path], home: Path) -> NodeSpec:
     path = ("nodes", name)
     if not NAME.fullmatch(name):
         raise fail(path, f"a node's name is a lower-case letter, then letters, digits or _; got {name!r}", places)
@@ -104,14 +113,12 @@ def _build_node(name: str, body: Any, places: Places, node_paths: Sequence[Path]
         cls = load_kind(str(body["kind"]), node_paths)
     except ConfigError as error:
         raise fail((*path, "kind"), str(error), places) from error
-    optional = body.get("optional", False)
-    if not isinstance(optional, bool):
-        raise fail((*path, "optional"), f"expected true or false, got {optional!r}", places)
-    own = {key: value for key, value in body.items() if key not in ("kind", "in", "inputs", "optional")}
+    keys = build_keys(body, path, places, home)
+    own = {key: value for key, value in body.items() if key not in ("kind", "in", "inputs", *NAMES)}
     settings: Any = build(cls.Settings, own, path, places)
     links, input_settings = _build_inputs(body, cls, path, places)
     ports = cls.ports(settings, tuple(links))
-    return NodeSpec(name, str(body["kind"]), cls, settings, own, links, input_settings, ports, optional)
+    return NodeSpec(name, str(body["kind"]), cls, settings, own, links, input_settings, ports, keys)
 
 
 def _build_inputs(

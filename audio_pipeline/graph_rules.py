@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from audio_pipeline.errors import nearest
 from audio_pipeline.graph_types import ON_LOSS, Graph, Link, NodeSpec
 from audio_pipeline.node import ANY
+from audio_pipeline.node_keys import check_groups
 from audio_pipeline.settings import fail
 
 
@@ -16,6 +17,7 @@ def check_graph(graph: Graph) -> None:
     graph.order()
     _check_clock(graph)
     _check_on_loss(graph)
+    check_groups(graph)
 
 
 def _check_inputs(graph: Graph, spec: NodeSpec) -> None:

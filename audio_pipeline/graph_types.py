@@ -9,6 +9,7 @@ from typing import Any
 
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.node import Aligned, Node, Ports
+from audio_pipeline.node_keys import NodeKeys
 from audio_pipeline.settings import Places, fail, setting
 
 VERSION = 1
@@ -47,7 +48,11 @@ class NodeSpec:
     inputs: Mapping[str, Link]
     input_settings: Mapping[str, Any]
     ports: Ports
-    optional: bool = False
+    keys: NodeKeys = field(default_factory=NodeKeys)
+
+    @property
+    def optional(self) -> bool:
+        return self.keys.optional
 
     @property
     def aligned(self) -> bool:
