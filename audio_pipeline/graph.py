@@ -39,7 +39,7 @@ def load(config: str | Path, sets: Sequence[str] = ()) -> Graph:
     """The graph in a file, with `nodes.song.path=x` style changes. Raises ConfigError naming key and line."""
     file = find_config(config)
     raw, places = read_yaml(file)
-    return build_graph(_with_sets(raw, sets), places, file)
+    return build_graph(_with_sets(raw, sets, places), places, file)
 
 
 def loads(text: str, name: str = "text") -> Graph:
@@ -48,12 +48,13 @@ def loads(text: str, name: str = "text") -> Graph:
     return build_graph(raw, places)
 
 
-def _with_sets(raw: dict[str, Any], sets: Sequence[str]) -> dict[str, Any]:
+def _with_sets(raw: dict[str, Any], sets: Sequence[str], places: Places) -> dict[str, Any]:
     for item in sets:
         key, equals, value = item.partition("=")
         if not equals or not key:
             raise ConfigError(f"--set {item!r}: expected key=value, such as nodes.song.path=song.mp3")
         _set_at(raw, key.split("."), _said(value), item)
+        places.typed[tuple(key.split("."))] = value
     return raw
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -31,12 +32,13 @@ class Rule:
     maximum: float | None = None
     choices: tuple[Any, ...] | None = None
     live: bool = False  # may be changed while the pipeline runs
-    file: bool = False  # a path, relative to the pipeline file; not allowed from the network
+    file: bool | tuple[str, ...] = False  # a path, but for these words; in a pipeline file relative to it
 
 
 def setting(
     default: Any = dataclasses.MISSING, doc: str = "", *, unit: str = "", minimum: float | None = None,
-    maximum: float | None = None, choices: tuple[Any, ...] | None = None, live: bool = False, file: bool = False,
+    maximum: float | None = None, choices: tuple[Any, ...] | None = None, live: bool = False,
+    file: bool | tuple[str, ...] = False,
 ) -> Any:  # fmt: skip
     """A dataclass field with its rule; a mutable default is given as a zero-argument callable."""
     rule = Rule(doc, unit, minimum, maximum, choices, live, file)
@@ -52,11 +54,22 @@ def rule_of(field: dataclasses.Field[Any]) -> Rule:
 
 
 class Places:
-    """Where each key of a file stands, for error messages: `(configs/karaoke.yaml:31)`."""
+    """Where each value comes from: the line of a file (`(configs/karaoke.yaml:31)`), or what somebody typed."""
 
-    def __init__(self, file: str = "", lines: Mapping[Path, int] | None = None) -> None:
+    def __init__(self, file: str = "", lines: Mapping[Path, int] | None = None, folder: str = "") -> None:
         self.file = file
         self.lines = lines or {}
+        self.folder = folder  # what paths in the file are relative to
+        self.typed: dict[Path, str] = {}  # by `--set`, word for word
+
+    def typed_at(self, path: Path) -> str | None:
+        """What was typed for the key at `path`, if anything was."""
+        return self.typed.get(path)
+
+    def located(self, value: str, path: Path) -> str:
+        """A file's path as seen from the working directory: one that was typed is relative to that already."""
+        typed = any(path[:length] in self.typed for length in range(1, len(path) + 1))
+        return value if typed or not value else os.path.join(self.folder, value)
 
     def of(self, path: Path) -> str:
         """`" (file:line)"` of the key at `path` or of its nearest parent; empty where unknown."""
@@ -208,6 +221,9 @@ def _convert_map(hint: Any, rule: Rule, value: Any, path: Path, places: Places) 
 
 
 def _convert_scalar(hint: Any, rule: Rule, value: Any, path: Path, places: Places) -> Any:
+    typed = places.typed_at(path)
+    if hint is str and typed is not None and not isinstance(value, str):
+        value = typed  # a song may be called 1999: the setting decides what was meant
     if rule.choices is not None and value not in rule.choices:
         close = nearest(str(value), [str(choice) for choice in rule.choices])
         raise fail(path, f"expected {expectation(hint, rule)}, got {value!r}{close}", places)
@@ -215,6 +231,9 @@ def _convert_scalar(hint: Any, rule: Rule, value: Any, path: Path, places: Place
     fits = whole if hint is int else hint is Any or type(value) is hint or (hint is float and whole)
     if not fits or (hint in (int, float) and not _within(rule, value)):
         raise fail(path, f"expected {expectation(hint, rule)}, got {value!r}", places)
+    if rule.file and isinstance(value, str):
+        words = rule.file if isinstance(rule.file, tuple) else ()
+        return value if value in words else places.located(value, path)
     return float(value) if hint is float else value
 
 

@@ -28,9 +28,11 @@ def read_yaml(file: Path) -> tuple[dict[str, Any], Places]:
         raise ConfigError(f"{file}: cannot be read ({error.strerror})") from error
     _check_size(len(data), str(file))
     try:
-        return parse_yaml(data.decode("utf-8"), str(file))
+        value, places = parse_yaml(data.decode("utf-8"), str(file))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: is not UTF-8 text (byte {error.start})") from error
+    places.folder = "" if file.parent == Path() else str(file.parent)
+    return value, places
 
 
 def parse_yaml(text: str, name: str) -> tuple[dict[str, Any], Places]:

@@ -17,8 +17,8 @@ DEMO = "demo"
 
 @dataclass(frozen=True)
 class Settings:
-    path: str = setting(DEMO, "the song: wav, flac, mp3, ogg, m4a, ...; `demo` is the demo song", file=True)
-    playlist: tuple[str, ...] = setting((), "more songs, played after it and reached with `next`", file=True)
+    path: str = setting(DEMO, "the song: wav, flac, mp3, ogg, m4a, ...; `demo` is the demo song", file=(DEMO,))
+    playlist: tuple[str, ...] = setting((), "more songs, played after it and reached with `next`", file=(DEMO,))
     loop: bool = setting(False, "start again after the last song", live=True)
     start_s: float = setting(0.0, "where in the first song to start", unit="s", minimum=0.0)
     channels: int = setting(2, "channels; songs of other layouts are mixed to them", minimum=1, maximum=32)
