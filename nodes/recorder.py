@@ -33,16 +33,17 @@ class Settings:
 class Recorder(Node):
     """Records every input under its name: `<input>.wav`, and `take.json` with what is missing in it.
 
-    Files are true to position: a sample that never came is silence and is listed. They can be opened at any
-    moment, also after a crash, with all but the last second; a restarted recorder goes on where its
-    predecessor was cut off. A full disk ends the tracks it hits with one error and nothing else. Inputs that
-    carry events are appended to `events.jsonl`. Its own events: `saved` {track, path, samples}, `segment`
-    {track, path, start, end} and `error` {track, message}.
+    Files are true to position: a sample that never came is silence and is listed under `gaps`, what stands in
+    for lost sound under `concealed`. They can be opened at any moment, also after a crash, with all but the last
+    second; a restarted recorder goes on where its predecessor was cut off. A full disk ends the tracks it hits
+    with one error and nothing else. Inputs that carry events are appended to `events.jsonl`. Its own events:
+    `saved` {track, path, samples}, `segment` {track, path, start, end} and `error` {track, message}.
     """
 
     Settings = Settings
     PORTS = Ports(inputs=(ANY,), outputs=(), events=("takes",))
     takes_events = True
+    continuous = False  # holes are to be seen, not filled
 
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:
@@ -76,9 +77,8 @@ class Recorder(Node):
         if self.settings.segments:
             return _tell(self._segments.put(name, frame), ctx)
         track = self._take.track(name, frame.position, frame.rate, frame.channels, frame.stream)
-        filled = track.put(frame.position, frame.audio())
-        if frame.flags & Flag.GAP:
-            track.missing(track.writer.samples - frame.samples, frame.samples)
+        what = "gaps" if frame.flags & Flag.GAP else "concealed" if frame.flags & Flag.CONCEALED else ""
+        filled = track.put(frame.position, frame.audio(), what)
         ctx.count("filled_samples", filled)
         self._take.save_soon(frame.samples, frame.rate)
 

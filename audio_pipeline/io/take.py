@@ -7,54 +7,40 @@ up when they are opened side by side.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audio_pipeline.dsp.channels import to_channels
-from audio_pipeline.errors import MediaError, PipelineError
+from audio_pipeline.errors import PipelineError
+from audio_pipeline.io.sidecar import Sidecar, TrackInfo
 from audio_pipeline.io.wav import Subtype, WavWriter, part_of, repair
 
-SIDECAR = "take.json"
 SHARED_BASE_S = 10  # later tracks are filled up to the common start, later ones yet begin at their own
 MAX_FILL_S = 600  # a longer hole is not filled: the track goes on behind a `jump`
-VERSION = 1
-
-
-@dataclass
-class TrackInfo:
-    """What the sidecar says of one track; `at` counts file samples."""
-
-    file: str
-    rate: int
-    base_position: int
-    samples: int = 0
-    gaps: list[dict[str, int]] = field(default_factory=list)
-    jumps: list[dict[str, int]] = field(default_factory=list)
+SPANS_A_SAVE = 1_000  # a list as long as this is written half as often, and so on
+Note = Callable[[str, int, int], None]  # (kind, at, samples)
 
 
 class Track:
     """One WAV that grows by positions."""
 
-    def __init__(self, writer: WavWriter, info: TrackInfo) -> None:
-        self.writer, self.info = writer, info
-        self._offset = info.base_position + sum(jump["samples"] for jump in info.jumps)
+    def __init__(self, writer: WavWriter, info: TrackInfo, note: Note) -> None:
+        self.writer, self.info, self._note = writer, info, note
 
     @property
     def position(self) -> int:
         """The content position that is written next."""
-        return self._offset + self.writer.samples
+        return self.info.base_position + sum(jump["samples"] for jump in self.info.jumps) + self.writer.samples
 
-    def put(self, position: int, x: NDArray[np.float32]) -> int:
+    def put(self, position: int, x: NDArray[np.float32], what: str = "") -> int:
         """Writes (n, channels) at `position`: fills up to it, drops what is there already.
 
-        Returns the samples of silence that were filled in. Raises PipelineError where the disk refuses.
+        `what` is `gaps` or `concealed` where x is not the stream's own. Returns the samples of silence that were
+        filled in. Raises PipelineError where the disk refuses.
         """
         ahead = position - self.position
         if ahead > MAX_FILL_S * self.writer.format.rate:
@@ -62,23 +48,19 @@ class Track:
             ahead = 0
         filled = max(ahead, 0)
         if filled:
-            self.missing(self.writer.samples, filled)
+            self._note("gaps", self.writer.samples, filled)
             self._fill(filled)
-        self.writer.write(to_channels(x[max(-ahead, 0) :], self.writer.format.channels))
+        new = x[max(-ahead, 0) :]
+        if what and len(new):
+            self._note(what, self.writer.samples, len(new))
+        self.writer.write(to_channels(new, self.writer.format.channels))
         self.info.samples = self.writer.samples
         return filled
 
-    def missing(self, at: int, samples: int) -> None:
-        """Notes that `samples` from file sample `at` on are not from the stream."""
-        last = self.info.gaps[-1] if self.info.gaps else None
-        if last and last["at"] + last["samples"] == at:
-            last["samples"] += samples
-        else:
-            self.info.gaps.append({"at": at, "samples": samples})
-
     def _jump(self, samples: int) -> None:
-        self.info.jumps.append({"at": self.writer.samples, "samples": samples})
-        self._offset += samples
+        at, jumps = self.writer.samples, self.info.jumps
+        before = jumps[-1]["samples"] if jumps and jumps[-1]["at"] == at else 0
+        self._note("jumps", at, before + samples)
 
     def _fill(self, samples: int) -> None:
         fmt = self.writer.format
@@ -93,7 +75,7 @@ class Take:
         self.folder, self.subtype, self.overwrite = folder, subtype, overwrite
         self.tracks: dict[str, Track] = {}
         self._bases: dict[int, int] = {}
-        self._infos: dict[str, TrackInfo] = {}
+        self._sidecar = Sidecar(folder)
         self._saved_at = 0
         _make(folder)
 
@@ -108,26 +90,45 @@ class Take:
                 raise PipelineError(
                     f"recording {path}: it exists already; set overwrite or another folder"
                 )
+        self._sidecar.clear()
         return [_rescue(path) for path in paths if part_of(path).exists()]
 
     def resume(self) -> list[str]:
         """Goes on with the tracks that a dead process left unfinished here; returns their names."""
-        for name, info in _read(self.folder / SIDECAR).items():
-            if part_of(self.folder / info.file).exists():
+        for name, info in self._sidecar.load().items():
+            self._bases[0] = min(info.base_position, self._bases.get(0, info.base_position))
+            part = part_of(self.folder / info.file)
+            if part.exists() and part.stat().st_size:  # an empty one was just being begun
                 writer = WavWriter.resume(self.folder / info.file, overwrite=self.overwrite)
-                self.tracks[name], self._infos[name] = Track(writer, info), info
+                info.trim(writer.samples)
+                self._add(name, writer, info)
         return list(self.tracks)
 
     def track(self, name: str, position: int, rate: int, channels: int, stream: int = 0) -> Track:
         """The track of a name, begun at `position` where it is new."""
         if name not in self.tracks:
-            writer = WavWriter.open(
-                self.folder / f"{name}.wav", rate, channels, self.subtype, overwrite=self.overwrite
-            )
-            info = TrackInfo(writer.path.name, rate, self._base(position, rate, stream))
-            self.tracks[name], self._infos[name] = Track(writer, info), info
-            self.save()
+            path = self.folder / f"{name}.wav"
+            info = TrackInfo(path.name, rate, self._base(position, rate, stream))
+            before = self._sidecar.tracks.get(name)
+            self._sidecar.tracks[name] = info
+            self.save()  # before the file: what is there after a crash can be gone on with
+            try:
+                writer = WavWriter.open(path, rate, channels, self.subtype, overwrite=self.overwrite)
+            except PipelineError:
+                self._forget(name, before)
+                raise
+            self._add(name, writer, info)
         return self.tracks[name]
+
+    def _add(self, name: str, writer: WavWriter, info: TrackInfo) -> None:
+        self.tracks[name] = Track(writer, info, lambda kind, at, n: self._sidecar.note(name, kind, at, n))
+
+    def _forget(self, name: str, before: TrackInfo | None) -> None:
+        if before is None:
+            self._sidecar.tracks.pop(name)
+        else:
+            self._sidecar.tracks[name] = before
+        self.save()
 
     def _base(self, position: int, rate: int, stream: int) -> int:
         """The start that the tracks of one timeline share: 0 for those that begin with it."""
@@ -136,22 +137,18 @@ class Take:
         return common if 0 <= position - common <= share else position
 
     def save_soon(self, samples: int, rate: int) -> None:
-        """Brings the sidecar up to date once a second of audio."""
+        """Brings the sidecar up to date once a second of audio, less often where there is much to say."""
         self._saved_at += samples
         if self._saved_at >= rate:
-            self.save()
+            infos = self._sidecar.tracks.values()
+            spans = sum(len(info.gaps) + len(info.concealed) for info in infos)
+            if self._saved_at >= rate * (1 + spans // SPANS_A_SAVE):
+                self.save()
 
     def save(self) -> None:
-        """Writes the sidecar; a reader sees the old one or the new one, never half."""
+        """Writes the sidecar now."""
         self._saved_at = 0
-        tracks = {name: asdict(info) for name, info in self._infos.items()}
-        text = json.dumps({"version": VERSION, "tracks": tracks}, indent=1)
-        scratch = self.folder / f".{SIDECAR}.new"
-        try:
-            scratch.write_text(text + "\n")
-            os.replace(scratch, self.folder / SIDECAR)
-        except OSError as error:
-            raise PipelineError(f"recording {self.folder / SIDECAR}: {error.strerror or error}") from error
+        self._sidecar.save()
 
     def finish(self, name: str) -> tuple[Path, int]:
         """Closes one track; returns the final name of its file, and its samples."""
@@ -177,14 +174,3 @@ def _rescue(path: Path) -> Path:
         number += 1
     os.replace(found, free)
     return free
-
-
-def _read(sidecar: Path) -> dict[str, TrackInfo]:
-    """The tracks a sidecar speaks of, none where there is no sidecar. Raises MediaError for a damaged one."""
-    try:
-        document: dict[str, Any] = json.loads(sidecar.read_text())
-        return {name: TrackInfo(**info) for name, info in document["tracks"].items()}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise MediaError(f"{sidecar}: is not the sidecar of a take ({error})") from error

@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import wave
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,55 @@ def test_a_restart_goes_on_where_the_dead_one_was_cut_off(tmp_path: Path) -> Non
     recorded = read(tmp_path / "a.wav")
     assert np.array_equal(recorded[960:], x)  # the base is 0: 20 ms of silence, then everything
     assert sidecar(tmp_path)["a"]["gaps"] == [{"at": 0, "samples": 960}]
+
+
+def test_no_silence_is_unstated_whenever_the_recorder_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at each of its writes in turn: what follows lists every sample that is not the stream's own."""
+    x, real = noise(9_600), os.pwrite
+    for fatal in range(2, 12):
+        folder = tmp_path / str(fatal)
+        first = FakeContext(folder=str(folder))
+        dead, writes = recorder(first, "a", subtype="float32"), [0]
+
+        def pwrite(fd: int, data: bytes, offset: int, fatal: int = fatal, writes: list[int] = writes) -> int:
+            writes[0] += 1
+            if writes[0] == fatal:
+                raise KeyboardInterrupt  # nothing of the program runs after this, as with a kill
+            return real(fd, data, offset)
+
+        monkeypatch.setattr(os, "pwrite", pwrite)
+        with suppress(KeyboardInterrupt):
+            feed(dead, first, x[:1_920])
+            feed(dead, first, x[4_800:6_720], 4_800)  # a hole
+            dead.process({"a": audio_frame(x[6_720:7_200], 6_720, RATE, flags=Flag.CONCEALED)}, first)
+        monkeypatch.setattr(os, "pwrite", real)
+        for track in dead._take.tracks.values():
+            os.close(track.writer._fd)
+        second = FakeContext(folder=str(folder), incarnation=1)
+        node = recorder(second, "a", subtype="float32")
+        resumed = node.resume_position("a") or 0
+        feed(node, second, x[max(resumed, 4_800) : 6_720], max(resumed, 4_800))
+        feed(node, second, x[7_200:], 7_200)
+        finish(node, second)
+        recorded, info = read(folder / "a.wav"), sidecar(folder)["a"]
+        true = np.ones(len(x), bool)
+        for span in [*info["gaps"], *info["concealed"]]:  # type: ignore[misc]
+            true[span["at"] : span["at"] + span["samples"]] = False  # type: ignore[index]
+        assert np.array_equal(recorded[true], x[true]), f"killed at write {fatal}"
+        assert true.sum() >= 4_320
+        assert not (folder / ".take.journal").exists()
+
+
+def test_what_stands_in_for_lost_sound_is_listed(tmp_path: Path) -> None:
+    ctx = FakeContext(folder=str(tmp_path))
+    node = recorder(ctx, "a")
+    feed(node, ctx, noise(FRAME))
+    for position in (480, 960):
+        node.process({"a": audio_frame(noise(FRAME), position, RATE, flags=Flag.CONCEALED)}, ctx)
+    feed(node, ctx, noise(FRAME), 1_440)
+    finish(node, ctx)
+    assert sidecar(tmp_path)["a"]["concealed"] == [{"at": 480, "samples": 960}]
+    assert sidecar(tmp_path)["a"]["gaps"] == []
 
 
 def test_an_unfinished_recording_of_an_earlier_run_is_kept(tmp_path: Path) -> None:
