@@ -2,10 +2,12 @@
 # make test    everything a change must pass; make check is its first half minute. What runs live comes last,
 #              without the load of measuring coverage
 # make prove   the long measurements in full
+# make spleeter   an environment with the original Spleeter (TensorFlow), for the node separate_spleeter
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 PROOF_SCALE ?= 0.03
+SPLEETER ?= $(HOME)/.cache/audio-pipeline/envs/spleeter
 
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q
@@ -14,7 +16,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
-.PHONY: run check test prove clean
+.PHONY: run check test prove spleeter clean
 MAKEFLAGS += --no-print-directory
 
 run: $(VENV)/run.stamp
@@ -33,6 +35,9 @@ test: check
 
 prove: $(VENV)/test.stamp
 	@$(PYTEST) -m proof --proof-scale 1 --timeout 0 --durations 0 -s
+
+spleeter: $(SPLEETER)/stamp
+	@echo "In a pipeline file: python: $(SPLEETER)/bin/python"
 
 clean:
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis .coverage build dist
@@ -55,3 +60,12 @@ $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing audio-pipeline with PyTorch and the test tools into $(VENV) (a few minutes the first time)"
 	@$(INSTALL) '.[dev,torch]' $(SAY)
 	@touch $@ $(VENV)/run.stamp
+
+$(SPLEETER)/stamp: environments/spleeter.txt
+	@python=$$(command -v python3.11 || command -v python3.10) || { echo "TensorFlow 2.12 needs Python 3.10 or 3.11" >&2; exit 1; }; \
+		mkdir -p "$(dir $(SPLEETER))"; "$$python" -m venv --clear "$(SPLEETER)"
+	@echo "Installing spleeter and TensorFlow into $(SPLEETER) (a few minutes, 1.5 GB)"
+	@"$(SPLEETER)/bin/python" -m pip install --disable-pip-version-check --progress-bar off -r $< $(SAY)
+	@"$(SPLEETER)/bin/python" -m pip install --disable-pip-version-check --quiet --no-deps spleeter==2.4.2 \
+		2> >(grep -v ^WARNING >&2)
+	@touch $@

