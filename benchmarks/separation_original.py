@@ -1,6 +1,6 @@
 """Our separation beside the original package, both as nodes of one graph: how far their stems differ.
 
-Run: make spleeter; python -m benchmarks.separation_original [SONG]
+Run: make spleeter; python benchmarks/separation_original.py [SONG]
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import soundfile
+from separation_common import ROOT, SHARED, Array, agreement_db, machine, read, table
 
 from audio_pipeline.graph import load
 from audio_pipeline.supervisor import Supervisor
-from benchmarks.separation_common import ROOT, SHARED, Array, agreement_db, machine, read, table
 
 STEMS = ("vocals", "accompaniment")
 REFERENCE = SHARED / "spleeter_official" / "mixture.flac"
