@@ -1,0 +1,32 @@
+"""What processes used: CPU time and context switches of all their threads, from /proc (Linux)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SWITCHES = ("voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Since the process began."""
+
+    cpu_ns: int
+    switches: int
+
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(self.cpu_ns - other.cpu_ns, self.switches - other.switches)
+
+
+def usage(pid: int) -> Usage:
+    """User and system time together; a thread that has ended no longer counts."""
+    cpu_ns = switches = 0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            cpu_ns += int((thread / "schedstat").read_text().split()[0])
+            fields = (line.split() for line in (thread / "status").read_text().splitlines())
+            switches += sum(int(field[1]) for field in fields if field and field[0] in SWITCHES)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return Usage(cpu_ns, switches)
