@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from audio_pipeline.cli_text import columns
 from audio_pipeline.graph import Graph, load
+from audio_pipeline.interpreter import check_interpreters
 from audio_pipeline.plan import LinkPlan, PathLatency, Plan, make_plan
 from audio_pipeline.view_text import ms_text
 
@@ -14,6 +15,7 @@ from audio_pipeline.view_text import ms_text
 def check(args: argparse.Namespace) -> int:
     """Prints what `run` would do. Raises ConfigError for a file that cannot be run."""
     graph = load(args.config, args.sets)
+    check_interpreters(graph)
     plan = make_plan(graph, live=not args.offline)
     print("\n".join(describe(graph, plan)))
     return 0

@@ -12,34 +12,14 @@ import threading
 import time
 from typing import Any
 
-import msgpack
 import zmq
 
 from audio_pipeline import runtime
-from audio_pipeline.errors import ControlError, PipelineError, WireError
+from audio_pipeline.control_words import MAX_BYTES, VERSION, decode, encode
+from audio_pipeline.errors import ControlError, PipelineError
 
-VERSION = 1
-MAX_BYTES = 1 << 22
 TIMEOUT_S = 5.0
-
-
-def encode(word: dict[str, Any]) -> bytes:
-    """A control word as one message."""
-    packed: bytes = msgpack.packb(word)
-    return packed
-
-
-def decode(message: bytes) -> dict[str, Any]:
-    """The control word in a message. Raises WireError."""
-    if len(message) > MAX_BYTES:
-        raise WireError(f"control word of {len(message)} bytes, expected at most {MAX_BYTES}")
-    try:
-        word = msgpack.unpackb(message)
-    except (ValueError, msgpack.UnpackException, RecursionError) as error:
-        raise WireError(f"control word is not msgpack: {error}") from error
-    if not isinstance(word, dict) or not isinstance(word.get("op", ""), str):
-        raise WireError("control word is not a map with a text 'op'")
-    return word
+__all__ = ["MAX_BYTES", "VERSION", "ControlClient", "decode", "encode"]
 
 
 class ControlClient:

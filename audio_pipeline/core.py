@@ -41,7 +41,9 @@ class Core:
 
     def _open_output(self, context: zmq.Context[Any], out: OutJob) -> Out:
         consumers = {name: (str(policy), int(queue)) for name, (policy, queue) in out.consumers.items()}
-        spec = OutSpec(out.port, out.endpoint, 0, self.job.rate, 2, out.timeline, out.history_samples, consumers)
+        spec = OutSpec(
+            out.port, out.endpoint, 0, self.job.rate, 2, out.timeline, out.history_samples, consumers, out.rates
+        )
         port = OutPort(context, spec, self.job.token, self.job.epoch, self.counter(f"out.{out.port}"))
 
         def send(frame: Frame) -> None:

@@ -12,9 +12,8 @@ from audio_pipeline.align import Aligner, AlignSpec
 from audio_pipeline.core import Core
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.job import InJob
+from audio_pipeline.job import DUE_MARGIN_FRAMES, InJob
 from audio_pipeline.link import InPort, InSpec
-from audio_pipeline.plan import DUE_MARGIN_FRAMES
 from audio_pipeline.ports import Continuity, Converter
 
 FADE_MS = 10

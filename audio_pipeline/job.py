@@ -8,6 +8,8 @@ from typing import Any
 
 import msgpack
 
+DUE_MARGIN_FRAMES = 0.5  # an aligned input is used no earlier than its stated arrival plus this
+
 
 @dataclass(frozen=True)
 class InJob:
@@ -40,6 +42,7 @@ class OutJob:
     consumers: dict[str, list[Any]]  # identity -> [policy, queue in frames]
     history_samples: int = 0
     events: bool = False
+    rates: dict[str, int] = field(default_factory=dict)  # identity -> rate that its frames are converted to here
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Job:
     incarnation: int = 0
     control: str = ""
     node_paths: list[str] = field(default_factory=list)
+    kind_at: str = ""  # module:class of a kind that another interpreter's own registry does not know
     master: bool = False
     generations: dict[str, int] = field(default_factory=dict)
     anchors: dict[str, list[int]] = field(default_factory=dict)  # timeline -> [anchor, generation]

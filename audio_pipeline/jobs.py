@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from audio_pipeline.graph import NodeSpec
+from audio_pipeline.interpreter import kind_at
 from audio_pipeline.job import InJob, Job, OutJob
 from audio_pipeline.plan import LinkPlan, Plan
 from audio_pipeline.settings import plain
@@ -45,7 +46,7 @@ def make_job(run: Run, name: str, *, incarnation: int = 0, master: bool = False,
         inputs=[_in_job(run, spec, link) for link in _links_into(run.plan, name)],
         outputs=[_out_job(run, spec, port) for port in (*spec.ports.outputs, *spec.ports.events)],
         epoch=incarnation + 1, incarnation=incarnation, control=run.control,
-        node_paths=[str(path) for path in graph.node_paths], master=master,
+        node_paths=[str(path) for path in graph.node_paths], kind_at=kind_at(spec), master=master,
         **desired,
     )  # fmt: skip
 
@@ -73,7 +74,19 @@ def _out_job(run: Run, spec: NodeSpec, port: str) -> OutJob:
         port=port, endpoint=run.endpoint(spec.name, port), timeline=run.plan.timelines[spec.name],
         consumers={link.target: [link.policy, link.queue] for link in listeners},
         history_samples=run.plan.history_samples(spec.name, port), events=port in spec.ports.events,
+        rates=_foreign_rates(run.plan, listeners) if port in spec.ports.outputs else {},
     )  # fmt: skip
+
+
+def _foreign_rates(plan: Plan, listeners: Sequence[LinkPlan]) -> dict[str, int]:
+    """The rates of consumers that run under another interpreter, which need not be able to convert."""
+    rates: dict[str, int] = {}
+    for link in listeners:
+        node, _, port = link.target.partition(".")
+        spec = plan.graph.nodes[node]
+        if spec.keys.python is not None:
+            rates[link.target] = spec.cls(spec.settings).input_rate(port.partition("~")[0], plan.graph.rate)
+    return rates
 
 
 def start_words(plan: Plan, name: str, absent: list[str]) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ import zmq
 from audio_pipeline.credit import Count, Item, Subscription
 from audio_pipeline.errors import WireError
 from audio_pipeline.frame import Flag, Frame, flagged, pack
+from audio_pipeline.link_convert import Converted
 from audio_pipeline.link_words import (
     EVENTS,
     GUEST_FRAMES,
@@ -54,6 +55,7 @@ class OutPort:
         self.seq = 0
         self._history: deque[Item] = deque()
         self._history_samples = spec.history_samples
+        self._converted = {name: Converted(rate) for name, rate in spec.rates.items()}
 
     def offer(self, frame: Frame) -> None:
         """Numbers, packs and queues one frame for everybody, then sends what credit allows."""
@@ -63,7 +65,8 @@ class OutPort:
         last = bool(frame.flags & Flag.END)
         item = Item(self.seq, frame.position, frame.end, frame.generation, pack(frame), last)
         for name, subscription in list(self.subscriptions.items()):
-            subscription.offer(item)
+            converted = self._converted.get(name)
+            subscription.offer(item if converted is None else converted.item(frame, item, self._history_samples))
             if name in self.connected:
                 self._send(name, subscription)
         if frame.samples or last or frame.event is not None:  # a paused source says for weeks that it is idle
@@ -139,7 +142,7 @@ class OutPort:
         instance, window = whole(word, "instance"), whole(word, "window")
         subscription = self.subscriptions.get(name) or self._guest(name)
         if self.connected.get(name) != instance:
-            self._welcome_back(subscription, word)
+            self._welcome_back(name, subscription, word)
         self.connected[name] = instance
         spec = self.spec
         self._reply(name, {"t": "welcome", "v": PROTOCOL, "epoch": self.epoch, "stream": spec.stream,
@@ -167,12 +170,13 @@ class OutPort:
             self._reply(name, {"t": "still"})
         return len(self.subscriptions.keys() - self.spec.consumers) >= MAX_GUESTS
 
-    def _welcome_back(self, subscription: Subscription, word: dict[str, Any]) -> None:
+    def _welcome_back(self, name: str, subscription: Subscription, word: dict[str, Any]) -> None:
         """A consumer without memory: what was in flight is lost; history goes first if it asks for the past."""
         since = word.get("since")
+        history = self._converted[name].history if name in self._converted else self._history
         unsent = subscription.queue[0].seq if subscription.queue else self.seq + 1
         replay = [
-            replace(item, message=flagged(item.message, Flag.REPLAY)) for item in self._history
+            replace(item, message=flagged(item.message, Flag.REPLAY)) for item in history
             if isinstance(since, int) and (item.end > since or item.position >= since) and item.seq < unsent
         ]  # fmt: skip
         subscription.restart((replay[0].seq if replay else unsent) - 1, replay)
@@ -190,6 +194,8 @@ class OutPort:
         for subscription in self.subscriptions.values():
             subscription.cancel(generation)
         self._history = deque(item for item in self._history if item.generation >= generation)
+        for converted in self._converted.values():
+            converted.cancel(generation)
 
     @property
     def room(self) -> bool:

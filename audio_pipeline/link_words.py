@@ -5,7 +5,7 @@ See `docs/protocol.md`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgpack
@@ -36,6 +36,7 @@ class OutSpec:
     timeline: str
     history_samples: int
     consumers: dict[str, tuple[str, int]]  # identity -> (policy, queue in frames)
+    rates: dict[str, int] = field(default_factory=dict)  # identity -> rate that it wants converted here
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,9 @@ import psutil
 
 from audio_pipeline.desired import MAX_FAILURES, NodeRecord, Phase
 from audio_pipeline.errors import NodeError
-from audio_pipeline.graph import Graph
 from audio_pipeline.jobs import make_job
 from audio_pipeline.metrics import Reading
-from audio_pipeline.process import Spares
+from audio_pipeline.process import Spares, broods
 
 if TYPE_CHECKING:
     from audio_pipeline.supervisor import Supervisor
@@ -36,7 +35,7 @@ class Nursery:
         self._exits: deque[tuple[str, int, int]] = deque()
         self._next_sample_s = self._next_watch_s = 0.0
         self._processes: dict[int, psutil.Process] = {}
-        self._spares = Spares(_modules(supervisor.graph), supervisor.run_dir.path, supervisor.run_dir.add_pid)
+        self._spares = Spares(broods(supervisor.graph), supervisor.run_dir.path, supervisor.run_dir.add_pid)
         for name in supervisor.run.plan.order:
             self._launch(supervisor.nodes[name])
 
@@ -59,7 +58,7 @@ class Nursery:
         job = make_job(self._sup.run, record.name, incarnation=record.incarnation, master=master, **desired)
         record.ready, record.retry_s, record.said = False, None, {}
         record.started_s = time.monotonic()
-        record.child = self._spares.take()
+        record.child = self._spares.take(record.spec.keys.python)
         number = record.incarnation
 
         def gone(code: int) -> None:
@@ -203,13 +202,6 @@ class Nursery:
                 record.child.kill()
                 record.child.wait(2)
         self._spares.close()
-
-
-def _modules(graph: Graph) -> list[str]:
-    """What a spare process imports beforehand."""
-    specs = graph.nodes.values()
-    kinds = {spec.cls.__module__ for spec in specs if not spec.cls.__module__.startswith("audio_pipeline_user_")}
-    return sorted(kinds | {module for spec in specs for module in spec.cls.preload(spec.settings)})
 
 
 def _anchors(board: Reading) -> dict[str, list[int]]:

@@ -10,11 +10,11 @@ from functools import cached_property
 from audio_pipeline.credit import LOSSLESS
 from audio_pipeline.dsp.resample import StreamResampler
 from audio_pipeline.graph import Graph, Link, NodeSpec
+from audio_pipeline.job import DUE_MARGIN_FRAMES
 from audio_pipeline.node import Latency, Source
 from audio_pipeline.settings import fail
 
 HOP_MS = 1.0  # one link on one host, generously
-DUE_MARGIN_FRAMES = 0.5  # an aligned input is used no earlier than its stated arrival plus this
 LIVE_BUDGET_MS = 100.0
 ELASTIC_MS = 10_000.0  # a live `block` link stretches this far before it loses
 RESTART_MS = 1_500.0  # what a consumer that comes back may want to hear again

@@ -6,25 +6,50 @@ import os
 import signal
 import struct
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from audio_pipeline.graph_types import Graph, NodeSpec
+from audio_pipeline.interpreter import USER, command, roots
 from audio_pipeline.job import Job
 
 # one thread of linear algebra a node: the graph is the parallelism, and idle pools cost wake-ups
 QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
+@dataclass(frozen=True)
+class Brood:
+    """What the processes of one interpreter have in common; `python` None is our own."""
+
+    python: str | None = None
+    preload: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
+
+
+def broods(graph: Graph) -> list[Brood]:
+    """One for each interpreter of the graph, our own included."""
+    found: dict[str | None, list[NodeSpec]] = {None: []}
+    for spec in graph.nodes.values():
+        found.setdefault(spec.keys.python, []).append(spec)
+    return [Brood(python, _modules(specs), tuple(roots(specs))) for python, specs in found.items()]
+
+
+def _modules(specs: Sequence[NodeSpec]) -> tuple[str, ...]:
+    """What a spare process imports beforehand."""
+    kinds = {spec.cls.__module__ for spec in specs if not spec.cls.__module__.startswith(USER)}
+    return tuple(sorted(kinds | {module for spec in specs for module in spec.cls.preload(spec.settings)}))
+
+
 class Child:
     """A worker process that waits for its job, then runs it."""
 
-    def __init__(self, preload: Sequence[str], log: Path) -> None:
+    def __init__(self, brood: Brood, log: Path) -> None:
         self.log = log
         with log.open("ab") as out:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", "audio_pipeline.worker", str(os.getpid()), *preload],
+                [*command(brood.python, brood.roots), str(os.getpid()), *brood.preload],
                 stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True, env={**os.environ, **QUIET},
             )  # fmt: skip
         self.pid = self._popen.pid
@@ -70,31 +95,33 @@ class Child:
 
 
 class Spares:
-    """Keeps one process ready, imports done."""
+    """Keeps one process of each interpreter ready, imports done."""
 
-    def __init__(self, preload: Sequence[str], folder: Path, note: Callable[[int], None]) -> None:
-        self._preload, self._folder, self._note = preload, folder, note
+    def __init__(self, broods: Sequence[Brood], folder: Path, note: Callable[[int], None]) -> None:
+        self._broods = {brood.python: brood for brood in broods}
+        self._folder, self._note = folder, note
         self._made = 0
-        self._spare: Child | None = None
+        self._spares: dict[str | None, Child] = {}
 
-    def make(self) -> Child:
+    def make(self, python: str | None = None) -> Child:
         """A new process that waits for a job."""
         self._made += 1
-        child = Child(self._preload, self._folder / f"worker-{self._made}.log")
+        child = Child(self._broods.get(python) or Brood(python), self._folder / f"worker-{self._made}.log")
         self._note(child.pid)
         return child
 
     def prepare(self) -> None:
-        """Has one ready."""
-        if self._spare is None or not self._spare.alive:
-            self._spare = self.make()
+        """Has one ready for each interpreter."""
+        for python in self._broods:
+            if python not in self._spares or not self._spares[python].alive:
+                self._spares[python] = self.make(python)
 
-    def take(self) -> Child:
-        """The one that is ready, or a new one."""
-        spare, self._spare = self._spare, None
-        return spare if spare is not None and spare.alive else self.make()
+    def take(self, python: str | None = None) -> Child:
+        """The one of this interpreter that is ready, or a new one."""
+        spare = self._spares.pop(python, None)
+        return spare if spare is not None and spare.alive else self.make(python)
 
     def close(self) -> None:
-        if self._spare is not None:
-            self._spare.kill()
-            self._spare.wait(2)
+        for spare in self._spares.values():
+            spare.kill()
+            spare.wait(2)

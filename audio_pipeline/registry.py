@@ -38,11 +38,16 @@ def load_kind(name: str, node_paths: Sequence[Path] = ()) -> type[Node]:
     known = kind_names(node_paths)
     if name not in known:
         raise ConfigError(f"unknown node kind {name!r}{nearest(name, known)}; known are {', '.join(sorted(known))}")
-    module, _, attribute = known[name].partition(":")
+    return load_class(known[name])
+
+
+def load_class(place: str) -> type[Node]:
+    """The class at `module`, `module:class` or a file. Raises ConfigError."""
+    module, _, attribute = place.partition(":")
     loaded = _load_file(Path(module)) if module.endswith(".py") else _load_module(module)
     cls = getattr(loaded, attribute or "NODE", None)
     if not (isinstance(cls, type) and issubclass(cls, Node)):
-        raise ConfigError(f"{known[name]} has no NODE = <a Node class>, got {cls!r}")
+        raise ConfigError(f"{place} has no NODE = <a Node class>, got {cls!r}")
     return cls
 
 

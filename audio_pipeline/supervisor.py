@@ -23,6 +23,7 @@ from audio_pipeline.control import ControlClient, decode, encode
 from audio_pipeline.desired import NodeRecord, Phase
 from audio_pipeline.errors import ConfigError, PipelineError, WireError
 from audio_pipeline.graph import Graph
+from audio_pipeline.interpreter import check_interpreters
 from audio_pipeline.jobs import Run, start_words
 from audio_pipeline.node import Latency, Source
 from audio_pipeline.nursery import Nursery
@@ -83,6 +84,7 @@ class Supervisor:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"folder {str(self.folder)!r} cannot be made: {error.strerror}") from error
+        check_interpreters(self.graph)
         self._thread.start()
         self._up.wait()
         if self.error is not None:

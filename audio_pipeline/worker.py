@@ -6,6 +6,7 @@ milliseconds.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import os
@@ -23,7 +24,7 @@ import zmq
 
 from audio_pipeline.build_node import build_node
 from audio_pipeline.clock import ClockRecord, MonotonicClock
-from audio_pipeline.control import decode, encode
+from audio_pipeline.control_words import decode, encode
 from audio_pipeline.errors import PipelineError, WireError
 from audio_pipeline.job import Job
 from audio_pipeline.metrics import Board
@@ -185,7 +186,8 @@ def main() -> int:
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what Ctrl-C means
     for module in sys.argv[2:]:
-        importlib.import_module(module)
+        with contextlib.suppress(ImportError):  # who needs it will say so, by name
+            importlib.import_module(module)
     job = read_job()
     return 0 if job is None else run_job(job)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import gcd
+from typing import Any
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
-from audio_pipeline.errors import ConfigError
+from audio_pipeline.errors import ConfigError, NodeError
 
 PROBE_SAMPLES = 16
 PROBE_S = 4
@@ -32,7 +32,7 @@ class StreamResampler:
             )
         self.rate_in, self.rate_out, self.channels = rate_in, rate_out, channels
         self.step_samples = rate_in // gcd(rate_in, rate_out)
-        self._stream = soxr.ResampleStream(rate_in, rate_out, channels) if rate_in != rate_out else None
+        self._stream = _soxr_stream(rate_in, rate_out, channels) if rate_in != rate_out else None
         self._taken = self._given = 0
 
     @property
@@ -75,6 +75,15 @@ class StreamResampler:
         self._taken = self._given = 0
 
 
+def _soxr_stream(rate_in: int, rate_out: int, channels: int) -> Any:
+    """A stream of libsoxr, which is imported here: an environment of another interpreter may lack it."""
+    try:
+        import soxr
+    except ImportError as error:
+        raise NodeError(f"converting {rate_in} to {rate_out} Hz needs soxr in this environment: {error}") from error
+    return soxr.ResampleStream(rate_in, rate_out, channels)
+
+
 @lru_cache(maxsize=64)
 def _worst_latency(rate_in: int, rate_out: int) -> int:
     """Measured on silence, since libsoxr works in blocks whose sizes it does not tell.
@@ -83,7 +92,7 @@ def _worst_latency(rate_in: int, rate_out: int) -> int:
     """
     if rate_in == rate_out:
         return 0
-    stream, chunk = soxr.ResampleStream(rate_in, rate_out, 1), np.zeros((PROBE_SAMPLES, 1), np.float32)
+    stream, chunk = _soxr_stream(rate_in, rate_out, 1), np.zeros((PROBE_SAMPLES, 1), np.float32)
     ratio, given, worst = rate_out / rate_in, 0, 0.0
     for i in range(1, PROBE_S * rate_in // PROBE_SAMPLES):
         worst = max(worst, i * PROBE_SAMPLES * ratio - given)
