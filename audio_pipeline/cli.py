@@ -141,6 +141,12 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
     models = _add(commands, "models", "cli_host:models", "model weights: list, fetch or verify them")
     models.add_argument("action", nargs="?", choices=("list", "fetch", "verify"), default="list")
     models.add_argument("names", nargs="*", metavar="NAME", help="which weights; all where none is named")
+    keys = _add(commands, "keys", "cli_keys:keys", "keys for links to other hosts: make, show, allow, list, remove")
+    keys.add_argument("action", choices=("new", "show", "allow", "list", "remove"))
+    keys.add_argument("name", nargs="?", metavar="NAME", help="yours (new, show) or the other host's")
+    keys.add_argument("key", nargs="?", metavar="KEY", help="allow: the other host's public key")
+    keys.add_argument("--role", default="listen", choices=("host", "listen", "play", "control"),
+                      help="allow: what the other host may do here (listen)")  # fmt: skip
     nodes = _add(commands, "nodes", "cli_nodes:nodes", "node kinds and their settings")
     nodes.add_argument("kind", nargs="?", metavar="KIND")
     nodes.add_argument("--markdown", type=Path, metavar="DIR", help="write a page a kind into this folder")

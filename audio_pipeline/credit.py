@@ -111,6 +111,12 @@ class Subscription:
         self._count("offered", len(replay))
         self.queue.extendleft(reversed(replay))
 
+    def reconnected(self, received: int) -> None:
+        """The same consumer on a new connection, with `received` the last frame it got: the rest is lost."""
+        kept = deque(seq for seq in self.in_flight if seq <= received)
+        self._count("dropped.lost", len(self.in_flight) - len(kept))
+        self.in_flight = kept
+
     @property
     def drained(self) -> bool:
         """True when everything offered has been taken."""

@@ -54,6 +54,12 @@ class WireError(PipelineError):
     exit_code = 8
 
 
+class KeysError(PipelineError):
+    """Keys that are missing, damaged or open to others, or a host that refused them."""
+
+    exit_code = 9
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """`", did you mean 'x'?"` for the closest known word, or an empty string.
 

@@ -29,6 +29,8 @@ class InPort:
         self.welcome: dict[str, Any] = {}
         self._said_ns = 0
         self._greeted = False
+        self._greeting = 0  # counts connections: what was under way on an older one is lost
+        self._received = 0  # highest seq of this epoch
         self._changed = True
         self._context = context
         self.socket = self._connect()
@@ -39,15 +41,27 @@ class InPort:
                               (zmq.RECONNECT_IVL, 5), (zmq.RECONNECT_IVL_MAX, 20),
                               (zmq.MAXMSGSIZE, 1 << 26)):  # fmt: skip
             socket.setsockopt(option, value)
-        socket.setsockopt(zmq.IDENTITY, self.spec.identity.encode())
+        if self.spec.identity:
+            socket.setsockopt(zmq.IDENTITY, self.spec.identity.encode())
+        self.spec.prepare(socket)
         socket.connect(self.spec.endpoint)
         return socket
 
     def reconnect(self) -> None:
-        """For inproc, which does not find a new producer behind an old endpoint by itself."""
+        """A fresh connection: inproc finds no new producer by itself, tcp may hang on a peer that vanished."""
         self.socket.close(linger=0)
         self.socket = self._connect()
-        self._greeted = False
+        self._ungreet()
+
+    def _ungreet(self) -> None:
+        """Whoever is there now has to be greeted; all that the old connection held is lost."""
+        self._greeted, self._changed = False, True
+        self._greeting += 1
+
+    @property
+    def greeted(self) -> bool:
+        """True while a producer has welcomed us."""
+        return self._greeted
 
     def handle(self) -> None:
         """Takes all waiting messages into the local queue."""
@@ -65,7 +79,9 @@ class InPort:
         if not self.welcome:  # sent to our predecessor of the same name, and coming again if we asked for it
             return
         if frame.epoch > self.grant.epoch:  # a lower one is the last word of a producer that died
-            self.grant.new_epoch(frame.epoch)
+            self._new_epoch(frame.epoch)
+        if frame.epoch == self.grant.epoch:
+            self._received = max(self._received, frame.seq)
         self._count("received", 1)
         self.queue.append(frame)
 
@@ -74,12 +90,16 @@ class InPort:
             self.welcome = word
             self._greeted = True
             if word.get("epoch") != self.grant.epoch:
-                self.grant.new_epoch(whole(word, "epoch"))
+                self._new_epoch(whole(word, "epoch"))
         elif word.get("t") == "who":
-            self._greeted = False
-            self._changed = True
+            if self._greeted:
+                self._ungreet()
         elif word.get("t") == "refused":
             self.refused = str(word.get("why"))
+
+    def _new_epoch(self, epoch: int) -> None:
+        self.grant.new_epoch(epoch)
+        self._received = 0
 
     def take(self) -> Frame | None:
         """The next frame, which thereby counts as delivered; the caller says `used` or `dropped`."""
@@ -106,14 +126,16 @@ class InPort:
         try:
             self.socket.send(msgpack.packb(word), flags=zmq.DONTWAIT)
         except zmq.Again:
-            self._greeted = False  # nobody there: greet whoever comes
+            if self._greeted:
+                self._ungreet()  # nobody there: greet whoever comes
         self._said_ns = now_ns
         self._changed = False
 
     def _hello(self) -> dict[str, Any]:
         return {"t": "hello", "v": PROTOCOL, "token": self._token, "stream": self.spec.stream,
                 "instance": self._instance, "since": self.since, "window": self.grant.window,
-                "policy": self.spec.policy}  # fmt: skip
+                "policy": self.spec.policy, "greeting": self._greeting, "epoch": self.grant.epoch,
+                "received": self._received, **self.spec.terms}  # fmt: skip
 
     def _credit(self) -> dict[str, Any]:
         grant = self.grant

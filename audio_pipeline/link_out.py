@@ -51,7 +51,7 @@ class OutPort:
         self.subscriptions = {
             name: Subscription(policy, queue, counter(name)) for name, (policy, queue) in spec.consumers.items()
         }
-        self.connected: dict[str, int] = {}  # identity -> instance of the consumer
+        self.connected: dict[str, tuple[int, int]] = {}  # identity -> instance of the consumer, its greeting
         self.seq = 0
         self._history: deque[Item] = deque()
         self._history_samples = spec.history_samples
@@ -140,18 +140,23 @@ class OutPort:
             self._reply(name, {"t": "refused", "why": refusal})
             return
         instance, window = whole(word, "instance"), whole(word, "window")
-        subscription = self.subscriptions.get(name) or self._guest(name)
-        if self.connected.get(name) != instance:
+        greeting, received = whole(word, "greeting", 0), whole(word, "received", 0)
+        subscription = self.subscriptions.get(name) or self._guest(name, whole(word, "queue", GUEST_FRAMES))
+        known = self.connected.get(name, (None, 0))
+        if known[0] != instance:
             self._welcome_back(name, subscription, word)
-        self.connected[name] = instance
+        elif known[1] != greeting:  # a new connection: what the old one held never arrives
+            subscription.reconnected(received if word.get("epoch") == self.epoch else 0)
+        self.connected[name] = instance, greeting
         spec = self.spec
         self._reply(name, {"t": "welcome", "v": PROTOCOL, "epoch": self.epoch, "stream": spec.stream,
                            "rate": spec.rate, "channels": spec.channels, "timeline": spec.timeline})  # fmt: skip
         subscription.credit(subscription.delivered_through, subscription.delivered_through + window)
         self._send(name, subscription)
 
-    def _guest(self, name: str) -> Subscription:
-        guest = Subscription("drop_oldest", GUEST_FRAMES, self._counter(name), most_window=GUEST_FRAMES)
+    def _guest(self, name: str, queue_frames: int) -> Subscription:
+        queue = min(queue_frames, GUEST_FRAMES)
+        guest = Subscription("drop_oldest", queue, self._counter(name), most_window=GUEST_FRAMES)
         self.subscriptions[name] = guest
         return guest
 

@@ -5,6 +5,7 @@ See `docs/protocol.md`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +51,8 @@ class InSpec:
     window: int
     policy: str
     queue: int
+    prepare: Callable[[zmq.Socket[bytes]], None] = lambda socket: None  # options of the socket (keys, heartbeats)
+    terms: Mapping[str, Any] = field(default_factory=dict)  # what hello says beside the link's own words
 
 
 def unpack(message: bytes) -> dict[str, Any]:
@@ -65,9 +68,9 @@ def unpack(message: bytes) -> dict[str, Any]:
     return word
 
 
-def whole(word: dict[str, Any], key: str) -> int:
+def whole(word: dict[str, Any], key: str, default: int | None = None) -> int:
     """A whole number from 0 below 2**63 in a word. Raises WireError."""
-    value = word.get(key)
+    value = word.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
         raise WireError(f"link word {word.get('t')!r} has {key} = {value!r}, expected a whole number")
     return value

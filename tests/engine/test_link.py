@@ -349,6 +349,53 @@ def test_the_last_words_of_a_dead_producer_do_not_turn_back_the_count(bench: Ben
     assert (port.grant.epoch, port.grant.delivered_through) == (3, 6)
 
 
+def cut(bench: Bench, port: InPort, out: OutPort, sent: int) -> None:
+    """The connection goes down with what it held, as TCP does; the consumer's process lives on."""
+    offer(out, range(sent, sent + 50))
+    out.handle()
+    port.socket.close(linger=0)
+    port.reconnect()
+
+
+@pytest.mark.parametrize("held", [0, 3])
+def test_a_connection_that_takes_the_whole_window_with_it_does_not_stall_the_link(tmp_path: Path, held: int) -> None:
+    """The same process greets again: what it never got is lost and counted, what it holds is not, and all flows."""
+    bench = Bench(f"ipc://{tmp_path}/cut")
+    out, port = bench.out({"a": ("drop_oldest", 20)}), bench.into(window=8)
+    bench.pump(lambda: port.welcome)
+    offer(out, range(held))
+    bench.pump(lambda: len(port.queue) == held)
+    cut(bench, port, out, held)
+    got = collect(bench, port, held + 20)
+    assert numbers(got) == [*range(held), *range(held + 30, held + 50)]
+    bench.pump(lambda: out.drained or not out.subscriptions["a"].in_flight)
+    counts = bench.counts
+    lost = counts["out>a.dropped.lost"]
+    assert lost == 8 - held, "the window, without what had arrived"
+    assert counts["out>a.offered"] == counts["in>a.delivered"] + lost + counts["out>a.dropped.oldest"]
+    bench.close()
+
+
+def test_a_greeting_that_is_said_twice_loses_nothing(bench: Bench) -> None:
+    """The second of two impatient greetings comes when frames are under way already."""
+    out, port = bench.out(), bench.into(window=4)
+    port.speak(10**9)
+    port._said_ns = 0
+    port.speak(10**9)
+    offer(out, range(10))
+    assert numbers(collect(bench, port, 10)) == list(range(10))
+    assert not bench.counts["out>a.dropped.lost"]
+
+
+def test_a_guest_may_ask_for_a_shorter_queue_not_for_a_longer_one(bench: Bench) -> None:
+    out = bench.out()
+    for name, queue in ((b"short", 7), (b"long", 10_000)):
+        bench.stranger(name).send(hello(queue=queue, window=0))
+    bench.pump(lambda: len(out.connected) == 2)
+    offer(out, range(500))
+    assert [len(out.subscriptions[name].queue) for name in ("short", "long")] == [7, GUEST_FRAMES]
+
+
 # -- strangers ---------------------------------------------------------------------------------------
 
 
