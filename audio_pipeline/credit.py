@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Count = Callable[[str, int], None]  # (counter, amount)
 LOSSLESS = "lossless"  # offline: `room` stalls whoever asks it, and what is offered in spite of it is kept
@@ -18,8 +18,7 @@ ABSENT = "absent"
 MOST_WINDOW = 1 << 16  # frames; no plan needs as many
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A packed frame with what the queue needs to know of it."""
 
     seq: int

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 import struct
+import sys
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgpack
 import numpy as np
@@ -50,13 +51,24 @@ class Flag(enum.IntFlag):
     END = 32  # the last frame of the stream
     REPLAY = 64  # sent again from the producer's history to a consumer that came back
 
+    if not TYPE_CHECKING:  # what is combined is a plain number: enum's own arithmetic costs a microsecond each time
+        __and__ = __rand__ = int.__and__
+        __or__ = __ror__ = int.__or__
+        __xor__ = __rxor__ = int.__xor__
+        __invert__ = int.__invert__
 
-_BYTES_PER_SAMPLE = {Format.F32: 4, Format.S16: 2}
+
+_KNOWN_FLAGS = 0x7F
+_BYTES_PER_SAMPLE = {int(Format.F32): 4, int(Format.S16): 2}
+_NATIVE = sys.byteorder == "little"
+_EVENT, _GAP = int(Format.EVENT), int(Flag.GAP)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Frame:
-    """A run of samples with its place in content time.
+    """A run of samples with its place in content time; nobody changes one, `replace` makes another.
+
+    Not frozen, since that would make each frame three times as slow to build, at every port it passes.
 
     `data` is float32 (samples, channels); it is None for GAP and event frames.
     `position` is the index of the first sample on the timeline that `stream` names.
@@ -112,7 +124,7 @@ def audio_frame(data: Samples, position: int, rate: int, **fields: Any) -> Frame
 
 def gap_frame(samples: int, position: int, rate: int, channels: int, **fields: Any) -> Frame:
     """`samples` of silence without payload; 0 samples means idle."""
-    flags = fields.pop("flags", Flag.NONE) | Flag.GAP
+    flags = cast(Flag, fields.pop("flags", 0) | _GAP)
     return Frame(None, position, samples, rate, channels, flags=flags, **fields)
 
 
@@ -123,11 +135,16 @@ def event_frame(event: dict[str, Any], position: int, rate: int, **fields: Any) 
 
 def pack(frame: Frame) -> bytes:
     """The frame as one message."""
+    return pack_as(frame, frame.seq, frame.epoch, frame.sent_age_us)
+
+
+def pack_as(frame: Frame, seq: int, epoch: int, sent_age_us: int) -> bytes:
+    """The frame as one message, under the number, the epoch and the age that its port gives it."""
     code, payload = _payload(frame)
     head = HEADER.pack(
         MAGIC, VERSION, HEADER.size, code, frame.channels, frame.rate, frame.samples, len(payload),
-        int(frame.flags), frame.clock_id, frame.epoch, frame.stream, frame.seq, frame.position,
-        frame.captured_ns, frame.generation, frame.sent_age_us,
+        frame.flags, frame.clock_id, epoch, frame.stream, seq, frame.position,
+        frame.captured_ns, frame.generation, sent_age_us,
     )  # fmt: skip
     return head + payload
 
@@ -177,24 +194,18 @@ def parse(message: bytes) -> Frame:
         )
     if not 1_000 <= rate <= 768_000:
         raise WireError(f"frame states a rate of {rate} Hz, expected 1000 to 768000")
-    body = memoryview(message)[header_bytes:]
-    fields: dict[str, Any] = dict(
-        flags=Flag(flags & 0x7F), seq=seq, epoch=epoch, stream=stream, generation=generation,
-        captured_ns=captured_ns, clock_id=clock_id, sent_age_us=sent_age_us,
-    )  # fmt: skip
-    if code == Format.EVENT:
-        return event_frame(_parse_event(body), position, rate, **fields)
+    flags = cast(Flag, flags & _KNOWN_FLAGS)
+    if code == _EVENT:
+        event = _parse_event(memoryview(message)[header_bytes:])
+        return Frame(None, position, 0, rate, 0, flags, seq, epoch, stream, generation, captured_ns, clock_id,
+                     sent_age_us, event)  # fmt: skip
     if not 1 <= channels <= MAX_CHANNELS or samples > MAX_SAMPLES:
         raise WireError(f"frame states {channels} channels of {samples} samples")
-    if flags & Flag.GAP:
-        return _parse_gap(len(body), samples, position, rate, channels, fields)
-    return audio_frame(_parse_samples(body, code, samples, channels), position, rate, **fields)
-
-
-def _parse_gap(body_bytes: int, samples: int, position: int, rate: int, channels: int, fields: dict[str, Any]) -> Frame:
-    if body_bytes:
-        raise WireError(f"gap frame carries {body_bytes} bytes of payload, expected none")
-    return gap_frame(samples, position, rate, channels, **fields)
+    data = _parse_samples(message, header_bytes, code, samples, channels) if not flags & _GAP else None
+    if data is None and payload_bytes:
+        raise WireError(f"gap frame carries {payload_bytes} bytes of payload, expected none")
+    return Frame(data, position, samples, rate, channels, flags, seq, epoch, stream, generation, captured_ns,
+                 clock_id, sent_age_us)  # fmt: skip
 
 
 def _parse_event(body: memoryview) -> dict[str, Any]:
@@ -209,15 +220,16 @@ def _parse_event(body: memoryview) -> dict[str, Any]:
     return event
 
 
-def _parse_samples(body: memoryview, code: int, samples: int, channels: int) -> Samples:
-    try:
-        width = _BYTES_PER_SAMPLE[Format(code)]
-    except (ValueError, KeyError):
-        raise WireError(f"frame has format {code}, expected f32 (1) or s16 (2)") from None
-    if len(body) != samples * channels * width:
+def _parse_samples(message: bytes, start: int, code: int, samples: int, channels: int) -> Samples:
+    width = _BYTES_PER_SAMPLE.get(code)
+    if width is None:
+        raise WireError(f"frame has format {code}, expected f32 (1) or s16 (2)")
+    body_bytes = len(message) - start
+    if body_bytes != samples * channels * width:
         raise WireError(
-            f"frame payload has {len(body)} bytes, expected {samples} samples x {channels} channels x {width}"
+            f"frame payload has {body_bytes} bytes, expected {samples} samples x {channels} channels x {width}"
         )
     if width == 2:
-        return (np.frombuffer(body, "<i2").astype(np.float32) / 32768.0).reshape(samples, channels)
-    return np.frombuffer(body, "<f4").astype(np.float32, copy=False).reshape(samples, channels)
+        return (np.frombuffer(message, "<i2", offset=start).astype(np.float32) / 32768.0).reshape(samples, channels)
+    found: Samples = np.frombuffer(message, "<f4", offset=start).reshape(samples, channels)
+    return found if _NATIVE else found.astype(np.float32)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 
 from audio_pipeline.credit import Item
 from audio_pipeline.frame import Flag, Frame, pack
@@ -25,7 +24,7 @@ class Converted:
         converted = self._converter.convert(frame)
         if converted.rate != frame.rate:
             message = pack(converted)
-            item = replace(item, position=converted.position, end=converted.end, message=message)
+            item = item._replace(position=converted.position, end=converted.end, message=message)
         if history_samples and (converted.samples or item.last or frame.event is not None):
             self._remember(item, round(history_samples * self._rate / frame.rate))
         return item

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import msgpack
@@ -181,7 +180,7 @@ class OutPort:
         history = self._converted[name].history if name in self._converted else self._history
         unsent = subscription.queue[0].seq if subscription.queue else self.seq + 1
         replay = [
-            replace(item, message=flagged(item.message, Flag.REPLAY)) for item in history
+            item._replace(message=flagged(item.message, Flag.REPLAY)) for item in history
             if isinstance(since, int) and (item.end > since or item.position >= since) and item.seq < unsent
         ]  # fmt: skip
         subscription.restart((replay[0].seq if replay else unsent) - 1, replay)
