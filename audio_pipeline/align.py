@@ -77,7 +77,7 @@ class Aligner:
         if not standby:
             self._count("late_samples", late)
             self._hear_later(line, frame, late, now_ns)
-            item.capture = (frame.end, frame.captured_ns, frame.rate)
+            item.capture, item.sources = (frame.end, frame.captured_ns, frame.rate), frame.sources
             if item.first is None and frame.samples > late:
                 item.first, item.due_ns = max(frame.position, ring.floor), due_ns
         if line.since_ns is None and frame.samples:
@@ -233,14 +233,18 @@ class Aligner:
             for item in line.inputs if line.anchor is not None else ():
                 item.ring.discard_before(position - (line.anchor or 0))
 
-    def captured_ns(self, end: int) -> int | None:
-        """When the oldest live input's sample that is put out just before `end` was captured."""
-        times = [
-            item.capture[1] + round((end - line.anchor - item.capture[0]) / item.capture[2] * 1e9)
-            for line in self.timelines.values() if line.anchor is not None
-            for item in line.inputs if item.capture and not item.idle and item.ended_at is None
-        ]  # fmt: skip
-        return min(times, default=None)
+    def captured_at(self, end: int) -> dict[int, int]:
+        """When each live source's sample that is put out just before `end` was captured, by the source's tag."""
+        times: dict[int, int] = {}
+        for line in self.timelines.values():
+            for item in line.inputs if line.anchor is not None else ():
+                if item.capture is None or item.idle or item.ended_at is not None:
+                    continue
+                position, host_ns, rate = item.capture
+                at = host_ns + round((end - (line.anchor or 0) - position) / rate * 1e9)
+                for tag, younger_us in item.sources or ((item.tag, 0),):
+                    times[tag] = min(times.get(tag, at + younger_us * 1000), at + younger_us * 1000)
+        return times
 
     def resize(self, port: str, capacity_samples: int) -> None:
         """A larger buffer, before anything has come."""

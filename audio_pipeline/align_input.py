@@ -9,7 +9,7 @@ import numpy as np
 from audio_pipeline.dsp.extend import Extension
 from audio_pipeline.dsp.ring import PositionRing
 from audio_pipeline.dsp.switch import Switch
-from audio_pipeline.frame import Samples
+from audio_pipeline.frame import Samples, tag_of
 
 FOREVER = 1 << 40
 
@@ -54,6 +54,8 @@ class AlignInput:
         self._frame, self._fade, self._live = frame_samples, fade_samples, live
         self.held = np.zeros((1, spec.channels), np.float32)
         self.idle = False
+        self.tag = tag_of(spec.timeline)
+        self.sources: tuple[tuple[int, int], ...] = ()  # of the newest frame, where it is a mix itself
         self.allocate(spec.capacity_samples)
         self.forget()
         self._main, self._reserve = self._fader(), self._fader()

@@ -63,11 +63,13 @@ class RunnerContext:
         self._job, self._clock, self._record, self._waker, self._tell = job, clock, record, waker, tell
         self._capture = (0, 0, job.rate)  # position, host time, rate of the newest input
         self._next_level_ns = 0
+        self.sources: tuple[tuple[int, int], ...] = ()  # what the newest input holds, where it is a mix
 
     def note_input(self, frame: Frame) -> None:
         """What is emitted from now on inherits this frame's capture time, by position."""
         if frame.captured_ns:
             self._capture = (frame.end, frame.captured_ns, frame.rate)
+            self.sources = frame.sources
 
     def captured_at(self, position: int, rate: int) -> int:
         """Host time at which the sample before `position` (at `rate`) was captured."""

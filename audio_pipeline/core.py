@@ -65,8 +65,16 @@ class Core:
         """The frame as this incarnation's next one on a port."""
         age_us = (self.clock.now_ns() - frame.captured_ns) // 1000 if frame.captured_ns else 0
         return dataclasses.replace(
-            frame, epoch=self.job.epoch, seq=port.seq + 1, sent_age_us=min(max(age_us, 0), MAX_AGE_US)
-        )
+            frame, epoch=self.job.epoch, seq=port.seq + 1, sent_age_us=min(max(age_us, 0), MAX_AGE_US),
+            sources=self.ctx.sources,
+        )  # fmt: skip
+
+    def waited(self, wait_ns: int) -> None:
+        """Something that was due, or had come, so long ago is begun now."""
+        wait_ns = max(wait_ns, 0)
+        self.board.add("waits")
+        self.board.add("wait_ns", wait_ns)
+        self.board.observe_ms("wait", wait_ns / 1e6)
 
     def adopt(self, plans: Mapping[str, Mapping[str, Any]]) -> None:
         """The true sizes of queues and histories."""

@@ -35,7 +35,10 @@ class Subscription:
     Ledger: `offered = sent + dropped.* + queued`; the consumer's board holds what became of `sent`.
     """
 
-    def __init__(self, policy: str, queue_frames: int, count: Count, *, most_window: int = MOST_WINDOW) -> None:
+    def __init__(
+        self, policy: str, queue_frames: int, count: Count, *, most_window: int = MOST_WINDOW, guest: bool = False
+    ) -> None:
+        self.guest = guest  # it has no board, so what it took and what it left behind is counted here
         self.policy = policy
         self.queue_frames = max(queue_frames, 1)
         self._most_window = most_window
@@ -90,8 +93,11 @@ class Subscription:
             return
         self.delivered_through = delivered_through
         self.window = min(max(granted_through - delivered_through, 0), self._most_window)
+        before = len(self.in_flight)
         while self.in_flight and self.in_flight[0] <= delivered_through:
             self.in_flight.popleft()
+        if self.guest and before > len(self.in_flight):
+            self._count("delivered", before - len(self.in_flight))
 
     def cancel(self, generation: int) -> None:
         """Drops queued frames of older generations."""
@@ -103,8 +109,16 @@ class Subscription:
         self._keep(lambda held: False, "absent")
         self.in_flight.clear()
 
+    def leave(self) -> None:
+        """A guest that goes: what it did not take is lost by that name."""
+        self._count("dropped.left", len(self.queue) + len(self.in_flight))
+        self.queue.clear()
+        self.in_flight.clear()
+
     def restart(self, delivered_through: int, replay: list[Item]) -> None:
         """The consumer came back without memory: what was in flight is lost, `replay` goes first."""
+        if self.guest:
+            self._count("dropped.left", len(self.in_flight))
         self.in_flight.clear()
         self.delivered_through = delivered_through
         self._count("offered", len(replay))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from audio_pipeline.align import Aligner
-from audio_pipeline.core import Core
+from audio_pipeline.core import MAX_AGE_US, Core
 from audio_pipeline.frame import Frame, Samples, gap_frame
 from audio_pipeline.node import Source
 from audio_pipeline.pace import SourcePace, TickPace
@@ -76,7 +76,10 @@ class Drive:
                 return self._say_idle(now) or moved
             due = self.core.room if not self.job.live else pace.due(line.position_at(now), self.job.frame_samples)
             if not due:
+                pace.in_step = True
                 return moved
+            if self.job.live and pace.in_step:
+                self.core.waited(now - (pace.deadline_ns(line, self.job.frame_samples) or now))
             self.core.reached(pace.position)
             block = self._next_block(pace.position)
             if block is None:
@@ -128,6 +131,7 @@ class Drive:
                     aligner.skip_to(ticks.position)
                 if not ticks.due(self.ctx.line(), now):
                     return moved
+                self.core.waited(now - ticks.deadline_ns(self.ctx.line()))
                 n = ticks.frame_samples
             else:
                 if not (self.core.room and aligner.ready()):
@@ -142,11 +146,13 @@ class Drive:
         return moved
 
     def _mix(self, aligner: Aligner, position: int, n: int, now: int) -> None:
-        captured = aligner.captured_ns(position + n) or now
+        times = aligner.captured_at(position + n)
+        captured = min(times.values(), default=now)
+        sources = tuple((tag, min((at - captured) // 1000, MAX_AGE_US)) for tag, at in times.items())
         frames: dict[str, Frame] = {}
         for name, (block, flags) in aligner.tick(position, n, now).items():
             frames[name] = Frame(block, position, n, self.job.rate, block.shape[1], flags, captured_ns=captured)
-        self.ctx.note_input(Frame(None, position, n, self.job.rate, 2, captured_ns=captured))
+        self.ctx.note_input(Frame(None, position, n, self.job.rate, 2, captured_ns=captured, sources=sources))
         self.node.process(frames, self.ctx)
         self.core.board.put("position", position + n)
         for timeline, heard in aligner.heard(position + n).items():

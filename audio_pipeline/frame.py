@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import struct
 import sys
+import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +26,9 @@ VERSION = 1
 # magic version header_bytes format channels | rate samples payload_bytes | flags clock_id | epoch stream |
 # seq position captured_ns | generation sent_age_us
 HEADER = struct.Struct("<4sBBBBIIIHHIIQQqII")
+SOURCES = struct.Struct("<I")  # behind it, where a frame is a mix: how many sources, then each one's tag and how much
+SOURCE = struct.Struct("<II")  # younger its newest sample is than `captured_ns`, in µs
+MAX_SOURCES = (255 - HEADER.size - SOURCES.size) // SOURCE.size
 MAX_CHANNELS = 32
 MAX_SAMPLES = 1 << 20
 MAX_EVENT_BYTES = 1 << 16
@@ -74,6 +78,7 @@ class Frame:
     `position` is the index of the first sample on the timeline that `stream` names.
     `captured_ns` is the host time at which the newest sample of this frame entered the graph;
     `sent_age_us` how long ago that was when the frame was sent, so that a link can tell its own delay.
+    `sources` names what a mix holds: (tag of the source, µs by which it is younger than `captured_ns`).
     """
 
     data: Samples | None
@@ -90,6 +95,7 @@ class Frame:
     clock_id: int = 0
     sent_age_us: int = 0
     event: dict[str, Any] | None = None
+    sources: tuple[tuple[int, int], ...] = ()
 
     @property
     def end(self) -> int:
@@ -113,6 +119,11 @@ class Frame:
     def with_data(self, data: Samples, position: int, rate: int) -> Frame:
         """The same frame with other samples (converted rate or channels)."""
         return replace(self, data=data, position=position, samples=len(data), rate=rate, channels=data.shape[1])
+
+
+def tag_of(source: str) -> int:
+    """How a frame names a source: 32 bits that anybody can work out from the node's name."""
+    return zlib.crc32(source.encode())
 
 
 def audio_frame(data: Samples, position: int, rate: int, **fields: Any) -> Frame:
@@ -141,12 +152,27 @@ def pack(frame: Frame) -> bytes:
 def pack_as(frame: Frame, seq: int, epoch: int, sent_age_us: int) -> bytes:
     """The frame as one message, under the number, the epoch and the age that its port gives it."""
     code, payload = _payload(frame)
+    more = _pack_sources(frame.sources) if frame.sources else b""
     head = HEADER.pack(
-        MAGIC, VERSION, HEADER.size, code, frame.channels, frame.rate, frame.samples, len(payload),
+        MAGIC, VERSION, HEADER.size + len(more), code, frame.channels, frame.rate, frame.samples, len(payload),
         frame.flags, frame.clock_id, epoch, frame.stream, seq, frame.position,
         frame.captured_ns, frame.generation, sent_age_us,
     )  # fmt: skip
-    return head + payload
+    return head + more + payload
+
+
+def _pack_sources(sources: tuple[tuple[int, int], ...]) -> bytes:
+    kept = sources[:MAX_SOURCES]
+    return SOURCES.pack(len(kept)) + b"".join(SOURCE.pack(tag, younger_us) for tag, younger_us in kept)
+
+
+def _parse_sources(head: memoryview) -> tuple[tuple[int, int], ...]:
+    """What stands between the fixed header and the payload; fields after it are for later readers."""
+    if len(head) < SOURCES.size:
+        return ()
+    (count,) = SOURCES.unpack_from(head)
+    held = head[SOURCES.size : SOURCES.size + min(count, MAX_SOURCES) * SOURCE.size]
+    return tuple(SOURCE.iter_unpack(held[: len(held) // SOURCE.size * SOURCE.size]))
 
 
 _FLAGS = struct.Struct("<H")
@@ -194,18 +220,19 @@ def parse(message: bytes) -> Frame:
         )
     if not 1_000 <= rate <= 768_000:
         raise WireError(f"frame states a rate of {rate} Hz, expected 1000 to 768000")
+    sources = _parse_sources(memoryview(message)[HEADER.size : header_bytes]) if header_bytes > HEADER.size else ()
     flags = cast(Flag, flags & _KNOWN_FLAGS)
     if code == _EVENT:
         event = _parse_event(memoryview(message)[header_bytes:])
         return Frame(None, position, 0, rate, 0, flags, seq, epoch, stream, generation, captured_ns, clock_id,
-                     sent_age_us, event)  # fmt: skip
+                     sent_age_us, event, sources)  # fmt: skip
     if not 1 <= channels <= MAX_CHANNELS or samples > MAX_SAMPLES:
         raise WireError(f"frame states {channels} channels of {samples} samples")
     data = _parse_samples(message, header_bytes, code, samples, channels) if not flags & _GAP else None
     if data is None and payload_bytes:
         raise WireError(f"gap frame carries {payload_bytes} bytes of payload, expected none")
     return Frame(data, position, samples, rate, channels, flags, seq, epoch, stream, generation, captured_ns,
-                 clock_id, sent_age_us)  # fmt: skip
+                 clock_id, sent_age_us, None, sources)  # fmt: skip
 
 
 def _parse_event(body: memoryview) -> dict[str, Any]:

@@ -151,14 +151,26 @@ class Intake:
             return
         item.link.used()
         if frame.captured_ns and self.job.live and not frame.flags & (Flag.REPLAY | Flag.END):
-            age_ms = (self.core.clock.now_ns() - frame.captured_ns) / 1e6
-            self.core.board.observe_ms(f"age.{item.job.port}", max(age_ms, 0.0))
+            self._measure(item, frame, self.core.clock.now_ns())
         if frame.event is not None:
             self.node.on_event(item.base, frame.event, frame.position, self.ctx)
         elif self.aligner is not None:
             self._align(item, frame)
         else:
             self._process(item, frame)
+
+    def _measure(self, item: Input, frame: Frame, now_ns: int) -> None:
+        """How old it is, also by each source that it was mixed from, and how long it lay on its link."""
+        age_ns, name = max(now_ns - frame.captured_ns, 0), f"age.{item.job.port}"
+        self._observe(name, age_ns / 1e6, frame, now_ns)
+        for tag, younger_us in frame.sources:
+            self._observe(f"{name}@{tag:08x}", max(age_ns / 1e6 - younger_us / 1e3, 0.0), frame, now_ns)
+        if self.aligner is None:
+            self.core.waited(age_ns - frame.sent_age_us * 1000)
+
+    def _observe(self, name: str, age_ms: float, frame: Frame, now_ns: int) -> None:
+        if self.core.board.observe_ms(name, age_ms):
+            self.core.board.remember(f"worst.{name}", frame.seq, frame.position, frame.epoch, now_ns)
 
     def _useless(self, item: Input, frame: Frame) -> str:
         """Why a frame is dropped at the door, or an empty string."""

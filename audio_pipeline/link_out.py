@@ -17,6 +17,7 @@ from audio_pipeline.link_convert import Converted
 from audio_pipeline.link_words import (
     EVENTS,
     GUEST_FRAMES,
+    GUESTS,
     MAX_GUESTS,
     POLLIN,
     PROTOCOL,
@@ -55,6 +56,7 @@ class OutPort:
         self._history: deque[Item] = deque()
         self._history_samples = spec.history_samples
         self._converted = {name: Converted(rate) for name, rate in spec.rates.items()}
+        self._had_guests = False
 
     def offer(self, frame: Frame) -> None:
         """Numbers, packs and queues one frame for everybody, then sends what credit allows."""
@@ -109,8 +111,8 @@ class OutPort:
     def _gone(self, name: str) -> None:
         """The graph's own consumers keep their queue until they come back; guests are forgotten."""
         self.connected.pop(name, None)
-        if name not in self.spec.consumers:
-            self.subscriptions.pop(name, None)
+        if name not in self.spec.consumers and (guest := self.subscriptions.pop(name, None)) is not None:
+            guest.leave()
 
     def handle(self) -> None:
         """Takes all waiting words of consumers."""
@@ -154,8 +156,9 @@ class OutPort:
         self._send(name, subscription)
 
     def _guest(self, name: str, queue_frames: int) -> Subscription:
-        queue = min(queue_frames, GUEST_FRAMES)
-        guest = Subscription("drop_oldest", queue, self._counter(name), most_window=GUEST_FRAMES)
+        self._had_guests = True
+        queue, count = min(queue_frames, GUEST_FRAMES), self._counter(GUESTS)
+        guest = Subscription("drop_oldest", queue, count, most_window=GUEST_FRAMES, guest=True)
         self.subscriptions[name] = guest
         return guest
 
@@ -200,6 +203,15 @@ class OutPort:
         self._history = deque(item for item in self._history if item.generation >= generation)
         for converted in self._converted.values():
             converted.cancel(generation)
+
+    def backlog(self) -> dict[str, tuple[int, int]]:
+        """Frames queued and under way, by consumer; of guests together."""
+        found = {name: (0, 0) for name in (*self.spec.consumers, *([GUESTS] if self._had_guests else ()))}
+        for name, subscription in self.subscriptions.items():
+            key = GUESTS if subscription.guest else name
+            queued, in_flight = found.get(key, (0, 0))
+            found[key] = queued + len(subscription.queue), in_flight + len(subscription.in_flight)
+        return found
 
     @property
     def room(self) -> bool:

@@ -21,6 +21,7 @@ IMPATIENT_NS = 20_000_000  # while the producer has not welcomed us
 STALLING = ("block", LOSSLESS)
 MAX_GUESTS = 64
 GUEST_FRAMES = 100
+GUESTS = "guests"  # all of a port's guests count together: they come and go, and a board has room for so many names
 EVENTS, POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)  # plain numbers: enum arithmetic costs on every turn
 MAX_WORD_BYTES = 1 << 12
 

@@ -8,6 +8,7 @@ One writer per board; an aligned 8-byte store is not torn on the machines we run
 from __future__ import annotations
 
 import mmap
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -22,6 +23,8 @@ _FLOAT = "~"  # names that start with it hold a float64 in the slot
 
 # log-spaced edges: 0.05 ms to 60 s in 64 steps (a factor of 1.25 each, so a quantile is right within 12 %)
 AGE_EDGES_MS: NDArray[np.float64] = 0.05 * np.float64(1.25) ** np.arange(63, dtype=np.float64)
+_EDGES: list[float] = AGE_EDGES_MS.tolist()
+BINS = len(_EDGES) + 1
 
 
 class Board:
@@ -65,13 +68,24 @@ class Board:
         """Shows a number."""
         self._floats[self.slot(_FLOAT + name)] = value
 
-    def observe_ms(self, name: str, value_ms: float) -> None:
-        """Adds a duration to a histogram (64 log-spaced bins) and to its `.max` gauge."""
+    def observe_ms(self, name: str, value_ms: float) -> bool:
+        """Adds a duration to a histogram (64 log-spaced bins) and to its `.max` gauge; True for the worst so far."""
         start = self.slot(name, 64)
-        self._ints[start + int(np.searchsorted(AGE_EDGES_MS, value_ms))] += 1
+        self._ints[start + bisect_left(_EDGES, value_ms)] += 1
         top = self.slot(_FLOAT + name + ".max")
-        if value_ms > self._floats[top]:
+        worst = bool(value_ms >= self._floats[top])
+        if worst:
             self._floats[top] = value_ms
+        return worst
+
+    def remember(self, name: str, *values: int) -> None:
+        """Writes down several whole numbers that belong together; `Reading.remembered` gives all or none of them."""
+        start, width = self.slot(name, len(values) + 2), len(values)
+        if start:
+            turn = int(self._ints[start]) + 1
+            self._ints[start] = turn
+            self._ints[start + 1 : start + 1 + width] = values
+            self._ints[start + 1 + width] = turn
 
     def close(self) -> None:
         """Unmaps; the file stays for readers."""
@@ -126,6 +140,18 @@ class Reading(Mapping[str, float]):
 
     def __len__(self) -> int:
         return len(self.values_)
+
+    def histogram(self, name: str) -> NDArray[np.int64]:
+        """Counts by bin; zeros where nothing was observed."""
+        counts = self.histograms.get(name)
+        return counts if counts is not None and len(counts) == BINS else np.zeros(BINS, np.int64)
+
+    def remembered(self, name: str) -> list[int] | None:
+        """What `Board.remember` wrote; None while it is being written, or where nothing was."""
+        block = self.histograms.get(name)
+        if block is None or block[0] == 0 or block[0] != block[-1]:
+            return None
+        return [int(value) for value in block[1:-1]]
 
     def under(self, prefix: str) -> dict[str, float]:
         """Values whose name starts with `prefix`, without it."""

@@ -12,7 +12,7 @@ from audio_pipeline.control import VERSION, decode
 from audio_pipeline.desired import NodeRecord, Phase
 from audio_pipeline.errors import ControlError, PipelineError, WireError, nearest
 from audio_pipeline.settings import live_names, plain, replaced
-from audio_pipeline.state import Boards, link_state, node_state, paths_state
+from audio_pipeline.state import Boards, guests_state, link_state, node_state, paths_state
 from audio_pipeline.transport import Transport
 
 if TYPE_CHECKING:
@@ -264,7 +264,8 @@ class Operator:
             "clock": {"master": sup.master, "ppm": (rate / sup.graph.rate - 1) * 1e6},
             "nodes": {name: self._node(record, boards[name]) for name, record in sup.nodes.items()},
             "links": [link_state(link, boards) for link in sup.run.plan.links],
-            "paths": paths_state(sup.run.plan), "transport": self._transports(),
+            "guests": [guest for name in sup.run.plan.order for guest in guests_state(name, boards[name])],
+            "paths": paths_state(sup.run.plan, boards), "transport": self._transports(),
             "incidents": sup.nursery.incidents, "log": list(sup.log_lines),
         }  # fmt: skip
 

@@ -20,11 +20,12 @@ class SourcePace:
         self.lead_samples = lead_samples
         self.playing = False
         self.next_idle_ns = 0
+        self.in_step = False  # the lead has gone out: what is sent from now on is sent when it is due
         self._offset = 0.0
 
     def play(self, clock_position: float) -> None:
         """From now on, with the lead at once."""
-        self.playing = True
+        self.playing, self.in_step = True, False
         self._offset = clock_position - self.position
 
     def clock_position(self, position: int) -> float:

@@ -94,6 +94,8 @@ class NodeRunner:
         now = self.clock.now_ns()
         self.intake.speak(now)
         self._show(began, now)
+        if moved:
+            self.board.observe_ms("busy", (now - began) / 1e6)
         return moved
 
     def _patience_ms(self, timeout_ms: int) -> int:
@@ -145,9 +147,9 @@ class NodeRunner:
             self._worst_ns = now - began
             self.board.put("worst_step_ns", self._worst_ns)
         for out in self.outputs:
-            for name, subscription in out.port.subscriptions.items():
-                self.board.put(f"out.{out.name}>{name}.queued", len(subscription.queue))
-                self.board.put(f"out.{out.name}>{name}.in_flight", len(subscription.in_flight))
+            for name, (queued, in_flight) in out.port.backlog().items():
+                self.board.put(f"out.{out.name}>{name}.queued", queued)
+                self.board.put(f"out.{out.name}>{name}.in_flight", in_flight)
         self.ctx.show_levels(now)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from audio_pipeline.align import Aligner, AlignSpec
 from audio_pipeline.errors import NodeError
-from audio_pipeline.frame import Flag, Samples, audio_frame, gap_frame
+from audio_pipeline.frame import Flag, Samples, audio_frame, gap_frame, tag_of
 from tests.engine.graphs import noise
 
 RATE, N, FADE = 48_000, 480, 480
@@ -519,7 +519,7 @@ def test_after_a_hold_up_the_sound_is_live_again() -> None:
 
 def test_the_output_is_as_old_as_its_oldest_input() -> None:
     desk = Desk(spec("a", "mic"), spec("b", "song"))
-    assert desk.aligner.captured_ns(N) is None
+    assert desk.aligner.captured_at(N) == {}
     desk.push("a", 0, ones(0, RATE))
     desk.tick()
     desk.tick()
@@ -527,6 +527,18 @@ def test_the_output_is_as_old_as_its_oldest_input() -> None:
     desk.tick()
     for name, offset in desk.aligner.heard(0).items():
         assert desk.aligner.timelines[name].anchor == -offset
-    assert desk.aligner.captured_ns(5 * N) == ns(5 * N + desk.aligner.heard(0)["song"])
+    heard = desk.aligner.heard(0)
+    times = {name: ns(5 * N + heard[name]) for name in ("mic", "song")}
+    assert desk.aligner.captured_at(5 * N) == {tag_of(name): at for name, at in times.items()}
+    assert times["song"] < times["mic"], "the song came later, so what is heard of it is older"
     desk.idle("b", RATE)
-    assert desk.aligner.captured_ns(5 * N) == ns(5 * N + desk.aligner.heard(0)["mic"])
+    assert desk.aligner.captured_at(5 * N) == {tag_of("mic"): times["mic"]}
+
+
+def test_a_mix_of_a_mix_is_as_old_as_each_source_in_it() -> None:
+    desk = Desk(spec("a", "other"))
+    frame = audio_frame(ones(0, RATE), 0, RATE, captured_ns=ns(RATE), sources=((1, 0), (2, 1500)))
+    desk.aligner.push("a", frame, 0, desk.now_ns)
+    desk.tick()
+    times = desk.aligner.captured_at(N)
+    assert times[2] - times[1] == 1_500_000 and set(times) == {1, 2}

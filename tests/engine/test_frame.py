@@ -16,6 +16,7 @@ from audio_pipeline.frame import (
     MAX_CHANNELS,
     MAX_EVENT_BYTES,
     MAX_SAMPLES,
+    MAX_SOURCES,
     Flag,
     Format,
     Frame,
@@ -58,6 +59,27 @@ def same(a: Frame, b: Frame) -> bool:
     """Equality to the bit; dataclass equality cannot compare arrays."""
     datas = (a.data is None) == (b.data is None) and a.audio().tobytes() == b.audio().tobytes()
     return datas and replace(a, data=None) == replace(b, data=None)
+
+
+@given(st.lists(st.tuples(st.integers(0, U32), st.integers(0, U32)), max_size=MAX_SOURCES))
+def test_a_mix_says_what_it_holds(sources: list[tuple[int, int]]) -> None:
+    frame = audio_frame(np.ones((3, 2), np.float32), 7, 48_000, sources=tuple(sources))
+    message = pack(frame)
+    assert same(parse(message), frame) and message.endswith(frame.audio().tobytes())
+    assert message[5] == len(message) - 24 == (68 + 8 * len(sources) if sources else 64)
+
+
+def test_more_sources_than_fit_are_left_out() -> None:
+    frame = gap_frame(0, 7, 48_000, 2, sources=tuple((tag, 0) for tag in range(100)))
+    assert parse(pack(frame)).sources == frame.sources[:MAX_SOURCES]
+
+
+@given(st.binary(max_size=191))
+def test_any_bytes_may_follow_the_fixed_header(more: bytes) -> None:
+    """Fields of later versions, or garbage: the payload begins where the header says."""
+    message = packed(header=64 + len(more))
+    frame = parse(message[:64] + more + message[64:])
+    assert frame.audio().all() and len(frame.sources) <= len(more) // 8
 
 
 def test_the_header_has_64_bytes() -> None:

@@ -515,6 +515,29 @@ def test_a_guest_cannot_open_a_window_without_end(bench: Bench) -> None:
     assert len(greedy.in_flight) == len(greedy.queue) == GUEST_FRAMES
 
 
+def test_the_ledger_of_guests_balances_at_the_producer(bench: Bench) -> None:
+    """They have no board: what they took, what waits and what they left behind is counted here."""
+    out, slow, quick = bench.out({}), bench.into("slow", window=2), bench.into("quick", window=50)
+    bench.pump(lambda: slow.welcome and quick.welcome)
+    for number in range(GUEST_FRAMES + 30):
+        offer(out, range(number, number + 1))
+    collect(bench, quick, 30)
+    bench.pump(lambda: bench.counts["out>guests.delivered"] >= 30, but=slow)
+
+    def balance() -> None:
+        queued, in_flight = out.backlog()["guests"]
+        lost = sum(count for name, count in bench.counts.items() if name.startswith("out>guests.dropped."))
+        assert bench.counts["out>guests.offered"] == bench.counts["out>guests.delivered"] + lost + queued + in_flight
+
+    balance()
+    assert bench.counts["out>guests.dropped.oldest"] > 0
+    bench.ins.remove(slow)
+    slow.close()
+    bench.pump(lambda: "slow" not in out.subscriptions)
+    balance()
+    assert bench.counts["out>guests.dropped.left"] >= GUEST_FRAMES
+
+
 def test_guests_are_limited_and_one_that_broke_off_makes_room(bench: Bench) -> None:
     out = bench.out()
     guests = [bench.stranger(b"guest%d" % number) for number in range(MAX_GUESTS)]

@@ -117,3 +117,26 @@ def test_durations_fill_a_histogram_and_keep_the_worst(tmp_path: Path) -> None:
     assert counts.sum() == 5 and counts[0] == 1 and counts[63] == 1
     assert reading["age.in.max"] == 1e9 and 0.8 <= quantile_ms(counts, 0.5) <= 1.25
     board.close()
+
+
+def test_numbers_that_belong_together_are_read_together_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "board"
+    board = Board(path)
+    assert Reading(path).remembered("worst.age.in") is None
+    board.remember("worst.age.in", 7, -3, 1)
+    board.remember("worst.age.in", 8, 1 << 60, 2)
+    assert Reading(path).remembered("worst.age.in") == [8, 1 << 60, 2]
+    raw = bytearray(path.read_bytes())
+    start = NAME_BYTES + 8 + board.slot("worst.age.in", 5) * 8
+    raw[start] += 1  # as it stands while the next one is being written
+    path.write_bytes(raw)
+    assert Reading(path).remembered("worst.age.in") is None
+    board.close()
+
+
+def test_the_worst_so_far_is_told(tmp_path: Path) -> None:
+    board = Board(tmp_path / "board")
+    assert [board.observe_ms("age", value) for value in (0.0, 3.0, 3.0, 2.0, 4.0)] == [True, True, True, False, True]
+    assert Reading(tmp_path / "board").histogram("age").sum() == 5
+    assert Reading(tmp_path / "board").histogram("other").sum() == 0
+    board.close()
