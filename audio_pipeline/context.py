@@ -58,7 +58,7 @@ class RunnerContext:
         self.board = board
         self.outs: dict[str, Out] = {}
         self.due: Callable[[str, Frame], int] = lambda port, frame: 0
-        self.stamped: Callable[[Frame, OutPort], Frame] = lambda frame, port: frame
+        self.send: Callable[[Frame, OutPort], None] = lambda frame, port: None
         self.wanted_generation = 0
         self._job, self._clock, self._record, self._waker, self._tell = job, clock, record, waker, tell
         self._capture = (0, 0, job.rate)  # position, host time, rate of the newest input
@@ -80,12 +80,11 @@ class RunnerContext:
              captured_ns: int | None = None, rate: int | None = None) -> None:  # fmt: skip
         out = self.outs[port]
         rate = rate or self.rate
-        out.measure(data)
-        if not out.port.wanted:
-            return
-        if captured_ns is None:
-            captured_ns = self.captured_at(position + len(data), rate)
-        out.framer.emit(data, position, rate, flags & ~(Flag.GAP | Flag.END), captured_ns)
+        if out.port.wanted:
+            if captured_ns is None:
+                captured_ns = self.captured_at(position + len(data), rate)
+            out.framer.emit(data, position, rate, flags & ~(Flag.GAP | Flag.END), captured_ns)
+        out.measure(data)  # last: nobody waits for it
 
     def emit_gap(self, port: str, samples: int, position: int) -> None:
         channels = 2
@@ -99,7 +98,7 @@ class RunnerContext:
             captured_ns = self.captured_at(position, self.rate)
             generation = out.framer.generation
             frame = event_frame(event, position, self.rate, captured_ns=captured_ns, generation=generation)
-            out.port.offer(self.stamped(frame, out.port))
+            self.send(frame, out.port)
         self._tell({"op": "event", "event": event})
 
     def now_ns(self) -> int:

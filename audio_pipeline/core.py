@@ -11,7 +11,7 @@ import zmq
 
 from audio_pipeline.clock import ClockRecord, HostClock
 from audio_pipeline.context import Out, RunnerContext
-from audio_pipeline.frame import Frame
+from audio_pipeline.frame import MAX_AGE_US, Frame
 from audio_pipeline.job import Job, OutJob
 from audio_pipeline.link import OutPort, OutSpec
 from audio_pipeline.metrics import Board
@@ -19,8 +19,6 @@ from audio_pipeline.node import Node
 from audio_pipeline.ports import Framer
 from audio_pipeline.settings import replaced
 from audio_pipeline.waker import Waker
-
-MAX_AGE_US = (1 << 32) - 1
 
 
 class Core:
@@ -33,7 +31,7 @@ class Core:
         self.job, self.node, self.clock, self.board, self.tell = job, node, clock, board, tell
         self.waker = Waker()
         self.ctx = RunnerContext(job, board, clock, record, self.waker, tell)
-        self.ctx.stamped = self.stamped
+        self.ctx.send = self.send
         self.generations = dict(job.generations)
         self.ended = False
         self._schedule = deque(sorted(job.schedule, key=lambda item: int(item[0])))
@@ -46,28 +44,21 @@ class Core:
         )
         port = OutPort(context, spec, self.job.token, self.job.epoch, self.counter(f"out.{out.port}"))
 
-        def send(frame: Frame) -> None:
-            port.offer(self.stamped(frame, port))
-
-        framer = Framer(self.job.frame_samples, self.job.rate, send, self.ctx.count)
+        framer = Framer(self.job.frame_samples, self.job.rate, lambda frame: self.send(frame, port), self.ctx.count)
         framer.generation = self.generations.get(out.timeline, 0)
         result = Out(out.port, out.timeline, port, framer, events=out.events)
         self.ctx.outs[out.port] = result
         return result
 
     def counter(self, prefix: str) -> Callable[[str], Callable[[str, int], None]]:
-        def for_consumer(consumer: str) -> Callable[[str, int], None]:
-            return lambda name, amount: self.board.add(f"{prefix}>{consumer}.{name}", amount)
+        return lambda consumer: self.board.counting(f"{prefix}>{consumer}.")
 
-        return for_consumer
-
-    def stamped(self, frame: Frame, port: OutPort) -> Frame:
-        """The frame as this incarnation's next one on a port."""
+    def send(self, frame: Frame, port: OutPort) -> None:
+        """Puts a frame on a port's links, with how old it is by now and what it is mixed from."""
         age_us = (self.clock.now_ns() - frame.captured_ns) // 1000 if frame.captured_ns else 0
-        return dataclasses.replace(
-            frame, epoch=self.job.epoch, seq=port.seq + 1, sent_age_us=min(max(age_us, 0), MAX_AGE_US),
-            sources=self.ctx.sources,
-        )  # fmt: skip
+        if self.ctx.sources:
+            frame = dataclasses.replace(frame, sources=self.ctx.sources)
+        port.offer(frame, min(max(age_us, 0), MAX_AGE_US))
 
     def waited(self, wait_ns: int) -> None:
         """Something that was due, or had come, so long ago is begun now."""
@@ -114,7 +105,7 @@ class Core:
         """Sends END everywhere: nothing comes after it."""
         for out in self.outputs:
             last = out.framer.last(0, self.job.rate, 2, self.clock.now_ns())
-            out.port.offer(self.stamped(last, out.port))
+            self.send(last, out.port)
         self.ended = True
 
     def cancel_outputs(self, timeline: str, generation: int) -> None:

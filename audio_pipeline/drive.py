@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from audio_pipeline.align import Aligner
-from audio_pipeline.core import MAX_AGE_US, Core
-from audio_pipeline.frame import Frame, Samples, gap_frame
+from audio_pipeline.core import Core
+from audio_pipeline.frame import MAX_AGE_US, Frame, Samples, gap_frame
 from audio_pipeline.node import Source
 from audio_pipeline.pace import SourcePace, TickPace
 
@@ -115,7 +115,7 @@ class Drive:
         for out in self.core.outputs:
             if out.name == "out":
                 frame = gap_frame(0, pace.position, self.job.rate, 2, generation=out.framer.generation, captured_ns=now)
-                out.port.offer(self.core.stamped(frame, out.port))
+                self.core.send(frame, out.port)
         return True
 
     def _tick(self) -> bool:

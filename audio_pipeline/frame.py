@@ -32,6 +32,7 @@ MAX_SOURCES = (255 - HEADER.size - SOURCES.size) // SOURCE.size
 MAX_CHANNELS = 32
 MAX_SAMPLES = 1 << 20
 MAX_EVENT_BYTES = 1 << 16
+MAX_AGE_US = (1 << 32) - 1
 
 
 class Format(enum.IntEnum):

@@ -17,6 +17,7 @@ from audio_pipeline.link import InPort, InSpec
 from audio_pipeline.ports import Continuity, Converter
 
 FADE_MS = 10
+UNTIMED = Flag.REPLAY | Flag.END  # frames whose age says nothing
 
 
 class Input:
@@ -150,14 +151,15 @@ class Intake:
             item.link.dropped(reason)
             return
         item.link.used()
-        if frame.captured_ns and self.job.live and not frame.flags & (Flag.REPLAY | Flag.END):
-            self._measure(item, frame, self.core.clock.now_ns())
+        taken_ns = self.core.clock.now_ns()
         if frame.event is not None:
             self.node.on_event(item.base, frame.event, frame.position, self.ctx)
         elif self.aligner is not None:
             self._align(item, frame)
         else:
             self._process(item, frame)
+        if frame.captured_ns and self.job.live and not frame.flags & UNTIMED:
+            self._measure(item, frame, taken_ns)  # after the work: whoever waits for the sound does not wait for this
 
     def _measure(self, item: Input, frame: Frame, now_ns: int) -> None:
         """How old it is, also by each source that it was mixed from, and how long it lay on its link."""
@@ -181,7 +183,7 @@ class Intake:
             self._on_generation(item.job.timeline, frame.generation)
         if not self.job.live or self.aligner is not None or item.job.policy == "block":
             return ""
-        if frame.flags & (Flag.REPLAY | Flag.END) or frame.samples == 0 or not frame.captured_ns:
+        if frame.flags & UNTIMED or frame.samples == 0 or not frame.captured_ns:
             return ""
         delay_ns = self.core.clock.now_ns() - frame.captured_ns - frame.sent_age_us * 1000
         return "stale" if delay_ns > item.budget_ms * 1e6 else ""
@@ -224,7 +226,7 @@ class Intake:
         """Idle is not dead, also for those further down."""
         for out in self.core.outputs:
             if out.timeline == item.job.timeline and frame.generation == out.framer.generation:
-                out.port.offer(self.core.stamped(frame, out.port))
+                self.core.send(frame, out.port)
 
     def due_ns(self, port: str, frame: Frame) -> int:
         """When the frame's first sample should have arrived, with the margin every aligned input is given."""

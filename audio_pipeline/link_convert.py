@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from audio_pipeline.credit import Item
-from audio_pipeline.frame import Flag, Frame, pack
+from audio_pipeline.frame import MAX_AGE_US, Flag, Frame, pack_as
 from audio_pipeline.ports import Converter
 
 
@@ -17,13 +17,14 @@ class Converted:
         self._converter = Converter(rate, None)
         self.history: deque[Item] = deque()
 
-    def item(self, frame: Frame, item: Item, history_samples: int) -> Item:
+    def item(self, frame: Frame, item: Item, history_samples: int, *, epoch: int, sent_age_us: int) -> Item:
         """`frame`, packed as `item`, at the wanted rate; it may be empty while the filter fills."""
         if frame.flags & Flag.DISCONTINUITY:
             self._converter.reset()
         converted = self._converter.convert(frame)
         if converted.rate != frame.rate:
-            message = pack(converted)
+            older_us = max(frame.captured_ns - converted.captured_ns, 0) // 1000
+            message = pack_as(converted, item.seq, epoch, min(sent_age_us + older_us, MAX_AGE_US))
             item = item._replace(position=converted.position, end=converted.end, message=message)
         if history_samples and (converted.samples or item.last or frame.event is not None):
             self._remember(item, round(history_samples * self._rate / frame.rate))

@@ -12,7 +12,7 @@ import zmq
 
 from audio_pipeline.credit import Count, Item, Subscription
 from audio_pipeline.errors import WireError
-from audio_pipeline.frame import Flag, Frame, flagged, pack
+from audio_pipeline.frame import Flag, Frame, flagged, pack_as
 from audio_pipeline.link_convert import Converted
 from audio_pipeline.link_words import (
     EVENTS,
@@ -26,6 +26,8 @@ from audio_pipeline.link_words import (
     unpack,
     whole,
 )
+
+FIRST_PART, LAST_PART = int(zmq.SNDMORE) | int(zmq.DONTWAIT), int(zmq.DONTWAIT)
 
 
 class OutPort:
@@ -58,20 +60,27 @@ class OutPort:
         self._converted = {name: Converted(rate) for name, rate in spec.rates.items()}
         self._had_guests = False
 
-    def offer(self, frame: Frame) -> None:
+    def offer(self, frame: Frame, sent_age_us: int = 0) -> None:
         """Numbers, packs and queues one frame for everybody, then sends what credit allows."""
         if not self.subscriptions and not self._history_samples:
             return
         self.seq += 1
         last = bool(frame.flags & Flag.END)
-        item = Item(self.seq, frame.position, frame.end, frame.generation, pack(frame), last)
+        message = pack_as(frame, self.seq, self.epoch, sent_age_us)
+        item = Item(self.seq, frame.position, frame.end, frame.generation, message, last)
         for name, subscription in list(self.subscriptions.items()):
-            converted = self._converted.get(name)
-            subscription.offer(item if converted is None else converted.item(frame, item, self._history_samples))
+            subscription.offer(self._converted_for(name, frame, item, sent_age_us))
             if name in self.connected:
                 self._send(name, subscription)
         if frame.samples or last or frame.event is not None:  # a paused source says for weeks that it is idle
             self._remember(item)
+
+    def _converted_for(self, name: str, frame: Frame, item: Item, sent_age_us: int) -> Item:
+        """The item as this consumer can take it."""
+        converted, remembered = self._converted.get(name), self._history_samples
+        if converted is None:
+            return item
+        return converted.item(frame, item, remembered, epoch=self.epoch, sent_age_us=sent_age_us)
 
     def adopt(self, queues: Mapping[str, int], history_samples: int) -> None:
         """Sizes as planned from what the nodes really do."""
@@ -101,7 +110,8 @@ class OutPort:
         identity = name.encode()
         for item in subscription.sendable():
             try:
-                self.socket.send_multipart([identity, item.message], flags=zmq.DONTWAIT, copy=True)
+                self.socket.send(identity, FIRST_PART)
+                self.socket.send(item.message, LAST_PART)
             except zmq.ZMQError as error:
                 if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                     raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,10 @@ class Board:
         path.chmod(0o600)
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), _SIZE)
-        self._count, self._ints, self._floats = _views(self._map)
+        slots = memoryview(self._map)[NAME_BYTES:]  # numpy's views would take three times as long for each store
+        self._ints, self._floats = slots[8:].cast("q"), slots[8:].cast("d")
+        self._count = slots[:8].cast("q")
+        self._views = (self._count, self._ints, self._floats, slots)
         self._count[0] = SPARE
         self._index: dict[str, int] = {}
         self._names_end = 0
@@ -46,7 +49,7 @@ class Board:
         return self._add(name, width) if known is None else known
 
     def _add(self, name: str, width: int) -> int:
-        start = int(self._count[0])
+        start = self._count[0]
         entry = f"{' '.join(name.split())}\t{start}\t{width}\n".encode()
         if start + width > SLOTS or self._names_end + len(entry) > NAME_BYTES:
             return 0
@@ -59,6 +62,19 @@ class Board:
     def add(self, name: str, amount: int = 1) -> None:
         """Counts."""
         self._ints[self.slot(name)] += amount
+
+    def counting(self, prefix: str) -> Callable[[str, int], None]:
+        """Counts under names that begin with `prefix`, and looks each of them up only once."""
+        slots: dict[str, int] = {}
+        ints = self._ints
+
+        def count(name: str, amount: int) -> None:
+            slot = slots.get(name)
+            if slot is None:
+                slot = slots[name] = self.slot(prefix + name)
+            ints[slot] += amount
+
+        return count
 
     def put(self, name: str, value: int) -> None:
         """Shows a whole number."""
@@ -73,30 +89,24 @@ class Board:
         start = self.slot(name, 64)
         self._ints[start + bisect_left(_EDGES, value_ms)] += 1
         top = self.slot(_FLOAT + name + ".max")
-        worst = bool(value_ms >= self._floats[top])
+        worst = value_ms >= self._floats[top]
         if worst:
             self._floats[top] = value_ms
         return worst
 
     def remember(self, name: str, *values: int) -> None:
         """Writes down several whole numbers that belong together; `Reading.remembered` gives all or none of them."""
-        start, width = self.slot(name, len(values) + 2), len(values)
+        start = self.slot(name, len(values) + 2)
         if start:
-            turn = int(self._ints[start]) + 1
-            self._ints[start] = turn
-            self._ints[start + 1 : start + 1 + width] = values
-            self._ints[start + 1 + width] = turn
+            turn = self._ints[start] + 1
+            for at, value in enumerate((turn, *values, turn), start):
+                self._ints[at] = value
 
     def close(self) -> None:
         """Unmaps; the file stays for readers."""
-        del self._count, self._ints, self._floats
+        for view in self._views:
+            view.release()
         self._map.close()
-
-
-def _views(view: mmap.mmap) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    count = np.frombuffer(view, np.int64, 1, NAME_BYTES)
-    ints = np.frombuffer(view, np.int64, SLOTS, NAME_BYTES + 8)
-    return count, ints, ints.view(np.float64)
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -13,7 +13,7 @@ from audio_pipeline.dsp.level import sanitise
 from audio_pipeline.dsp.ramp import Ramp
 from audio_pipeline.dsp.reframe import Reframer
 from audio_pipeline.dsp.resample import StreamResampler
-from audio_pipeline.frame import Flag, Frame, Samples, audio_frame, gap_frame
+from audio_pipeline.frame import Flag, Frame, Samples, gap_frame
 
 MAX_HOLE_S = 1.0  # longer holes are a new beginning
 FADE_MS = 10
@@ -171,7 +171,8 @@ class Framer:
         if self._reframer is None or self._format != (rate, data.shape[1]):
             self._restart(rate, data.shape[1])
         assert self._reframer is not None
-        self._note(flags, position, position + len(data))
+        if flags:
+            self._note(flags, position, position + len(data))
         self._capture = (position + len(data), captured_ns)
         self.end = position + len(data)
         for start, block in self._reframer.push(position, data):
@@ -187,6 +188,8 @@ class Framer:
         self._marks += [(start, at_start)] if at_start else []
 
     def _flags_before(self, end: int) -> Flag:
+        if not self._made_up and not self._marks:
+            return Flag.NONE
         flags = Flag.CONCEALED if any(start < end for start, _ in self._made_up) else Flag.NONE
         for at, flag in self._marks:
             flags |= flag if at < end else Flag.NONE
@@ -204,7 +207,8 @@ class Framer:
         end, captured_ns = self._capture
         captured_ns -= round((end - position - len(block)) / rate * 1e9)
         flags = self._flags_before(position + len(block))
-        self._send(audio_frame(block, position, rate, flags=flags, captured_ns=captured_ns, generation=self.generation))
+        self._send(Frame(block, position, len(block), rate, self._format[1], flags, captured_ns=captured_ns,
+                         generation=self.generation))  # fmt: skip
 
     def flush(self) -> None:
         """Sends the rest as a short frame."""

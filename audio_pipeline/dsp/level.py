@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,9 @@ def overs(x: NDArray[np.float32]) -> int:
 
 def sanitise(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
     """`x` with NaN and infinities as 0, and their number; `x` itself, uncopied, where there are none."""
+    flat = x.reshape(-1)
+    if isfinite(flat.dot(flat)):  # as it is only if every value is; a third of the time of looking at each
+        return x, 0
     finite = np.isfinite(x)
     bad = int(x.size - np.count_nonzero(finite))
     return (np.where(finite, x, np.float32(0)), bad) if bad else (x, 0)

@@ -32,6 +32,9 @@ class Reframer:
 
     def push(self, position: int, x: NDArray[np.float32]) -> list[Positioned]:
         """The frames that `x` (n, channels) at `position` completes; they may share its memory."""
+        if len(x) == self._frame and not len(self._rest):  # as nearly always
+            self._position = position + len(x)
+            return [(position, x)]
         out = self.flush() if position != self._position + len(self._rest) else []
         if not len(self._rest):
             self._position = position
