@@ -98,6 +98,22 @@ _ASSETS = (
         ),
     ),
     Asset(
+        "ge2e",
+        "GE2E speaker encoder of Real-Time-Voice-Cloning: 256 numbers a voice",
+        "Apache-2.0",
+        "Resemblyzer by Resemble AI; trained by Corentin Jemine",
+        ("model.safetensors",),
+        (
+            Wheel(
+                "Resemblyzer==0.1.4",
+                15_747_704,
+                "resemblyzer",
+                {"pretrained.pt": "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"},
+            ),
+        ),
+        "ge2e:from_resemblyzer",
+    ),
+    Asset(
         "demo-song",
         "Demo song, 11 s",
         "CC BY 3.0",

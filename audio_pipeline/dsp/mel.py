@@ -1,0 +1,104 @@
+"""Mel spectrograms of power, streamed: Slaney's scale, triangles of equal area."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from audio_pipeline.errors import ConfigError
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+BREAK_HZ, BREAK_MEL = 1000.0, 15.0  # linear below (3 mels in 200 Hz), logarithmic above
+STEP = np.log(6.4) / 27.0
+
+
+def hz_to_mel(hz: Any) -> Any:
+    """Slaney's Auditory Toolbox scale, for numbers and arrays.
+
+    >>> float(hz_to_mel(1000.0)), round(float(hz_to_mel(6400.0)), 6)
+    (15.0, 42.0)
+    """
+    hz = np.asarray(hz, np.float64)
+    return np.where(hz < BREAK_HZ, hz * 3 / 200, BREAK_MEL + np.log(np.maximum(hz, BREAK_HZ) / BREAK_HZ) / STEP)
+
+
+def mel_to_hz(mel: Any) -> Any:
+    """The inverse of `hz_to_mel`."""
+    mel = np.asarray(mel, np.float64)
+    return np.where(mel < BREAK_MEL, mel * 200 / 3, BREAK_HZ * np.exp(STEP * (mel - BREAK_MEL)))
+
+
+@dataclass(frozen=True)
+class Mel:
+    """Bands of the power spectrum of frames of `frame` samples (periodic Hann) every `hop` samples."""
+
+    rate: int
+    frame: int
+    hop: int
+    bands: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hop <= self.frame or self.bands < 1 or self.rate < 1:
+            raise ConfigError(
+                f"a mel spectrogram of {self.bands} bands cannot have frames of {self.frame} every {self.hop} samples"
+            )
+
+    @cached_property
+    def filters(self) -> Array:
+        """(bands, bins): triangles between neighbouring centres, each of area 1 over Hz."""
+        edges = mel_to_hz(np.linspace(0.0, float(hz_to_mel(self.rate / 2)), self.bands + 2))
+        bins = np.linspace(0.0, self.rate / 2, self.frame // 2 + 1)
+        rise = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
+        fall = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
+        area = 2.0 / (edges[2:] - edges[:-2])
+        filters: Array = (np.maximum(0.0, np.minimum(rise, fall)) * area[:, None]).astype(np.float32)
+        return filters
+
+    @cached_property
+    def window(self) -> Array:
+        """Hann, periodic."""
+        return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(self.frame) / self.frame)).astype(np.float32)
+
+    def frames(self, x: Array) -> Array:
+        """(frames, bands) of the whole frames in mono x (samples,), the first at x[0]."""
+        count = max(0, (len(x) - self.frame) // self.hop + 1)
+        if not count:
+            return np.zeros((0, self.bands), np.float32)
+        rows = np.lib.stride_tricks.sliding_window_view(x, self.frame)[:: self.hop][:count]
+        power = np.abs(np.fft.rfft(rows * self.window, axis=1)) ** 2
+        mel: Array = (power @ self.filters.T).astype(np.float32)
+        return mel
+
+    def centred(self, x: Array) -> Array:
+        """(1 + samples // hop, bands): frame i is centred on sample i * hop, with silence around x."""
+        around = np.zeros(self.frame // 2, np.float32)
+        return self.frames(np.concatenate([around, x, around]))
+
+
+class MelStream:
+    """`Mel.centred` of a stream: a frame comes out when the samples under it are there."""
+
+    def __init__(self, mel: Mel) -> None:
+        self.mel = mel
+        self.reset()
+
+    def reset(self) -> None:
+        """The next sample is the first of a stream."""
+        self._rest = np.zeros(self.mel.frame // 2, np.float32)
+
+    def push(self, x: Array) -> Array:
+        """(frames, bands) that became whole with mono x (samples,)."""
+        x = np.concatenate([self._rest, x])
+        found = self.mel.frames(x)
+        self._rest = x[len(found) * self.mel.hop :]
+        return found
+
+    def flush(self) -> Array:
+        """The frames that reach beyond the end; the next sample begins a stream."""
+        found = self.push(np.zeros(self.mel.frame // 2, np.float32))
+        self.reset()
+        return found
