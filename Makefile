@@ -33,7 +33,7 @@ test: check
 	@$(LIVE) || { echo "Once more what failed: these run in real time, and a shared machine is taken away now and then."; \
 		$(LIVE) --last-failed --last-failed-no-failures none; }
 
-prove: $(VENV)/test.stamp
+prove: $(VENV)/test.stamp $(SPLEETER)/stamp
 	@$(PYTEST) -m proof --proof-scale 1 --timeout 0 --durations 0 -s
 
 spleeter: $(SPLEETER)/stamp
