@@ -147,6 +147,9 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
     keys.add_argument("key", nargs="?", metavar="KEY", help="allow: the other host's public key")
     keys.add_argument("--role", default="listen", choices=("host", "listen", "play", "control"),
                       help="allow: what the other host may do here (listen)")  # fmt: skip
+    voices = _add(commands, "voices", "cli_voices:score", "how alike the voices in two sound files are")
+    voices.add_argument("action", choices=("score",))
+    voices.add_argument("files", nargs=2, type=Path, metavar="FILE", help="speech, 2 s or more of one voice")
     nodes = _add(commands, "nodes", "cli_nodes:nodes", "node kinds and their settings")
     nodes.add_argument("kind", nargs="?", metavar="KIND")
     nodes.add_argument("--markdown", type=Path, metavar="DIR", help="write a page a kind into this folder")

@@ -56,5 +56,5 @@ def speech_windows(x: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
     flags = [detector.is_speech(pcm[i * WINDOW : (i + 1) * WINDOW].tobytes(), RATE) for i in range(count)]
     around = np.pad(np.asarray(flags, np.float64), ((SMOOTH - 1) // 2, SMOOTH // 2))
     smooth = np.convolve(around, np.ones(SMOOTH) / SMOOTH, "valid") if count else around[:0]
-    wide = np.convolve(np.round(smooth), np.ones(WIDEN), "same") if count else smooth
+    wide = np.convolve(np.round(smooth), np.ones(WIDEN))[WIDEN // 2 :][:count] if count else smooth
     return wide > 0.5
