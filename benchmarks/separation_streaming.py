@@ -1,6 +1,7 @@
 """The sliding-window modes against official offline output at equal alignment, by hop between inferences.
 
 python benchmarks/separation_streaming.py
+python benchmarks/separation_streaming.py --ladder 2
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from separation_common import RATE, agreement_db, machine, read, table, two_stems
 
 from audio_pipeline.models.separation import HOPS, Model, SeparatorSettings, separate
+from audio_pipeline.models.separation_grid import ladder_rungs
 from audio_pipeline.models.separation_tuning import tune
 
 MODES = ("low", "balanced", "quality")
@@ -30,12 +32,31 @@ def rows(model: Model, hops: list[int]) -> Iterator[tuple[object, ...]]:
             yield mode, f"{hop}{' (live here)' if hop == live else ''}", *terms, *scores
 
 
+def rungs(model: Model, hop: int) -> Iterator[tuple[object, ...]]:
+    """What each rung of a mode's ladder costs in work and gives in agreement; the latency is the same on all."""
+    clip = read("spleeter_official/mixture.flac")
+    official = {stem: read(f"spleeter_official/{stem}.wav") for stem in model.stems}
+    for mode in MODES:
+        settings = SeparatorSettings(mode, hop)
+        ladder = ladder_rungs(settings)
+        for step, rung in enumerate(ladder):
+            found = separate(model, clip, settings, rung)
+            scores = [f"{agreement_db(official[stem], found[stem]):.2f}" for stem in model.stems]
+            latency = f"{1000 * settings.latency.total / RATE:.0f}"
+            yield mode, step, *rung, latency, f"{rung.work / ladder[0].work:.2f}", *scores
+
+
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hops", type=int, nargs="+", default=[1, 2, 4, 8], choices=HOPS)
+    parser.add_argument("--ladder", type=int, choices=HOPS, help="the rungs below this hop instead")
     args = parser.parse_args()
     print(machine() + "\n")
+    if args.ladder:
+        head = ["mode", "step down", "window", "lookahead", "hop", "algorithmic latency ms", "work"]
+        table([*head, "voice dB", "band dB"], rungs(two_stems(), args.ladder))
+        return
     head = ["mode", "hop", "window ms", "lookahead ms", "hop ms", "algorithmic latency ms"]
     table([*head, "voice dB", "band dB"], rows(two_stems(), args.hops))
 

@@ -1,9 +1,8 @@
 """Streaming source separation with a mask model: which frames the model sees when, and what comes out when.
 
 A model sees windows of magnitudes and answers with masks; everything in time (framing, lookahead, the hop
-between inferences, overlap-add) is here and the same for every model. Frame k covers the samples
-[k*1024 - 4096, k*1024). Inference i runs when frame hop*(i+1) - 1 is complete, on a grid anchored at
-sample 0, so any chunking of the input gives the same output.
+between inferences, overlap-add) is here and the same for every model. Windows lie on a grid that is anchored
+at sample 0 (`separation_grid`), so any chunking of the input gives the same output.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import numpy as np
 
 from audio_pipeline.dsp.normalise import SlowNormaliser
 from audio_pipeline.dsp.stft import Analyser
+from audio_pipeline.models.separation_grid import Cut, Grid, Rung, top_rung
 from audio_pipeline.models.separation_render import MaskMean, Renderer, Rows
 from audio_pipeline.models.separation_types import (
     CHANNELS,
@@ -23,7 +23,6 @@ from audio_pipeline.models.separation_types import (
     HOPS,
     MODES,
     OFFLINE,
-    REVISED,
     STFT,
     Array,
     Latency,
@@ -53,12 +52,13 @@ class SeparatorStream:
 
     def __init__(self, model: Model, settings: SeparatorSettings = DEFAULT) -> None:
         self.model, self.settings = model, settings
-        self._mode = MODES[settings.mode]
+        mode = MODES[settings.mode]
+        self._grid, self._sliding = Grid(top_rung(settings), sliding=mode.sliding), mode.sliding
         outputs = settings.outputs or {stem: {stem: 1.0} for stem in model.stems}
         self._renderer = Renderer(
             STFT, model.stems, outputs, bins=model.bins, channels=CHANNELS, residual=settings.residual
         )
-        self._mean = MaskMean(self._mode.decay)
+        self._mean = MaskMean(mode.decay)
         self._analyser = Analyser(STFT, CHANNELS)
         self._level = SlowNormaliser(model.rate, settings.normalise) if settings.normalise else None
         self.reset()
@@ -68,12 +68,12 @@ class SeparatorStream:
         self._analyser.reset()
         self._renderer.reset()
         self._mean.forget()
+        self._grid.reset()
         if self._level:
             self._level.reset()
         self._magnitudes = Rows((self.model.bins, CHANNELS), np.float32)
         self._blocks: Array = np.zeros((0, CHANNELS), np.float32)
         self._received = 0
-        self._index = 0
         self._end: int | None = None
         self._waiting: deque[Window] = deque()
 
@@ -99,7 +99,18 @@ class SeparatorStream:
 
     @property
     def _exhausted(self) -> bool:
-        return self._end is not None and self._span(self._index).start >= self._end
+        return self._end is not None and self._grid.reached >= self._end
+
+    @property
+    def rung(self) -> Rung:
+        """How the next window will be cut."""
+        return self._grid.rung
+
+    def take_rung(self, rung: Rung) -> None:
+        """Cuts windows in another way from the next one on; of the same latency, so that nothing comes late."""
+        if rung.lookahead + rung.hop != self._grid.rung.lookahead + self._grid.rung.hop:
+            raise ValueError(f"{rung} has another latency than {self._grid.rung}")
+        self._grid.rung = rung
 
     def set_gains(self, output: str, gains: Mapping[str, float], position: int = 0) -> int:
         """Moves the gain of stems in an output over one frame from `position` on, or as soon as is still
@@ -127,10 +138,13 @@ class SeparatorStream:
 
         It is the same one until it was answered. Windows are answered in their order.
         """
-        while len(self._waiting) <= ahead and not self._exhausted and self._ready(self._index):
-            if self._span(self._index):  # nothing becomes final before the first frames are complete
-                self._waiting.append(self._cut(self._index))
-            self._index += 1
+        ended = self._end is not None
+        while len(self._waiting) <= ahead and not self._exhausted:
+            if not self._grid.ready(self._magnitudes.count, ended=ended):
+                break
+            cut = self._grid.advance(self._magnitudes.count, ended=ended)
+            if cut.stop > cut.start:  # nothing becomes final before the first frames are complete
+                self._waiting.append(self._window(cut))
         return self._waiting[ahead] if ahead < len(self._waiting) else None
 
     def accept(self, window: Window, masks: Array) -> dict[str, Array]:
@@ -149,10 +163,9 @@ class SeparatorStream:
         if not self._waiting or window is not self._waiting[0]:
             raise ValueError(f"window {window.index} is not the pending one")
         first = window.first_frame + window.wanted.start
-        end = self._wanted_end(window.index) - first
-        sound = self._renderer.render(masks[:, :end], first, above=above, refined=self._mode.sliding)
+        sound = self._renderer.render(masks[:, : window.final - first], first, above=above, refined=self._sliding)
         self._waiting.popleft()
-        self._magnitudes.forget(window.first_frame)
+        self._magnitudes.forget(self._grid.oldest(window.first_frame + len(window.magnitudes) - 1))
         return {name: samples[: window.stop - window.start] for name, samples in sound.items()}
 
     def _take(self, x: Array) -> None:
@@ -167,41 +180,16 @@ class SeparatorStream:
             magnitudes[len(magnitudes) - len(gains) :] *= gains[:, None, None]
         self._magnitudes.append(magnitudes)
 
-    def _last_frame(self, index: int) -> int:
-        """The newest frame of a window; at the end of a sliding stream that is its last frame."""
-        last = self.settings.frames_between * (index + 1) - 1
-        return min(last, self._magnitudes.count - 1) if self._is_last(index) else last
-
-    def _is_last(self, index: int) -> bool:
-        beyond = self._magnitudes.count <= self.settings.frames_between * (index + 1) - 1
-        return self._end is not None and beyond and self._mode.sliding
-
-    def _wanted_end(self, index: int) -> int:
-        """One past the last frame that becomes final."""
-        ahead = 0 if self._is_last(index) else self._mode.lookahead
-        return min(self._last_frame(index) + 1 - ahead, self._magnitudes.count)
-
-    def _span(self, index: int) -> range:
-        """Samples that become final with an inference."""
-        start, stop = (max(0, self._wanted_end(i) - STFT.overlap) for i in (index - 1, index))
-        return range(start * STFT.hop, stop * STFT.hop)
-
-    def _ready(self, index: int) -> bool:
-        return self._end is not None or self._magnitudes.count > self._last_frame(index)
-
-    def _cut(self, index: int) -> Window:
-        last, frames = self._last_frame(index), self._mode.window
-        first = last + 1 - frames if self._mode.sliding else index * frames
+    def _window(self, cut: Cut) -> Window:
+        frames = cut.wanted.stop
         magnitudes = np.zeros((frames, self.model.bins, CHANNELS), np.float32)
-        start, stop = max(first, 0), min(last + 1, self._magnitudes.count)
-        magnitudes[start - first : stop - first] = self._magnitudes.view(start, stop)
-        _mirror(magnitudes, start - first)
+        start, stop = max(cut.first, 0), min(cut.last + 1, self._magnitudes.count)
+        magnitudes[start - cut.first : stop - cut.first] = self._magnitudes.view(start, stop)
+        _mirror(magnitudes, start - cut.first)
         magnitudes.flags.writeable = False
-        step, ahead = self.settings.frames_between, self._mode.lookahead
-        wanted = range(frames - step - ahead - REVISED, frames) if self._mode.sliding else range(frames)
-        span = self._span(index)
-        end = span.stop if self._end is None else min(span.stop, self._end)
-        return Window(index, magnitudes, first, wanted, span.start, end, min(last * STFT.hop, self._received))
+        end = cut.stop if self._end is None else min(cut.stop, self._end)
+        complete = min(cut.last * STFT.hop, self._received)
+        return Window(cut.index, magnitudes, cut.first, cut.wanted, cut.start, end, complete, cut.final)
 
 
 def _mirror(magnitudes: Array, start: int) -> None:
@@ -215,10 +203,13 @@ def _mirror(magnitudes: Array, start: int) -> None:
         magnitudes[:start] = magnitudes[start + np.minimum(steps, 2 * known - 2 - steps)]
 
 
-def separate(model: Model, x: Array, settings: SeparatorSettings = OFFLINE) -> dict[str, Array]:
+def separate(
+    model: Model, x: Array, settings: SeparatorSettings = OFFLINE, rung: Rung | None = None
+) -> dict[str, Array]:
     """One-shot separation of sound (samples, 2): the streaming wrapper, with analysis, inference and rendering
-    of successive windows side by side."""
+    of successive windows side by side; on another rung of the settings' ladder if one is given."""
     stream = SeparatorStream(model, settings)
+    stream.take_rung(rung or stream.rung)
     done: dict[str, list[Array]] = {name: [np.zeros((0, CHANNELS), np.float32)] for name in stream.outputs}
     with ThreadPoolExecutor(1) as pool:
         for sound in _answers(stream, x, pool):

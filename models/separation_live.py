@@ -1,7 +1,8 @@
 """Drives a `SeparatorStream` against the clock: who computes, until when it is worth it, and what happens else.
 
 Offline every window is answered by the model. Live a window has a deadline; one that cannot be met is
-answered with the aligned dry sound and the next is tried: nothing is ever caught up.
+answered with the aligned dry sound and the next is tried: nothing is ever caught up. Where that happens again
+and again the stream steps down a ladder of cheaper rungs, all of the latency that was promised.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from audio_pipeline.models.separation import Array, Model, SeparatorSettings, SeparatorStream, Window
+from audio_pipeline.models.separation_grid import ladder_rungs
+from audio_pipeline.models.separation_ladder import Ladder, LadderSettings
 from audio_pipeline.models.separation_tuning import Tuning
 from audio_pipeline.models.separation_workers import Inline, Threaded, Worker
 
@@ -40,14 +43,19 @@ class Driver:
     The block at sample P is due at c(P) + latency + spare, c(P) being when sample P was captured; but no earlier
     than the pace that the first block set, so that a song which starts with a burst is not late from the start.
     The first block after a reset has no deadline, except after a replay: there old sound is worth nothing.
+    With a `ladder`, `steps` counts how often it was changed over.
     """
 
-    def __init__(self, stream: SeparatorStream, worker: Worker, limits: Limits | None = None) -> None:
-        self.stream, self.worker, self._limits = stream, worker, limits
+    def __init__(
+        self, stream: SeparatorStream, worker: Worker, limits: Limits | None = None, ladder: Ladder | None = None
+    ) -> None:
+        self.stream, self.worker, self._limits, self.ladder = stream, worker, limits, ladder
+        self.steps = 0
+        if ladder:
+            stream.take_rung(ladder.rung)
         self._rate = stream.model.rate
         self.missed = 0  # in all
-        self.missed_in_a_row = 0
-        self.kept_in_a_row = 0
+        self._probed: Window | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -61,6 +69,8 @@ class Driver:
         self.stream.reset()
         self.worker.reset()
         self._forget()
+        if self.ladder:
+            self.ladder.reset()
 
     def push(self, x: Array, captured_ns: int = 0, *, replay: bool = False) -> None:
         """Takes sound (samples, 2), the newest sample of which was captured at `captured_ns`."""
@@ -76,24 +86,48 @@ class Driver:
         while (window := self.stream.pending()) is not None:
             masks = self.worker.take(window)
             if masks is not None:
-                self.missed_in_a_row = 0
-                self.kept_in_a_row += 1
                 done.append(self._put(window, self.stream.accept(window, masks), False, now_ns))
-            elif self._too_late(window, now_ns):
-                self._miss(window)
+                self._note(now_ns, took_s=self.worker.last_s)
+            elif self.ladder and self.ladder.dry:
+                took_s = self._probe(self.ladder, window, now_ns)
                 done.append(self._put(window, self.stream.skip(window), True, now_ns))
+                self._note(now_ns, took_s=took_s)
+            elif self._too_late(window, now_ns):
+                done.append(self._put(window, self.stream.skip(window), True, now_ns))
+                self._miss(window, now_ns)
             elif self.worker.idle:
                 self.worker.submit(window)
             else:
                 break
         return done
 
-    def _miss(self, window: Window) -> None:
+    def _probe(self, ladder: Ladder, window: Window, now_ns: int) -> float | None:
+        """Has the model answer a window now and then, of which nothing is heard; what the last one took, once."""
+        took_s = None
+        if self._probed is not None and self.worker.take(self._probed) is not None:
+            took_s, self._probed = self.worker.last_s, None
+        if self.worker.idle and ladder.probe(now_ns):
+            self.worker.submit(window)
+            self._probed = window
+        return took_s
+
+    def _miss(self, window: Window, now_ns: int) -> None:
         """What is replayed to a successor was missed by its predecessor."""
         if window.start >= self._replayed:
             self.missed += 1
-            self.missed_in_a_row += 1
-            self.kept_in_a_row = 0
+            self._note(now_ns, missed=True)
+
+    def _note(self, now_ns: int, *, missed: bool = False, took_s: float | None = None) -> None:
+        """The ladder hears what became of a window; a step holds from the next window on."""
+        if not self.ladder:
+            return
+        dry = self.ladder.dry
+        if self.ladder.note(now_ns, missed=missed, took_s=took_s):
+            self.stream.take_rung(self.ladder.rung)
+            self.steps += 1
+            self._probed = None
+            if dry:
+                self.worker.reset()  # it was not shown every window
 
     def _put(self, window: Window, sound: Mapping[str, Array], dry: bool, now_ns: int) -> Block:
         if self._first is None and not self._replayed:
@@ -144,13 +178,21 @@ class Driver:
 
 
 def live_driver(
-    model: Model, settings: SeparatorSettings, tuning: Tuning, spare_ns: int, wake: Callable[[], None]
-) -> Driver:
-    """A driver that keeps what a tuned machine can promise."""
-    stream = SeparatorStream(model, replace(settings, hop=tuning.hop))
+    model: Model, settings: SeparatorSettings, tuning: Tuning, spare_ns: int, wake: Callable[[], None],
+    steps: LadderSettings | None = None, at: int = 0,
+) -> Driver:  # fmt: skip
+    """A driver that keeps what a tuned machine can promise; it begins on the rung `at` of its ladder."""
+    settings = replace(settings, hop=tuning.hop)
+    stream, ladder = SeparatorStream(model, settings), _ladder(model, settings, tuning, steps, at)
     latency_ns = stream.latency_samples * NS // model.rate + round(tuning.compute_s * NS)
     limits = Limits(latency_ns, spare_ns, round(tuning.fastest_s * NS))
-    return Driver(stream, Threaded(model, wake), limits)
+    return Driver(stream, Threaded(model, wake), limits, ladder)
+
+
+def _ladder(
+    model: Model, settings: SeparatorSettings, tuning: Tuning, steps: LadderSettings | None, at: int
+) -> Ladder:
+    return Ladder(ladder_rungs(settings), model.rate, steps, most_s=tuning.compute_s, at=at)
 
 
 def offline_driver(model: Model, settings: SeparatorSettings) -> Driver:

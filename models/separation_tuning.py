@@ -14,8 +14,10 @@ from audio_pipeline.models.separation import (
     Model,
     SeparatorSettings,
     SeparatorStream,
+    Window,
     choose_hop,
 )
+from audio_pipeline.models.separation_grid import Rung, ladder_rungs, top_rung
 
 WARM_UP_STEPS = 9
 USUAL, SLOW = 0.25, 0.8  # quantiles: start-up is busy, so the quicker steps say what the machine can do
@@ -32,32 +34,49 @@ class Tuning(NamedTuple):
     fastest_s: float
 
 
-def tune(model: Model, settings: SeparatorSettings, hop: int = 0) -> Tuning:
+def tune(model: Model, settings: SeparatorSettings, hop: int = 0, streams: int = 1) -> Tuning:
     """Measures the model and all around it; chooses the smallest hop that this machine can keep up with.
 
-    A `hop` above 0 is kept. Takes about ten inferences.
+    A `hop` above 0 is kept. `streams` share the model. Takes about ten inferences. What is stated holds on
+    every rung below, too.
     """
-    inference = _inference_times(model, settings)
+    inference = _inference_times(model, settings, streams)
     frame_s = _frame_time(model, settings)
     usual, slow = (float(np.quantile(inference, q)) for q in (USUAL, SLOW))
-    hop = hop or choose_hop(lambda frames: usual + frames * frame_s, rate=model.rate)
-    frames = replace(settings, hop=hop).frames_between
+    hop = hop or choose_hop(lambda frames: usual + frames * frame_s * streams, rate=model.rate)
+    frames = max(rung.hop for rung in ladder_rungs(replace(settings, hop=hop)))
     return Tuning(hop, SAFETY * slow + frames * frame_s + STALL_S, min(inference))
 
 
-def _inference_times(model: Model, settings: SeparatorSettings) -> list[float]:
-    """Seconds of each of a few inferences, the first of which is left out."""
+def warm_up(model: Model, settings: SeparatorSettings, streams: int = 1) -> None:
+    """One inference of each shape that a stream can ask for on its way down the ladder."""
+    shapes = {rung.window: rung for rung in ladder_rungs(settings)}
+    for rung in shapes.values():
+        _step(model, _window(model, settings, rung), streams)
+
+
+def _window(model: Model, settings: SeparatorSettings, rung: Rung) -> Window:
+    """The first window of a stream of noise."""
     stream = SeparatorStream(model, settings)
-    noise = np.random.default_rng(0).standard_normal((STFT.hop * settings.frames_between, CHANNELS)) * 0.1
+    stream.take_rung(rung)
+    noise = np.random.default_rng(0).standard_normal((STFT.hop * rung.hop, CHANNELS)) * 0.1
     while (window := stream.pending()) is None:
         stream.push(noise.astype(np.float32))
-    times = []
-    state = model.initial_state()
-    for _ in range(WARM_UP_STEPS + 1):
-        began = time.perf_counter()
-        _, (state,) = model.step([window], [state])
-        times.append(time.perf_counter() - began)
-    return times[1:]
+    return window
+
+
+def _step(model: Model, window: Window, streams: int) -> float:
+    """Seconds of one inference of a batch."""
+    states = [model.initial_state() for _ in range(streams)]
+    began = time.perf_counter()
+    model.step([window] * streams, states)
+    return time.perf_counter() - began
+
+
+def _inference_times(model: Model, settings: SeparatorSettings, streams: int) -> list[float]:
+    """Seconds of each of a few inferences, the first of which is left out."""
+    window = _window(model, settings, top_rung(settings))
+    return [_step(model, window, streams) for _ in range(WARM_UP_STEPS + 1)][1:]
 
 
 def _frame_time(model: Model, settings: SeparatorSettings) -> float:

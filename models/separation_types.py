@@ -56,6 +56,7 @@ class Window:
     start: int  # samples [start, stop) become final
     stop: int
     complete: int  # samples of input after which this window was complete
+    final: int = 0  # one past the last frame that becomes final
 
 
 class Model(Protocol):

@@ -190,13 +190,12 @@ def _outside(name: str, array: Array) -> Any:
 class OnnxUnets:
     """All U-Nets of a variant on the CPU, on `threads` threads (0: as many as there are cores).
 
-    One session is kept, for the last shape of window: a stream asks for one shape only.
+    A session is kept for each shape of window: a stream asks for one, and for another on its way down the ladder.
     """
 
     def __init__(self, variant: Variant, weights: Weights, threads: int = 0) -> None:
         self._variant, self._weights, self._threads = variant, weights, threads
-        self._shape: tuple[int, int, range] | None = None
-        self._session: Any = None
+        self._sessions: dict[tuple[int, int, range], Any] = {}
 
     def masks(self, magnitudes: Array, wanted: range) -> Array:
         """Masks (batch, stems, wanted, bins, channels) for magnitudes (batch, frames, bins, channels)."""
@@ -204,9 +203,9 @@ class OnnxUnets:
         count = min(-(-len(wanted) // GRID) * GRID, frames)
         first = max(0, wanted.stop - count)
         shape = (frames, bins, range(first, first + count))
-        if shape != self._shape:
-            self._session, self._shape = self._open(*shape), shape
-        masks: Array = self._session.run(None, {"magnitudes": magnitudes})[0]
+        if shape not in self._sessions:
+            self._sessions[shape] = self._open(*shape)
+        masks: Array = self._sessions[shape].run(None, {"magnitudes": magnitudes})[0]
         return masks[:, :, wanted.start - first : wanted.stop - first]
 
     def _open(self, frames: int, bins: int, wanted: range) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from audio_pipeline.dsp.ramp import db_to_gain
@@ -13,9 +13,11 @@ from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:
     from audio_pipeline.models.separation import Model, SeparatorSettings
+    from audio_pipeline.models.separation_ladder import Ladder
     from audio_pipeline.models.separation_live import Block, Driver
 
 RATE = 44_100  # of every Spleeter model
+FRAME = 1_024  # samples from one frame to the next
 STEMS = {
     2: ("vocals", "accompaniment"),
     4: ("vocals", "drums", "bass", "other"),
@@ -23,7 +25,6 @@ STEMS = {
 }
 OFFLINE_HOP = 4
 GUESSED_HOP, GUESSED_COMPUTE_S = 8, 0.3  # what `check` assumes of a machine before it was measured
-SAID_AFTER, CALM_AFTER = 3, 10  # deadlines missed in a row, and kept
 NS = 1_000_000_000
 
 
@@ -54,6 +55,10 @@ class Settings:
         None, "bring quiet music to the level the model was trained at, and back; if not said: not in mode offline"
     )
     device: str = setting("auto", "auto takes a GPU where there is one", choices=("auto", "cpu", "cuda"))
+    calm_s: float = setting(
+        10.0, "live: after so long without a missed deadline a step up the ladder is tried", unit="s",
+        minimum=1.0, maximum=3600.0,
+    )  # fmt: skip
     threads: int = setting(0, "CPU threads of an inference; 0: one for each core", minimum=0, maximum=64)
     vocals_db: float = _fader("vocals")
     accompaniment_db: float = _fader("accompaniment")
@@ -69,8 +74,10 @@ class Separate(Node):
     Live it states its latency (window, lookahead, hop, compute) and keeps it: where an inference would come
     too late the aligned dry sound goes out as the last stem (and in `mix`), the other stems are silent, the
     frames are marked CONCEALED and `missed_deadlines` counts one; then the next inference is tried, nothing is
-    caught up. Misses in a row are said aloud (events `overload` and `recovered` on `notes`). The hop is chosen
-    once, at warm-up, and kept over restarts.
+    caught up. The hop is chosen at warm-up and kept over restarts. Where misses go on for half a second it steps
+    down a ladder: half the inferences, with as much less of the future, so that the latency stays; then half the
+    past; then the dry sound without inference. After `calm_s` it steps up again. Every step is said aloud: a line
+    in the log, an event `mode` on `notes`, the gauge `mode` (0 is the top).
     """
 
     Settings = Settings
@@ -93,6 +100,7 @@ class Separate(Node):
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
         self._tuned: dict[str, Any] = {}
+        self._rung = 0  # where on the ladder to begin
 
     def input_rate(self, port: str, graph_rate: int) -> int:
         return RATE
@@ -102,36 +110,43 @@ class Separate(Node):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._tuned = dict(state)
+        self._rung = int(self._tuned.pop("rung", 0))
 
     def snapshot(self) -> dict[str, Any]:
-        return self._tuned
+        ladder = self._driver.ladder
+        return {**self._tuned, "rung": ladder.at} if ladder else {}
 
     def open(self, ctx: Context) -> None:
         from audio_pipeline.models import separation_live as live
-        from audio_pipeline.models.separation_tuning import Tuning, tune
+        from audio_pipeline.models.separation_grid import ladder_latency
+        from audio_pipeline.models.separation_ladder import LadderSettings
+        from audio_pipeline.models.separation_tuning import Tuning, tune, warm_up
 
         model, settings = _load(self.settings), _stream_settings(self.settings, OFFLINE_HOP)
         self._driver: Driver
         if ctx.live:
             if not self._tuned:
                 self._tuned = tune(model, settings, self.settings.hop)._asdict()
-            spare_ns = ctx.frame_samples * NS // ctx.rate
-            self._driver = live.live_driver(model, settings, Tuning(**self._tuned), spare_ns, ctx.wake)
+            spare_ns, tuning = ctx.frame_samples * NS // ctx.rate, Tuning(**self._tuned)
+            settings, steps = replace(settings, hop=tuning.hop), LadderSettings(calm_s=self.settings.calm_s)
+            warm_up(model, settings)
+            self._driver = live.live_driver(model, settings, tuning, spare_ns, ctx.wake, steps, self._rung)
         else:
             self._driver = live.offline_driver(model, settings)
-        stated = self._driver.stream.latency
+        stated = ladder_latency(settings) if ctx.live else settings.latency
         self._latency = Latency(*stated, compute=round(self._tuned.get("compute_s", 0.0) * RATE))
         self._base = self._next = 0  # positions of the stream's first and next sample
-        self._missed = 0
-        self._overloaded = False
-        ctx.gauge("hop", self._driver.stream.settings.frames_between)
+        self._missed = self._steps = 0
+        self._show_mode(ctx)
 
     def latency(self) -> Latency:
         return self._latency
 
     @classmethod
     def estimate(cls, settings: Any, rate: int) -> Latency:
-        terms = _stream_settings(settings, GUESSED_HOP).latency
+        from audio_pipeline.models.separation_grid import ladder_latency
+
+        terms = ladder_latency(_stream_settings(settings, GUESSED_HOP))
         return Latency(*terms, compute=round(GUESSED_COMPUTE_S * RATE))
 
     def context_samples(self) -> int:
@@ -161,18 +176,20 @@ class Separate(Node):
             self._tell(self._base + start, ctx)
 
     def _tell(self, position: int, ctx: Context) -> None:
-        driver, mode = self._driver, self.settings.mode
+        driver = self._driver
         ctx.count("missed_deadlines", driver.missed - self._missed)
         self._missed = driver.missed
         ctx.gauge("inference_ms", driver.worker.last_s * 1000)
-        if driver.missed_in_a_row >= SAID_AFTER and not self._overloaded:
-            self._overloaded = True
-            ctx.event("notes", "overload", position, mode=mode, hop=driver.stream.settings.hop)
-            ctx.log(f"this machine is too busy to separate in mode {mode}: the dry sound is heard")
-        elif driver.kept_in_a_row >= CALM_AFTER and self._overloaded:
-            self._overloaded = False
-            ctx.event("notes", "recovered", position)
-            ctx.log("separation is in time again")
+        if driver.steps != self._steps and driver.ladder:
+            self._steps, ladder = driver.steps, driver.ladder
+            self._show_mode(ctx)
+            ctx.event("notes", "mode", position, step=ladder.at, dry=ladder.dry, **ladder.rung._asdict())
+            ctx.log(f"mode {self.settings.mode}, step {ladder.at} of {len(ladder.rungs)}: {_described(ladder)}")
+
+    def _show_mode(self, ctx: Context) -> None:
+        ladder = self._driver.ladder
+        ctx.gauge("hop", self._driver.stream.rung.hop)
+        ctx.gauge("mode", ladder.at if ladder else 0)
 
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
         stem = name.removesuffix("_db")
@@ -190,6 +207,16 @@ class Separate(Node):
 
     def close(self) -> None:
         self._driver.worker.close()
+
+
+def _described(ladder: Ladder) -> str:
+    """What is heard on a rung, for the log."""
+    if ladder.dry:
+        return "this machine is too busy to separate, the dry sound is heard"
+    frame_ms, rung = 1000 * FRAME / RATE, ladder.rung
+    every, ahead, past = rung.hop * frame_ms, rung.lookahead * frame_ms, (rung.window - rung.lookahead) * frame_ms
+    busy = "" if ladder.at == 0 else "this machine is busy, "
+    return f"{busy}an inference each {every:.0f} ms, with {ahead:.0f} ms of future and {past:.0f} ms of past"
 
 
 def _stream_settings(settings: Settings, hop: int) -> SeparatorSettings:

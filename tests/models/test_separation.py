@@ -25,6 +25,7 @@ from audio_pipeline.models.separation import (
     choose_hop,
     separate,
 )
+from audio_pipeline.models.separation_grid import Rung, ladder_rungs
 from tests.dsp.chunking import SIZES, chunks, noise, tone
 from tests.dsp.measures import snr_db
 from tests.models.fake_model import FakeModel
@@ -228,6 +229,58 @@ def test_the_normaliser_changes_what_the_model_sees_and_not_what_comes_out() -> 
     run(plain, x, SeparatorSettings("low", 4))
     gain = model.seen[8].magnitudes[-2].max() / plain.seen[8].magnitudes[-2].max()
     assert 20 * np.log10(gain) == pytest.approx(-20 + 60, abs=0.1)
+
+
+def on_a_ladder(model: Any, x: Array, wanted: SeparatorSettings, size: int, seed: int) -> dict[str, Array]:
+    """Changes over to another rung every few windows, and skips some; positions and latency are checked by `run`."""
+    rungs, rng = ladder_rungs(wanted), np.random.default_rng(seed)
+    plan = [(rungs[rng.integers(len(rungs))], bool(rng.random() < 0.1)) for _ in range(4_000)]
+
+    def answer(stream: SeparatorStream, window: Window, masks: Array) -> dict[str, Array]:
+        rung, dry = plan[window.index]
+        if window.index % 3 == 0:
+            stream.take_rung(rung)
+        return stream.skip(window) if dry else stream.accept(window, masks)
+
+    return run(model, x, wanted, size, answer)
+
+
+@pytest.mark.parametrize(("mode", "hop"), [("low", 2), ("balanced", 1), ("balanced", 8), ("quality", 2)])
+def test_changing_over_between_rungs_keeps_latency_and_positions(mode: str, hop: int) -> None:
+    """N in, N out, never later than stated, the same bits for any chunking, and with the residual the mixture."""
+    x, wanted = noise(60_000), SeparatorSettings(mode, hop, residual=True)
+    whole = on_a_ladder(FakeModel(), x, wanted, 1 << 30, seed=hop)
+    np.testing.assert_allclose(whole["vocals"] + whole["accompaniment"], x, atol=np.spacing(np.float32(1)) / 2)
+    for size in (17, 480, 1024):
+        found = on_a_ladder(FakeModel(), x, wanted, size, seed=hop)
+        np.testing.assert_array_equal(found["vocals"], whole["vocals"])
+
+
+def test_changing_over_between_rungs_makes_no_click() -> None:
+    """A tone that the model gives to the voice half by half: no step beyond the tone's own, whatever the rung."""
+    x, wanted = tone(120_000, 440, 44_100, channels=2), SeparatorSettings("balanced", 2)
+    plan, inner = ladder_rungs(wanted), slice(8192, -8192)
+
+    def answer(stream: SeparatorStream, window: Window, masks: Array) -> dict[str, Array]:
+        stream.take_rung(plan[window.index % len(plan)])
+        return stream.accept(window, masks)
+
+    found = run(Constant(0.5), x, wanted, 1024, answer)
+    assert snr_db(0.5 * x[inner], found["vocals"][inner]) > 100
+
+
+def test_windows_of_all_rungs_want_equally_many_frames() -> None:
+    model, wanted = Constant(), SeparatorSettings("quality", 2)
+    on_a_ladder(model, noise(200 * 1024), wanted, 4_410, seed=1)
+    assert len({len(window.wanted) for window in model.seen}) == 1
+    assert {len(window.magnitudes) for window in model.seen} == {64, 128}
+    assert len({(window.stop - window.start) // STFT.hop for window in model.seen}) >= 4
+
+
+def test_a_rung_of_another_latency_is_refused() -> None:
+    stream = SeparatorStream(FakeModel(), SeparatorSettings("balanced", 2))
+    with pytest.raises(ValueError, match="another latency"):
+        stream.take_rung(Rung(128, 4, 4))
 
 
 def windows_of(mode: str, hop: int, x: Array) -> list[Window]:
