@@ -156,7 +156,12 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
 
 
 def _add_attached_commands(commands: Commands[Parser]) -> None:
-    top = _add(commands, "top", "cli_attach:top", "show a running pipeline")
+    view = _add(commands, "view", "cli_attach:view", "show a running pipeline, its meters and faders")
+    top = _add(commands, "top", "cli_attach:top", "show what each node of a running pipeline does, as pw-top does")
+    top.add_argument("--once", action="store_true", help="print it once, measured over one interval")
+    top.add_argument("--json", action="store_true", help="JSON: a line an interval, or one with --once")
+    top.add_argument("--interval", type=_seconds, default=1.0, metavar="SECONDS", help="between two looks (1)")
+    top.add_argument("--sort", type=_sort, default="graph", metavar="COLUMN", help="graph, node, wait, busy, err, ...")
     change = _add(commands, "set", "cli_attach:change", "change a live setting of a running pipeline")
     change.add_argument("assignments", nargs="+", metavar="NODE.NAME=VALUE", help="mix.inputs.vocals.gain_db=-6")
     stop = _add(commands, "stop", "cli_attach:stop", "end a running pipeline cleanly")
@@ -166,7 +171,7 @@ def _add_attached_commands(commands: Commands[Parser]) -> None:
         parser.set_defaults(command=parser.prog.split()[-1])
     songs[2].add_argument("seconds", type=_seconds, metavar="SECONDS", help="song time: 83, 1:23")
     songs[4].add_argument("on", choices=("on", "off"))
-    for parser in (top, change, stop, *songs):
+    for parser in (view, top, change, stop, *songs):
         parser.add_argument("--pipeline", metavar="NAME", help="which one, where several run")
 
 
@@ -177,6 +182,19 @@ TRANSPORT = {
     "next": "go to the next song",
     "loop": "play the songs again and again, or not",
 }
+
+
+def _sort(text: str) -> str:
+    """
+    >>> _sort("busy"), _sort("age"), _sort("graph")
+    ('BUSY', 'AGE99', 'graph')
+    """
+    from audio_pipeline.top_page import SORTS
+
+    found = [title for title in SORTS.values() if title.lower().startswith(text.lower())]
+    if len(found) != 1:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(SORTS.values()).lower()}, got {text!r}")
+    return found[0]
 
 
 def _seconds(text: str) -> float:

@@ -1,8 +1,9 @@
-"""Commands that attach to a running pipeline: `top`, `set`, `stop` and the transport."""
+"""Commands that attach to a running pipeline: `view`, `top`, `set`, `stop` and the transport."""
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from audio_pipeline.cli_text import assignment
 from audio_pipeline.control import ControlClient
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.report import credit
+from audio_pipeline.top import Top, write_json, write_once
 from audio_pipeline.view import View, fits_terminal, follow
 from audio_pipeline.view_keys import heard
 
@@ -27,19 +29,48 @@ def attached(which: str | None) -> Iterator[ControlClient]:
         client.close()
 
 
-def top(args: argparse.Namespace) -> int:
+def view(args: argparse.Namespace) -> int:
     """The terminal view of a pipeline that runs elsewhere; q leaves it running."""
-    with attached(args.pipeline) as client:
-        try:
-            if fits_terminal():
-                View(client, title=credit).run(ended=lambda: False)
-            else:
-                follow(client, _sleep, sys.stdout)
-        except ControlError:
-            if _runs(args.pipeline):
-                raise
-            print("the pipeline has ended")
+    with attached(args.pipeline) as client, until_it_ends(args.pipeline):
+        if fits_terminal():
+            View(client, title=credit).run(ended=lambda: False)
+        else:
+            follow(client, _sleep, sys.stdout)
     return 0
+
+
+def top(args: argparse.Namespace) -> int:
+    """What each node and path does, on a screen; once, or as JSON lines, for scripts."""
+    with attached(args.pipeline) as client, until_it_ends(args.pipeline):
+        looking = Top(client, args.sort)
+        if not (args.once or args.json) and fits_terminal():
+            looking.run(args.interval)
+            return 0
+        looking.look_twice(args.interval)
+        _write(looking, json=args.json)
+        while not args.once:
+            time.sleep(args.interval)
+            looking.look()
+            _write(looking, json=args.json)
+    return 0
+
+
+def _write(top: Top, *, json: bool) -> None:
+    if json:
+        write_json(top, sys.stdout)
+    else:
+        write_once(top, shutil.get_terminal_size((120, 24)).columns, sys.stdout)
+
+
+@contextmanager
+def until_it_ends(which: str | None) -> Iterator[None]:
+    """A pipeline that ends while somebody looks at it is no error."""
+    try:
+        yield
+    except ControlError:
+        if _runs(which):
+            raise
+        print("the pipeline has ended", file=sys.stderr)
 
 
 def _runs(which: str | None) -> bool:
