@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from audio_pipeline.metrics import STEP
 from audio_pipeline.report_page import link_name, number
 from audio_pipeline.view_paths import allowed_ms, keeps, present_paths
 from audio_pipeline.view_text import State, ms_text
@@ -74,7 +75,7 @@ def _histogram(link: Mapping[str, Any], span: tuple[int, int]) -> str:
 def _place(value_ms: float, edges: Sequence[float], span: tuple[int, int]) -> float:
     """Where an age lies on the histogram's axis, in bars from its left."""
     bin_ = int(np.searchsorted(edges, value_ms, "right")) - 1
-    upper = edges[bin_ + 1] if bin_ + 1 < len(edges) else edges[bin_] * 1.25
+    upper = edges[bin_ + 1] if bin_ + 1 < len(edges) else edges[bin_] * STEP
     return bin_ + (value_ms - edges[bin_]) / (upper - edges[bin_]) - span[0]
 
 

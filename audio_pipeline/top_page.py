@@ -14,6 +14,7 @@ STATE_MARKS: Mapping[str, Part] = {
     "failed": ("✗", "bold red"), "ended": ("○", DIM),
 }  # fmt: skip
 GRAPH = "graph"
+WIDE = 100
 
 
 def span_text(value_ms: float | None) -> str:
@@ -137,28 +138,30 @@ def paths_table(paths: Sequence[PathLoad], width: int) -> list[Line]:
     """Ages at the end of each path beside what was stated, and the worst frame by its number."""
     if not paths:
         return []
-    names = [" › ".join(path.path) for path in paths]
-    room = max(width - 2 - 4 * 8 - 34, 16)
+    named = [(" › ".join(path.path), path) for path in paths]
+    brief = width < WIDE
+    room = max(width - 2 - 4 * 8 - (16 if brief else 40), 16)
+    names = [name if len(name) <= room else f"{path.path[0]} … {path.path[-1]}" for name, path in named]
     name_width = min(max(len(name) for name in names), room)
     titles = "".join(f" {title:>7}" for title in ("STATED", "P50", "P99", "MAX"))
     lines: list[Line] = [[(f" {'PATH':{name_width}}{titles}  WORST FRAME", DIM)]]
     for name, path in zip(names, paths, strict=True):
-        shown = name if len(name) <= name_width else name[: name_width - 1] + "…"
         over = path.max_ms is not None and path.budget_ms is not None and path.max_ms > path.budget_ms
         cells = "".join(f" {span_text(value):>7}" for value in (path.stated_ms, path.p50_ms, path.p99_ms))
         lines.append([
-            (f" {shown:{name_width}}", "bold" if path.monitor else ""), (cells, ""),
-            (f" {span_text(path.max_ms):>7}", "yellow" if over else ""), (f"  {worst_text(path)}", DIM),
+            (f" {name[:name_width]:{name_width}}", "bold" if path.monitor else ""), (cells, ""),
+            (f" {span_text(path.max_ms):>7}", "yellow" if over else ""), (f"  {worst_text(path, brief)}", DIM),
         ])  # fmt: skip
     return lines
 
 
-def worst_text(path: PathLoad) -> str:
-    """Which frame was the oldest at the path's end: where it was taken, its number, and when."""
+def worst_text(path: PathLoad, brief: bool) -> str:
+    """Which frame was the oldest at the path's end: on which link, its number, and when."""
     worst = path.worst
     if worst is None:
         return "-"
-    return f"{worst['to']} #{worst['seq']} {time.strftime('%H:%M:%S', time.localtime(worst['time']))}"
+    at = time.strftime("%H:%M:%S", time.localtime(worst["time"]))
+    return f"#{worst['seq']} {at}" if brief else f"{worst['from']}#{worst['seq']} → {worst['to']} {at}"
 
 
 def error_lines(loads: Sequence[Load]) -> list[Line]:

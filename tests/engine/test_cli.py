@@ -33,7 +33,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
 def test_without_words_it_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     shown = capsys.readouterr().out
-    for command in ("run", "check", "devices", "doctor", "models", "nodes", "top", "set", "stop", "seek"):
+    for command in ("run", "check", "devices", "doctor", "models", "nodes", "view", "top", "set", "stop", "seek"):
         assert command in shown
 
 
@@ -157,7 +157,7 @@ def test_stop_and_refusals(client: FakeClient, capsys: pytest.CaptureFixture[str
     assert client.asked[-1] == ("close",)
 
 
-def test_top_ends_with_the_pipeline_it_shows(
+def test_the_view_ends_with_the_pipeline_it_shows(
     client: FakeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tmp_path.chmod(0o700)
@@ -165,10 +165,10 @@ def test_top_ends_with_the_pipeline_it_shows(
     monkeypatch.setattr(cli_attach, "_sleep", lambda seconds: False)
     monkeypatch.setattr(view, "PATIENCE_S", 0.0)
     client.refuses = True
-    assert main(["top"]) == 0
-    assert capsys.readouterr().out == "the pipeline has ended\n"
+    assert main(["view"]) == 0
+    assert capsys.readouterr().err == "the pipeline has ended\n"
     monkeypatch.setattr(cli_attach, "_runs", lambda which: True)
-    assert main(["top"]) == 7
+    assert main(["view"]) == 7
 
 
 def test_attaching_to_nothing_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_pipeline.metrics import AGE_EDGES_MS, NAME_BYTES, SLOTS, Board, Reading, quantile_ms
+from audio_pipeline.metrics import AGE_EDGES_MS, BINS, NAME_BYTES, SLOTS, Board, Reading, quantile_ms
 
 
 def test_what_is_counted_is_read_while_the_writer_lives_and_after(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_an_entry_that_points_outside_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "board"
     Board(path).close()
     raw = bytearray(path.read_bytes())
-    entry = f"good\t70\t1\nbad\t{SLOTS}\t1\nworse\t{SLOTS - 10}\t64\n".encode()
+    entry = f"good\t200\t1\nbad\t{SLOTS}\t1\nworse\t{SLOTS - 10}\t64\n".encode()
     raw[: len(entry)] = entry
     path.write_bytes(raw)
     assert dict(Reading(path)) == {"good": 0}
@@ -96,16 +96,16 @@ def test_an_entry_that_points_outside_is_ignored(tmp_path: Path) -> None:
 
 @given(st.lists(st.floats(0.051, 40_000), min_size=1, max_size=200), st.sampled_from([0.01, 0.5, 0.9, 0.99, 1.0]))
 def test_a_quantile_is_right_within_a_bin(values: list[float], q: float) -> None:
-    """Bins grow by a factor of 1.25."""
-    counts = np.zeros(64, np.int64)
+    """Bins grow by a factor of 1.075."""
+    counts = np.zeros(BINS, np.int64)
     for value in values:
         counts[np.searchsorted(AGE_EDGES_MS, value)] += 1
     exact = sorted(values)[max(int(np.ceil(q * len(values))) - 1, 0)]
-    assert exact / 1.26 <= quantile_ms(counts, q) <= exact * 1.26
+    assert exact / 1.076 <= quantile_ms(counts, q) <= exact * 1.076
 
 
 def test_the_quantile_of_nothing_is_0() -> None:
-    assert quantile_ms(np.zeros(64, np.int64), 0.5) == 0.0
+    assert quantile_ms(np.zeros(BINS, np.int64), 0.5) == 0.0
 
 
 def test_durations_fill_a_histogram_and_keep_the_worst(tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_durations_fill_a_histogram_and_keep_the_worst(tmp_path: Path) -> None:
         board.observe_ms("age.in", value)
     reading = Reading(tmp_path / "board")
     counts = reading.histograms["age.in"]
-    assert counts.sum() == 5 and counts[0] == 1 and counts[63] == 1
-    assert reading["age.in.max"] == 1e9 and 0.8 <= quantile_ms(counts, 0.5) <= 1.25
+    assert counts.sum() == 5 and counts[0] == 1 and counts[-1] == 1
+    assert reading["age.in.max"] == 1e9 and 0.93 <= quantile_ms(counts, 0.5) <= 1.075
     board.close()
 
 
