@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.io.media import open_media
 
 if TYPE_CHECKING:
     from audio_pipeline.models.ge2e import SpeakerEncoder
@@ -47,6 +46,8 @@ def _embedding(encoder: SpeakerEncoder, path: Path) -> np.ndarray[Any, np.dtype[
 
 
 def _read(path: Path) -> tuple[np.ndarray[Any, np.dtype[np.float32]], int]:
+    from audio_pipeline.io.media import open_media
+
     with open_media(path) as media:
         x = media.read(LONGEST_S * media.rate + 1)
         if len(x) > LONGEST_S * media.rate:

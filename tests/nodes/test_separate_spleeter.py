@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Samples, audio_frame
 from audio_pipeline.models import spleeter_original, weights
+from audio_pipeline.nodes import separate_spleeter
 from audio_pipeline.nodes.separate_spleeter import NODE, RATE, Settings
 from tests.nodes.fake import FakeContext, blocks, noise, run
 
@@ -40,6 +42,23 @@ def fake_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "path", Path)
 
 
+class InTurn(Executor):
+    """Does the work at once, so that no machine is too slow for it."""
+
+    def __init__(self, workers: int, name: str) -> None:
+        """As a pool of threads is made."""
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(function(*args, **kwargs))
+        return done
+
+
+@pytest.fixture
+def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(separate_spleeter, "ThreadPoolExecutor", InTurn)
+
+
 def opened(ctx: FakeContext, **settings: Any) -> Any:
     node = NODE(Settings(**settings))
     node.open(ctx)
@@ -56,6 +75,7 @@ def test_offline_the_song_goes_through_in_one_piece(size: int) -> None:
         assert np.array_equal(ctx.heard(stem), x * 0.5)
 
 
+@pytest.mark.usefixtures("in_turn")
 def test_live_blocks_join_to_the_same_samples() -> None:
     x, ctx = noise(5 * RATE), FakeContext(RATE)
     run(NODE(Settings(block_s=1, context_s=0.2)), ctx, x, 441, rate=RATE)
@@ -92,6 +112,7 @@ def test_a_song_that_is_too_long_is_refused() -> None:
         run(NODE(Settings(longest_s=1)), FakeContext(RATE, live=False), noise(2 * RATE), 4_410, rate=RATE)
 
 
+@pytest.mark.usefixtures("in_turn")
 def test_after_a_seek_nothing_of_the_old_place_is_left() -> None:
     x, ctx = noise(3 * RATE), FakeContext(RATE)
     node = opened(ctx, block_s=1, context_s=0.2)
