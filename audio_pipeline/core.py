@@ -81,6 +81,11 @@ class Core:
         """A setting that changes when the node gets to `position`."""
         self._schedule = deque(sorted([*self._schedule, [position, name, value]], key=lambda item: int(item[0])))
 
+    @property
+    def scheduled(self) -> bool:
+        """True while settings wait for their position."""
+        return bool(self._schedule)
+
     def until_change(self, position: int, samples: int) -> int:
         """Samples from `position` on before a scheduled setting changes, at most `samples`."""
         ahead = (int(at) for at, _, _ in self._schedule if position < int(at) < position + samples)

@@ -202,7 +202,8 @@ def _payload(frame: Frame) -> tuple[Format, bytes]:
         return Format.EVENT, pack_event(frame.event)
     if frame.data is None:
         return Format.F32, b""
-    return Format.F32, np.ascontiguousarray(frame.data, "<f4").tobytes()
+    data = frame.data if _NATIVE and frame.data.dtype == np.float32 else frame.data.astype("<f4")
+    return Format.F32, data.tobytes()
 
 
 def parse(message: bytes) -> Frame:
@@ -222,7 +223,7 @@ def parse(message: bytes) -> Frame:
     if not 1_000 <= rate <= 768_000:
         raise WireError(f"frame states a rate of {rate} Hz, expected 1000 to 768000")
     sources = _parse_sources(memoryview(message)[HEADER.size : header_bytes]) if header_bytes > HEADER.size else ()
-    flags = cast(Flag, flags & _KNOWN_FLAGS)
+    flags &= _KNOWN_FLAGS
     if code == _EVENT:
         event = _parse_event(memoryview(message)[header_bytes:])
         return Frame(None, position, 0, rate, 0, flags, seq, epoch, stream, generation, captured_ns, clock_id,

@@ -209,7 +209,7 @@ class Intake:
             converted = item.converter.convert(whole)
             self.ctx.note_input(converted)
             if converted.samples or (not self.node.continuous and not converted.flags & Flag.END):
-                for part in self._parts(converted):
+                for part in self._parts(converted) if self.core.scheduled else (converted,):
                     self.core.reached(part.position)
                     self.node.process({item.base: part}, self.ctx)
         if frame.flags & Flag.END:

@@ -11,7 +11,17 @@ import zmq
 from audio_pipeline.credit import Count, Grant
 from audio_pipeline.errors import WireError
 from audio_pipeline.frame import Frame, parse
-from audio_pipeline.link_words import EVENTS, IMPATIENT_NS, KEEPALIVE_NS, POLLIN, PROTOCOL, InSpec, unpack, whole
+from audio_pipeline.link_words import (
+    DONTWAIT,
+    EVENTS,
+    IMPATIENT_NS,
+    KEEPALIVE_NS,
+    POLLIN,
+    PROTOCOL,
+    InSpec,
+    unpack,
+    whole,
+)
 
 
 class InPort:
@@ -66,14 +76,29 @@ class InPort:
     def handle(self) -> None:
         """Takes all waiting messages into the local queue."""
         while int(self.socket.get(EVENTS)) & POLLIN:
-            message = self.socket.recv(zmq.DONTWAIT)
-            try:
-                if message[:1] == b"A":
-                    self._on_frame(parse(message))
-                else:
-                    self._on_word(unpack(message))
-            except WireError:
-                self._count("bad", 1)
+            self._hear(self.socket.recv(DONTWAIT))
+
+    def receive(self) -> None:
+        """Takes what waits up to the first frame, without asking whether anything does: a poll has said so.
+
+        What comes behind that frame is there for the next poll. Asking costs a tenth of what a hop takes.
+        """
+        try:
+            while not self._hear(self.socket.recv(DONTWAIT)) and int(self.socket.get(EVENTS)) & POLLIN:
+                pass
+        except zmq.Again:
+            return
+
+    def _hear(self, message: bytes) -> bool:
+        """Takes one message; True for a frame."""
+        try:
+            if message[:1] == b"A":
+                self._on_frame(parse(message))
+                return True
+            self._on_word(unpack(message))
+        except WireError:
+            self._count("bad", 1)
+        return False
 
     def _on_frame(self, frame: Frame) -> None:
         if not self.welcome:  # sent to our predecessor of the same name, and coming again if we asked for it
@@ -124,7 +149,7 @@ class InPort:
             return
         word = self._credit() if self._greeted else self._hello()
         try:
-            self.socket.send(msgpack.packb(word), flags=zmq.DONTWAIT)
+            self.socket.send(msgpack.packb(word), flags=DONTWAIT)
         except zmq.Again:
             if self._greeted:
                 self._ungreet()  # nobody there: greet whoever comes
@@ -144,7 +169,7 @@ class InPort:
 
     def close(self) -> None:
         try:
-            self.socket.send(msgpack.packb({"t": "bye"}), flags=zmq.DONTWAIT)
+            self.socket.send(msgpack.packb({"t": "bye"}), flags=DONTWAIT)
         except zmq.ZMQError:
             pass  # nobody there to hear it
         self.socket.close(linger=0)

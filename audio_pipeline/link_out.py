@@ -15,19 +15,21 @@ from audio_pipeline.errors import WireError
 from audio_pipeline.frame import Flag, Frame, flagged, pack_as
 from audio_pipeline.link_convert import Converted
 from audio_pipeline.link_words import (
+    DONTWAIT,
     EVENTS,
     GUEST_FRAMES,
     GUESTS,
     MAX_GUESTS,
     POLLIN,
     PROTOCOL,
+    SNDMORE,
     STALLING,
     OutSpec,
     unpack,
     whole,
 )
 
-FIRST_PART, LAST_PART = int(zmq.SNDMORE) | int(zmq.DONTWAIT), int(zmq.DONTWAIT)
+FIRST_PART, LAST_PART = SNDMORE | DONTWAIT, DONTWAIT
 
 
 class OutPort:
@@ -127,7 +129,7 @@ class OutPort:
     def handle(self) -> None:
         """Takes all waiting words of consumers."""
         while int(self.socket.get(EVENTS)) & POLLIN:
-            parts = self.socket.recv_multipart(zmq.DONTWAIT)
+            parts = self.socket.recv_multipart(DONTWAIT)
             try:
                 self._on_word(parts[0].decode(), unpack(parts[-1]))
             except (WireError, UnicodeDecodeError):
@@ -200,7 +202,7 @@ class OutPort:
 
     def _reply(self, name: str, word: dict[str, Any]) -> None:
         try:
-            self.socket.send_multipart([name.encode(), msgpack.packb(word)], flags=zmq.DONTWAIT)
+            self.socket.send_multipart([name.encode(), msgpack.packb(word)], flags=DONTWAIT)
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 raise

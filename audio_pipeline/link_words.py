@@ -23,6 +23,7 @@ MAX_GUESTS = 64
 GUEST_FRAMES = 100
 GUESTS = "guests"  # all of a port's guests count together: they come and go, and a board has room for so many names
 EVENTS, POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)  # plain numbers: enum arithmetic costs on every turn
+DONTWAIT, SNDMORE = int(zmq.DONTWAIT), int(zmq.SNDMORE)
 MAX_WORD_BYTES = 1 << 12
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -88,8 +88,14 @@ class Continuity:
         self._last: Samples | None = None  # the newest samples, as they came
         self._entry: Ramp | None = None
 
-    def repair(self, frame: Frame) -> Iterator[Frame]:
+    def repair(self, frame: Frame) -> Iterable[Frame]:
         """The frame, with a CONCEALED gap before it where samples are missing, or trimmed, or nothing."""
+        if frame.position != self.expected or not frame.samples or self._entry is not None:
+            return self._repaired(frame)
+        self.expected, self._last = frame.end, frame.data  # as nearly always
+        return (frame,)
+
+    def _repaired(self, frame: Frame) -> Iterator[Frame]:
         if not frame.samples and not frame.flags & Flag.END:  # idle: nothing is said of what lies between
             return
         hole = 0 if self.expected is None else frame.position - self.expected

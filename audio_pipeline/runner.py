@@ -88,7 +88,7 @@ class NodeRunner:
                 out.port.handle()
         for item in self.inputs.values():
             if item.link.socket in ready:
-                item.link.handle()
+                item.link.receive() if self.job.live else item.link.handle()
         if self.started and not self.ended:
             moved |= self._work(woken)
         now = self.clock.now_ns()
