@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import struct
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -94,3 +95,24 @@ class ClockRecord:
 
     def close(self) -> None:
         self._map.close()
+
+
+def start_clocks(paths: Iterable[Path], line: ClockLine) -> None:
+    """The clocks of a pipeline begin: all the same, until a device knows better."""
+    for path in paths:
+        record = ClockRecord(path)
+        record.publish(line)
+        record.close()
+
+
+def copy_clock(path: Path, to: Path) -> None:
+    """A new record that begins as another one stands, where there is that one."""
+    line = None
+    if path.exists():
+        old = ClockRecord(path)
+        line = old.read()
+        old.close()
+    new = ClockRecord(to, create=True)
+    if line is not None:
+        new.publish(line)
+    new.close()

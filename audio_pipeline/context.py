@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,8 @@ class RunnerContext:
         self._capture = (0, 0, job.rate)  # position, host time, rate of the newest input
         self._next_level_ns = 0
         self.sources: tuple[tuple[int, int], ...] = ()  # what the newest input holds, where it is a mix
+        self._own = ClockRecord(Path(job.own_clock)) if job.own_clock else None
+        self._foreign = {item.port: ClockRecord(Path(item.clock)) for item in job.inputs if item.clock}
 
     def note_input(self, frame: Frame) -> None:
         """What is emitted from now on inherits this frame's capture time, by position."""
@@ -117,9 +120,23 @@ class RunnerContext:
     def host_ns_at(self, position: float) -> int:
         return self.line().host_ns_at(position)
 
+    def clock_rate(self) -> float:
+        return self.line().rate
+
     def publish_clock(self, position: float, host_ns: int, rate: float, *, discont: bool = False) -> None:
-        if self._job.master:
-            self._record.publish(ClockLine(position, host_ns, rate), discont=discont)
+        line = ClockLine(position, host_ns, rate)
+        self.gauge("device_ppm", (rate / self.rate - 1) * 1e6)
+        if self._own is not None:
+            self._own.publish(line, discont=discont)
+        if self._job.master and self._job.clock != self._job.own_clock:
+            self._record.publish(line, discont=discont)
+
+    def input_clock(self, port: str) -> ClockLine | None:
+        record = self._foreign.get(port)
+        return None if record is None else record.read() or self.line()
+
+    def same_clock(self, port: str) -> bool:
+        return all(item.same_clock for item in self._job.inputs if item.port == port)
 
     def count(self, name: str, amount: int = 1) -> None:
         self.board.add(f"count.{name}", amount)

@@ -8,6 +8,7 @@ from audio_pipeline.errors import nearest
 from audio_pipeline.graph_types import ON_LOSS, Graph, Link, NodeSpec
 from audio_pipeline.node import ANY
 from audio_pipeline.node_keys import check_groups
+from audio_pipeline.regions import clocks_of
 from audio_pipeline.settings import fail
 
 
@@ -58,17 +59,7 @@ def _check_source(graph: Graph, spec: NodeSpec, name: str, link: Link) -> None:
 
 
 def _check_clock(graph: Graph) -> None:
-    domains: dict[str, str] = {}
-    for spec in graph.nodes.values():
-        domain = spec.cls.clock_domain(spec.settings)
-        if domain is not None:
-            domains.setdefault(domain, spec.name)
-    if len(domains) > 1:
-        names = " and ".join(f"{name} ({domain})" for domain, name in domains.items())
-        raise fail(
-            ("nodes", list(domains.values())[1]),
-            f"two clock masters, {names}: devices with clocks of their own drift apart; use one device", graph.places,
-        )  # fmt: skip
+    clocks_of(graph)
     masters = [spec.name for spec in graph.nodes.values() if spec.cls.clock_source]
     if graph.top.clock not in ("auto", "host", *masters):
         known = ", ".join(["auto", "host", *masters])

@@ -58,6 +58,11 @@ class NodeSpec:
     def aligned(self) -> bool:
         return issubclass(self.cls, Aligned)
 
+    @property
+    def begins_timeline(self) -> bool:
+        """True where what comes out is not numbered as what goes in."""
+        return self.aligned or self.cls.bridge
+
 
 @dataclass(frozen=True)
 class Top:

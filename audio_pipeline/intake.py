@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -227,6 +228,9 @@ class Intake:
         for out in self.core.outputs:
             if out.timeline == item.job.timeline and frame.generation == out.framer.generation:
                 self.core.send(frame, out.port)
+            elif self.node.bridge and not out.events:
+                at, generation = out.framer.end or 0, out.framer.generation
+                self.core.send(dataclasses.replace(frame, position=at, generation=generation), out.port)
 
     def due_ns(self, port: str, frame: Frame) -> int:
         """When the frame's first sample should have arrived, with the margin every aligned input is given."""

@@ -29,6 +29,8 @@ class InJob:
     events: bool = False
     source: str = ""
     latency_ms: float = 0.0  # stated age of a frame's first sample at this input
+    clock: str = ""  # for a bridge: the record that positions here are counted by
+    same_clock: bool = True  # the file gives both sides of the bridge one clock
     eager: bool = False  # its source cannot run ahead of the clock: to be up to date is worth more than the start
 
 
@@ -59,7 +61,7 @@ class Job:
     folder: str
     token: str
     board: str
-    clock: str
+    clock: str  # the record that everybody in this node's region reads
     inputs: list[InJob]
     outputs: list[OutJob]
     epoch: int = 1
@@ -67,7 +69,8 @@ class Job:
     control: str = ""
     node_paths: list[str] = field(default_factory=list)
     kind_at: str = ""  # module:class of a kind that another interpreter's own registry does not know
-    master: bool = False
+    master: bool = False  # writes `clock`
+    own_clock: str = ""  # a device's record of its own
     generations: dict[str, int] = field(default_factory=dict)
     anchors: dict[str, list[int]] = field(default_factory=dict)  # timeline -> [anchor, generation]
     state: dict[str, Any] = field(default_factory=dict)  # the node's own snapshot

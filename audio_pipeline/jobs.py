@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from audio_pipeline.clock import copy_clock
 from audio_pipeline.graph import NodeSpec
 from audio_pipeline.interpreter import kind_at
 from audio_pipeline.job import InJob, Job, OutJob
 from audio_pipeline.plan import LinkPlan, Plan
+from audio_pipeline.regions import HOST
 from audio_pipeline.settings import plain
 
 
@@ -30,11 +32,32 @@ class Run:
     def clock_path(self) -> Path:
         return self.run_dir / "clock"
 
+    def clock_of(self, node: str) -> Path:
+        """The record that a node's region runs on: the pipeline's, or that of the device beyond a bridge."""
+        device = self.plan.clocks.device(node)
+        return self.device_clock(device) if device else self.clock_path
+
+    def device_clock(self, node: str) -> Path:
+        """The record of what a device's own clock says, or the host's beside the main clock."""
+        return self.run_dir / f"clock.{node}"
+
+    @property
+    def clocks(self) -> list[Path]:
+        """All records."""
+        devices = [name for name, spec in self.plan.graph.nodes.items() if spec.cls.clock_source]
+        return [self.clock_path, self.device_clock(HOST), *map(self.device_clock, devices)]
+
+    def add_clocks(self) -> None:
+        """Records for devices that are new, which tell the main clock's time until their device does."""
+        for path in self.clocks:
+            if not path.exists():
+                copy_clock(self.clock_path, path)
+
     def board_path(self, node: str, incarnation: int) -> Path:
         return self.run_dir / f"{node}.{incarnation}.board"
 
 
-def make_job(run: Run, name: str, *, incarnation: int = 0, master: bool = False, **desired: Any) -> Job:
+def make_job(run: Run, name: str, *, incarnation: int = 0, **desired: Any) -> Job:
     """The job of one node; `desired` is what a restarted one must know (generations, anchors, state, ...)."""
     graph = run.plan.graph
     spec = graph.nodes[name]
@@ -42,11 +65,13 @@ def make_job(run: Run, name: str, *, incarnation: int = 0, master: bool = False,
         name=name, kind=spec.kind, settings=plain(desired.pop("settings", None) or spec.settings),
         input_settings=plain(desired.pop("input_settings", None) or spec.input_settings),
         rate=graph.rate, frame_samples=graph.frame_samples, live=run.plan.live, folder=str(run.folder),
-        token=run.token, board=str(run.board_path(name, incarnation)), clock=str(run.clock_path),
+        token=run.token, board=str(run.board_path(name, incarnation)), clock=str(run.clock_of(name)),
         inputs=[_in_job(run, spec, link) for link in _links_into(run.plan, name)],
         outputs=[_out_job(run, spec, port) for port in (*spec.ports.outputs, *spec.ports.events)],
         epoch=incarnation + 1, incarnation=incarnation, control=run.control,
-        node_paths=[str(path) for path in graph.node_paths], kind_at=kind_at(spec), master=master,
+        node_paths=[str(path) for path in graph.node_paths], kind_at=kind_at(spec),
+        master=run.plan.clocks.is_master(name),
+        own_clock=str(run.device_clock(name)) if spec.cls.clock_source else "",
         **desired,
     )  # fmt: skip
 
@@ -59,13 +84,26 @@ def _in_job(run: Run, spec: NodeSpec, link: LinkPlan) -> InJob:
     port = link.target.partition(".")[2]
     node, _, source_port = link.source.partition(".")
     standby = any(other.target == f"{link.target}~bypass" for other in run.plan.links)
+    clock, same = _input_clock(run, spec, node)
     return InJob(
         port=port, endpoint=run.endpoint(node, source_port), identity=link.target, timeline=link.timeline,
         policy=link.policy, window=link.window, queue=link.queue, budget_ms=link.budget_ms,
         on_loss=link.on_loss or "silence", align_samples=align_capacity(run.plan, link),
         standby=standby, events=source_port in run.plan.graph.nodes[node].ports.events, source=link.source,
         latency_ms=link.latency_ms, eager=run.plan.live and run.plan.leads_ms[link.timeline] == 0,
+        clock=clock, same_clock=same,
     )  # fmt: skip
+
+
+def _input_clock(run: Run, spec: NodeSpec, source: str) -> tuple[str, bool]:
+    """For a bridge: what counts its input (a device by its own samples), and whether that is meant to be our clock."""
+    clocks = run.plan.clocks
+    if not spec.cls.bridge or not run.plan.live:
+        return "", True
+    if clocks.domains[source] != clocks.domains[spec.name]:
+        return str(run.clock_of(source)), False
+    device = clocks.devices.get(source, "")
+    return (str(run.device_clock(device)) if device else ""), True
 
 
 def _out_job(run: Run, spec: NodeSpec, port: str) -> OutJob:

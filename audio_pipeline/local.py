@@ -13,7 +13,7 @@ from typing import Any
 import zmq
 
 from audio_pipeline.build_node import build_node
-from audio_pipeline.clock import ClockLine, ClockRecord, VirtualClock
+from audio_pipeline.clock import ClockLine, ClockRecord, VirtualClock, start_clocks
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Frame
 from audio_pipeline.graph import Graph
@@ -62,8 +62,9 @@ class LocalGraph:
         self._temporary = tempfile.TemporaryDirectory(prefix="ap-")
         self._context: zmq.Context[Any] = zmq.Context()
         self.run = Run(make_plan(graph, live=live), Path(self._temporary.name), folder, _inproc)
-        self.record = ClockRecord(self.run.clock_path, create=True)
-        self.record.publish(ClockLine(0.0, self.clock.now_ns(), float(graph.rate)))
+        self.run.add_clocks()
+        start_clocks(self.run.clocks, ClockLine(0.0, self.clock.now_ns(), float(graph.rate)))
+        self.record = ClockRecord(self.run.clock_path)
         self._clocks: dict[str, BusyClock] = {}
         self.runners = {name: self._make(name) for name in self.run.plan.order}
         self._incarnations = dict.fromkeys(self.runners, 0)
@@ -75,7 +76,8 @@ class LocalGraph:
         node = build_node(job)
         if name in self.work_ms:
             self._slow_down(name, node, clock)
-        runner = NodeRunner(job, node, self._context, clock, Board(Path(job.board)), self.record, self._hear)
+        record = ClockRecord(Path(job.clock))
+        runner = NodeRunner(job, node, self._context, clock, Board(Path(job.board)), record, self._hear)
         runner.open()
         self._clocks[name] = clock
         return runner

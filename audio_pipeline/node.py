@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from audio_pipeline.clock import ClockLine
 from audio_pipeline.frame import Flag, Frame, Samples
 
 ANY = "*"  # as the only port name: the pipeline file names the ports
@@ -106,6 +107,15 @@ class Context(Protocol):
     def host_ns_at(self, position: float) -> int:
         """Host time at which the graph's clock reaches a position."""
 
+    def clock_rate(self) -> float:
+        """True rate of the graph's clock, Hz."""
+
+    def input_clock(self, port: str) -> ClockLine | None:
+        """For a bridge: the clock that an input's positions are counted by; None where it is this node's own."""
+
+    def same_clock(self, port: str) -> bool:
+        """For a bridge: whether the pipeline file gives both sides one clock."""
+
     def count(self, name: str, amount: int = 1) -> None:
         """Adds to a counter that everybody can see."""
 
@@ -122,7 +132,7 @@ class Context(Protocol):
         """True once work for this generation is wanted no more."""
 
     def publish_clock(self, position: float, host_ns: int, rate: float, *, discont: bool = False) -> None:
-        """For the clock master: the graph's position at a host time, and its true rate in Hz."""
+        """For a device: the position at a host time, and its true rate in Hz; of the clock master all take it."""
 
     def log(self, message: str) -> None:
         """One line in the pipeline's log."""
@@ -138,6 +148,7 @@ class Node:
     continuous: ClassVar[bool] = True  # the engine fills short holes; False: `process` sees positions as they come
     takes_events: ClassVar[bool] = False  # True: inputs may be connected to event ports
     clock_source: ClassVar[bool] = False  # True: owns a device clock and can be the graph's master
+    bridge: ClassVar[bool] = False  # True: counts its input by one clock and its output by another
     commands: ClassVar[tuple[str, ...]] = ()  # of seek, next, loop: those that `on_command` knows
     edge: ClassVar[bool] = False  # True: people hear what goes in here (playback, broadcast), so inputs need on_loss
 
@@ -164,6 +175,11 @@ class Node:
     def clock_domain(cls, settings: Any) -> str | None:
         """Name of the device clock this node runs on, None where it follows the graph."""
         return None
+
+    @classmethod
+    def converts(cls, settings: Any, *, same_clock: bool) -> bool:
+        """For a bridge: False where it only passes on, since the clocks on both sides are one."""
+        return not same_clock
 
     def input_rate(self, port: str, graph_rate: int) -> int:
         """The rate this input wants, Hz; the port converts."""

@@ -53,9 +53,9 @@ class Nursery:
 
     def _launch(self, record: NodeRecord) -> None:
         """Gives a process the node's job, with everything its predecessor knew."""
-        master = record.name == self._sup.master
+        self._sup.run.add_clocks()
         desired = self._desired(record)
-        job = make_job(self._sup.run, record.name, incarnation=record.incarnation, master=master, **desired)
+        job = make_job(self._sup.run, record.name, incarnation=record.incarnation, **desired)
         record.ready, record.retry_s, record.said = False, None, {}
         record.started_s = time.monotonic()
         record.child = self._spares.take(record.spec.keys.python)

@@ -12,6 +12,7 @@ from audio_pipeline.dsp.resample import StreamResampler
 from audio_pipeline.graph import Graph, Link, NodeSpec
 from audio_pipeline.job import DUE_MARGIN_FRAMES
 from audio_pipeline.node import Latency, Source
+from audio_pipeline.regions import Clocks, clocks_of
 from audio_pipeline.settings import fail
 
 HOP_MS = 1.0  # one link on one host, generously
@@ -63,6 +64,7 @@ class Plan:
         self.latencies = latencies
         self.frame_ms = graph.top.frame_ms
         self.order = graph.order()
+        self.clocks = clocks_of(graph, live=live)
         self.timelines = {name: self._timeline(name) for name in self.order}
         self._out_ms: dict[str, float] = {}
         for name in self.order:
@@ -72,10 +74,10 @@ class Plan:
     # -- time ------------------------------------------------------------------------------------
 
     def _timeline(self, name: str) -> str:
-        """A source or a mixer has a timeline of its own; what keeps 1:1 is on that of its first input."""
+        """A source, a mixer or a bridge has a timeline of its own; what keeps 1:1 is on that of its first input."""
         spec = self.graph.nodes[name]
         seen = name
-        while spec.inputs and not spec.aligned:
+        while spec.inputs and not spec.begins_timeline:
             seen = next(iter(spec.inputs.values())).source.split(".")[0]
             spec = self.graph.nodes[seen]
         return seen
@@ -251,25 +253,36 @@ class Plan:
     def _is_monitor(self, names: tuple[str, ...]) -> bool:
         """Microphone to mixer to playback: what a singer hears of herself."""
         first, last = self.graph.nodes[names[0]].cls, self.graph.nodes[names[-1]].cls
-        between = all(self.latencies[name].total == 0 for name in names[1:-1])
+        between = all(self.latencies[name].total == 0 or self.graph.nodes[name].cls.bridge for name in names[1:-1])
         return first.clock_source and last.edge and between and len(names) > 2
 
     def check_budgets(self) -> None:
         """Raises ConfigError where a path is slower than the file allows."""
         for path in self.paths if self.live else ():
-            device = self.node_ms(path.names[-1]) + self.node_ms(path.names[0]) if path.monitor else 0.0
+            device = self._device_ms(path) if path.monitor else 0.0
             if path.budget_ms is not None and path.total_ms - device > path.budget_ms:
                 key = "monitor_budget_ms" if path.monitor else "budget_ms"
                 raise fail((key,), f"path {' -> '.join(path.names)} takes {path.total_ms - device:.0f} ms, "
                            f"but {path.budget_ms:g} ms are allowed", self.graph.places)  # fmt: skip
 
 
+    def _device_ms(self, path: PathLatency) -> float:
+        """What microphone and loudspeaker take, and the bridge that they need where each has a clock of its own."""
+        bridges = [name for name in path.names[1:-1] if self.graph.nodes[name].cls.bridge]
+        return sum(self.node_ms(name) for name in (path.names[0], *bridges, path.names[-1]))
+
+
+def _estimate(graph: Graph, clocks: Clocks, spec: NodeSpec) -> Latency:
+    """What a node's kind says before it runs; a bridge that has nothing to do takes no time."""
+    if spec.cls.bridge and not spec.cls.converts(spec.settings, same_clock=clocks.same(graph, spec.name)):
+        return Latency()
+    return spec.cls.estimate(spec.settings, graph.rate)
+
+
 def make_plan(graph: Graph, latencies: Mapping[str, Latency] | None = None, *, live: bool = True) -> Plan:
     """The plan from the nodes' stated latencies, or from their estimates before anything runs."""
-    known = latencies or {}
-    stated = {
-        name: known.get(name) or spec.cls.estimate(spec.settings, graph.rate) for name, spec in graph.nodes.items()
-    }
+    known, clocks = latencies or {}, clocks_of(graph, live=live)
+    stated = {name: known.get(name) or _estimate(graph, clocks, spec) for name, spec in graph.nodes.items()}
     plan = Plan(graph, stated, live=live)
     plan.check_budgets()
     return plan

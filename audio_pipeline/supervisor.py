@@ -18,7 +18,7 @@ from typing import Any
 import zmq
 
 from audio_pipeline import runtime
-from audio_pipeline.clock import ClockLine, ClockRecord
+from audio_pipeline.clock import ClockLine, ClockRecord, start_clocks
 from audio_pipeline.control import ControlClient, decode, encode
 from audio_pipeline.desired import NodeRecord, Phase
 from audio_pipeline.errors import ConfigError, PipelineError, WireError
@@ -29,6 +29,7 @@ from audio_pipeline.node import Latency, Source
 from audio_pipeline.nursery import Nursery
 from audio_pipeline.operator import Operator
 from audio_pipeline.plan import make_plan
+from audio_pipeline.regions import clocks_of
 from audio_pipeline.transport import Transport
 from audio_pipeline.waker import Waker
 
@@ -57,7 +58,7 @@ class Supervisor:
         self.exit_code = 0
         self.log_lines: deque[str] = deque(maxlen=200)
         self.revision = 0
-        self.master = _choose_master(graph, self.live)
+        self.master = clocks_of(graph, live=self.live).master
         self.nodes = {
             name: NodeRecord(spec, spec.settings, dict(spec.input_settings)) for name, spec in graph.nodes.items()
         }
@@ -141,7 +142,8 @@ class Supervisor:
         self._poller.register(self._waker.fd, zmq.POLLIN)
         plan = make_plan(self.graph, live=self.live)
         self.run = Run(plan, self.run_dir.path, self.folder, self.run_dir.endpoint, self.run_dir.control, self._token)
-        self.clock = ClockRecord(self.run.clock_path, create=True)
+        self.run.add_clocks()
+        self.clock = ClockRecord(self.run.clock_path)
         self.nursery = Nursery(self)
 
     def _turn(self) -> None:
@@ -209,7 +211,7 @@ class Supervisor:
         except ConfigError as error:
             self.give_up(error)
             return
-        self.clock.publish(ClockLine(0.0, time.monotonic_ns(), float(self.graph.rate)))
+        start_clocks(self.run.clocks, ClockLine(0.0, time.monotonic_ns(), float(self.graph.rate)))
         self._started_s = time.monotonic()
         for name in reversed(self.run.plan.order):
             if self.nodes[name].ready:
@@ -299,12 +301,3 @@ class Supervisor:
         self.clock.close()
         self._waker.close()
         self.run_dir.remove()
-
-
-def _choose_master(graph: Graph, live: bool) -> str:
-    """The clock master: the file's choice, else the first device node, else the host."""
-    if graph.top.clock != "auto" or not live:
-        return graph.top.clock if live else "host"
-    devices = [spec for spec in graph.nodes.values() if spec.cls.clock_source]
-    heard = [spec.name for spec in devices if spec.cls.edge] + [spec.name for spec in devices]
-    return heard[0] if heard else "host"

@@ -113,8 +113,9 @@ def test_a_file_needs_nodes(nodes: str) -> None:
 def test_two_clock_masters_are_an_error_that_names_both() -> None:
     nodes = "mic: {kind: mic, device: usb}\nout: {kind: speaker, in: {from: mic, on_loss: silence}}"
     assert said(nodes) == (
-        "nodes.out: two clock masters, mic (usb) and out (default): devices with clocks of their own drift apart; "
-        "use one device (p.yaml:6)"
+        "nodes.mic: two clock masters meet, out (default) and mic (usb): devices with clocks of their own drift apart; "
+        "write 'mic_bridge: {kind: bridge, in: mic}' under nodes and mic_bridge wherever an input says mic, "
+        "or use one device (p.yaml:5)"
     )
     assert graph_of(nodes.replace("usb", "default"), clock="mic").top.clock == "mic"
 

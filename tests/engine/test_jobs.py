@@ -36,7 +36,7 @@ def run_of(*, live: bool = True) -> Run:
 @pytest.mark.parametrize("name", ["song", "mic", "late", "mix", "mark", "ears"])
 def test_a_job_survives_the_way_to_its_process(name: str, live: bool) -> None:
     known = {"generations": {"song": 2}, "anchors": {"song": [5, 2]}, "state": {"hop": 8}, "transport": {"position": 7}}
-    job = make_job(run_of(live=live), name, incarnation=3, master=True, schedule=[[480, "gain", 0.5]], **known)
+    job = make_job(run_of(live=live), name, incarnation=3, schedule=[[480, "gain", 0.5]], **known)
     assert Job.unpack(job.pack()) == job
     assert (job.incarnation, job.epoch, job.live) == (3, 4, live)
 
@@ -107,3 +107,19 @@ def test_the_start_says_the_true_latencies() -> None:
     assert abs(grown - 4096 / 48) < 1e-6
     assert after["inputs"]["wet~bypass"]["align_samples"] - before["inputs"]["wet~bypass"]["align_samples"] >= 4096
     assert set(start_words(plan, "song", [])["outputs"]) == {"out", "map"}
+
+
+def test_a_bridge_is_told_what_counts_its_input() -> None:
+    """Two cards: the other card's record. One card: the microphone's own, to see how far it is from the rest."""
+    nodes = "mic: {kind: mic, device: MIC}\njoin: {kind: bridge, in: mic}\n"
+    nodes += "out: {kind: speaker, device: card, in: {from: join, on_loss: silence}}"
+    for device, same in (("usb", False), ("card", True)):
+        plan = make_plan(graph_of(nodes.replace("MIC", device)))
+        run = Run(plan, Path("/run"), Path("/out"), lambda node, port: f"{node}.{port}")
+        jobs = {name: make_job(run, name) for name in run.plan.order}
+        taken = jobs["join"].inputs[0]
+        assert (taken.clock, taken.same_clock) == ("/run/clock.mic", same)
+        assert jobs["mic"].clock == ("/run/clock" if same else "/run/clock.mic")
+        assert jobs["join"].clock == jobs["out"].clock == "/run/clock" and jobs["out"].master
+        assert jobs["mic"].master is not same and jobs["mic"].own_clock == "/run/clock.mic"
+        assert jobs["out"].inputs[0].clock == ""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from audio_pipeline.clock import ClockLine
 from audio_pipeline.frame import Flag, Frame, Samples, audio_frame, gap_frame
 from audio_pipeline.node import Node
 
@@ -39,6 +40,7 @@ class FakeContext:
         self.logs: list[str] = []
         self.wakes = 0
         self.cancelled_through = -1
+        self.foreign: ClockLine | None = None  # what counts the input of a bridge
         self.due_after_ns = 0  # stated latency of the path up to the node
 
     def advance(self, seconds: float) -> None:
@@ -68,6 +70,15 @@ class FakeContext:
 
     def host_ns_at(self, position: float) -> int:
         return self.start_ns + round(position * SECOND / self.rate)
+
+    def clock_rate(self) -> float:
+        return float(self.rate)
+
+    def input_clock(self, port: str) -> ClockLine | None:
+        return self.foreign
+
+    def same_clock(self, port: str) -> bool:
+        return self.foreign is None
 
     def count(self, name: str, amount: int = 1) -> None:
         self.counters[name] += amount
