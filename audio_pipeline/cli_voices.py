@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audio_pipeline.errors import ConfigError
+from audio_pipeline.io.clip import read_clip
 
 if TYPE_CHECKING:
     from audio_pipeline.models.ge2e import SpeakerEncoder
 
-LONGEST_S = 600
 LEAST_S = 1.6  # of speech: one look of the encoder
 READINGS = (  # of GE2E on real voices: docs/models/ge2e.md
     (0.85, "as alike as two clips of one person"),
@@ -37,19 +37,8 @@ def score(args: argparse.Namespace) -> int:
 def _embedding(encoder: SpeakerEncoder, path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
     from audio_pipeline.models import speech
 
-    x, rate = _read(path)
-    prepared = speech.prepare(x, rate)
+    prepared = speech.prepare(*read_clip(path))
     found_s = len(prepared) / speech.RATE
     if found_s < LEAST_S:
         raise ConfigError(f"{str(path)!r} holds {found_s:.1f} s of speech, expected {LEAST_S:g} s or more")
     return encoder.utterance(prepared)
-
-
-def _read(path: Path) -> tuple[np.ndarray[Any, np.dtype[np.float32]], int]:
-    from audio_pipeline.io.media import open_media
-
-    with open_media(path) as media:
-        x = media.read(LONGEST_S * media.rate + 1)
-        if len(x) > LONGEST_S * media.rate:
-            raise ConfigError(f"{str(path)!r} is longer than {LONGEST_S} s; a minute of one voice is plenty")
-        return x, media.rate

@@ -1,0 +1,111 @@
+"""Listens to who speaks: an embedding each second of speech, changes of voice, and whether it is somebody known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audio_pipeline.errors import ConfigError
+from audio_pipeline.frame import Frame
+from audio_pipeline.node import Context, Node, Ports
+from audio_pipeline.settings import setting
+
+if TYPE_CHECKING:
+    from audio_pipeline.models.ge2e import Array
+    from audio_pipeline.models.ge2e_stream import Look
+
+RATE = 16_000
+NOBODY = ""
+LEAST_S = 1.6  # of speech in a reference: one look of the encoder
+
+
+@dataclass(frozen=True)
+class Settings:
+    known: tuple[str, ...] = setting((), "sound files of voices to recognise, each called like its file", file=True)
+    every_s: float = setting(1.0, "speech between two looks", unit="s", minimum=0.3, maximum=60)
+    same_above: float = setting(0.75, "likeness from which on it is a known voice", minimum=0.0, maximum=1.0, live=True)
+    other_below: float = setting(0.7, "likeness below which another voice speaks", minimum=0.0, maximum=1.0)
+
+
+class SpeakerEncoder(Node):
+    """Events on `voice`; sound goes through nowhere.
+
+    `look` {likeness, speech_s, embedding}: after each `every_s` of speech, how like the last 1.6 s are to this voice
+    so far, how much was heard of it, and the mean embedding (256 numbers). `changed` {likeness}: two looks in a row
+    were unlike the voice before; the mean begins anew. `who` {name, likeness}: the known voice that the mean is most
+    like, an empty name for none; said when the answer changes. Positions are those at which the look ended.
+    """
+
+    Settings = Settings
+    PORTS = Ports(outputs=(), events=("voice",))
+
+    @classmethod
+    def assets(cls, settings: Any) -> tuple[str, ...]:
+        return ("ge2e",)
+
+    @classmethod
+    def preload(cls, settings: Any) -> tuple[str, ...]:
+        return ("audio_pipeline.models.ge2e_stream",)
+
+    def input_rate(self, port: str, graph_rate: int) -> int:
+        return RATE
+
+    def input_channels(self, port: str) -> int | None:
+        return 1
+
+    def open(self, ctx: Context) -> None:
+        from audio_pipeline.models import ge2e
+        from audio_pipeline.models.ge2e_stream import VoiceTracker
+
+        encoder = ge2e.load()
+        self._known = {Path(path).stem: _voice_in(Path(path), encoder) for path in self.settings.known}
+        self._tracker = VoiceTracker(encoder, every_s=self.settings.every_s, other_below=self.settings.other_below)
+        self._who: str | None = None
+        self._base: int | None = None  # position of the tracker's first sample, at 16 kHz
+
+    def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
+        frame = inputs["in"]
+        if self._base is None:
+            self._base = frame.position
+        for look in self._tracker.push(frame.audio()[:, 0]):
+            self._tell(look, (self._base + look.end) * ctx.rate // RATE, ctx)
+
+    def _tell(self, look: Look, position: int, ctx: Context) -> None:
+        ctx.gauge("likeness", look.likeness)
+        if look.changed:
+            ctx.event("voice", "changed", position, likeness=look.likeness)
+        embedding = [round(float(value), 6) for value in look.mean]
+        ctx.event("voice", "look", position, likeness=look.likeness, speech_s=look.speech_s, embedding=embedding)
+        name, likeness = self._nearest(look)
+        if self._known and name != self._who:
+            self._who = name
+            ctx.event("voice", "who", position, name=name, likeness=likeness)
+
+    def _nearest(self, look: Look) -> tuple[str, float]:
+        from audio_pipeline.models.ge2e import similarity
+
+        scores = {name: similarity(look.mean, voice) for name, voice in self._known.items()}
+        name = max(scores, key=lambda known: scores[known], default=NOBODY)
+        likeness = scores.get(name, 0.0)
+        return (name if likeness >= self.settings.same_above else NOBODY), likeness
+
+    def reset(self, position: int, reason: str, ctx: Context) -> None:
+        self._tracker.reset()
+        self._base = None
+
+
+def _voice_in(path: Path, encoder: Any) -> Array:
+    """The embedding of a reference file."""
+    from audio_pipeline.io.clip import read_clip
+    from audio_pipeline.models import speech
+
+    x = speech.prepare(*read_clip(path))
+    if len(x) < LEAST_S * RATE:
+        raise ConfigError(f"known: {str(path)!r} holds {len(x) / RATE:.1f} s of speech, expected {LEAST_S:g} s or more")
+    voice: Array = encoder.utterance(x)
+    return voice
+
+
+NODE = SpeakerEncoder

@@ -1,0 +1,64 @@
+"""The node that listens to who speaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audio_pipeline.errors import ConfigError, MediaError
+from audio_pipeline.frame import audio_frame
+from audio_pipeline.models import weights
+from audio_pipeline.nodes.speaker_encoder import NODE, RATE, Settings
+from tests.models.test_ge2e_stream import reader
+from tests.nodes.fake import Event, FakeContext, blocks
+
+
+@pytest.fixture(autouse=True)
+def only_with_weights() -> None:
+    if weights.locate("ge2e").folder is None:
+        pytest.skip("the weights are not here (audio-pipeline models fetch ge2e)")
+
+
+def hear(settings: Settings, x: np.ndarray, position: int = 0) -> list[Event]:
+    node, ctx = NODE(settings), FakeContext(48_000)
+    node.open(ctx)
+    for at, block in blocks(x[:, None], 160, position):
+        node.process({"in": audio_frame(block, at, RATE)}, ctx)
+    node.close()
+    return ctx.events
+
+
+@pytest.fixture
+def alice(tmp_path: Path) -> Path:
+    """Another clip of the reader that speaks first."""
+    path = tmp_path / "alice.wav"
+    soundfile.write(path, reader("1688", 3)[-6 * RATE :], RATE)
+    return path
+
+
+def test_alice_is_recognised_and_somebody_else_is_not(alice: Path) -> None:
+    x = np.concatenate([reader("1688", 1), reader("1998", 1)])
+    events = hear(Settings(known=(str(alice),)), x)
+    said = [(event.data["name"], event.position / 48_000) for event in events if event.kind == "who"]
+    assert [name for name, _ in said] == ["alice", ""]
+    (changed,) = [event.position / 48_000 for event in events if event.kind == "changed"]
+    assert said[0][1] < 4 and said[1][1] == changed
+
+
+def test_looks_come_at_graph_positions_with_256_numbers_of_length_1() -> None:
+    events = hear(Settings(), reader("1688", 1)[: 5 * RATE], position=32_000)
+    assert {event.kind for event in events} == {"look"}
+    for event in events:
+        assert 96_000 < event.position <= 96_000 + 5 * 48_000
+        assert np.linalg.norm(event.data["embedding"]) == pytest.approx(1, abs=1e-4)  # written with 6 digits
+
+
+def test_a_reference_without_speech_is_named(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "quiet.wav", np.zeros(RATE), RATE)
+    with pytest.raises(ConfigError, match=r"quiet.wav' holds 0.0 s of speech, expected 1.6 s or more"):
+        hear(Settings(known=(str(tmp_path / "quiet.wav"),)), np.zeros(0, np.float32))
+    with pytest.raises(MediaError, match=r"nothing.wav"):
+        hear(Settings(known=(str(tmp_path / "nothing.wav"),)), np.zeros(0, np.float32))
