@@ -53,6 +53,18 @@ class Subscription:
         """True while one more frame would not overflow the queue."""
         return len(self.queue) < self.queue_frames
 
+    def straight(self, item: Item) -> bool:
+        """Takes a frame for sending at once, where none waits and the window has room; `went` counts it."""
+        if self.queue or len(self.in_flight) >= self.window or self.policy == ABSENT:
+            return False
+        self.in_flight.append(item.seq)
+        return True
+
+    def went(self) -> None:
+        """Counts a frame that went straight to the socket, once it is there."""
+        self._count("offered", 1)
+        self._count("sent", 1)
+
     def offer(self, item: Item) -> None:
         """Queues a frame under the policy; what does not fit is dropped and counted by reason."""
         self._count("offered", 1)

@@ -10,7 +10,7 @@ import zmq
 
 from audio_pipeline.credit import Count, Grant
 from audio_pipeline.errors import WireError
-from audio_pipeline.frame import Frame, parse
+from audio_pipeline.frame import Flag, Frame, parse
 from audio_pipeline.link_words import (
     DONTWAIT,
     EVENTS,
@@ -22,6 +22,9 @@ from audio_pipeline.link_words import (
     unpack,
     whole,
 )
+
+MOST_OWED = 2  # frames taken without a word: every second word is spared, and windows have four frames to spare
+LEAST_WINDOW = 4  # a smaller one has none
 
 
 class InPort:
@@ -41,7 +44,7 @@ class InPort:
         self._greeted = False
         self._greeting = 0  # counts connections: what was under way on an older one is lost
         self._received = 0  # highest seq of this epoch
-        self._changed = True
+        self._changed, self._owed = True, 0  # something to say; frames taken since the last word
         self._context = context
         self.socket = self._connect()
 
@@ -133,7 +136,8 @@ class InPort:
         frame = self.queue.popleft()
         if frame.epoch == self.grant.epoch:
             self.grant.delivered(frame.seq)
-        self._changed = True
+        self._owed += 1
+        self._changed |= self._owed >= MOST_OWED or self.grant.window < LEAST_WINDOW or bool(frame.flags & Flag.END)
         return frame
 
     def used(self) -> None:
@@ -154,7 +158,7 @@ class InPort:
             if self._greeted:
                 self._ungreet()  # nobody there: greet whoever comes
         self._said_ns = now_ns
-        self._changed = False
+        self._changed, self._owed = False, 0
 
     def _hello(self) -> dict[str, Any]:
         return {"t": "hello", "v": PROTOCOL, "token": self._token, "stream": self.spec.stream,

@@ -71,7 +71,12 @@ class OutPort:
         message = pack_as(frame, self.seq, self.epoch, sent_age_us)
         item = Item(self.seq, frame.position, frame.end, frame.generation, message, last)
         for name, subscription in list(self.subscriptions.items()):
-            subscription.offer(self._converted_for(name, frame, item, sent_age_us))
+            mine = self._converted_for(name, frame, item, sent_age_us)
+            if name in self.connected and subscription.straight(mine):
+                self._put(name, mine.message)
+                subscription.went()
+                continue
+            subscription.offer(mine)
             if name in self.connected:
                 self._send(name, subscription)
         if frame.samples or last or frame.event is not None:  # a paused source says for weeks that it is idle
@@ -109,22 +114,34 @@ class OutPort:
             self._history.popleft()
 
     def _send(self, name: str, subscription: Subscription) -> None:
-        identity = name.encode()
         for item in subscription.sendable():
-            try:
-                self.socket.send(identity, FIRST_PART)
-                self.socket.send(item.message, LAST_PART)
-            except zmq.ZMQError as error:
-                if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
-                    raise
-                self._gone(name)
+            if not self._put(name, item.message):
                 return
+
+    def _put(self, name: str, message: bytes) -> bool:
+        """Sends a message; False where the consumer has gone."""
+        try:
+            self.socket.send(name.encode(), FIRST_PART)
+            self.socket.send(message, LAST_PART)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                raise
+            self._gone(name)
+            return False
+        return True
 
     def _gone(self, name: str) -> None:
         """The graph's own consumers keep their queue until they come back; guests are forgotten."""
         self.connected.pop(name, None)
         if name not in self.spec.consumers and (guest := self.subscriptions.pop(name, None)) is not None:
             guest.leave()
+
+    @property
+    def calm(self) -> bool:
+        """True while no word of a consumer could make a frame go out, so that none is worth waking for."""
+        return len(self.connected) >= len(self.spec.consumers) and not any(
+            subscription.queue for subscription in self.subscriptions.values()
+        )
 
     def handle(self) -> None:
         """Takes all waiting words of consumers."""
@@ -201,12 +218,7 @@ class OutPort:
         subscription.restart((replay[0].seq if replay else unsent) - 1, replay)
 
     def _reply(self, name: str, word: dict[str, Any]) -> None:
-        try:
-            self.socket.send_multipart([name.encode(), msgpack.packb(word)], flags=DONTWAIT)
-        except zmq.ZMQError as error:
-            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
-                raise
-            self._gone(name)
+        self._put(name, msgpack.packb(word))
 
     def cancel(self, generation: int) -> None:
         """Forgets queued and remembered frames of older generations."""

@@ -77,6 +77,7 @@ class NodeRunner:
 
     def step(self, timeout_ms: int = 0) -> bool:
         """Waits at most `timeout_ms` for something to do, does it, and says whether anything moved."""
+        self._attend()
         ready = dict(self._poller.poll(self._patience_ms(timeout_ms)))
         began = self.clock.now_ns()
         woken = self.waker.fd in ready
@@ -91,12 +92,23 @@ class NodeRunner:
                 item.link.receive() if self.job.live else item.link.handle()
         if self.started and not self.ended:
             moved |= self._work(woken)
+        for out in self.outputs:
+            if out.port.socket not in self._poller:
+                out.port.handle()  # what came meanwhile
         now = self.clock.now_ns()
         self.intake.speak(now)
         self._show(began, now)
         if moved:
             self.board.observe_ms("busy", (now - began) / 1e6)
         return moved
+
+    def _attend(self) -> None:
+        """Live, wakes for words of consumers only where one could change something: credit for frames that went
+        straight through can wait until this node is awake for a reason of its own."""
+        for out in self.outputs:
+            calm = self.job.live and self.started and not self.ended and out.port.calm
+            if calm == (out.port.socket in self._poller):
+                self._poller.register(out.port.socket, 0 if calm else zmq.POLLIN)
 
     def _patience_ms(self, timeout_ms: int) -> int:
         """Until the next deadline, at most `timeout_ms`."""
