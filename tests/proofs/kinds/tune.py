@@ -27,6 +27,7 @@ class Tune(Source):
     """A source that can be checked bit by bit wherever it is heard."""
 
     PORTS = Ports(inputs=())
+    commands = ("seek",)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._position = int(state.get("position", 0))
@@ -43,6 +44,11 @@ class Tune(Source):
             block = tune(self._position, ctx.frame_samples)
             self._position += len(block)
             yield block
+
+    def on_command(self, name: str, args: Mapping[str, Any], ctx: Context) -> Any:
+        if name != "seek":  # which begins a new generation, but is nowhere else in the noise
+            raise NotImplementedError(name)
+        return self.snapshot()
 
 
 NODE = Tune
