@@ -18,7 +18,7 @@ from tests.proofs.live import NO_CARD, Pipeline, State, running
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
 CONFIGS = Path(__file__).parents[2] / "configs"
 SLOTS = 40  # the run is cut into so many
-WARM_S = 25  # until every history, queue and ring has been full once
+WARM_S = 30  # until every history, queue and ring has been full once
 MORE_MB = 2.0  # what the allocator may take once more, whenever it does
 CREEP = 0.10
 TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")  # the kernel counts CPU time in these
