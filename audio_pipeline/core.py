@@ -40,8 +40,9 @@ class Core:
     def _open_output(self, context: zmq.Context[Any], out: OutJob) -> Out:
         consumers = {name: (str(policy), int(queue)) for name, (policy, queue) in out.consumers.items()}
         spec = OutSpec(
-            out.port, out.endpoint, 0, self.job.rate, 2, out.timeline, out.history_samples, consumers, out.rates
-        )
+            out.port, out.endpoint, 0, self.job.rate, 2, out.timeline, out.history_samples, consumers,
+            rates=out.rates, local=out.local,
+        )  # fmt: skip
         port = OutPort(context, spec, self.job.token, self.job.epoch, self.counter(f"out.{out.port}"))
 
         framer = Framer(self.job.frame_samples, self.job.rate, lambda frame: self.send(frame, port), self.ctx.count)

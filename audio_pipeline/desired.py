@@ -50,6 +50,7 @@ class NodeRecord:
     said: dict[str, Any] = field(default_factory=dict)  # the node's own last word on why it failed
     cpu: float = 0.0
     rss_mb: float = 0.0
+    busy_ns: float = 0.0  # of the present process, when its CPU was last looked at
 
     @property
     def name(self) -> str:
@@ -59,6 +60,12 @@ class NodeRecord:
     def address(self) -> bytes:
         """Identity of the present process on the control socket."""
         return f"{self.name}.{self.incarnation}".encode()
+
+    @property
+    def start_s(self) -> float:
+        """Longest time until it is ready: what the file says, else its kind."""
+        said = self.spec.keys.start_s
+        return self.spec.cls.start_s if said is None else said
 
     @property
     def healthy(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +45,7 @@ class OutJob:
     consumers: dict[str, list[Any]]  # identity -> [policy, queue in frames]
     history_samples: int = 0
     events: bool = False
+    local: str = ""  # where consumers in the same process connect
     rates: dict[str, int] = field(default_factory=dict)  # identity -> rate that its frames are converted to here
 
 
@@ -76,17 +78,25 @@ class Job:
     state: dict[str, Any] = field(default_factory=dict)  # the node's own snapshot
     transport: dict[str, Any] = field(default_factory=dict)  # position, media_s, playing of a source
     end_position: int | None = None  # offline: where a source stops
+    cpus: list[int] | None = None
+    nice: int | None = None
+    realtime: int | None = None
     schedule: list[list[Any]] = field(default_factory=list)  # [position, setting, value], offline
 
-    def pack(self) -> bytes:
-        """As msgpack."""
-        packed: bytes = msgpack.packb(dataclasses.asdict(self))
-        return packed
-
     @classmethod
-    def unpack(cls, data: bytes) -> Job:
-        """The inverse of `pack`; the bytes come from our own supervisor."""
-        raw = msgpack.unpackb(data)
+    def of(cls, raw: dict[str, Any]) -> Job:
+        """The job in a map that came from our own supervisor."""
         inputs = [InJob(**item) for item in raw.pop("inputs")]
         outputs = [OutJob(**item) for item in raw.pop("outputs")]
         return cls(inputs=inputs, outputs=outputs, **raw)
+
+
+def pack_jobs(jobs: Sequence[Job]) -> bytes:
+    """The jobs of one process, as msgpack."""
+    packed: bytes = msgpack.packb([dataclasses.asdict(job) for job in jobs])
+    return packed
+
+
+def unpack_jobs(data: bytes) -> list[Job]:
+    """The inverse of `pack_jobs`."""
+    return [Job.of(raw) for raw in msgpack.unpackb(data)]

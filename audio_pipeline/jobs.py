@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from audio_pipeline.clock import copy_clock
-from audio_pipeline.graph import NodeSpec
+from audio_pipeline.graph import Graph, NodeSpec
 from audio_pipeline.interpreter import kind_at
 from audio_pipeline.job import InJob, Job, OutJob
+from audio_pipeline.node_keys import process_of, processes, shared_key
 from audio_pipeline.plan import LinkPlan, Plan
 from audio_pipeline.regions import HOST
 from audio_pipeline.settings import plain
@@ -72,8 +73,17 @@ def make_job(run: Run, name: str, *, incarnation: int = 0, **desired: Any) -> Jo
         node_paths=[str(path) for path in graph.node_paths], kind_at=kind_at(spec),
         master=run.plan.clocks.is_master(name),
         own_clock=str(run.device_clock(name)) if spec.cls.clock_source else "",
+        **scheduling(graph, name),
         **desired,
     )  # fmt: skip
+
+
+def scheduling(graph: Graph, name: str) -> dict[str, Any]:
+    """Cores, nice and real-time priority of the process that runs a node."""
+    members = processes(graph)[process_of(graph.nodes[name])]
+    cpus = shared_key(graph, members, "cpus")
+    return {"cpus": None if cpus is None else list(cpus), "nice": shared_key(graph, members, "nice"),
+            "realtime": shared_key(graph, members, "realtime")}  # fmt: skip
 
 
 def _links_into(plan: Plan, name: str) -> list[LinkPlan]:
@@ -86,7 +96,7 @@ def _in_job(run: Run, spec: NodeSpec, link: LinkPlan) -> InJob:
     standby = any(other.target == f"{link.target}~bypass" for other in run.plan.links)
     clock, same = _input_clock(run, spec, node)
     return InJob(
-        port=port, endpoint=run.endpoint(node, source_port), identity=link.target, timeline=link.timeline,
+        port=port, endpoint=_endpoint(run, node, source_port, spec), identity=link.target, timeline=link.timeline,
         policy=link.policy, window=link.window, queue=link.queue, budget_ms=link.budget_ms,
         on_loss=link.on_loss or "silence", align_samples=align_capacity(run.plan, link),
         standby=standby, events=source_port in run.plan.graph.nodes[node].ports.events, source=link.source,
@@ -106,12 +116,24 @@ def _input_clock(run: Run, spec: NodeSpec, source: str) -> tuple[str, bool]:
     return (str(run.device_clock(device)) if device else ""), True
 
 
+def _endpoint(run: Run, node: str, port: str, consumer: NodeSpec) -> str:
+    """Where a consumer connects: inside the process where the producer is in it."""
+    together = process_of(run.plan.graph.nodes[node]) == process_of(consumer)
+    return local_endpoint(node, port) if together else run.endpoint(node, port)
+
+
+def local_endpoint(node: str, port: str) -> str:
+    """Where a port is found by nodes of its own process."""
+    return f"inproc://{node}.{port}"
+
+
 def _out_job(run: Run, spec: NodeSpec, port: str) -> OutJob:
     listeners = [link for link in run.plan.links if link.source == f"{spec.name}.{port}"]
     return OutJob(
         port=port, endpoint=run.endpoint(spec.name, port), timeline=run.plan.timelines[spec.name],
         consumers={link.target: [link.policy, link.queue] for link in listeners},
         history_samples=run.plan.history_samples(spec.name, port), events=port in spec.ports.events,
+        local=local_endpoint(spec.name, port) if spec.keys.process else "",
         rates=_foreign_rates(run.plan, listeners) if port in spec.ports.outputs else {},
     )  # fmt: skip
 

@@ -51,7 +51,8 @@ class OutPort:
         for option, value in ((zmq.ROUTER_MANDATORY, 1), (zmq.ROUTER_HANDOVER, 1), (zmq.LINGER, 0),
                               (zmq.SNDHWM, 0), (zmq.RCVHWM, 10_000), (zmq.MAXMSGSIZE, 1 << 16)):  # fmt: skip
             self.socket.setsockopt(option, value)
-        self.socket.bind(spec.endpoint)
+        for endpoint in {spec.endpoint, spec.local} - {""}:
+            self.socket.bind(endpoint)
         self.subscriptions = {
             name: Subscription(policy, queue, counter(name)) for name, (policy, queue) in spec.consumers.items()
         }
@@ -248,6 +249,7 @@ class OutPort:
         return all(sub.drained for sub in self.subscriptions.values() if sub.policy in STALLING)
 
     def close(self) -> None:
-        if self.spec.endpoint.startswith("inproc:"):
-            self.socket.unbind(self.spec.endpoint)  # at once: a successor may bind before ZeroMQ has closed this
+        for endpoint in {self.spec.endpoint, self.spec.local}:
+            if endpoint.startswith("inproc:"):
+                self.socket.unbind(endpoint)  # at once: a successor may bind before ZeroMQ has closed this
         self.socket.close(linger=0)

@@ -40,6 +40,7 @@ class OutSpec:
     history_samples: int
     consumers: dict[str, tuple[str, int]]  # identity -> (policy, queue in frames)
     rates: dict[str, int] = field(default_factory=dict)  # identity -> rate that it wants converted here
+    local: str = ""  # where it binds besides, for consumers in the same process
 
 
 @dataclass(frozen=True)

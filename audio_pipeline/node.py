@@ -150,6 +150,7 @@ class Node:
     clock_source: ClassVar[bool] = False  # True: owns a device clock and can be the graph's master
     bridge: ClassVar[bool] = False  # True: counts its input by one clock and its output by another
     commands: ClassVar[tuple[str, ...]] = ()  # of seek, next, loop: those that `on_command` knows
+    start_s: ClassVar[float] = 120.0  # longest that `open` may take, unless the file says otherwise
     edge: ClassVar[bool] = False  # True: people hear what goes in here (playback, broadcast), so inputs need on_loss
 
     def __init__(self, settings: Any = None) -> None:

@@ -102,6 +102,10 @@ def check_groups(graph: Graph) -> None:
 def _check_agree(graph: Graph, members: list[str], key: str) -> None:
     said = {member: getattr(graph.nodes[member].keys, key) for member in members}
     known = {member: value for member, value in said.items() if value is not None}
+    if key == "python" and known and len(known) < len(said):
+        silent = next(member for member in said if member not in known)
+        said_so = f"{silent} shares a process with {next(iter(known))}, so it needs the same python"
+        raise fail(("nodes", silent), said_so, graph.places)
     for member, value in known.items():
         first = next(iter(known))
         if value != known[first]:

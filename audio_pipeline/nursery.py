@@ -4,40 +4,37 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
-
-import psutil
 
 from audio_pipeline.desired import MAX_FAILURES, NodeRecord, Phase
 from audio_pipeline.errors import NodeError
+from audio_pipeline.job import Job
 from audio_pipeline.jobs import make_job
 from audio_pipeline.metrics import Reading
-from audio_pipeline.process import Spares, broods
+from audio_pipeline.node_keys import process_of
+from audio_pipeline.process import Child, Spares, broods
+from audio_pipeline.watch import MEMORY_S, SAMPLE_S, Usage, by_child, hangs, late_start, over_cap, share_cpu
 
 if TYPE_CHECKING:
     from audio_pipeline.supervisor import Supervisor
 
-START_DEADLINE_S = 120.0
-HANG_S = 2.0  # live, without a beat, or three times the worst step seen
-OFFLINE_HANG_S = 60.0  # where a step may be a whole inference of 12 s of sound on a busy machine
-SAMPLE_S = 1.0
 WATCH_S = 0.5
 MAX_START_FAILURES = 2  # crashes in a row before it was ever up; one more and it is given up
 
 
 class Nursery:
-    """Keeps a process alive for each node. Lives in the supervisor's thread, since processes die with it."""
+    """Keeps a process alive for each node or group. Lives in the supervisor's thread: processes die with it."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._sup = supervisor
         self.incidents: list[dict[str, Any]] = []
-        self._exits: deque[tuple[str, int, int]] = deque()
-        self._next_sample_s = self._next_watch_s = 0.0
-        self._processes: dict[int, psutil.Process] = {}
+        self._exits: deque[tuple[Child, int]] = deque()
+        self._next_sample_s = self._next_watch_s = self._next_memory_s = 0.0
+        self._usage = Usage()
         self._spares = Spares(broods(supervisor.graph), supervisor.run_dir.path, supervisor.run_dir.add_pid)
-        for name in supervisor.run.plan.order:
-            self._launch(supervisor.nodes[name])
+        for members in self._processes(supervisor.run.plan.order):
+            self._launch(members)
 
     def turn(self, now_s: float) -> None:
         """Looks after everybody."""
@@ -45,27 +42,40 @@ class Nursery:
             self._on_exit(*self._exits.popleft())
         self._restart_due(now_s)
         self._watch(now_s)
+        self._check_memory(now_s)
         self._sample(now_s)
 
     def prepare_spare(self) -> None:
         """Has a process ready for whoever dies next."""
         self._spares.prepare()
 
-    def _launch(self, record: NodeRecord) -> None:
-        """Gives a process the node's job, with everything its predecessor knew."""
+    def _processes(self, names: Iterable[str]) -> list[list[NodeRecord]]:
+        """The records of these nodes, those of a group together, in this order."""
+        found: dict[str, list[NodeRecord]] = {}
+        for name in names:
+            record = self._sup.nodes[name]
+            found.setdefault(process_of(record.spec), []).append(record)
+        return list(found.values())
+
+    # -- launch -------------------------------------------------------------------------------------
+
+    def _launch(self, records: Sequence[NodeRecord]) -> None:
+        """Gives a process the jobs of its nodes, with everything their predecessors knew."""
         self._sup.run.add_clocks()
-        desired = self._desired(record)
-        job = make_job(self._sup.run, record.name, incarnation=record.incarnation, **desired)
-        record.ready, record.retry_s, record.said = False, None, {}
-        record.started_s = time.monotonic()
-        record.child = self._spares.take(record.spec.keys.python)
-        number = record.incarnation
+        jobs = [self._job(record) for record in records]
+        child = self._spares.take(records[0].spec.keys.python)
+        for record in records:
+            record.ready, record.retry_s, record.said = False, None, {}
+            record.started_s, record.child, record.busy_ns = time.monotonic(), child, 0.0
 
         def gone(code: int) -> None:
-            self._exits.append((record.name, number, code))
+            self._exits.append((child, code))
             self._sup.wake()
 
-        record.child.give(job, gone)
+        child.give(jobs, gone)
+
+    def _job(self, record: NodeRecord) -> Job:
+        return make_job(self._sup.run, record.name, incarnation=record.incarnation, **self._desired(record))
 
     def _desired(self, record: NodeRecord) -> dict[str, Any]:
         wanted: dict[str, Any] = {
@@ -82,39 +92,69 @@ class Nursery:
                 wanted["state"] = {**record.state, **wanted["transport"]}
         return wanted
 
-    def _on_exit(self, name: str, incarnation: int, code: int) -> None:
-        record = self._sup.nodes[name]
-        if incarnation != record.incarnation or record.child is None:
+    # -- death --------------------------------------------------------------------------------------
+
+    def _on_exit(self, child: Child, code: int) -> None:
+        """All nodes of the process are gone; the one that said why is the cause."""
+        records = [record for record in self._sup.nodes.values() if record.child is child]
+        for record in records:
+            record.child = None
+            self._sup.operator.farewell(record.name)
+        if self._is_over(records):
             return
-        last_lines, pid = record.child.last_lines(), record.child.pid
-        record.child = None
-        self._sup.operator.farewell(name)
-        if record.phase is Phase.ENDED or self._sup.finishing_s is not None:
+        culprit = next((record for record in records if record.said), records[0])
+        cause = str(culprit.said.get("error") or _cause_of(code))
+        if self._beyond_repair(culprit, cause):
+            if culprit.phase is not Phase.ABSENT:
+                return
+            records.remove(culprit)
+        elif self._is_hopeless(records, culprit, child, cause):
+            return
+        for record in records:
+            self._bury(record)
+        self._retry(records)
+
+    def _is_over(self, records: Sequence[NodeRecord]) -> bool:
+        """True where nobody needs the process any more."""
+        if self._sup.finishing_s is None and not all(record.phase is Phase.ENDED for record in records):
+            return False
+        for record in records:
             if record.phase is not Phase.ENDED:  # it died during the end: its consumers need not wait for it
                 record.phase = Phase.ENDED
                 for other in self._sup.nodes:
-                    self._sup.tell(other, {"op": "absent", "node": name})
-            return
-        said = record.said
-        cause = str(said.get("error") or _cause_of(code))
-        if self._beyond_repair(record, said, cause):
-            return
-        self.incidents.append(
-            {"time_s": self._sup.uptime_s, "node": name, "pid": pid, "cause": cause, "log": last_lines}
-        )
-        self._sup.log(f"{name} died ({cause}), restarting")
-        record.dead.append(Reading(self._sup.run.board_path(name, incarnation)))
-        record.failures = 1 if record.healthy else record.failures + 1
-        record.incarnation += 1
-        if record.failures > MAX_FAILURES:
-            record.phase = Phase.FAILED
-            self._sup.give_up(NodeError(f"node {name!r} failed {MAX_FAILURES} times in a row: {cause}"))
-            return
-        record.phase = Phase.RESTARTING
-        record.retry_s = time.monotonic() + record.backoff_s()
+                    self._sup.tell(other, {"op": "absent", "node": record.name})
+        return True
 
-    def _beyond_repair(self, record: NodeRecord, said: Mapping[str, Any], cause: str) -> bool:
+    def _is_hopeless(self, records: Sequence[NodeRecord], culprit: NodeRecord, child: Child, cause: str) -> bool:
+        """Notes the incident; True where it was one too many."""
+        with_it = [record.name for record in records if record is not culprit]
+        self.incidents.append({"time_s": self._sup.uptime_s, "node": culprit.name, "pid": child.pid, "cause": cause,
+                               "with": with_it, "log": child.last_lines()})  # fmt: skip
+        shared = f", and with it {', '.join(with_it)}" if with_it else ""
+        self._sup.log(f"{culprit.name} died ({cause}){shared}, restarting")
+        for record in records:
+            record.failures = 1 if record.healthy else record.failures + 1
+        if culprit.failures <= MAX_FAILURES:
+            return False
+        culprit.phase = Phase.FAILED
+        self._sup.give_up(NodeError(f"node {culprit.name!r} failed {MAX_FAILURES} times in a row: {cause}"))
+        return True
+
+    def _bury(self, record: NodeRecord) -> None:
+        """What is left of the incarnation is its board; the next one comes."""
+        record.dead.append(Reading(self._sup.run.board_path(record.name, record.incarnation)))
+        record.incarnation += 1
+        record.phase = Phase.RESTARTING
+
+    def _retry(self, records: Sequence[NodeRecord]) -> None:
+        """All of a process at once, when the most unlucky of them may."""
+        wait_s = max((record.backoff_s() for record in records), default=0.0)
+        for record in records:
+            record.retry_s = time.monotonic() + wait_s
+
+    def _beyond_repair(self, record: NodeRecord, cause: str) -> bool:
         """A death that no restart mends: a node that cannot start, or any death offline, where nothing may be lost."""
+        said = record.said
         crashed = not said or said.get("cause") == "crash"
         if self._sup.live and (self._sup.started or (crashed and record.failures < MAX_START_FAILURES)):
             if not (record.spec.optional and said.get("cause") == "DeviceError"):
@@ -139,57 +179,61 @@ class Nursery:
             self._sup.tell(name, {"op": "absent", "node": record.name})
 
     def _restart_due(self, now_s: float) -> None:
-        for record in self._sup.nodes.values():
-            if record.retry_s is not None and now_s >= record.retry_s:
+        waiting = [record for record in self._sup.nodes.values() if record.retry_s is not None]
+        for records in self._processes(record.name for record in waiting if now_s >= (record.retry_s or 0)):
+            for record in records:
                 if record.name in self._sup.transports:
                     self._sup.operator.before_restart(record.name)
-                self._launch(record)
+            self._launch(records)
         if self._sup.started and all(r.retry_s is None and r.ready for r in self._sup.nodes.values() if r.child):
             self._spares.prepare()
+
+    # -- watch --------------------------------------------------------------------------------------
 
     def _watch(self, now_s: float) -> None:
         """Kills what hangs: a start that does not end, a loop that does not turn."""
         if now_s < self._next_watch_s:
             return
         self._next_watch_s = now_s + WATCH_S
-        for record in self._sup.nodes.values():
-            if record.child is None:
-                continue
-            if not record.ready and now_s - record.started_s > START_DEADLINE_S:
-                record.said = {"error": f"did not start within {START_DEADLINE_S:g} s", "cause": "hang"}
-                record.child.kill()
-            elif record.ready and record.phase in (Phase.RUNNING, Phase.ENDED) and self._hangs(record):
-                record.said = {"error": "hung: its loop did not turn", "cause": "hang"}
-                record.child.kill()
+        for child, records in by_child(self._sup.nodes.values()):
+            for record in records:
+                said = self._stuck(record, records, now_s)
+                if said:
+                    self._end(child, record, said, "hang")
+                    break
 
-    def _hangs(self, record: NodeRecord) -> bool:
-        least_s = HANG_S if self._sup.live else OFFLINE_HANG_S
-        age_s = time.monotonic() - record.started_s
-        if age_s < least_s:
-            return False
-        board = Reading(self._sup.run.board_path(record.name, record.incarnation))
-        beat, worst = board.get("beat_ns", 0), board.get("worst_step_ns", 0)
-        return beat > 0 and time.monotonic_ns() - beat > max(least_s * 1e9, 3 * worst)
+    def _stuck(self, record: NodeRecord, fellows: Sequence[NodeRecord], now_s: float) -> str:
+        if not record.ready:
+            return late_start(record, fellows, now_s)
+        if record.phase not in (Phase.RUNNING, Phase.ENDED) or not all(fellow.ready for fellow in fellows):
+            return ""
+        board = self._sup.run.board_path(record.name, record.incarnation)
+        return hangs(record, board, time.monotonic_ns(), live=self._sup.live, alone=len(fellows) == 1)
+
+    def _check_memory(self, now_s: float) -> None:
+        if now_s < self._next_memory_s:
+            return
+        self._next_memory_s = now_s + MEMORY_S
+        for child, records in by_child(self._sup.nodes.values()):
+            for said in over_cap(records, self._usage, child.pid):
+                self._end(child, records[0], said, "memory")
+
+    @staticmethod
+    def _end(child: Child, record: NodeRecord, said: str, cause: str) -> None:
+        record.said = {"error": said, "cause": cause}
+        child.kill()
 
     def _sample(self, now_s: float) -> None:
         """Once a second: CPU and memory of each process."""
         if now_s < self._next_sample_s:
             return
         self._next_sample_s = now_s + SAMPLE_S
-        for record in self._sup.nodes.values():
-            if record.child is None:
-                continue
-            try:
-                process = self._process(record.child.pid)
-                record.cpu = process.cpu_percent() / 100
-                record.rss_mb = process.memory_info().rss / 1e6
-            except psutil.Error:
-                self._processes.pop(record.child.pid, None)
-
-    def _process(self, pid: int) -> psutil.Process:
-        if pid not in self._processes:
-            self._processes[pid] = psutil.Process(pid)
-        return self._processes[pid]
+        for child, records in by_child(self._sup.nodes.values()):
+            cpu, rss_mb = self._usage.cpu(child.pid), self._usage.rss_mb(child.pid)
+            for record in records:
+                record.cpu, record.rss_mb = cpu, rss_mb
+            if len(records) > 1:
+                share_cpu(records, cpu, [Reading(self._sup.run.board_path(r.name, r.incarnation)) for r in records])
 
     def close(self) -> None:
         """Ends everybody: asked first, then not."""
@@ -197,10 +241,10 @@ class Nursery:
             if record.child is not None:
                 self._sup.tell(record.name, {"op": "stop"})
         deadline = time.monotonic() + 3
-        for record in self._sup.nodes.values():
-            if record.child is not None and not record.child.wait(max(deadline - time.monotonic(), 0.05)):
-                record.child.kill()
-                record.child.wait(2)
+        for child, _ in by_child(self._sup.nodes.values()):
+            if not child.wait(max(deadline - time.monotonic(), 0.05)):
+                child.kill()
+                child.wait(2)
         self._spares.close()
 
 

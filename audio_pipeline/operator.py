@@ -11,6 +11,7 @@ from audio_pipeline.clock import ClockLine
 from audio_pipeline.control import VERSION, decode
 from audio_pipeline.desired import NodeRecord, Phase
 from audio_pipeline.errors import ControlError, PipelineError, WireError, nearest
+from audio_pipeline.node_keys import process_of
 from audio_pipeline.settings import live_names, plain, replaced
 from audio_pipeline.state import Boards, guests_state, link_state, node_state, paths_state
 from audio_pipeline.transport import Transport
@@ -282,7 +283,8 @@ class Operator:
                  "compute": latency.compute, "total": latency.total}  # fmt: skip
         age_ns = int((time.monotonic() - record.started_s) * 1e9)
         return {
-            "kind": record.spec.kind, "state": record.phase.value, "pid": record.child.pid if record.child else None,
+            "kind": record.spec.kind, "process": process_of(record.spec), "state": record.phase.value,
+            "pid": record.child.pid if record.child else None,
             "restarts": record.incarnation, "cpu": record.cpu, "rss_mb": record.rss_mb, "note": record.note,
             "latency_ms": {name: value * to_ms for name, value in terms.items()},
             "settings": {**plain(record.settings), "inputs": plain(record.input_settings)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import struct
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from audio_pipeline.graph_types import Graph, NodeSpec
 from audio_pipeline.interpreter import USER, command, roots
-from audio_pipeline.job import Job
+from audio_pipeline.job import Job, pack_jobs
 
 # one thread of linear algebra a node: the graph is the parallelism, and idle pools cost wake-ups
 QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -54,16 +55,23 @@ class Child:
             )  # fmt: skip
         self.pid = self._popen.pid
 
-    def give(self, job: Job, on_exit: Callable[[int], None]) -> None:
-        """Tells the job; `on_exit(code)` is called from a thread when the process is gone."""
-        data = job.pack()
+    def give(self, jobs: Sequence[Job], on_exit: Callable[[int], None]) -> None:
+        """Tells the jobs; `on_exit(code)` is called from a thread when the process and what it started are gone."""
+        data = pack_jobs(jobs)
         assert self._popen.stdin is not None
         try:
             self._popen.stdin.write(struct.pack("<I", len(data)) + data)
             self._popen.stdin.close()
         except BrokenPipeError:
             pass  # it died while it waited; the watcher tells
-        threading.Thread(target=lambda: on_exit(self._popen.wait()), name=f"watch-{job.name}", daemon=True).start()
+        threading.Thread(target=lambda: on_exit(self._end()), name=f"watch-{jobs[0].name}", daemon=True).start()
+
+    def _end(self) -> int:
+        """Waits for its end, and ends what it started before its id can be anybody else's."""
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            self.kill()
+        return self._popen.wait()
 
     @property
     def alive(self) -> bool:

@@ -75,10 +75,16 @@ class NodeRunner:
                 item.link.reconnect()
                 self._poller.register(item.link.socket, zmq.POLLIN)
 
+    @property
+    def sockets(self) -> list[tuple[Any, int]]:
+        """What it waits on now, as `zmq.zmq_poll` takes it."""
+        self._attend()
+        return self._poller.sockets
+
     def step(self, timeout_ms: int = 0) -> bool:
         """Waits at most `timeout_ms` for something to do, does it, and says whether anything moved."""
         self._attend()
-        ready = dict(self._poller.poll(self._patience_ms(timeout_ms)))
+        ready = dict(self._poller.poll(self.patience_ms(timeout_ms)))
         began = self.clock.now_ns()
         woken = self.waker.fd in ready
         if woken:
@@ -110,7 +116,7 @@ class NodeRunner:
             if calm == (out.port.socket in self._poller):
                 self._poller.register(out.port.socket, 0 if calm else zmq.POLLIN)
 
-    def _patience_ms(self, timeout_ms: int) -> int:
+    def patience_ms(self, timeout_ms: int) -> int:
         """Until the next deadline, at most `timeout_ms`."""
         if timeout_ms <= 0 or not self.started or self.ended:
             return timeout_ms

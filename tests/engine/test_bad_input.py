@@ -60,10 +60,6 @@ class Bad(Filter):
 
 NODE = Bad
 '''
-IMPATIENT = (
-    "import sys; from audio_pipeline import nursery; nursery.START_DEADLINE_S = 6.0; "
-    "from audio_pipeline.cli import main; sys.exit(main())"
-)
 
 
 @dataclass(frozen=True)
@@ -267,8 +263,8 @@ def test_a_pipeline_that_cannot_be_says_key_value_and_expectation(
 
 
 def test_a_node_that_hangs_in_start_up_is_ended_and_named(command: Command) -> None:
-    words = ("--offline", "--set", "nodes.bad.at=hang")
-    outcome = command.run(*words, text=THROUGH, entry=("-c", IMPATIENT))
+    words = ("--offline", "--set", "nodes.bad.at=hang", "--set", "nodes.bad.start_s=6")
+    outcome = command.run(*words, text=THROUGH)
     one_sentence(outcome, 6, "'bad'", "did not start within 6 s")
 
 

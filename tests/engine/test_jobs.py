@@ -6,7 +6,7 @@ import pytest
 
 from audio_pipeline.build_node import build_node
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.job import Job
+from audio_pipeline.job import Job, pack_jobs, unpack_jobs
 from audio_pipeline.jobs import Run, make_job, start_words
 from audio_pipeline.node import Latency
 from audio_pipeline.plan import make_plan
@@ -37,7 +37,7 @@ def run_of(*, live: bool = True) -> Run:
 def test_a_job_survives_the_way_to_its_process(name: str, live: bool) -> None:
     known = {"generations": {"song": 2}, "anchors": {"song": [5, 2]}, "state": {"hop": 8}, "transport": {"position": 7}}
     job = make_job(run_of(live=live), name, incarnation=3, schedule=[[480, "gain", 0.5]], **known)
-    assert Job.unpack(job.pack()) == job
+    assert unpack_jobs(pack_jobs([job, job])) == [job, job]
     assert (job.incarnation, job.epoch, job.live) == (3, 4, live)
 
 

@@ -1,0 +1,107 @@
+"""Looks at the nodes' processes from outside: CPU, memory, starts that do not end, loops that do not turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import psutil
+
+from audio_pipeline.desired import NodeRecord
+from audio_pipeline.metrics import Reading
+from audio_pipeline.process import Child
+
+HANG_S = 2.0  # live, without a beat, or three times the worst step seen
+OFFLINE_HANG_S = 60.0  # where a step may be a whole inference of 12 s of sound on a busy machine
+WORST_STEPS = 3
+SAMPLE_S = 1.0
+MEMORY_S = 0.25  # how often a process with a cap is looked at
+MB = 1e6
+
+
+class Usage:
+    """CPU and memory of processes and of all that they started."""
+
+    def __init__(self) -> None:
+        self._processes: dict[int, psutil.Process] = {}
+
+    def cpu(self, pid: int) -> float:
+        """Share of one core since the last call; 0 for one that is gone."""
+        try:
+            return float(self._process(pid).cpu_percent() / 100)
+        except psutil.Error:
+            return 0.0
+
+    def rss_mb(self, pid: int) -> float:
+        """Resident memory, children included."""
+        try:
+            process = self._process(pid)
+            family = [process, *process.children(recursive=True)]
+        except psutil.Error:
+            self._processes.pop(pid, None)
+            return 0.0
+        return sum(map(_rss, family)) / MB
+
+    def _process(self, pid: int) -> psutil.Process:
+        if pid not in self._processes:
+            self._processes[pid] = psutil.Process(pid)
+        return self._processes[pid]
+
+
+def _rss(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0  # it ended just now
+
+
+def by_child(records: Iterable[NodeRecord]) -> list[tuple[Child, list[NodeRecord]]]:
+    """The nodes of each process that lives."""
+    found: dict[int, tuple[Child, list[NodeRecord]]] = {}
+    for record in records:
+        if record.child is not None:
+            found.setdefault(id(record.child), (record.child, []))[1].append(record)
+    return list(found.values())
+
+
+def share_cpu(records: Sequence[NodeRecord], cpu: float, boards: Sequence[Reading]) -> None:
+    """Divides the CPU of a process among its nodes by the time that their turns took."""
+    busy = [max(board.get("busy_ns", 0) - record.busy_ns, 0) for record, board in zip(records, boards, strict=True)]
+    for record, board, mine in zip(records, boards, busy, strict=True):
+        record.busy_ns = board.get("busy_ns", 0)
+        record.cpu = cpu * mine / sum(busy) if sum(busy) else cpu / len(records)
+
+
+def late_start(record: NodeRecord, fellows: Sequence[NodeRecord], now_s: float) -> str:
+    """Why a process that starts is given up, or an empty string: its nodes open one after the other."""
+    allowed_s = sum(fellow.start_s for fellow in fellows)
+    return f"did not start within {allowed_s:g} s" if now_s - record.started_s > allowed_s else ""
+
+
+def hangs(record: NodeRecord, board: Path, now_ns: int, *, live: bool, alone: bool) -> str:
+    """Why a process that runs is given up, or an empty string.
+
+    The limit is at least three times the longest turn that was seen. In a group the others hang as well; the one
+    whose turn it is is to blame.
+    """
+    least_s = HANG_S if live else OFFLINE_HANG_S
+    if time.monotonic() - record.started_s < least_s:
+        return ""
+    reading = Reading(board)
+    beat, worst = reading.get("beat_ns", 0), reading.get("worst_step_ns", 0)
+    silent_ns = now_ns - beat
+    if not beat or silent_ns <= max(least_s * 1e9, WORST_STEPS * worst):
+        return ""
+    if not alone and not reading.get("in_turn", 0) and silent_ns < 2 * max(least_s * 1e9, WORST_STEPS * worst):
+        return ""
+    return "hung: its loop did not turn"
+
+
+def over_cap(records: Sequence[NodeRecord], usage: Usage, pid: int) -> Iterator[str]:
+    """Says that a process and what it started hold more memory than they may."""
+    caps = [record.spec.keys.memory_mb for record in records if record.spec.keys.memory_mb is not None]
+    for cap in caps[:1]:
+        held = usage.rss_mb(pid)
+        if held > cap:
+            yield f"memory cap {cap:g} MB exceeded: {held:.0f} MB"
