@@ -126,6 +126,9 @@ def _add_pipeline_commands(commands: Commands[Parser]) -> None:
     run.add_argument("--duration", type=_seconds, metavar="SECONDS", help="stop after this much sound")
     run.add_argument("--folder", type=Path, metavar="DIR", help="where the take goes (takes/NAME-TIME)")
     run.add_argument("--no-view", action="store_true", help="a log line a second instead of the view")
+    run.add_argument("--metrics", metavar="[HOST:]PORT", help="Prometheus metrics there (on this host only)")
+    run.add_argument("--log-format", choices=("text", "json"), help="a line an event: of text, or a JSON object")
+    run.add_argument("--log-file", type=Path, metavar="FILE", help="events go there; else they replace the view")
     run.add_argument(
         "--at",
         action="append",
@@ -162,6 +165,10 @@ def _add_attached_commands(commands: Commands[Parser]) -> None:
     top.add_argument("--json", action="store_true", help="JSON: a line an interval, or one with --once")
     top.add_argument("--interval", type=_seconds, default=1.0, metavar="SECONDS", help="between two looks (1)")
     top.add_argument("--sort", type=_sort, default="graph", metavar="COLUMN", help="graph, node, wait, busy, err, ...")
+    scrape = _add(commands, "metrics", "cli_observe:metrics", "print the metrics that Prometheus would get")
+    logs = _add(commands, "logs", "cli_observe:logs", "print what the nodes of a running pipeline printed")
+    logs.add_argument("node", nargs="?", metavar="NODE", help="of this one; else of all, and the pipeline's own log")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what is printed from now on")
     change = _add(commands, "set", "cli_attach:change", "change a live setting of a running pipeline")
     change.add_argument("assignments", nargs="+", metavar="NODE.NAME=VALUE", help="mix.inputs.vocals.gain_db=-6")
     stop = _add(commands, "stop", "cli_attach:stop", "end a running pipeline cleanly")
@@ -171,7 +178,7 @@ def _add_attached_commands(commands: Commands[Parser]) -> None:
         parser.set_defaults(command=parser.prog.split()[-1])
     songs[2].add_argument("seconds", type=_seconds, metavar="SECONDS", help="song time: 83, 1:23")
     songs[4].add_argument("on", choices=("on", "off"))
-    for parser in (view, top, change, stop, *songs):
+    for parser in (view, top, scrape, logs, change, stop, *songs):
         parser.add_argument("--pipeline", metavar="NAME", help="which one, where several run")
 
 

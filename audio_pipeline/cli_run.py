@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from audio_pipeline.cli_observe import logs_on_screen, observed
 from audio_pipeline.cli_text import timed_assignment
 from audio_pipeline.control import ControlClient
 from audio_pipeline.errors import ConfigError
@@ -24,7 +25,7 @@ from audio_pipeline.supervisor import Supervisor
 from audio_pipeline.view import View, Watch, fits_terminal, follow
 from audio_pipeline.view_text import State, content_s
 
-Wait = Callable[[float], bool]
+Wait = Callable[[float | None], bool]
 PROGRESS_S = 0.2
 KEEP_LINES = 20
 CLOCK_SLACK_S = 2.0  # file times are coarser than ours
@@ -45,11 +46,11 @@ def run(args: argparse.Namespace) -> int:
     )
     began = time.time()
     told = ""
-    with stopping(supervisor.stop):
+    with stopping(supervisor.stop), observed(graph, supervisor, args):
         supervisor.start()
         client = supervisor.client()
         try:
-            told = show(client, supervisor.wait, offline=args.offline, view=not args.no_view)
+            told = show(client, supervisor.wait, offline=args.offline, view=not args.no_view, log=logs_on_screen(args))
         finally:
             supervisor.stop()
             client.close()
@@ -105,12 +106,14 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def show(client: ControlClient, wait: Wait, *, offline: bool, view: bool) -> str:
+def show(client: ControlClient, wait: Wait, *, offline: bool, view: bool, log: bool = False) -> str:
     """The view, the progress bar or log lines, until the pipeline ends or somebody ends it.
 
     Gives the last message of the pipeline's log that stays on the screen, empty for none.
     """
-    if offline and sys.stdout.isatty():
+    if log:
+        wait(None)
+    elif offline and sys.stdout.isatty():
         progress(client, wait)
     elif view and not offline and fits_terminal():
         View(client, title=credit).run(ended=lambda: wait(0.0))

@@ -75,6 +75,7 @@ class Top:
     clock: str = setting("auto", "clock master: auto, host, or the name of a device node")
     budget_ms: float | None = setting(None, "most that the slowest path may take", unit="ms", minimum=1)
     monitor_budget_ms: float = setting(25.0, "most that microphone to mixer to playback may take", unit="ms", minimum=1)
+    metrics: str = setting("", "where Prometheus finds metrics: [HOST:]PORT, such as 127.0.0.1:9464")
     node_paths: tuple[str, ...] = setting((), "folders with node kinds of your own (trusted files only)")
 
 

@@ -14,6 +14,7 @@ from audio_pipeline.jobs import make_job
 from audio_pipeline.metrics import Reading
 from audio_pipeline.node_keys import process_of
 from audio_pipeline.process import Child, Spares, broods
+from audio_pipeline.settings import plain
 from audio_pipeline.watch import MEMORY_S, SAMPLE_S, Usage, by_child, hangs, late_start, over_cap, share_cpu
 
 if TYPE_CHECKING:
@@ -128,10 +129,8 @@ class Nursery:
     def _is_hopeless(self, records: Sequence[NodeRecord], culprit: NodeRecord, child: Child, cause: str) -> bool:
         """Notes the incident; True where it was one too many."""
         with_it = [record.name for record in records if record is not culprit]
-        self.incidents.append({"time_s": self._sup.uptime_s, "node": culprit.name, "pid": child.pid, "cause": cause,
-                               "with": with_it, "log": child.last_lines()})  # fmt: skip
         shared = f", and with it {', '.join(with_it)}" if with_it else ""
-        self._sup.log(f"{culprit.name} died ({cause}){shared}, restarting")
+        self._note_incident(culprit, child, cause, with_it, f"{culprit.name} died ({cause}){shared}, restarting")
         for record in records:
             record.failures = 1 if record.healthy else record.failures + 1
         if culprit.failures <= MAX_FAILURES:
@@ -139,6 +138,20 @@ class Nursery:
         culprit.phase = Phase.FAILED
         self._sup.give_up(NodeError(f"node {culprit.name!r} failed {MAX_FAILURES} times in a row: {cause}"))
         return True
+
+    def _note_incident(
+        self, record: NodeRecord, child: Child, cause: str, with_it: Sequence[str], said: str
+    ) -> None:
+        """For the report, for whoever watches, and for logs: what died, what it last said, what became of its frames."""
+        facts = {"node": record.name, "pid": child.pid, "incarnation": record.incarnation, "cause": cause}
+        incident = {
+            "time_s": self._sup.uptime_s, **facts, "with": list(with_it), "log": child.last_lines(),
+            "ledger": self._sup.operator.ledger(record.name),
+            "settings": {**plain(record.settings), "inputs": plain(record.input_settings)},
+        }  # fmt: skip
+        self.incidents.append(incident)
+        self._sup.log(said, event="died", level="error", **facts)
+        self._sup.operator.publish({"kind": "incident", "message": said, **incident})
 
     def _bury(self, record: NodeRecord) -> None:
         """What is left of the incarnation is its board; the next one comes."""
@@ -170,7 +183,8 @@ class Nursery:
 
     def _mark_absent(self, record: NodeRecord, cause: str) -> None:
         record.phase, record.note = Phase.ABSENT, cause
-        self._sup.log(f"{record.name} is left out: {cause}")
+        said = f"{record.name} is left out: {cause}"
+        self._sup.log(said, event="left_out", level="warning", node=record.name, cause=cause)
         if not self._sup.started:
             if all(other.ready or other.phase is Phase.ABSENT for other in self._sup.nodes.values()):
                 self._sup.start_all()

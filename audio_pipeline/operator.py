@@ -13,7 +13,7 @@ from audio_pipeline.desired import NodeRecord, Phase
 from audio_pipeline.errors import ControlError, PipelineError, WireError, nearest
 from audio_pipeline.node_keys import process_of
 from audio_pipeline.settings import live_names, plain, replaced
-from audio_pipeline.state import Boards, guests_state, link_state, node_state, paths_state
+from audio_pipeline.state import Boards, guests_state, ledger_of, link_state, node_state, paths_state
 from audio_pipeline.transport import Transport
 
 if TYPE_CHECKING:
@@ -219,8 +219,11 @@ class Operator:
 
     def publish(self, event: dict[str, Any]) -> None:
         """Adds to the stream of changes."""
-        self._events.append((self._next_event, {"time_s": self._sup.uptime_s, **event}))
+        event = {"time_s": self._sup.uptime_s, **event}
+        self._events.append((self._next_event, event))
         self._next_event += 1
+        for hear in self._sup.listeners:
+            hear(event)
 
     def changed(self) -> None:
         """The desired or known state moved on."""
@@ -270,6 +273,14 @@ class Operator:
             "incidents": sup.nursery.incidents, "log": list(sup.log_lines),
         }  # fmt: skip
 
+    def ledger(self, name: str) -> list[dict[str, Any]]:
+        """What has become of every frame on a node's links."""
+        plan = self._sup.run.plan
+        links = [link for link in plan.links if name in (link.source.split(".")[0], link.target.split(".")[0])]
+        ends = {end.split(".")[0] for link in links for end in (link.source, link.target)}
+        boards = {end: self._boards(end) for end in reversed(plan.order) if end in ends}
+        return [ledger_of(link_state(link, boards)) for link in links]
+
     def _position(self, line: ClockLine | None) -> int:
         """Of the graph's clock; offline, how far the sources are."""
         if not self._sup.live:
@@ -286,6 +297,7 @@ class Operator:
             "kind": record.spec.kind, "process": process_of(record.spec), "state": record.phase.value,
             "pid": record.child.pid if record.child else None,
             "restarts": record.incarnation, "cpu": record.cpu, "rss_mb": record.rss_mb, "note": record.note,
+            "printed": record.child.log.name if record.child else "",
             "latency_ms": {name: value * to_ms for name, value in terms.items()},
             "settings": {**plain(record.settings), "inputs": plain(record.input_settings)},
             "live": record.live or live_names(record.settings), **node_state(boards, age_ns),

@@ -81,6 +81,12 @@ def _split(unaccounted: int, producer: Boards, taker: Boards, sent_as: str) -> t
     return flying, unaccounted - flying
 
 
+def ledger_of(link: Mapping[str, Any]) -> dict[str, Any]:
+    """A link's state without its ages."""
+    kept = ("from", "to", "offered", "delivered", "dropped", "queued", "in_flight", "balanced")
+    return {key: link[key] for key in kept}
+
+
 def quantiles_ms(counts: NDArray[np.int64], worst_ms: float) -> dict[str, float]:
     """Median, 99 % and the worst of a histogram."""
     return {"p50": min(quantile_ms(counts, 0.5), worst_ms), "p99": min(quantile_ms(counts, 0.99), worst_ms),

@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class Supervisor:
         self.error: PipelineError | None = None
         self.exit_code = 0
         self.log_lines: deque[str] = deque(maxlen=200)
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []  # are told every event, in the supervisor's thread
         self.revision = 0
         self.master = clocks_of(graph, live=self.live).master
         self.nodes = {
@@ -221,7 +222,7 @@ class Supervisor:
     def _start_node(self, record: NodeRecord) -> None:
         self.tell(record.name, start_words(self.run.plan, record.name, self._absent()))
         if record.phase is Phase.RESTARTING:
-            self.log(f"{record.name} is back")
+            self.log(f"{record.name} is back", event="back", node=record.name, incarnation=record.incarnation)
         record.phase = Phase.RUNNING
         self.operator.changed()
 
@@ -243,15 +244,15 @@ class Supervisor:
 
     def _on_log(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         record.note = str(word["message"])
-        self.log(f"{record.name}: {word['message']}")
+        self.log(f"{record.name}: {word['message']}", event="said", node=record.name)
 
     def _on_snapshot(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         record.state = dict(word["state"])
 
-    def log(self, message: str) -> None:
-        """One line for whoever watches."""
+    def log(self, message: str, **fields: Any) -> None:
+        """One line for whoever watches; `fields` (event, level, node, ...) are for those who read logs by machine."""
         self.log_lines.append(message)
-        self.operator.publish({"kind": "log", "message": message})
+        self.operator.publish({"kind": "log", "message": message, **fields})
 
     def give_up(self, error: PipelineError) -> None:
         self.error, self.exit_code = error, error.exit_code

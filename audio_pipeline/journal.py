@@ -1,0 +1,113 @@
+"""Structured logs: what a pipeline says and what happens in it, one JSON object or one line of text each."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TextIO
+
+from audio_pipeline.errors import PipelineError
+
+FORMATS = ("text", "json")
+QUIET = ("level",)  # events that come ten times a second
+SECRET = "[secret]"
+ORDER = ("time", "level", "pipeline", "run", "node", "event", "message")
+LEVELS = {"incident": "error", "log": "info"}
+
+
+class Journal:
+    """Writes events as they are published; from any thread. A disk that is full silences it and is said once."""
+
+    def __init__(
+        self, out: TextIO, form: str, *, pipeline: str, run: str, secrets: tuple[str, ...] = (),
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    ) -> None:  # fmt: skip
+        self._out, self._form, self._now = out, form, now
+        self._common = {"pipeline": pipeline, "run": run}
+        self._secrets = [secret for secret in secrets if secret]
+        self._lock = threading.Lock()
+        self._broken = False
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Takes an event of the control protocol's stream of changes."""
+        if event.get("kind") in QUIET:
+            return
+        entry = entry_of(event, self._now(), self._common)
+        line = json.dumps(plain(entry), ensure_ascii=False) if self._form == "json" else text_of(entry)
+        for secret in self._secrets:
+            line = line.replace(secret, SECRET)
+        self._write(line)
+
+    def _write(self, line: str) -> None:
+        with self._lock:
+            if self._broken:
+                return
+            try:
+                coding = getattr(self._out, "encoding", None) or "utf-8"
+                print(line.encode(coding, "backslashreplace").decode(coding), file=self._out, flush=True)
+            except (OSError, ValueError) as error:
+                self._broken = True
+                print(f"audio-pipeline: the log ends here: {error}", file=sys.stderr)
+
+
+def entry_of(event: Mapping[str, Any], now: datetime, common: Mapping[str, str]) -> dict[str, Any]:
+    """An event as a log entry: when, how grave, which node, what; then whatever else it says."""
+    kind = str(event.get("kind", "log"))
+    known = {
+        "time": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "level": str(event.get("level") or LEVELS.get(kind, "info")), **common,
+        "node": event.get("node"), "event": str(event.get("event") or kind), "message": event.get("message"),
+    }  # fmt: skip
+    entry = {key: known[key] for key in ORDER if known[key] is not None}
+    return {**entry, **{key: value for key, value in event.items() if key not in (*known, "kind")}}
+
+
+def plain(value: Any) -> Any:
+    """What JSON has: numbers that are none become null, what it does not know becomes text.
+
+    >>> plain({"a": [float("nan"), b"x", 1.5]})
+    {'a': [None, "b'x'", 1.5]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, (str, int)) or value is None else str(value)
+
+
+def text_of(entry: Mapping[str, Any]) -> str:
+    """One line for people; further fields as key=value.
+
+    >>> text_of({"time": "12:00Z", "level": "info", "node": "mix", "event": "back", "message": "mix is back", "pid": 7})
+    '12:00Z INFO  mix back: mix is back pid=7'
+    """
+    rest = [f"{key}={_word(value)}" for key, value in entry.items() if key not in ORDER]
+    said = f": {_one_line(entry['message'])}" if "message" in entry else ""
+    who = f"{entry['node']} " if "node" in entry else ""
+    return " ".join([f"{entry['time']} {entry['level'].upper():5} {who}{entry['event']}{said}", *rest])
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) and value.isalnum() else json.dumps(plain(value), ensure_ascii=False)
+
+
+def _one_line(text: Any) -> str:
+    return " ".join(str(text).split())
+
+
+def open_log(path: Path) -> TextIO:
+    """A file to append to, for its owner alone. Raises PipelineError."""
+    try:
+        file = path.open("a", encoding="utf-8")
+        if not path.stat().st_size:
+            path.chmod(0o600)
+        return file
+    except OSError as error:
+        raise PipelineError(f"--log-file {str(path)!r} cannot be written: {error.strerror}") from error
