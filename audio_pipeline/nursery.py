@@ -142,7 +142,7 @@ class Nursery:
     def _note_incident(
         self, record: NodeRecord, child: Child, cause: str, with_it: Sequence[str], said: str
     ) -> None:
-        """For the report, for whoever watches, and for logs: what died, what it last said, what became of its frames."""
+        """For the report, for whoever watches, and for logs: what died and how, and what became of its frames."""
         facts = {"node": record.name, "pid": child.pid, "incarnation": record.incarnation, "cause": cause}
         incident = {
             "time_s": self._sup.uptime_s, **facts, "with": list(with_it), "log": child.last_lines(),
