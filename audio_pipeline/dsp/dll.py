@@ -8,6 +8,8 @@ from audio_pipeline.errors import ConfigError
 
 NS = 1e9
 MAX_OFF = 1.01  # no crystal is off by more; reports that say so are wrong
+OUTLIER = 4  # errors of more than so many times the usual one count as that much
+LEAST_OUTLIER_NS = 200_000.0
 JUMP_S = 0.05  # reports that are off by more are no jitter: the clock has jumped
 
 
@@ -28,6 +30,7 @@ class Dll:
         self._position = 0
         self._time_ns: float | None = None
         self._elapsed_s = 0.0
+        self._usual_ns = JUMP_S * NS  # size of an error, over the last second
 
     @property
     def rate(self) -> float:
@@ -41,7 +44,7 @@ class Dll:
         error = host_ns - predicted
         if self._time_ns is None or step < 0 or abs(error) > JUMP_S * NS:
             self._position, self._time_ns = position, float(host_ns)
-            self._elapsed_s = 0.0
+            self._elapsed_s, self._usual_ns = 0.0, JUMP_S * NS
             return True
         if step:
             self._correct(position, step, predicted, error)
@@ -49,12 +52,19 @@ class Dll:
 
     def _correct(self, position: int, step: int, predicted: float, error: float) -> None:
         dt = step * self._period_ns / NS
+        error = self._without_outlier(error, dt)
         self._elapsed_s += dt
         bandwidth = max(self._bandwidth, 0.5 / (self._elapsed_s + dt))
         omega = min(2 * pi * bandwidth * dt, 0.5)
         self._position, self._time_ns = position, predicted + sqrt(2) * omega * error
         period = self._period_ns + omega**2 * error / step
         self._period_ns = min(max(period, self._nominal_ns / MAX_OFF), self._nominal_ns * MAX_OFF)
+
+    def _without_outlier(self, error: float, dt: float) -> float:
+        """A report that is far later than is usual tells of a busy host, not of the clock; a change stays usual."""
+        usual = max(OUTLIER * self._usual_ns, LEAST_OUTLIER_NS)
+        self._usual_ns += min(dt, 1.0) * (abs(error) - self._usual_ns)
+        return min(max(error, -usual), usual)
 
     def host_ns_at(self, position: float) -> float:
         """Host time at which the clock stands at `position`."""

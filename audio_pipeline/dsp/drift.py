@@ -30,11 +30,11 @@ class DriftBuffer:
 
     def __init__(
         self, channels: int, rate: int, target_samples: float, *, capacity_samples: int | None = None,
-        max_ppm: float = MAX_PPM,
+        max_ppm: float = MAX_PPM, reader: DriftReader | None = None,
     ) -> None:  # fmt: skip
         self.rate, self.channels, self.target_samples = rate, channels, target_samples
         self.control = DriftControl(rate, max_ppm=max_ppm)
-        self.reader = DriftReader(channels, rate, capacity_samples or 10 * rate)
+        self.reader = reader or DriftReader(channels, rate, capacity_samples or 10 * rate)
         self._target, self._bend = target_samples, max_ppm * 0.5e-6
         self._line = Dll(rate)
         self._pushed = 0

@@ -38,10 +38,10 @@ class DriftBridge:
     jumped (by more than 50 ms) the output leaves out positions, or input is left out with a crossfade: `jumps`.
     """
 
-    def __init__(self, channels: int, rate: int, step: int) -> None:
+    def __init__(self, channels: int, rate: int, step: int, reader: DriftReader | None = None) -> None:
         self.channels, self._rate, self._step = channels, rate, step
         self.control = DriftControl(rate)
-        self._reader = DriftReader(channels, rate, CAPACITY_S * rate)
+        self._reader = reader or DriftReader(channels, rate, CAPACITY_S * rate)
         self.position: int | None = None  # next output
         self.jumps = 0
         self._floor = 0  # output positions before it were given

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from audio_pipeline.errors import ConfigError
 
-BANDWIDTH_HZ = 0.02
+BANDWIDTH_HZ = 0.002
+SMOOTH = 4
 FIRST_HZ = 0.5  # no faster even at first: jittery stamps would be heard as wow
 MAX_PPM = 2_000.0  # 3.5 cents: beyond what cards are off by, below what is heard as a change of pitch
 JUMP_S = 0.05  # an error of more is no drift: something was lost
@@ -49,8 +50,10 @@ class DriftControl:
     """A second-order loop that keeps the place that is read where it should be.
 
     Phase gain sqrt(2) omega and rate gain omega^2 as in `Dll`, so a constant difference of rates leaves no error;
-    the bandwidth falls as 1/(2t) from 0.5 to 0.02 Hz: it settles within a minute and then passes on little of the
-    jitter of the time stamps. Place and fraction are kept apart, so that days cost no precision.
+    the bandwidth falls as 1/(2t) from 0.5 to 0.002 Hz: it settles within a minute and then passes on less and less
+    of the jitter of the time stamps. A pole at four times the bandwidth keeps the rest from the pitch (as in
+    F. Adriaensen, "Controlling adaptive resampling", Linux Audio Conference 2012). Place and fraction are kept
+    apart, so that days cost no precision.
     """
 
     def __init__(self, rate: int, *, bandwidth_hz: float = BANDWIDTH_HZ, max_ppm: float = MAX_PPM) -> None:
@@ -66,7 +69,7 @@ class DriftControl:
         self.at, self.frac = at, frac
         if not keep_rate:
             self.ratio, self._drift = 1.0, 0.0
-        self._elapsed_s = 0.0
+        self._elapsed_s = self._smooth = 0.0
 
     @property
     def ppm(self) -> float:
@@ -102,7 +105,8 @@ class DriftControl:
         self._elapsed_s += dt
         bandwidth_hz = max(self._bandwidth, min(0.5 / (self._elapsed_s + dt), FIRST_HZ))
         omega = min(2 * pi * bandwidth_hz, 0.5 / dt)
-        error_s = self.error_samples / self.rate
+        self._smooth += min(SMOOTH * omega * dt, 1.0) * (self.error_samples - self._smooth)
+        error_s = self._smooth / self.rate
         self._drift = self._limited(self._drift + omega**2 * error_s * dt)
         target = 1.0 + self._limited(self._drift + sqrt(2) * omega * error_s + bend)
         span = Span(self.at, self.frac, samples, self.ratio, target)
