@@ -141,6 +141,8 @@ def _add_pipeline_commands(commands: Commands[Parser]) -> None:
 def _add_host_commands(commands: Commands[Parser]) -> None:
     _add(commands, "devices", "cli_host:devices", "list sound devices")
     _add(commands, "doctor", "doctor:doctor", "what this host has and lacks, and the command that mends it")
+    left = _add(commands, "leftovers", "cli_leftovers:leftovers", "what dead pipelines left here; 1 if anything")
+    left.add_argument("--sweep", action="store_true", help="end the processes and remove the folders")
     models = _add(commands, "models", "cli_host:models", "model weights: list, fetch or verify them")
     models.add_argument("action", nargs="?", choices=("list", "fetch", "verify"), default="list")
     models.add_argument("names", nargs="*", metavar="NAME", help="which weights; all where none is named")

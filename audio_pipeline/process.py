@@ -8,13 +8,14 @@ import signal
 import struct
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from audio_pipeline.graph_types import Graph, NodeSpec
 from audio_pipeline.interpreter import USER, command, roots
 from audio_pipeline.job import Job, pack_jobs
+from audio_pipeline.strays import mark
 
 # one thread of linear algebra a node: the graph is the parallelism, and idle pools cost wake-ups
 QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -46,12 +47,13 @@ def _modules(specs: Sequence[NodeSpec]) -> tuple[str, ...]:
 class Child:
     """A worker process that waits for its job, then runs it."""
 
-    def __init__(self, brood: Brood, log: Path) -> None:
+    def __init__(self, brood: Brood, log: Path, marked: Mapping[str, str]) -> None:
         self.log = log
         with log.open("ab") as out:
             self._popen = subprocess.Popen(
                 [*command(brood.python, brood.roots), str(os.getpid()), *brood.preload],
-                stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True, env={**os.environ, **QUIET},
+                stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True,
+                env={**os.environ, **QUIET, **marked},
             )  # fmt: skip
         self.pid = self._popen.pid
 
@@ -109,12 +111,14 @@ class Spares:
         self._broods = {brood.python: brood for brood in broods}
         self._folder, self._note = folder, note
         self._made = 0
+        self._mark = mark(folder)
         self._spares: dict[str | None, Child] = {}
 
     def make(self, python: str | None = None) -> Child:
         """A new process that waits for a job."""
         self._made += 1
-        child = Child(self._broods.get(python) or Brood(python), self._folder / f"worker-{self._made}.log")
+        log = self._folder / f"worker-{self._made}.log"
+        child = Child(self._broods.get(python) or Brood(python), log, self._mark)
         self._note(child.pid)
         return child
 

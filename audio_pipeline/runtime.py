@@ -10,12 +10,12 @@ import signal
 import stat
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from audio_pipeline.errors import PipelineError
+from audio_pipeline.strays import is_same, started, strays
 
 LOCK = "lock"
 TOKEN = "token"
@@ -72,7 +72,7 @@ class RunDir:
     def add_pid(self, pid: int) -> None:
         """Remembers a child, so that the next start can tell leftovers."""
         with (self.path / "pids").open("a") as file:
-            file.write(f"{pid} {_started(pid)}\n")
+            file.write(f"{pid} {started(pid)}\n")
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
@@ -87,7 +87,7 @@ def create(name: str, token: str) -> RunDir:
     tail = f"-{os.getpid()}-"  # mkdtemp adds 8 characters
     room = SOCKET_PATH_MAX - len(str(base)) - len(tail) - 8 - DIGEST - 2
     path = Path(tempfile.mkdtemp(prefix=f"{name[: min(room, 24)]}{tail}", dir=base))
-    _write_private(path / LOCK, json.dumps({"pid": os.getpid(), "started": _started(os.getpid())}))
+    _write_private(path / LOCK, json.dumps({"pid": os.getpid(), "started": started(os.getpid())}))
     _write_private(path / TOKEN, token)
     return RunDir(path)
 
@@ -97,27 +97,13 @@ def _write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _started(pid: int) -> float:
-    """When a process started, 0 if it is not there: where /proc tells, in ticks since boot, whatever the clock says."""
-    try:
-        if Path("/proc/self/stat").exists():
-            return float(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-        return float(psutil.Process(pid).create_time())
-    except (psutil.Error, OSError, IndexError):
-        return 0.0
-
-
 def is_alive(path: Path) -> bool:
     """True while the process that owns the folder lives."""
     try:
         lock = json.loads((path / LOCK).read_bytes())
-        return _is_same(int(lock["pid"]), float(lock["started"]))
+        return is_same(int(lock["pid"]), float(lock["started"]))
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return False
-
-
-def _is_same(pid: int, started: float) -> bool:
-    return started > 0 and abs(_started(pid) - started) < 0.05
 
 
 def running() -> list[RunDir]:
@@ -126,14 +112,18 @@ def running() -> list[RunDir]:
     return [RunDir(path) for path in sorted(found, key=lambda path: path.stat().st_mtime)]
 
 
+def dead() -> list[Path]:
+    """Folders of pipelines that are gone."""
+    return [path for path in base_dir().iterdir() if path.is_dir() and not is_alive(path) and not _is_young(path)]
+
+
 def sweep() -> list[str]:
     """Removes the folders of dead pipelines and ends processes they left; says what it did."""
     done: list[str] = []
-    for path in base_dir().iterdir():
-        if path.is_dir() and not is_alive(path) and not _is_young(path):
-            done += [f"ended leftover process {pid}" for pid in _end_leftovers(path)]
-            shutil.rmtree(path, ignore_errors=True)
-            done.append(f"removed {path.name}")
+    for path in dead():
+        done += [f"ended leftover process {pid}" for pid in _end_leftovers(path)]
+        shutil.rmtree(path, ignore_errors=True)
+        done.append(f"removed {path.name}")
     return done
 
 
@@ -146,17 +136,26 @@ def _is_young(path: Path) -> bool:
 
 
 def _end_leftovers(path: Path) -> list[int]:
+    """The children that it noted, and whatever else bears its mark."""
     ended: list[int] = []
+    for pid in [*_noted(path), *(stray.pid for stray in strays(path.parent) if stray.run == path.name)]:
+        try:
+            os.kill(pid, signal.SIGKILL)
+            ended.append(pid)
+        except ProcessLookupError:
+            continue  # gone meanwhile
+    return sorted(set(ended))
+
+
+def _noted(path: Path) -> Iterator[int]:
     pids = path / "pids"
     for line in pids.read_text(errors="replace").splitlines() if pids.exists() else ():
         try:
-            pid, started = line.split()
-            if _is_same(int(pid), float(started)):
-                os.kill(int(pid), signal.SIGKILL)
-                ended.append(int(pid))
-        except (ValueError, OverflowError, ProcessLookupError):
-            continue  # damaged, or gone meanwhile
-    return ended
+            pid, since = line.split()
+            if is_same(int(pid), float(since)):
+                yield int(pid)
+        except (ValueError, OverflowError):
+            continue  # damaged
 
 
 def attach(which: str | None = None) -> RunDir:
