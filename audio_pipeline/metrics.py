@@ -10,10 +10,13 @@ from __future__ import annotations
 import mmap
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from audio_pipeline.errors import PipelineError
 
 SLOTS = 8192
 NAME_BYTES = 160 * 1024
@@ -29,13 +32,10 @@ SPARE = BINS  # slots without a name: a board that is full counts into them rath
 
 
 class Board:
-    """The writer's side."""
+    """The writer's side. PipelineError where there is no room for one."""
 
     def __init__(self, path: Path) -> None:
-        path.write_bytes(bytes(_SIZE))
-        path.chmod(0o600)
-        with path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), _SIZE)
+        self._map = _mapped(path)
         slots = memoryview(self._map)[NAME_BYTES:]  # numpy's views would take three times as long for each store
         self._ints, self._floats = slots[8:].cast("q"), slots[8:].cast("d")
         self._count = slots[:8].cast("q")
@@ -108,6 +108,19 @@ class Board:
         for view in self._views:
             view.release()
         self._map.close()
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    """A fresh board's file in memory, written whole first: a hole in it would be a bus error where the disk is full."""
+    try:
+        path.write_bytes(bytes(_SIZE))
+        path.chmod(0o600)
+        with path.open("r+b") as file:
+            return mmap.mmap(file.fileno(), _SIZE)
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink()
+        raise PipelineError(f"board {path} cannot be made: {error.strerror or error}") from error
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -93,8 +93,11 @@ def create(name: str, token: str) -> RunDir:
 
 
 def _write_private(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+    except OSError as error:
+        raise PipelineError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def is_alive(path: Path) -> bool:

@@ -67,7 +67,8 @@ def run_jobs(jobs: Sequence[Job]) -> int:
         _fail(office, ensemble, {"error": str(error), "cause": cause, "exit_code": error.exit_code})
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last gate: whatever it was is said before the process ends
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # the disk that its log lies on may be what is full
+            traceback.print_exc()
         _fail(office, ensemble, {"error": f"{type(error).__name__}: {error}", "cause": "crash", "exit_code": CRASHED})
         return CRASHED
     finally:

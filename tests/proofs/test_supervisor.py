@@ -7,9 +7,7 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,14 +23,6 @@ from tests.proofs.live import NO_CARD, State
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
 GONE_S = 2.0
-
-
-@pytest.fixture
-def private(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A runtime folder of one's own, with a path short enough for sockets."""
-    with tempfile.TemporaryDirectory(prefix="ap-") as name:
-        monkeypatch.setenv("XDG_RUNTIME_DIR", name)
-        yield Path(name)
 
 
 def test_nothing_outlives_a_supervisor(private: Path, tmp_path: Path, proof_scale: float) -> None:
