@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from audio_pipeline.dsp.extend import Extension
+from audio_pipeline.dsp.fade import rising
 from audio_pipeline.dsp.ring import PositionRing
 from audio_pipeline.dsp.switch import Switch
 from audio_pipeline.frame import Samples, tag_of
@@ -25,6 +26,12 @@ class AlignSpec:
     on_loss: str = "silence"
     standby: bool = False  # `on_loss: bypass`: frames of the node's own input come in as `<name>~bypass`
     eager: bool = False  # a microphone's timeline: to be up to date is worth more than its first samples
+    muted: bool = False  # connected, but silent
+
+    @property
+    def port(self) -> str:
+        """The node's name for it; where one link follows another, `name` has a number behind it."""
+        return self.name.partition("#")[0]
 
 
 class _Fader:
@@ -46,6 +53,26 @@ class _Fader:
         self._switch.process(nothing, 0, nothing)
 
 
+class _Mute:
+    """Lets a stream through, or silence, and fades between the two."""
+
+    def __init__(self, muted: bool, fade_samples: int) -> None:
+        self._muted, self._fade = muted, fade_samples
+        self._done = fade_samples
+
+    def turn(self, muted: bool) -> None:
+        if muted != self._muted:
+            self._muted, self._done = muted, max(self._fade - self._done, 0)
+
+    def process(self, x: Samples) -> Samples:
+        """(n, channels) in and out."""
+        if self._done >= self._fade:
+            return np.zeros_like(x) if self._muted else x
+        weight = rising(self._done, len(x), self._fade)
+        self._done += len(x)
+        return x * (1 - weight if self._muted else weight)
+
+
 class AlignInput:
     """The rings of one input and what is known of it."""
 
@@ -54,6 +81,9 @@ class AlignInput:
         self._frame, self._fade, self._live = frame_samples, fade_samples, live
         self.held = np.zeros((1, spec.channels), np.float32)
         self.idle = False
+        self.heard = True  # False: it waits for its turn
+        self.standby_first: int | None = None
+        self._mute = _Mute(spec.muted, 2 * fade_samples)
         self.tag = tag_of(spec.timeline)
         self.sources: tuple[tuple[int, int], ...] = ()  # of the newest frame, where it is a mix itself
         self.allocate(spec.capacity_samples)
@@ -69,13 +99,28 @@ class AlignInput:
         self.ring = PositionRing(self.spec.channels, capacity_samples)
         self.standby = PositionRing(self.spec.channels, capacity_samples) if self.spec.standby else None
 
+    def adopt(self, spec: AlignSpec) -> None:
+        """Other terms for what goes on: a longer ring keeps what it holds."""
+        if spec.standby != (self.standby is not None):
+            self.standby = PositionRing(spec.channels, spec.capacity_samples) if spec.standby else None
+            self.standby_first = None
+        capacity = max(spec.capacity_samples, self.spec.capacity_samples)
+        for ring in (self.ring, self.standby):
+            if ring is not None:
+                ring.grow(capacity)
+        self.spec = replace(spec, capacity_samples=capacity)
+
+    def mute(self, muted: bool) -> None:
+        """Fades to silence, or back."""
+        self._mute.turn(muted)
+
     def forget(self) -> None:
         """A new generation: nothing has come yet."""
         self.ring.clear()
         if self.standby:
             self.standby.clear()
         self.first: int | None = None
-        self.standby_first: int | None = None
+        self.standby_first = None
         self.due_ns = 0
         self.capture: tuple[int, int, int] | None = None  # position, host time of capture, rate
         self.ended_at: int | None = None
@@ -110,7 +155,7 @@ class AlignInput:
             self.standby.discard_before(self._next)
         if true == n:
             self.held = block
-        return block, n - true
+        return self._mute.process(block), n - true
 
     def _stand_in(self, position: int, n: int) -> Samples:
         if self.standby is not None:

@@ -19,6 +19,7 @@ from audio_pipeline.control_words import MAX_BYTES, VERSION, decode, encode
 from audio_pipeline.errors import ControlError, PipelineError
 
 TIMEOUT_S = 5.0
+EDIT_S = 150.0  # a new node may load for long
 __all__ = ["MAX_BYTES", "VERSION", "ControlClient", "decode", "encode"]
 
 
@@ -74,6 +75,30 @@ class ControlClient:
     def transport(self, node: str, command: str, **args: Any) -> dict[str, Any]:
         """play, pause, seek (seconds=), next, loop (on=)."""
         result: dict[str, Any] = self.request("transport", node=node, command=command, args=args)
+        return result
+
+    def graph(self) -> dict[str, Any]:
+        """`{revision, graph, can_undo, can_redo, changing}`: the graph as wanted now, as plain values."""
+        result: dict[str, Any] = self.request("graph")
+        return result
+
+    def edit(self, changes: list[dict[str, Any]], revision: int | None = None) -> dict[str, Any]:
+        """Changes the graph while it plays, all or nothing; returns when the change is heard.
+
+        `revision` is that of the graph the changes were made for; None: as it is now.
+        """
+        made_for = self.graph()["revision"] if revision is None else revision
+        result: dict[str, Any] = self.request("edit", timeout_s=EDIT_S, changes=changes, revision=made_for)
+        return result
+
+    def undo(self) -> dict[str, Any]:
+        """Takes the last change of the graph back."""
+        result: dict[str, Any] = self.request("undo", timeout_s=EDIT_S)
+        return result
+
+    def redo(self) -> dict[str, Any]:
+        """Makes a change that was taken back again."""
+        result: dict[str, Any] = self.request("redo", timeout_s=EDIT_S)
         return result
 
     def events(self, timeout_s: float = 0.0) -> list[dict[str, Any]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import zmq
 
 from audio_pipeline.clock import ClockRecord, HostClock
 from audio_pipeline.context import Out, RunnerContext
+from audio_pipeline.credit import Count
 from audio_pipeline.frame import MAX_AGE_US, Frame
 from audio_pipeline.job import Job, OutJob
 from audio_pipeline.link import OutPort, OutSpec
@@ -35,7 +36,12 @@ class Core:
         self.generations = dict(job.generations)
         self.ended = False
         self._schedule = deque(sorted(job.schedule, key=lambda item: int(item[0])))
-        self.outputs = [self._open_output(context, out) for out in job.outputs]
+        self.outputs: list[Out] = []
+        self._context = context
+        self.watch: Callable[[Any], None] = lambda socket: None  # what polls wants to know of sockets
+        self.unwatch: Callable[[Any], None] = lambda socket: None
+        for out in job.outputs:
+            self._open_output(context, out)
 
     def _open_output(self, context: zmq.Context[Any], out: OutJob) -> Out:
         consumers = {name: (str(policy), int(queue)) for name, (policy, queue) in out.consumers.items()}
@@ -49,7 +55,54 @@ class Core:
         framer.generation = self.generations.get(out.timeline, 0)
         result = Out(out.port, out.timeline, port, framer, events=out.events)
         self.ctx.outs[out.port] = result
+        self.outputs.append(result)
         return result
+
+    def rewire(self, jobs: Sequence[OutJob]) -> None:
+        """Who listens from now on; outputs that are new. Those that went are closed by `prune`."""
+        known = {out.name: out for out in self.outputs}
+        for job in jobs:
+            consumers = {name: (str(policy), int(queue)) for name, (policy, queue) in job.consumers.items()}
+            if job.port in known:
+                known[job.port].port.rewire(consumers, job.rates, job.history_samples)
+            else:
+                self.watch(self._open_output(self._context, job).port.socket)
+        for name in known.keys() - {job.port for job in jobs}:
+            known[name].port.rewire({}, {}, 0)
+
+    def expect(self, jobs: Sequence[OutJob]) -> None:
+        """Who will listen as well; whoever does now goes on."""
+        known = {out.name: out.port.spec for out in self.outputs}
+        self.rewire([
+            dataclasses.replace(job, consumers={**job.consumers, **_plain(known[job.port].consumers)},
+                    rates={**job.rates, **known[job.port].rates},
+                    history_samples=max(job.history_samples, known[job.port].history_samples))
+            if job.port in known else job
+            for job in (*jobs, *(self._as_is(out) for out in self.outputs if out.name not in {j.port for j in jobs}))
+        ])  # fmt: skip
+
+    def _as_is(self, out: Out) -> OutJob:
+        spec = out.port.spec
+        return OutJob(out.name, spec.endpoint, out.timeline, _plain(spec.consumers), spec.history_samples, out.events,
+                      rates=dict(spec.rates), local=spec.local)  # fmt: skip
+
+    def prune(self, wanted: Collection[str]) -> None:
+        """Closes outputs that are not wanted any more."""
+        for out in [out for out in self.outputs if out.name not in wanted]:
+            self.unwatch(out.port.socket)
+            out.port.close()
+            self.outputs.remove(out)
+            del self.ctx.outs[out.name]
+
+    def enter_timeline(self, timeline: str) -> None:
+        """What goes out from now on has positions of another timeline."""
+        for out in self.outputs:
+            out.framer.flush()
+            out.timeline, out.framer.generation = timeline, self.generations.get(timeline, 0)
+
+    def count_link(self, source: str, port: str) -> Count:
+        """Counts what became of frames from `node.port` at an input."""
+        return self.board.counting(f"in.{source}>{port}.")
 
     def counter(self, prefix: str) -> Callable[[str], Callable[[str, int], None]]:
         return lambda consumer: self.board.counting(f"{prefix}>{consumer}.")
@@ -71,7 +124,8 @@ class Core:
     def adopt(self, plans: Mapping[str, Mapping[str, Any]]) -> None:
         """The true sizes of queues and histories."""
         for out in self.outputs:
-            out.port.adopt(plans[out.name]["queues"], plans[out.name]["history_samples"])
+            if out.name in plans:
+                out.port.adopt(plans[out.name]["queues"], plans[out.name]["history_samples"])
 
     @property
     def room(self) -> bool:
@@ -126,3 +180,7 @@ class Core:
             out.port.close()
         self.node.close()
         self.waker.close()
+
+
+def _plain(consumers: Mapping[str, tuple[str, int]]) -> dict[str, list[Any]]:
+    return {name: list(terms) for name, terms in consumers.items()}

@@ -47,6 +47,12 @@ class Subscription:
         self.in_flight: deque[int] = deque()
         self.window = 0
         self.delivered_through = 0
+        self.left = False  # it said how far it took frames, and that it takes no more
+
+    def adopt(self, policy: str, queue_frames: int) -> None:
+        """Other terms for what goes on."""
+        self.policy = self.policy if self.policy == ABSENT else policy
+        self.queue_frames = max(queue_frames, 1)
 
     @property
     def room(self) -> bool:
@@ -121,6 +127,12 @@ class Subscription:
         self._keep(lambda held: False, "absent")
         self.in_flight.clear()
 
+    def unlink(self) -> None:
+        """The link is taken out of the graph: what it still held goes; what its consumer got is not lost."""
+        self._count("dropped.unlinked", len(self.queue) + (len(self.in_flight) if self.left else 0))
+        self.queue.clear()
+        self.in_flight.clear()
+
     def leave(self) -> None:
         """A guest that goes: what it did not take is lost by that name."""
         self._count("dropped.left", len(self.queue) + len(self.in_flight))
@@ -129,6 +141,7 @@ class Subscription:
 
     def restart(self, delivered_through: int, replay: list[Item]) -> None:
         """The consumer came back without memory: what was in flight is lost, `replay` goes first."""
+        self.left = False
         if self.guest:
             self._count("dropped.left", len(self.in_flight))
         self.in_flight.clear()

@@ -38,6 +38,8 @@ class NodeRecord:
     phase: Phase = Phase.STARTING
     child: Child | None = None
     incarnation: int = 0
+    born: int = 0  # the incarnation with which it came into the graph
+    revision: int = 1  # of the graph that its process was started for
     ready: bool = False
     failures: int = 0
     started_s: float = 0.0  # monotonic, of the present process

@@ -37,6 +37,11 @@ class Drive:
             if transport.get("playing", True):
                 self.source.play(self.ctx.position_at(now))
 
+    def lead(self, lead_ms: float) -> None:
+        """How far to run ahead of the clock from now on: more at once, less by waiting."""
+        if self.source is not None:
+            self.source.lead_samples = lead_ms * self.job.rate / 1000
+
     def go_on(self) -> None:
         """After a seek: a source that had come to its end has more to say."""
         if self.source is not None and self._blocks is None and isinstance(self.node, Source):

@@ -22,10 +22,14 @@ class Member:
     def __init__(self, runner: NodeRunner, post: Post) -> None:
         self.runner, self.post = runner, post
         self.name = runner.job.name
-        self.sources = {item.source.split(".")[0] for item in runner.job.inputs}
         self.due_ns = 0  # when it has to be turned though nothing came for it
         self._said_end = False
         self._next_snapshot_s = time.monotonic() + SNAPSHOT_S
+
+    @property
+    def sources(self) -> set[str]:
+        """Nodes that it listens to now."""
+        return {item.job.source.split(".")[0] for item in self.runner.inputs.values()}
 
     def report(self, now_s: float) -> None:
         """Says that it ended, or goes on after all; once a second what a successor needs, if that changed."""
@@ -93,6 +97,7 @@ class Ensemble:
         for member in [member for member in self.members if member.post.stop.is_set()]:
             self.members.remove(member)
             member.runner.close()
+            member.post.tell({"op": "dismissed"})
 
     def close(self) -> None:
         """Lets go of all."""

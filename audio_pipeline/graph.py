@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_pipeline.errors import ConfigError, nearest
+from audio_pipeline.graph_bypass import with_bypasses
 from audio_pipeline.graph_rules import check_graph
 from audio_pipeline.graph_types import ON_LOSS, POLICIES, VERSION, Graph, Link, LinkKeys, NodeSpec, Top
 from audio_pipeline.node import Node
@@ -99,9 +100,9 @@ def build_graph(
     home = file.parent if file else Path()
     paths = [home / folder for folder in top.node_paths]
     nodes = {name: _build_node(name, body, places, paths, home) for name, body in nodes_raw.items()}
-    graph = Graph(top, nodes, file, places)
+    graph = Graph(top, nodes, file, places, raw)
     check_graph(graph)
-    return graph
+    return with_bypasses(graph)
 
 
 def _build_node(name: str, body: Any, places: Places, node_paths: Sequence[Path], home: Path) -> NodeSpec:

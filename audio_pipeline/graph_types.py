@@ -25,6 +25,7 @@ class Link:
     policy: str = "drop_oldest"
     budget_ms: float | None = None
     on_loss: str | None = None
+    muted: bool = False  # connected, but not heard: the bypass of its producer is silence
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class NodeSpec:
     input_settings: Mapping[str, Any]
     ports: Ports
     keys: NodeKeys = field(default_factory=NodeKeys)
+    wired: Mapping[str, Link] | None = None  # inputs as the file says, where a bypass leads around a producer
 
     @property
     def optional(self) -> bool:
@@ -62,6 +64,12 @@ class NodeSpec:
     def begins_timeline(self) -> bool:
         """True where what comes out is not numbered as what goes in."""
         return self.aligned or self.cls.bridge
+
+    @property
+    def all_links(self) -> list[tuple[str, Link]]:
+        """Every input as it is heard now, and as it will be without a bypass: both have to fit."""
+        around = [(name, link) for name, link in (self.wired or {}).items() if link.source != self.inputs[name].source]
+        return [*self.inputs.items(), *around]
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,7 @@ class Graph:
     nodes: Mapping[str, NodeSpec]
     file: Path | None = None
     places: Places = field(default_factory=Places)
+    raw: Mapping[str, Any] = field(default_factory=dict)  # the file as plain values
 
     @property
     def name(self) -> str:
@@ -124,7 +133,7 @@ class Graph:
         while len(done) < len(self.nodes):
             ready = [
                 name for name, spec in self.nodes.items()
-                if name not in done and all(link.source.split(".")[0] in done for link in spec.inputs.values())
+                if name not in done and all(link.source.split(".")[0] in done for _, link in spec.all_links)
             ]  # fmt: skip
             if not ready:
                 raise self._cycle([name for name in self.nodes if name not in done])
@@ -133,7 +142,7 @@ class Graph:
 
     def _cycle(self, stuck: list[str]) -> ConfigError:
         """Names the loop only, not what hangs behind it."""
-        sources = {name: [link.source.split(".")[0] for link in self.nodes[name].inputs.values()] for name in stuck}
+        sources = {name: [link.source.split(".")[0] for _, link in self.nodes[name].all_links] for name in stuck}
         while last := [name for name in stuck if not any(name in sources[other] for other in stuck)]:
             stuck = [name for name in stuck if name not in last]
         return fail(("nodes", stuck[0]), f"cycle through {', '.join(stuck)}; a graph has no loops", self.places)

@@ -4,37 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import zmq
 
-from audio_pipeline.align import Aligner, AlignSpec
 from audio_pipeline.core import Core
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.inputs import Input, Inputs, is_beginning
 from audio_pipeline.job import DUE_MARGIN_FRAMES, InJob
-from audio_pipeline.link import InPort, InSpec
-from audio_pipeline.ports import Continuity, Converter
 
-FADE_MS = 10
 UNTIMED = Flag.REPLAY | Flag.END  # frames whose age says nothing
-
-
-class Input:
-    """One input with its link, conversion and planned latencies."""
-
-    def __init__(self, job: InJob, link: InPort, converter: Converter) -> None:
-        self.job, self.link, self.converter = job, link, converter
-        self.continuity = Continuity()
-        self.latency_ms = job.latency_ms
-        self.budget_ms = job.budget_ms
-        self.ended = self.absent = False
-
-    @property
-    def base(self) -> str:
-        """The node's own name for it: a bypass input belongs to the one it stands in for."""
-        return self.job.port.partition("~")[0]
 
 
 class Intake:
@@ -44,41 +25,13 @@ class Intake:
         self.core, self.job, self.node, self.ctx = core, core.job, core.node, core.ctx
         self._on_generation = on_generation
         self.ctx.due = self.due_ns
-        self.inputs = {item.port: self._open_input(context, item) for item in self.job.inputs}
-        self.aligner = self._make_aligner() if self.node.aligned else None
+        self.all = Inputs(core, context)
+        self.aligner = self.all.aligner
 
-    def _open_input(self, context: zmq.Context[Any], item: InJob) -> Input:
-        spec = InSpec(item.port, item.identity, item.endpoint, 0, item.window, item.policy, item.queue)
-        count = self.core.counter("in")(item.port)
-        link = InPort(context, spec, self.job.token, self.job.epoch, count)
-        base = item.port.partition("~")[0]
-        return Input(item, link, Converter(self.node.input_rate(base, self.job.rate), self._channels(base)))
-
-    def _channels(self, port: str) -> int | None:
-        """What an input wants; where sounds are added up all must have the same, two unless the node says."""
-        wanted = self.node.input_channels(port)
-        return 2 if wanted is None and self.node.aligned else wanted
-
-    def _make_aligner(self) -> Aligner:
-        specs = [
-            AlignSpec(
-                item.port,
-                item.timeline,
-                self._channels(item.port) or 2,
-                item.align_samples,
-                item.on_loss,
-                item.standby,
-                item.eager,
-            )
-            for item in self.job.inputs
-            if "~" not in item.port
-        ]
-        fade = self.job.rate * FADE_MS // 1000
-        aligner = Aligner(specs, frame_samples=self.job.frame_samples, fade_samples=fade, live=self.job.live,
-                          count=self.ctx.count)  # fmt: skip
-        for timeline, (anchor, generation) in self.job.anchors.items():
-            aligner.restore(timeline, anchor, generation)
-        return aligner
+    @property
+    def inputs(self) -> dict[str, Input]:
+        """Every link by its key; while one follows another there are two for an input."""
+        return self.all.links
 
     def set_since(self) -> None:
         """After a restart: from where each input should be heard again."""
@@ -98,12 +51,27 @@ class Intake:
 
     def adopt(self, plans: Mapping[str, Mapping[str, Any]]) -> None:
         """The true latencies, windows and buffers, now that every node has said how it works."""
-        for port, item in self.inputs.items():
-            plan = plans[port]
+        for port, plan in plans.items():
+            if port not in self.all.current:
+                continue  # it was started for an earlier graph, and is told of this one next
+            item = self.all.at(port)
             item.latency_ms, item.budget_ms = plan["latency_ms"], plan["budget_ms"]
             item.link.grant.window = plan["window"]
             if self.aligner is not None:
-                self.aligner.resize(port, plan["align_samples"])
+                self.aligner.resize(item.key, plan["align_samples"])
+
+    def rewire(self, jobs: Iterable[InJob]) -> None:
+        """These are the links that are wanted from now on."""
+        self.all.rewire(jobs, self.core.clock.now_ns())
+
+    def turn(self, position: int) -> bool:
+        """Moves changes of links on; True if the node got something of it."""
+        if not self.all.changing:
+            return False
+        frames = self.all.turn(position, self.core.clock.now_ns())
+        for item, frame in frames:
+            self._give(item, frame, spliced=True)
+        return bool(frames)
 
     def mark_absent(self, node: str) -> None:
         """Nothing will ever come from an optional node that is not there."""
@@ -111,7 +79,7 @@ class Intake:
             if item.job.source.split(".")[0] == node:
                 item.ended = item.absent = True
                 if self.aligner is not None and "~" not in item.job.port:
-                    self.aligner.absent(item.job.port)
+                    self.aligner.absent(item.key)
 
     @property
     def waiting(self) -> bool:
@@ -128,7 +96,7 @@ class Intake:
     def take(self) -> bool:
         """Uses what has come; True if anything had."""
         moved = False
-        for item in self.inputs.values():
+        for item in list(self.inputs.values()):
             if item.link.refused:
                 raise NodeError(f"input {item.job.port!r} was refused by {item.job.source}: {item.link.refused}")
             while item.link.queue and self._accepts(item, item.link.queue[0]):
@@ -143,10 +111,12 @@ class Intake:
         if self.job.live:
             return True
         if self.aligner is not None:
-            return self.aligner.room(item.job.port, 2 * frame.samples)
+            return self.aligner.room(item.key, 2 * frame.samples)
         return self.core.room
 
     def _use(self, item: Input, frame: Frame) -> None:
+        if item.next_job is not None and is_beginning(frame):
+            self.all.enter_timeline(item, self.core.clock.now_ns())
         reason = self._useless(item, frame)
         if reason:
             item.link.dropped(reason)
@@ -194,27 +164,37 @@ class Intake:
         frame = item.converter.convert(frame)
         if frame.flags & Flag.END:
             item.ended = True
-        reason = self.aligner.push(item.job.port, frame, self.due_ns(item.job.port, frame), self.core.clock.now_ns())
+        reason = self.aligner.push(item.key, frame, self._due_ns(item, frame), self.core.clock.now_ns())
         if reason:
             self.ctx.count(f"{reason}_frames")
 
     def _process(self, item: Input, frame: Frame) -> None:
-        if frame.samples == 0 and frame.flags & Flag.GAP and not frame.flags & Flag.END:
+        heard = self.all.is_heard(item)
+        if frame.samples == 0 and frame.flags & Flag.GAP and not frame.flags & Flag.END and heard:
             self._pass_idle(item, frame)
         began = item.continuity.expected is not None
+        item.raw_end = frame.end if frame.samples else item.raw_end
         frames = [frame] if not self.node.continuous else item.continuity.repair(frame)
         for whole in frames:
             if whole.flags & Flag.DISCONTINUITY and began:
                 item.converter.reset()
-                self.node.reset(whole.position, "discontinuity", self.ctx)
-            converted = item.converter.convert(whole)
-            self.ctx.note_input(converted)
-            if converted.samples or (not self.node.continuous and not converted.flags & Flag.END):
-                for part in self._parts(converted) if self.core.scheduled else (converted,):
-                    self.core.reached(part.position)
-                    self.node.process({item.base: part}, self.ctx)
+                if heard:
+                    self.node.reset(whole.position, "discontinuity", self.ctx)
+            spliced = item.base in self.all.splices
+            for part in self.all.spliced(item, item.converter.convert(whole)):
+                self._give(item, part, spliced=spliced)
         if frame.flags & Flag.END:
             item.ended = True
+
+    def _give(self, item: Input, frame: Frame, *, spliced: bool) -> None:
+        """To the node."""
+        if spliced and is_beginning(frame):
+            self.node.reset(frame.position, "discontinuity", self.ctx)
+        self.ctx.note_input(frame)
+        if frame.samples or (not self.node.continuous and not frame.flags & Flag.END):
+            for part in self._parts(frame) if self.core.scheduled else (frame,):
+                self.core.reached(part.position)
+                self.node.process({item.base: part}, self.ctx)
 
     def _parts(self, frame: Frame) -> Iterator[Frame]:
         """The frame, cut where a scheduled setting changes inside it."""
@@ -234,7 +214,9 @@ class Intake:
 
     def due_ns(self, port: str, frame: Frame) -> int:
         """When the frame's first sample should have arrived, with the margin every aligned input is given."""
-        item = self.inputs[port]
+        return self._due_ns(self.all.at(port), frame)
+
+    def _due_ns(self, item: Input, frame: Frame) -> int:
         first_ns = frame.captured_ns - round(frame.samples / max(frame.rate, 1) * 1e9)
         frame_ms = self.job.frame_samples / self.job.rate * 1000
         return first_ns + round((item.latency_ms + DUE_MARGIN_FRAMES * frame_ms) * 1e6)
@@ -247,6 +229,7 @@ class Intake:
         if self.aligner is not None:
             self.aligner.cancel(timeline, generation)
         elif mine:
+            self.all.cancel({item.key for item in mine})
             self.node.reset(-1, "cancel", self.ctx)
 
     def _forget(self, item: Input, generation: int) -> None:
@@ -266,6 +249,6 @@ class Intake:
             item.link.speak(now_ns)
 
     def close(self, now_ns: int) -> None:
-        for item in self.inputs.values():
+        for item in (*self.inputs.values(), *self.all.leaving):
             item.link.speak(now_ns + 10**9)
             item.link.close()

@@ -30,6 +30,7 @@ class InJob:
     events: bool = False
     source: str = ""
     latency_ms: float = 0.0  # stated age of a frame's first sample at this input
+    muted: bool = False  # connected, but silent: what is heard of its producer is a bypass of silence
     clock: str = ""  # for a bridge: the record that positions here are counted by
     same_clock: bool = True  # the file gives both sides of the bridge one clock
     eager: bool = False  # its source cannot run ahead of the clock: to be up to date is worth more than the start
@@ -81,6 +82,7 @@ class Job:
     cpus: list[int] | None = None
     nice: int | None = None
     realtime: int | None = None
+    joins: bool = False  # the others play already: nothing is taken before the start
     schedule: list[list[Any]] = field(default_factory=list)  # [position, setting, value], offline
 
     @classmethod

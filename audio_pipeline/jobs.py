@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,11 @@ class Run:
         return self.run_dir / f"{node}.{incarnation}.board"
 
 
-def make_job(run: Run, name: str, *, incarnation: int = 0, **desired: Any) -> Job:
-    """The job of one node; `desired` is what a restarted one must know (generations, anchors, state, ...)."""
+def make_job(run: Run, name: str, *, incarnation: int = 0, born: int = 0, **desired: Any) -> Job:
+    """The job of one node; `desired` is what a restarted one must know (generations, anchors, state, ...).
+
+    `born` is the incarnation with which it came into the graph: one that was taken out and is back begins anew.
+    """
     graph = run.plan.graph
     spec = graph.nodes[name]
     return Job(
@@ -69,7 +72,7 @@ def make_job(run: Run, name: str, *, incarnation: int = 0, **desired: Any) -> Jo
         token=run.token, board=str(run.board_path(name, incarnation)), clock=str(run.clock_of(name)),
         inputs=[_in_job(run, spec, link) for link in _links_into(run.plan, name)],
         outputs=[_out_job(run, spec, port) for port in (*spec.ports.outputs, *spec.ports.events)],
-        epoch=incarnation + 1, incarnation=incarnation, control=run.control,
+        epoch=incarnation + 1, incarnation=incarnation - born, control=run.control,
         node_paths=[str(path) for path in graph.node_paths], kind_at=kind_at(spec),
         master=run.plan.clocks.is_master(name),
         own_clock=str(run.device_clock(name)) if spec.cls.clock_source else "",
@@ -90,6 +93,17 @@ def _links_into(plan: Plan, name: str) -> list[LinkPlan]:
     return [link for link in plan.links if link.target.split(".")[0] == name]
 
 
+def rewire_words(run: Run, name: str, input_settings: Mapping[str, Any], absent: Sequence[str]) -> dict[str, Any]:
+    """The `rewire` command of one node: how it is to be connected, whatever it was before."""
+    plan, spec = run.plan, run.plan.graph.nodes[name]
+    return {
+        "op": "rewire", "input_settings": plain(input_settings), "lead_ms": plan.leads_ms[plan.timelines[name]],
+        "inputs": [asdict(_in_job(run, spec, link)) for link in _links_into(plan, name)],
+        "outputs": [asdict(_out_job(run, spec, port)) for port in (*spec.ports.outputs, *spec.ports.events)],
+        "absent": list(absent),
+    }  # fmt: skip
+
+
 def _in_job(run: Run, spec: NodeSpec, link: LinkPlan) -> InJob:
     port = link.target.partition(".")[2]
     node, _, source_port = link.source.partition(".")
@@ -100,7 +114,7 @@ def _in_job(run: Run, spec: NodeSpec, link: LinkPlan) -> InJob:
         policy=link.policy, window=link.window, queue=link.queue, budget_ms=link.budget_ms,
         on_loss=link.on_loss or "silence", align_samples=align_capacity(run.plan, link),
         standby=standby, events=source_port in run.plan.graph.nodes[node].ports.events, source=link.source,
-        latency_ms=link.latency_ms, eager=run.plan.live and run.plan.leads_ms[link.timeline] == 0,
+        latency_ms=link.latency_ms, muted=link.muted, eager=run.plan.live and run.plan.leads_ms[link.timeline] == 0,
         clock=clock, same_clock=same,
     )  # fmt: skip
 

@@ -39,6 +39,8 @@ class InPort:
         self.queue: deque[Frame] = deque()
         self.since: int | None = None
         self.refused = ""
+        self.left = False  # taken away, and the producer knows
+        self._leaving = False
         self.welcome: dict[str, Any] = {}
         self._said_ns = 0
         self._greeted = False
@@ -104,6 +106,8 @@ class InPort:
         return False
 
     def _on_frame(self, frame: Frame) -> None:
+        if self._leaving:
+            return
         if not self.welcome:  # sent to our predecessor of the same name, and coming again if we asked for it
             return
         if frame.epoch > self.grant.epoch:  # a lower one is the last word of a producer that died
@@ -124,6 +128,8 @@ class InPort:
                 self._ungreet()
         elif word.get("t") == "refused":
             self.refused = str(word.get("why"))
+        elif word.get("t") == "bye":
+            self.left = True
 
     def _new_epoch(self, epoch: int) -> None:
         self.grant.new_epoch(epoch)
@@ -149,6 +155,8 @@ class InPort:
     def speak(self, now_ns: int) -> None:
         """Says hello or grants credit, when something changed or it is time."""
         quiet_ns = now_ns - self._said_ns
+        if self._leaving:
+            return
         if quiet_ns < (KEEPALIVE_NS if self._greeted else IMPATIENT_NS) and not (self._changed and self._greeted):
             return
         word = self._credit() if self._greeted else self._hello()
@@ -171,9 +179,21 @@ class InPort:
         return {"t": "credit", "stream": self.spec.stream, "epoch": grant.epoch,
                 "delivered": grant.delivered_through, "granted": grant.granted_through}  # fmt: skip
 
-    def close(self) -> None:
+    def leave(self) -> None:
+        """Takes no more; `left` is set when the producer has answered. What lies here goes."""
+        self._leaving = True
+        while self.take() is not None:
+            self.dropped("unlinked")
+        grant = self.grant
+        self._bye({"t": "bye", "instance": self._instance, "epoch": grant.epoch, "delivered": grant.delivered_through})
+
+    def _bye(self, word: dict[str, Any]) -> None:
         try:
-            self.socket.send(msgpack.packb({"t": "bye"}), flags=DONTWAIT)
+            self.socket.send(msgpack.packb(word), flags=DONTWAIT)
         except zmq.ZMQError:
-            pass  # nobody there to hear it
+            self.left = True  # nobody there to hear it
+
+    def close(self) -> None:
+        if not self._leaving:
+            self._bye({"t": "bye"})
         self.socket.close(linger=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgpack
@@ -94,7 +95,29 @@ class OutPort:
         """Sizes as planned from what the nodes really do."""
         self._history_samples = history_samples
         for name, frames in queues.items():
-            self.subscriptions[name].queue_frames = max(frames, 1)
+            if name in self.subscriptions:
+                self.subscriptions[name].queue_frames = max(frames, 1)
+
+    def rewire(self, consumers: Mapping[str, tuple[str, int]], rates: Mapping[str, int], history_samples: int) -> None:
+        """Who is expected from now on; whoever is not any more gets frames until it says bye."""
+        self._history_samples = history_samples
+        before, self.spec = self.spec.consumers, replace(self.spec, consumers=dict(consumers))
+        self._converted = {name: self._converted.get(name) or Converted(rate) for name, rate in rates.items()}
+        for name, (policy, frames) in consumers.items():
+            self._expect(name, policy, frames)
+        for name in before:
+            if name not in self.connected:
+                self._gone(name)
+
+    def _expect(self, name: str, policy: str, frames: int) -> None:
+        known = self.subscriptions.get(name)
+        if known is not None and not known.guest:
+            known.adopt(policy, frames)
+            return
+        if known is not None:  # it came before it was planned: it is greeted anew
+            known.leave()
+            self.connected.pop(name, None)
+        self.subscriptions[name] = Subscription(policy, frames, self._counter(name))
 
     def dismiss(self, node: str) -> None:
         """The graph's consumers in `node` will never come (it is optional and could not be opened)."""
@@ -134,8 +157,8 @@ class OutPort:
     def _gone(self, name: str) -> None:
         """The graph's own consumers keep their queue until they come back; guests are forgotten."""
         self.connected.pop(name, None)
-        if name not in self.spec.consumers and (guest := self.subscriptions.pop(name, None)) is not None:
-            guest.leave()
+        if name not in self.spec.consumers and (gone := self.subscriptions.pop(name, None)) is not None:
+            gone.leave() if gone.guest else gone.unlink()
 
     @property
     def calm(self) -> bool:
@@ -157,7 +180,7 @@ class OutPort:
         if word.get("t") == "hello":
             self._on_hello(name, word)
         elif word.get("t") == "bye":
-            self._gone(name)
+            self._on_bye(name, word)
         elif name not in self.connected:
             self._reply(name, {"t": "who"})
         elif word.get("t") == "credit" and word.get("epoch") == self.epoch:
@@ -184,6 +207,18 @@ class OutPort:
                            "rate": spec.rate, "channels": spec.channels, "timeline": spec.timeline})  # fmt: skip
         subscription.credit(subscription.delivered_through, subscription.delivered_through + window)
         self._send(name, subscription)
+
+    def _on_bye(self, name: str, word: dict[str, Any]) -> None:
+        """One that says how far it has taken frames takes no more, and waits for an answer."""
+        subscription, known = self.subscriptions.get(name), self.connected.get(name, (None, 0))[0]
+        if subscription is None or word.get("instance", known) != known:
+            return
+        if "delivered" in word:
+            if word.get("epoch") == self.epoch:
+                subscription.credit(whole(word, "delivered"), 0)
+            subscription.left = True
+            self._reply(name, {"t": "bye"})
+        self._gone(name)
 
     def _guest(self, name: str, queue_frames: int) -> Subscription:
         self._had_guests = True

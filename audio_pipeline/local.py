@@ -5,6 +5,7 @@ The same runner, links and credit as in processes, over ZeroMQ's inproc transpor
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,13 +15,15 @@ import zmq
 
 from audio_pipeline.build_node import build_node
 from audio_pipeline.clock import ClockLine, ClockRecord, VirtualClock, start_clocks
+from audio_pipeline.edit import edited
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Frame
 from audio_pipeline.graph import Graph
-from audio_pipeline.jobs import Run, make_job, start_words
+from audio_pipeline.jobs import Run, make_job, rewire_words, start_words
 from audio_pipeline.metrics import Board, Reading
 from audio_pipeline.node import Context, Latency, Node
 from audio_pipeline.plan import make_plan
+from audio_pipeline.rewire import Rewiring, compare, merged_inputs, next_plan
 from audio_pipeline.runner import NodeRunner
 
 MAX_TURNS = 10_000
@@ -66,18 +69,22 @@ class LocalGraph:
         start_clocks(self.run.clocks, ClockLine(0.0, self.clock.now_ns(), float(graph.rate)))
         self.record = ClockRecord(self.run.clock_path)
         self._clocks: dict[str, BusyClock] = {}
+        self._waiting: set[str] = set()  # nodes that are being connected anew
+        self._leaving: list[str] = []
+        self._numbers = itertools.count(-1, -1)
         self.runners = {name: self._make(name) for name in self.run.plan.order}
         self._incarnations = dict.fromkeys(self.runners, 0)
         self._start()
 
-    def _make(self, name: str, incarnation: int = 0, **desired: Any) -> NodeRunner:
-        job = make_job(self.run, name, incarnation=incarnation, schedule=self._schedule.get(name, []), **desired)
+    def _make(self, name: str, incarnation: int = 0, run: Run | None = None, **desired: Any) -> NodeRunner:
+        job = make_job(run or self.run, name, incarnation=incarnation, schedule=self._schedule.get(name, []), **desired)
         clock = BusyClock(self.clock)
         node = build_node(job)
         if name in self.work_ms:
             self._slow_down(name, node, clock)
         record = ClockRecord(Path(job.clock))
-        runner = NodeRunner(job, node, self._context, clock, Board(Path(job.board)), record, self._hear)
+        runner = NodeRunner(job, node, self._context, clock, Board(Path(job.board)), record,
+                            lambda word: self._hear(name, word))  # fmt: skip
         runner.open()
         self._clocks[name] = clock
         return runner
@@ -91,8 +98,10 @@ class LocalGraph:
 
         node.process = slow  # type: ignore[method-assign]
 
-    def _hear(self, word: dict[str, Any]) -> None:
-        if word["op"] == "event":
+    def _hear(self, name: str, word: dict[str, Any]) -> None:
+        if word["op"] == "reply" and word["id"] < 0:
+            self._waiting.discard(name)
+        elif word["op"] == "event":
             self.events.append(word["event"])
         elif word["op"] == "log":
             self.log.append(word["message"])
@@ -123,6 +132,7 @@ class LocalGraph:
             soonest = min((at for at in deadlines if at is not None), default=host_ns)
             self.clock.advance_to(max(min(soonest, host_ns), self.clock.now_ns() + 1_000_000))
             self._settle()
+            self._go_on()
 
     def _deadline_ns(self, name: str) -> int | None:
         clock = self._clocks[name]
@@ -138,6 +148,76 @@ class LocalGraph:
                 raise NodeError(f"stuck: {waiting} wait for each other")
             if idle:
                 self.clock.advance_to(self.clock.now_ns() + 10_000_000)
+
+    # -- changes while it plays --------------------------------------------------------------------------
+
+    @property
+    def graph(self) -> Graph:
+        """The graph as it is wanted now."""
+        return self.run.plan.graph
+
+    def edit(self, *changes: Mapping[str, Any]) -> None:
+        """Changes the graph: all or nothing, and without waiting; `settled` when it is through."""
+        self.change_to(edited(self.graph, changes))
+
+    def change_to(self, graph: Graph) -> None:
+        """Another graph in place of this one. Raises what a new node raises; then nothing has changed."""
+        change = compare(self.run, next_plan(self.run.plan, graph, self._latencies()))
+        change.run.add_clocks()
+        fresh: dict[str, NodeRunner] = {}
+        try:
+            for name in change.added:
+                self._incarnations[name] = self._incarnations.get(name, -1) + 1
+                fresh[name] = self._make(name, self._incarnations[name], run=change.run, joins=True,
+                                         born=self._incarnations[name])  # fmt: skip
+            latencies = {**self._latencies(), **{name: runner.node.latency() for name, runner in fresh.items()}}
+            self._switch(compare(self.run, next_plan(self.run.plan, graph, latencies)), fresh)
+        except Exception:
+            for runner in fresh.values():
+                runner.close()
+            raise
+
+    def _latencies(self) -> dict[str, Latency]:
+        return {name: runner.node.latency() for name, runner in self.runners.items()}
+
+    def _switch(self, change: Rewiring, fresh: Mapping[str, NodeRunner]) -> None:
+        old, self.run = self.run.plan.graph.nodes, change.run
+        self.runners |= fresh
+        for name in change.touched:
+            self.runners[name].inbox.append({**rewire_words(self.run, name, {}, []), "op": "expect"})
+        self._settle()
+        for name in change.added:
+            self.runners[name].inbox.append(dict(start_words(self.run.plan, name, [])))
+        for name in change.touched:
+            live = merged_inputs(old[name], self.graph.nodes[name], self.runners[name].node.input_settings)
+            self.runners[name].inbox.append({**rewire_words(self.run, name, live, []), "id": next(self._numbers)})
+            self._waiting.add(name)
+        self._leaving += change.removed
+        self._settle()
+
+    @property
+    def settled(self) -> bool:
+        """True when the last change is through."""
+        return not self._waiting and not self._leaving
+
+    def settle(self, most_s: float = 5.0) -> None:
+        """Lets time pass until the last change is through. Raises NodeError when it does not get there."""
+        end = self.clock.now_ns() + round(most_s * 1e9)
+        while not self.settled:
+            if self.clock.now_ns() >= end:
+                raise NodeError(f"a change is not through after {most_s:g} s: {self._waiting or self._leaving}")
+            self.run_until(self.clock.now_ns() + 10_000_000)
+
+    def _go_on(self) -> None:
+        """Nodes that were taken out leave when nobody listens to them any more."""
+        for name in self._leaving if not self._waiting else ():
+            runner = self.runners[name]
+            if not runner.ended:
+                runner.inbox.append({"op": "retire"})
+            elif not runner.intake.all.changing and not runner.inbox:
+                self._leaving.remove(name)
+                self.runners.pop(name).close()
+                return
 
     def command(self, node: str, /, **command: Any) -> None:
         """Sends a node a command and lets it act."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -155,6 +155,23 @@ class Reading(Mapping[str, float]):
             self.values_[name[1:]] = float(floats[start])
         else:
             self.values_[name] = int(ints[start])
+
+    @classmethod
+    def added(cls, readings: Sequence[Reading]) -> Reading:
+        """Boards of processes that are gone as one: counters and histograms add up, the rest is the last one's."""
+        total = cls.__new__(cls)
+        total.values_, total.histograms = {}, {}
+        for reading in readings:
+            for name, value in reading.values_.items():
+                summed = isinstance(value, int) and name.startswith(("out.", "in.", "count."))
+                total.values_[name] = total.values_.get(name, 0) + value if summed else value
+            for name, counts in reading.histograms.items():
+                summed = len(counts) == BINS and name in total.histograms
+                total.histograms[name] = total.histograms[name] + counts if summed else counts.copy()
+        for name in total.values_:
+            if name.endswith((".queued", ".in_flight")):
+                total.values_[name] = 0
+        return total
 
     def __getitem__(self, name: str) -> float:
         return self.values_[name]

@@ -212,6 +212,12 @@ class Node:
         Sound must ramp over 20 ms.
         """
 
+    def on_inputs(self, ctx: Context) -> None:
+        """Inputs came or went while it runs; `input_settings` says which there are.
+
+        Called before the first frame of one that came, and after the last of one that went.
+        """
+
     def on_command(self, name: str, args: Mapping[str, Any], ctx: Context) -> Any:
         """A transport command (play, pause, seek, next, loop); returns what the caller is told."""
         raise NotImplementedError(name)

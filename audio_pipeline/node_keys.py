@@ -35,6 +35,7 @@ class NodeKeys:
     start_s: float | None = setting(
         None, "longest time until it is ready; none: what its kind says", unit="s", minimum=0.1, maximum=86_400
     )
+    bypass: bool = setting(False, "it runs, but what its kind declares as bypass is heard in its place")
 
 
 NAMES = tuple(field.name for field in fields(NodeKeys))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from audio_pipeline.desired import MAX_FAILURES, NodeRecord, Phase
 from audio_pipeline.errors import NodeError
+from audio_pipeline.graph_types import Graph
 from audio_pipeline.job import Job
-from audio_pipeline.jobs import make_job
+from audio_pipeline.jobs import Run, make_job
 from audio_pipeline.metrics import Reading
 from audio_pipeline.node_keys import process_of
 from audio_pipeline.process import Child, Spares, broods
@@ -35,7 +36,7 @@ class Nursery:
         self._usage = Usage()
         self._spares = Spares(broods(supervisor.graph), supervisor.run_dir.path, supervisor.run_dir.add_pid)
         for members in self._processes(supervisor.run.plan.order):
-            self._launch(members)
+            self.launch(members, supervisor.run)
 
     def turn(self, now_s: float) -> None:
         """Looks after everybody."""
@@ -60,14 +61,19 @@ class Nursery:
 
     # -- launch -------------------------------------------------------------------------------------
 
-    def _launch(self, records: Sequence[NodeRecord]) -> None:
+    def learn(self, graph: Graph) -> None:
+        """Spare processes import what a changed graph needs from now on."""
+        self._spares.learn(broods(graph))
+
+    def launch(self, records: Sequence[NodeRecord], run: Run) -> None:
         """Gives a process the jobs of its nodes, with everything their predecessors knew."""
-        self._sup.run.add_clocks()
-        jobs = [self._job(record) for record in records]
+        run.add_clocks()
+        jobs = [self._job(record, run) for record in records]
         child = self._spares.take(records[0].spec.keys.python)
         for record in records:
             record.ready, record.retry_s, record.said = False, None, {}
             record.started_s, record.child, record.busy_ns = time.monotonic(), child, 0.0
+            record.revision = self._sup.editor.revision
 
         def gone(code: int) -> None:
             self._exits.append((child, code))
@@ -75,8 +81,8 @@ class Nursery:
 
         child.give(jobs, gone)
 
-    def _job(self, record: NodeRecord) -> Job:
-        return make_job(self._sup.run, record.name, incarnation=record.incarnation, **self._desired(record))
+    def _job(self, record: NodeRecord, run: Run) -> Job:
+        return make_job(run, record.name, incarnation=record.incarnation, born=record.born, **self._desired(record))
 
     def _desired(self, record: NodeRecord) -> dict[str, Any]:
         wanted: dict[str, Any] = {
@@ -86,7 +92,8 @@ class Nursery:
         }  # fmt: skip
         if record.name in self._sup.transports and not self._sup.live and self._sup.duration_s is not None:
             wanted["end_position"] = round(self._sup.duration_s * self._sup.graph.rate)
-        if record.incarnation:
+        wanted["joins"] = record.name in self._sup.editor.joining
+        if record.incarnation > record.born:
             wanted["anchors"] = _anchors(record.dead[-1]) if record.dead else {}
             if record.name in self._sup.transports:
                 wanted["transport"] = self._sup.operator.resume_words(record.name)
@@ -101,7 +108,11 @@ class Nursery:
         for record in records:
             record.child = None
             self._sup.operator.farewell(record.name)
-        if self._is_over(records):
+            self._sup.editor.on_death(record.name)
+        for record in self._sup.editor.bystanders(child):
+            record.child = None
+            self._sup.editor.on_exit(record, str(record.said.get("error") or _cause_of(code)))
+        if not records or self._is_over(records):
             return
         culprit = next((record for record in records if record.said), records[0])
         cause = str(culprit.said.get("error") or _cause_of(code))
@@ -198,7 +209,7 @@ class Nursery:
             for record in records:
                 if record.name in self._sup.transports:
                     self._sup.operator.before_restart(record.name)
-            self._launch(records)
+            self.launch(records, self._sup.run)
         if self._sup.started and all(r.retry_s is None and r.ready for r in self._sup.nodes.values() if r.child):
             self._spares.prepare()
 
@@ -209,7 +220,7 @@ class Nursery:
         if now_s < self._next_watch_s:
             return
         self._next_watch_s = now_s + WATCH_S
-        for child, records in by_child(self._sup.nodes.values()):
+        for child, records in by_child([*self._sup.nodes.values(), *self._sup.editor.joining.values()]):
             for record in records:
                 said = self._stuck(record, records, now_s)
                 if said:
@@ -251,11 +262,12 @@ class Nursery:
 
     def close(self) -> None:
         """Ends everybody: asked first, then not."""
-        for record in self._sup.nodes.values():
+        everybody = [*self._sup.nodes.values(), *self._sup.editor.joining.values(), *self._sup.editor.leaving.values()]
+        for record in everybody:
             if record.child is not None:
-                self._sup.tell(record.name, {"op": "stop"})
+                self._sup.send(record.address, {"op": "stop"})
         deadline = time.monotonic() + 3
-        for child, _ in by_child(self._sup.nodes.values()):
+        for child, _ in by_child(everybody):
             if not child.wait(max(deadline - time.monotonic(), 0.05)):
                 child.kill()
                 child.wait(2)

@@ -37,7 +37,8 @@ class Operator:
     def request(self, client: bytes, word: Mapping[str, Any]) -> None:
         """Answers a client, at once or when the node has answered."""
         handlers = {"state": self._state, "set": self._set, "transport": self._transport,
-                    "events": self._since, "stop": self._stop}  # fmt: skip
+                    "events": self._since, "stop": self._stop, "graph": self._graph, "edit": self._sup.editor.edit,
+                    "undo": self._undo, "redo": self._redo}  # fmt: skip
         number = word.get("id")
         handler = handlers.get(str(word.get("op")))
         try:
@@ -73,6 +74,15 @@ class Operator:
         self._sup.stop()
         return {}
 
+    def _graph(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
+        return self._sup.editor.show()
+
+    def _undo(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
+        return self._sup.editor.step(client, number, word, back=True)
+
+    def _redo(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
+        return self._sup.editor.step(client, number, word, back=False)
+
     def _set(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
         record, name, value = self._record(word["node"]), str(word["name"]), word["value"]
         at = word.get("at")
@@ -104,6 +114,9 @@ class Operator:
 
     def on_reply(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         """A node's answer goes to whoever asked."""
+        if int(word["id"]) < 0:
+            self._sup.editor.on_reply(int(word["id"]), word)
+            return
         waiting = self._pending.pop(int(word["id"]), None)
         if waiting is None:
             return
@@ -249,7 +262,7 @@ class Operator:
     # -- state ------------------------------------------------------------------------------------------
 
     def _boards(self, name: str) -> Boards:
-        record = self._sup.nodes[name]
+        record = self._sup.nodes.get(name) or self._sup.editor.leaving.get(name) or self._sup.editor.former[name]
         path = self._sup.run.board_path(name, record.incarnation)
         return Boards(record.dead, path if path.exists() else None)
 
@@ -268,6 +281,7 @@ class Operator:
             "clock": {"master": sup.master, "ppm": (rate / sup.graph.rate - 1) * 1e6},
             "nodes": {name: self._node(record, boards[name]) for name, record in sup.nodes.items()},
             "links": [link_state(link, boards) for link in sup.run.plan.links],
+            "former_links": self._former_links(boards), "graph_revision": sup.editor.revision,
             "guests": [guest for name in sup.run.plan.order for guest in guests_state(name, boards[name])],
             "paths": paths_state(sup.run.plan, boards), "transport": self._transports(),
             "incidents": sup.nursery.incidents, "log": list(sup.log_lines),
@@ -280,6 +294,13 @@ class Operator:
         ends = {end.split(".")[0] for link in links for end in (link.source, link.target)}
         boards = {end: self._boards(end) for end in reversed(plan.order) if end in ends}
         return [ledger_of(link_state(link, boards)) for link in links]
+
+    def _former_links(self, boards: Mapping[str, Boards]) -> list[dict[str, Any]]:
+        """What became of frames on links that are no more; gone nodes have boards that were kept."""
+        links = self._sup.editor.retired.values()
+        ends = {end.split(".")[0] for link in links for end in (link.source, link.target)}
+        known = {**boards, **{name: self._boards(name) for name in ends if name not in boards}}
+        return [link_state(link, known) for link in links]
 
     def _position(self, line: ClockLine | None) -> int:
         """Of the graph's clock; offline, how far the sources are."""
@@ -296,7 +317,8 @@ class Operator:
         return {
             "kind": record.spec.kind, "process": process_of(record.spec), "state": record.phase.value,
             "pid": record.child.pid if record.child else None,
-            "restarts": record.incarnation, "cpu": record.cpu, "rss_mb": record.rss_mb, "note": record.note,
+            "restarts": record.incarnation - record.born, "cpu": record.cpu, "rss_mb": record.rss_mb,
+            "note": record.note,
             "printed": record.child.log.name if record.child else "",
             "latency_ms": {name: value * to_ms for name, value in terms.items()},
             "settings": {**plain(record.settings), "inputs": plain(record.input_settings)},

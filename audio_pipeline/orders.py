@@ -10,6 +10,8 @@ from audio_pipeline.core import Core
 from audio_pipeline.drive import Drive
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.intake import Intake
+from audio_pipeline.job import InJob, OutJob
+from audio_pipeline.settings import build
 
 
 class Orders:
@@ -19,9 +21,11 @@ class Orders:
         self.core, self.intake, self.drive = core, intake, drive
         self.inbox: deque[dict[str, Any]] = deque()  # filled by the control thread
         self.started = False
+        self._rewiring: list[tuple[int, dict[str, Any]]] = []  # orders that are being carried out, and whom to answer
         self._handlers: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "start": self._start, "set": self._set, "cancel": self._cancel, "transport": self._transport,
-            "absent": self._absent, "finish": self._finish,
+            "absent": self._absent, "finish": self._finish, "expect": self._expect,
+            "rewire": self._rewire, "retire": self._retire,
         }  # fmt: skip
 
     def obey(self) -> bool:
@@ -30,7 +34,7 @@ class Orders:
         while self.inbox:
             command = self.inbox.popleft()
             answer = self._answer(command)
-            if "id" in command:
+            if "id" in command and command["op"] != "rewire":
                 self.core.tell({"op": "reply", "id": command["id"], **answer})
         return moved
 
@@ -62,6 +66,53 @@ class Orders:
         if self.started and not self.core.ended and not self.intake.inputs:
             self.core.node.flush(self.core.ctx)
             self.core.finish()
+
+    def _expect(self, command: Mapping[str, Any]) -> None:
+        """Somebody will listen soon."""
+        self.core.expect([OutJob(**raw) for raw in command["outputs"]])
+
+    def _rewire(self, command: Mapping[str, Any]) -> None:
+        """Other links while it runs: what comes is there before the node hears of it, what goes stays until after."""
+        inputs = [InJob(**raw) for raw in command["inputs"]]
+        self.core.rewire([OutJob(**raw) for raw in command["outputs"]])
+        self._set_inputs({**self.core.node.input_settings, **self._settings(command)})
+        self.intake.rewire(inputs)
+        for node in command["absent"]:
+            self._absent({"node": node})
+        self.drive.lead(command["lead_ms"])
+        self._rewiring.append((command["id"], dict(command)))
+
+    def _settings(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        node = self.core.node
+        where = ("nodes", self.core.job.name, "inputs")
+        return {name: build(node.InputSettings, raw, (*where, name)) for name, raw in command["input_settings"].items()}
+
+    def _set_inputs(self, settings: dict[str, Any]) -> None:
+        if settings != self.core.node.input_settings:
+            self.core.node.input_settings = settings
+            self.core.node.on_inputs(self.core.ctx)
+
+    def go_on(self) -> bool:
+        """Carries changes of links on; answers when they are through."""
+        if not (self._rewiring or self.intake.all.changing):
+            return False
+        moved = self.intake.turn(self.drive.output_position)
+        if self._rewiring and not self.intake.all.changing:
+            self._set_inputs(self._settings(self._rewiring[-1][1]))
+            self.core.prune([out["port"] for out in self._rewiring[-1][1]["outputs"]])
+            for number, _ in self._rewiring:
+                answer = {"op": "reply", "id": number, "ok": True, "result": {"position": self.drive.output_position}}
+                self.core.tell(answer)
+            self._rewiring = []
+        return moved
+
+    def _retire(self, command: Mapping[str, Any]) -> None:
+        """The node is taken out of the graph: nobody listens any more, and what it has is finished."""
+        self.core.rewire([])
+        if not self.core.ended:
+            self.core.node.flush(self.core.ctx)
+            self.core.finish()
+        self.intake.all.retire(self.core.clock.now_ns())
 
     def _set(self, command: Mapping[str, Any]) -> dict[str, Any]:
         position, at = self.drive.output_position, command.get("at")

@@ -39,6 +39,7 @@ class LinkPlan:
     latency_ms: float
     lead_ms: float
     standby: bool = False
+    muted: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,15 +107,14 @@ class Plan:
     def _out_latency_ms(self, spec: NodeSpec) -> float:
         if not spec.inputs:
             return self.frame_ms + self.node_ms(spec.name)
-        age = max(self.in_ms(spec, name, link) for name, link in spec.inputs.items())
+        age = max(self.in_ms(spec, name, link) for name, link in spec.all_links)
         if spec.aligned and self.live:
             age = math.ceil((age + DUE_MARGIN_FRAMES * self.frame_ms) / self.frame_ms) * self.frame_ms
         return age + self.node_ms(spec.name)
 
     def _aligned_ms(self, spec: NodeSpec, timeline: str) -> float:
         """Age of the slowest input of this timeline."""
-        inputs = spec.inputs.items()
-        ages = [self.in_ms(spec, name, link) for name, link in inputs if self.timeline_of(link) == timeline]
+        ages = [self.in_ms(spec, name, link) for name, link in spec.all_links if self.timeline_of(link) == timeline]
         return max(ages, default=0.0)
 
     def timeline_of(self, link: Link) -> str:
@@ -166,7 +166,7 @@ class Plan:
             link.source, f"{spec.name}.{name}", policy, budget_ms, window,
             max(math.ceil(budget_ms / self.frame_ms), window) if self.live else window,
             round(align * self.graph.rate / 1000) if spec.aligned else 0, link.on_loss, timeline,
-            self.in_ms(spec, name, link), self.leads_ms[timeline], "~" in name,
+            self.in_ms(spec, name, link), self.leads_ms[timeline], "~" in name, link.muted,
         )  # fmt: skip
 
     def _align_ms(self, spec: NodeSpec, name: str, link: Link, timeline: str) -> float:

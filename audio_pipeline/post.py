@@ -122,7 +122,7 @@ class PostOffice:
     def _connect(self, job: Job) -> zmq.Socket[bytes]:
         socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         socket.setsockopt(zmq.LINGER, 500)
-        socket.setsockopt(zmq.IDENTITY, f"{job.name}.{job.incarnation}".encode())
+        socket.setsockopt(zmq.IDENTITY, f"{job.name}.{job.epoch - 1}".encode())
         socket.connect(job.control)
         return socket
 

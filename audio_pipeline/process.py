@@ -122,6 +122,10 @@ class Spares:
         self._note(child.pid)
         return child
 
+    def learn(self, broods: Sequence[Brood]) -> None:
+        """What processes that are made from now on import."""
+        self._broods |= {brood.python: brood for brood in broods}
+
     def prepare(self) -> None:
         """Has one ready for each interpreter."""
         for python in self._broods:

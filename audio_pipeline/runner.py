@@ -6,7 +6,7 @@ under a virtual clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import zmq
@@ -14,6 +14,7 @@ import zmq
 from audio_pipeline.clock import ClockRecord, HostClock
 from audio_pipeline.core import Core
 from audio_pipeline.drive import Drive
+from audio_pipeline.inputs import Input
 from audio_pipeline.intake import Intake
 from audio_pipeline.job import Job
 from audio_pipeline.metrics import Board
@@ -34,7 +35,7 @@ class NodeRunner:
         self.core = Core(job, node, context, clock, board, record, tell)
         self.ctx, self.waker, self.outputs = self.core.ctx, self.core.waker, self.core.outputs
         self.intake = Intake(self.core, context, self._enter_generation)
-        self.inputs, self.aligner = self.intake.inputs, self.intake.aligner
+        self.aligner = self.intake.aligner
         self.drive = Drive(self.core, self.aligner)
         self.orders = Orders(self.core, self.intake, self.drive)
         self.inbox = self.orders.inbox
@@ -44,11 +45,19 @@ class NodeRunner:
             self._poller.register(out.port.socket, zmq.POLLIN)
         for item in self.inputs.values():
             self._poller.register(item.link.socket, zmq.POLLIN)
+        self.core.watch = lambda socket: self._poller.register(socket, zmq.POLLIN)
+        self.core.unwatch = lambda socket: self._poller.register(socket, 0)
+        self._links_shown: set[str] = set()
         self._closing_since: int | None = None
         self._worst_ns = 0
 
     def _enter_generation(self, timeline: str, generation: int) -> None:
         self.orders.enter_generation(timeline, generation)
+
+    @property
+    def inputs(self) -> dict[str, Input]:
+        """The links into the node, by key."""
+        return self.intake.inputs
 
     @property
     def ended(self) -> bool:
@@ -90,23 +99,29 @@ class NodeRunner:
         if woken:
             self.waker.clear()
         moved = self.orders.obey()
+        self._hear(ready)
+        if self.started and not self.ended:
+            moved |= self._work(woken)
+        for out in self.outputs:
+            if out.port.socket not in self._poller:
+                out.port.handle()  # what came meanwhile
+        moved |= self.orders.go_on()
+        now = self.clock.now_ns()
+        if self.started or not self.job.joins:
+            self.intake.speak(now)
+        self._show(began, now)
+        if moved:
+            self.board.observe_ms("busy", (now - began) / 1e6)
+        return moved
+
+    def _hear(self, ready: Mapping[Any, int]) -> None:
+        """Takes what came on the sockets."""
         for out in self.outputs:
             if out.port.socket in ready:
                 out.port.handle()
         for item in self.inputs.values():
             if item.link.socket in ready:
                 item.link.receive() if self.job.live else item.link.handle()
-        if self.started and not self.ended:
-            moved |= self._work(woken)
-        for out in self.outputs:
-            if out.port.socket not in self._poller:
-                out.port.handle()  # what came meanwhile
-        now = self.clock.now_ns()
-        self.intake.speak(now)
-        self._show(began, now)
-        if moved:
-            self.board.observe_ms("busy", (now - began) / 1e6)
-        return moved
 
     def _attend(self) -> None:
         """Live, wakes for words of consumers only where one could change something: credit for frames that went
@@ -148,7 +163,7 @@ class NodeRunner:
     @property
     def drained(self) -> bool:
         """After the end: lossless consumers have everything, or two seconds passed (which is logged)."""
-        if all(out.port.drained for out in self.outputs):
+        if all(out.port.drained for out in self.outputs) and not self.intake.all.leaving:
             return True
         now = self.clock.now_ns()
         self._closing_since = self._closing_since or now
@@ -164,10 +179,17 @@ class NodeRunner:
         if now - began > self._worst_ns:
             self._worst_ns = now - began
             self.board.put("worst_step_ns", self._worst_ns)
+        shown = set()
         for out in self.outputs:
             for name, (queued, in_flight) in out.port.backlog().items():
-                self.board.put(f"out.{out.name}>{name}.queued", queued)
-                self.board.put(f"out.{out.name}>{name}.in_flight", in_flight)
+                link = f"out.{out.name}>{name}."
+                shown.add(link)
+                self.board.put(link + "queued", queued)
+                self.board.put(link + "in_flight", in_flight)
+        for link in self._links_shown - shown:  # taken away
+            self.board.put(link + "queued", 0)
+            self.board.put(link + "in_flight", 0)
+        self._links_shown = shown
         self.ctx.show_levels(now)
 
     def close(self) -> None:

@@ -47,7 +47,7 @@ def link_state(link: LinkPlan, boards: Mapping[str, Boards]) -> dict[str, Any]:
     node, _, port = link.source.partition(".")
     consumer, _, input_ = link.target.partition(".")
     producer, taker = boards[node], boards[consumer]
-    sent_as, taken_as = f"out.{port}>{link.target}.", f"in>{input_}."
+    sent_as, taken_as = f"out.{port}>{link.target}.", f"in.{link.source}>{input_}."
     offered = producer.total(sent_as + "offered")
     dropped = producer.totals(sent_as + "dropped.")
     dropped = _added(dropped, taker.totals(taken_as + "dropped."))

@@ -21,6 +21,7 @@ from audio_pipeline import runtime
 from audio_pipeline.clock import ClockLine, ClockRecord, start_clocks
 from audio_pipeline.control import ControlClient, decode, encode
 from audio_pipeline.desired import NodeRecord, Phase
+from audio_pipeline.editor import Editor
 from audio_pipeline.errors import ConfigError, PipelineError, WireError
 from audio_pipeline.graph import Graph
 from audio_pipeline.interpreter import check_interpreters
@@ -77,6 +78,8 @@ class Supervisor:
         self._thread = threading.Thread(target=self._main, name="supervisor")
         self._final: dict[str, Any] | None = None
         self.operator = Operator(self)
+        self.editor = Editor(self)
+        self._former_transports: dict[str, Transport] = {}
 
     # -- for the caller ---------------------------------------------------------------------------
 
@@ -155,6 +158,7 @@ class Supervisor:
             self._hear(sender, parts[-1] if parts else b"")
         now_s = time.monotonic()
         self.nursery.turn(now_s)
+        self.editor.turn(now_s)
         self._end_in_time(now_s)
 
     # -- what is heard ----------------------------------------------------------------------------
@@ -181,13 +185,14 @@ class Supervisor:
         self.send(self.nodes[name].address, word)
 
     def _from_node(self, word: Mapping[str, Any]) -> None:
-        record = self.nodes.get(str(word["node"]))
+        name = str(word["node"])
+        record = self.nodes.get(name) or self.editor.joining.get(name) or self.editor.leaving.get(name)
         if record is None:
             return
         handlers = {
             "ready": self._on_ready, "failed": self._on_failed, "ended": self._on_ended, "resumed": self._on_resumed,
             "event": self.operator.on_event, "log": self._on_log, "snapshot": self._on_snapshot,
-            "reply": self.operator.on_reply,
+            "reply": self.operator.on_reply, "dismissed": self._on_dismissed,
         }  # fmt: skip
         handler = handlers.get(str(word.get("op")))
         try:
@@ -197,10 +202,15 @@ class Supervisor:
             self.log(f"{record.name} said something malformed ({word.get('op')}: {type(error).__name__} {error})")
 
     def _on_ready(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
-        record.latency, record.live = Latency(*word["latency"]), list(word["live"])
+        before, record.latency, record.live = record.latency, Latency(*word["latency"]), list(word["live"])
         record.ready = True
-        if self._started_s is not None:
-            self._start_node(record)
+        if record.name in self.editor.joining:
+            self.editor.on_ready(record)
+        elif self._started_s is not None:
+            self.start_node(record)
+            self.editor.bring_up_to_date(record)
+            if record.latency != before:
+                self.editor.replan()
         elif all(other.ready or other.phase is Phase.ABSENT for other in self.nodes.values()):
             self.start_all()
 
@@ -216,17 +226,19 @@ class Supervisor:
         self._started_s = time.monotonic()
         for name in reversed(self.run.plan.order):
             if self.nodes[name].ready:
-                self._start_node(self.nodes[name])
+                self.start_node(self.nodes[name])
         self.nursery.prepare_spare()
 
-    def _start_node(self, record: NodeRecord) -> None:
-        self.tell(record.name, start_words(self.run.plan, record.name, self._absent()))
+    def start_node(self, record: NodeRecord) -> None:
+        """The clock runs: it begins to work."""
+        self.tell(record.name, start_words(self.run.plan, record.name, self.absent()))
         if record.phase is Phase.RESTARTING:
             self.log(f"{record.name} is back", event="back", node=record.name, incarnation=record.incarnation)
         record.phase = Phase.RUNNING
         self.operator.changed()
 
-    def _absent(self) -> list[str]:
+    def absent(self) -> list[str]:
+        """Optional nodes that are not there."""
         return [name for name, record in self.nodes.items() if record.phase is Phase.ABSENT]
 
     def _on_failed(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
@@ -240,7 +252,12 @@ class Supervisor:
 
     def _on_ended(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         record.phase = Phase.ENDED
+        if record.name in self.editor.leaving:
+            self.editor.on_ended(record)
         self.operator.changed()
+
+    def _on_dismissed(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+        self.editor.on_dismissed(record)
 
     def _on_log(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         record.note = str(word["message"])
@@ -248,6 +265,18 @@ class Supervisor:
 
     def _on_snapshot(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         record.state = dict(word["state"])
+
+    def join_transport(self, record: NodeRecord) -> None:
+        """A source that joins can be paused and sought; what is left of an earlier one of its name is not heard."""
+        if issubclass(record.spec.cls, Source):
+            before = self._former_transports.pop(record.name, None)
+            loop = bool(getattr(record.settings, "loop", False))
+            self.transports[record.name] = Transport(loop=loop, generation=before.generation + 1 if before else 0)
+
+    def leave_transport(self, name: str) -> None:
+        """A source that was taken out."""
+        if name in self.transports:
+            self._former_transports[name] = self.transports.pop(name)
 
     def log(self, message: str, **fields: Any) -> None:
         """One line for whoever watches; `fields` (event, level, node, ...) are for those who read logs by machine."""
@@ -294,6 +323,7 @@ class Supervisor:
         self.nursery.close()
         self._final = {**self.operator.state(), "ended": True}
         self.operator.farewell()
+        self.editor.farewell()
         while self._socket.poll(0):  # whoever asked meanwhile is told, so that nobody waits for an answer in vain
             sender, *parts = self._socket.recv_multipart()
             self.operator.too_late(sender, parts[-1] if parts else b"")

@@ -77,6 +77,13 @@ class Mixer(Aligned):
             _head_for(fader, self._gain(input_name))
         _head_for(self._master, self._master_gain())
 
+    def on_inputs(self, ctx: Context) -> None:
+        length = ctx.rate * RAMP_MS // 1000
+        new = {name: Ramp(self._gain(name), length) for name in self.input_settings if name not in self._faders}
+        self._faders = {name: fader for name, fader in self._faders.items() if name in self.input_settings} | new
+        for name, fader in self._faders.items():
+            _head_for(fader, self._gain(name))
+
     def _gain(self, name: str) -> float:
         mine: InputSettings = self.input_settings[name]
         soloed = any(other.solo for other in self.input_settings.values())

@@ -106,18 +106,26 @@ class Recorder(Node):
         except OSError as error:
             self._fail(port, PipelineError(f"recording {path}: {error.strerror or error}"), position, ctx)
 
+    def on_inputs(self, ctx: Context) -> None:
+        for name in [name for name in self._take.tracks if name not in self.input_settings]:
+            self._finish(name, ctx)
+        self._failed &= set(self.input_settings)
+
     def flush(self, ctx: Context) -> None:
         try:
             _tell(self._segments.close(), ctx)
         except PipelineError as error:
             ctx.log(str(error))
         for name in list(self._take.tracks):
-            position = self._take.tracks[name].position
-            try:
-                path, samples = self._take.finish(name)
-                ctx.event("takes", "saved", position, track=name, path=str(path), samples=samples)
-            except PipelineError as error:
-                self._fail(name, error, position, ctx)
+            self._finish(name, ctx)
+
+    def _finish(self, name: str, ctx: Context) -> None:
+        position = self._take.tracks[name].position
+        try:
+            path, samples = self._take.finish(name)
+            ctx.event("takes", "saved", position, track=name, path=str(path), samples=samples)
+        except PipelineError as error:
+            self._fail(name, error, position, ctx)
 
     def close(self) -> None:
         with suppress(PipelineError):

@@ -33,6 +33,23 @@ def fade_out(samples: int, curve: Curve = "linear") -> NDArray[np.float32]:
     return fade_in(samples, curve)[::-1]
 
 
+def rising(done: int, n: int, fade_samples: int) -> NDArray[np.float32]:
+    """Weights (n, 1) of what comes, `done` samples after its beginning: half a cosine, then 1.
+
+    Equal gain, for the same programme on both sides; a cosine, because a straight ramp has corners, whose second
+    difference alone is -60 dB at 20 ms and 48 kHz.
+    """
+    t = np.minimum((np.arange(done, done + n) + 0.5) / fade_samples, 1.0)
+    return np.asarray(0.5 - 0.5 * np.cos(np.pi * t), np.float32)[:, None]
+
+
+def blended(
+    old: NDArray[np.float32], new: NDArray[np.float32], done: int, fade_samples: int
+) -> NDArray[np.float32]:
+    """`old` turning into `new`, both (n, channels), as `rising`; bit for bit where they are equal."""
+    return old + (new - old) * rising(done, len(new), fade_samples)
+
+
 def crossfade(
     old: NDArray[np.float32], new: NDArray[np.float32], curve: Curve = "linear"
 ) -> NDArray[np.float32]:

@@ -39,6 +39,16 @@ class PositionRing:
         self._floor = floor
         self._spans: list[tuple[int, int]] = []
 
+    def grow(self, capacity_samples: int) -> None:
+        """Room for more, keeping what is held; a smaller capacity changes nothing."""
+        if capacity_samples <= self._capacity:
+            return
+        spans, held = self._spans, [(start, self.read(start, stop - start)) for start, stop in self._spans]
+        self._data = np.zeros((capacity_samples, self._data.shape[1]), np.float32)
+        self._capacity, self._spans = capacity_samples, spans
+        for start, x in held:
+            self._copy_in(start, x)
+
     @property
     def floor(self) -> int:
         """First position that can still be written or read."""

@@ -8,6 +8,7 @@ up when they are opened side by side.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -77,6 +78,7 @@ class Take:
         self._bases: dict[int, int] = {}
         self._sidecar = Sidecar(folder)
         self._saved_at = 0
+        self._times: Counter[str] = Counter()  # how often a track of the name was finished
         _make(folder)
 
     def prepare(self, names: Iterable[str]) -> list[Path]:
@@ -107,7 +109,8 @@ class Take:
     def track(self, name: str, position: int, rate: int, channels: int, stream: int = 0) -> Track:
         """The track of a name, begun at `position` where it is new."""
         if name not in self.tracks:
-            path = self.folder / f"{name}.wav"
+            again = f"-{self._times[name] + 1}" if self._times[name] else ""  # it was taken away, and is back
+            path = self.folder / f"{name}{again}.wav"
             info = TrackInfo(path.name, rate, self._base(position, rate, stream))
             before = self._sidecar.tracks.get(name)
             self._sidecar.tracks[name] = info
@@ -153,6 +156,7 @@ class Take:
     def finish(self, name: str) -> tuple[Path, int]:
         """Closes one track; returns the final name of its file, and its samples."""
         track = self.tracks.pop(name)
+        self._times[name] += 1
         path = track.writer.close()
         track.info.file, track.info.samples = path.name, track.writer.samples
         self.save()

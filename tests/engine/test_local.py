@@ -461,7 +461,7 @@ def check_ledgers(graph: LocalGraph) -> None:
 def ledger(source: str, target: str, boards: dict[str, Reading]) -> float:
     node, _, port = source.partition(".")
     consumer, _, name = target.partition(".")
-    sent, taken = boards[node].under(f"out.{port}>{target}."), boards[consumer].under(f"in>{name}.")
+    sent, taken = boards[node].under(f"out.{port}>{target}."), boards[consumer].under(f"in.{node}.{port}>{name}.")
     dropped = sum(value for side in (sent, taken) for key, value in side.items() if key.startswith("dropped."))
     unaccounted = sent["offered"] - taken.get("delivered", 0) - dropped - sent["queued"]
     return unaccounted - (sent["sent"] - taken.get("received", 0)) - (taken.get("received", 0) - used(taken))
@@ -480,7 +480,7 @@ def test_an_overloaded_consumer_hears_nothing_older_than_its_budget(tmp_path: Pa
         board = graph.board("out")
         (link,) = graph.run.plan.links
         assert board["age.a.max"] <= link.budget_ms + link.latency_ms + 10
-        assert board["in>a.delivered"] >= 0.8 * 10_000 / work_ms, "what can be used is"
+        assert board["in.song.out>a.delivered"] >= 0.8 * 10_000 / work_ms, "what can be used is"
         check_ledgers(graph)
 
 

@@ -13,7 +13,7 @@ from audio_pipeline.state import Boards, link_state, node_state, paths_state
 from tests.engine.graphs import graph_of
 
 LINK = LinkPlan("song.out", "mix.dry", "drop_oldest", 100.0, 4, 10, 0, None, "song", 11.0, 0.0)
-OUT, IN = "out.out>mix.dry.", "in>dry."
+OUT, IN = "out.out>mix.dry.", "in.song.out>dry."
 
 
 @pytest.fixture

@@ -17,6 +17,9 @@ class Sink(Node):
     def open(self, ctx: Context) -> None:
         self.frames: dict[str, list[Frame]] = {name: [] for name in self.input_settings}
 
+    def on_inputs(self, ctx: Context) -> None:
+        self.frames |= {name: [] for name in self.input_settings if name not in self.frames}
+
     def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
         for name, frame in inputs.items():
             self.frames[name].append(frame)
