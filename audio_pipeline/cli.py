@@ -155,6 +155,8 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
     voices = _add(commands, "voices", "cli_voices:score", "how alike the voices in two sound files are")
     voices.add_argument("action", choices=("score",))
     voices.add_argument("files", nargs=2, type=Path, metavar="FILE", help="speech, 2 s or more of one voice")
+    detect = _add(commands, "detect", "cli_detect:detect", "whether sound files carry the watermark of made speech")
+    detect.add_argument("files", nargs="+", type=Path, metavar="FILE")
     nodes = _add(commands, "nodes", "cli_nodes:nodes", "node kinds and their settings")
     nodes.add_argument("kind", nargs="?", metavar="KIND")
     nodes.add_argument("--markdown", type=Path, metavar="DIR", help="write a page a kind into this folder")

@@ -114,6 +114,22 @@ _ASSETS = (
         "ge2e:from_resemblyzer",
     ),
     Asset(
+        "perth",
+        "Perth watermark: marks made speech, and finds the mark",
+        "MIT",
+        "Perth by Resemble AI",
+        ("model.safetensors",),
+        (
+            Wheel(
+                "resemble-perth==1.0.1",
+                34_404_578,
+                "perth/perth_net/pretrained/implicit",
+                {"perth_net_250000.pth.tar": "a15bce457ebc53ce5e6c9c3f11df78cf7ee2bf9cdab0a798902135b4c4027670"},
+            ),
+        ),
+        "perth:from_perth",
+    ),
+    Asset(
         "demo-song",
         "Demo song, 11 s",
         "CC BY 3.0",

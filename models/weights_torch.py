@@ -1,13 +1,16 @@
-"""Reads tensors from the older `torch.save` format (before the zip of torch 1.6) without torch or trust.
+"""Reads tensors that `torch.save` wrote, without torch and without trusting the pickle.
 
-The file is a chain of pickles (magic number, protocol, system, the object, the list of storages), then each
-storage as its length and its bytes (`torch/serialization.py`, `_legacy_save`). Every name that tensors need leads
-to a stand-in; any other is refused.
+Since torch 1.6 a file is a zip with one pickle and a member a storage; before, it was a chain of pickles (magic
+number, protocol, system, the object, the list of storages), then each storage as its length and its bytes
+(`torch/serialization.py`, `_save` and `_legacy_save`). Every name that tensors need leads to a stand-in; any other
+is refused.
 """
 
 from __future__ import annotations
 
+import io
 import pickle
+import zipfile
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +66,8 @@ class _Unpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"{module}.{name} is not on the allow-list") from None
 
     def persistent_load(self, pid: Any) -> str:
-        """('storage', type, key, device, numbers, view): the key of a storage of float32."""
-        if not isinstance(pid, tuple) or len(pid) != 6 or pid[:2] != ("storage", "float32") or pid[5] is not None:
+        """('storage', type, key, device, numbers), before torch 1.6 a view as well: the key of a storage of float32."""
+        if not isinstance(pid, tuple) or pid[:2] != ("storage", "float32") or pid[5:] not in ((), (None,)):
             raise pickle.UnpicklingError(f"a storage is {pid!r:.80}, expected one of float32")
         return str(pid[2])
 
@@ -72,10 +75,26 @@ class _Unpickler(pickle.Unpickler):
 def read_torch(path: Path, section: str) -> dict[str, Array]:
     """The tensors by name under `section` of the saved dictionary; WeightsError where the file is anything else."""
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return _read_zip(archive, section)
         with path.open("rb") as file:
             return _read(file, section)
     except (OSError, *DAMAGE) as error:
         raise WeightsError(f"{path.name} is not a checkpoint of torch: {error}") from error
+
+
+def _read_zip(archive: zipfile.ZipFile, section: str) -> dict[str, Array]:
+    (pickled,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+    folder = pickled.removesuffix("data.pkl")
+    if archive.NameToInfo.get(f"{folder}byteorder") and archive.read(f"{folder}byteorder") != b"little":
+        raise ValueError("its numbers are not little-endian")
+    saved = _Unpickler(io.BytesIO(archive.read(pickled))).load()
+    tensors = {str(name): value for name, value in saved[section].items() if isinstance(value, _Tensor)}
+    return {
+        name: tensor.of(np.frombuffer(archive.read(f"{folder}data/{tensor.storage}"), "<f4"))
+        for name, tensor in tensors.items()
+    }
 
 
 def _read(file: BinaryIO, section: str) -> dict[str, Array]:

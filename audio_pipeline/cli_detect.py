@@ -1,0 +1,41 @@
+"""Command `detect`: whether sound carries our watermark, and where."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audio_pipeline.io.clip import read_clip
+
+if TYPE_CHECKING:
+    from audio_pipeline.models.perth import Perth
+
+NOT_MARKED = 1  # exit code, as of grep
+LONGEST_S = 3_600
+SPAN_S = 2
+BARS = " ▁▂▃▄▅▆▇█"
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def detect(args: argparse.Namespace) -> int:
+    """Prints a line a file; the exit code is 0 where all carry the mark, else 1."""
+    from audio_pipeline.models import perth
+
+    networks = perth.load()
+    return max(_report(networks, path) for path in args.files)
+
+
+def _report(networks: Perth, path: Path) -> int:
+    from audio_pipeline.models import perth
+
+    x, rate = read_clip(path, LONGEST_S)
+    spans = [perth.confidence(networks, x[at : at + SPAN_S * rate], rate) for at in range(0, len(x), SPAN_S * rate)]
+    whole = perth.confidence(networks, x[: 60 * rate], rate) if len(x) <= 60 * rate else float(np.median(spans))
+    marked = max([whole, *spans], default=0.0) >= perth.PRESENT
+    row = "".join(BARS[round(value * (len(BARS) - 1))] for value in spans[:60])
+    said = "made by a machine: it carries the mark" if marked else "no mark found"
+    print(f"{path}: {said} (confidence {whole:.2f}; |{row}| every {SPAN_S} s)")
+    return 0 if marked else NOT_MARKED
