@@ -18,6 +18,7 @@ import numpy as np
 from audio_pipeline.align_handover import PATIENCE_NS, Handover
 from audio_pipeline.align_input import AlignInput, AlignSpec
 from audio_pipeline.align_line import Count, Timeline
+from audio_pipeline.align_room import grow_if_stuck, has_room, known_through
 from audio_pipeline.dsp.fade import blended
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Frame, Samples
@@ -96,12 +97,18 @@ class Aligner:
             item.ended_at = frame.end
         return frame.samples == 0
 
-    def room(self, port: str, samples: int) -> bool:
-        """True while `samples` more fit without pushing out what was not heard yet."""
+    def room(self, port: str, samples: int, position: int | None = None, now_ns: int = 0) -> bool:
+        """Offline: True while `samples` more fit, at `position` or next, without pushing out what was not heard yet."""
         name, _, standby = port.partition("~")
         item = self.inputs[name]
-        ring = item.standby if standby and item.standby else item.ring
-        return ring.end - ring.floor + samples <= item.spec.capacity_samples
+        if standby:  # nobody dies offline without ending the run: what stands by must not stall anybody
+            return True
+        position = item.ring.end if position is None else position
+        while not has_room(item, position, samples):
+            others = [other for other in self.inputs.values() if other is not item]
+            if not grow_if_stuck(item, others, self.frame_samples, now_ns, self._count):
+                return False
+        return True
 
     def cancel(self, timeline: str, generation: int) -> None:
         """Nothing older than `generation` is heard again, but for a fade of what would have come next."""
@@ -281,7 +288,7 @@ class Aligner:
     def ready(self) -> bool:
         """Every input that has not ended is known for a whole frame."""
         return all(
-            item.ended_at is not None or item.ring.end - item.ring.floor >= self.frame_samples
+            item.ended_at is not None or known_through(item) - item.ring.floor >= self.frame_samples
             for item in self.inputs.values()
         )
 

@@ -110,6 +110,11 @@ class AlignInput:
                 ring.grow(capacity)
         self.spec = replace(spec, capacity_samples=capacity)
 
+    def enlarge(self, capacity_samples: int) -> None:
+        """A longer ring for the stream itself, with what it holds."""
+        self.ring.grow(capacity_samples)
+        self.spec = replace(self.spec, capacity_samples=capacity_samples)
+
     def mute(self, muted: bool) -> None:
         """Fades to silence, or back."""
         self._mute.turn(muted)
@@ -124,6 +129,8 @@ class AlignInput:
         self.due_ns = 0
         self.capture: tuple[int, int, int] | None = None  # position, host time of capture, rate
         self.ended_at: int | None = None
+        self.nothing_before = 0  # offline: the stream goes on at this position, after a hole
+        self.full_since_ns: int | None = None
         self._next: int | None = None  # position that is read next; None before the first read
 
     @property

@@ -83,8 +83,8 @@ class Intake:
 
     @property
     def waiting(self) -> bool:
-        """True while frames lie here that were not taken."""
-        return any(item.link.queue for item in self.inputs.values())
+        """True while frames lie here that can be taken."""
+        return any(item.link.queue and self._accepts(item, item.link.queue[0]) for item in self.inputs.values())
 
     @property
     def finished(self) -> bool:
@@ -111,7 +111,8 @@ class Intake:
         if self.job.live:
             return True
         if self.aligner is not None:
-            return self.aligner.room(item.key, 2 * frame.samples)
+            at = item.converter.map_position(frame.position, frame.rate)
+            return self.aligner.room(item.key, 2 * frame.samples, at, self.core.clock.now_ns())
         return self.core.room
 
     def _use(self, item: Input, frame: Frame) -> None:

@@ -171,6 +171,31 @@ def test_offline_a_slow_reader_stalls_its_source_and_loses_nothing(tmp_path: Pat
         assert not graph.counts()
 
 
+HOLDER = DIAMOND.replace("kind: delay, hop: 4096,", "kind: holder,")
+
+
+@pytest.mark.parametrize("back_s", [0.5, 3, 12])
+def test_offline_a_node_slower_than_its_word_delays_and_costs_nothing(back_s: float, tmp_path: Path) -> None:
+    with stage(diamond("seconds: 20", f"back_s: {back_s}", HOLDER), tmp_path) as graph:
+        graph.run_to_end()
+        np.testing.assert_array_equal(graph.sound(), 2 * noise(0, 20 * RATE)[:, 0])
+
+
+@pytest.mark.parametrize("hole_s", [0.1, 2, 30])
+@pytest.mark.parametrize("from_s", [0, 1])
+def test_offline_a_hole_longer_than_any_buffer_is_silence(from_s: int, hole_s: float, tmp_path: Path) -> None:
+    late = f"hole_from_s: {from_s}, hole_s: {hole_s}"
+    with stage(diamond("seconds: 34", late, HOLDER), tmp_path) as graph:
+        graph.run_to_end()
+        want = 2 * noise(0, 34 * RATE)[:, 0]
+        want[from_s * RATE : from_s * RATE + round(hole_s * RATE)] /= 2  # there is the dry song alone
+        got = graph.sound()
+        assert len(got) == len(want)
+        fades = np.ones(len(want), bool)  # a short hole is faded by whoever passes it on
+        fades[max(from_s * RATE - FADE, 0) : from_s * RATE + round(hole_s * RATE) + 2 * FADE] = hole_s > 1
+        np.testing.assert_array_equal(got[fades], want[fades])
+
+
 def test_who_waits_for_ever_is_named(tmp_path: Path) -> None:
     with stage(diamond(), tmp_path) as graph:
         graph.kill("late")

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from audio_pipeline.nursery import HANG_S
+from audio_pipeline.watch import HANG_S
 from tests.proofs.live import Pipeline, State
 
 SEED = "AUDIO_PIPELINE_SEED"
