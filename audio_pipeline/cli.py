@@ -173,6 +173,14 @@ def _add_attached_commands(commands: Commands[Parser]) -> None:
     logs = _add(commands, "logs", "cli_observe:logs", "print what the nodes of a running pipeline printed")
     logs.add_argument("node", nargs="?", metavar="NODE", help="of this one; else of all, and the pipeline's own log")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what is printed from now on")
+    tap = _add(commands, "tap", "cli_tap:tap", "listen to any link of a running pipeline, without disturbing it")
+    tap.add_argument("target", metavar="NODE[.PORT]", help="an output, or an input: then what comes in there")
+    tap.add_argument("--wav", type=Path, metavar="FILE", help="record it, sample for sample")
+    tap.add_argument("--seconds", type=_seconds, metavar="SECONDS", help="stop after so much sound")
+    tap.add_argument("--level", action="store_true", help="show levels only")
+    tap.add_argument(
+        "--spectrogram", nargs="?", type=Path, const="live", metavar="PNG", help="on the screen, or as a picture"
+    )
     change = _add(commands, "set", "cli_attach:change", "change a live setting of a running pipeline")
     change.add_argument("assignments", nargs="+", metavar="NODE.NAME=VALUE", help="mix.inputs.vocals.gain_db=-6")
     stop = _add(commands, "stop", "cli_attach:stop", "end a running pipeline cleanly")
@@ -182,7 +190,7 @@ def _add_attached_commands(commands: Commands[Parser]) -> None:
         parser.set_defaults(command=parser.prog.split()[-1])
     songs[2].add_argument("seconds", type=_seconds, metavar="SECONDS", help="song time: 83, 1:23")
     songs[4].add_argument("on", choices=("on", "off"))
-    for parser in (view, top, scrape, logs, change, stop, *songs):
+    for parser in (view, top, scrape, logs, tap, change, stop, *songs):
         parser.add_argument("--pipeline", metavar="NAME", help="which one, where several run")
 
 

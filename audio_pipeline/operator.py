@@ -319,6 +319,7 @@ class Operator:
             "pid": record.child.pid if record.child else None,
             "restarts": record.incarnation - record.born, "cpu": record.cpu, "rss_mb": record.rss_mb,
             "note": record.note,
+            "outputs": list(record.spec.ports.outputs), "events": list(record.spec.ports.events),
             "printed": record.child.log.name if record.child else "",
             "latency_ms": {name: value * to_ms for name, value in terms.items()},
             "settings": {**plain(record.settings), "inputs": plain(record.input_settings)},
