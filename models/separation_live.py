@@ -15,7 +15,7 @@ from audio_pipeline.models.separation import Array, Model, SeparatorSettings, Se
 from audio_pipeline.models.separation_grid import ladder_rungs
 from audio_pipeline.models.separation_ladder import Ladder, LadderSettings
 from audio_pipeline.models.separation_tuning import Tuning
-from audio_pipeline.models.separation_workers import Inline, Threaded, Worker
+from audio_pipeline.models.separation_workers import Inline, Worker
 
 PATIENCE_S = 0.05
 NS = 1_000_000_000
@@ -96,7 +96,7 @@ class Driver:
                 done.append(self._put(window, self.stream.skip(window), True, now_ns))
                 self._miss(window, now_ns)
             elif self.worker.idle:
-                self.worker.submit(window)
+                self.worker.submit(window, self.due_ns(window.start))
             else:
                 break
         return done
@@ -178,21 +178,16 @@ class Driver:
 
 
 def live_driver(
-    model: Model, settings: SeparatorSettings, tuning: Tuning, spare_ns: int, wake: Callable[[], None],
+    model: Model, settings: SeparatorSettings, tuning: Tuning, spare_ns: int, worker: Worker,
     steps: LadderSettings | None = None, at: int = 0,
 ) -> Driver:  # fmt: skip
     """A driver that keeps what a tuned machine can promise; it begins on the rung `at` of its ladder."""
     settings = replace(settings, hop=tuning.hop)
-    stream, ladder = SeparatorStream(model, settings), _ladder(model, settings, tuning, steps, at)
+    stream = SeparatorStream(model, settings)
+    ladder = Ladder(ladder_rungs(settings), model.rate, steps, most_s=tuning.compute_s, at=at)
     latency_ns = stream.latency_samples * NS // model.rate + round(tuning.compute_s * NS)
     limits = Limits(latency_ns, spare_ns, round(tuning.fastest_s * NS))
-    return Driver(stream, Threaded(model, wake), limits, ladder)
-
-
-def _ladder(
-    model: Model, settings: SeparatorSettings, tuning: Tuning, steps: LadderSettings | None, at: int
-) -> Ladder:
-    return Ladder(ladder_rungs(settings), model.rate, steps, most_s=tuning.compute_s, at=at)
+    return Driver(stream, worker, limits, ladder)
 
 
 def offline_driver(model: Model, settings: SeparatorSettings) -> Driver:

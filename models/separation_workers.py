@@ -1,22 +1,25 @@
-"""Who computes the windows of a separator: the caller itself, or a thread beside it."""
+"""Who computes the windows of a separator: the caller itself, or a model that it may share with other streams."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from typing import Protocol
 
-from audio_pipeline.models.separation import Array, Model, State, Window
+from audio_pipeline.models.batching import Batcher, Job
+from audio_pipeline.models.separation_types import Array, Model, State, Window
 
 
 class Worker(Protocol):
     """Answers one window at a time."""
 
-    last_s: float  # what the last inference took
+    @property
+    def last_s(self) -> float:
+        """What the last inference took."""
 
-    def submit(self, window: Window) -> None:
-        """Starts on a window; only when `idle`."""
+    def submit(self, window: Window, due_ns: int | None = None) -> None:
+        """Starts on a window, of use until a host time; only when `idle`."""
 
     def take(self, window: Window) -> Array | None:
         """The masks for a window, once they are there."""
@@ -49,7 +52,7 @@ class Inline:
         self._state: State = model.initial_state()
         self._done: tuple[Window, Array] | None = None
 
-    def submit(self, window: Window) -> None:
+    def submit(self, window: Window, due_ns: int | None = None) -> None:
         began = time.perf_counter()
         masks, (self._state,) = self._model.step([window], [self._state])
         self.last_s = time.perf_counter() - began
@@ -71,49 +74,48 @@ class Inline:
         """Nothing runs."""
 
 
-class Threaded:
-    """Computes in a thread of its own, and calls `wake` from it after each window."""
+class Seated:
+    """Has a place at a model that runs in a thread of its own, maybe with other streams' windows.
 
-    def __init__(self, model: Model, wake: Callable[[], None]) -> None:
-        self._model, self._wake = model, wake
-        self._pool = ThreadPoolExecutor(1, "inference")
-        self._future: Future[Array] | None = None
-        self._window: Window | None = None  # what the future is for
-        self._fresh = True  # the next window begins a stream
-        self._state: State = None
-        self.last_s = 0.0
+    `wake` is called from that thread after each window, `left` once the place was given back.
+    """
 
-    def submit(self, window: Window) -> None:
-        self._window, fresh, self._fresh = window, self._fresh, False
-        self._future = self._pool.submit(self._answer, window, fresh)
-        self._future.add_done_callback(lambda _: self._wake())
+    def __init__(
+        self, batcher: Batcher, stream: str, wake: Callable[[], None], left: Callable[[], None] = lambda: None
+    ) -> None:
+        self._batcher, self._wake, self._left = batcher, wake, left
+        self._place = batcher.join(stream)
+        self._job: Job | None = None
+        self._wanted = True  # whether what the job finds is still of use
 
-    def _answer(self, window: Window, fresh: bool) -> Array:
-        if fresh:
-            self._state = self._model.initial_state()
-        began = time.perf_counter()
-        masks, (self._state,) = self._model.step([window], [self._state])
-        self.last_s = time.perf_counter() - began
-        answer: Array = masks[0]
-        return answer
+    def submit(self, window: Window, due_ns: int | None = None) -> None:
+        self._job, self._wanted = self._batcher.submit(self._place, window, due_ns, self._wake), True
+
+    @property
+    def last_s(self) -> float:
+        """From asking to the answer: what it waited for others is part of it."""
+        if self._job is None or self._job.answered_ns is None:
+            return 0.0
+        return (self._job.answered_ns - self._job.asked_ns) / 1e9
 
     def take(self, window: Window) -> Array | None:
-        ready = self._future is not None and self._future.done() and self.has(window)
-        return self._future.result() if ready and self._future else None
+        return self._job.future.result() if self._job and self.has(window) and self._job.future.done() else None
 
     def has(self, window: Window) -> bool:
-        return self._window is window
+        return self._wanted and self._job is not None and self._job.window is window
 
     @property
     def idle(self) -> bool:
-        return self._future is None or self._future.done()
+        return self._job is None or self._job.future.done()
 
     def wait(self, timeout_s: float) -> None:
-        if self._future is not None:
-            wait([self._future], timeout_s)
+        if self._job is not None:
+            wait([self._job.future], timeout_s)
 
     def reset(self) -> None:
-        self._window, self._fresh = None, True
+        self._wanted = False
+        self._batcher.begin_anew(self._place)
 
     def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._batcher.leave(self._place)
+        self._left()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -15,26 +15,21 @@ from audio_pipeline.errors import ConfigError, WeightsError, nearest
 from audio_pipeline.models import weights as registry
 from audio_pipeline.models.separation_types import State, Window
 from audio_pipeline.models.spleeter_layout import BINS, RATE, VARIANTS, Variant, Weights, check_weights
+from audio_pipeline.models.spleeter_precision import Engine, settle
 
 Array = np.ndarray[Any, np.dtype[Any]]
 DEVICES = ("auto", "cpu", "cuda")
-
-
-class Unets(Protocol):
-    """The networks of all stems on one device."""
-
-    def masks(self, magnitudes: Array, wanted: range) -> Array:
-        """Masks (batch, stems, wanted, bins, channels) for magnitudes (batch, frames, bins, channels)."""
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 
 
 class Spleeter:
-    """The stateless mask model that `separation.SeparatorStream` drives."""
+    """The stateless mask model that `separation.SeparatorStream` drives; `engine` says where and how it computes."""
 
     rate = RATE
     bins = BINS
 
-    def __init__(self, variant: Variant, unets: Unets) -> None:
-        self.variant = variant
+    def __init__(self, variant: Variant, unets: Engine, engine: str = "") -> None:
+        self.variant, self.engine = variant, engine
         self.stems = variant.stems
         self._unets = unets
 
@@ -57,33 +52,42 @@ class Spleeter:
         return masks, list(states)
 
 
-def load(name: str = "spleeter-2stems", *, device: str = "auto", threads: int = 0) -> Spleeter:
+def load(
+    name: str = "spleeter-2stems", *, device: str = "auto", threads: int = 0, precision: str = "auto"
+) -> Spleeter:
     """The named model with its released weights, fetched first where they are missing."""
     if name not in VARIANTS:
         raise ConfigError(f"model: expected one of {', '.join(VARIANTS)}, got {name!r}{nearest(name, VARIANTS)}")
-    return from_file(registry.path(name, "model.safetensors"), VARIANTS[name], device=device, threads=threads)
+    file = registry.path(name, "model.safetensors")
+    return from_file(file, VARIANTS[name], device=device, threads=threads, precision=precision)
 
 
-def from_file(path: Path, variant: Variant, *, device: str = "auto", threads: int = 0) -> Spleeter:
+def from_file(
+    path: Path, variant: Variant, *, device: str = "auto", threads: int = 0, precision: str = "auto"
+) -> Spleeter:
     """A model from a converted file."""
     try:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} is not a safetensors file: {error}") from error
     check_weights(variant, weights)
-    return Spleeter(variant, _unets(variant, weights, device, threads))
+    return Spleeter(variant, *_engine(variant, weights, device, threads, precision))
 
 
-def _unets(variant: Variant, weights: Weights, device: str, threads: int) -> Unets:
-    if device not in DEVICES:
-        raise ConfigError(f"device: expected one of {', '.join(DEVICES)}, got {device!r}{nearest(device, DEVICES)}")
+def _engine(variant: Variant, weights: Weights, device: str, threads: int, precision: str) -> tuple[Engine, str]:
+    """The networks on the device, and a line that says where and how they are computed."""
+    for key, value, known in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
+        if value not in known:
+            raise ConfigError(f"{key}: expected one of {', '.join(known)}, got {value!r}{nearest(value, known)}")
     if device != "cpu":
-        from audio_pipeline.models.spleeter_torch import TorchUnets, cuda_is_here
+        from audio_pipeline.models.spleeter_torch import TorchUnets, cuda_is_here, device_name
 
         if cuda_is_here():
-            return TorchUnets(variant, weights, "cuda")
+            engine, said = settle(lambda kind: TorchUnets(variant, weights, "cuda", kind), precision)
+            return engine, f"{device_name()}: torch {said}"
         if device == "cuda":
             raise ConfigError("device: 'cuda' was asked for, but torch finds no CUDA device; use 'auto' or 'cpu'")
     from audio_pipeline.models.spleeter_onnx import OnnxUnets
 
-    return OnnxUnets(variant, weights, threads)
+    asked = "" if precision in ("auto", "fp32") else f"; {precision} is for a GPU"
+    return OnnxUnets(variant, weights, threads), f"CPU: ONNX Runtime computes in fp32{asked}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ MASK_EPSILON = 1e-10
 ENCODER = (16, 32, 64, 128, 256, 512)
 DECODER = (256, 128, 64, 32, 16, 1)
 CHANNELS = 2
+HEAD_REACH = 3  # frames on each side that the last convolution sees
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,22 @@ def shapes(width: int = ENCODER[0]) -> dict[str, tuple[int, ...]]:
         }
         below = channels
     return found | {"head.kernel": (CHANNELS, 1, 4, 4), "head.bias": (CHANNELS,)}
+
+
+def decoder_ranges(wanted: range, frames: int) -> list[range]:
+    """What each decoder level must compute for the wanted frames: its output's range, first level first.
+
+    Output t of a transposed convolution (5 taps, stride 2, 1 cropped in front) sums inputs (t-3)/2 .. (t+1)/2.
+
+    >>> decoder_ranges(range(120, 128), 128)[-1], decoder_ranges(range(0, 512), 512)[0]
+    (range(117, 128), range(0, 16))
+    """
+    last = range(max(0, wanted.start - HEAD_REACH), min(frames, wanted.stop + HEAD_REACH))
+    sizes = [frames >> level for level in range(1, LEVELS)]
+    below = accumulate(
+        sizes, lambda out, size: range(max(0, (out.start - 2) // 2), min(size, out.stop // 2 + 1)), initial=last
+    )
+    return list(below)[::-1]
 
 
 def check_weights(variant: Variant, weights: Weights) -> None:

@@ -7,7 +7,6 @@ the last few frames. The weights stay in the arrays they were loaded into and ar
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -15,28 +14,21 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from audio_pipeline.models.spleeter_layout import CHANNELS, LEAK, LEVELS, MASK_EPSILON, Array, Variant, Weights
+from audio_pipeline.models.spleeter_layout import (
+    CHANNELS,
+    HEAD_REACH,
+    LEAK,
+    LEVELS,
+    MASK_EPSILON,
+    Array,
+    Variant,
+    Weights,
+    decoder_ranges,
+)
 
 OPSET, IR = 17, 9  # what ONNX Runtime 1.17 and later read
 TIME = 2  # axis of (batch, channels, frames, bins)
-HEAD_REACH = 3  # frames on each side that the last convolution sees
 GRID = 16  # wanted frames are rounded up to this, so that one graph serves several hops; costs nothing to speak of
-
-
-def decoder_ranges(wanted: range, frames: int) -> list[range]:
-    """What each decoder level must compute for the wanted frames: its output's range, first level first.
-
-    Output t of a transposed convolution (5 taps, stride 2, 1 cropped in front) sums inputs (t-3)/2 .. (t+1)/2.
-
-    >>> decoder_ranges(range(120, 128), 128)[-1], decoder_ranges(range(0, 512), 512)[0]
-    (range(117, 128), range(0, 16))
-    """
-    last = range(max(0, wanted.start - HEAD_REACH), min(frames, wanted.stop + HEAD_REACH))
-    sizes = [frames >> level for level in range(1, LEVELS)]
-    below = accumulate(
-        sizes, lambda out, size: range(max(0, (out.start - 2) // 2), min(size, out.stop // 2 + 1)), initial=last
-    )
-    return list(below)[::-1]
 
 
 class _Graph:

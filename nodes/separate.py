@@ -12,9 +12,10 @@ from audio_pipeline.node import Bypass, Context, Latency, Node, Ports
 from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:
-    from audio_pipeline.models.separation import Model, SeparatorSettings
+    from audio_pipeline.models.separation import SeparatorSettings
     from audio_pipeline.models.separation_ladder import Ladder
     from audio_pipeline.models.separation_live import Block, Driver
+    from audio_pipeline.models.spleeter import Spleeter
 
 RATE = 44_100  # of every Spleeter model
 FRAME = 1_024  # samples from one frame to the next
@@ -58,6 +59,14 @@ class Settings:
     calm_s: float = setting(
         10.0, "live: after so long without a missed deadline a step up the ladder is tried", unit="s",
         minimum=1.0, maximum=3600.0,
+    )  # fmt: skip
+    precision: str = setting(
+        "auto", "of a GPU; auto: fp16 where it agrees with fp32 to 50 dB there",
+        choices=("auto", "fp32", "fp16", "bf16"),
+    )  # fmt: skip
+    batch: int = setting(
+        1, "separators of one process (`process:`) that share the model: inferred together, each unmoved by the others",
+        minimum=1, maximum=32,
     )  # fmt: skip
     threads: int = setting(0, "CPU threads of an inference; 0: one for each core", minimum=0, maximum=64)
     vocals_db: float = _fader("vocals")
@@ -120,17 +129,22 @@ class Separate(Node):
         from audio_pipeline.models import separation_live as live
         from audio_pipeline.models.separation_grid import ladder_latency
         from audio_pipeline.models.separation_ladder import LadderSettings
+        from audio_pipeline.models.separation_pool import SHARED
         from audio_pipeline.models.separation_tuning import Tuning, tune, warm_up
 
-        model, settings = _load(self.settings), _stream_settings(self.settings, OFFLINE_HOP)
+        own = self.settings
+        self._key = (own.stems, own.device, own.threads, own.precision)
+        model, settings = SHARED.hold(self._key, lambda: _load(own)), _stream_settings(own, OFFLINE_HOP)
+        ctx.log(model.engine)
         self._driver: Driver
         if ctx.live:
             if not self._tuned:
-                self._tuned = tune(model, settings, self.settings.hop)._asdict()
+                self._tuned = tune(model, settings, own.hop, own.batch)._asdict()
             spare_ns, tuning = ctx.frame_samples * NS // ctx.rate, Tuning(**self._tuned)
-            settings, steps = replace(settings, hop=tuning.hop), LadderSettings(calm_s=self.settings.calm_s)
-            warm_up(model, settings)
-            self._driver = live.live_driver(model, settings, tuning, spare_ns, ctx.wake, steps, self._rung)
+            settings, steps = replace(settings, hop=tuning.hop), LadderSettings(calm_s=own.calm_s)
+            warm_up(model, settings, own.batch)
+            seat = SHARED.seat(self._key, ctx.name, ctx.wake, own.batch)
+            self._driver = live.live_driver(model, settings, tuning, spare_ns, seat, steps, self._rung)
         else:
             self._driver = live.offline_driver(model, settings)
         stated = ladder_latency(settings) if ctx.live else settings.latency
@@ -206,7 +220,10 @@ class Separate(Node):
         self._send(self._driver.finish(ctx.now_ns), ctx)
 
     def close(self) -> None:
+        from audio_pipeline.models.separation_pool import SHARED
+
         self._driver.worker.close()
+        SHARED.drop(self._key)
 
 
 def _described(ladder: Ladder) -> str:
@@ -232,10 +249,11 @@ def _stream_settings(settings: Settings, hop: int) -> SeparatorSettings:
     return SeparatorSettings(settings.mode, settings.hop or hop, outputs, settings.residual, normalise)
 
 
-def _load(settings: Settings) -> Model:
+def _load(settings: Settings) -> Spleeter:
     from audio_pipeline.models import spleeter
 
-    return spleeter.load(f"spleeter-{settings.stems}stems", device=settings.device, threads=settings.threads)
+    name = f"spleeter-{settings.stems}stems"
+    return spleeter.load(name, device=settings.device, threads=settings.threads, precision=settings.precision)
 
 
 NODE = Separate

@@ -7,12 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from audio_pipeline.models.batching import Batcher
 from audio_pipeline.models.separation import STFT, Array, SeparatorSettings, SeparatorStream, Window, separate
 from audio_pipeline.models.separation_grid import ladder_rungs
 from audio_pipeline.models.separation_ladder import Ladder, LadderSettings
 from audio_pipeline.models.separation_live import Block, Driver, Limits
 from audio_pipeline.models.separation_tuning import tune
-from audio_pipeline.models.separation_workers import Inline, Threaded
+from audio_pipeline.models.separation_workers import Inline, Seated
 from tests.models.fake_model import FakeModel
 
 RATE, FRAME = 44_100, 441
@@ -42,7 +43,7 @@ class Worker:
     def idle(self) -> bool:
         return self._clock.now_ns >= self.done_ns
 
-    def submit(self, window: Window) -> None:
+    def submit(self, window: Window, due_ns: int | None = None) -> None:
         assert self.idle
         self._window = window
         self.shapes.add(len(window.magnitudes))
@@ -295,7 +296,8 @@ def test_offline_is_the_one_shot_result(size: int) -> None:
 
 def test_a_thread_gives_the_same_and_wakes() -> None:
     x, model, wakes = music(3), FakeModel(), []
-    worker = Threaded(model, lambda: wakes.append(1))
+    batcher = Batcher(model)
+    worker = Seated(batcher, "song", lambda: wakes.append(1))
     driver = Driver(SeparatorStream(model, SETTINGS), worker)
     out: list[tuple[int, Block]] = []
     for k in range(0, len(x), 4_410):
@@ -303,6 +305,7 @@ def test_a_thread_gives_the_same_and_wakes() -> None:
         out += [(0, block) for block in driver.step(0)]
     out += [(0, block) for block in driver.finish(lambda: 0)]
     worker.close()
+    batcher.close()
     assert np.array_equal(joined(out, "vocals"), separate(FakeModel(), x, SETTINGS)["vocals"])
     assert len(wakes) == model.steps
 
@@ -312,12 +315,14 @@ def test_an_error_in_the_thread_is_raised_where_the_answer_is_taken() -> None:
         def step(self, *_: object) -> tuple[Array, list[None]]:
             raise ValueError("out of memory")
 
-    worker = Threaded(Broken(), lambda: None)
+    batcher = Batcher(Broken())
+    worker = Seated(batcher, "song", lambda: None)
     driver = Driver(SeparatorStream(Broken(), SETTINGS), worker)
     driver.push(music(1))
     with pytest.raises(ValueError, match="out of memory"):
         list(driver.finish(lambda: 0))
     worker.close()
+    batcher.close()
 
 
 def test_tuning_keeps_a_given_hop_and_measures_what_it_costs() -> None:

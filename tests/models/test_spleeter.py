@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import soundfile
 from audio_pipeline.errors import ConfigError, WeightsError
 from audio_pipeline.models import spleeter, weights
 from audio_pipeline.models.separation import Array, SeparatorSettings, Window, separate
-from audio_pipeline.models.spleeter_layout import MASK_EPSILON, VARIANTS, shapes
+from audio_pipeline.models.spleeter_layout import MASK_EPSILON, VARIANTS, Variant, Weights, shapes
 from audio_pipeline.models.spleeter_onnx import OnnxUnets
+from audio_pipeline.models.spleeter_precision import settle
 from audio_pipeline.models.spleeter_torch import TorchUnets
 from tests.dsp.measures import snr_db
 from tests.models.small_unets import magnitudes, save_small, small_weights
@@ -68,12 +70,84 @@ def test_activation_and_head_matter(change: dict[str, bool]) -> None:
     assert snr_db(masks, other) < 40
 
 
-def test_other_streams_in_a_batch_change_nothing() -> None:
-    variant, x = VARIANTS["spleeter-4stems"], magnitudes(3, 64, BINS)
-    unets = OnnxUnets(variant, small_weights(variant))
-    together = unets.masks(x, range(60, 64))
-    for row in range(3):
-        np.testing.assert_allclose(unets.masks(x[row : row + 1], range(60, 64)), together[row : row + 1], atol=1e-6)
+Make = Callable[[Variant, Weights], Any]
+ENGINES: dict[str, Make] = {
+    "onnx": OnnxUnets,
+    "torch": lambda variant, table: TorchUnets(variant, table, "cpu"),
+    "torch, always 4": lambda variant, table: TorchUnets(variant, table, "cpu", sizes=(4,)),
+}
+
+
+@pytest.mark.parametrize("make", ENGINES.values(), ids=ENGINES)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_row_is_bit_equal_whatever_its_neighbours_are(name: str, make: Make) -> None:
+    """In a batch of one size: other music, silence, noise 60 dB up, infinities and what is not a number."""
+    pytest.importorskip("torch")
+    variant, wanted = VARIANTS[name], range(50, 64)
+    engine, x = make(variant, small_weights(variant)), magnitudes(4, 64, BINS)
+    expected = engine.masks(x, wanted)[2]
+    for value in (0.0, 1e3, np.inf, np.nan):
+        other = magnitudes(4, 64, BINS, seed=1) * np.float32(value)
+        other[2] = x[2]
+        with np.errstate(invalid="ignore"):
+            np.testing.assert_array_equal(engine.masks(other, wanted)[2], expected)
+
+
+@pytest.mark.parametrize("make", ENGINES.values(), ids=ENGINES)
+def test_batches_of_all_sizes_agree(make: Make) -> None:
+    """100 dB between a window alone and in any batch, those too large for one piece included."""
+    pytest.importorskip("torch")
+    variant, wanted = VARIANTS["spleeter-2stems"], range(50, 64)
+    engine, x = make(variant, small_weights(variant)), magnitudes(40, 64, BINS)
+    alone = engine.masks(x[:1], wanted)
+    for count in (2, 3, 5, 8, 33, 40):
+        together = engine.masks(x[:count], wanted)
+        assert together.shape[0] == count
+        assert snr_db(alone[0], together[0]) > 100
+        assert snr_db(engine.masks(x[count - 1 : count], wanted)[0], together[-1]) > 100
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_half_precision_is_close(name: str) -> None:
+    """bf16 has 8 bits: 30 dB at least with random weights, and the ratio still shares the mixture out."""
+    pytest.importorskip("torch")
+    variant, x = VARIANTS[name], magnitudes(2, 64, BINS)
+    table = small_weights(variant)
+    half = TorchUnets(variant, table, "cpu", "bf16").masks(x, range(50, 64))
+    assert half.dtype == np.float32
+    assert snr_db(TorchUnets(variant, table, "cpu").masks(x, range(50, 64)), half) > 30
+    np.testing.assert_allclose(half.sum(axis=1), 1, atol=1e-5)
+
+
+class Rough:
+    """Masks that are off by a stated amount."""
+
+    def __init__(self, error: float) -> None:
+        self._error = np.float32(error)
+
+    def masks(self, magnitudes: Array, wanted: range) -> Array:
+        rng = np.random.default_rng(1)
+        shape = (len(magnitudes), 2, len(wanted), *magnitudes.shape[2:])
+        return (0.5 + self._error * rng.standard_normal(shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("error", "precision", "said"),
+    [(0.0005, "auto", "fp16, which agrees with fp32 to 60 dB"),
+     (0.005, "auto", "in fp32: fp16 agrees with it to 40 dB"),
+     (0.0005, "bf16", "bf16, which"), (float("nan"), "fp16", "in fp32: fp16 agrees with it to -inf dB"),
+     (0.5, "fp32", "computes in fp32")],
+)  # fmt: skip
+def test_half_precision_is_taken_only_where_it_agrees(error: float, precision: str, said: str) -> None:
+    made: dict[str, Rough] = {}
+
+    def make(kind: str) -> Rough:
+        made[kind] = Rough(0.0 if kind == "fp32" else error)
+        return made[kind]
+
+    engine, line = settle(make, precision)
+    assert said in line
+    assert engine is made["fp32" if "in fp32" in line else line.split()[2].rstrip(",")]
 
 
 def window(x: Array, wanted: range) -> Window:
@@ -115,6 +189,8 @@ def test_what_cannot_be_loaded(tmp_path: Path) -> None:
         spleeter.from_file(path, VARIANTS["spleeter-4stems"])
     with pytest.raises(ConfigError, match="did you mean 'cuda'"):
         spleeter.from_file(path, VARIANTS["spleeter-2stems"], device="cude")
+    with pytest.raises(ConfigError, match="did you mean 'fp16'"):
+        spleeter.from_file(path, VARIANTS["spleeter-2stems"], precision="fp15")
 
 
 def test_asking_for_a_gpu_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +198,9 @@ def test_asking_for_a_gpu_that_is_not_there(tmp_path: Path, monkeypatch: pytest.
     path = save_small(tmp_path, "spleeter-2stems")
     with pytest.raises(ConfigError, match="no CUDA device"):
         spleeter.from_file(path, VARIANTS["spleeter-2stems"], device="cuda")
-    spleeter.from_file(path, VARIANTS["spleeter-2stems"], device="auto")
+    assert "CPU" in spleeter.from_file(path, VARIANTS["spleeter-2stems"], device="auto").engine
+    asked = spleeter.from_file(path, VARIANTS["spleeter-2stems"], device="auto", precision="fp16")
+    assert "fp16 is for a GPU" in asked.engine
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import pytest
 
 from audio_pipeline.dsp.ramp import db_to_gain
 from audio_pipeline.frame import Flag, Samples, audio_frame
-from audio_pipeline.models import separation_live
 from audio_pipeline.models.separation import SeparatorSettings
 from audio_pipeline.models.separation import separate as one_shot
+from audio_pipeline.models.separation_pool import SHARED
 from audio_pipeline.models.separation_workers import Inline
 from audio_pipeline.node import Bypass
 from audio_pipeline.nodes import separate
@@ -20,6 +20,7 @@ RATE, FRAME = 44_100, 441
 
 @pytest.fixture(autouse=True)
 def fake_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SHARED, "_models", {})
     monkeypatch.setattr(separate, "_load", lambda settings: FakeModel(separate.STEMS[settings.stems]))
 
 
@@ -76,10 +77,10 @@ def test_the_faders_of_the_mix() -> None:
 def live(ctx: FakeContext, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Separate:
     """A live node that was tuned before and whose inferences cost no virtual time."""
 
-    def inline(model: FakeModel, wake: object) -> Inline:
-        return Inline(model)
+    def inline(key: object, *_: object) -> Inline:
+        return Inline(FakeModel(separate.STEMS[2]))
 
-    monkeypatch.setattr(separation_live, "Threaded", inline)
+    monkeypatch.setattr(SHARED, "seat", inline)
     node = NODE(Settings(**{"normalise": False, **settings}))
     node.restore({"hop": 8, "compute_s": 0.1, "fastest_s": 0.02})
     node.open(ctx)
@@ -137,7 +138,7 @@ def test_missed_deadlines_are_dry_marked_and_counted_and_it_steps_down_aloud(mon
     assert not ctx.heard("vocals")[6 * RATE : 7 * RATE].any()
     assert {event.kind for event in ctx.events} == {"mode"}
     assert [event.data["step"] for event in ctx.events] == [1, 2, 3, 2, 1, 0]
-    assert "the dry sound is heard" in ctx.logs[2]
+    assert "the dry sound is heard" in ctx.logs[3]
     assert "an inference each 186 ms, with 93 ms of future" in ctx.logs[-1]
     assert ctx.gauges["mode"] == 0
 
