@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from audio_pipeline.dsp.seam import Seam
 from audio_pipeline.errors import DeviceError
+from audio_pipeline.frame import Flag
 from audio_pipeline.node import Context, Latency, Node, Ports
 from audio_pipeline.settings import setting
 
+if TYPE_CHECKING:
+    from audio_pipeline.io.microphone import Block, Microphone
+    from audio_pipeline.io.reopen import Reopening
+
 REPORT_NS = 100_000_000
+FADE_MS = 5
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,9 @@ class Capture(Node):
     """Sends what a microphone hears, each frame stamped with the time at which it was at the converter.
 
     Positions begin where the graph's clock stands at the first sample, then samples are counted. Where the card
-    lost some (counted as `xruns`) the position jumps, and the next frame carries DISCONTINUITY.
+    lost some (`xruns`) the last ones fade out and the next fade in, within 5 ms, marked CONCEALED and counted as
+    `concealed_samples`; after more than a second the position jumps. A card that has gone (`device_gone`) is silence
+    at the pace of the clock and is tried again every second.
     """
 
     Settings = Settings
@@ -37,35 +48,103 @@ class Capture(Node):
         return f"device:{settings.device}"
 
     def open(self, ctx: Context) -> None:
-        from audio_pipeline.io.microphone import Microphone
+        from audio_pipeline.io.microphone import Microphone, open_again
 
-        self._microphone = Microphone(
-            self.settings.device, ctx.rate, self.settings.channels, ctx.frame_samples, self.settings.latency,
-            ctx.wake, ctx,
-        )  # fmt: skip
-        self._report_ns = ctx.now_ns()
-        self._xruns = 0
+        wanted = (self.settings.device, ctx.rate, self.settings.channels, ctx.frame_samples, self.settings.latency,
+                  ctx.wake, ctx)  # fmt: skip
+        self._open_again = lambda: open_again(*wanted)
+        self._frame_ns = round(ctx.frame_samples * 1e9 / ctx.rate)
+        self._report_ns = self._silent_ns = ctx.now_ns()
+        self._end: int | None = None  # position behind what was sent
+        self._latency, self._channels = 0, int(self.settings.channels)
+        self._seam: Seam | None = None
+        self._microphone: Microphone | None = None
+        self._away: Reopening[Microphone] | None = None
+        try:
+            self._use(Microphone(*wanted), ctx)
+        except DeviceError as error:
+            if not ctx.incarnation:
+                raise
+            self._lose(str(error), ctx)  # it was there when this run began, so it may come back
+
+    def _use(self, microphone: Microphone, ctx: Context) -> None:
+        self._microphone, self._away = microphone, None
+        self._latency, self._channels = microphone.latency_samples, microphone.device.channels
+        self._xruns = self._made_up = 0
         self._origin: float | None = None  # graph position at the device's first sample
+        ctx.gauge("device_gone", 0.0)
+
+    def _lose(self, why: str, ctx: Context) -> None:
+        from audio_pipeline.io.reopen import Reopening
+
+        self.close()
+        self._microphone = None
+        self._away = Reopening(self._open_again, ctx.wake, ctx.now_ns())
+        ctx.log(f"device gone: {why}; silent until it is back")
+        ctx.count("device_losses")
+        ctx.gauge("device_gone", 1.0)
 
     def latency(self) -> Latency:
-        return Latency(compute=self._microphone.latency_samples)
+        return Latency(compute=self._latency if self._microphone else 0)
 
     def deadline_ns(self) -> int | None:
-        return self._report_ns
+        return self._report_ns if self._away is None else min(self._report_ns, self._silent_ns)
 
     def poll(self, ctx: Context) -> None:
-        for position, data, captured_ns in self._microphone.take(ctx.position_at):
-            ctx.emit("out", data, position, captured_ns=captured_ns)
+        if self._microphone is not None:
+            for block in self._microphone.take(ctx.position_at):
+                self._send(block, ctx)
+        else:
+            self._be_silent(ctx)
         if ctx.now_ns() >= self._report_ns:
             self._report_ns = ctx.now_ns() + REPORT_NS
             self._report(ctx)
 
+    def _send(self, block: Block, ctx: Context) -> None:
+        """Between two cards there may be a hole, which silence fills, or an overlap, which is left out."""
+        data, hole = block.data, 0 if self._end is None else block.position - self._end
+        if hole < 0:
+            data = data[-hole:]
+        if self._seam is None or self._seam.channels != data.shape[1]:
+            self._seam = Seam(data.shape[1], ctx.rate * FADE_MS // 1000)
+        if 0 < hole <= ctx.rate:
+            made_up, data = self._seam.join(hole, data)
+            ctx.emit("out", made_up, block.position - hole, flags=Flag.CONCEALED)
+        elif len(data):
+            self._seam.process(data)
+        flags = Flag.CONCEALED if block.made_up else Flag.NONE
+        if len(data):
+            ctx.emit("out", data, block.position + max(-hole, 0), captured_ns=block.captured_ns, flags=flags)
+            self._end = block.position + len(block.data)
+
+    def _be_silent(self, ctx: Context) -> None:
+        """Frame by frame, as far behind the clock as the card was, so that what it sends next joins on."""
+        now = ctx.now_ns()
+        self._silent_ns = now + self._frame_ns
+        until = round(ctx.position_at(now)) - self._latency - ctx.frame_samples if self._end is not None else 0
+        samples = until - self._end if self._end is not None else 0
+        if self._end is None:
+            self._end = max(round(ctx.position_at(now)), 0)
+        elif samples >= ctx.frame_samples:
+            seam = self._seam or Seam(self._channels, 1)
+            made_up, _ = seam.join(samples, np.zeros((0, self._channels), np.float32))
+            ctx.emit("out", seam.process(made_up), self._end, captured_ns=now)
+            self._end = until
+
     def _report(self, ctx: Context) -> None:
+        if self._microphone is None:
+            back = self._away.poll(ctx.now_ns()) if self._away is not None else None
+            if back is not None:
+                self._use(back, ctx)
+                ctx.log(f"sound input {self.settings.device!r} is back")
+            return
         device = self._microphone.device
         ctx.count("xruns", device.xruns - self._xruns)
-        self._xruns = device.xruns
+        ctx.count("concealed_samples", self._microphone.made_up_samples - self._made_up)
+        self._xruns, self._made_up = device.xruns, self._microphone.made_up_samples
         if not device.active:
-            raise DeviceError(f"sound input {self.settings.device!r} has stopped: was it pulled out?")
+            self._lose(f"sound input {self.settings.device!r} has stopped", ctx)
+            return
         tick = self._microphone.clock()
         if tick is not None:
             if self._origin is None or tick.jumped:  # the graph's time goes on, whatever the device did
@@ -73,7 +152,9 @@ class Capture(Node):
             ctx.publish_clock(self._origin + tick.position, tick.host_ns, tick.rate, discont=tick.jumped)
 
     def close(self) -> None:
-        self._microphone.close()
+        for opened in (self._microphone, self._away):
+            if opened is not None:
+                opened.close()
 
 
 NODE = Capture

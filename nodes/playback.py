@@ -68,16 +68,40 @@ class Playback(Node):
         self._speaker = Speaker(ctx.rate, self.settings.channels, ctx.wake)
         self._told: dict[str, int] = {}
         self._report_ns = ctx.now_ns()
+        self._origin: float | None = None  # graph position at the device's first sample
+        self._away: Any = None  # where the card has gone: the tries to open it again
         self._start((self.settings.device or "null") if ctx.live else "null", ctx)
 
     def _start(self, device: str, ctx: Context) -> None:
         from audio_pipeline.io.speaker import open_speaker
 
-        silent = open_speaker(self._speaker, device, ctx.frame_samples, self.settings.latency, ctx)
-        self._origin: float | None = None  # graph position at the device's first sample
+        try:
+            silent = open_speaker(self._speaker, device, ctx.frame_samples, self.settings.latency, ctx)
+        except DeviceError as error:
+            if not ctx.incarnation:
+                raise
+            self._lose(str(error), ctx)  # it was there when this run began, so it may come back
+            return
         if silent:
             ctx.log(f"nothing can be heard ({silent}); all else runs as if there were a sound card")
-        ctx.gauge("silent", float(bool(silent) or device == "null"))
+        self._show(ctx, silent=bool(silent) or device == "null", gone=False)
+
+    def _show(self, ctx: Context, *, silent: bool, gone: bool) -> None:
+        ctx.gauge("silent", float(silent))
+        ctx.gauge("device_gone", float(gone))
+
+    def _lose(self, why: str, ctx: Context) -> None:
+        """The graph's time goes on into nothing, and the card is tried again every second."""
+        from audio_pipeline.io.reopen import Reopening
+
+        device = "default" if self.settings.device == "auto" else str(self.settings.device)
+        block, latency = ctx.frame_samples, self.settings.latency
+        self._speaker.open_null(block, ctx)
+        self._origin = None
+        self._away = Reopening(lambda: self._speaker.warm_card(device, block, latency), ctx.wake, ctx.now_ns())
+        ctx.log(f"device gone: {why}; silent until it is back")
+        ctx.count("device_losses")
+        self._show(ctx, silent=True, gone=True)
 
     def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
         frame = inputs["in"]
@@ -109,13 +133,17 @@ class Playback(Node):
             self._count(ctx)
 
     def _check(self, ctx: Context) -> None:
+        back = self._away.poll(ctx.now_ns()) if self._away is not None else None
+        if back is not None:
+            self._speaker.adopt(back)
+            self._away, self._origin = None, None
+            ctx.log(f"sound output {self.settings.device!r} is back")
+            self._show(ctx, silent=False, gone=False)
         if self._speaker.alive:
             return
+        self._count(ctx)
         self._speaker.close()
-        if self.settings.device != "auto":
-            raise DeviceError(f"sound output {self.settings.device!r} has stopped: was it pulled out?")
-        ctx.log("the sound card has stopped")
-        self._start("auto", ctx)
+        self._lose(f"sound output {self.settings.device!r} has stopped", ctx)
 
     def _publish(self, ctx: Context) -> None:
         tick = self._speaker.clock()
@@ -150,6 +178,8 @@ class Playback(Node):
             self._count(ctx)
 
     def close(self) -> None:
+        if self._away is not None:
+            self._away.close()
         self._speaker.close()
 
 

@@ -13,14 +13,17 @@ from numpy.typing import NDArray
 from audio_pipeline.clock import HostClock
 from audio_pipeline.dsp.dll import Dll
 from audio_pipeline.dsp.resample import StreamResampler
+from audio_pipeline.dsp.seam import Seam
 from audio_pipeline.errors import DeviceError
-from audio_pipeline.io.sound import InputDevice
+from audio_pipeline.io.sound import InputDevice, rescan
 from audio_pipeline.io.speaker import Tick
 
 Samples = NDArray[np.float32]
 
 KEPT_BLOCKS = 200
 SPARE_NS = 20_000_000
+FADE_MS = 5
+MAX_HOLE_S = 1
 START_S = 10
 
 
@@ -30,14 +33,16 @@ class Block(NamedTuple):
     position: int
     data: Samples
     captured_ns: int
+    made_up: bool = False  # what the card lost, in its place
 
 
 class Microphone:
     """Gives what a card hears at the graph's rate, with positions.
 
     The first sample takes the graph's position at its time (`position_at`); from then on samples are counted,
-    so that positions are free of jitter. After samples were lost in the card the position jumps to what the
-    time says. Everything but the device's callback belongs to one thread.
+    so that positions are free of jitter. What the card lost (up to a second, as its times tell) is made up: the
+    last samples fade out, the next fade in. After more the position jumps to what the time says. Everything but
+    the device's callback belongs to one thread.
     """
 
     def __init__(
@@ -49,11 +54,12 @@ class Microphone:
         self.device = InputDevice(device, rate, channels, block, self._push, latency=latency)
         self._rate, self._ratio = rate, rate / self.device.rate
         self._resampler = StreamResampler(self.device.rate, rate, self.device.channels)
+        self._seam = Seam(self.device.channels, self.device.rate * FADE_MS // 1000)
         self._dll = Dll(self.device.rate)
         self._received = 0  # device samples
         self._next: int | None = None  # position of the next sample to give
         self._owed = 0.0  # graph samples inside the rate converter
-        self._xruns = 0
+        self._xruns = self.made_up_samples = 0
         self._tick: Tick | None = None
         self._steady = threading.Event()
         self.device.start()
@@ -89,20 +95,39 @@ class Microphone:
             x, adc_ns, xruns = self._blocks.popleft()
             if self._next is None and self._blocks:
                 continue
+            lost = self._lost(adc_ns) if self._next is not None and xruns != self._xruns else None
+            self._xruns = xruns
             jumped = self._dll.update(self._received, adc_ns)
-            if self._next is None or xruns != self._xruns:
-                self._begin(round(position_at(adc_ns)), xruns)
+            if self._next is None or (lost or 0) > MAX_HOLE_S * self.device.rate:
+                self._begin(round(position_at(adc_ns)))
+                lost = None
             jumped |= self._tick is not None and self._tick.jumped
             start_ns = round(self._dll.host_ns_at(self._received))
             self._tick = Tick(self._received * self._ratio, start_ns, self._dll.rate * self._ratio, jumped)
             self._received += len(x)
-            yield from self._convert(x)
+            yield from self._joined(x, lost)
 
-    def _begin(self, position: int, xruns: int) -> None:
+    def _lost(self, adc_ns: int) -> int:
+        """Device samples between what came last and what was at the converter at `adc_ns`."""
+        lost = max(round((adc_ns - self._dll.host_ns_at(self._received)) * self._dll.rate / 1e9), 0)
+        self._received += lost
+        return lost
+
+    def _begin(self, position: int) -> None:
         """Positions start, or start anew behind what the card lost; they never go back."""
         self._next = max(self._next or 0, position)
-        self._xruns, self._owed = xruns, 0.0
+        self._owed = 0.0
         self._resampler.reset()
+
+    def _joined(self, x: Samples, lost: int | None) -> Iterator[Block]:
+        if lost is None:
+            yield from self._convert(self._seam.process(x))
+            return
+        made_up, x = self._seam.join(lost, x)
+        self.made_up_samples += round(lost * self._ratio)
+        for block in self._convert(made_up):
+            yield block._replace(made_up=True)
+        yield from self._convert(x)
 
     def _convert(self, x: Samples) -> Iterator[Block]:
         y = self._resampler.process(x)
@@ -120,3 +145,12 @@ class Microphone:
     def close(self) -> None:
         """Stops at once."""
         self.device.close()
+
+
+def open_again(
+    device: str, rate: int, channels: int, block: int, latency: Literal["low", "high"],
+    wake: Callable[[], None], clock: HostClock,
+) -> Microphone:  # fmt: skip
+    """A microphone that may have been plugged in since this process began; DeviceError while it has not."""
+    rescan()
+    return Microphone(device, rate, channels, block, latency, wake, clock)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_pipeline.dsp.fade import fade_in
 from audio_pipeline.errors import DeviceError
 from audio_pipeline.io.sound_stream import NullOutput, Output, Pull, Push, SoundStream
 
@@ -24,7 +27,12 @@ INSTALL = (
     "install it with `apt install libportaudio2` (Debian, Ubuntu), `dnf install portaudio` (Fedora), "
     "`brew install portaudio` (macOS); PulseAudio and PipeWire need `apt install libasound2-plugins` as well"
 )
+FADE_MS = 5
 MAX_AHEAD_S = 10  # no card buffers more: a time beyond is none
+
+
+_LOCK = threading.RLock()  # PortAudio's list and streams are for one thread at a time
+_OPEN: WeakSet[SoundStream] = WeakSet()  # not closed yet, whether or not their card is still there
 
 
 class Format(NamedTuple):
@@ -60,8 +68,8 @@ class Device:
 def list_devices() -> list[Device]:
     """All sound devices, none on a host without a card; DeviceError without PortAudio."""
     sd = _portaudio()
-    apis = sd.query_hostapis()
-    default_input, default_output = sd.default.device
+    with _LOCK:
+        apis, (default_input, default_output), found = sd.query_hostapis(), sd.default.device, sd.query_devices()
     return [
         Device(
             index=i,
@@ -73,18 +81,21 @@ def list_devices() -> list[Device]:
             is_default_input=i == default_input,
             is_default_output=i == default_output,
         )
-        for i, d in enumerate(sd.query_devices())
+        for i, d in enumerate(found)
     ]
 
 
 def rescan() -> None:
-    """See devices that were plugged in since the first look; closes every open stream of this process.
+    """See devices that were plugged in since the first look; does nothing while a stream of this process is open.
 
-    PortAudio lists devices once, at its start, and sounddevice has no public way to start it anew.
+    PortAudio lists devices once, at its start, and sounddevice has no public way to start it anew. That would close
+    all streams, so a process that has one open finds what its list has: another node's card must not fall silent.
     """
     sd = _portaudio()
-    sd._terminate()
-    sd._initialize()
+    with _LOCK:
+        if not _OPEN:
+            sd._terminate()
+            sd._initialize()
 
 
 def find(device: str | int, kind: Kind) -> Device:
@@ -127,6 +138,7 @@ class _Card(SoundStream):
                 latency=latency,
                 callback=self._callback,
             )
+            _OPEN.add(self)
         self.latency_samples = round(self._stream.latency * self.rate)
 
     @abstractmethod
@@ -137,11 +149,13 @@ class _Card(SoundStream):
         return bool(self._stream.active)
 
     def start(self) -> None:
-        with self._refused():
+        with _LOCK, self._refused():
             self._stream.start()
 
     def close(self) -> None:
-        self._stream.close()
+        with _LOCK:
+            self._stream.close()
+            _OPEN.discard(self)
 
     def _accepted_rate(self, sd: Any, kind: Kind, rate: int) -> int:
         check = sd.check_output_settings if kind == "output" else sd.check_input_settings
@@ -185,11 +199,15 @@ class OutputDevice(_Card, Output):
         latency: Latency = "low",
     ) -> None:
         Output.__init__(self, pull)
-        self._open("output", device, Format(rate, channels, block), latency)
+        with _LOCK:
+            self._open("output", device, Format(rate, channels, block), latency)
 
     def _callback(self, x: NDArray[np.float32], n: int, t: Any, status: Any) -> None:
-        self.xruns += bool(status.output_underflow)
         x[:] = self._take(n, self._host_ns(t.outputBufferDacTime - t.currentTime))
+        if status.output_underflow:  # the card had nothing to play, so what comes now comes out of silence
+            self.xruns += 1
+            k = min(self.rate * FADE_MS // 1000, n)
+            x[:k] *= fade_in(k)[:, None]
 
 
 class InputDevice(_Card):
@@ -209,7 +227,8 @@ class InputDevice(_Card):
         latency: Latency = "low",
     ) -> None:
         self._push = push
-        self._open("input", device, Format(rate, channels, block), latency)
+        with _LOCK:
+            self._open("input", device, Format(rate, channels, block), latency)
 
     def _callback(self, x: NDArray[np.float32], n: int, t: Any, status: Any) -> None:
         self.xruns += bool(status.input_overflow)

@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from audio_pipeline.clock import HostClock
 from audio_pipeline.dsp.dll import Dll
 from audio_pipeline.dsp.playout import Playout
+from audio_pipeline.dsp.ramp import Ramp
 from audio_pipeline.dsp.resample import StreamResampler
 from audio_pipeline.errors import DeviceError
-from audio_pipeline.io.sound import OutputDevice
-from audio_pipeline.io.sound_stream import NullOutput
+from audio_pipeline.io.sound import OutputDevice, rescan
+from audio_pipeline.io.sound_stream import NullOutput, Pull
 
 Samples = NDArray[np.float32]
 
 KEPT_BLOCKS = 500
 END_SPARE_S = 0.5
+ENTRANCE_MS = 10
 STEADY_BLOCKS = 10  # beyond its buffer, which it may fill at once and then pause (PulseAudio: for 2 s)
 START_S = 10
 
@@ -50,6 +52,25 @@ class Tick(NamedTuple):
     jumped: bool
 
 
+class _Gate:
+    """Between a card that has just been started and who will play on it: silence until it takes sound steadily."""
+
+    def __init__(self, pull: Pull, channels: int) -> None:
+        self._pull, self._channels = pull, channels
+        self._given = 0
+        self.steady_at = 0
+        self.steady = threading.Event()
+        self.open = False
+
+    def pull(self, n: int, dac_ns: int) -> Samples:
+        if self.open:
+            return self._pull(n, dac_ns)
+        self._given += n
+        if self.steady_at and self._given >= self.steady_at:
+            self.steady.set()
+        return np.zeros((n, self._channels), np.float32)
+
+
 class Speaker:
     """Plays frames by position on a card, or on none; `playout` does the joining and counts what is missing.
 
@@ -63,6 +84,7 @@ class Speaker:
         self.stream_opens = 0
         self.next_tick_ns: int | None = None  # when nobody but `tick` pulls
         self._rate, self._channels, self._wake = rate, channels, wake
+        self._entrance = Ramp(1.0, 0)
         self._lock = threading.Lock()
         self._drained = threading.Event()
         self._pulls: deque[tuple[int, int]] = deque(maxlen=KEPT_BLOCKS)  # device samples, time of the next one
@@ -77,6 +99,28 @@ class Speaker:
             card.close()
             raise DeviceError(f"sound output {device!r} took no sound for {START_S} s")
         self._pulls.clear()
+
+    def warm_card(self, device: str, block: int, latency: Literal["low", "high"]) -> OutputDevice:
+        """A card that runs and gets silence until it is `adopt`ed; from any thread. Raises DeviceError."""
+        rescan()
+        gate = _Gate(self.pull, self._channels)
+        card = OutputDevice(device, self._rate, self._channels, block, gate.pull, latency=latency)
+        gate.steady_at = 2 * card.latency_samples + STEADY_BLOCKS * block
+        card.start()
+        if not gate.steady.wait(START_S):
+            card.close()
+            raise DeviceError(f"sound output {device!r} took no sound for {START_S} s")
+        self._gate = gate
+        return card
+
+    def adopt(self, card: OutputDevice) -> None:
+        """From now on this card plays, from where the last one stopped; it fades in."""
+        self.device.close()
+        with self._lock:
+            self._use(card)
+            self._entrance = Ramp(0.0, self._rate * ENTRANCE_MS // 1000)
+            self._entrance.set(1.0)
+        self._gate.open = True
 
     def open_null(self, block: int, clock: HostClock) -> None:
         """Plays into nothing; `tick` must be called when `next_tick_ns` is reached."""
@@ -166,7 +210,7 @@ class Speaker:
         count = int(np.ceil(missing * self._ratio))
         with self._lock:
             position = self.playout.head
-            block = self.playout.read(count)
+            block = self._entrance.process(self.playout.read(count))
             if self.playout.drained:
                 self._drained.set()
         self._taken += count

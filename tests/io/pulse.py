@@ -28,6 +28,8 @@ set-default-sink nothing
 set-default-source nothing.monitor
 """
 
+SINK = ("module-null-sink", "sink_name=nothing", f"rate={RATE}", "channels=2", "format=float32le")
+
 # Instead of the system's ALSA configuration: PortAudio then sees this one device, and tries no absent cards.
 ASOUND = """
 pcm.!default { type pulse }
@@ -40,11 +42,31 @@ def missing() -> str | None:
     plugin = any(Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so"))
     found = {
         "pulseaudio": shutil.which("pulseaudio"),
+        "pulseaudio-utils": shutil.which("pactl"),
         "libportaudio2": ctypes.util.find_library("portaudio"),
         "libasound2-plugins": plugin,
     }
     absent = [name for name, where in found.items() if not where]
     return f"not installed: {', '.join(absent)}" if absent else None
+
+
+def _pactl(*words: str) -> str:
+    done = subprocess.run(["pactl", *words], capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout
+
+
+def unplug() -> None:
+    """Pulls the card out of the server whose environment is in force."""
+    cards = [line.split()[0] for line in _pactl("list", "short", "modules").splitlines() if SINK[0] in line]
+    for card in cards:
+        _pactl("unload-module", card)
+
+
+def plug() -> None:
+    """Puts it back."""
+    _pactl("load-module", *SINK)
+    _pactl("set-default-sink", "nothing")
+    _pactl("set-default-source", "nothing.monitor")
 
 
 @contextmanager

@@ -194,7 +194,8 @@ def test_output_counts_overs_gaps_and_xruns(cards: types.ModuleType) -> None:
     times = types.SimpleNamespace(outputBufferDacTime=5.25, currentTime=5.0)
     output._callback(buffer, BLOCK, times, status(output_underflow=True))
     after = MonotonicClock().now_ns()
-    assert (buffer[:400] == 1).all() and not buffer[400:].any()
+    assert buffer[0, 0] < 0.01 and np.abs(np.diff(buffer[:400], axis=0)).max() < 0.01, "out of silence: a fade of 5 ms"
+    assert (buffer[220:400] == 1).all() and not buffer[400:].any()
     assert (output.clipped, output.starved_samples, output.xruns) == (400 * 2, 80, 1)
     n, dac_ns = asked[0]
     assert n == BLOCK and before + 250_000_000 <= dac_ns <= after + 250_000_000

@@ -1,10 +1,11 @@
+import threading
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from audio_pipeline.errors import DeviceError
-from audio_pipeline.frame import Samples
+from audio_pipeline.frame import Flag, Samples
 from audio_pipeline.io import microphone
 from audio_pipeline.nodes.capture import NODE, Capture, Settings
 from tests.nodes.fake import FakeContext, noise, sine
@@ -36,6 +37,7 @@ class Card:
 @pytest.fixture(autouse=True)
 def card(monkeypatch: pytest.MonkeyPatch) -> type[Card]:
     monkeypatch.setattr(microphone, "InputDevice", Card)
+    monkeypatch.setattr(microphone, "rescan", lambda: None)
     monkeypatch.setattr(Card, "opened", [])
     return Card
 
@@ -90,17 +92,35 @@ def test_what_came_before_the_graph_ran_is_left_out() -> None:
     assert np.array_equal(ctx.heard(), x[-BLOCK:])
 
 
-def test_a_loss_in_the_card_is_a_jump_of_the_right_length() -> None:
-    ctx, x = FakeContext(RATE), noise(RATE)
+def test_a_loss_in_the_card_is_made_up_in_the_right_length() -> None:
+    """The last samples fade out, the next fade in, within 5 ms; what lies between is marked and counted."""
+    ctx, x = FakeContext(RATE), np.full((RATE, 2), 0.5, np.float32)
     ctx.advance(1.0)
     node, card = opened(ctx)
     hear(node, card, ctx, x)
     ctx.advance(0.25)
     card.xruns += 1
     hear(node, card, ctx, x)
+    y = ctx.heard()[:, 0]  # asserts that the positions join
+    assert len(y) == pytest.approx(2.25 * RATE, abs=48)
+    assert np.abs(np.diff(y)).max() < 0.5 / 200, "no click"
+    assert (y == 0).sum() == pytest.approx(0.25 * RATE - 240, abs=48)
+    made_up = sum(frame.samples for frame in ctx.sent["out"] if frame.flags & Flag.CONCEALED)
+    assert made_up == ctx.counters["concealed_samples"] == pytest.approx(RATE // 4, abs=48)
+    assert ctx.counters["xruns"] == 1
+
+
+def test_a_long_loss_is_a_jump_of_the_right_length() -> None:
+    ctx, x = FakeContext(RATE), noise(RATE)
+    ctx.advance(1.0)
+    node, card = opened(ctx)
+    hear(node, card, ctx, x)
+    ctx.advance(2.25)
+    card.xruns += 1
+    hear(node, card, ctx, x)
     frames = ctx.sent["out"]
     holes = [right.position - left.end for left, right in zip(frames, frames[1:], strict=False)]
-    assert max(holes) == pytest.approx(RATE // 4, abs=48)
+    assert max(holes) == pytest.approx(2.25 * RATE, abs=48)
     assert sum(hole != 0 for hole in holes) == 1
     assert ctx.counters["xruns"] == 1
 
@@ -129,13 +149,54 @@ def test_it_can_be_the_clock() -> None:
         assert rate == pytest.approx(RATE, rel=1e-6)
 
 
-def test_a_card_that_is_pulled_out_is_named() -> None:
-    ctx = FakeContext(RATE)
-    node, card = opened(ctx)
-    card.active = False
-    ctx.advance(0.2)
-    with pytest.raises(DeviceError, match="sound input 'default' has stopped: was it pulled out?"):
+def live(node: Capture, ctx: FakeContext, seconds: float) -> None:
+    """As the engine does: poll at each deadline."""
+    end = ctx.now + round(seconds * 1e9)
+    while (deadline := node.deadline_ns()) is not None and deadline <= end:
+        ctx.now = max(ctx.now, deadline)
         node.poll(ctx)
+    ctx.now = end
+
+
+def test_a_card_that_is_pulled_out_is_silence_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx, x = FakeContext(RATE), np.full((RATE, 2), 0.5, np.float32)
+    ctx.advance(3.0)
+    node, card = opened(ctx)
+    hear(node, card, ctx, x)
+    card.active = False
+    live(node, ctx, 0.9)
+    assert ctx.gauges["device_gone"] == 1.0 and ctx.counters["device_losses"] == 1
+    assert ctx.logs == ["device gone: sound input 'default' has stopped; silent until it is back"]
+    for _ in range(1_000):
+        if ctx.gauges["device_gone"] == 0.0:
+            break
+        live(node, ctx, 0.1)
+        for thread in threading.enumerate():
+            if thread.name == "reopen":
+                thread.join()
+    assert ctx.logs[1] == "sound input 'default' is back"
+    hear(node, Card.opened[-1], ctx, x)
+    y = ctx.heard()[:, 0]  # asserts that the positions join
+    now = ctx.position_at(ctx.now) - ctx.sent["out"][0].position
+    assert len(y) == pytest.approx(now, abs=3 * BLOCK), "silence takes as long as the card was away"
+    assert np.abs(np.diff(y)).max() < 0.5 / 200 and np.all(y[-RATE // 2 :] == 0.5)
+    node.close()
+
+
+def test_a_card_that_is_not_there_is_an_error_at_first_and_waited_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise DeviceError("this host has no sound input")
+
+    monkeypatch.setattr(microphone, "InputDevice", none)
+    with pytest.raises(DeviceError, match="no sound input"):
+        NODE(Settings()).open(FakeContext(RATE))
+    ctx = FakeContext(RATE, incarnation=1)
+    node = NODE(Settings())
+    node.open(ctx)
+    live(node, ctx, 0.5)
+    assert len(ctx.heard()) > RATE // 3 and not ctx.heard().any()
+    assert ctx.gauges["device_gone"] == 1.0
+    node.close()
 
 
 @pytest.mark.parametrize("lie_ns", [700_000_000, -10_000_000])

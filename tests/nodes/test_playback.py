@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -161,6 +162,7 @@ class Card:
 @pytest.fixture
 def card(monkeypatch: pytest.MonkeyPatch) -> type[Card]:
     monkeypatch.setattr(speaker, "OutputDevice", Card)
+    monkeypatch.setattr(speaker, "rescan", lambda: None)
     monkeypatch.setattr(Card, "opened", [])
     monkeypatch.setattr(Card, "fails", None)
     return Card
@@ -202,21 +204,55 @@ def test_a_card_of_another_rate_gets_the_sound_in_its_own(card: type[Card]) -> N
     assert ctx.gauges["heard_position"] <= position
 
 
-def test_a_card_that_is_pulled_out_is_replaced_by_silence_or_named(card: type[Card]) -> None:
-    ctx = FakeContext(RATE)
-    node = NODE(Settings())
+def back_again(node: Playback, ctx: FakeContext) -> None:
+    """Time passes until the card was opened again."""
+    for _ in range(1_000):
+        if ctx.gauges["device_gone"] == 0.0:
+            return
+        let_time_pass(node, ctx, RATE // 10)
+        for thread in threading.enumerate():
+            if thread.name == "reopen":
+                thread.join()
+    raise AssertionError(ctx.logs)
+
+
+@pytest.mark.parametrize("name", ["auto", "USB"])
+def test_a_card_that_is_pulled_out_is_waited_for_while_the_clock_goes_on(card: type[Card], name: str) -> None:
+    ctx, x = FakeContext(RATE), np.full((4 * RATE, 2), 0.5, np.float32)
+    node = NODE(Settings(device=name, buffer_ms=100.0))
     node.open(ctx)
+    node.process({"in": audio_frame(x[:RATE], 0, RATE)}, ctx)
+    for _ in range(50):
+        card.opened[0].pull(441, ctx.now)
+        ctx.advance(0.01)
+        node.poll(ctx)
     card.opened[0].active = False
-    ctx.advance(0.2)
-    node.poll(ctx)
-    assert ctx.logs[0] == "the sound card has stopped"
-    assert len(card.opened) == 2
-    named = NODE(Settings(device="USB"))
-    named.open(ctx)
-    card.opened[-1].active = False
-    ctx.advance(0.2)
-    with pytest.raises(DeviceError, match="sound output 'USB' has stopped: was it pulled out?"):
-        named.poll(ctx)
+    let_time_pass(node, ctx, RATE // 5)
+    assert ctx.logs == [f"device gone: sound output '{name}' has stopped; silent until it is back"]
+    assert (ctx.gauges["device_gone"], ctx.gauges["silent"], ctx.counters["device_losses"]) == (1.0, 1.0, 1)
+    sent = len(ctx.sent["reference"])
+    let_time_pass(node, ctx, RATE // 5)
+    assert len(ctx.sent["reference"]) - sent == pytest.approx(20, abs=2), "what is played is still told"
+    back_again(node, ctx)
+    assert ctx.logs[1] == f"sound output '{name}' is back" and len(card.opened) == 2
+    node.process({"in": audio_frame(x, node._speaker.playout.head or 0, RATE)}, ctx)
+    y = np.concatenate([card.opened[1].pull(441, ctx.now)[:, 0] for _ in range(20)])
+    assert np.abs(np.diff(y)).max() < 0.01 and y[-1] == pytest.approx(0.5, abs=1e-3)
+    for position, host_ns, _, _ in ctx.clocks:
+        assert position == pytest.approx(ctx.position_at(host_ns), abs=20)
+    node.close()
+
+
+def test_after_a_restart_a_card_that_is_away_is_waited_for(card: type[Card], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(card, "fails", "this host has no sound output")
+    ctx = FakeContext(RATE, incarnation=1)
+    node = NODE(Settings(device="USB"))
+    node.open(ctx)
+    assert ctx.gauges["device_gone"] == 1.0
+    let_time_pass(node, ctx, 2 * RATE)
+    monkeypatch.setattr(card, "fails", None)
+    back_again(node, ctx)
+    node.close()
 
 
 def test_the_clock_goes_straight_on_when_the_device_stood_still(card: type[Card]) -> None:

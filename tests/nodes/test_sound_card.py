@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from audio_pipeline.frame import audio_frame
 from audio_pipeline.nodes import capture, playback
-from tests.io.pulse import pulse  # noqa: F401
+from tests.io.pulse import plug, pulse, unplug  # noqa: F401
 from tests.nodes.fake import SECOND, FakeContext, noise
 
 RATE, FRAME = 48_000, 480
@@ -62,3 +63,58 @@ def test_what_is_played_is_captured_and_both_agree_on_the_clock() -> None:
     exact = [np.allclose(heard[at:][w], x[w, 0], atol=1e-3) for w in windows if at + w.stop <= len(heard)]
     assert len(exact) >= 29  # to the end: the flush waits until the last sample has been heard
     assert np.mean(exact) >= 0.8  # a busy machine may stutter; where it does not, it is the same sound
+
+
+class Running:
+    """Both nodes, with a tone played all the time."""
+
+    def __init__(self) -> None:
+        self.ctx, self.heard = RealTime(), RealTime()
+        self.heard.start_ns = self.ctx.start_ns
+        self.microphone, self.speaker = capture.NODE(capture.Settings()), playback.NODE(playback.Settings())
+        self.microphone.open(self.heard)
+        self.speaker.open(self.ctx)
+        self.begin_ns, self.sent = self.ctx.now_ns(), 0
+
+    def until(self, what: str, true_of: Callable[[], bool], patience_s: float = 30.0) -> None:
+        """Both run until something is so."""
+        end_ns = self.ctx.now_ns() + round(patience_s * SECOND)
+        while not true_of():
+            assert self.ctx.now_ns() < end_ns, f"{what}: {self.ctx.logs} {self.heard.logs}"
+            while self.begin_ns + self.sent * SECOND // RATE <= self.ctx.now_ns():
+                x = np.full((FRAME, 2), 0.25, np.float32)
+                frame = audio_frame(x, self.sent, RATE, captured_ns=self.ctx.now_ns())
+                self.speaker.process({"in": frame}, self.ctx)
+                self.sent += FRAME
+            self.speaker.poll(self.ctx)
+            self.microphone.poll(self.heard)
+            time.sleep(0.003)  # a real device needs real time
+
+    def hears(self) -> bool:
+        return bool((self.heard.sent["out"][-1].audio() > 0.2).all())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("pulse")
+def test_a_card_is_pulled_out_and_put_back_and_both_nodes_go_on() -> None:
+    """Twice. Positions of what was played and of what was recorded join over all of it; time is that of the host."""
+    run = Running()
+    try:
+        run.until("heard", lambda: bool(run.heard.sent["out"]) and run.hears())
+        for times in (1, 2):
+            unplug()
+            run.until("gone", lambda n=times: {c.counters["device_losses"] for c in (run.ctx, run.heard)} == {n})
+            blocks = len(run.ctx.sent["reference"])
+            run.until("goes on", lambda n=blocks: len(run.ctx.sent["reference"]) > n + 50)
+            plug()
+            run.until("back", lambda: run.ctx.gauges["device_gone"] == 0 == run.heard.gauges["device_gone"])
+            run.until("heard again", run.hears)
+    finally:
+        run.speaker.close()
+        run.microphone.close()
+    for ctx, port in ((run.ctx, "reference"), (run.heard, "out")):
+        length_s = len(ctx.heard(port)) / RATE  # asserts that the positions join
+        assert length_s == pytest.approx((ctx.now_ns() - run.begin_ns) / SECOND, abs=1.0)
+        assert "device gone" in ctx.logs[0] and ctx.logs[1].endswith("is back")
+    for position, host_ns, _, _ in run.ctx.clocks:
+        assert position == pytest.approx(run.ctx.position_at(host_ns), abs=RATE // 4), "no clock of it ever jumps far"
