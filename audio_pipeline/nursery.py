@@ -16,6 +16,7 @@ from audio_pipeline.metrics import Reading
 from audio_pipeline.node_keys import process_of
 from audio_pipeline.process import Child, Spares, broods
 from audio_pipeline.settings import plain
+from audio_pipeline.stall import Stall
 from audio_pipeline.watch import MEMORY_S, SAMPLE_S, Usage, by_child, hangs, late_start, over_cap, share_cpu
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Nursery:
         self._exits: deque[tuple[Child, int]] = deque()
         self._next_sample_s = self._next_watch_s = self._next_memory_s = 0.0
         self._usage = Usage()
+        self._stall = Stall()
         self._spares = Spares(broods(supervisor.graph), supervisor.run_dir.path, supervisor.run_dir.add_pid)
         for members in self._processes(supervisor.run.plan.order):
             self.launch(members, supervisor.run)
@@ -226,6 +228,17 @@ class Nursery:
                 if said:
                     self._end(child, record, said, "hang")
                     break
+        self._watch_for_stall()
+
+    def _watch_for_stall(self) -> None:
+        """Offline nodes wait for each other; when all do, for ever, the run ends with an error."""
+        if self._sup.live or not self._sup.started or self._sup.finishing_s is not None:
+            return
+        running = [record for record in self._sup.nodes.values() if record.phase is Phase.RUNNING]
+        boards = {r.name: Reading(self._sup.run.board_path(r.name, r.incarnation)) for r in running}
+        said = self._stall.look(boards, time.monotonic_ns())
+        if said:
+            self._sup.give_up(NodeError(said))
 
     def _stuck(self, record: NodeRecord, fellows: Sequence[NodeRecord], now_s: float) -> str:
         if not record.ready:
