@@ -60,14 +60,14 @@ class Subscription:
         return len(self.queue) < self.queue_frames
 
     def straight(self, item: Item) -> bool:
-        """Takes a frame for sending at once, where none waits and the window has room; `went` counts it."""
+        """Takes a frame for sending at once, where none waits and the window has room; `goes` counts it."""
         if self.queue or len(self.in_flight) >= self.window or self.policy == ABSENT:
             return False
         self.in_flight.append(item.seq)
         return True
 
-    def went(self) -> None:
-        """Counts a frame that went straight to the socket, once it is there."""
+    def goes(self) -> None:
+        """Counts a frame that goes straight to the socket."""
         self._count("offered", 1)
         self._count("sent", 1)
 

@@ -75,8 +75,8 @@ class OutPort:
         for name, subscription in list(self.subscriptions.items()):
             mine = self._converted_for(name, frame, item, sent_age_us)
             if name in self.connected and subscription.straight(mine):
+                subscription.goes()  # before it goes: it may arrive although we are killed in between
                 self._put(name, mine.message)
-                subscription.went()
                 continue
             subscription.offer(mine)
             if name in self.connected:

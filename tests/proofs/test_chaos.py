@@ -132,7 +132,8 @@ def _check_ledgers(stage: Stage) -> None:
         window = link["window"] + 1
         held = deaths.get(node, 0) * (window + stage.held[link["to"]]) + deaths.get(taker, 0) * window
         sum_ = link["delivered"] + sum(link["dropped"].values()) + link["queued"] + link["in_flight"]
-        assert link["balanced"] and sum_ == link["offered"], link
+        said = {key: value for key, value in link.items() if key != "age_histogram"}
+        assert link["balanced"] and sum_ == link["offered"], f"deaths {deaths}: {said}"
         assert lost <= held, f"{link['from']} > {link['to']}: {lost} frames lost, at most {held} can be"
     print(f"{len(stage.final['links'])} links balance, "
           f"{sum(link['offered'] for link in stage.final['links'])} frames")  # fmt: skip
