@@ -96,14 +96,14 @@ def _load(
     fullest = max(inputs, key=lambda link: link["in_flight"] / max(link["window"], 1), default=None)
     ages = [(link, _difference(link["age_histogram"]["counts"], _age_counts(links.get(link["to"])))) for link in inputs]
     link, counts = max(ages, key=lambda pair: quantile_ms(pair[1], 0.99) / pair[0]["budget_ms"], default=(None, None))
+    worst_ms = link["age_ms"]["max"] if link and sum(link["age_histogram"]["counts"]) else None
     return Load(
         node=name, kind=node["kind"], state=node["state"], wait_ms=wait_ms, wait_p99_ms=wait.quantile(0.99),
         busy_ms=share * quantum, busy_p99_ms=work.quantile(0.99), busy_share=share,
         wait_share=None if wait_ms is None else wait_ms / quantum,
         queued=sum(link["queued"] for link in inputs), in_flight=fullest["in_flight"] if fullest else 0,
         window=fullest["window"] if fullest else 0, errors=errors_of(node, inputs),
-        age_p50_ms=_quantile(counts, 0.5), age_p99_ms=_quantile(counts, 0.99),
-        age_max_ms=link["age_ms"]["max"] if link and sum(link["age_histogram"]["counts"]) else None,
+        age_p50_ms=_quantile(counts, 0.5, worst_ms), age_p99_ms=_quantile(counts, 0.99, worst_ms), age_max_ms=worst_ms,
         ppm=_ppm(name, node, now), restarts=node["restarts"], cpu=node["cpu"], rss_mb=node["rss_mb"],
     )  # fmt: skip
 
@@ -137,8 +137,10 @@ def _age_counts(link: Mapping[str, Any] | None) -> Sequence[int] | None:
     return link["age_histogram"]["counts"] if link else None
 
 
-def _quantile(counts: Counts | None, q: float) -> float | None:
-    return quantile_ms(counts, q) if counts is not None and counts.any() else None
+def _quantile(counts: Counts | None, q: float, worst_ms: float | None = None) -> float | None:
+    if counts is None or not counts.any():
+        return None
+    return min(quantile_ms(counts, q), math.inf if worst_ms is None else worst_ms)
 
 
 def errors_of(node: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -170,8 +172,9 @@ def path_loads(before: State | None, now: State) -> list[PathLoad]:
 def _path(path: Mapping[str, Any], old: Mapping[str, Any] | None) -> PathLoad:
     measured = path.get("measured")
     counts = _difference(measured["counts"], old["counts"] if old else None) if measured else None
+    worst_ms = measured["max"] if measured else None
     return PathLoad(
         tuple(path["path"]), path["monitor"], path.get("stated_ms", path["total_ms"]), path["budget_ms"],
-        _quantile(counts, 0.5), _quantile(counts, 0.99), measured["max"] if measured else None,
+        _quantile(counts, 0.5, worst_ms), _quantile(counts, 0.99, worst_ms), worst_ms,
         measured["worst"] if measured else None,
     )  # fmt: skip
