@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
@@ -42,6 +43,7 @@ class InPort:
         self.left = False  # taken away, and the producer knows
         self._leaving = False
         self.welcome: dict[str, Any] = {}
+        self.on_other: Callable[[dict[str, Any]], None] = lambda word: None  # words that are not the link's own
         self._said_ns = 0
         self._greeted = False
         self._greeting = 0  # counts connections: what was under way on an older one is lost
@@ -130,6 +132,8 @@ class InPort:
             self.refused = str(word.get("why"))
         elif word.get("t") == "bye":
             self.left = True
+        else:
+            self.on_other(word)
 
     def _new_epoch(self, epoch: int) -> None:
         self.grant.new_epoch(epoch)

@@ -1,0 +1,330 @@
+"""The one place of a pipeline that other hosts can reach: a port that checks keys and roles and passes words on.
+
+Behind it every connection has a socket of its own to what it asked for (an output, a node that waits for sound, the
+control socket), so links and credit reach from end to end and nothing waits here.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import Any
+
+import msgpack
+import zmq
+
+from audio_pipeline.control import VERSION, decode, encode
+from audio_pipeline.curve import ZAP, Gatekeeper, as_server, harden, is_loopback, parse_address
+from audio_pipeline.errors import ConfigError, DeviceError, KeysError, WireError
+from audio_pipeline.io.remote_session import CONTROLS, Session, Sessions
+from audio_pipeline.keys import KeyPair, Keys, may
+from audio_pipeline.runtime import RunDir
+from audio_pipeline.waker import Waker
+
+TURN_MS = 100
+LOOK_S = 1.0  # how often outputs and the address book are looked at
+MAX_BYTES = 1 << 20
+MAX_WAITING = 2_000  # messages to one peer that does not read
+NEEDED = {"state": "listen", "events": "listen", "ports": "listen", "set": "control", "transport": "control",
+          "stop": "control"}  # fmt: skip
+PORT = re.compile(r"[a-z][a-z0-9_]{0,39}\.[a-z0-9_]{1,40}")
+FEED = "~feed"
+
+
+class Door:
+    """Listens on tcp for one pipeline. `open` binds and raises; all else happens in a thread."""
+
+    def __init__(self, address: str, run: RunDir, exports: Sequence[str], *, keys: Keys | None, own: str = "") -> None:
+        self.host, self.port = parse_address(address)
+        self._run_dir, self._exports = run, [name if "." in name else f"{name}.out" for name in exports]
+        self._keys, self._pair = keys, _pair(keys, own, self.host)
+        self.counts: Counter[str] = Counter()
+        self.said: deque[str] = deque(maxlen=50)
+        self._known_ports: dict[str, Any] = {"outputs": [], "feeds": []}
+        self._stop = threading.Event()
+        self._stamp = keys.stamp() if keys else (0, 0)
+        self._looked_s = 0.0
+        self._thread = threading.Thread(target=self._work, name="door", daemon=True)
+
+    def open(self) -> None:
+        """Binds. DeviceError where the port is in use or the address is not this host's."""
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._gate = Gatekeeper(self._context, self._admit) if self._keys else None
+        self._router: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
+        harden(self._router)
+        for option, value in ((zmq.ROUTER_MANDATORY, 1), (zmq.SNDHWM, MAX_WAITING), (zmq.RCVHWM, MAX_WAITING),
+                              (zmq.MAXMSGSIZE, MAX_BYTES)):  # fmt: skip
+            self._router.setsockopt(option, value)
+        if self._pair is not None:
+            as_server(self._router, self._pair)
+        try:
+            self._router.bind(f"tcp://{self.host}:{self.port or '*'}")
+        except zmq.ZMQError as error:
+            self._context.destroy(linger=0)
+            raise DeviceError(_bind_error(error, f"{self.host}:{self.port}")) from error
+        self.port = int(self._router.getsockopt(zmq.LAST_ENDPOINT).decode().rstrip("\0").rpartition(":")[2])  # type: ignore[union-attr]
+        self._sessions = Sessions(self._context)
+        self._control: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
+        self._control.setsockopt(zmq.LINGER, 0)
+        self._control.connect(self._run_dir.control)
+        self._waker = Waker()
+        self._thread.start()
+
+    @property
+    def connected(self) -> list[str]:
+        """Who is there: `laptop: mix.out`."""
+        return [f"{session.user or 'somebody'}: {session.what}" for session in self._sessions.all]
+
+    # -- the thread ---------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            self._turn()
+        self._sessions.close()
+        if self._gate is not None:
+            self._gate.close()
+        self._context.destroy(linger=0)
+
+    def _turn(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._waker.fd, zmq.POLLIN)
+        gate = self._gate.socket if self._gate else None
+        for socket in (self._router, self._control, gate, *self._sessions.sockets):
+            if socket is not None:
+                poller.register(socket, zmq.POLLIN)
+        ready = dict(poller.poll(TURN_MS))
+        if self._gate is not None and gate in ready:
+            denied = self._gate.handle()
+            self._note_denied(denied)
+        if self._router in ready:
+            self._hear()
+        if self._control in ready:
+            self._note_ports(self._control.recv())
+        for session in self._sessions.all:
+            if session.inner in ready:
+                self._answer(session)
+        self._look(time.monotonic())
+
+    def _note_denied(self, public: str | None) -> None:
+        if public is not None:
+            self.counts["denied"] += 1
+            sentence = f"turned away the key {public}, which is not on the allow-list or has no role"
+            if sentence not in self.said:
+                self.said.append(sentence)
+
+    def _look(self, now_s: float) -> None:
+        """Once a second: who is silent, who is allowed, what is there to hear."""
+        if now_s - self._looked_s < LOOK_S:
+            return
+        self._looked_s = now_s
+        if self._keys is not None and self._keys.stamp() != self._stamp:
+            self._reread(self._keys)
+        for session in self._sessions.silent(now_s):
+            self._drop(session)
+        word = {"v": VERSION, "token": self._run_dir.token, "id": 0, "op": "ports"}
+        self._control.send(encode(word), flags=zmq.DONTWAIT)
+
+    def _reread(self, keys: Keys) -> None:
+        self._stamp = keys.stamp()
+        try:
+            self._keys = Keys(keys.folder)
+        except KeysError as error:  # nobody is let in on a book that cannot be read
+            self.said.append(str(error))
+            keys.known = {}
+        for session in self._sessions.all:
+            if not may(self._role(session.user), session.needs):
+                self._drop(session)
+
+    def _note_ports(self, message: bytes) -> None:
+        try:
+            answer = decode(message)
+        except WireError:
+            return
+        if answer.get("ok") and isinstance(answer.get("result"), dict):
+            self._known_ports = answer["result"]
+
+    # -- who may what -------------------------------------------------------------------------------
+
+    def _admit(self, public: str) -> str | None:
+        """The name behind a key that has a role here."""
+        assert self._keys is not None
+        if self._keys.stamp() != self._stamp:
+            self._reread(self._keys)
+        name = self._keys.who(public)
+        return name if name is not None and may(self._keys.known[name].role, "listen") else None
+
+    def _role(self, user: str) -> str:
+        if self._keys is None:
+            return "listen"  # without keys, on loopback only
+        known = self._keys.known.get(user)
+        return known.role if known else "host"
+
+    def exported(self) -> list[dict[str, Any]]:
+        """Outputs that may be heard: those that were named, or else what people hear at this host."""
+        return [
+            port for port in self._known_ports.get("outputs", [])
+            if (port["port"] in self._exports if self._exports else port.get("heard"))
+        ]  # fmt: skip
+
+    # -- from outside -------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        for _ in range(MAX_WAITING):
+            try:
+                frames = self._router.recv_multipart(zmq.DONTWAIT, copy=False)
+            except zmq.Again:
+                return
+            identity, body = frames[0].bytes, frames[-1].bytes
+            user = str(frames[-1].get("User-Id")) if self._gate is not None else ""
+            session = self._sessions.get(identity)
+            if session is not None and session.user != user:
+                self._drop(session)
+                session = None
+            try:
+                self._on_message(identity, user, session, body)
+            except WireError:
+                self.counts["bad_words"] += 1
+
+    def _on_message(self, identity: bytes, user: str, session: Session | None, body: bytes) -> None:
+        if session is not None:
+            session.heard_s = time.monotonic()
+        if body[:1] == b"A":
+            if session is not None and session.what.startswith("feeds "):
+                self._pass_in(session, body)
+            return
+        word = decode(body)
+        kind = word.get("t")
+        if kind == "time":
+            self._reply(identity, {"t": "time", "t1": word.get("t1"), "t2": time.monotonic_ns(),
+                                   "t3": time.monotonic_ns()})  # fmt: skip
+        elif "op" in word:
+            self._on_request(identity, user, session, word)
+        elif kind == "hello":
+            self._on_hello(identity, user, session, word)
+        elif kind == "offer":
+            self._on_offer(identity, user, session, word)
+        elif session is None:
+            self._reply(identity, {"t": "who"})
+        else:
+            self._pass_in(session, body)
+            if kind == "bye":
+                self._sessions.drop(session)
+
+    def _on_hello(self, identity: bytes, user: str, session: Session | None, word: dict[str, Any]) -> None:
+        port = str(word.get("port"))
+        known = [item["port"] for item in self.exported()]
+        if not self._known_ports["outputs"]:
+            return  # it asks again
+        if port not in known or not PORT.fullmatch(port):
+            names = ", ".join(known) or "nothing"
+            self._reply(identity, {"t": "refused", "why": f"{port!r} is not exported; exported are {names}"})
+        elif not may(self._role(user), "listen"):
+            self._reply(identity, {"t": "refused", "why": f"{user!r} may not listen here"})
+        else:
+            endpoint = self._run_dir.endpoint(*port.split("."))
+            self._enter(identity, user, session, f"hears {port}", "listen", endpoint, word)
+
+    def _on_offer(self, identity: bytes, user: str, session: Session | None, word: dict[str, Any]) -> None:
+        node, feeds = str(word.get("node")), self._known_ports["feeds"]
+        if not self._known_ports["outputs"]:
+            return
+        if not may(self._role(user), "play"):
+            self._reply(identity, {"t": "refused", "why": f"{user or 'somebody without a key'!r} may not play here"})
+        elif node not in feeds:
+            names = ", ".join(feeds) or "none"
+            self._reply(identity, {"t": "refused", "why": f"no node {node!r} waits for sound; those that do: {names}"})
+        else:
+            word["user"] = user
+            self._enter(identity, user, session, f"feeds {node}", "play", self._run_dir.endpoint(node, FEED), word)
+
+    def _on_request(self, identity: bytes, user: str, session: Session | None, word: dict[str, Any]) -> None:
+        op, number = str(word.get("op")), word.get("id")
+        needed = NEEDED.get(op)
+        if word.get("v") != VERSION or needed is None or "node" in word and needed != "control":
+            self._reply(identity, {"id": number, "ok": False, "error": f"{op!r} is not for other hosts"})
+        elif not may(self._role(user), needed):
+            said = f"{user!r} has the role {self._role(user)!r}, which does not allow {op!r}"
+            self._reply(identity, {"id": number, "ok": False, "error": said})
+        elif op == "ports":
+            result = {**self._known_ports, "outputs": self.exported()}
+            self._reply(identity, {"id": number, "ok": True, "result": result})
+        else:
+            self._enter(identity, user, session, CONTROLS, "listen", self._run_dir.control, word)
+
+    def _enter(
+        self, identity: bytes, user: str, session: Session | None, what: str, needs: str, endpoint: str,
+        word: dict[str, Any],
+    ) -> None:  # fmt: skip
+        if session is not None and session.what != what:
+            self._drop(session)
+            session = None
+        if session is None:
+            session = self._sessions.enter(identity, user, what, needs, endpoint)
+            if session is None:
+                self._reply(identity, {"t": "refused", "ok": False, "why": "too many connections from other hosts"})
+                return
+            self.said.append(f"{user or 'somebody'} {what}")
+        self._pass_in(session, msgpack.packb({**word, "token": self._run_dir.token}))
+
+    # -- to and fro ---------------------------------------------------------------------------------
+
+    def _pass_in(self, session: Session, body: bytes) -> None:
+        try:
+            session.inner.send(body, flags=zmq.DONTWAIT)
+        except zmq.Again:
+            self.counts["dropped_in"] += 1  # nobody there inside: a node that is being restarted
+
+    def _answer(self, session: Session) -> None:
+        for _ in range(MAX_WAITING):
+            try:
+                message = session.inner.recv(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            if not self._send(session.identity, message):
+                self._drop(session)
+                return
+
+    def _reply(self, identity: bytes, word: dict[str, Any]) -> None:
+        self._send(identity, msgpack.packb(word))
+
+    def _send(self, identity: bytes, message: bytes) -> bool:
+        try:
+            self._router.send_multipart([identity, message], flags=zmq.DONTWAIT)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                raise
+            return False
+        return True
+
+    def _drop(self, session: Session) -> None:
+        self._pass_in(session, msgpack.packb({"t": "bye"}))
+        self._sessions.drop(session)
+        self.said.append(f"{session.user or 'somebody'} is gone ({session.what})")
+
+    def close(self) -> None:
+        """Ends the thread; who is connected notices within seconds."""
+        self._stop.set()
+        self._waker.wake()
+        self._thread.join(5)
+        self._waker.close()
+
+
+def _pair(keys: Keys | None, own: str, host: str) -> KeyPair | None:
+    if keys is not None:
+        return keys.mine(own)[1]
+    if not is_loopback(host):
+        raise ConfigError(f"listen: {host} can be reached from other hosts, so it needs keys: leave out `curve: false`")
+    return None
+
+
+def _bind_error(error: zmq.ZMQError, where: str) -> str:
+    reason = {zmq.EADDRINUSE: "the port is in use", zmq.EADDRNOTAVAIL: "this host has no such address",
+              errno.ENODEV: "this host has no such address"}.get(error.errno, error.strerror)  # fmt: skip
+    return f"cannot listen on {where}: {reason}"
+
+
+__all__ = ["FEED", "ZAP", "Door"]

@@ -1,0 +1,66 @@
+"""Listens to an exported port of a pipeline on another host."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter, deque
+
+from audio_pipeline.frame import Frame
+from audio_pipeline.io.remote_peer import Peer, Remote
+from audio_pipeline.link import InPort, InSpec
+
+WINDOW_FRAMES = 50  # covers the way there and back: half a second at 10 ms
+QUEUE_FRAMES = 25  # waits at the other host while the way is shut; older sound is worth nothing
+KEPT_FRAMES = 1_000
+
+
+class RemoteLink:
+    """Frames of a remote port with the time at which they came; `take` and `close` belong to the caller's thread."""
+
+    def __init__(self, remote: Remote, port: str) -> None:
+        self.peer = Peer(remote)
+        self.counts: Counter[str] = Counter()
+        self._frames: deque[tuple[Frame, int]] = deque(maxlen=KEPT_FRAMES)
+        terms = {"port": port, "queue": QUEUE_FRAMES}
+        spec = InSpec(port, "", remote.endpoint, 0, WINDOW_FRAMES, "drop_oldest", QUEUE_FRAMES,
+                      prepare=self.peer.prepare, terms=terms)  # fmt: skip
+        instance = (os.getpid() << 20) + time.monotonic_ns() % (1 << 20)
+        self._end = _ListeningEnd(self.peer, spec, instance, self)
+        self.peer.start(self._end)
+
+    def heard(self, frame: Frame) -> None:
+        """In the peer's thread."""
+        self._frames.append((frame, time.monotonic_ns()))
+
+    def take(self) -> tuple[Frame, int] | None:
+        """The next frame and when it came, None if there is none now."""
+        return self._frames.popleft() if self._frames else None
+
+    def close(self) -> None:
+        self.peer.close()
+
+
+class _ListeningEnd(InPort):
+    """A link's end that hands on what comes at once: the jitter buffer is where it waits."""
+
+    def __init__(self, peer: Peer, spec: InSpec, instance: int, link: RemoteLink) -> None:
+        self._link = link
+        super().__init__(peer.context, spec, "", instance, self._add)
+        self.on_other = peer.on_word
+
+    def _add(self, name: str, amount: int) -> None:
+        self._link.counts[name] += amount
+
+    def reconnect(self) -> None:
+        """Whoever answers may be a pipeline that was started anew: it counts from the start."""
+        super().reconnect()
+        self.grant.new_epoch(0)
+        self._received, self.welcome = 0, {}
+
+    def handle(self) -> None:
+        """Takes all waiting messages, and all frames among them."""
+        super().handle()
+        while (frame := self.take()) is not None:
+            self.used()
+            self._link.heard(frame)

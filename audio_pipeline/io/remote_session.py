@@ -1,0 +1,80 @@
+"""Who is connected through a door, and with what inside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import zmq
+
+MAX_SESSIONS = 64
+SILENT_S = 5.0  # links and feeds speak ten times a second
+PATIENT_S = 60.0  # control clients speak when they want something
+INNER_WAITING = 1_000
+CONTROLS = "controls"
+
+
+@dataclass
+class Session:
+    """One connection from another host and its own socket to what it asked for."""
+
+    identity: bytes
+    user: str
+    what: str
+    needs: str  # role
+    inner: zmq.Socket[bytes]
+    number: int
+    heard_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def limit_s(self) -> float:
+        return PATIENT_S if self.what == CONTROLS else SILENT_S
+
+
+class Sessions:
+    """All of them, by the identity of the connection."""
+
+    def __init__(self, context: zmq.Context[Any]) -> None:
+        self._context = context
+        self._sessions: dict[bytes, Session] = {}
+
+    @property
+    def all(self) -> list[Session]:
+        return list(self._sessions.values())
+
+    @property
+    def sockets(self) -> Iterator[zmq.Socket[bytes]]:
+        return (session.inner for session in self._sessions.values())
+
+    def get(self, identity: bytes) -> Session | None:
+        return self._sessions.get(identity)
+
+    def enter(self, identity: bytes, user: str, what: str, needs: str, endpoint: str) -> Session | None:
+        """A new one, None where there are too many. Inside it has a name that no node can have."""
+        if len(self._sessions) >= MAX_SESSIONS:
+            return None
+        taken = {session.number for session in self.all if (session.user, session.what) == (user, what)}
+        number = next(n for n in range(MAX_SESSIONS + 1) if n not in taken)
+        inner: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
+        for option, value in ((zmq.LINGER, 200), (zmq.SNDHWM, INNER_WAITING), (zmq.RCVHWM, INNER_WAITING)):
+            inner.setsockopt(option, value)
+        inner.setsockopt(zmq.IMMEDIATE, what != CONTROLS)  # sound does not wait for a node that is being restarted
+        inner.setsockopt(zmq.IDENTITY, f"~{user}~{number}".encode())
+        inner.connect(endpoint)
+        session = self._sessions[identity] = Session(identity, user, what, needs, inner, number)
+        return session
+
+    def silent(self, now_s: float) -> list[Session]:
+        """Those that have not been heard for too long."""
+        return [session for session in self.all if now_s - session.heard_s > session.limit_s]
+
+    def drop(self, session: Session) -> None:
+        """Closes it; what it said last still goes out."""
+        self._sessions.pop(session.identity, None)
+        session.inner.close(linger=200)
+
+    def close(self) -> None:
+        for session in self.all:
+            self.drop(session)
