@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from audio_pipeline.clock import ClockLine, ClockRecord, HostClock
-from audio_pipeline.frame import Flag, Frame, Samples, event_frame, pack_event
+from audio_pipeline.frame import Flag, Frame, Samples, event_frame, gap_frame, pack_event
 from audio_pipeline.job import Job
 from audio_pipeline.link import OutPort
 from audio_pipeline.metrics import Board
@@ -55,6 +55,7 @@ class RunnerContext:
     def __init__(self, job: Job, board: Board, clock: HostClock, record: ClockRecord, waker: Waker,
                  tell: Callable[[dict[str, Any]], None]) -> None:  # fmt: skip
         self.name, self.rate, self.frame_samples = job.name, job.rate, job.frame_samples
+        self.run_folder = str(Path(job.board).parent)
         self.live, self.folder, self.incarnation = job.live, job.folder, job.incarnation
         self.board = board
         self.outs: dict[str, Out] = {}
@@ -92,6 +93,11 @@ class RunnerContext:
     def emit_gap(self, port: str, samples: int, position: int) -> None:
         channels = 2
         self.emit(port, np.zeros((samples, channels), np.float32), position)
+
+    def emit_idle(self, port: str, position: int) -> None:
+        out = self.outs[port]
+        frame = gap_frame(0, position, self.rate, 2, generation=out.framer.generation, captured_ns=self.now_ns())
+        self.send(frame, out.port)
 
     def event(self, port: str, kind: str, position: int, **data: Any) -> None:
         event = {"kind": kind, "position": position, "node": self.name, **data}

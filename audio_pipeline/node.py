@@ -72,6 +72,7 @@ class Context(Protocol):
     frame_samples: int
     live: bool  # False: offline, nothing is late
     folder: str  # where this run leaves its files
+    run_folder: str  # private to this run: sockets, boards, token
     incarnation: int  # 0 for the first process of this node in this run, then counting restarts
 
     def emit(
@@ -88,6 +89,9 @@ class Context(Protocol):
 
     def emit_gap(self, port: str, samples: int, position: int) -> None:
         """Sends silence without payload."""
+
+    def emit_idle(self, port: str, position: int) -> None:
+        """Says that nothing comes and nothing is lost; ten times a second, so that idle and dead differ."""
 
     def event(self, port: str, kind: str, position: int, **data: Any) -> None:
         """Sends an event on an event port and shows it to whoever watches the pipeline."""
@@ -151,6 +155,8 @@ class Node:
     bridge: ClassVar[bool] = False  # True: counts its input by one clock and its output by another
     commands: ClassVar[tuple[str, ...]] = ()  # of seek, next, loop: those that `on_command` knows
     start_s: ClassVar[float] = 120.0  # longest that `open` may take, unless the file says otherwise
+    fed: ClassVar[bool] = False  # True: takes sound from another host, through the door
+    attendant: ClassVar[bool] = False  # True: serves the others and makes no sound; the pipeline ends without it
     edge: ClassVar[bool] = False  # True: people hear what goes in here (playback, broadcast), so inputs need on_loss
 
     def __init__(self, settings: Any = None) -> None:

@@ -38,7 +38,7 @@ class Operator:
         """Answers a client, at once or when the node has answered."""
         handlers = {"state": self._state, "set": self._set, "transport": self._transport,
                     "events": self._since, "stop": self._stop, "graph": self._graph, "edit": self._sup.editor.edit,
-                    "undo": self._undo, "redo": self._redo}  # fmt: skip
+                    "undo": self._undo, "redo": self._redo, "ports": self._ports}  # fmt: skip
         number = word.get("id")
         handler = handlers.get(str(word.get("op")))
         try:
@@ -65,6 +65,15 @@ class Operator:
 
     def _state(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
         return self.state()
+
+    def _ports(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
+        """What can be listened to, and who waits for sound from elsewhere."""
+        specs = self._sup.graph.nodes.values()
+        heard = {link.source for spec in specs if spec.cls.edge for link in spec.inputs.values()}
+        names = [f"{spec.name}.{port}" for spec in specs for port in spec.ports.outputs]
+        outputs = [{"port": name, "heard": name in heard} for name in names]
+        return {"name": self._sup.graph.name, "rate": self._sup.graph.rate, "outputs": outputs,
+                "feeds": [spec.name for spec in specs if spec.cls.fed]}  # fmt: skip
 
     def _since(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
         since = int(word.get("since") or 0)

@@ -315,6 +315,7 @@ class Supervisor:
 
     def _over(self) -> bool:
         everyone = [record for record in self.nodes.values() if record.phase is not Phase.ABSENT]
+        everyone = [record for record in everyone if not record.spec.cls.attendant] or everyone
         if all(record.phase in (Phase.ENDED, Phase.FAILED) for record in everyone):
             return True
         return self.finishing_s is not None and time.monotonic() - self.finishing_s > FINISH_S

@@ -12,15 +12,16 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgpack
 import zmq
 
 from audio_pipeline.control import VERSION, decode, encode
-from audio_pipeline.curve import ZAP, Gatekeeper, as_server, harden, is_loopback, parse_address
 from audio_pipeline.errors import ConfigError, DeviceError, KeysError, WireError
-from audio_pipeline.io.remote_session import CONTROLS, Session, Sessions
+from audio_pipeline.io.curve import Gatekeeper, as_server, harden, is_loopback, parse_address
+from audio_pipeline.io.remote_session import CONTROLS, FEED, Session, Sessions
 from audio_pipeline.keys import KeyPair, Keys, may
 from audio_pipeline.runtime import RunDir
 from audio_pipeline.waker import Waker
@@ -32,7 +33,6 @@ MAX_WAITING = 2_000  # messages to one peer that does not read
 NEEDED = {"state": "listen", "events": "listen", "ports": "listen", "set": "control", "transport": "control",
           "stop": "control"}  # fmt: skip
 PORT = re.compile(r"[a-z][a-z0-9_]{0,39}\.[a-z0-9_]{1,40}")
-FEED = "~feed"
 
 
 class Door:
@@ -313,6 +313,13 @@ class Door:
         self._waker.close()
 
 
+def open_door(address: str, run_folder: str, exports: Sequence[str], *, own: str, curve: bool) -> Door:
+    """A door of the pipeline whose private folder is `run_folder`, open."""
+    door = Door(address, RunDir(Path(run_folder)), exports, keys=Keys() if curve else None, own=own)
+    door.open()
+    return door
+
+
 def _pair(keys: Keys | None, own: str, host: str) -> KeyPair | None:
     if keys is not None:
         return keys.mine(own)[1]
@@ -323,8 +330,5 @@ def _pair(keys: Keys | None, own: str, host: str) -> KeyPair | None:
 
 def _bind_error(error: zmq.ZMQError, where: str) -> str:
     reason = {zmq.EADDRINUSE: "the port is in use", zmq.EADDRNOTAVAIL: "this host has no such address",
-              errno.ENODEV: "this host has no such address"}.get(error.errno, error.strerror)  # fmt: skip
+              errno.ENODEV: "this host has no such address"}.get(error.errno or 0, error.strerror)  # fmt: skip
     return f"cannot listen on {where}: {reason}"
-
-
-__all__ = ["FEED", "ZAP", "Door"]

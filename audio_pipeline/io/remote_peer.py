@@ -12,7 +12,7 @@ import msgpack
 import zmq
 
 from audio_pipeline.clock_offset import ClockOffset
-from audio_pipeline.curve import DENIED, DOWN, SILENT_MS, UP, Watcher, as_client, explain, harden, parse_address
+from audio_pipeline.io.curve import DENIED, DOWN, SILENT_MS, UP, Watcher, as_client, explain, harden, parse_address
 from audio_pipeline.keys import KeyPair, Keys
 from audio_pipeline.waker import Waker
 
@@ -115,7 +115,8 @@ class Peer:
         """Answers to our own words."""
         times = [at for at in (word.get(key) for key in ("t1", "t2", "t3")) if isinstance(at, int)]
         if word.get("t") == "time" and len(times) == 3:
-            self.offset.add(*times, time.monotonic_ns())
+            sent, received, answered = times
+            self.offset.add(sent, received, answered, time.monotonic_ns())
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -146,7 +147,8 @@ class Peer:
             if status == UP:
                 self._heard_ns = now_ns
             elif status != DOWN or self.connected or not self.trouble:
-                self._complain(explain(status, self.remote.endpoint, self.remote.name))
+                remote = self.remote
+                self._complain(explain(status, remote.endpoint, remote.name, curve=remote.own is not None))
         if self._end.refused:
             self._complain(f"{self.remote.endpoint} refused: {self._end.refused}")
             self._end.refused = ""

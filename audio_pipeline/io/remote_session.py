@@ -14,6 +14,7 @@ SILENT_S = 5.0  # links and feeds speak ten times a second
 PATIENT_S = 60.0  # control clients speak when they want something
 INNER_WAITING = 1_000
 CONTROLS = "controls"
+FEED = "~feed"  # the port of a node that waits for sound from other hosts
 
 
 @dataclass

@@ -30,6 +30,7 @@ class FakeContext:
     ) -> None:
         self.name, self.rate, self.frame_samples = "node", rate, rate // 100
         self.live, self.folder, self.incarnation = live, folder, incarnation
+        self.run_folder = folder
         self.now = SECOND
         self.start_ns = SECOND  # host time of position 0
         self.sent: dict[str, list[Frame]] = defaultdict(list)
@@ -55,6 +56,9 @@ class FakeContext:
 
     def emit_gap(self, port: str, samples: int, position: int) -> None:
         self.sent[port].append(gap_frame(samples, position, self.rate, 2))
+
+    def emit_idle(self, port: str, position: int) -> None:
+        self.sent[port].append(gap_frame(0, position, self.rate, 2))
 
     def event(self, port: str, kind: str, position: int, **data: Any) -> None:
         self.events.append(Event(port, kind, position, data))

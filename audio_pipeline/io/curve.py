@@ -56,6 +56,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def check_listen(text: str, *, curve: bool) -> None:
+    """Raises ConfigError where an address cannot be listened on, or not without keys."""
+    host, _ = parse_address(text)
+    if not curve and not is_loopback(host):
+        raise ConfigError(f"listen: {text} can be reached from other hosts, so it needs keys and encryption; "
+                          "`curve: false` is for loopback addresses")  # fmt: skip
+
+
 def harden(socket: zmq.Socket[bytes]) -> None:
     """For tcp: a peer that vanished without a word is noticed within seconds, a handshake cannot be held open."""
     for option, value in ((zmq.HEARTBEAT_IVL, HEARTBEAT_MS), (zmq.HEARTBEAT_TIMEOUT, SILENT_MS),
@@ -114,28 +122,34 @@ class Watcher:
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self._watched = socket
+        self._reached = False  # in this attempt
         self.socket: zmq.Socket[bytes] = socket.get_monitor_socket()
 
     def news(self) -> list[str]:
         """What happened since the last call, oldest first."""
         found = []
         while self.socket.poll(0):
-            meaning = _MEANING.get(int(recv_monitor_message(self.socket)["event"]))
-            if meaning is not None:
+            event = int(recv_monitor_message(self.socket)["event"])
+            meaning = _MEANING.get(event)
+            if meaning is not None and not (meaning == UNREACHABLE and self._reached):
                 found.append(meaning)
+            self._reached = event == zmq.EVENT_CONNECTED or (self._reached and meaning != UNREACHABLE)
         return found
 
     def close(self) -> None:
-        self._watched.disable_monitor()
+        if not self._watched.closed:
+            self._watched.disable_monitor()
         self.socket.close(linger=0)
 
 
-def explain(status: str, host: str, peer: str) -> str:
+def explain(status: str, host: str, peer: str, *, curve: bool = True) -> str:
     """One sentence for what went wrong with a connection to `host`, whose key is called `peer`."""
+    if not curve and status in (WRONG_KEY, NO_CURVE):
+        return f"{host} talks to nobody without a key: leave out `curve: false`"
     return {
         UNREACHABLE: f"{host} cannot be reached: nothing listens there, or the network is down",
         DOWN: f"the connection to {host} broke off",
         DENIED: f"{host} does not let this host in: its key is not on the allow-list there, or has no role for this",
-        WRONG_KEY: f"{host} has another key than {peer!r}, so nothing is said to it",
-        NO_CURVE: f"{host} does not encrypt, or is no audio pipeline, so nothing is said to it",
+        WRONG_KEY: f"{host} has another key than {peer!r}, or does not encrypt, so nothing is said to it",
+        NO_CURVE: f"{host} has another key than {peer!r}, or does not encrypt, so nothing is said to it",
     }.get(status, f"{host} does not answer")

@@ -1,0 +1,79 @@
+"""Hears an output of a pipeline on another host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from audio_pipeline.node import Context, Latency, Node, Ports
+from audio_pipeline.settings import setting
+
+
+@dataclass(frozen=True)
+class Settings:
+    host: str = setting("localhost", "the other host: studio, or studio:7700")
+    port: str = setting("mix.out", "what to hear there; it must be exported")
+    key: str = setting("", "name of the other host's key in the address book; empty: as the host is called")
+    own: str = setting("", "which of this host's keys, where it has several")
+    least_ms: float = setting(0.0, "the jitter buffer never waits less", unit="ms", minimum=0, maximum=2_000)
+    most_ms: float = setting(250.0, "nor more: what comes later is lost", unit="ms", minimum=20, maximum=5_000)
+    channels: int = setting(2, "channels to emit", minimum=1, maximum=32)
+    curve: bool = setting(True, "false: neither keys nor encryption, to a loopback address only")
+
+
+class RemoteIn(Node):
+    """Frames of another host on a timeline of this one, through a jitter buffer that sizes itself.
+
+    The connection is made from here, encrypted, and made again for as long as it takes. The buffer's delay follows
+    the jitter measured (`jitter_ms`, `target_ms`, `buffer_ms`); the other host's clock is followed by at most 0.2 %
+    of speed (`ppm`). `age_ms` is the time since capture there, by the measured `offset_ms` of the two hosts' clocks.
+    Counters: `underruns`, `outages`, `concealed_samples`, `held_samples`, `late_samples`, `lost_samples`,
+    `skipped_samples`, `reconnects`. While the host cannot be reached nothing is sent, so `on_loss` says what is heard.
+    """
+
+    Settings = Settings
+    PORTS = Ports(inputs=())
+
+    @classmethod
+    def preload(cls, settings: object) -> tuple[str, ...]:
+        return ("audio_pipeline.io.remote_link", "audio_pipeline.io.remote_player")
+
+    def open(self, ctx: Context) -> None:
+        from audio_pipeline.io.remote_link import RemoteLink
+        from audio_pipeline.io.remote_peer import find_remote
+        from audio_pipeline.io.remote_player import RemotePlayer
+
+        wanted = self.settings
+        remote = find_remote(wanted.host, wanted.key, wanted.own, curve=wanted.curve)
+        self._ctx, self._clear_at = ctx, 0
+        self._player = RemotePlayer(ctx, wanted.channels, wanted.least_ms, wanted.most_ms)
+        self._link = RemoteLink(remote, wanted.port if "." in wanted.port else f"{wanted.port}.out")
+
+    def latency(self) -> Latency:
+        return Latency()  # what the network takes cannot be stated; `age_ms` shows it
+
+    def deadline_ns(self) -> int | None:
+        return self._player.deadline_ns(self._ctx)
+
+    def poll(self, ctx: Context) -> None:
+        offset = self._link.peer.offset
+        while (came := self._link.take()) is not None:
+            frame, arrival_ns = came
+            known = bool(frame.captured_ns) and offset.known
+            self._player.push(frame, arrival_ns, offset.here(frame.captured_ns) if known else 0)
+        self._player.poll(ctx)
+        self._report(ctx)
+
+    def _report(self, ctx: Context) -> None:
+        peer = self._link.peer
+        while peer.said:
+            ctx.log(peer.said.popleft())
+        self._player.count(ctx, {"reconnects": peer.reconnects})
+        ctx.gauge("connected", float(peer.connected))
+        ctx.gauge("offset_ms", peer.offset.offset_ns / 1e6)
+        ctx.gauge("round_trip_ms", peer.offset.round_trip_ns / 1e6)
+
+    def close(self) -> None:
+        self._link.close()
+
+
+NODE = RemoteIn

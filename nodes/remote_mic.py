@@ -1,0 +1,64 @@
+"""Waits for somebody on another host to play or sing into this pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from audio_pipeline.node import Context, Latency, Node, Ports
+from audio_pipeline.settings import setting
+
+
+@dataclass(frozen=True)
+class Settings:
+    least_ms: float = setting(0.0, "the jitter buffer never waits less", unit="ms", minimum=0, maximum=2_000)
+    most_ms: float = setting(250.0, "nor more: what comes later is lost", unit="ms", minimum=20, maximum=5_000)
+    channels: int = setting(2, "channels to emit", minimum=1, maximum=32)
+
+
+class RemoteMic(Node):
+    """A live source that another host feeds: a `remote_out` there, or `audio-pipeline client --mic`.
+
+    One sender at a time; the next one is told who plays. While nobody does it is idle, which is not a loss. The
+    sender connects through this pipeline's `remote_door` and needs the role `play`. Gauges and counters are those of
+    `remote_in`; `age_ms` counts from the microphone there.
+    """
+
+    Settings = Settings
+    PORTS = Ports(inputs=())
+    fed = True
+
+    @classmethod
+    def preload(cls, settings: object) -> tuple[str, ...]:
+        return ("audio_pipeline.io.remote_feed", "audio_pipeline.io.remote_player")
+
+    def open(self, ctx: Context) -> None:
+        from audio_pipeline.io.remote_feed import open_feed
+        from audio_pipeline.io.remote_player import RemotePlayer
+
+        wanted = self.settings
+        self._ctx = ctx
+        self._player = RemotePlayer(ctx, wanted.channels, wanted.least_ms, wanted.most_ms)
+        self._feed = open_feed(ctx.run_folder, ctx.name)
+
+    def latency(self) -> Latency:
+        return Latency()  # what the network takes cannot be stated; `age_ms` shows it
+
+    def deadline_ns(self) -> int | None:
+        return self._player.deadline_ns(self._ctx)
+
+    def poll(self, ctx: Context) -> None:
+        while (came := self._feed.take()) is not None:
+            frame, arrival_ns = came
+            self._player.push(frame, arrival_ns, frame.captured_ns)
+        if not self._feed.connected:
+            self._player.rest()
+        self._player.poll(ctx)
+        while self._feed.said:
+            ctx.log(self._feed.said.popleft())
+        ctx.gauge("connected", float(self._feed.connected))
+
+    def close(self) -> None:
+        self._feed.close()
+
+
+NODE = RemoteMic

@@ -1,0 +1,72 @@
+"""Sends sound into a pipeline on another host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from audio_pipeline.frame import Frame
+from audio_pipeline.node import Context, Node, Ports
+from audio_pipeline.settings import setting
+
+REPORT_NS = 100_000_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    host: str = setting("localhost", "the other host: studio, or studio:7700")
+    to: str = setting("mic", "the node there that waits for sound, a remote_mic")
+    key: str = setting("", "name of the other host's key in the address book; empty: as the host is called")
+    own: str = setting("", "which of this host's keys, where it has several")
+    curve: bool = setting(True, "false: neither keys nor encryption, to a loopback address only")
+
+
+class RemoteOut(Node):
+    """Sends each frame at once, with credit; what cannot be sent in time is dropped and counted.
+
+    The connection is made from here, encrypted, and made again for as long as it takes. Counters: `sent`,
+    `dropped_oldest` (the way was shut), `dropped_nobody` (nobody there), `dropped_lost` (went down with a connection),
+    `reconnects`.
+    """
+
+    Settings = Settings
+    PORTS = Ports(outputs=())
+
+    @classmethod
+    def preload(cls, settings: object) -> tuple[str, ...]:
+        return ("audio_pipeline.io.remote_feed",)
+
+    def open(self, ctx: Context) -> None:
+        from audio_pipeline.io.remote_feed import RemoteFeed
+        from audio_pipeline.io.remote_peer import find_remote
+
+        wanted = self.settings
+        self._feed = RemoteFeed(find_remote(wanted.host, wanted.key, wanted.own, curve=wanted.curve), wanted.to)
+        self._told: dict[str, int] = {}
+        self._report_ns = ctx.now_ns()
+
+    def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
+        self._feed.offer(inputs["in"])
+
+    def deadline_ns(self) -> int | None:
+        return self._report_ns
+
+    def poll(self, ctx: Context) -> None:
+        if ctx.now_ns() < self._report_ns:
+            return
+        self._report_ns = ctx.now_ns() + REPORT_NS
+        peer = self._feed.peer
+        while peer.said:
+            ctx.log(peer.said.popleft())
+        for name, total in {**self._feed.counts, "reconnects": peer.reconnects}.items():
+            ctx.count(name.replace(".", "_"), total - self._told.get(name, 0))
+            self._told[name] = total
+        ctx.gauge("connected", float(peer.connected))
+        ctx.gauge("round_trip_ms", peer.offset.round_trip_ns / 1e6)
+        ctx.gauge("in_flight", self._feed.in_flight)
+
+    def close(self) -> None:
+        self._feed.close()
+
+
+NODE = RemoteOut
