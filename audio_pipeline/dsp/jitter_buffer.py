@@ -46,6 +46,7 @@ class JitterBuffer:
         self.reader.clear()
         self.target.clear()
         self._delay = 0.0  # samples between what the quickest frames brought and what is read
+        self._entered = 0
         self._following = self._playing = self._standing = self._out = False
         self._tail = np.zeros((0, self.channels), np.float32)
 
@@ -64,9 +65,12 @@ class JitterBuffer:
         elif self._standing:
             self._standing = not self._go_on(line, host_ns / NS)
         if not self._playing or self._standing:
+            self.held_samples += n if self._playing else 0
             return self._silence(n), n
         self._leap(line)
-        return self._read(line)
+        tail = self._silence(n) if len(self._tail) else None  # fades out under what fades in
+        sound, made_up = self._read(line)
+        return self._faded_in(sound if tail is None else sound + tail), made_up
 
     def _follow(self, n: int, now_s: float) -> Span:
         """What the quickest frames bring in this block, at the speed of their clock."""
@@ -76,7 +80,8 @@ class JitterBuffer:
             before = self.control.place if self._following else newest - n
             self.control.start(at - n, newest - at, keep_rate=self._following)
             self._delay += self.control.place - before  # what is read stays what it is
-            self._following = True
+            self._entered = 0
+        self._following = True
         return self.control.advance(n, at, newest - at)
 
     @property
@@ -130,11 +135,19 @@ class JitterBuffer:
         self._standing, self._tail = True, sound[n:]
         return sound[:n], min(self.reader.concealed_samples - before, n)
 
+    def _faded_in(self, sound: Samples) -> Samples:
+        """The first sound of all may begin anywhere in a wave."""
+        k = min(self._fade - self._entered, len(sound))
+        if k <= 0:
+            return sound
+        ramp = (np.arange(self._entered, self._entered + k) / self._fade).astype(np.float32)
+        self._entered += k
+        return np.concatenate([sound[:k] * ramp[:, None], sound[k:]])
+
     def _silence(self, n: int) -> Samples:
         out = np.zeros((n, self.channels), np.float32)
         k = min(n, len(self._tail))
         out[:k], self._tail = self._tail[:k], self._tail[k:]
-        self.held_samples += n if self._playing else 0
         return out
 
     @property

@@ -6,6 +6,7 @@ ZeroMQ says nothing when a handshake fails; it tries again. A socket's monitor t
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -117,13 +118,17 @@ class Gatekeeper:
         self.socket.close(linger=0)
 
 
+_numbers = itertools.count()
+
+
 class Watcher:
     """Hears from a socket's monitor how its connection fares."""
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self._watched = socket
         self._reached = False  # in this attempt
-        self.socket: zmq.Socket[bytes] = socket.get_monitor_socket()
+        # its own name: pyzmq's is made of a file number, which a closing socket may still hold
+        self.socket: zmq.Socket[bytes] = socket.get_monitor_socket(addr=f"inproc://watcher-{next(_numbers)}")
 
     def news(self) -> list[str]:
         """What happened since the last call, oldest first."""

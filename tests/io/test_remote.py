@@ -319,7 +319,7 @@ def test_a_link_goes_on_after_the_connection_broke_or_hung(
     studio.play(range(500, 520))
     got = numbers(link, 20)
     assert got[-1] <= 519 and len(set(got)) == 20 and got == sorted(got)
-    assert link.peer.reconnects == 1
+    assert link.peer.reconnects >= 1
 
 
 def test_a_stalled_listener_holds_up_nobody_and_later_hears_what_is_new(
