@@ -80,8 +80,7 @@ class JitterBuffer:
             before = self.control.place if self._following else newest - n
             self.control.start(at - n, newest - at, keep_rate=self._following)
             self._delay += self.control.place - before  # what is read stays what it is
-            self._entered = 0
-        self._following = True
+            self._following = True
         return self.control.advance(n, at, newest - at)
 
     @property
