@@ -60,14 +60,15 @@ class JitterBuffer:
         if self.target.base_s is None or not n:
             return np.zeros((n, self.channels), np.float32), n
         line = self._follow(n, host_ns / NS)
+        stood = self._standing
         if not self._playing:
             self._playing = self._enter(line)
-        elif self._standing:
+        elif stood:
             self._standing = not self._go_on(line, host_ns / NS)
         if not self._playing or self._standing:
             self.held_samples += n if self._playing else 0
             return self._silence(n), n
-        self._leap(line)
+        self._leap(line, from_silence=stood)
         tail = self._silence(n) if len(self._tail) else None  # fades out under what fades in
         sound, made_up = self._read(line)
         return self._faded_in(sound if tail is None else sound + tail), made_up
@@ -111,13 +112,14 @@ class JitterBuffer:
         self.skipped_samples += max(floor(self._delay - self._wanted), 0)
         self._delay = self._wanted
 
-    def _leap(self, line: Span) -> None:
+    def _leap(self, line: Span, *, from_silence: bool) -> None:
         """A delay that is far too long or short is mended at once, crossfaded."""
         if abs(self._delay - self._wanted) <= LEAP_S * self.rate:
             return
         old = _behind(line, self._delay, 0.0)
         if self.reader.available(old) and self.reader.available(_behind(line, self._wanted, 0.0)):
-            self.reader.jump(old)
+            if not from_silence:
+                self.reader.jump(old)
             self._skip()
 
     def _read(self, line: Span) -> tuple[Samples, int]:
