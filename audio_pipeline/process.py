@@ -15,7 +15,7 @@ from pathlib import Path
 from audio_pipeline.graph_types import Graph, NodeSpec
 from audio_pipeline.interpreter import USER, command, roots
 from audio_pipeline.job import Job, pack_jobs
-from audio_pipeline.strays import mark
+from audio_pipeline.strays import end_strays, mark
 
 # one thread of linear algebra a node: the graph is the parallelism, and idle pools cost wake-ups
 QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -66,7 +66,11 @@ class Child:
             self._popen.stdin.close()
         except BrokenPipeError:
             pass  # it died while it waited; the watcher tells
-        threading.Thread(target=lambda: on_exit(self._end()), name=f"watch-{jobs[0].name}", daemon=True).start()
+        def watch() -> None:
+            on_exit(self._end())
+            end_strays(self.log.parent)  # what it started and what left its process group
+
+        threading.Thread(target=watch, name=f"watch-{jobs[0].name}", daemon=True).start()
 
     def _end(self) -> int:
         """Waits for its end, and ends what it started before its id can be anybody else's."""

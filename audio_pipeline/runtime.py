@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audio_pipeline.errors import PipelineError
-from audio_pipeline.strays import is_same, started, strays
+from audio_pipeline.strays import end_strays, is_same, started
 
 LOCK = "lock"
 TOKEN = "token"
@@ -141,13 +141,13 @@ def _is_young(path: Path) -> bool:
 def _end_leftovers(path: Path) -> list[int]:
     """The children that it noted, and whatever else bears its mark."""
     ended: list[int] = []
-    for pid in [*_noted(path), *(stray.pid for stray in strays(path.parent) if stray.run == path.name)]:
+    for pid in _noted(path):
         try:
             os.kill(pid, signal.SIGKILL)
             ended.append(pid)
         except ProcessLookupError:
             continue  # gone meanwhile
-    return sorted(set(ended))
+    return sorted({*ended, *end_strays(path)})
 
 
 def _noted(path: Path) -> Iterator[int]:

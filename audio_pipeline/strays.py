@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +57,17 @@ def strays(base: Path) -> Iterator[Stray]:
                 yield from _judge(process, said, base)
         except (psutil.Error, OSError):
             continue  # it ended just now, or is not ours to see
+
+
+def end_strays(folder: Path) -> list[int]:
+    """Ends what is left of the pipeline with this runtime folder; the ids."""
+    ended = []
+    for stray in strays(folder.parent):
+        if stray.run == folder.name:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(stray.pid, signal.SIGKILL)
+                ended.append(stray.pid)
+    return ended
 
 
 def _judge(process: psutil.Process, said: str, base: Path) -> Iterator[Stray]:
