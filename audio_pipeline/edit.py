@@ -23,14 +23,18 @@ def edited(graph: Graph, changes: Sequence[Any]) -> Graph:
         raise ConfigError(f"changes: expected a list of 1 to {MAX_CHANGES} changes, got {_short(changes)}")
     for number, change in enumerate(changes, 1):
         _apply(raw, change, f"change {number}")
-    return rebuilt(graph, raw)
+    return rebuilt(graph, raw, trusted=False)
 
 
-def rebuilt(graph: Graph, raw: Mapping[str, Any]) -> Graph:
-    """A graph from plain values that can take the place of `graph` while it plays. Raises ConfigError."""
+def rebuilt(graph: Graph, raw: Mapping[str, Any], *, trusted: bool = True) -> Graph:
+    """A graph from plain values that can take the place of `graph` while it plays. Raises ConfigError.
+
+    What was asked over the control socket is not `trusted`: it may not say which code runs. What is undone was checked
+    when it was done.
+    """
     places = Places("the changed graph", folder=graph.places.folder)
     places.typed = dict(graph.places.typed)
-    new = build_graph(raw, places, graph.file)
+    new = build_graph(raw, places, graph.file, trusted=trusted, base=graph)
     if new.top != graph.top:
         raise ConfigError("the file's own keys (rate, frame_ms, clock, ...) cannot be changed while the pipeline plays")
     for name in new.nodes.keys() & graph.nodes.keys():

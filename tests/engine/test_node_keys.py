@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from audio_pipeline.edit import edited, rebuilt
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph import Graph, build_graph, loads
 from audio_pipeline.node_keys import NodeKeys, processes, shared_key, usable_cpus
@@ -110,3 +111,14 @@ def test_an_edit_over_the_network_names_no_folder_of_code(paths: object, tmp_pat
         build_graph(raw, Places("net"), trusted=False, base=base)
     with pytest.raises(ConfigError, match=r"^node_paths: "):
         build_graph(raw | {"node_paths": [str(tmp_path)]}, Places("net"), trusted=False)
+
+
+def test_a_change_of_a_running_graph_chooses_no_interpreter_but_may_be_undone() -> None:
+    graph = trusted()[0]
+    added = {"op": "add", "name": "d", "node": {"kind": "noise", "python": sys.executable}}
+    with pytest.raises(ConfigError, match=r"^nodes\.d\.python: decides which code runs"):
+        edited(graph, [added])
+    moved = [{"op": "add", "name": "c", "node": {"kind": "noise"}}, {"op": "connect", "from": "c", "to": "b"}]
+    without = edited(graph, [*moved, {"op": "remove", "name": "a"}])
+    assert "a" not in without.nodes
+    assert rebuilt(without, graph.raw).nodes["a"].keys.python == sys.executable, "the file said so once"
