@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,8 @@ from tests.engine.graphs import noise, text_of
 from tests.proofs.live import Pipeline, State, running
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
-SOURCE = Path(__file__).resolve().parents[2] / "examples" / "c" / "listen.c"
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE, PAGE = ROOT / "examples" / "c" / "listen.c", ROOT / "docs" / "protocol.md"
 RATE = 48_000
 GRAPH = """
 song: {kind: noise, seed: 3}
@@ -81,6 +84,41 @@ def test_a_client_in_c_hears_what_the_recorder_writes(
     (guest,) = final["guests"]
     print(f"a client in C: {counted['frames']} frames, {len(heard)} samples bit-identical to the recording; "
           f"offered {guest['offered']} = delivered {guest['delivered']} + dropped {guest['dropped']}")  # fmt: skip
+
+
+def documented(heading: str) -> set[str]:
+    """The keys in the table after a heading of the protocol's page."""
+    after = PAGE.read_text(encoding="utf-8").partition(heading)[2]
+    table = re.search(r"(?:^\|.*\n)+", after, re.MULTILINE)
+    assert table is not None
+    return {key for line in table.group().splitlines()[2:] for key in line.split("|")[1].strip().split(", ")}
+
+
+def test_a_state_holds_what_the_page_says(config: Path, tmp_path: Path, private: Path) -> None:
+    with running(config, tmp_path / "take") as pipeline:
+        state = pipeline.play(1.0)
+    assert set(state) == documented("### State")
+    assert set(state["nodes"]["loud"]) == documented("A node:")
+    assert set(state["links"][0]) == documented("A link:")
+    assert set(state["paths"][0]) == documented("A path:")
+    assert state["paths"][0]["measured"]["worst"]["to"] == "rec.loud"
+
+
+def test_the_client_on_the_page_works_as_it_stands_there(config: Path, tmp_path: Path, private: Path) -> None:
+    found = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    program = tmp_path / "levels.py"
+    program.write_text(found.group(1))
+    with running(config, tmp_path / "take"):
+        command = [sys.executable, "-u", program, "wire", "loud.out"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
+            assert client.stdout is not None
+            said = [client.stdout.readline() for _ in range(100)]  # more than its window of 8
+            client.kill()
+    assert "welcome" in said[0]
+    positions = [int(line.split()[0]) for line in said[1:]]
+    assert {b - a for a, b in zip(positions, positions[1:], strict=False)} == {480}
+    assert all(line.endswith("dBFS\n") for line in said[1:])
 
 
 def test_a_client_in_c_with_a_wrong_token_is_refused(
