@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from audio_pipeline.clock import ClockLine
-from audio_pipeline.control import VERSION, decode
+from audio_pipeline.control_words import MALFORMED, VERSION, decode
 from audio_pipeline.desired import NodeRecord, Phase
 from audio_pipeline.errors import ControlError, PipelineError, WireError, nearest
 from audio_pipeline.node_keys import process_of
@@ -47,7 +47,7 @@ class Operator:
             if handler is None:
                 raise ControlError(f"unknown operation {word.get('op')!r}{nearest(str(word.get('op')), handlers)}")
             result = handler(client, number, word)
-        except (PipelineError, KeyError, TypeError, ValueError) as error:
+        except (PipelineError, *MALFORMED) as error:
             said = (
                 str(error) if isinstance(error, PipelineError) else f"{word.get('op')}: {type(error).__name__} {error}"
             )

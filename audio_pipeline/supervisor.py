@@ -19,7 +19,8 @@ import zmq
 
 from audio_pipeline import runtime
 from audio_pipeline.clock import ClockLine, ClockRecord, start_clocks
-from audio_pipeline.control import ControlClient, decode, encode
+from audio_pipeline.control import ControlClient, encode
+from audio_pipeline.control_words import MALFORMED, request
 from audio_pipeline.desired import NodeRecord, Phase
 from audio_pipeline.editor import Editor
 from audio_pipeline.errors import ConfigError, PipelineError, WireError
@@ -36,6 +37,7 @@ from audio_pipeline.waker import Waker
 
 FINISH_S = 5.0
 POLL_MS = 50
+MAX_LATENCY_SAMPLES = 1 << 32
 
 
 class Supervisor:
@@ -165,7 +167,7 @@ class Supervisor:
 
     def _hear(self, sender: bytes, message: bytes) -> None:
         try:
-            word = decode(message)
+            word = request(message)
         except WireError as error:
             self.send(sender, {"ok": False, "error": str(error)})
             return
@@ -198,11 +200,11 @@ class Supervisor:
         try:
             if handler is not None:
                 handler(record, word)
-        except (KeyError, TypeError, ValueError) as error:
+        except MALFORMED as error:
             self.log(f"{record.name} said something malformed ({word.get('op')}: {type(error).__name__} {error})")
 
     def _on_ready(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
-        before, record.latency, record.live = record.latency, Latency(*word["latency"]), list(word["live"])
+        before, record.latency, record.live = record.latency, _stated(word["latency"]), list(word["live"])
         record.ready = True
         if record.name in self.editor.joining:
             self.editor.on_ready(record)
@@ -333,3 +335,11 @@ class Supervisor:
         self.clock.close()
         self._waker.close()
         self.run_dir.remove()
+
+
+def _stated(samples: Any) -> Latency:
+    """A node's own word on its latency. Raises ValueError for what no plan can be made of."""
+    window, lookahead, hop, compute = (int(each) for each in samples)
+    if min(window, lookahead, hop, compute) < 0 or window + lookahead + hop + compute > MAX_LATENCY_SAMPLES:
+        raise ValueError(f"latency {samples!r}, expected samples from 0 to {MAX_LATENCY_SAMPLES}")
+    return Latency(window, lookahead, hop, compute)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 import re
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 # A hostile or cut pickle raises nearly anything from inside the interpreter's own operations.
 DAMAGE = (
     pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, TypeError, ValueError,
-    zipfile.BadZipFile, NotImplementedError,
+    zipfile.BadZipFile, NotImplementedError, AssertionError, struct.error,
 )  # fmt: skip
 
 
@@ -79,8 +80,12 @@ ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
-class ArrayUnpickler(pickle.Unpickler):
-    """Unpickles dictionaries, numbers, strings and arrays; anything else is refused by name."""
+class ArrayUnpickler(pickle._Unpickler):
+    """Unpickles dictionaries, numbers, strings and arrays; anything else is refused by name.
+
+    In Python, not in C: there a number in the data is given as much memory as it asks for, and four bytes can ask
+    for gigabytes.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         try:

@@ -39,6 +39,11 @@ class WavFormat:
                 f"a WAV file needs a rate, 1 to 65535 channels and one of {', '.join(known)}, "
                 f"got {self.rate} Hz, {self.channels} channels, {self.subtype!r}"
             )
+        if self.frame_bytes > 0xFFFF or self.rate * self.frame_bytes > U32:
+            raise ConfigError(
+                f"a WAV header has no room for {self.channels} channels of {self.subtype} at {self.rate} Hz: "
+                f"expected at most 65535 bytes a sample and {U32} bytes a second"
+            )
 
     @property
     def frame_bytes(self) -> int:
@@ -80,7 +85,10 @@ class WavFormat:
         subtype = subtypes.get((tag, bits))
         if name != b"fmt " or subtype is None or channels < 1 or rate < 1:
             return None
-        found = cls(rate, channels, subtype)
+        try:
+            found = cls(rate, channels, subtype)
+        except ConfigError:
+            return None
         data_at = found.header_bytes - 8
         return found if head[data_at : data_at + 4] == b"data" else None
 

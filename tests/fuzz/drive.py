@@ -1,0 +1,82 @@
+"""Tries inputs in a process of its own: `python -m tests.fuzz.drive TARGET COUNT SEED FOLDER`.
+
+Before each input its number and bytes are written to `now`, which is mapped into memory, so that whoever watches can
+say which input hangs or kills. At the end `result.json` says how much memory it took.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import mmap
+import struct
+import sys
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.fuzz.mutate import MOST_BYTES, Mutator
+from tests.fuzz.targets import TARGETS
+
+HEAD = struct.Struct("<QQ")
+NOW_BYTES = HEAD.size + MOST_BYTES
+WARM, TRACED = 0.3, 0.1  # shares of all inputs: before memory is looked at, and looked at closely
+
+
+class Now:
+    """The input that is being tried."""
+
+    def __init__(self, path: Path) -> None:
+        path.write_bytes(bytes(NOW_BYTES))
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), NOW_BYTES)
+
+    def write(self, number: int, data: bytes) -> None:
+        self._map[HEAD.size : HEAD.size + len(data)] = data
+        HEAD.pack_into(self._map, 0, number, len(data))
+
+
+def read_now(path: Path) -> tuple[int, bytes]:
+    """Number and bytes of the input that is being tried, or was when the process died."""
+    raw = path.read_bytes() if path.exists() else bytes(NOW_BYTES)
+    if len(raw) < NOW_BYTES:
+        return 0, b""
+    number, size = HEAD.unpack_from(raw)
+    return number, raw[HEAD.size : HEAD.size + size]
+
+
+def main() -> None:
+    name, count, seed, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
+    target, now = TARGETS[name], Now(folder / "now")
+    inputs, process = Mutator(target.seeds, seed), psutil.Process()
+    marks: dict[str, Any] = {}
+    traced_from, half = round(count * (1 - TRACED)), round(count * (1 - TRACED / 2))
+    with target.open() as attempt:
+        for number in range(1, count + 1):
+            if number == max(round(count * WARM), 1):
+                gc.collect()
+                marks["rss_warm"] = process.memory_info().rss
+            elif number == traced_from:
+                gc.collect()
+                marks["rss_end"] = process.memory_info().rss
+                tracemalloc.start()
+            elif number == half:
+                marks["traced_half"] = _traced()
+            data = inputs.next()
+            now.write(number, data)
+            attempt(data)
+        marks["traced_end"] = _traced()
+        tracemalloc.stop()
+    marks |= {"count": count, "grown_inputs": traced_from - round(count * WARM), "traced_inputs": count - half}
+    (folder / "result.json").write_text(json.dumps(marks))
+
+
+def _traced() -> int:
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
+
+
+if __name__ == "__main__":
+    main()
