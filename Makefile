@@ -34,6 +34,7 @@ test: check
 		$(LIVE) --last-failed --last-failed-no-failures none; }
 
 prove: $(VENV)/test.stamp $(SPLEETER)/stamp
+	@$(INSTALL) '.[dev,torch,fuzz]' $(SAY) || echo "No atheris for this Python: inputs chosen by coverage are left out."
 	@$(PYTEST) -m proof --proof-scale 1 --timeout 0 --durations 0 -s
 
 spleeter: $(SPLEETER)/stamp
