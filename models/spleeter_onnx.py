@@ -14,6 +14,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.spleeter_layout import (
     CHANNELS,
     HEAD_REACH,
@@ -26,6 +27,8 @@ from audio_pipeline.models.spleeter_layout import (
     decoder_ranges,
 )
 
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+PROVIDER_OPTIONS = {CUDA: {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}}  # quick to start, and exact
 OPSET, IR = 17, 9  # what ONNX Runtime 1.17 and later read
 TIME = 2  # axis of (batch, channels, frames, bins)
 GRID = 16  # wanted frames are rounded up to this, so that one graph serves several hops; costs nothing to speak of
@@ -180,13 +183,14 @@ def _outside(name: str, array: Array) -> Any:
 
 
 class OnnxUnets:
-    """All U-Nets of a variant on the CPU, on `threads` threads (0: as many as there are cores).
+    """All U-Nets of a variant on the CPU, on `threads` threads (0: as many as there are cores), or by another
+    of ONNX Runtime's execution providers; ConfigError where that one does not take the graph.
 
     A session is kept for each shape of window: a stream asks for one, and for another on its way down the ladder.
     """
 
-    def __init__(self, variant: Variant, weights: Weights, threads: int = 0) -> None:
-        self._variant, self._weights, self._threads = variant, weights, threads
+    def __init__(self, variant: Variant, weights: Weights, threads: int = 0, provider: str = CPU) -> None:
+        self._variant, self._weights, self._threads, self._provider = variant, weights, threads, provider
         self._sessions: dict[tuple[int, int, range], Any] = {}
 
     def masks(self, magnitudes: Array, wanted: range) -> Array:
@@ -208,4 +212,8 @@ class OnnxUnets:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array)) for array in used.values()]
         options.add_external_initializers(list(used), values)
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        provider = (self._provider, PROVIDER_OPTIONS.get(self._provider, {}))
+        session = onnxruntime.InferenceSession(graph, options, providers=[provider])
+        if session.get_providers()[0] != self._provider:  # it falls back without a word
+            raise ConfigError(f"ONNX Runtime was asked for {self._provider}, but took {session.get_providers()[0]}")
+        return session
