@@ -168,7 +168,9 @@ class Nursery:
 
     def _bury(self, record: NodeRecord) -> None:
         """What is left of the incarnation is its board; the next one comes."""
-        record.dead.append(Reading(self._sup.run.board_path(record.name, record.incarnation)))
+        path = self._sup.run.board_path(record.name, record.incarnation)
+        record.dead = [*([Reading.added(record.dead)] if record.dead else []), Reading(path)]  # two, however many died
+        path.unlink(missing_ok=True)
         record.incarnation += 1
         record.phase = Phase.RESTARTING
 
