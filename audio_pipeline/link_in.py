@@ -26,6 +26,7 @@ from audio_pipeline.link_words import (
 
 MOST_OWED = 2  # frames taken without a word: every second word is spared, and windows have four frames to spare
 LEAST_WINDOW = 4  # a smaller one has none
+GONE_NS = 100_000_000  # words that do not go out for so long have nobody to go to
 
 
 class InPort:
@@ -45,6 +46,7 @@ class InPort:
         self.welcome: dict[str, Any] = {}
         self.on_other: Callable[[dict[str, Any]], None] = lambda word: None  # words that are not the link's own
         self._said_ns = 0
+        self._unheard_ns: int | None = None  # since when words do not go out
         self._greeted = False
         self._greeting = 0  # counts connections: what was under way on an older one is lost
         self._received = 0  # highest seq of this epoch
@@ -163,14 +165,25 @@ class InPort:
             return
         if quiet_ns < (KEEPALIVE_NS if self._greeted else IMPATIENT_NS) and not (self._changed and self._greeted):
             return
+        if not self._greeted:
+            self.handle()  # what has come must not be called lost
         word = self._credit() if self._greeted else self._hello()
         try:
             self.socket.send(msgpack.packb(word), flags=DONTWAIT)
         except zmq.Again:
-            if self._greeted:
-                self._ungreet()  # nobody there: greet whoever comes
-        self._said_ns = now_ns
+            self._unheard(now_ns)
+            return
+        self._said_ns, self._unheard_ns = now_ns, None
         self._changed, self._owed = False, 0
+
+    def _unheard(self, now_ns: int) -> None:
+        """A word did not go out: for a moment when many are under way, for longer where nobody is there."""
+        self._unheard_ns = now_ns if self._unheard_ns is None else self._unheard_ns
+        self._changed = True
+        if self._greeted and now_ns - self._unheard_ns > GONE_NS:
+            self._ungreet()  # whoever comes is greeted
+        elif not self._greeted:
+            self._said_ns = now_ns
 
     def _hello(self) -> dict[str, Any]:
         return {"t": "hello", "v": PROTOCOL, "token": self._token, "stream": self.spec.stream,

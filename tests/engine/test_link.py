@@ -439,6 +439,37 @@ def test_a_greeting_that_is_said_twice_loses_nothing(bench: Bench) -> None:
     assert not bench.counts["out>a.dropped.lost"]
 
 
+class Crowded:
+    """A socket with more words under way than it takes, for a while."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self.socket = socket
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.socket, name)
+
+    def send(self, *words: object, **options: object) -> None:
+        raise zmq.Again
+
+
+def test_a_full_pipe_is_not_a_lost_connection(bench: Bench) -> None:
+    """Catching up with a replay says more words than the pipe takes; what lies in it the other way is not lost."""
+    out, port = bench.out(), bench.into(window=4)
+    bench.pump(lambda: port.greeted)
+    offer(out, range(3))
+    free, at_ns = port.socket, bench.now_ns
+    port.socket = Crowded(free)  # type: ignore[assignment]
+    for part in range(9):
+        port.speak(at_ns + 110_000_000 + part * 10_000_000)
+    assert port.greeted
+    port.speak(at_ns + 250_000_000)
+    assert not port.greeted, "for so long nobody is there"
+    port.socket = free
+    offer(out, range(3, 10))
+    assert numbers(collect(bench, port, 10)) == list(range(10))
+    assert not bench.counts["out>a.dropped.lost"], "it lay in the socket when the greeting was said"
+
+
 def test_a_guest_may_ask_for_a_shorter_queue_not_for_a_longer_one(bench: Bench) -> None:
     out = bench.out()
     for name, queue in ((b"short", 7), (b"long", 10_000)):
