@@ -77,6 +77,8 @@ class Aligner:
         ring = item.standby if standby else item.ring
         if ring is None:
             return "unused"
+        if frame.flags & Flag.CONCEALED:
+            (item.standby_made_up if standby else item.made_up).note(frame.position, frame.end)
         late = ring.write(frame.position, frame.audio()).late_samples
         if standby and item.standby_first is None and frame.samples:
             item.standby_first = frame.position

@@ -11,6 +11,7 @@ from audio_pipeline.dsp.fade import rising
 from audio_pipeline.dsp.ring import PositionRing
 from audio_pipeline.dsp.switch import Switch
 from audio_pipeline.frame import Samples, tag_of
+from audio_pipeline.made_up import MadeUp
 
 FOREVER = 1 << 40
 
@@ -83,6 +84,7 @@ class AlignInput:
         self.idle = False
         self.heard = True  # False: it waits for its turn
         self.standby_first: int | None = None
+        self.made_up, self.standby_made_up = MadeUp(), MadeUp()
         self._mute = _Mute(spec.muted, 2 * fade_samples)
         self.tag = tag_of(spec.timeline)
         self.sources: tuple[tuple[int, int], ...] = ()  # of the newest frame, where it is a mix itself
@@ -121,9 +123,9 @@ class AlignInput:
 
     def forget(self) -> None:
         """A new generation: nothing has come yet."""
-        self.ring.clear()
-        if self.standby:
-            self.standby.clear()
+        for held in (self.ring, self.standby, self.made_up, self.standby_made_up):
+            if held is not None:
+                held.clear()
         self.first: int | None = None
         self.standby_first = None
         self.due_ns = 0
@@ -155,14 +157,25 @@ class AlignInput:
         """The block at `position` as it will be heard, and how many of its samples are made up."""
         block, true = self.ring.read(position, n), n
         if self._live:  # offline links are lossless and in order: where nothing is, nothing was sent
-            block, true = self._main.process(block, self.run(position), self._stand_in(position, n))
+            run = self._worth(position, n, self.run(position))
+            block, true = self._main.process(block, run, self._stand_in(position, n))
         self._next = position + n
-        self.ring.discard_before(self._next)
-        if self.standby:
-            self.standby.discard_before(self._next)
+        for held in (self.ring, self.standby, self.made_up, self.standby_made_up):
+            if held is not None:
+                held.discard_before(self._next)
         if true == n:
             self.held = block
         return self._mute.process(block), n - true
+
+    def _worth(self, position: int, n: int, run: int) -> int:
+        """`run`, cut where the node made up its own input while what stands by has the true one."""
+        if self.standby is None:
+            return run
+        end = position + min(run, n + self._fade)
+        begin = self.made_up.first_in(position, end)
+        if begin is None or self.standby_made_up.first_in(begin, begin + 1) is not None:
+            return run
+        return begin - position if self.standby.run(begin) > 0 else run
 
     def _stand_in(self, position: int, n: int) -> Samples:
         if self.standby is not None:

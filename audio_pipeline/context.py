@@ -12,11 +12,13 @@ from audio_pipeline.clock import ClockLine, ClockRecord, HostClock
 from audio_pipeline.frame import Flag, Frame, Samples, event_frame, gap_frame, pack_event
 from audio_pipeline.job import Job
 from audio_pipeline.link import OutPort
+from audio_pipeline.made_up import MadeUp
 from audio_pipeline.metrics import Board
 from audio_pipeline.ports import Framer
 from audio_pipeline.waker import Waker
 
 LEVEL_EVERY_NS = 100_000_000
+GRID = 705_600_000  # a multiple of the usual rates: positions of different rates are compared in it
 HOLD_NS = 1_000_000_000
 
 
@@ -65,12 +67,16 @@ class RunnerContext:
         self._job, self._clock, self._record, self._waker, self._tell = job, clock, record, waker, tell
         self._capture = (0, 0, job.rate)  # position, host time, rate of the newest input
         self._next_level_ns = 0
+        self._made_up, self._timelines = MadeUp(), {out.timeline for out in job.outputs}
         self.sources: tuple[tuple[int, int], ...] = ()  # what the newest input holds, where it is a mix
         self._own = ClockRecord(Path(job.own_clock)) if job.own_clock else None
         self._foreign = {item.port: ClockRecord(Path(item.clock)) for item in job.inputs if item.clock}
 
-    def note_input(self, frame: Frame) -> None:
-        """What is emitted from now on inherits this frame's capture time, by position."""
+    def note_input(self, frame: Frame, timeline: str = "") -> None:
+        """What is emitted from now on inherits this frame's capture time, by position; and on its own timeline that
+        it was made up."""
+        if frame.flags & Flag.CONCEALED and timeline in self._timelines:
+            self._made_up.note(frame.position * GRID // frame.rate, frame.end * GRID // frame.rate)
         if frame.captured_ns:
             self._capture = (frame.end, frame.captured_ns, frame.rate)
             self.sources = frame.sources
@@ -87,8 +93,14 @@ class RunnerContext:
         if out.port.wanted:
             if captured_ns is None:
                 captured_ns = self.captured_at(position + len(data), rate)
+            if self._is_made_up(position, len(data), rate):
+                flags |= Flag.CONCEALED
             out.framer.emit(data, position, rate, flags & ~(Flag.GAP | Flag.END), captured_ns)
         out.measure(data)  # last: nobody waits for it
+
+    def _is_made_up(self, position: int, samples: int, rate: int) -> bool:
+        """True where a sound comes, at these positions, from input that was not there."""
+        return self._made_up.first_in(position * GRID // rate, (position + samples) * GRID // rate) is not None
 
     def emit_gap(self, port: str, samples: int, position: int) -> None:
         channels = 2

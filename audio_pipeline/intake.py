@@ -191,7 +191,7 @@ class Intake:
         """To the node."""
         if spliced and is_beginning(frame):
             self.node.reset(frame.position, "discontinuity", self.ctx)
-        self.ctx.note_input(frame)
+        self.ctx.note_input(frame, item.job.timeline)
         if frame.samples or (not self.node.continuous and not frame.flags & Flag.END):
             for part in self._parts(frame) if self.core.scheduled else (frame,):
                 self.core.reached(part.position)
