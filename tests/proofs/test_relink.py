@@ -1,0 +1,202 @@
+"""A thousand changes of a playing graph under a sine: nothing above -60 dB of it is heard, no frame is lost.
+
+Two identical branches and the song itself take turns at a mixer's input and, beyond it, at a filter's; a node of half
+the level is bypassed and put back; nodes are added and taken out; changes are undone.
+
+The click detector is y[n] - 2 cos(w) y[n-1] + y[n-2], which is 0 for a sine of frequency w whatever its level and
+phase, and answers a step of size s with s. A fade of half a cosine over 20 ms between levels that differ by d answers
+with at most 2 w d pi / 2 / 960, for 997 Hz and half the level -73 dB of the sine; a straight fade of 3 ms would be
+seen as well. The threshold is -60 dB of the sine.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import soundfile as sf
+from numpy.typing import NDArray
+
+from audio_pipeline.graph import Graph, loads
+from audio_pipeline.local import LocalGraph
+from audio_pipeline.metrics import Reading
+from audio_pipeline.supervisor import Supervisor
+from tests.proofs.kinds.sine import HZ, LEVEL
+from tests.proofs.live import Pipeline
+
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
+
+KINDS = Path(__file__).parent / "kinds"
+RATE = 48_000
+CLICK_DB = -60.0
+CHANGES = 1_000
+GRAPH = f"""
+version: 1
+name: relink
+rate: {RATE}
+node_paths: [{KINDS}]
+nodes:
+  song: {{kind: sine}}
+  a: {{kind: insert, in: song}}
+  b: {{kind: insert, in: song}}
+  quiet: {{kind: insert, gain: 0.5, in: song}}
+  mix:
+    kind: mixer
+    inputs:
+      main: {{from: a, on_loss: silence}}
+      side: {{from: quiet, on_loss: bypass, gain_db: -12}}
+  behind: {{kind: insert, in: mix}}
+  other: {{kind: insert, in: mix}}
+  rec: {{kind: recorder, subtype: float32, inputs: {{mix: {{from: behind, policy: block}}}}}}
+  tap: {{kind: meter, in: b}}
+  ear: {{kind: meter, in: other}}
+"""
+Change = dict[str, Any]
+
+
+def connect(source: str, target: str) -> Change:
+    return {"op": "connect", "from": source, "to": target}
+
+
+def bypass(name: str, on: bool) -> Change:
+    return {"op": "bypass", "name": name, "on": on}
+
+
+def changes() -> Iterator[list[Change] | str]:
+    """Without end; what is heard is a sine of the same phase all the time."""
+    fresh = {"op": "add", "name": "fresh", "node": {"kind": "insert", "gain": 0.7, "in": "song"}}
+    while True:
+        yield [connect("b", "mix.main")]
+        yield [bypass("quiet", True)]
+        yield [connect("other", "rec.mix")]
+        yield [connect("song", "mix.main")]
+        yield [bypass("quiet", False), connect("a", "mix.main")]
+        yield "undo"
+        yield [fresh, connect("fresh", "mix.main")]
+        yield [connect("behind", "rec.mix")]
+        yield [connect("a", "mix.main"), {"op": "remove", "name": "fresh"}]
+        yield [bypass("quiet", False)]
+
+
+def clicks_db(y: NDArray[np.float32]) -> float:
+    """The loudest that is no sine, against the sine."""
+    w = 2 * np.pi * HZ / RATE
+    x = y[:, 0].astype(np.float64)
+    residual = x[2:] - 2 * np.cos(w) * x[1:-1] + x[:-2]
+    return float(20 * np.log10(np.abs(residual).max() / LEVEL + 1e-12))
+
+
+def heard(folder: Path) -> NDArray[np.float32]:
+    """The recording from its first sound to shortly before its end."""
+    y, rate = sf.read(folder / "mix.wav", dtype="float32")
+    assert rate == RATE
+    first = int(np.flatnonzero(np.abs(y[:, 0]) > LEVEL / 4)[0]) + RATE // 10
+    return y[first : -RATE // 10]
+
+
+def test_the_detector_sees_what_is_to_be_seen() -> None:
+    """A step of -60 dB, a repeated sample, a lost frame of samples."""
+    t = np.arange(RATE) / RATE
+    sine = (LEVEL * np.sin(2 * np.pi * HZ * t)).astype(np.float32)[:, None]
+    assert clicks_db(sine) < -120
+    step = sine.copy()
+    step[1000:] += np.float32(LEVEL * 10 ** (CLICK_DB / 20) * 1.01)
+    assert clicks_db(step) > CLICK_DB
+    assert clicks_db(np.delete(sine, 1000, axis=0)) > CLICK_DB
+    assert clicks_db(np.concatenate([sine[:480], sine[960:]])) > CLICK_DB
+
+
+def report(where: str, count: int, kinds: int, y: NDArray[np.float32], ms: list[float]) -> None:
+    took = f"; a change takes {np.median(ms):.0f} ms, 99 % of them {np.quantile(ms, 0.99):.0f} ms" if ms else ""
+    print(f"{where}: {count} changes of {kinds} kinds in {len(y) / RATE:.0f} s of sound: "
+          f"loudest click {clicks_db(y):.0f} dB of the sine{took}")  # fmt: skip
+
+
+def test_a_thousand_changes_in_virtual_time(tmp_path: Path, proof_scale: float) -> None:
+    count = max(round(CHANGES * proof_scale), 30)
+    with LocalGraph(loads(GRAPH), tmp_path, live=True) as graph:
+        graph.run_until(graph.clock.now_ns() + 10**9)
+        before = graph.graph
+        undos: list[Graph] = []
+        for number, change in zip(range(count), changes(), strict=False):
+            if change == "undo":
+                graph.change_to(undos.pop())
+            else:
+                undos.append(graph.graph)
+                graph.edit(*change)  # type: ignore[arg-type]
+            graph.settle()
+            graph.run_until(graph.clock.now_ns() + number % 7 * 10_000_000)
+        graph.run_until(graph.clock.now_ns() + 5 * 10**8)
+        check_ledgers(graph)
+        assert set(graph.runners) >= set(before.nodes) and set(graph.runners) <= {*before.nodes, "fresh"}
+        for name, runner in graph.runners.items():
+            assert len(runner.inputs) == len([x for x in graph.run.plan.links if x.target.split(".")[0] == name])
+            assert not runner.intake.all.changing
+    y = heard(tmp_path)
+    report("virtual time", count, 10, y, [])
+    assert clicks_db(y) < CLICK_DB
+    (track,) = json.loads((tmp_path / "take.json").read_text())["tracks"].values()
+    assert not track["gaps"] and not track["jumps"]
+
+
+def check_ledgers(graph: LocalGraph) -> None:
+    boards: dict[str, Reading] = {name: graph.board(name) for name in graph.runners}
+    for link in graph.run.plan.links:
+        node, _, port = link.source.partition(".")
+        consumer, _, name = link.target.partition(".")
+        sent = boards[node].under(f"out.{port}>{link.target}.")
+        taken = boards[consumer].under(f"in.{link.source}>{name}.")
+        lost = {key for side in (sent, taken) for key, value in side.items() if "dropped." in key and value}
+        dropped = {key: sent.get(key, 0) + taken.get(key, 0) for key in lost}
+        assert dropped.keys() <= {"dropped.unlinked"}, (link, dropped)
+        under_way = sent["offered"] - taken.get("delivered", 0) - sum(dropped.values()) - sent["queued"]
+        assert 0 <= under_way <= sent["sent"] - taken["received"] + link.window, (link, under_way)
+
+
+def until(pipeline: Pipeline, what: str, true_of: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    return pipeline.until(what, true_of, 60)
+
+
+def test_a_thousand_changes_of_real_processes(tmp_path: Path, proof_scale: float) -> None:
+    count = max(round(CHANGES * proof_scale), 20)
+    supervisor = Supervisor(loads(GRAPH, "relink.yaml"), folder=tmp_path)
+    supervisor.start()
+    pipeline = Pipeline(supervisor)
+    took_ms: list[float] = []
+    try:
+        started = until(pipeline, "everybody runs", lambda s: s["uptime_s"] > 1)
+        for number, change in zip(range(count), changes(), strict=False):
+            began = time.monotonic()
+            pipeline.client.undo() if change == "undo" else pipeline.client.edit(change)  # type: ignore[arg-type]
+            took_ms.append((time.monotonic() - began) * 1000)
+            if number % 25 == 0:
+                pipeline.state()
+        pipeline.play(1.0)
+        state = pipeline.state()
+        final = pipeline.finish()
+    finally:
+        supervisor.stop()
+        supervisor.wait(20)
+        pipeline.client.close()
+    y = heard(tmp_path)
+    report("real processes", count, 10, y, took_ms)
+    assert clicks_db(y) < CLICK_DB
+    for name, node in started["nodes"].items():
+        assert state["nodes"][name]["pid"] == node["pid"] and state["nodes"][name]["restarts"] == 0, name
+    for link in (*final["links"], *final["former_links"]):
+        assert link["balanced"] and set(link["dropped"]) <= {"unlinked"}, link
+        assert link["offered"] == link["delivered"] + sum(link["dropped"].values()) + link["queued"] + link["in_flight"]
+    for link in (*final["links"], *final["former_links"]):
+        if link["from"] in ("song.out", "mix.out") and link["to"] not in ("mix.main", "mix.side", "fresh.in"):
+            assert not link["dropped"], link
+    (track,) = json.loads((tmp_path / "take.json").read_text())["tracks"].values()
+    assert not track["gaps"] and not track["jumps"]
+    assert not pipeline.leftovers()
+    me = psutil.Process()
+    assert not [child for child in me.children(recursive=True) if "audio_pipeline.worker" in " ".join(child.cmdline())]
