@@ -190,6 +190,10 @@ def _add_attached_commands(commands: Commands[Parser]) -> None:
     )
     change = _add(commands, "set", "cli_attach:change", "change a live setting of a running pipeline")
     change.add_argument("assignments", nargs="+", metavar="NODE.NAME=VALUE", help="mix.inputs.vocals.gain_db=-6")
+    graph = _add(commands, "graph", "cli_graph:graph", "show, change or save the graph of a running pipeline")
+    graph.add_argument("words", nargs="*", metavar="ACTION", help="show, save FILE, apply FILE, undo, redo; or connect "
+                       "A.out B.in, disconnect B.in, add NAME KIND, remove NAME, bypass NAME on|off, + between several")
+    graph.add_argument("--force", action="store_true", help="save: replace a file that is there")
     stop = _add(commands, "stop", "cli_attach:stop", "end a running pipeline cleanly")
     songs = [_add(commands, name, "cli_attach:transport", about) for name, about in TRANSPORT.items()]
     for parser in songs:
@@ -197,7 +201,7 @@ def _add_attached_commands(commands: Commands[Parser]) -> None:
         parser.set_defaults(command=parser.prog.split()[-1])
     songs[2].add_argument("seconds", type=_seconds, metavar="SECONDS", help="song time: 83, 1:23")
     songs[4].add_argument("on", choices=("on", "off"))
-    for parser in (view, top, scrape, logs, tap, change, stop, *songs):
+    for parser in (view, top, scrape, logs, tap, change, graph, stop, *songs):
         parser.add_argument("--pipeline", metavar="NAME", help="which one, where several run")
 
 
