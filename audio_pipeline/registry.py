@@ -7,6 +7,7 @@ import importlib.util
 import pkgutil
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -22,10 +23,16 @@ def kind_names(node_paths: Sequence[Path] = ()) -> dict[str, str]:
     import audio_pipeline.nodes as package
 
     found = {info.name: f"{package.__name__}.{info.name}" for info in pkgutil.iter_modules(package.__path__)}
-    found |= {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+    found |= _installed()
     for folder in node_paths:
         found |= {file.stem: str(file) for file in sorted(folder.glob("*.py")) if not file.stem.startswith("_")}
     return found
+
+
+@cache
+def _installed() -> dict[str, str]:
+    """Kinds of other packages; what is installed while we run is found by the next process."""
+    return {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
 
 
 def kinds(node_paths: Sequence[Path] = ()) -> dict[str, type[Node]]:
