@@ -145,7 +145,9 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
     left.add_argument("--sweep", action="store_true", help="end the processes and remove the folders")
     models = _add(commands, "models", "cli_host:models", "model weights: list, fetch or verify them")
     models.add_argument("action", nargs="?", choices=("list", "fetch", "verify"), default="list")
-    models.add_argument("names", nargs="*", metavar="NAME", help="which weights; all where none is named")
+    models.add_argument("names", nargs="*", metavar="NAME",
+                        help="which weights; all, or to fetch what the bundled pipelines need, where none is named")
+    models.add_argument("--all", action="store_true", help="fetch everything there is")
     keys = _add(commands, "keys", "cli_keys:keys", "keys for links to other hosts: make, show, allow, list, remove")
     keys.add_argument("action", choices=("new", "show", "allow", "list", "remove"))
     keys.add_argument("name", nargs="?", metavar="NAME", help="yours (new, show) or the other host's")

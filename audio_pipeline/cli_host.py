@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from audio_pipeline.cli_text import columns
 from audio_pipeline.errors import DeviceError, PipelineError
+from audio_pipeline.graph import load
 from audio_pipeline.io.sound import Device, list_devices
 
 
@@ -48,9 +51,18 @@ def models(args: argparse.Namespace) -> int:
         rows = [(state.asset.name, _where(state), state.asset.licence, state.asset.what) for state in chosen]
         print("\n".join(columns([("name", "here", "licence", "what"), *rows], indent="")))
         return 0
-    here = [state.asset.name for state in weights.status() if state.folder or args.action == "fetch"]
-    act = weights.fetch if args.action == "fetch" else weights.verify
-    return _each(names or here, act)
+    if args.action == "fetch":
+        return _each(names or (list(weights.REGISTRY) if args.all else _of_bundled()), weights.fetch)
+    return _each(names or [state.asset.name for state in weights.status() if state.folder], weights.verify)
+
+
+def _of_bundled() -> list[str]:
+    """What the bundled pipelines need as they stand, in the registry's order."""
+    from audio_pipeline.models import weights
+
+    graphs = [load(file) for file in sorted((Path(str(files("audio_pipeline"))) / "configs").glob("*.yaml"))]
+    needed = {name for graph in graphs for spec in graph.nodes.values() for name in spec.cls.assets(spec.settings)}
+    return [name for name in weights.REGISTRY if name in needed]
 
 
 def _where(state: Any) -> str:

@@ -137,8 +137,13 @@ def test_one_that_fails_does_not_keep_the_others(no_weights: list[str], capsys: 
     assert "silero-vad: " in shown.out and "could not be fetched" in shown.err
 
 
-def test_without_names_all_are_fetched_and_what_is_here_is_verified(no_weights: list[str]) -> None:
+def test_without_names_what_bundled_pipelines_need_is_fetched_and_what_is_here_is_verified(
+    no_weights: list[str],
+) -> None:
     main(["models", "fetch"])
+    assert set(no_weights) == {"spleeter-2stems", "silero-vad", "demo-song"}
+    no_weights.clear()
+    main(["models", "fetch", "--all"])
     assert "spleeter-4stems" in no_weights
     assert main(["models", "verify"]) == 0
     assert main(["models", "verify", "silero-vad"]) == 5
