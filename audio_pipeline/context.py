@@ -68,6 +68,7 @@ class RunnerContext:
         self._capture = (0, 0, job.rate)  # position, host time, rate of the newest input
         self._next_level_ns = 0
         self._made_up, self._timelines = MadeUp(), {out.timeline for out in job.outputs}
+        self.woken_ns = 0  # when the node's own thread first called since the last turn
         self.sources: tuple[tuple[int, int], ...] = ()  # what the newest input holds, where it is a mix
         self._own = ClockRecord(Path(job.own_clock)) if job.own_clock else None
         self._foreign = {item.port: ClockRecord(Path(item.clock)) for item in job.inputs if item.clock}
@@ -163,6 +164,7 @@ class RunnerContext:
         self.board.gauge(f"gauge.{name}", value)
 
     def wake(self) -> None:
+        self.woken_ns = self.woken_ns or self._clock.now_ns()
         self._waker.wake()
 
     def alive(self) -> None:

@@ -8,6 +8,8 @@ One writer per board; an aligned 8-byte store is not torn on the machines we run
 from __future__ import annotations
 
 import mmap
+import os
+import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +23,7 @@ from audio_pipeline.errors import PipelineError
 SLOTS = 8192
 NAME_BYTES = 160 * 1024
 _SIZE = NAME_BYTES + 8 + SLOTS * 8
+SUMS = ("steps", "busy_ns", "waits", "wait_ns")
 _FLOAT = "~"  # names that start with it hold a float64 in the slot
 
 # log-spaced edges: 0.05 ms to 46 s in 192 steps (a factor of 1.075 each, so a quantile is right within 4 %)
@@ -123,31 +126,37 @@ def _mapped(path: Path) -> mmap.mmap:
         raise PipelineError(f"board {path} cannot be made: {error.strerror or error}") from error
 
 
-def _bytes_of(path: Path) -> bytes:
-    """What stands in a board's file; nothing yet while it is being made."""
+def _contents(path: Path) -> tuple[bytes, NDArray[np.int64]]:
+    """Names and slots in use of a board's file; none yet while it is being made. Most of it is empty and not read."""
+    nothing = b"", np.zeros(0, np.int64)
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size != _SIZE:
+                return nothing
+            with mmap.mmap(file.fileno(), _SIZE, access=mmap.ACCESS_READ) as view:
+                names = view[: view.find(b"\0", 0, NAME_BYTES) % (NAME_BYTES + 1)]
+                used = int.from_bytes(view[NAME_BYTES : NAME_BYTES + 8], sys.byteorder, signed=True)
+                slots = view[NAME_BYTES + 8 : NAME_BYTES + 8 + 8 * min(max(used, 0), SLOTS)]
     except FileNotFoundError:
-        raw = b""
-    return raw if len(raw) == _SIZE else bytes(_SIZE)
+        return nothing
+    return names, np.frombuffer(slots, np.int64)
 
 
 class Reading(Mapping[str, float]):
     """What a board says at one moment: counters, gauges (by plain name) and histograms."""
 
     def __init__(self, path: Path) -> None:
-        raw = _bytes_of(path)
-        ints = np.frombuffer(raw, np.int64, SLOTS, NAME_BYTES + 8)
+        names, ints = _contents(path)
         floats = ints.view(np.float64)
         self.values_: dict[str, float] = {}
         self.histograms: dict[str, NDArray[np.int64]] = {}
-        for line in raw[:NAME_BYTES].rstrip(b"\0").decode(errors="replace").split("\n"):
+        for line in names.decode(errors="replace").split("\n"):
             fields = line.split("\t")
             if len(fields) == 3 and fields[1].isdecimal() and fields[2].isdecimal():
                 self._take(fields[0], int(fields[1]), int(fields[2]), ints, floats)
 
     def _take(self, name: str, start: int, width: int, ints: NDArray[np.int64], floats: NDArray[np.float64]) -> None:
-        if start + width > SLOTS:
+        if start + width > len(ints):
             return
         if width > 1:
             self.histograms[name] = ints[start : start + width]
@@ -158,20 +167,30 @@ class Reading(Mapping[str, float]):
 
     @classmethod
     def added(cls, readings: Sequence[Reading]) -> Reading:
-        """Boards of processes that are gone as one: counters and histograms add up, the rest is the last one's."""
+        """Boards of processes that are gone as one: counters and histograms add up, the worst of all is the worst,
+        the rest is the last one's."""
         total = cls.__new__(cls)
         total.values_, total.histograms = {}, {}
         for reading in readings:
             for name, value in reading.values_.items():
-                summed = isinstance(value, int) and name.startswith(("out.", "in.", "count."))
-                total.values_[name] = total.values_.get(name, 0) + value if summed else value
+                total._add_value(name, value, reading)
             for name, counts in reading.histograms.items():
-                summed = len(counts) == BINS and name in total.histograms
-                total.histograms[name] = total.histograms[name] + counts if summed else counts.copy()
+                if len(counts) == BINS:
+                    total.histograms[name] = total.histogram(name) + counts
         for name in total.values_:
             if name.endswith((".queued", ".in_flight")):
                 total.values_[name] = 0
         return total
+
+    def _add_value(self, name: str, value: float, reading: Reading) -> None:
+        if name.endswith(".max"):
+            if value >= self.get(name, 0.0):
+                self.values_[name] = value
+                worst = f"worst.{name.removesuffix('.max')}"
+                self.histograms.update({worst: block} if (block := reading.histograms.get(worst)) is not None else {})
+            return
+        summed = isinstance(value, int) and (name in SUMS or name.startswith(("out.", "in.", "count.")))
+        self.values_[name] = self.values_.get(name, 0) + value if summed else value
 
     def __getitem__(self, name: str) -> float:
         return self.values_[name]

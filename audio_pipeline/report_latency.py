@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from html import escape
 from typing import Any
 
@@ -35,8 +36,23 @@ def _path(state: State, path: Mapping[str, Any], longest_ms: float) -> str:
     monitor = '<span class="soft">monitor: </span>' if path["monitor"] else ""
     return (
         f'<div><div class="row"><span>{monitor}{way}</span><span>{ms_text(path["total_ms"])}{within}</span></div>'
-        f'<div class="bar{"" if keeps(state, path) else " over"}">{bars}</div></div>'
+        f'<div class="bar{"" if keeps(state, path) else " over"}">{bars}</div>{_measured(path)}</div>'
     )
+
+
+def _measured(path: Mapping[str, Any]) -> str:
+    """What was measured at the path's end beside what was stated up to there, and which frame was the oldest."""
+    found = path.get("measured")
+    if not found:
+        return ""
+    quantiles = [("median", found["p50"]), ("99 %", found["p99"]), ("max", found["max"])]
+    said = " · ".join(f"{name} {ms_text(value_ms)}" for name, value_ms in quantiles)
+    worst, oldest = found["worst"], ""
+    if worst is not None:
+        at = datetime.fromtimestamp(worst["time"]).strftime("%H:%M:%S")
+        oldest = f" (frame {worst['seq']} of {worst['from']}, position {worst['position']}, at {at})"
+    stated = f" · stated up to there {ms_text(path['stated_ms'])}" if "stated_ms" in path else ""
+    return f'<p class="soft">measured at its end: {said}{escape(oldest)}{stated}</p>'
 
 
 def histograms(state: State) -> str:

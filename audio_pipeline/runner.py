@@ -98,6 +98,7 @@ class NodeRunner:
         woken = self.waker.fd in ready
         if woken:
             self.waker.clear()
+            self._note_call(began)
         moved = self.orders.obey()
         self._hear(ready)
         if self.started and not self.ended:
@@ -113,6 +114,12 @@ class NodeRunner:
         if moved:
             self.board.observe_ms("busy", (now - began) / 1e6)
         return moved
+
+    def _note_call(self, now_ns: int) -> None:
+        """What a device brought has waited since its thread called."""
+        called_ns, self.ctx.woken_ns = self.ctx.woken_ns, 0
+        if called_ns and self.started and self.job.live and not self.inputs:
+            self.core.waited(now_ns - called_ns)
 
     def _hear(self, ready: Mapping[Any, int]) -> None:
         """Takes what came on the sockets."""

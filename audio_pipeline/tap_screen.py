@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from audio_pipeline.view_text import DIM, Line, db_text, joined, meter, ms_text, spread
 
 Array = NDArray[np.float32]
-TOP_DB, BOTTOM_DB = -10.0, -90.0
+TOP_DB, BOTTOM_DB = -5.0, -90.0
 # black, violet, red, yellow, white: seen as brighter the louder, also without an eye for colour
 STOPS = ((0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21), (250, 193, 39),
          (252, 255, 164))  # fmt: skip

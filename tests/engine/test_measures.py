@@ -118,3 +118,18 @@ def test_offline_nothing_is_due_so_nothing_waits(tmp_path: Path) -> None:
         graph.run_to_end()
         assert graph.node("song")["wait"]["count"] == graph.node("out")["wait"]["count"] == 0
         assert graph.node("out")["work"]["count"] > 0
+
+
+def test_what_a_device_brings_waits_from_the_call_of_its_thread(tmp_path: Path) -> None:
+    with Measured(graph_of("voice: {kind: noise, ahead: false}\nout: {kind: sink, inputs: {a: voice}}"), tmp_path,
+                  live=True) as graph:  # fmt: skip
+        graph.play(0.105)
+        before = graph.node("voice")["wait"]
+        ctx = graph.runners["voice"].ctx
+        ctx.wake()
+        ctx.wake()
+        graph.clock.advance_to(graph.clock.now_ns() + 3_000_000)
+        graph.runners["voice"].step()
+        after = graph.node("voice")["wait"]
+        assert after["count"] - before["count"] == 1, "once for both calls"
+        assert after["sum_ms"] - before["sum_ms"] == pytest.approx(3.0)

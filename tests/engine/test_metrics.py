@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,7 @@ def test_an_entry_that_points_outside_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "board"
     Board(path).close()
     raw = bytearray(path.read_bytes())
+    raw[NAME_BYTES : NAME_BYTES + 8] = SLOTS.to_bytes(8, sys.byteorder)
     entry = f"good\t200\t1\nbad\t{SLOTS}\t1\nworse\t{SLOTS - 10}\t64\n".encode()
     raw[: len(entry)] = entry
     path.write_bytes(raw)
@@ -139,4 +141,33 @@ def test_the_worst_so_far_is_told(tmp_path: Path) -> None:
     assert [board.observe_ms("age", value) for value in (0.0, 3.0, 3.0, 2.0, 4.0)] == [True, True, True, False, True]
     assert Reading(tmp_path / "board").histogram("age").sum() == 5
     assert Reading(tmp_path / "board").histogram("other").sum() == 0
+    board.close()
+
+
+def test_boards_of_the_dead_as_one_keep_the_worst_frame_and_what_adds_up(tmp_path: Path) -> None:
+    readings = []
+    for number, (age_ms, wait_ns) in enumerate(((40.0, 500), (10.0, 70))):
+        board = Board(tmp_path / str(number))
+        board.observe_ms("age.in", age_ms)
+        board.remember("worst.age.in", number, 7, 1, 2)
+        board.add("wait_ns", wait_ns)
+        board.put("position", number)
+        board.close()
+        readings.append(Reading(tmp_path / str(number)))
+    total = Reading.added(readings)
+    assert total["age.in.max"] == 40.0 and total.remembered("worst.age.in") == [0, 7, 1, 2]
+    assert total.histogram("age.in").sum() == 2 and total["wait_ns"] == 570 and total["position"] == 1
+
+
+def test_what_is_just_being_added_is_not_read_yet(tmp_path: Path) -> None:
+    """The name stands there before its slots count as used."""
+    path = tmp_path / "board"
+    board = Board(path)
+    board.add("old")
+    raw = bytearray(path.read_bytes())
+    entry = f"new\t{BINS + 1}\t1\n".encode()
+    at = raw.index(b"\0")
+    raw[at : at + len(entry)] = entry
+    path.write_bytes(raw)
+    assert dict(Reading(path)) == {"old": 1}
     board.close()

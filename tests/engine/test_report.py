@@ -182,3 +182,17 @@ def test_only_the_demo_song_is_credited() -> None:
 def test_tracks_of_an_earlier_run_are_left_out(take: Path) -> None:
     assert [path.stem for path in tracks_in(take)] == ["mix", "vocals", "accompaniment"]
     assert tracks_in(take, since=(take / "mix.wav").stat().st_mtime + 100) == []
+
+
+def test_paths_say_what_was_measured_and_which_frame_was_the_oldest(take: Path) -> None:
+    state = karaoke()
+    worst = {"from": "mix.out", "to": "out.in", "seq": 8123, "position": 3_582_243, "epoch": 1, "time": 1.7e9,
+             "age_ms": 512.0}  # fmt: skip
+    state["paths"][1].update(
+        stated_ms=440.0, measured={"count": 9, "p50": 431.0, "p99": 470.0, "max": 512.0, "counts": [], "worst": worst}
+    )
+    _, page = report(take, state)
+    assert page.open == []
+    for words in ("median 431 ms", "99 % 470 ms", "max 512 ms", "frame 8123 of mix.out, position 3582243",
+                  "stated up to there 440 ms"):  # fmt: skip
+        assert words in page.words, words
