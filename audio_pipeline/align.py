@@ -172,7 +172,7 @@ class Aligner:
         if item.spec.muted != spec.muted:
             self._mutes[spec.name] = spec.muted
         item.adopt(spec)
-        self._line(item).be_eager(spec.eager)
+        self._line(item).be_eager(spec)
 
     def turn(self, position: int, n: int, now_ns: int) -> list[str]:
         """Begins what is ready and ends what is over; names of links that can be let go."""

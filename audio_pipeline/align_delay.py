@@ -11,12 +11,13 @@ SPARE_FRAMES = 2
 class DelayKeeper:
     """Watches one timeline that cannot run ahead of the clock; a song has its lead and needs none of this.
 
-    On a busy host frames come late again and again: then a frame of delay is added. Where two frames or more were
-    in hand at every tick for ten seconds, one is taken off again.
+    On a busy host frames come late again and again: then a frame of delay is added. Where two frames or more
+    (`spare_frames`) were in hand at every tick for ten seconds, one is taken off again. Behind a bridge it takes
+    three: there frames come ever earlier in the tick, or ever later, and once a minute or so a whole one.
     """
 
-    def __init__(self, frame_samples: int) -> None:
-        self._frame = frame_samples
+    def __init__(self, frame_samples: int, spare_frames: int = SPARE_FRAMES) -> None:
+        self._frame, self._spare = frame_samples, spare_frames
         self._late: list[int] = []
         self._calm_since_ns: int | None = None
 
@@ -33,7 +34,7 @@ class DelayKeeper:
 
     def note_spare(self, samples: int, now_ns: int) -> int:
         """What was in hand at a tick; the samples of delay to take off."""
-        if samples < SPARE_FRAMES * self._frame:
+        if samples < self._spare * self._frame:
             self._calm_since_ns = None
             return 0
         self._calm_since_ns = now_ns if self._calm_since_ns is None else self._calm_since_ns

@@ -28,6 +28,7 @@ class AlignSpec:
     standby: bool = False  # `on_loss: bypass`: frames of the node's own input come in as `<name>~bypass`
     eager: bool = False  # a microphone's timeline: to be up to date is worth more than its first samples
     muted: bool = False  # connected, but silent
+    spare_frames: int = 2  # of an eager one: what may be in hand before it is heard sooner
 
     @property
     def port(self) -> str:

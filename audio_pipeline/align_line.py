@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from audio_pipeline.align_delay import DelayKeeper
-from audio_pipeline.align_input import AlignInput
+from audio_pipeline.align_input import AlignInput, AlignSpec
 from audio_pipeline.frame import Flag, Frame, Samples
 
 PATIENCE_NS = 1_500_000_000
@@ -30,11 +30,12 @@ class Timeline:
     def join(self, item: AlignInput) -> None:
         """One more input on this timeline."""
         self.inputs.append(item)
-        self.be_eager(item.spec.eager)
+        self.be_eager(item.spec)
 
-    def be_eager(self, eager: bool) -> None:
+    def be_eager(self, spec: AlignSpec) -> None:
         """Whether to be up to date is worth more than the start."""
-        self.delay = (self.delay or DelayKeeper(self.frame_samples)) if self.live and eager else None
+        keeper = self.delay or DelayKeeper(self.frame_samples, spec.spare_frames)
+        self.delay = keeper if self.live and spec.eager else None
 
     def part(self, item: AlignInput) -> None:
         """One less."""

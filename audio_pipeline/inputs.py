@@ -72,7 +72,8 @@ class Inputs:
 
     def _spec(self, key: str, job: InJob) -> AlignSpec:
         channels = self._channels(job.port) or 2
-        return AlignSpec(key, job.timeline, channels, job.align_samples, job.on_loss, job.standby, job.eager, job.muted)
+        return AlignSpec(key, job.timeline, channels, job.align_samples, job.on_loss, job.standby, job.eager, job.muted,
+                         job.spare_frames)  # fmt: skip
 
     def _make_aligner(self) -> Aligner:
         specs = [self._spec(item.port, item) for item in self.job.inputs if "~" not in item.port]

@@ -33,6 +33,7 @@ class InJob:
     muted: bool = False  # connected, but silent: what is heard of its producer is a bypass of silence
     clock: str = ""  # for a bridge: the record that positions here are counted by
     same_clock: bool = True  # the file gives both sides of the bridge one clock
+    spare_frames: int = 2  # of an eager one: what may be in hand before it is heard sooner
     eager: bool = False  # its source cannot run ahead of the clock: to be up to date is worth more than the start
 
 

@@ -115,8 +115,13 @@ def _in_job(run: Run, spec: NodeSpec, link: LinkPlan) -> InJob:
         on_loss=link.on_loss or "silence", align_samples=align_capacity(run.plan, link),
         standby=standby, events=source_port in run.plan.graph.nodes[node].ports.events, source=link.source,
         latency_ms=link.latency_ms, muted=link.muted, eager=run.plan.live and run.plan.leads_ms[link.timeline] == 0,
-        clock=clock, same_clock=same,
+        clock=clock, same_clock=same, spare_frames=3 if _is_bridged(run.plan, link.timeline) else 2,
     )  # fmt: skip
+
+
+def _is_bridged(plan: Plan, timeline: str) -> bool:
+    """True where frames drift through the ticks of who takes them: they were framed by one clock and cut by another."""
+    return plan.graph.nodes[timeline].cls.bridge and plan.latencies[timeline].total > 0
 
 
 def _input_clock(run: Run, spec: NodeSpec, source: str) -> tuple[str, bool]:
