@@ -24,6 +24,7 @@ class Member:
         self.name = runner.job.name
         self.due_ns = 0  # when it has to be turned though nothing came for it
         self._said_end = False
+        runner.board.put("in_turn", 0)
         self._next_snapshot_s = time.monotonic() + SNAPSHOT_S
 
     @property
@@ -83,7 +84,7 @@ class Ensemble:
             runner = member.runner
             now = time.monotonic_ns()
             called = any(socket in ready for socket, _ in runner.sockets)
-            if not (called or now >= member.due_ns or member.sources & moved):
+            if not (called or now >= member.due_ns or (moved and member.sources & moved)):
                 continue
             self.present = member.name
             runner.board.put("in_turn", 1)

@@ -17,7 +17,7 @@ from audio_pipeline.node_keys import process_of
 from audio_pipeline.process import Child, Spares, broods
 from audio_pipeline.settings import plain
 from audio_pipeline.stall import Stall
-from audio_pipeline.watch import MEMORY_S, SAMPLE_S, Usage, by_child, hangs, late_start, over_cap, share_cpu
+from audio_pipeline.watch import MEMORY_S, SAMPLE_S, Beats, Usage, by_child, hangs, late_start, over_cap, share_cpu
 
 if TYPE_CHECKING:
     from audio_pipeline.supervisor import Supervisor
@@ -34,7 +34,7 @@ class Nursery:
         self.incidents: list[dict[str, Any]] = []
         self._exits: deque[tuple[Child, int]] = deque()
         self._next_sample_s = self._next_watch_s = self._next_memory_s = 0.0
-        self._usage = Usage()
+        self._usage, self._beats = Usage(), Beats()
         self._stall = Stall()
         self._spares = Spares(broods(supervisor.graph), supervisor.run_dir.path, supervisor.run_dir.add_pid)
         for members in self._processes(supervisor.run.plan.order):
@@ -247,8 +247,10 @@ class Nursery:
             return late_start(record, fellows, now_s)
         if record.phase not in (Phase.RUNNING, Phase.ENDED) or not all(fellow.ready for fellow in fellows):
             return ""
-        board = self._sup.run.board_path(record.name, record.incarnation)
-        return hangs(record, board, time.monotonic_ns(), live=self._sup.live, alone=len(fellows) == 1)
+        return hangs(record, self._signs(record), time.monotonic_ns(), live=self._sup.live, alone=len(fellows) == 1)
+
+    def _signs(self, record: NodeRecord) -> dict[str, int]:
+        return self._beats.of(record.name, self._sup.run.board_path(record.name, record.incarnation))
 
     def _check_memory(self, now_s: float) -> None:
         if now_s < self._next_memory_s:
@@ -273,7 +275,7 @@ class Nursery:
             for record in records:
                 record.cpu, record.rss_mb = cpu, rss_mb
             if len(records) > 1:
-                share_cpu(records, cpu, [Reading(self._sup.run.board_path(r.name, r.incarnation)) for r in records])
+                share_cpu(records, cpu, [self._signs(record) for record in records])
 
     def close(self) -> None:
         """Ends everybody: asked first, then not."""

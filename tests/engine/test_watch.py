@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 
 from audio_pipeline import desired, scheduling, watch
 from audio_pipeline.desired import BACKOFF_S, HEALTHY_S, NodeRecord, Phase
+from audio_pipeline.glance import Glance
 from audio_pipeline.job import Job
 from audio_pipeline.jobs import Run, make_job
-from audio_pipeline.metrics import Board, Reading
+from audio_pipeline.metrics import Board
 from audio_pipeline.plan import make_plan
-from audio_pipeline.watch import HANG_S, OFFLINE_HANG_S, by_child, hangs, late_start, share_cpu
+from audio_pipeline.watch import HANG_S, OFFLINE_HANG_S, SIGNS, by_child, hangs, late_start, share_cpu
 from tests.engine.graphs import graph_of
 
 S = 1_000_000_000
@@ -78,8 +80,8 @@ def test_a_loop_may_stand_still_for_three_times_its_longest_turn(
     board.put("worst_step_ns", round(worst_s * S))
     record.started_s = 0.0
     within, beyond = (beat + round((limit_s + off) * S) for off in (-0.01, 0.01))
-    assert hangs(record, path, within, live=live, alone=True) == ""
-    assert hangs(record, path, beyond, live=live, alone=True) == "hung: its loop did not turn"
+    assert hangs(record, Glance(path, SIGNS).look(), within, live=live, alone=True) == ""
+    assert hangs(record, Glance(path, SIGNS).look(), beyond, live=live, alone=True) == "hung: its loop did not turn"
 
 
 def test_in_a_group_the_one_whose_turn_it_is_is_to_blame(
@@ -90,11 +92,11 @@ def test_in_a_group_the_one_whose_turn_it_is_is_to_blame(
     board = Board(path)
     board.put("beat_ns", S)
     late = S + round((HANG_S + 0.1) * S)
-    assert not hangs(record, path, late, live=True, alone=False)
+    assert not hangs(record, Glance(path, SIGNS).look(), late, live=True, alone=False)
     later = S + round((2 * HANG_S + 0.1) * S)
-    assert hangs(record, path, later, live=True, alone=False), "nobody's turn, yet it stands"
+    assert hangs(record, Glance(path, SIGNS).look(), later, live=True, alone=False), "nobody's turn, yet it stands"
     board.put("in_turn", 1)
-    assert hangs(record, path, late, live=True, alone=False)
+    assert hangs(record, Glance(path, SIGNS).look(), late, live=True, alone=False)
 
 
 def test_the_cpu_of_a_group_is_divided_by_the_time_of_turns(tmp_path: Path) -> None:
@@ -103,9 +105,9 @@ def test_the_cpu_of_a_group_is_divided_by_the_time_of_turns(tmp_path: Path) -> N
     boards = [Board(tmp_path / name) for name in graph.nodes]
     for board, busy in zip(boards, (30, 10), strict=True):
         board.put("busy_ns", busy)
-    share_cpu(records, 0.4, [Reading(tmp_path / name) for name in graph.nodes])
+    share_cpu(records, 0.4, [Glance(tmp_path / name, SIGNS).look() for name in graph.nodes])
     assert [record.cpu for record in records] == pytest.approx([0.3, 0.1])
-    share_cpu(records, 0.4, [Reading(tmp_path / name) for name in graph.nodes])
+    share_cpu(records, 0.4, [Glance(tmp_path / name, SIGNS).look() for name in graph.nodes])
     assert [record.cpu for record in records] == pytest.approx([0.2, 0.2]), "nothing was done since"
 
 
@@ -113,6 +115,22 @@ def test_nodes_are_found_by_the_process_that_runs_them() -> None:
     child: Any = object()
     records = [NodeRecord(spec, spec.settings, {}, child=child) for spec in graph_of(NODES).nodes.values()]
     assert by_child([*records, replace(records[0], child=None)]) == [(child, records)]
+
+
+def test_a_glance_sees_what_is_on_the_board_as_it_comes(tmp_path: Path) -> None:
+    glance = Glance(tmp_path / "a", ("beat_ns", "in_turn"))
+    assert glance.look() == {}, "there is no board yet"
+    board = Board(tmp_path / "a")
+    board.put("other", 5)
+    board.observe_ms("age", 3.0)
+    assert glance.look() == {}
+    board.put("beat_ns", -(1 << 62))
+    assert glance.look() == {"beat_ns": -(1 << 62)}
+    board.put("in_turn", 1)
+    board.put("beat_ns", 7)
+    assert glance.look() == {"beat_ns": 7, "in_turn": 1}
+    (tmp_path / "a").write_bytes(b"\xff" * 100)
+    assert glance.look() == {}, "cut short"
 
 
 # -- what the host refuses -----------------------------------------------------------------------------
@@ -149,3 +167,21 @@ def test_a_job_without_wishes_changes_nothing(monkeypatch: pytest.MonkeyPatch) -
     for name in ("sched_setaffinity", "setpriority", "sched_setscheduler"):
         monkeypatch.setattr(scheduling.os, name, None)  # type: ignore[attr-defined]
     assert scheduling.apply_scheduling(job()) == []
+
+
+@pytest.mark.parametrize("kernel_knows", [True, False])
+def test_a_family_is_a_process_and_all_that_it_started(monkeypatch: pytest.MonkeyPatch, kernel_knows: bool) -> None:
+    if not kernel_knows:
+        monkeypatch.setattr(watch, "KERNEL_KNOWS", False)
+        monkeypatch.setattr(watch, "Path", lambda path: Path(path) / "nowhere")
+    elif not watch.KERNEL_KNOWS:
+        pytest.skip("this kernel does not list children")
+    shell = "sh -c 'echo $$; read x' & echo $!; wait"
+    with subprocess.Popen(["sh", "-c", f"exec 3<&0; {shell.replace('read x', 'read x <&3')}"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as parent:  # fmt: skip
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert list(watch.family(parent.pid)) == [parent.pid, child]
+        assert watch.Usage().rss_mb(parent.pid) > watch.Usage().rss_mb(child) > 0
+        parent.communicate(b"\n")
+    assert watch.Usage().rss_mb(parent.pid) == watch.Usage().cpu(parent.pid) == 0
