@@ -200,3 +200,38 @@ def test_the_normaliser_gives_back_what_it_took_in_frames_of_any_size(monkeypatc
     play(node, ctx, x)
     total = ctx.heard("vocals") + ctx.heard("accompaniment")
     assert total == pytest.approx(x[: len(total)], abs=1e-7)
+
+
+def test_nodes_of_one_process_share_a_model_and_each_hears_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three live separators, `batch: 3`: loaded once, inferred together, each bit for bit what it is alone."""
+    loads: list[FakeModel] = []
+
+    def load(settings: Settings) -> FakeModel:
+        loads.append(FakeModel(separate.STEMS[settings.stems]))
+        return loads[-1]
+
+    monkeypatch.setattr(separate, "_load", load)
+    sounds = [noise(3 * RATE, seed=k) for k in range(3)]
+    nodes, contexts = [], []
+    for k in range(3):
+        node, ctx = NODE(Settings(mode="low", normalise=False, batch=3)), FakeContext(RATE)
+        ctx.name = f"split{k}"
+        node.restore({"hop": 4, "compute_s": 0.2, "fastest_s": 0.0})
+        node.open(ctx)
+        nodes.append(node)
+        contexts.append(ctx)
+    for at in range(0, 3 * RATE, FRAME):
+        for node, ctx, x in zip(nodes, contexts, sounds, strict=True):
+            ctx.advance(0.01)
+            node.process({"in": audio_frame(x[at : at + FRAME], at, RATE, captured_ns=ctx.now)}, ctx)
+        for node, ctx in zip(nodes, contexts, strict=True):
+            node._driver.worker.wait(60)
+            node.poll(ctx)
+    assert len(loads) == 1
+    assert len({id(node._driver.worker._batcher) for node in nodes}) == 1  # type: ignore[attr-defined]
+    for node, ctx, x in zip(nodes, contexts, sounds, strict=True):
+        node.flush(ctx)
+        node.close()
+        assert ctx.counters["missed_deadlines"] == 0
+        assert np.array_equal(ctx.heard("vocals"), one_shot(FakeModel(), x, SeparatorSettings("low", 4))["vocals"])
+    assert not SHARED._models
