@@ -90,6 +90,7 @@ def _parser() -> tuple[Parser, list[str]]:
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
     _add_pipeline_commands(commands)
     _add_host_commands(commands)
+    _add_client(commands)
     _add_attached_commands(commands)
     return parser, list(commands.choices)
 
@@ -171,6 +172,18 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
     nodes.add_argument("--markdown", type=Path, metavar="DIR", help="write a page a kind into this folder")
 
 
+def _add_client(commands: Commands[Parser]) -> None:
+    client = _add(commands, "client", "cli_client:client", "this host's sound card at the end of a pipeline elsewhere")
+    client.add_argument("host", metavar="HOST[:PORT]", help="where its remote_door listens; port 7700 if none is said")
+    client.add_argument("--key", default="", metavar="NAME", help="its key in the address book, if not called HOST")
+    client.add_argument("--own", default="", metavar="NAME", help="which of this host's keys, where it has several")
+    client.add_argument("--play", default="", metavar="PORT", help="an exported output, such as mix (the first one)")
+    client.add_argument("--mic", default="", metavar="NODE", help="send this host's microphone to a remote_mic there")
+    client.add_argument("--device", default="auto", metavar="DEVICE", help="sound output: auto, null, name or number")
+    client.add_argument("--input", default="default", metavar="DEVICE", help="microphone: default, name or number")
+    client.add_argument("--duration", type=_seconds, metavar="SECONDS", help="stop after so long")
+
+
 def _add_attached_commands(commands: Commands[Parser]) -> None:
     view = _add(commands, "view", "cli_attach:view", "show a running pipeline, its meters and faders")
     top = _add(commands, "top", "cli_attach:top", "show what each node of a running pipeline does, as pw-top does")
@@ -204,7 +217,7 @@ def _add_attached_commands(commands: Commands[Parser]) -> None:
     songs[2].add_argument("seconds", type=_seconds, metavar="SECONDS", help="song time: 83, 1:23")
     songs[4].add_argument("on", choices=("on", "off"))
     for parser in (view, top, scrape, logs, tap, change, graph, stop, *songs):
-        parser.add_argument("--pipeline", metavar="NAME", help="which one, where several run")
+        parser.add_argument("--pipeline", metavar="NAME", help="which, where several run; or tcp://HOST")
 
 
 TRANSPORT = {

@@ -22,7 +22,12 @@ from audio_pipeline.view_keys import heard
 @contextmanager
 def attached(which: str | None) -> Iterator[ControlClient]:
     """A client of the pipeline called `which`, or of the only one that runs. Raises ControlError."""
-    client = ControlClient.attach(which)
+    if which is not None and which.startswith("tcp://"):
+        from audio_pipeline.io.remote_control import connect
+
+        client: ControlClient = connect(which)
+    else:
+        client = ControlClient.attach(which)
     try:
         yield client
     finally:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import zmq
@@ -26,7 +27,9 @@ __all__ = ["MAX_BYTES", "VERSION", "ControlClient", "decode", "encode"]
 class ControlClient:
     """Talks to a running pipeline; may be used from several threads."""
 
-    def __init__(self, endpoint: str, token: str) -> None:
+    def __init__(
+        self, endpoint: str, token: str, prepare: Callable[[zmq.Socket[bytes]], None] = lambda socket: None
+    ) -> None:
         self._token = token
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
@@ -34,6 +37,7 @@ class ControlClient:
         self._context: zmq.Context[Any] = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
+        prepare(self._socket)
         self._socket.connect(endpoint)
 
     @classmethod
@@ -55,7 +59,10 @@ class ControlClient:
                 answer = decode(self._socket.recv())
                 if answer.get("id") == number:
                     return self._result(answer)
-        raise ControlError(f"the pipeline did not answer {op!r} within {timeout_s:g} s")
+        raise ControlError(self._silent(op, timeout_s))
+
+    def _silent(self, op: str, timeout_s: float) -> str:
+        return f"the pipeline did not answer {op!r} within {timeout_s:g} s"
 
     def _result(self, answer: dict[str, Any]) -> Any:
         if not answer.get("ok"):

@@ -100,8 +100,6 @@ class Peer:
 
     def prepare(self, socket: zmq.Socket[bytes]) -> None:
         """For the end: options, and a monitor, before it connects."""
-        if self._watcher is not None:
-            self._watcher.close()
         self.remote.prepare(socket)
         self._watcher = Watcher(socket)
 
@@ -121,10 +119,15 @@ class Peer:
     def _run(self) -> None:
         while not self._stop.is_set():
             self._turn()
+        self._unwatch()
         self._end.close()
+        self.context.destroy(linger=0)
+
+    def _unwatch(self) -> None:
+        """Before the watched socket is closed: ZeroMQ says goodbye on the monitor, and waits where nobody listens."""
         if self._watcher is not None:
             self._watcher.close()
-        self.context.destroy(linger=0)
+        self._watcher = None
 
     def _turn(self) -> None:
         poller = zmq.Poller()
@@ -179,6 +182,7 @@ class Peer:
     def _again(self, wait_s: float) -> None:
         self.connected = False
         self._stop.wait(wait_s)
+        self._unwatch()
         self._end.reconnect()
         self._heard_ns = time.monotonic_ns()
         self._exchanges = 0
