@@ -14,6 +14,7 @@ from audio_pipeline.cli_attach import attached
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.frame import Frame
 from audio_pipeline.guest import Guest
+from audio_pipeline.link import GUEST_FRAMES
 from audio_pipeline.tap import Filled, Level, Picture, Recording, find_port, write_event
 from audio_pipeline.tap_screen import Waterfall, header, level_lines
 from audio_pipeline.view import drawn, fits_terminal
@@ -35,7 +36,7 @@ def tap(args: argparse.Namespace) -> int:
         state = client.state()
     node, port = find_port(state, args.target)
     with ExitStack() as stack:
-        guest = stack.enter_context(Guest(run.endpoint(node, port), run.token, name="tap", since=None))
+        guest = stack.enter_context(Guest(run.endpoint(node, port), run.token, name="tap", window=GUEST_FRAMES))
         listener = Listener(guest, f"{node}.{port}", state, args)
         stack.callback(listener.close)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from audio_pipeline.errors import nearest
+from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.graph_types import ON_LOSS, Graph, Link, NodeSpec
 from audio_pipeline.node import ANY
 from audio_pipeline.node_keys import check_groups
@@ -16,9 +16,21 @@ def check_graph(graph: Graph) -> None:
     for spec in graph.nodes.values():
         _check_inputs(graph, spec)
     graph.order()
+    _check_metrics(graph)
     _check_clock(graph)
     _check_on_loss(graph)
     check_groups(graph)
+
+
+def _check_metrics(graph: Graph) -> None:
+    if not graph.top.metrics:
+        return
+    from audio_pipeline.exporter import parse_address
+
+    try:
+        parse_address(graph.top.metrics)
+    except ConfigError as error:
+        raise fail(("metrics",), str(error).removeprefix("metrics: "), graph.places) from error
 
 
 def _check_inputs(graph: Graph, spec: NodeSpec) -> None:

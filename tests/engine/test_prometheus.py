@@ -17,6 +17,7 @@ from audio_pipeline.errors import ConfigError, ControlError, PipelineError
 from audio_pipeline.exporter import Address, Exporter, parse_address, the_token, token_file
 from audio_pipeline.metrics import AGE_EDGES_MS
 from audio_pipeline.prometheus import text_of
+from tests.engine.graphs import graph_of
 from tests.engine.states import karaoke
 from tests.engine.test_top import WORST, times
 
@@ -195,3 +196,9 @@ def test_a_port_in_use_is_one_sentence(exporter: Exporter, tmp_path: Path) -> No
 def test_a_client_that_says_nothing_blocks_nobody(exporter: Exporter) -> None:
     with socket.create_connection(("127.0.0.1", exporter.address.port)):
         assert get(exporter)[0] == 200
+
+
+def test_a_pipeline_file_is_checked_for_its_address() -> None:
+    assert graph_of("song: {kind: noise}", metrics="127.0.0.1:9464").top.metrics == "127.0.0.1:9464"
+    with pytest.raises(ConfigError, match=r"^metrics: expected \[HOST:\]PORT.*, got 'here' \(p.yaml:"):
+        graph_of("song: {kind: noise}", metrics="here")
