@@ -30,6 +30,15 @@ class Recorded:
         """Digital silence on all channels."""
         return ~self.audio.any(axis=1)
 
+    def between(self, first: int, end: int) -> Recorded:
+        """Its samples from content position `first` up to `end`."""
+        part = slice(*np.searchsorted(self.positions, [first, end]))
+        return Recorded(self.audio[part], self.positions[part], self.stated[part], self.made_up[part], self.gaps)
+
+    def after(self, first: int) -> Recorded:
+        """Its samples from content position `first` on."""
+        return self.between(first, int(self.positions[-1]) + 1)
+
     def unstated_silence(self, at_least: int) -> int:
         """Samples in silent runs of `at_least` and more that the sidecar does not speak of."""
         quiet = (self.silent & ~self.stated & ~self.made_up).astype(np.int8)

@@ -22,6 +22,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 RATE = 44_100
 SONG_S = 23  # prime to whatever else repeats
 VOICE_DB = -24.0
+ANCHOR_S = 2.0  # a song that is back waits so long at most until all that is made of it is there
 NODES = ("song", "split", "mix", "speaker", "rec")
 BUDGETS_S = {"song": 1.5, "mix": 1.5, "speaker": 1.5, "rec": 1.5, "split": 6.0}
 DRY = "      dry: { from: song, policy: block }\n"
@@ -157,8 +158,9 @@ def _check_mix(stage: Stage) -> None:
     mix, vocals, band = (_aligned(track, tracks) for track in tracks.values())
     whole = ~(mix.stated | vocals.stated | band.stated) & (mix.positions > stage.fader_from + RATE // 10)
     rest = np.abs(mix.audio - vocals.audio * np.float32(db_to_gain(VOICE_DB)) - band.audio).max(axis=1)
-    silent = mix.unstated_silence(RATE // 50)
-    songless_s = sum(o.back_s + o.fault.seconds + 0.5 for o in stage.chaos.outcomes if o.fault.node == "song")
+    silent = mix.after(stage.fader_from).unstated_silence(RATE // 50)  # before that nobody had begun to play
+    songs = [outcome for outcome in stage.chaos.outcomes if outcome.fault.node == "song"]
+    songless_s = sum(song.back_s + song.fault.seconds + ANCHOR_S for song in songs)
     print(f"mix: {len(mix.audio) / RATE:.1f} s, {mix.stated.sum() / RATE * 1000:.0f} ms stated as missing, "
           f"{mix.made_up.sum() / RATE * 1000:.0f} ms as made up, "
           f"{silent / RATE * 1000:.0f} ms of unstated silence; off from voice x fader + band by at most "
@@ -171,5 +173,4 @@ def _aligned(track: Recorded, tracks: Mapping[str, Recorded]) -> Recorded:
     """The part of a track that all have."""
     first = max(int(other.positions[0]) for other in tracks.values())
     last = min(int(other.positions[-1]) for other in tracks.values())
-    part = slice(*np.searchsorted(track.positions, [first, last + 1]))
-    return Recorded(track.audio[part], track.positions[part], track.stated[part], track.made_up[part], track.gaps)
+    return track.between(first, last + 1)
