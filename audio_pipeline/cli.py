@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     A first word that is a pipeline file instead of a command means `run`.
     """
+    _mend_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     try:
@@ -43,6 +44,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `audio-pipeline nodes | head`: whoever read has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+
+
+def _mend_streams() -> None:
+    """Standard streams that are closed (`>&-`) lead nowhere, and no other file gets their numbers."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(getattr(sys, name).fileno(), number)
 
 
 def _dispatch(words: list[str]) -> int:

@@ -87,8 +87,12 @@ def create(name: str, token: str) -> RunDir:
     tail = f"-{os.getpid()}-"  # mkdtemp adds 8 characters
     room = SOCKET_PATH_MAX - len(str(base)) - len(tail) - 8 - DIGEST - 2
     path = Path(tempfile.mkdtemp(prefix=f"{name[: min(room, 24)]}{tail}", dir=base))
-    _write_private(path / LOCK, json.dumps({"pid": os.getpid(), "started": started(os.getpid())}))
-    _write_private(path / TOKEN, token)
+    try:
+        _write_private(path / LOCK, json.dumps({"pid": os.getpid(), "started": started(os.getpid())}))
+        _write_private(path / TOKEN, token)
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
     return RunDir(path)
 
 

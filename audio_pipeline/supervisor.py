@@ -27,6 +27,7 @@ from audio_pipeline.errors import ConfigError, PipelineError, WireError
 from audio_pipeline.graph import Graph
 from audio_pipeline.interpreter import check_interpreters
 from audio_pipeline.jobs import Run, start_words
+from audio_pipeline.limits import allow_files
 from audio_pipeline.node import Latency, Source
 from audio_pipeline.nursery import Nursery
 from audio_pipeline.operator import Operator
@@ -87,6 +88,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Starts everything in the supervisor's own thread. Raises what could not be set up."""
+        allow_files(len(self.graph.nodes))
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -122,6 +124,7 @@ class Supervisor:
         except (PipelineError, OSError, zmq.ZMQError) as error:
             self.error = error if isinstance(error, PipelineError) else PipelineError(f"cannot start: {error}")
             self.exit_code = self.error.exit_code
+            self._abandon()
             self._up.set()
             self._ended.set()
             return
@@ -151,6 +154,16 @@ class Supervisor:
         self.run.add_clocks()
         self.clock = ClockRecord(self.run.clock_path)
         self.nursery = Nursery(self)
+
+    def _abandon(self) -> None:
+        """A start that the system refused half-way leaves no process and no folder."""
+        for child in {record.child for record in self.nodes.values() if record.child is not None}:
+            child.kill()
+            child.wait(2)
+        if hasattr(self, "_context"):
+            self._context.destroy(linger=0)
+        if hasattr(self, "run_dir"):
+            self.run_dir.remove()
 
     def _turn(self) -> None:
         self._poller.poll(POLL_MS)
