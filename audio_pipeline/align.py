@@ -174,25 +174,29 @@ class Aligner:
         item.adopt(spec)
         self._line(item).be_eager(spec)
 
-    def turn(self, position: int, n: int, now_ns: int) -> list[str]:
-        """Begins what is ready and ends what is over; names of links that can be let go."""
+    def turn(self, position: int, n: int, now_ns: int, deadline_ns: int) -> list[str]:
+        """Begins what is ready and ends what is over; names of links that can be let go.
+
+        The span at output `position` is put out next, at `deadline_ns`.
+        """
         for handover in self._handovers.values():
-            self._wait_for(handover, position, n)
+            self._wait_for(handover, position, deadline_ns)
         waiting = [handover for handover in self._handovers.values() if not handover.begun]
         if all(self._ready(handover, position, n, now_ns) for handover in waiting):
             self._begin(waiting)
         over = [port for port, handover in self._handovers.items() if handover.done >= 2 * self._fade]
         return [name for port in over for name in self._part(self._handovers.pop(port))]
 
-    def _wait_for(self, handover: Handover, position: int, n: int) -> None:
+    def _wait_for(self, handover: Handover, position: int, deadline_ns: int) -> None:
         """What comes keeps up with what is heard; a microphone behind a slower path is heard later from now on."""
         item = handover.coming
         if item is None or handover.begun or (anchor := self._line(item).anchor) is None:
             return
         item.ring.discard_before(position - anchor)
-        lag = handover.lag(position - anchor, n) if self._line(item).delay is not None else 0
-        if lag:
-            self._line(item).shift(-(-lag // self.frame_samples) * self.frame_samples)
+        late_ns = item.due_at(position - anchor) - deadline_ns
+        if late_ns > 0 and item.first is not None and self._line(item).delay is not None:
+            frames = -(-late_ns * item.rate // (1_000_000_000 * self.frame_samples))
+            self._line(item).shift(int(frames) * self.frame_samples)
 
     def _ready(self, handover: Handover, position: int, n: int, now_ns: int) -> bool:
         anchor = self._line(handover.coming).anchor if handover.coming is not None else None

@@ -18,7 +18,7 @@ from audio_pipeline.edit import Raw, edited, rebuilt
 from audio_pipeline.errors import ConfigError, ControlError, NodeError, PipelineError
 from audio_pipeline.graph import Graph
 from audio_pipeline.interpreter import check_interpreters
-from audio_pipeline.jobs import rewire_words
+from audio_pipeline.jobs import lead_words, rewire_words
 from audio_pipeline.live_graph import live_raw
 from audio_pipeline.metrics import Reading
 from audio_pipeline.node import Latency
@@ -211,8 +211,11 @@ class Editor:
             self.redos = self.redos if what == "redo" else []
 
     def _words(self, name: str, op: str) -> tuple[str, dict[str, Any]]:
-        record = self._sup.nodes[name]
-        return name, {**rewire_words(self._sup.run, name, record.input_settings, self._sup.absent()), "op": op}
+        record, run = self._sup.nodes[name], self._sup.run
+        words = {**rewire_words(run, name, record.input_settings, self._sup.absent()), "op": op}
+        if self._now is not None:
+            words["lead_ms"] = self._now.change.leads_ms[run.plan.timelines[name]]
+        return name, words
 
     def _stage(self, stage: str, orders: Sequence[tuple[str, dict[str, Any]]]) -> None:
         now = self._now
@@ -260,6 +263,9 @@ class Editor:
     def _retire(self, now: _Transaction, now_s: float) -> None:
         """What went is used by nobody any more: it finishes its files and ends."""
         now.stage, now.deadline_s = "leaving", now_s + LEAVE_S
+        plan = self._sup.run.plan
+        for name in [name for name, lead_ms in now.change.leads_ms.items() if lead_ms != plan.leads_ms[name]]:
+            self._sup.tell(name, lead_words(plan, name))
         for record in list(self.leaving.values()):
             if record.child is None:
                 self._gone(record)

@@ -209,7 +209,9 @@ class Inputs:
     def turn(self, position: int, now_ns: int) -> list[tuple[Input, Frame]]:
         """Moves changes on; frames that the node gets because of that."""
         if self.aligner is not None:
-            self._leave(self.aligner.turn(position, self.job.frame_samples, now_ns), now_ns)
+            n = self.job.frame_samples
+            deadline_ns = self.core.ctx.host_ns_at(position + n)
+            self._leave(self.aligner.turn(position, n, now_ns, deadline_ns), now_ns)
         found: list[tuple[Input, Frame]] = []
         for port, (splice, key) in list(self.splices.items()):
             found += [(self.at(port), frame) for frame in splice.turn(now_ns)]

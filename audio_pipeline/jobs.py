@@ -94,7 +94,10 @@ def _links_into(plan: Plan, name: str) -> list[LinkPlan]:
 
 
 def rewire_words(run: Run, name: str, input_settings: Mapping[str, Any], absent: Sequence[str]) -> dict[str, Any]:
-    """The `rewire` command of one node: how it is to be connected, whatever it was before."""
+    """The `rewire` command of one node: how it is to be connected, whatever it was before.
+
+    A lead that shrinks must wait until the slower way is not heard any more: `lead_words`.
+    """
     plan, spec = run.plan, run.plan.graph.nodes[name]
     return {
         "op": "rewire", "input_settings": plain(input_settings), "lead_ms": plan.leads_ms[plan.timelines[name]],
@@ -102,6 +105,11 @@ def rewire_words(run: Run, name: str, input_settings: Mapping[str, Any], absent:
         "outputs": [asdict(_out_job(run, spec, port)) for port in (*spec.ports.outputs, *spec.ports.events)],
         "absent": list(absent),
     }  # fmt: skip
+
+
+def lead_words(plan: Plan, name: str) -> dict[str, Any]:
+    """The `lead` command of a source: how far it runs ahead of the clock."""
+    return {"op": "lead", "lead_ms": plan.leads_ms[plan.timelines[name]]}
 
 
 def _in_job(run: Run, spec: NodeSpec, link: LinkPlan) -> InJob:

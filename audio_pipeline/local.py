@@ -19,7 +19,7 @@ from audio_pipeline.edit import edited
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Frame
 from audio_pipeline.graph import Graph
-from audio_pipeline.jobs import Run, make_job, rewire_words, start_words
+from audio_pipeline.jobs import Run, lead_words, make_job, rewire_words, start_words
 from audio_pipeline.metrics import Board, Reading
 from audio_pipeline.node import Context, Latency, Node
 from audio_pipeline.plan import make_plan
@@ -71,6 +71,7 @@ class LocalGraph:
         self._clocks: dict[str, BusyClock] = {}
         self._waiting: set[str] = set()  # nodes that are being connected anew
         self._leaving: list[str] = []
+        self._leads_due = False
         self._numbers = itertools.count(-1, -1)
         self.runners = {name: self._make(name) for name in self.run.plan.order}
         self._incarnations = dict.fromkeys(self.runners, 0)
@@ -190,8 +191,11 @@ class LocalGraph:
             self.runners[name].inbox.append(dict(start_words(self.run.plan, name, [])))
         for name in change.touched:
             live = merged_inputs(old[name], self.graph.nodes[name], self.runners[name].node.input_settings)
-            self.runners[name].inbox.append({**rewire_words(self.run, name, live, []), "id": next(self._numbers)})
+            lead_ms = change.leads_ms[self.run.plan.timelines[name]]
+            words = {**rewire_words(self.run, name, live, []), "lead_ms": lead_ms, "id": next(self._numbers)}
+            self.runners[name].inbox.append(words)
             self._waiting.add(name)
+        self._leads_due = True
         self._leaving += change.removed
         self._settle()
 
@@ -210,6 +214,10 @@ class LocalGraph:
 
     def _go_on(self) -> None:
         """Nodes that were taken out leave when nobody listens to them any more."""
+        if self._leads_due and not self._waiting:
+            self._leads_due = False
+            for name in self.graph.nodes:
+                self.runners[name].inbox.append(lead_words(self.run.plan, name))
         for name in self._leaving if not self._waiting else ():
             runner = self.runners[name]
             if not runner.ended:

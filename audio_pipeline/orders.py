@@ -25,7 +25,7 @@ class Orders:
         self._handlers: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "start": self._start, "set": self._set, "cancel": self._cancel, "transport": self._transport,
             "absent": self._absent, "finish": self._finish, "expect": self._expect,
-            "rewire": self._rewire, "retire": self._retire,
+            "lead": self._lead, "rewire": self._rewire, "retire": self._retire,
         }  # fmt: skip
 
     def obey(self) -> bool:
@@ -81,6 +81,9 @@ class Orders:
             self._absent({"node": node})
         self.drive.lead(command["lead_ms"])
         self._rewiring.append((command["id"], dict(command)))
+
+    def _lead(self, command: Mapping[str, Any]) -> None:
+        self.drive.lead(command["lead_ms"])
 
     def _settings(self, command: Mapping[str, Any]) -> dict[str, Any]:
         node = self.core.node

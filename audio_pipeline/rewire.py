@@ -23,6 +23,7 @@ class Rewiring:
     removed: tuple[str, ...]
     touched: tuple[str, ...]  # nodes that stay, and are connected differently
     retired: tuple[LinkPlan, ...]  # links that are no more
+    leads_ms: Mapping[str, float]  # while both ways are needed: the longer lead of each source
 
 
 def next_plan(old: Plan, graph: Graph, latencies: Mapping[str, Latency]) -> Plan:
@@ -44,6 +45,7 @@ def compare(run: Run, plan: Plan) -> Rewiring:
         tuple(name for name in run.plan.order if name not in new),
         tuple(name for name in stay if _words(run, name) != _words(then, name)),
         tuple(link for link in run.plan.links if (link.source, link.target) in before - after),
+        {name: max(run.plan.leads_ms.get(name, 0.0), lead_ms) for name, lead_ms in plan.leads_ms.items()},
     )
 
 
