@@ -81,8 +81,14 @@ class OutPort:
             subscription.offer(mine)
             if name in self.connected:
                 self._send(name, subscription)
+                self._find_out(name, subscription)
         if frame.samples or last or frame.event is not None:  # a paused source says for weeks that it is idle
             self._remember(item)
+
+    def _find_out(self, name: str, subscription: Subscription) -> None:
+        """One that is not planned any more and takes nothing may have died before its bye: a word to it tells."""
+        if subscription.queue and not subscription.guest and name not in self.spec.consumers:
+            self._reply(name, {"t": "still"})
 
     def _converted_for(self, name: str, frame: Frame, item: Item, sent_age_us: int) -> Item:
         """The item as this consumer can take it."""

@@ -86,7 +86,11 @@ class LocalGraph:
         record = ClockRecord(Path(job.clock))
         runner = NodeRunner(job, node, self._context, clock, Board(Path(job.board)), record,
                             lambda word: self._hear(name, word))  # fmt: skip
-        runner.open()
+        try:
+            runner.open()
+        except Exception:
+            _drop(runner)
+            raise
         self._clocks[name] = clock
         return runner
 
@@ -216,7 +220,7 @@ class LocalGraph:
         """Nodes that were taken out leave when nobody listens to them any more."""
         if self._leads_due and not self._waiting:
             self._leads_due = False
-            for name in self.graph.nodes:
+            for name in self.graph.nodes.keys() & self.runners.keys():
                 self.runners[name].inbox.append(lead_words(self.run.plan, name))
         for name in self._leaving if not self._waiting else ():
             runner = self.runners[name]
@@ -238,12 +242,8 @@ class LocalGraph:
 
     def kill(self, name: str) -> None:
         """As `kill -9`: the node is gone without a word."""
-        runner = self.runners.pop(name)
-        for out in runner.outputs:
-            out.port.close()
-        for item in runner.inputs.values():
-            item.link.socket.close(linger=0)
-        runner.waker.close()
+        self._waiting.discard(name)  # its successor is connected as is wanted now
+        _drop(self.runners.pop(name))
 
     def revive(self, name: str, **desired: Any) -> NodeRunner:
         """A successor process."""
@@ -267,6 +267,15 @@ class LocalGraph:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _drop(runner: NodeRunner) -> None:
+    """Without a word to anybody."""
+    for out in runner.outputs:
+        out.port.close()
+    for item in (*runner.inputs.values(), *runner.intake.all.leaving):
+        item.link.socket.close(linger=0)
+    runner.waker.close()
 
 
 def _inproc(node: str, port: str) -> str:

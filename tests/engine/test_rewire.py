@@ -247,3 +247,50 @@ def test_two_sources_side_by_side(playing: Any) -> None:
     graph.run_for(0.5)
     assert graph.sound()[-1] == 1 and set(graph.runners["mix"].aligner.timelines) == {"song"}
     assert np.abs(np.diff(plain(graph), 2)).max() < (np.pi / 960) ** 2
+
+
+@pytest.mark.parametrize("dead", ["mix", "b", "a"])
+def test_who_dies_in_the_middle_comes_back_with_the_new_links(playing: Any, dead: str) -> None:
+    graph = playing(MIX)
+    graph.command("b", op="set", name="gain", value=0.5)
+    graph.edit(connect("b", "mix.x"))
+    graph.restart(dead, 0.2)
+    graph.settle(10)
+    graph.run_for(2)
+    assert graph.sound()[-1] == (1 if dead == "b" else 0.5), "the one that was killed has its stated gain again"
+    assert [item.job.source for item in graph.runners["mix"].inputs.values()] == ["b.out"]
+    assert graph.runners["a"].outputs[0].port.backlog().keys() == set()
+
+
+def test_any_changes_in_any_order_end_where_they_say(playing: Any) -> None:
+    """Thirty random changes: what is heard is what the graph says, and nothing of the others is left."""
+    random = np.random.default_rng(7)
+    graph = playing(SPLIT.replace("mix:", "a: {kind: fader, gain: 0.5, in: song}\nmix:"))
+    levels = {"song": 1.0, "a": 0.5, "late": 1.0}
+    for number in range(30):
+        sources = [str(random.choice([*levels])) for _ in "xy"]
+        changes = [connect(source, f"mix.{name}") for source, name in zip(sources, ("wet", "dry"), strict=True)]
+        keys = [{"on_loss": "bypass" if source == "late" else "silence"} for source in sources]
+        graph.edit(*({**each, "keys": key} for each, key in zip(changes, keys, strict=True)))
+        graph.settle()
+        graph.run_for(0.1 + number % 5 / 10)
+        assert graph.sound()[-1] == sum(levels[source] for source in sources), (number, sources)
+    check_ledgers(graph)
+    assert not wrong(graph)
+    assert len(graph.runners["mix"].inputs) == 2 + sources.count("late")
+    assert np.abs(np.diff(plain(graph), 2)).max() < 2 * (np.pi / 960) ** 2
+
+
+def test_a_recorder_ends_the_track_that_goes_and_begins_the_one_that_comes(tmp_path: Path) -> None:
+    text = "song: {kind: noise, seed: 0}\nb: {kind: fader, gain: 0.5, in: song}\n"
+    text += "rec: {kind: recorder, subtype: float32, inputs: {one: {from: song, policy: block}}}"
+    with Stage(graph_of(text), tmp_path, live=True) as graph:
+        graph.run_for(1)
+        change(graph, connect("b", "rec.two", policy="block"))
+        change(graph, {"op": "disconnect", "to": "rec.one"})
+        assert (tmp_path / "one.wav").exists() and not list(tmp_path.glob("two.wav"))
+        change(graph, connect("song", "rec.one", policy="block"))
+        change(graph, connect("b", "rec.one"), {"op": "disconnect", "to": "rec.two"})
+        assert {path.name for path in tmp_path.glob("*.wav*")} >= {"one.wav", "two.wav"}
+        check_ledgers(graph)
+    assert {path.name for path in tmp_path.glob("*.wav")} == {"one.wav", "one-2.wav", "two.wav"}
