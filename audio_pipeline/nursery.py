@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 WATCH_S = 0.5
 MAX_START_FAILURES = 2  # crashes in a row before it was ever up; one more and it is given up
+WHOLE_INCIDENTS = 50  # older ones keep when, who and why
 
 
 class Nursery:
@@ -163,6 +164,8 @@ class Nursery:
             "settings": {**plain(record.settings), "inputs": plain(record.input_settings)},
         }  # fmt: skip
         self.incidents.append(incident)
+        if len(self.incidents) > WHOLE_INCIDENTS:  # so that the state stays small however often something dies
+            self.incidents[-WHOLE_INCIDENTS - 1].update(log=[], ledger=[], settings={})
         self._sup.log(said, event="died", level="error", **facts)
         self._sup.operator.publish({"kind": "incident", "message": said, **incident})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import socket
@@ -202,3 +203,14 @@ def test_a_pipeline_file_is_checked_for_its_address() -> None:
     assert graph_of("song: {kind: noise}", metrics="127.0.0.1:9464").top.metrics == "127.0.0.1:9464"
     with pytest.raises(ConfigError, match=r"^metrics: expected \[HOST:\]PORT.*, got 'here' \(p.yaml:"):
         graph_of("song: {kind: noise}", metrics="here")
+
+
+def test_the_sample_dashboard_asks_for_metrics_that_are_there() -> None:
+    board = json.loads((ROOT / "examples" / "grafana.json").read_text())
+    exprs = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    names = [name for expr in exprs for name in re.findall(r"audio_pipeline_\w+", expr)]
+    asked = {re.sub(r"_(bucket|sum|count)$", "", name) for name in names}
+    given = {
+        f"{name}_total" if family.type == "counter" else name for name, family in families(text_of(state())).items()
+    }
+    assert len(exprs) >= 8 and asked <= given, asked - given
