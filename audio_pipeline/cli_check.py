@@ -46,8 +46,10 @@ def tree(graph: Graph) -> Iterator[str]:
 
 
 def _label(graph: Graph, name: str) -> str:
-    spec = graph.nodes[name]
-    return f"{name} ({spec.kind}{', optional' if spec.optional else ''})"
+    keys = graph.nodes[name].keys
+    said = [graph.nodes[name].kind, "optional" if keys.optional else "",
+            f"in process {keys.process}" if keys.process else "", f"under {keys.python}" if keys.python else ""]
+    return f"{name} ({', '.join(word for word in said if word)})"
 
 
 def _branches(graph: Graph, name: str, indent: str, shown: set[str]) -> Iterator[str]:
