@@ -23,13 +23,17 @@ PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 
 
 class Spleeter:
-    """The stateless mask model that `separation.SeparatorStream` drives; `engine` says where and how it computes."""
+    """The stateless mask model that `separation.SeparatorStream` drives.
+
+    `engine` says where and how it computes; `padded` whether batches should always have all their rows, as on a
+    GPU, which picks other algorithms for another size and has time for rows that nobody asked for.
+    """
 
     rate = RATE
     bins = BINS
 
-    def __init__(self, variant: Variant, unets: Engine, engine: str = "") -> None:
-        self.variant, self.engine = variant, engine
+    def __init__(self, variant: Variant, unets: Engine, engine: str = "", *, padded: bool = False) -> None:
+        self.variant, self.engine, self.padded = variant, engine, padded
         self.stems = variant.stems
         self._unets = unets
 
@@ -71,7 +75,8 @@ def from_file(
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} is not a safetensors file: {error}") from error
     check_weights(variant, weights)
-    return Spleeter(variant, *_engine(variant, weights, device, threads, precision))
+    engine, said = _engine(variant, weights, device, threads, precision)
+    return Spleeter(variant, engine, said, padded=not said.startswith("CPU"))
 
 
 def _engine(variant: Variant, weights: Weights, device: str, threads: int, precision: str) -> tuple[Engine, str]:

@@ -143,7 +143,7 @@ class Separate(Node):
             spare_ns, tuning = ctx.frame_samples * NS // ctx.rate, Tuning(**self._tuned)
             settings, steps = replace(settings, hop=tuning.hop), LadderSettings(calm_s=own.calm_s)
             warm_up(model, settings, own.batch)
-            seat = SHARED.seat(self._key, ctx.name, ctx.wake, own.batch)
+            seat = SHARED.seat(self._key, ctx.name, ctx.wake, own.batch, fixed=model.padded)
             self._driver = live.live_driver(model, settings, tuning, spare_ns, seat, steps, self._rung)
         else:
             self._driver = live.offline_driver(model, settings)

@@ -12,7 +12,7 @@ from audio_pipeline.models.separation import Array, State, Window
 class FakeModel:
     """The voice is what is loud: its mask is m / (m + 1), the rest goes to the last stem."""
 
-    rate, bins, engine = 44_100, 1_024, "a fake computes"
+    rate, bins, engine, padded = 44_100, 1_024, "a fake computes", True
 
     def __init__(self, stems: tuple[str, ...] = ("vocals", "accompaniment")) -> None:
         self.stems = stems

@@ -77,7 +77,7 @@ def test_the_faders_of_the_mix() -> None:
 def live(ctx: FakeContext, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Separate:
     """A live node that was tuned before and whose inferences cost no virtual time."""
 
-    def inline(key: object, *_: object) -> Inline:
+    def inline(key: object, *_: object, **__: object) -> Inline:
         return Inline(FakeModel(separate.STEMS[2]))
 
     monkeypatch.setattr(SHARED, "seat", inline)
