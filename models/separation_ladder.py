@@ -67,6 +67,15 @@ class Ladder:
         """How windows are cut; on the dry rung as on the last one above it."""
         return self.rungs[min(self.at, len(self.rungs) - 1)]
 
+    @property
+    def described(self) -> str:
+        """What is heard on this rung, for the log."""
+        if self.dry:
+            return "this machine is too busy to separate, the dry sound is heard"
+        window, ahead, hop = (frames * self._frame_s * 1000 for frames in self.rung)
+        busy = "this machine is busy, " if self.at else ""
+        return f"{busy}an inference each {hop:.0f} ms, with {ahead:.0f} ms of future and {window - ahead:.0f} ms of past"
+
     def probe(self, now_ns: int) -> bool:
         """On the dry rung: whether it is time to find out what an inference takes."""
         if self._probed_ns is not None and now_ns - self._probed_ns < self.settings.probe_s * NS:

@@ -13,12 +13,10 @@ from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:
     from audio_pipeline.models.separation import SeparatorSettings
-    from audio_pipeline.models.separation_ladder import Ladder
     from audio_pipeline.models.separation_live import Block, Driver
     from audio_pipeline.models.spleeter import Spleeter
 
 RATE = 44_100  # of every Spleeter model
-FRAME = 1_024  # samples from one frame to the next
 STEMS = {
     2: ("vocals", "accompaniment"),
     4: ("vocals", "drums", "bass", "other"),
@@ -198,7 +196,7 @@ class Separate(Node):
             self._steps, ladder = driver.steps, driver.ladder
             self._show_mode(ctx)
             ctx.event("notes", "mode", position, step=ladder.at, dry=ladder.dry, **ladder.rung._asdict())
-            ctx.log(f"mode {self.settings.mode}, step {ladder.at} of {len(ladder.rungs)}: {_described(ladder)}")
+            ctx.log(f"mode {self.settings.mode}, step {ladder.at} of {len(ladder.rungs)}: {ladder.described}")
 
     def _show_mode(self, ctx: Context) -> None:
         ladder = self._driver.ladder
@@ -224,16 +222,6 @@ class Separate(Node):
 
         self._driver.worker.close()
         SHARED.drop(self._key)
-
-
-def _described(ladder: Ladder) -> str:
-    """What is heard on a rung, for the log."""
-    if ladder.dry:
-        return "this machine is too busy to separate, the dry sound is heard"
-    frame_ms, rung = 1000 * FRAME / RATE, ladder.rung
-    every, ahead, past = rung.hop * frame_ms, rung.lookahead * frame_ms, (rung.window - rung.lookahead) * frame_ms
-    busy = "" if ladder.at == 0 else "this machine is busy, "
-    return f"{busy}an inference each {every:.0f} ms, with {ahead:.0f} ms of future and {past:.0f} ms of past"
 
 
 def _stream_settings(settings: Settings, hop: int) -> SeparatorSettings:
