@@ -72,9 +72,9 @@ class Ladder:
         """What is heard on this rung, for the log."""
         if self.dry:
             return "this machine is too busy to separate, the dry sound is heard"
-        window, ahead, hop = (frames * self._frame_s * 1000 for frames in self.rung)
-        busy = "this machine is busy, " if self.at else ""
-        return f"{busy}an inference each {hop:.0f} ms, with {ahead:.0f} ms of future and {window - ahead:.0f} ms of past"
+        window, ahead, hop = (1000 * frames * self._frame_s for frames in self.rung)
+        said = f"an inference each {hop:.0f} ms, with {ahead:.0f} ms of future and {window - ahead:.0f} ms of past"
+        return f"this machine is busy, {said}" if self.at else said
 
     def probe(self, now_ns: int) -> bool:
         """On the dry rung: whether it is time to find out what an inference takes."""
