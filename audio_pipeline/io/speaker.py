@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
+from statistics import median
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -98,6 +100,7 @@ class Speaker:
         if not self._steady.wait(START_S):
             card.close()
             raise DeviceError(f"sound output {device!r} took no sound for {START_S} s")
+        self._delay_samples = max(round(median(self._ahead_ns) * card.rate / 1e9), card.latency_samples)
         self._pulls.clear()
 
     def warm_card(self, device: str, block: int, latency: Literal["low", "high"]) -> OutputDevice:
@@ -138,12 +141,14 @@ class Speaker:
         self._pulls.clear()
         self._steady = threading.Event()
         self._steady_at = 0
+        self._delay_samples = device.latency_samples
+        self._ahead_ns: deque[int] = deque(maxlen=STEADY_BLOCKS // 2)
         self.stream_opens += 1
 
     @property
     def latency_samples(self) -> int:
-        """Between pull and air, in graph samples."""
-        return round((self.device.latency_samples + self._resampler.latency_samples) * self._ratio)
+        """Between pull and air, in graph samples: what the card states, or more where its first pulls showed more."""
+        return round((self._delay_samples + self._resampler.latency_samples) * self._ratio)
 
     @property
     def alive(self) -> bool:
@@ -194,6 +199,8 @@ class Speaker:
     def pull(self, n: int, dac_ns: int) -> Samples:
         """The device's next (n, channels), the first of which is heard at `dac_ns`."""
         self._pulls.append((self._delivered, dac_ns))
+        if not self._steady.is_set():
+            self._ahead_ns.append(dac_ns - time.monotonic_ns())
         if self.playout.head is not None:  # what was taken and not delivered yet is in the rate converter
             inside = self._taken - self._delivered * self._ratio
             self.heard = Heard(self.playout.head - inside, dac_ns)
