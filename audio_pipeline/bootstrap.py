@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-NEEDED = ("numpy", "zmq", "msgpack")
+ASKED = ("numpy", "zmq", "msgpack", "soxr")
 
 
 class Roots(importlib.abc.MetaPathFinder):
@@ -39,12 +39,12 @@ class Roots(importlib.abc.MetaPathFinder):
 
 
 def probe() -> "dict[str, str | None]":
-    """Version of the interpreter and of each package that a worker needs; None where it is missing."""
+    """Version of the interpreter and of each package that a worker needs or can use; None where it is missing."""
     found = {"python": "{}.{}".format(*sys.version_info[:2])}  # type: dict[str, str | None]
-    for name in NEEDED:
+    for name in ASKED:
         try:
             module = importlib.import_module(name)
-        except ImportError:
+        except Exception:  # noqa: BLE001 - a package built for another numpy fails in its own ways
             found[name] = None
             continue
         version = getattr(module, "__version__", None) or getattr(module, "version", "0")

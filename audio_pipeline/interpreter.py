@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 from audio_pipeline.errors import ConfigError
@@ -24,6 +23,7 @@ OLDEST, NEWEST = (3, 10), (3, 14)
 NEEDED = {  # as it is imported: how pip calls it, and the oldest version that is known to work
     "numpy": ("numpy", (1, 23)), "zmq": ("pyzmq", (25,)), "msgpack": ("msgpack", (1,)),
 }  # fmt: skip
+_whole: dict[str, dict[str, str | None]] = {}  # interpreters that have all they need
 
 
 def check_interpreters(graph: Graph) -> None:
@@ -33,6 +33,23 @@ def check_interpreters(graph: Graph) -> None:
             said = _lacks(spec.keys.python)
             if said:
                 raise fail(("nodes", spec.name, "python"), said, graph.places)
+            _check_rates(graph, spec)
+
+
+def _check_rates(graph: Graph, producer: NodeSpec) -> None:
+    """Producers convert for consumers under another interpreter; one that runs under such itself may be unable to."""
+    rate = _input_rate(graph, producer, next(iter(producer.inputs), ""))
+    for spec in graph.nodes.values() if _found(producer.keys.python or "").get("soxr") is None else ():
+        for name, link in spec.inputs.items():
+            wanted = _input_rate(graph, spec, name)
+            if spec.keys.python and link.source.partition(".")[0] == producer.name and wanted != rate:
+                said = (f"it wants {wanted} Hz, {producer.name} sends {rate} Hz, and neither's interpreter has soxr to "
+                        f"convert: {producer.keys.python} -m pip install soxr")  # fmt: skip
+                raise fail(graph.input_path(spec.name, name), said, graph.places)
+
+
+def _input_rate(graph: Graph, spec: NodeSpec, name: str) -> int:
+    return spec.cls(spec.settings).input_rate(name, graph.rate) if name else graph.rate
 
 
 def command(python: str | None, roots: Sequence[str] = ()) -> list[str]:
@@ -64,11 +81,10 @@ def _folder(package: str) -> str:
     return str(origin.parent if origin.name == "__init__.py" else origin)
 
 
-@lru_cache(maxsize=32)
 def _lacks(python: str) -> str:
     """What keeps a worker from running there, with the command that mends it; empty where nothing does."""
     try:
-        found = _probe(python)
+        found = _found(python)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         return f"{python!r} is no Python interpreter that starts ({_reason(error)})"
     version = _numbers(str(found.get("python")))
@@ -82,17 +98,21 @@ def _lacks(python: str) -> str:
         if found.get(name) is None or _numbers(str(found[name])) < least
     ]  # fmt: skip
     if not wanted:
+        _whole[python] = found
         return ""
     lacking = ", ".join(wanted)
     return f"{python!r} lacks {lacking}: {python} -m pip install {' '.join(repr(item) for item in wanted)}"
 
 
-def _probe(python: str) -> dict[str, str | None]:
+def _found(python: str) -> dict[str, str | None]:
+    """Version of the interpreter and of its packages, by name; asked again until nothing is missing."""
+    if python in _whole:
+        return _whole[python]
     done = subprocess.run(
         [python, "-I", str(PACKAGE / "bootstrap.py"), "--probe"],
         stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_S, check=True, text=True,
     )  # fmt: skip
-    found = json.loads(done.stdout.strip().rpartition("\n")[2])
+    found: dict[str, str | None] = json.loads(done.stdout.strip().rpartition("\n")[2])
     if not isinstance(found, dict):
         raise ValueError("it printed something else than a map")
     return found

@@ -56,6 +56,11 @@ def test_what_an_environment_lacks_is_said_with_the_command_that_mends_it(tmp_pa
         f"nodes.a.python: '{python}' lacks pyzmq>=25, msgpack>=1: "
         f"{python} -m pip install 'pyzmq>=25' 'msgpack>=1' (p.yaml:5)"
     )
+    for name in ("zmq", "msgpack"):
+        made = environment(tmp_path / name, (name,)).parents[1].glob("lib/*/site-packages/*")
+        for link in made:
+            link.rename(next((tmp_path / "thin").glob("lib/*/site-packages")) / link.name)
+    check_interpreters(graph_of(f"a: {{kind: noise, python: {python}}}"))  # mended, and asked again
 
 
 @pytest.mark.parametrize(("text", "words"), [
@@ -69,6 +74,23 @@ def test_what_an_environment_lacks_is_said_with_the_command_that_mends_it(tmp_pa
 def test_what_is_no_interpreter_for_us_is_said(tmp_path: Path, text: str, words: str) -> None:
     python = script(tmp_path, text)
     assert said(python).startswith(f"nodes.a.python: '{python}' {words}")
+
+
+def test_two_nodes_that_cannot_convert_need_one_rate_or_soxr(tmp_path: Path) -> None:
+    python = environment(tmp_path / "thin")
+    nodes = f"""
+song: {{kind: noise}}
+low: {{kind: narrow, rate: 16000, in: song, python: {python}}}
+lower: {{kind: narrow, rate: RATE, in: low, python: {python}}}
+out: {{kind: fader, in: lower}}
+"""
+    check_interpreters(graph_of(nodes.replace("RATE", "16000")))
+    with pytest.raises(ConfigError) as error:
+        check_interpreters(graph_of(nodes.replace("RATE", "8000")))
+    assert str(error.value) == (
+        "nodes.lower.in: it wants 8000 Hz, low sends 16000 Hz, and neither's interpreter has soxr to convert: "
+        f"{python} -m pip install soxr (p.yaml:7)"
+    )
 
 
 def test_only_named_packages_get_onto_its_path(tmp_path: Path) -> None:
