@@ -45,14 +45,14 @@ def _measured(path: Mapping[str, Any]) -> str:
     found = path.get("measured")
     if not found:
         return ""
-    quantiles = [("median", found["p50"]), ("99 %", found["p99"]), ("max", found["max"])]
+    stated = [("stated", path["stated_ms"])] if "stated_ms" in path else []
+    quantiles = [*stated, ("median", found["p50"]), ("99 %", found["p99"]), ("max", found["max"])]
     said = " · ".join(f"{name} {ms_text(value_ms)}" for name, value_ms in quantiles)
     worst, oldest = found["worst"], ""
     if worst is not None:
         at = datetime.fromtimestamp(worst["time"]).strftime("%H:%M:%S")
         oldest = f" (frame {worst['seq']} of {worst['from']}, position {worst['position']}, at {at})"
-    stated = f" · stated up to there {ms_text(path['stated_ms'])}" if "stated_ms" in path else ""
-    return f'<p class="soft">measured at its end: {said}{escape(oldest)}{stated}</p>'
+    return f'<p class="soft">at its end: {said}{escape(oldest)}</p>'
 
 
 def histograms(state: State) -> str:

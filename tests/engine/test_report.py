@@ -194,5 +194,5 @@ def test_paths_say_what_was_measured_and_which_frame_was_the_oldest(take: Path) 
     _, page = report(take, state)
     assert page.open == []
     for words in ("median 431 ms", "99 % 470 ms", "max 512 ms", "frame 8123 of mix.out, position 3582243",
-                  "stated up to there 440 ms"):  # fmt: skip
+                  "at its end: stated 440 ms"):  # fmt: skip
         assert words in page.words, words
