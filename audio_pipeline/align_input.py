@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from audio_pipeline.dsp.extend import Extension
-from audio_pipeline.dsp.fade import rising
+from audio_pipeline.dsp.mute import Mute
 from audio_pipeline.dsp.ring import PositionRing
 from audio_pipeline.dsp.switch import Switch
 from audio_pipeline.frame import Samples, tag_of
@@ -55,26 +55,6 @@ class _Fader:
         self._switch.process(nothing, 0, nothing)
 
 
-class _Mute:
-    """Lets a stream through, or silence, and fades between the two."""
-
-    def __init__(self, muted: bool, fade_samples: int) -> None:
-        self._muted, self._fade = muted, fade_samples
-        self._done = fade_samples
-
-    def turn(self, muted: bool) -> None:
-        if muted != self._muted:
-            self._muted, self._done = muted, max(self._fade - self._done, 0)
-
-    def process(self, x: Samples) -> Samples:
-        """(n, channels) in and out."""
-        if self._done >= self._fade:
-            return np.zeros_like(x) if self._muted else x
-        weight = rising(self._done, len(x), self._fade)
-        self._done += len(x)
-        return x * (1 - weight if self._muted else weight)
-
-
 class AlignInput:
     """The rings of one input and what is known of it."""
 
@@ -86,7 +66,7 @@ class AlignInput:
         self.heard = True  # False: it waits for its turn
         self.standby_first: int | None = None
         self.made_up, self.standby_made_up = MadeUp(), MadeUp()
-        self._mute = _Mute(spec.muted, 2 * fade_samples)
+        self._mute = Mute(spec.muted, 2 * fade_samples)
         self.tag = tag_of(spec.timeline)
         self.sources: tuple[tuple[int, int], ...] = ()  # of the newest frame, where it is a mix itself
         self.allocate(spec.capacity_samples)

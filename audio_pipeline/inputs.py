@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import zmq
 
 from audio_pipeline.align import Aligner, AlignSpec
 from audio_pipeline.core import Core
+from audio_pipeline.dsp.mute import Mute
 from audio_pipeline.frame import Flag, Frame
 from audio_pipeline.job import InJob
 from audio_pipeline.link import InPort, InSpec
@@ -26,6 +28,7 @@ class Input:
     def __init__(self, key: str, job: InJob, link: InPort, converter: Converter) -> None:
         self.key, self.job, self.link, self.converter = key, job, link, converter
         self.continuity = Continuity()
+        self.mute = Mute(job.muted, 2 * converter.rate * FADE_MS // 1000)
         self.latency_ms, self.budget_ms = job.latency_ms, job.budget_ms
         self.ended = self.absent = False
         self.floor = 0  # what lies before it was heard already, from the link before
@@ -108,7 +111,9 @@ class Inputs:
         item.job, item.next_job = job, None
         item.latency_ms, item.budget_ms = job.latency_ms, job.budget_ms
         item.link.grant.window = job.window
-        if self.aligner is not None and "~" not in job.port:
+        if self.aligner is None:
+            item.mute.turn(job.muted)
+        elif "~" not in job.port:
             self.aligner.adopt(self._spec(item.key, job))
 
     def _connect(self, job: InJob, before: Input | None, now_ns: int) -> None:
@@ -259,6 +264,8 @@ class Inputs:
     def spliced(self, item: Input, frame: Frame) -> list[Frame]:
         """What the node gets of a converted frame, in view of a link that leaves or comes."""
         item.end = frame.end if frame.samples else item.end
+        if frame.data is not None and frame.samples:
+            frame = replace(frame, data=item.mute.process(frame.data))
         splice, leaving = self.splices.get(item.job.port, (None, ""))
         if splice is not None and not splice.over:
             return splice.old(frame) if item.key == leaving else splice.new(frame)

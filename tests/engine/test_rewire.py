@@ -294,3 +294,23 @@ def test_a_recorder_ends_the_track_that_goes_and_begins_the_one_that_comes(tmp_p
         assert {path.name for path in tmp_path.glob("*.wav*")} >= {"one.wav", "two.wav"}
         check_ledgers(graph)
     assert {path.name for path in tmp_path.glob("*.wav")} == {"one.wav", "one-2.wav", "two.wav"}
+
+
+HALVES = """
+song: {kind: noise, seed: 0}
+half: {kind: halves, in: song}
+mix: {kind: sum, inputs: {x: {from: half.one, on_loss: bypass}, y: {from: half.two, on_loss: bypass}}}
+end: {kind: fader, in: half.two}
+out: {kind: sink, inputs: {a: mix, b: end}}
+"""
+
+
+def test_a_bypass_of_input_and_silence_is_the_input_once(playing: Any) -> None:
+    """Both inputs change at the same sample, so that their sum never moves; a filter behind is muted too."""
+    graph = playing(HALVES)
+    for on in (True, False, True):
+        change(graph, bypass("half", on))
+        assert graph.sound("b")[-1] == (0 if on else 0.75)
+    np.testing.assert_allclose(plain(graph), 1.0, atol=1e-6)
+    assert np.abs(np.diff(plain(graph, "b"), 2)).max() < (np.pi / 960) ** 2
+    assert not wrong(graph)
