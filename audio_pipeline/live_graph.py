@@ -25,7 +25,7 @@ def live_raw(graph: Graph, records: Mapping[str, NodeRecord]) -> dict[str, Any]:
 def _bring_up_to_date(body: dict[str, Any], graph: Graph, record: NodeRecord) -> None:
     spec = graph.nodes[record.name]
     body |= _changed(spec.settings, record.settings)
-    body |= {key: os.path.abspath(getattr(record.settings, key)) for key in body if _is_path(record.settings, key)}
+    body |= {key: _absolute(record.settings, key) for key in body if _is_path(record.settings, key)}
     if spec.keys.python is not None:
         body["python"] = spec.keys.python
     for port, settings in record.input_settings.items():
@@ -43,5 +43,15 @@ def _changed(stated: Any, now: Any) -> dict[str, Any]:
 
 def _is_path(settings: Any, key: str) -> bool:
     field = getattr(settings, "__dataclass_fields__", {}).get(key)
-    value = getattr(settings, key, None)
-    return bool(field is not None and rule_of(field).file and isinstance(value, str) and value)
+    return field is not None and bool(rule_of(field).file)
+
+
+def _absolute(settings: Any, key: str) -> str | list[str]:
+    """A path, or a list of them, wherever the file will lie; words that stand for a file (`demo`) stay words."""
+    rule, value = rule_of(settings.__dataclass_fields__[key]), getattr(settings, key)
+    words = rule.file if isinstance(rule.file, tuple) else ()
+
+    def one(path: str) -> str:
+        return path if not path or path in words else os.path.abspath(path)
+
+    return one(value) if isinstance(value, str) else [one(path) for path in value]
