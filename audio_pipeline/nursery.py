@@ -160,7 +160,7 @@ class Nursery:
         facts = {"node": record.name, "pid": child.pid, "incarnation": record.incarnation, "cause": cause}
         incident = {
             "time_s": self._sup.uptime_s, **facts, "with": list(with_it), "log": child.last_lines(),
-            "ledger": self._sup.operator.ledger(record.name),
+            "ledger": self._sup.operator.overview.ledger(record.name),
             "settings": {**plain(record.settings), "inputs": plain(record.input_settings)},
         }  # fmt: skip
         self.incidents.append(incident)

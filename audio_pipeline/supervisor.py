@@ -337,7 +337,7 @@ class Supervisor:
 
     def _tear_down(self) -> None:
         self.nursery.close()
-        self._final = {**self.operator.state(), "ended": True}
+        self._final = {**self.operator.overview.state(), "ended": True}
         self.operator.farewell()
         self.editor.farewell()
         while self._socket.poll(0):  # whoever asked meanwhile is told, so that nobody waits for an answer in vain
