@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 REPORT_NS = 100_000_000
 FADE_MS = 5
+BURST_FRAMES = 4
+BURST_NS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -120,16 +122,17 @@ class Capture(Node):
     def _be_silent(self, ctx: Context) -> None:
         """Frame by frame, as far behind the clock as the card was, so that what it sends next joins on."""
         now = ctx.now_ns()
-        self._silent_ns = now + self._frame_ns
         until = round(ctx.position_at(now)) - self._latency - ctx.frame_samples if self._end is not None else 0
-        samples = until - self._end if self._end is not None else 0
+        behind = until - self._end if self._end is not None else 0
+        samples = min(behind, BURST_FRAMES * ctx.frame_samples)  # no more than a link takes at once
+        self._silent_ns = now + (self._frame_ns if samples == behind else BURST_NS)
         if self._end is None:
             self._end = max(round(ctx.position_at(now)), 0)
         elif samples >= ctx.frame_samples:
             seam = self._seam or Seam(self._channels, 1)
             made_up, _ = seam.join(samples, np.zeros((0, self._channels), np.float32))
             ctx.emit("out", seam.process(made_up), self._end, captured_ns=now)
-            self._end = until
+            self._end += samples
 
     def _report(self, ctx: Context) -> None:
         if self._microphone is None:

@@ -45,8 +45,7 @@ class Playout:
         self._ended = False
         self._cancelled = False
         self._late_since: int | None = None
-        self._usual_lead: int | None = None
-        self._review_from = self._least_lead = 0
+        self._review_from = self._least_lead = self._usual_lead = 0
 
     def _samples(self, ms: int) -> int:
         return self._rate * ms // 1000
@@ -113,8 +112,8 @@ class Playout:
         self.head = position - wait
         self._ring.clear(self.head)
         self._ring.write(self.head, tail)
-        self._late_since = self._usual_lead = None
-        self._review_from, self._least_lead = self.head, wait
+        self._late_since = None
+        self._review_from, self._least_lead, self._usual_lead = self.head, wait, wait
         self._ended = self._cancelled = False
 
     def _misplaced(self, lead: int, samples: int, wait: int) -> bool:
@@ -131,7 +130,7 @@ class Playout:
         self._least_lead = min(self._least_lead, position - self.head)
         if self.head - self._review_from < REVIEW_S * self._rate:
             return
-        usual = self._least_lead if self._usual_lead is None else min(self._usual_lead, self._least_lead)
+        usual = min(self._usual_lead, self._least_lead)
         if self._least_lead - usual > self._samples(SLACK_MS):
             self._cut(self._least_lead - usual)
         self._usual_lead, self._review_from, self._least_lead = usual, self.head, position - self.head

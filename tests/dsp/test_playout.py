@@ -158,3 +158,15 @@ def test_a_cancel_is_silence_within_10_ms_and_no_gap() -> None:
     assert np.abs(np.diff(z[:, 0])).max() <= 1 / FADE + 1e-6
     assert np.all(z[BUFFER + FADE :] == 1)
     assert out.gaps == 0
+
+
+def test_delay_that_a_device_adds_while_it_starts_is_no_habit() -> None:
+    """It stood still for 300 ms right after the first frame: what was asked for at the first frame is what counts."""
+    out, written = Playout(2, RATE), 0
+    for stands_still in [False] * 1 + [True] * 30 + [False] * 1100:
+        out.write(written, np.full((FRAME, 2), 0.1, np.float32), BUFFER)
+        written += FRAME
+        if not stands_still:
+            out.read(FRAME)
+    assert out.head is not None and written - out.head == BUFFER
+    assert out.skipped_samples == 30 * FRAME and out.gaps == 0
