@@ -20,7 +20,8 @@ from tests.proofs.live import Pipeline, State, running
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
 ROOT = Path(__file__).resolve().parents[2]
-SOURCE, PAGE = ROOT / "examples" / "c" / "listen.c", ROOT / "docs" / "protocol.md"
+PAGE = ROOT / "docs" / "protocol.md"
+SOURCES = [ROOT / "examples" / "c" / f"{name}.c" for name in ("listen", "set")]
 RATE = 48_000
 GRAPH = """
 song: {kind: noise, seed: 3}
@@ -35,12 +36,14 @@ def listen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler")
-    program = tmp_path_factory.mktemp("c") / "listen"
+    folder = tmp_path_factory.mktemp("c")
     probe = [compiler, "-E", "-include", "zmq.h", "-x", "c", "/dev/null"]
     if subprocess.run(probe, capture_output=True, check=False).returncode:
         pytest.skip("no zmq.h (Debian: libzmq3-dev)")
-    subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, SOURCE, "-lzmq"], check=True)
-    return program
+    for source in SOURCES:
+        strict = ["-O2", "-Wall", "-Wextra", "-Werror"]
+        subprocess.run([compiler, *strict, "-o", folder / source.stem, source, "-lzmq"], check=True)
+    return folder / "listen"
 
 
 @pytest.fixture
@@ -84,6 +87,20 @@ def test_a_client_in_c_hears_what_the_recorder_writes(
     (guest,) = final["guests"]
     print(f"a client in C: {counted['frames']} frames, {len(heard)} samples bit-identical to the recording; "
           f"offered {guest['offered']} = delivered {guest['delivered']} + dropped {guest['dropped']}")  # fmt: skip
+
+
+def test_a_setting_from_c(listen: Path, config: Path, tmp_path: Path, private: Path) -> None:
+    def change(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [listen.with_name("set"), folder_of(pipeline), *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+
+    with running(config, tmp_path / "take") as pipeline:
+        done = change("loud", "gain", "0.25")
+        assert (done.returncode, done.stdout) == (0, "ok\n")
+        assert pipeline.state()["nodes"]["loud"]["settings"]["gain"] == 0.25
+        wrong = change("loud", "gian", "0.25")
+    assert wrong.returncode == 1
+    assert wrong.stderr == "nodes.loud.gian: unknown setting, did you mean 'gain'?; known are gain\n"
 
 
 def documented(heading: str) -> set[str]:
