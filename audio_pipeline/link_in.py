@@ -11,7 +11,7 @@ import zmq
 
 from audio_pipeline.credit import Count, Grant
 from audio_pipeline.errors import WireError
-from audio_pipeline.frame import Flag, Frame, parse
+from audio_pipeline.frame import Frame, parse
 from audio_pipeline.link_words import (
     DONTWAIT,
     EVENTS,
@@ -24,8 +24,6 @@ from audio_pipeline.link_words import (
     whole,
 )
 
-MOST_OWED = 2  # frames taken without a word: every second word is spared, and windows have four frames to spare
-LEAST_WINDOW = 4  # a smaller one has none
 GONE_NS = 100_000_000  # words that do not go out for so long have nobody to go to
 
 
@@ -50,7 +48,7 @@ class InPort:
         self._greeted = False
         self._greeting = 0  # counts connections: what was under way on an older one is lost
         self._received = 0  # highest seq of this epoch
-        self._changed, self._owed = True, 0  # something to say; frames taken since the last word
+        self._changed = True
         self._context = context
         self.socket = self._connect()
 
@@ -148,8 +146,7 @@ class InPort:
         frame = self.queue.popleft()
         if frame.epoch == self.grant.epoch:
             self.grant.delivered(frame.seq)
-        self._owed += 1
-        self._changed |= self._owed >= MOST_OWED or self.grant.window < LEAST_WINDOW or bool(frame.flags & Flag.END)
+        self._changed = True
         return frame
 
     def used(self) -> None:
@@ -174,7 +171,7 @@ class InPort:
             self._unheard(now_ns)
             return
         self._said_ns, self._unheard_ns = now_ns, None
-        self._changed, self._owed = False, 0
+        self._changed = False
 
     def _unheard(self, now_ns: int) -> None:
         """A word did not go out: for a moment when many are under way, for longer where nobody is there."""

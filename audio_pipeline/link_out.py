@@ -166,13 +166,6 @@ class OutPort:
         if name not in self.spec.consumers and (gone := self.subscriptions.pop(name, None)) is not None:
             gone.leave() if gone.guest else gone.unlink()
 
-    @property
-    def calm(self) -> bool:
-        """True while no word of a consumer could make a frame go out, so that none is worth waking for."""
-        return len(self.connected) >= len(self.spec.consumers) and not any(
-            subscription.queue for subscription in self.subscriptions.values()
-        )
-
     def handle(self) -> None:
         """Takes all waiting words of consumers."""
         while int(self.socket.get(EVENTS)) & POLLIN:

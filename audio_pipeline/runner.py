@@ -87,12 +87,10 @@ class NodeRunner:
     @property
     def sockets(self) -> list[tuple[Any, int]]:
         """What it waits on now, as `zmq.zmq_poll` takes it."""
-        self._attend()
         return self._poller.sockets
 
     def step(self, timeout_ms: int = 0) -> bool:
         """Waits at most `timeout_ms` for something to do, does it, and says whether anything moved."""
-        self._attend()
         ready = dict(self._poller.poll(self.patience_ms(timeout_ms)))
         began = self.clock.now_ns()
         woken = self.waker.fd in ready
@@ -103,9 +101,6 @@ class NodeRunner:
         self._hear(ready)
         if self.started and not self.ended:
             moved |= self._work(woken)
-        for out in self.outputs:
-            if out.port.socket not in self._poller:
-                out.port.handle()  # what came meanwhile
         moved |= self.orders.go_on()
         now = self.clock.now_ns()
         if self.started or not self.job.joins:
@@ -129,14 +124,6 @@ class NodeRunner:
         for item in self.inputs.values():
             if item.link.socket in ready:
                 item.link.receive() if self.job.live else item.link.handle()
-
-    def _attend(self) -> None:
-        """Live, wakes for words of consumers only where one could change something: credit for frames that went
-        straight through can wait until this node is awake for a reason of its own."""
-        for out in self.outputs:
-            calm = self.job.live and self.started and not self.ended and out.port.calm
-            if calm == (out.port.socket in self._poller):
-                self._poller.register(out.port.socket, 0 if calm else zmq.POLLIN)
 
     def patience_ms(self, timeout_ms: int) -> int:
         """Until the next deadline, at most `timeout_ms`."""
