@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ import pytest
 import soundfile as sf
 from numpy.typing import NDArray
 
-from audio_pipeline.graph import Graph, loads
+from audio_pipeline.cli import main
+from audio_pipeline.graph import Graph, load, loads
 from audio_pipeline.local import LocalGraph
 from audio_pipeline.metrics import Reading
 from audio_pipeline.supervisor import Supervisor
@@ -213,3 +215,74 @@ def test_a_thousand_changes_of_real_processes(tmp_path: Path, proof_scale: float
     assert not pipeline.leftovers()
     me = psutil.Process()
     assert not [child for child in me.children(recursive=True) if "audio_pipeline.worker" in " ".join(child.cmdline())]
+
+
+def test_who_dies_after_a_change_comes_back_with_the_new_links(tmp_path: Path, capsys: Any) -> None:
+    """And what cannot be done is one sentence; the words of the command line; the file that is saved."""
+    grouped = GRAPH.replace("  b: {", "  b: {process: light, ").replace("quiet: {", "quiet: {process: light, ")
+    with running_text(grouped, tmp_path / "take") as pipeline:
+        client, name = pipeline.client, ["--pipeline", "relink"]
+        before = pipeline.state()
+        assert main(["graph", "connect", "b", "mix.main", *name]) == 0
+        fresh = ["add", "fresh", "insert", "gain=0.7", "in=b", "+", "connect", "fresh", "mix.main"]
+        assert main(["graph", *fresh, *name]) == 0
+        for wrong in (["remove", "song"], ["add", "bad", "file_source", "path=/nowhere.wav"], ["connect", "x", "y"],
+                      ["add", "z", "insert", "process=light", "in=a"], ["remove", "fresh"], ["undo", "twice"],
+                      ["disconnect", "mix.mian"], ["save", str(tmp_path)]):  # fmt: skip
+            capsys.readouterr()
+            assert main(["graph", *wrong, *name]) in (2, 7)
+            said = capsys.readouterr().err
+            assert said.startswith("audio-pipeline: ") and said.count("\n") == 1, said
+        state = pipeline.state()
+        assert client.graph()["revision"] == 3 and set(state["nodes"]) == {*before["nodes"], "fresh"}
+        assert {node: state["nodes"][node]["pid"] for node in before["nodes"]} == {
+            node: before["nodes"][node]["pid"] for node in before["nodes"]
+        }
+        for node in ("mix", "fresh", "b"):
+            pipeline.kill(node)
+        state = pipeline.until("all run", lambda s: all(n["state"] == "running" for n in s["nodes"].values()))
+        assert "fresh.out" in [link["from"] for link in state["links"] if link["to"] == "mix.main"]
+        assert main(["graph", "save", str(tmp_path / "saved.yaml"), *name]) == 0
+        assert main(["graph", "save", str(tmp_path / "saved.yaml"), *name]) == 2
+        assert load(tmp_path / "saved.yaml").nodes["mix"].inputs["main"].source == "fresh.out"
+        back = ["connect", "a", "mix.main", "+", "remove", "fresh", "+", "connect", "a", "tap", "+", "remove", "b"]
+        assert main(["graph", *back, *name]) == 0
+        state = pipeline.play(1)
+        assert "b" not in state["nodes"] and state["nodes"]["quiet"]["state"] == "running"
+        assert main(["graph", "undo", *name]) == 7, "what would join a process that plays"
+        final = pipeline.finish()
+    assert all(link["balanced"] for link in (*final["links"], *final["former_links"]))
+    assert not pipeline.leftovers()
+
+
+@contextmanager
+def running_text(text: str, folder: Path) -> Iterator[Pipeline]:
+    supervisor = Supervisor(loads(text, "relink.yaml"), folder=folder)
+    supervisor.start()
+    pipeline = Pipeline(supervisor)
+    try:
+        until(pipeline, "everybody runs", lambda s: s["uptime_s"] > 0.5)
+        yield pipeline
+    finally:
+        supervisor.stop()
+        supervisor.wait(20)
+        pipeline.client.close()
+
+
+def test_a_successor_that_is_slower_gets_the_time_it_needs(tmp_path: Path) -> None:
+    """The plan is made again: the song runs further ahead, and nothing is late but while the node was away."""
+    text = GRAPH.replace("  a: {kind: insert", "  a: {kind: moody")
+    with running_text(text, tmp_path) as pipeline:
+        before = next(path for path in pipeline.state()["paths"] if "a" in path["path"])["terms_ms"]["a"]
+        pipeline.kill("a")
+        pipeline.play(2)
+        state = pipeline.state()
+        after = next(path for path in state["paths"] if "a" in path["path"])["terms_ms"]["a"]
+        assert after - before == pytest.approx(90, abs=1)
+        concealed = state["nodes"]["mix"]["counters"]["concealed_samples"]
+        pipeline.play(3)
+        final = pipeline.finish()
+    more = final["nodes"]["mix"]["counters"]["concealed_samples"] - concealed
+    print(f"a successor 90 ms slower: {more / RATE * 1000:.0f} ms of 3 s made up once it was back")
+    assert more < 0.1 * 3 * RATE
+    assert all(link["balanced"] for link in final["links"])
