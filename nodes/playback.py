@@ -31,7 +31,8 @@ class Playback(Node):
 
     What is missing fades to silence and back in 10 ms and is counted: `concealed_samples`, `gaps`,
     `longest_gap_samples`, `late_samples`; the card's own drop-outs are `xruns`; what is over full scale is
-    clipped and counted as `overs`. `heard_position` at `heard_at_ns` tells what leaves the loudspeaker when.
+    clipped and counted as `overs`. `device_delay_ms` is what the card or its server holds now, which may have grown
+    since the latencies were stated. `heard_position` at `heard_at_ns` tells what leaves the loudspeaker when.
     The output `reference` is what was really played, for echo cancellers.
     """
 
@@ -156,6 +157,7 @@ class Playback(Node):
         if heard is not None:
             ctx.gauge("heard_position", heard.position)
             ctx.gauge("heard_at_ns", heard.host_ns)
+        ctx.gauge("device_delay_ms", self._speaker.delay_ns / 1e6 if self._speaker.next_tick_ns is None else 0.0)
 
     def _count(self, ctx: Context) -> None:
         playout, device = self._speaker.playout, self._speaker.device

@@ -84,6 +84,7 @@ class Speaker:
         self.played: deque[Played] = deque(maxlen=KEPT_BLOCKS)
         self.heard: Heard | None = None
         self.stream_opens = 0
+        self.delay_ns = 0  # between the newest pull and its first sample's way out, as the card has it now
         self.next_tick_ns: int | None = None  # when nobody but `tick` pulls
         self._rate, self._channels, self._wake = rate, channels, wake
         self._entrance = Ramp(1.0, 0)
@@ -199,8 +200,9 @@ class Speaker:
     def pull(self, n: int, dac_ns: int) -> Samples:
         """The device's next (n, channels), the first of which is heard at `dac_ns`."""
         self._pulls.append((self._delivered, dac_ns))
+        self.delay_ns = dac_ns - time.monotonic_ns()
         if not self._steady.is_set():
-            self._ahead_ns.append(dac_ns - time.monotonic_ns())
+            self._ahead_ns.append(self.delay_ns)
         if self.playout.head is not None:  # what was taken and not delivered yet is in the rate converter
             inside = self._taken - self._delivered * self._ratio
             self.heard = Heard(self.playout.head - inside, dac_ns)
