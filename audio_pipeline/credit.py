@@ -48,6 +48,7 @@ class Subscription:
         self.window = 0
         self.delivered_through = 0
         self.left = False  # it said how far it took frames, and that it takes no more
+        self.end: Item | None = None  # the stream's END, once it was offered
 
     def adopt(self, policy: str, queue_frames: int) -> None:
         """Other terms for what goes on."""
@@ -120,6 +121,8 @@ class Subscription:
     def cancel(self, generation: int) -> None:
         """Drops queued frames of older generations."""
         self._keep(lambda held: held.generation >= generation or held.last, "cancelled")
+        if self.end is not None and self.end.generation < generation:
+            self.end = None
 
     def dismiss(self) -> None:
         """Nobody will ever take anything: from now on all is dropped."""

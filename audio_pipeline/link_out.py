@@ -74,6 +74,7 @@ class OutPort:
         item = Item(self.seq, frame.position, frame.end, frame.generation, message, last)
         for name, subscription in list(self.subscriptions.items()):
             mine = self._converted_for(name, frame, item, sent_age_us)
+            subscription.end = mine if last else None
             if name in self.connected and subscription.straight(mine):
                 subscription.goes()  # before it goes: it may arrive although we are killed in between
                 self._put(name, mine.message)
@@ -250,6 +251,9 @@ class OutPort:
             item._replace(message=flagged(item.message, Flag.REPLAY)) for item in history
             if isinstance(since, int) and (item.end > since or item.position >= since) and item.seq < unsent
         ]  # fmt: skip
+        end = subscription.end  # of use to whoever comes back, however long ago it was
+        if end is not None and end.seq < unsent and not (replay and replay[-1].seq == end.seq):
+            replay.append(end._replace(message=flagged(end.message, Flag.REPLAY)))
         subscription.restart((replay[0].seq if replay else unsent) - 1, replay)
 
     def _reply(self, name: str, word: dict[str, Any]) -> None:

@@ -547,3 +547,17 @@ def test_an_absent_listener_stalls_nobody(tmp_path: Path) -> None:
             graph.command(name, op="absent", node="second")
         graph.run_to_end()
         np.testing.assert_array_equal(graph.sound(), 2 * noise(0, RATE)[:, 0])
+
+
+def test_a_mixer_that_comes_back_learns_that_an_input_ended_long_ago(tmp_path: Path) -> None:
+    nodes = """
+song: {kind: noise, seconds: 9}
+gone: {kind: noise, seconds: 0.5, seed: 2}
+mix: {kind: sum, inputs: {a: {from: song, on_loss: silence}, b: {from: gone, on_loss: silence}}}
+out: {kind: sink, inputs: {a: mix}}
+"""
+    with stage(graph_of(nodes), tmp_path, live=True) as graph:
+        graph.run_for(4)
+        graph.restart("mix", 0.2)
+        graph.run_for(7)
+        assert graph.runners["mix"].ended and graph.runners["out"].ended
