@@ -45,6 +45,7 @@ class InPort:
         self.on_other: Callable[[dict[str, Any]], None] = lambda word: None  # words that are not the link's own
         self._said_ns = 0
         self._unheard_ns: int | None = None  # since when words do not go out
+        self._breaks = spec.endpoint.startswith("tcp:")
         self._greeted = False
         self._greeting = 0  # counts connections: what was under way on an older one is lost
         self._received = 0  # highest seq of this epoch
@@ -110,7 +111,7 @@ class InPort:
     def _on_frame(self, frame: Frame) -> None:
         if self._leaving:
             return
-        if not self.welcome:  # sent to our predecessor of the same name, and coming again if we asked for it
+        if not self._greeted:  # for our predecessor of the same name, or counted as lost once we are heard
             return
         if frame.epoch > self.grant.epoch:  # a lower one is the last word of a producer that died
             self._new_epoch(frame.epoch)
@@ -121,6 +122,8 @@ class InPort:
 
     def _on_word(self, word: dict[str, Any]) -> None:
         if word.get("t") == "welcome":
+            if word.get("greeting", self._greeting) != self._greeting:
+                return  # the answer to an older greeting
             self.welcome = word
             self._greeted = True
             if word.get("epoch") != self.grant.epoch:
@@ -162,8 +165,6 @@ class InPort:
             return
         if quiet_ns < (KEEPALIVE_NS if self._greeted else IMPATIENT_NS) and not (self._changed and self._greeted):
             return
-        if not self._greeted:
-            self.handle()  # what has come must not be called lost
         word = self._credit() if self._greeted else self._hello()
         try:
             self.socket.send(msgpack.packb(word), flags=DONTWAIT)
@@ -174,11 +175,16 @@ class InPort:
         self._changed = False
 
     def _unheard(self, now_ns: int) -> None:
-        """A word did not go out: for a moment when many are under way, for longer where nobody is there."""
+        """A word did not go out: many are under way, or nobody is there.
+
+        On one host a connection ends with its producer alone, and the next one asks who we are. Elsewhere it can be
+        lost with what it held while both live, so after a while whoever comes is greeted anew.
+        """
         self._unheard_ns = now_ns if self._unheard_ns is None else self._unheard_ns
         self._changed = True
-        if self._greeted and now_ns - self._unheard_ns > GONE_NS:
-            self._ungreet()  # whoever comes is greeted
+        if self._greeted and self._breaks and now_ns - self._unheard_ns > GONE_NS:
+            self.handle()  # what has come must not be called lost
+            self._ungreet()
         elif not self._greeted:
             self._said_ns = now_ns
 

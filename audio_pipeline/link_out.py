@@ -204,7 +204,8 @@ class OutPort:
         self.connected[name] = instance, greeting
         spec = self.spec
         self._reply(name, {"t": "welcome", "v": PROTOCOL, "epoch": self.epoch, "stream": spec.stream,
-                           "rate": spec.rate, "channels": spec.channels, "timeline": spec.timeline})  # fmt: skip
+                           "rate": spec.rate, "channels": spec.channels, "timeline": spec.timeline,
+                           "greeting": greeting})  # fmt: skip
         subscription.credit(subscription.delivered_through, subscription.delivered_through + window)
         self._send(name, subscription)
 
