@@ -33,6 +33,7 @@ from audio_pipeline.nursery import Nursery
 from audio_pipeline.operator import Operator
 from audio_pipeline.plan import make_plan
 from audio_pipeline.regions import clocks_of
+from audio_pipeline.socket_guard import SocketGuard
 from audio_pipeline.transport import Transport
 from audio_pipeline.waker import Waker
 
@@ -146,6 +147,7 @@ class Supervisor:
         self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         self._socket.setsockopt(zmq.MAXMSGSIZE, 1 << 22)
         self._socket.bind(self.run_dir.control)
+        self._guard = SocketGuard(self.run_dir.path, runtime.CONTROL)
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._waker.fd, zmq.POLLIN)
@@ -174,7 +176,22 @@ class Supervisor:
         now_s = time.monotonic()
         self.nursery.turn(now_s)
         self.editor.turn(now_s)
+        self._guard_sockets(now_s)
         self._end_in_time(now_s)
+
+    def _guard_sockets(self, now_s: float) -> None:
+        """A socket that another process has taken is taken back: by its node's successor, or here."""
+        records = [record for record in self.nodes.values() if record.phase is Phase.RUNNING and record.ready]
+        owners = {record.name: record.child.pid for record in records if record.child is not None}
+        for name, socket in self._guard.turn(now_s, owners).items():
+            self.log(f"another process has taken the socket {socket} in {self.run_dir.path}; {name} is restarted")
+            child = self.nodes[name].child
+            if child is not None:
+                child.kill()
+        if self._guard.control_taken:
+            self.log(f"another process has taken the control socket in {self.run_dir.path}; it is taken back")
+            self._socket.bind(self.run_dir.control)  # a second time: an unbind would remove the new file, later
+            self._guard.took_back()
 
     # -- what is heard ----------------------------------------------------------------------------
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 import soundfile as sf
+import zmq
 
+from audio_pipeline.errors import ControlError
 from audio_pipeline.keys import FOLDER
 from tests.proofs.hosts import LAPTOP, STUDIO, Gap, gaps, make_keys, worst_step, write_tone
 from tests.proofs.live import Pipeline, State, running
@@ -149,3 +151,36 @@ def _print(heard: Heard, found: list[Gap]) -> None:
               f"{guest['in_flight']}; balanced {guest['balanced']}")  # fmt: skip
     print(f"hosts: open files and threads of listener and door: {heard.handles_before} before, "
           f"{heard.handles_after} after")  # fmt: skip
+
+
+def test_stolen_sockets_are_taken_back(private: Path, tmp_path: Path, keys: None) -> None:
+    """Another process binds the paths of a playing graph: one sentence each, and all goes on as before."""
+    (tmp_path / "studio.yaml").write_text(
+        STUDIO.format(tone=write_tone(tmp_path / "tone.wav"), listen="tcp://127.0.0.1:0")
+    )
+    with running(tmp_path / "studio.yaml", tmp_path / "studio") as studio, zmq.Context() as context:
+        folder = Path(studio.supervisor.run_dir.path)
+        studio.play(2)
+        thieves = [context.socket(zmq.ROUTER), context.socket(zmq.ROUTER)]
+        thieves[0].bind(f"ipc://{folder}/mix.out")
+        studio.until("the mixer is back", lambda s: s["nodes"]["mix"]["restarts"] == 1
+                     and s["nodes"]["mix"]["state"] == "running")  # fmt: skip
+        thieves[1].bind(f"ipc://{folder}/control")
+        taken_back = "another process has taken the control socket"
+        studio.until("it is said", lambda s: any(taken_back in line for line in s["log"]))
+        newcomer = studio.supervisor.client()
+        until_s = time.monotonic() + 10
+        while time.monotonic() < until_s:
+            try:
+                state = newcomer.state()
+                break
+            except ControlError:
+                continue
+        newcomer.close()
+        for thief in thieves:
+            thief.close(linger=0)
+        said = [line for line in state["log"] if "has taken" in line]
+        print(f"\nhosts: stolen sockets: {[line.partition(' in /')[0] for line in said]}")
+        assert len(said) == 2 and "mix.out" in said[0]
+        before = studio.state()["nodes"]["speaker"]["counters"]["concealed_samples"]
+        assert studio.play(2)["nodes"]["speaker"]["counters"]["concealed_samples"] == before

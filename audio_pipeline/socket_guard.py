@@ -1,0 +1,58 @@
+"""Notices when another process takes the place of a socket file.
+
+A second bind to an ipc path steals it without a word (libzmq removes the file first): who connects from then on
+reaches the thief. The folder is private, so only a process of the same user can; that may be a mistake as well.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+EVERY_S = 1.0
+
+
+class SocketGuard:
+    """Remembers which file each running process bound, and says where it is another one now."""
+
+    def __init__(self, folder: Path, control: str) -> None:
+        self._folder, self._control = folder, control
+        self._known: dict[str, tuple[int, dict[str, int]]] = {}  # owner -> process, its sockets by name
+        self._next_s = 0.0
+        self.control_taken = False
+        self._control_inode = self._found().get(control)
+
+    def turn(self, now_s: float, owners: Mapping[str, int]) -> dict[str, str]:
+        """Once a second: the owners (a node's name and its process) whose sockets were taken, and which one was."""
+        if now_s < self._next_s:
+            return {}
+        self._next_s = now_s + EVERY_S
+        found = self._found()
+        self.control_taken = found.get(self._control) != self._control_inode
+        self._known = {owner: known for owner, known in self._known.items() if owners.get(owner) == known[0]}
+        taken: dict[str, str] = {}
+        for owner, process in owners.items():
+            mine = {name: inode for name, inode in found.items() if name.partition(".")[0] == owner}
+            _, before = self._known.setdefault(owner, (process, mine))
+            lost = [name for name, inode in before.items() if found.get(name) != inode]
+            if lost:
+                taken[owner] = lost[0]
+            self._known[owner] = (process, mine)
+        return taken
+
+    def took_back(self) -> None:
+        """The control socket was bound anew."""
+        self._control_inode, self.control_taken = self._found().get(self._control), False
+
+    def _found(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        try:
+            for entry in os.scandir(self._folder):
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISSOCK(status.st_mode):
+                    found[entry.name] = status.st_ino
+        except OSError:
+            pass  # gone while we looked
+        return found
