@@ -11,7 +11,6 @@ import zmq
 
 from audio_pipeline.socket_guard import EVERY_S, SocketGuard
 
-
 held: list[zmq.Socket[bytes]] = []
 
 

@@ -177,10 +177,10 @@ def test_stolen_sockets_are_taken_back(private: Path, tmp_path: Path, keys: None
             except ControlError:
                 continue
         newcomer.close()
-        for thief in thieves:
-            thief.close(linger=0)
         said = [line for line in state["log"] if "has taken" in line]
         print(f"\nhosts: stolen sockets: {[line.partition(' in /')[0] for line in said]}")
         assert len(said) == 2 and "mix.out" in said[0]
-        before = studio.state()["nodes"]["speaker"]["counters"]["concealed_samples"]
+        before = studio.play(1)["nodes"]["speaker"]["counters"]["concealed_samples"]
         assert studio.play(2)["nodes"]["speaker"]["counters"]["concealed_samples"] == before
+        for thief in thieves:  # which removes their files, and is noticed as well
+            thief.close(linger=0)
