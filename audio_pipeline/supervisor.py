@@ -185,6 +185,7 @@ class Supervisor:
         owners = {record.name: record.child.pid for record in records if record.child is not None}
         for name, socket in self._guard.turn(now_s, owners).items():
             self.log(f"another process has taken the socket {socket} in {self.run_dir.path}; {name} is restarted")
+            (self.run_dir.path / socket).unlink(missing_ok=True)  # consumers must find the successor, not the thief
             child = self.nodes[name].child
             if child is not None:
                 child.kill()
