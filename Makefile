@@ -9,6 +9,7 @@ ARGS ?=
 PROOF_SCALE ?= 0.03
 SPLEETER ?= $(HOME)/.cache/audio-pipeline/envs/spleeter
 
+WEIGHTS := spleeter-2stems spleeter-original silero-vad ge2e perth kokoro demo-song
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q
 LIVE := $(PYTEST) tests/scenarios tests/proofs -m '' --proof-scale $(PROOF_SCALE)
@@ -29,6 +30,7 @@ check: $(VENV)/test.stamp
 	@$(BIN)/python scripts/size.py
 
 test: check
+	@$(BIN)/audio-pipeline models fetch $(WEIGHTS) || echo "Without these weights their tests are skipped."
 	@$(PYTEST) --ignore tests/scenarios --cov --cov-report=term
 	@$(LIVE) || { echo "Once more what failed: these run in real time, and a shared machine is taken away now and then."; \
 		$(LIVE) --last-failed --last-failed-no-failures none; }
