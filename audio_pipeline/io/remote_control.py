@@ -13,7 +13,7 @@ from audio_pipeline.io.curve import DENIED, NO_CURVE, UNREACHABLE, UP, WRONG_KEY
 from audio_pipeline.io.remote_peer import Remote, find_remote
 from audio_pipeline.keys import Keys
 
-ADDRESS = re.compile(r"tcp://(?:(?P<key>[^@]*)@)?(?P<host>.+)")
+ADDRESS = re.compile(r"tcp://(?:(?P<key>[^@]*)@)?(?P<host>[^@]+)")
 
 
 class RemoteControl(ControlClient):

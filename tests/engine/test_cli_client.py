@@ -1,0 +1,88 @@
+"""The client's own pipeline, its line of numbers, and what is said when something is wrong."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audio_pipeline.cli import main
+from audio_pipeline.cli_client import client_graph, status
+from audio_pipeline.errors import ConfigError
+from audio_pipeline.graph import load
+from audio_pipeline.io.remote_control import connect
+from audio_pipeline.keys import FOLDER, Keys
+
+THERE = {"rate": 44_100, "outputs": [{"port": "mix.out"}, {"port": "split.vocals"}], "feeds": ["voice"]}
+
+
+def graph(**said: Any) -> Any:
+    given = {"host": "studio", "key": "k", "own": "", "play": "", "mic": "", "device": "null", "input": "default"}
+    return client_graph(argparse.Namespace(**{**given, **said}), THERE)
+
+
+def kinds(made: Any) -> dict[str, str]:
+    return {name: spec.kind for name, spec in made.nodes.items()}
+
+
+def test_without_a_wish_the_first_exported_output_is_played_at_its_rate() -> None:
+    made = graph()
+    assert kinds(made) == {"there": "remote_in", "speaker": "playback"} and made.rate == 44_100
+    assert made.nodes["there"].settings.port == "mix.out" and made.nodes["there"].settings.key == "k"
+
+
+def test_a_microphone_alone_and_with_sound() -> None:
+    assert kinds(graph(mic="voice")) == {"mic": "capture", "send": "remote_out"}
+    both = graph(mic="voice", play="split.vocals")
+    assert kinds(both) == {"there": "remote_in", "speaker": "playback", "mic": "capture", "send": "remote_out"}
+    assert both.nodes["send"].settings.to == "voice"
+
+
+@pytest.mark.parametrize(("said", "sentence"), [
+    ({"play": "mux"}, "exports no output 'mux.out', did you mean 'mix.out'?; there are: mix.out, split.vocals"),
+    ({"mic": "voic"}, "has no node that waits for sound called 'voic', did you mean 'voice'?"),
+])  # fmt: skip
+def test_what_is_not_there_is_said_before_anything_starts(said: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        graph(**said)
+    assert sentence in str(caught.value)
+
+
+def test_the_line_says_delay_jitter_buffer_and_losses() -> None:
+    gauges = {"connected": 1.0, "age_ms": 60.0, "round_trip_ms": 41.0, "jitter_ms": 5.25, "buffer_ms": 31.0,
+              "target_ms": 35.0, "ppm": -12.0}  # fmt: skip
+    nodes = {
+        "there": {"settings": {"port": "mix.out"}, "gauges": gauges, "levels_db": {"out": [-6.0, -9.0]},
+                  "counters": {"underruns": 2, "lost_samples": 480, "late_samples": 20, "reconnects": 1}},
+        "speaker": {"latency_ms": {"total": 20.0}},
+        "mic": {"state": "running"},
+        "send": {"settings": {"to": "voice"}, "gauges": {"connected": 0.0},
+                 "counters": {"sent": 7, "dropped_oldest": 2, "dropped_nobody": 3}},
+    }  # fmt: skip
+    said = status({"nodes": nodes})
+    for part in ("delay 80 ms", "way 20.5 ms", "jitter 5.2 ms", "buffer 31/35 ms", "-12 ppm", "dry 2",
+                 "lost 500 samples", "again 1", "mic -> voice not connected", "sent 7  dropped 5"):  # fmt: skip
+        assert part in said
+    gauges["connected"] = 0.0
+    assert "mix.out not connected" in status({"nodes": nodes})
+
+
+def test_a_host_without_keys_is_told_how_to_make_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(FOLDER, str(tmp_path / "keys"))
+    assert main(["client", "192.0.2.1", "--key", "studio"]) == 9
+    assert "this host knows no key called 'studio'; write it down with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["tcp://", "tcp://studio@", "studio"])
+def test_an_address_that_is_none_is_said(address: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="expected"):
+        connect(address, keys=Keys(tmp_path))
+
+
+def test_the_bundled_studio_is_valid_and_can_be_reached_from_its_own_host_alone() -> None:
+    studio = load("studio")
+    assert studio.nodes["door"].settings.listen.startswith("127.0.0.1:") and studio.nodes["singer"].cls.fed
