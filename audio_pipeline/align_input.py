@@ -156,7 +156,8 @@ class AlignInput:
         begin = self.made_up.first_in(position, end)
         if begin is None or self.standby_made_up.first_in(begin, begin + 1) is not None:
             return run
-        return begin - position if self.standby.run(begin) > 0 else run
+        lasts = self.standby.run(begin) >= position + n + self._fade - begin
+        return begin - position if lasts else run
 
     def _stand_in(self, position: int, n: int) -> Samples:
         if self.standby is not None:
