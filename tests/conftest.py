@@ -5,6 +5,8 @@ import os
 import hypothesis
 import pytest
 
+collect_ignore = ["fuzz/guided.py"]  # a program of its own, which needs atheris
+
 # Two shared cores stall for longer than any limit on an example or on its making that would still mean something.
 UNHURRIED = hypothesis.settings(
     deadline=None, max_examples=50, suppress_health_check=[hypothesis.HealthCheck.too_slow]
