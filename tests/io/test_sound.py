@@ -4,6 +4,7 @@ import queue
 import sys
 import threading
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +77,12 @@ def fake_module(devices: list[dict[str, Any]], refused_rates: tuple[int, ...] = 
 
 
 @pytest.fixture
-def cards(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+def cards(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
     module = fake_module(CARDS, refused_rates=(48000,))
     monkeypatch.setitem(sys.modules, "sounddevice", module)
-    return module
+    yield module
+    for stream in list(sound._OPEN):  # one that is open keeps the process from looking for cards anew
+        stream.close()
 
 
 def status(**flags: bool) -> types.SimpleNamespace:
