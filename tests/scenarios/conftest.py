@@ -22,7 +22,7 @@ SURE = 0.8  # correlation from which on a place in a song is certain; other plac
 OWN_MISSES_MS = 20  # what twice as much work as a machine can do makes it miss by itself, a part dying or not
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def runtime() -> Iterator[None]:
     """Sockets in a folder of their own, apart from pipelines that somebody runs meanwhile."""
     with tempfile.TemporaryDirectory(prefix="ap-") as folder, pytest.MonkeyPatch.context() as patch:
@@ -30,7 +30,7 @@ def runtime() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stage(runtime: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Where the live pipelines play, one after the other."""
     stage = Stage(tmp_path_factory.mktemp("stage"))
