@@ -1,7 +1,7 @@
 # make run     the karaoke demo; ARGS="--duration 30" and the like go to it
 # make test    everything a change must pass; make check is its first half minute. What runs live comes last,
 #              without the load of measuring coverage
-# make prove   the long measurements in full
+# make prove   the long measurements in full (hours); what they print becomes a table in proofs.md
 # make spleeter   an environment with the original Spleeter (TensorFlow), for the node separate_spleeter
 PYTHON ?= python3
 VENV ?= .venv
@@ -37,7 +37,7 @@ test: check
 
 prove: $(VENV)/test.stamp $(SPLEETER)/stamp
 	@$(INSTALL) '.[dev,torch,fuzz]' $(SAY) || echo "No atheris for this Python: inputs chosen by coverage are left out."
-	@$(PYTEST) -m proof --proof-scale 1 --timeout 0 --durations 0 -s
+	@$(PYTEST) -m proof --proof-scale 1 --timeout 0 -v -rP --proof-table proofs.md
 
 spleeter: $(SPLEETER)/stamp
 	@echo "In a pipeline file: python: $(SPLEETER)/bin/python"

@@ -1,9 +1,12 @@
 """What every test shares: how much of a long proof is run, and hypothesis settings for busy machines."""
 
 import os
+from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests.proof_table import ProofTable
 
 collect_ignore = ["fuzz/guided.py"]  # a program of its own, which needs atheris
 
@@ -17,8 +20,16 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --proof-scale."""
+    """Add --proof-scale and --proof-table."""
     parser.addoption("--proof-scale", type=float, default=1.0, help="share of a long proof to run")
+    parser.addoption("--proof-table", type=Path, help="write what the proofs print into this Markdown file")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch the proofs where a table is wanted."""
+    path = config.getoption("--proof-table")
+    if path:
+        config.pluginmanager.register(ProofTable(path, config.getoption("--proof-scale")))
 
 
 @pytest.fixture(scope="session")
