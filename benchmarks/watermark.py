@@ -14,17 +14,12 @@ import numpy as np
 import soundfile
 from separation_common import SHARED, Array, machine, table
 
-from audio_pipeline.dsp.resample import StreamResampler
+from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.models import perth
 from audio_pipeline.models.perth import Perth
 
 RATE = 24_000
 CLEAN_CLIPS, CLEAN_S = 200, 3
-
-
-def at_rate(x: Array, rate_in: int, rate_out: int) -> Array:
-    resampler = StreamResampler(rate_in, rate_out, 1)
-    return np.concatenate([resampler.process(x), resampler.flush()])
 
 
 def mp3(x: Array) -> tuple[Array, int]:
@@ -49,8 +44,8 @@ def noisy(x: Array) -> Array:
 WAYS: dict[str, Callable[[Array], tuple[Array, int]]] = {
     "as it is": lambda x: (x, RATE),
     "MP3, 128 kbit/s": mp3,
-    "16 kHz": lambda x: (at_rate(x, RATE, 16_000), 16_000),
-    "8 kHz": lambda x: (at_rate(x, RATE, 8_000), 8_000),
+    "16 kHz": lambda x: (resampled(x, RATE, 16_000), 16_000),
+    "8 kHz": lambda x: (resampled(x, RATE, 8_000), 8_000),
     "one second of it": lambda x: (x[2 * RATE : 3 * RATE], RATE),
     "noise at 20 dB": lambda x: (noisy(x), RATE),
 }
@@ -60,7 +55,7 @@ def readers() -> list[Array]:
     """All reference speech (samples, 1) at 24 kHz, one array a file."""
     files = sorted(SHARED.glob("speech/*/*.flac"))
     found = [soundfile.read(path, dtype="float32", always_2d=True) for path in files]
-    return [at_rate(x, rate, RATE) for x, rate in found if len(x) > 3.5 * rate]
+    return [resampled(x, rate, RATE) for x, rate in found if len(x) > 3.5 * rate]
 
 
 def marked_rows(networks: Perth, speech: list[Array]) -> None:

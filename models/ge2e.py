@@ -16,12 +16,10 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from audio_pipeline.dsp.mel import Mel
-from audio_pipeline.errors import WeightsError
 from audio_pipeline.models import weights as registry
+from audio_pipeline.models.tensors import FILE, check_tensors, read_tensors, save_tensors
 from audio_pipeline.models.weights_torch import read_torch
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -35,7 +33,7 @@ MIN_COVERAGE = 0.75  # of the last partial that must be sound
 SIZE, LAYERS = 256, 3
 PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 OPSET, IR = 17, 9
-FILE = "model.safetensors"
+OWNER = "speaker encoder"
 
 
 def shapes() -> dict[str, tuple[int, ...]]:
@@ -50,29 +48,15 @@ def shapes() -> dict[str, tuple[int, ...]]:
 
 def from_resemblyzer(raw: Path, done: Path) -> None:
     """Converts the wheel's `pretrained.pt`."""
-    found = read_torch(raw / "pretrained.pt", "model_state")
-    arrays = {name: np.ascontiguousarray(found[name]) for name in shapes() if name in found}
-    _check(arrays)
-    save_file(arrays, done / FILE)
-
-
-def _check(arrays: Mapping[str, Array]) -> None:
-    for name, shape in shapes().items():
-        found = arrays.get(name)
-        if found is None or found.shape != shape:
-            what = "missing" if found is None else f"of shape {found.shape}"
-            raise WeightsError(f"speaker encoder: tensor {name} is {what}, expected {shape}")
+    save_tensors(OWNER, shapes(), read_torch(raw / "pretrained.pt", "model_state"), done)
 
 
 class SpeakerEncoder:
     """The network by ONNX Runtime; partial utterances are rows of a batch."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
-        try:
-            arrays = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise WeightsError(f"{path} is not a safetensors file: {error}") from error
-        _check(arrays)
+        arrays = read_tensors(path)
+        check_tensors(OWNER, shapes(), arrays)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         graph = _graph(arrays).SerializeToString()

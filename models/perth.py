@@ -15,12 +15,11 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
-from audio_pipeline.dsp.resample import StreamResampler
-from audio_pipeline.errors import WeightsError
+from audio_pipeline.dsp.resample import resampled
+from audio_pipeline.dsp.windows import hann
 from audio_pipeline.models import weights as registry
+from audio_pipeline.models.tensors import FILE, check_tensors, read_tensors, save_tensors
 from audio_pipeline.models.weights_torch import read_torch
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -35,7 +34,7 @@ LOUD = 0.05  # frames with less than this of the loudest carry no mark
 SPEEDS = {"slow": 1.25, "normal": 1.0, "fast": 0.75}
 NETS = {"encoder.layers": BINS, **{f"decoder.{speed}_layers": 2 for speed in SPEEDS}}  # and their outputs
 PRESENT = 0.5
-FILE = "model.safetensors"
+OWNER = "watermark"
 OPSET, IR = 17, 9
 
 
@@ -51,29 +50,15 @@ def shapes() -> dict[str, tuple[int, ...]]:
 
 def from_perth(raw: Path, done: Path) -> None:
     """Converts the wheel's checkpoint."""
-    found = read_torch(raw / "perth_net_250000.pth.tar", "model")
-    arrays = {name: np.ascontiguousarray(found[name]) for name in shapes() if name in found}
-    _check(arrays)
-    save_file(arrays, done / FILE)
-
-
-def _check(arrays: Mapping[str, Array]) -> None:
-    for name, shape in shapes().items():
-        found = arrays.get(name)
-        if found is None or found.shape != shape:
-            what = "missing" if found is None else f"of shape {found.shape}"
-            raise WeightsError(f"watermark: tensor {name} is {what}, expected {shape}")
+    save_tensors(OWNER, shapes(), read_torch(raw / "perth_net_250000.pth.tar", "model"), done)
 
 
 class Perth:
     """Marks and finds marks in mono sound at 32 kHz."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
-        try:
-            arrays = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise WeightsError(f"{path} is not a safetensors file: {error}") from error
-        _check(arrays)
+        arrays = read_tensors(path)
+        check_tensors(OWNER, shapes(), arrays)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         self._nets = {
@@ -153,14 +138,10 @@ def self_check(perth: Perth) -> float:
 
 
 def _at_rate(x: Array, rate_in: int, rate_out: int) -> Array:
-    if rate_in == rate_out:
-        return x.astype(np.float32)
-    resampler = StreamResampler(rate_in, rate_out, 1)
-    mono = x.astype(np.float32)[:, None]
-    return np.concatenate([resampler.process(mono), resampler.flush()])[:, 0]
+    return resampled(x.astype(np.float32)[:, None], rate_in, rate_out)[:, 0]
 
 
-WINDOW: Array = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME) / FRAME)).astype(np.float32)  # periodic Hann
+WINDOW = hann(FRAME)
 
 
 def analyse(x: Array) -> Spectrum:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from audio_pipeline.dsp.channels import to_channels
-from audio_pipeline.dsp.resample import StreamResampler
+from audio_pipeline.dsp.resample import resampled
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -26,11 +26,7 @@ FULL_SCALE = 32_767
 
 def prepare(x: Array, rate: int) -> Array:
     """Mono speech (samples,) at 16 kHz from a clip (samples, channels) at `rate`; empty where nothing is speech."""
-    mono = to_channels(x, 1)
-    if rate != RATE:
-        resampler = StreamResampler(rate, RATE, 1)
-        mono = np.concatenate([resampler.process(mono), resampler.flush()])
-    return without_silence(raised(mono[:, 0]))
+    return without_silence(raised(resampled(to_channels(x, 1), rate, RATE)[:, 0]))
 
 
 def raised(x: Array) -> Array:

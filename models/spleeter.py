@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
-from audio_pipeline.errors import ConfigError, WeightsError, nearest
+from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.models import weights as registry
 from audio_pipeline.models.separation_types import State, Window
 from audio_pipeline.models.spleeter_layout import BINS, RATE, VARIANTS, Variant, Weights, check_weights
 from audio_pipeline.models.spleeter_precision import Engine, settle
+from audio_pipeline.models.tensors import read_tensors
 
 Array = np.ndarray[Any, np.dtype[Any]]
 DEVICES = ("auto", "cpu", "cuda")
@@ -70,10 +69,7 @@ def from_file(
     path: Path, variant: Variant, *, device: str = "auto", threads: int = 0, precision: str = "auto"
 ) -> Spleeter:
     """A model from a converted file."""
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path} is not a safetensors file: {error}") from error
+    weights = read_tensors(path)
     check_weights(variant, weights)
     engine, said = _engine(variant, weights, device, threads, precision)
     return Spleeter(variant, engine, said, padded=not said.startswith("CPU"))

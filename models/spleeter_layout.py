@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from audio_pipeline.errors import WeightsError
+from audio_pipeline.models.tensors import check_tensors
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Weights = Mapping[str, Array]
@@ -101,9 +101,5 @@ def check_weights(variant: Variant, weights: Weights) -> None:
     """Raises WeightsError unless every stem has every tensor at its size."""
     first = weights.get(f"{variant.stems[0]}.enc1.bias")
     width = ENCODER[0] if first is None else len(first)
-    for stem in variant.stems:
-        for part, shape in shapes(width).items():
-            found = weights.get(f"{stem}.{part}")
-            if found is None or found.shape != shape:
-                what = "missing" if found is None else f"of shape {found.shape}"
-                raise WeightsError(f"{variant.name}: tensor {stem}.{part} is {what}, expected {shape}")
+    wanted = {f"{stem}.{part}": shape for stem in variant.stems for part, shape in shapes(width).items()}
+    check_tensors(variant.name, wanted, weights)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from audio_pipeline.dsp.fade import fade_out
-from audio_pipeline.dsp.resample import StreamResampler
+from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.models.talker import Talker
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -98,12 +98,4 @@ class LiveTalker:
 def at_rate(talker: Talker, text: str, rate: int) -> Iterator[tuple[str, Array]]:
     """Each clause with its sound at `rate` Hz; a clause begins and ends in silence, so each is converted by itself."""
     for piece in talker.say([text]):
-        yield piece.text, _converted(piece.sound, talker.rate, rate)
-
-
-def _converted(sound: Array, rate_in: int, rate_out: int) -> Array:
-    if rate_in == rate_out:
-        return sound
-    resampler = StreamResampler(rate_in, rate_out, 1)
-    converted: Array = np.concatenate([resampler.process(sound[:, None]), resampler.flush()])[:, 0]
-    return converted
+        yield piece.text, resampled(piece.sound[:, None], talker.rate, rate)[:, 0]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from audio_pipeline.dsp.windows import hann
 from audio_pipeline.errors import ConfigError
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -61,7 +62,7 @@ class Mel:
     @cached_property
     def window(self) -> Array:
         """Hann, periodic."""
-        return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(self.frame) / self.frame)).astype(np.float32)
+        return hann(self.frame)
 
     def frames(self, x: Array) -> Array:
         """(frames, bands) of the whole frames in mono x (samples,), the first at x[0]."""

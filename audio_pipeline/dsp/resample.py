@@ -75,6 +75,15 @@ class StreamResampler:
         self._taken = self._given = 0
 
 
+def resampled(x: NDArray[np.float32], rate_in: int, rate_out: int) -> NDArray[np.float32]:
+    """A whole sound (samples, channels) at another rate; as it is where the rates are one."""
+    if rate_in == rate_out:
+        return x
+    resampler = StreamResampler(rate_in, rate_out, x.shape[1])
+    return np.concatenate([resampler.process(x), resampler.flush()])
+
+
+
 def _soxr_stream(rate_in: int, rate_out: int, channels: int) -> Any:
     """A stream of libsoxr, which is imported here: an environment of another interpreter may lack it."""
     try:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from audio_pipeline.dsp.windows import hann
 from audio_pipeline.errors import ConfigError
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -44,8 +45,7 @@ class Stft:
     @cached_property
     def window(self) -> Array:
         """Hann, periodic: 0 at the first sample only."""
-        phase = 2 * np.pi * np.arange(self.frame) / self.frame
-        return (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
+        return hann(self.frame)
 
     @property
     def compensation(self) -> float:

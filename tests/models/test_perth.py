@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from safetensors.numpy import save_file
 
-from audio_pipeline.dsp.resample import StreamResampler
+from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.errors import WeightsError
 from audio_pipeline.models import perth, weights
 from audio_pipeline.models.perth import BINS, FILE, HOP, RATE, Array, Perth, analyse, synthesise
@@ -24,17 +24,12 @@ def networks() -> Perth:
     return perth.load()
 
 
-def at_rate(x: Array, rate_in: int, rate_out: int) -> Array:
-    resampler = StreamResampler(rate_in, rate_out, x.shape[1])
-    return np.concatenate([resampler.process(x), resampler.flush()])
-
-
 @pytest.fixture(scope="module")
 def speech() -> Array:
     """Six seconds at 24 kHz, as a synthesiser gives them."""
     path = sorted(shared("speech/1998").glob("*.flac"))[0]
     x, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    return at_rate(x[: 6 * rate], rate, 24_000)
+    return resampled(x[: 6 * rate], rate, 24_000)
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, 2_048, 2_049, 10_000])
@@ -60,7 +55,7 @@ def test_the_mark_is_found_and_clean_speech_is_clean(networks: Perth, speech: Ar
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
 def test_it_survives_other_rates(networks: Perth, speech: Array, rate: int) -> None:
-    marked = at_rate(perth.marked(networks, speech, 24_000), 24_000, rate)
+    marked = resampled(perth.marked(networks, speech, 24_000), 24_000, rate)
     assert perth.confidence(networks, marked, rate) > 0.9
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -111,6 +112,18 @@ class FakeContext:
         for left, right in zip(frames, frames[1:], strict=False):
             assert left.end == right.position, f"{port}: {left.end} is followed by {right.position}"
         return np.concatenate([frame.audio() for frame in frames]) if frames else np.zeros((0, 2), np.float32)
+
+
+class InTurn(Executor):
+    """Does the work at once, so that no machine is too slow for it."""
+
+    def __init__(self, workers: int = 1, name: str = "") -> None:
+        """As a pool of threads is made."""
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(function(*args, **kwargs))
+        return done
 
 
 def blocks(x: Samples, size: int, position: int = 0) -> Iterator[tuple[int, Samples]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from audio_pipeline.frame import Flag, Samples, audio_frame
 from audio_pipeline.models import spleeter_original, weights
 from audio_pipeline.nodes import separate_spleeter
 from audio_pipeline.nodes.separate_spleeter import NODE, RATE, Settings
-from tests.nodes.fake import FakeContext, blocks, noise, run
+from tests.nodes.fake import FakeContext, InTurn, blocks, noise, run
 
 
 class Halves:
@@ -40,18 +39,6 @@ class Halves:
 def fake_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spleeter_original, "Original", Halves)
     monkeypatch.setattr(weights, "path", Path)
-
-
-class InTurn(Executor):
-    """Does the work at once, so that no machine is too slow for it."""
-
-    def __init__(self, workers: int, name: str) -> None:
-        """As a pool of threads is made."""
-
-    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        done.set_result(function(*args, **kwargs))
-        return done
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +21,9 @@ from audio_pipeline.models.talker_live import LiveTalker, at_rate
 from audio_pipeline.nodes import tts
 from audio_pipeline.nodes.tts import NODE, Settings, Tts
 from tests.models.test_talker import Beeps
-from tests.nodes.fake import FakeContext
+from tests.nodes.fake import FakeContext, InTurn
 
 STORY = "Well, hello there. Three of us went to the old mill, because it rained."
-
-
-class InTurn(Executor):
-    """Does the work at once, so that no machine is too slow for it."""
-
-    def __init__(self, workers: int = 1, name: str = "") -> None:
-        """As a pool of threads is made."""
-
-    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        done.set_result(function(*args, **kwargs))
-        return done
 
 
 @pytest.fixture(autouse=True)
