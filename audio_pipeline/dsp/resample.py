@@ -83,7 +83,6 @@ def resampled(x: NDArray[np.float32], rate_in: int, rate_out: int) -> NDArray[np
     return np.concatenate([resampler.process(x), resampler.flush()])
 
 
-
 def _soxr_stream(rate_in: int, rate_out: int, channels: int) -> Any:
     """A stream of libsoxr, which is imported here: an environment of another interpreter may lack it."""
     try:
