@@ -154,6 +154,7 @@ class Node:
     clock_source: ClassVar[bool] = False  # True: owns a device clock and can be the graph's master
     bridge: ClassVar[bool] = False  # True: counts its input by one clock and its output by another
     commands: ClassVar[tuple[str, ...]] = ()  # of seek, next, loop: those that `on_command` knows
+    hang_s: ClassVar[float] = 2.0  # live, its loop may stand still for so long, or three times its longest turn
     start_s: ClassVar[float] = 120.0  # longest that `open` may take, unless the file says otherwise
     fed: ClassVar[bool] = False  # True: takes sound from another host, through the door
     attendant: ClassVar[bool] = False  # True: serves the others and makes no sound; the pipeline ends without it
