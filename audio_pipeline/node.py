@@ -56,11 +56,15 @@ class Latency:
 
 @dataclass(frozen=True)
 class Ports:
-    """Names of a node's ports; `events` are outputs that carry events instead of sound."""
+    """Names of a node's ports; `events` are outputs that carry events instead of sound.
+
+    `hears` are inputs for events: they may be left unconnected, and events can be sent to them from outside.
+    """
 
     inputs: tuple[str, ...] = ("in",)
     outputs: tuple[str, ...] = ("out",)
     events: tuple[str, ...] = ()
+    hears: tuple[str, ...] = ()
     bypass: Mapping[str, Bypass] = field(default_factory=dict)
 
 
@@ -211,7 +215,10 @@ class Node:
         return None
 
     def on_event(self, port: str, event: Mapping[str, Any], position: int, ctx: Context) -> None:
-        """Takes an event from an event input."""
+        """Takes an event from an event input; one that came from outside has the position of the node's output."""
+
+    def on_events_end(self, port: str, ctx: Context) -> None:
+        """No event will come on this event input any more, as far as the graph is concerned."""
 
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
         """A live setting changed (`gain_db`, `inputs.mic.mute`); `settings` and `input_settings` hold it already.
@@ -282,7 +289,10 @@ class Source(Node):
     PORTS: ClassVar[Ports] = Ports(inputs=())
 
     def blocks(self, ctx: Context) -> Iterator[Samples | int]:
-        """Yields blocks (samples, channels), or an int: that many samples of silence. Its end is the stream's END."""
+        """Yields blocks (samples, channels), or an int: that many samples of silence. Its end is the stream's END.
+
+        0 offline: nothing now, ask again; a source that waits for events says so.
+        """
         raise NotImplementedError
 
     def seekable(self) -> bool:

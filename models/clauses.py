@@ -22,9 +22,10 @@ class Policy:
     """Lengths in characters: a piece ends at the first clause end from `least` on, at `most` between two words."""
 
     first_least: int = 10
-    first_most: int = 60
-    growth: float = 2.0
+    first_most: int = 48
+    growth: float = 1.8
     most: int = 250
+    tiny: int = 12  # a last piece shorter than this is said with the one before it
 
 
 @dataclass(frozen=True)
@@ -44,21 +45,31 @@ class ClauseSplitter:
 
     def reset(self) -> None:
         """The next text is the beginning of another."""
-        self._text = ""
+        self._text, self._whole = "", False
         self._least, self._most = float(self._policy.first_least), float(self._policy.first_most)
 
     def push(self, text: str) -> Iterator[Clause]:
         """The pieces that are whole now."""
         self._text += text
         while (end := self._end()) is not None:
-            yield from self._cut(end)
+            yield from self._cut(self._with_tiny(end))
+
+    def settle(self) -> Iterator[Clause]:
+        """All that is left, as if it ended here; what comes after goes on with pieces of the length reached."""
+        self._text, self._whole = self._text.rstrip() + "\n", True
+        yield from self.push("")
+        yield from self._cut(len(self._text))
+        self._whole = False
 
     def flush(self) -> Iterator[Clause]:
         """All that is left: the text has ended."""
-        self._text = self._text.rstrip() + "\n"
-        yield from self.push("")
-        yield from self._cut(len(self._text))
+        yield from self.settle()
         self.reset()
+
+    def _with_tiny(self, end: int) -> int:
+        """The end of the text where so little is left behind `end` that it would sound odd alone."""
+        left = len(self._text[end:].strip())
+        return len(self._text) if self._whole and 0 < left < self._policy.tiny else end
 
     def _cut(self, end: int) -> Iterator[Clause]:
         piece, self._text = self._text[:end], self._text[end:]

@@ -14,7 +14,8 @@ from audio_pipeline.models.clauses import Clause
 from audio_pipeline.models.kokoro import RATE, ROWS, STEADY_ROW, STYLE, row
 from audio_pipeline.models.light_voice import LightVoice
 from audio_pipeline.models.phonemes import to_phonemes
-from audio_pipeline.models.speech_engine import PAUSE_S, Array, spoken, trimmed
+from audio_pipeline.models.speech_engine import Array
+from audio_pipeline.models.speech_joins import PAUSE_S, spoken, trimmed
 from audio_pipeline.models.talker import Talker
 from audio_pipeline.models.voices import open_voice
 
