@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audio_pipeline.cli_say_into import into
 from audio_pipeline.errors import ConfigError, DeviceError, PipelineError
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ def say(args: argparse.Namespace) -> int:
     from audio_pipeline.models.voices import open_voice
 
     _check(args)
-    talker = Talker(open_voice(args.voice, speed=args.speed), perth.load())
     portions = _piped() if args.text == ["-"] else [" ".join(args.text)]
+    if args.into:
+        return into(args, portions)
+    talker = Talker(open_voice(args.voice or "light", speed=args.speed), perth.load())
     write = _to_file if args.out else _to_speaker
     seconds = write(args, talker, portions)
     if not seconds:
@@ -43,6 +46,10 @@ def _check(args: argparse.Namespace) -> None:
     length = len(" ".join(args.text))
     if length > LONGEST:
         raise ConfigError(f"a text of {length} characters is too long, expected at most {LONGEST}; give it by a pipe")
+    if not args.text and not (args.into and args.cancel):
+        raise ConfigError("expected words to say, or - for standard input")
+    if (args.cancel or args.pipeline) and not args.into:
+        raise ConfigError("--cancel and --pipeline go with --into NODE")
     if args.out and args.out.suffix.lower() not in (".wav", ".flac", ".ogg"):
         raise ConfigError(f"{str(args.out)!r}: expected a name that ends in .wav, .flac or .ogg")
 

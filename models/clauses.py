@@ -54,6 +54,12 @@ class ClauseSplitter:
         while (end := self._end()) is not None:
             yield from self._cut(self._with_tiny(end))
 
+    def hurry(self) -> Iterator[Clause]:
+        """Up to the last end of a clause that is certain, however short: nothing else is there to be said."""
+        ends = [match.end() for match in CLAUSE.finditer(self._text) if self._is_end(match)]
+        if ends:
+            yield from self._cut(ends[-1])
+
     def settle(self) -> Iterator[Clause]:
         """All that is left, as if it ended here; what comes after goes on with pieces of the length reached."""
         self._text, self._whole = self._text.rstrip() + "\n", True
@@ -65,6 +71,11 @@ class ClauseSplitter:
         """All that is left: the text has ended."""
         yield from self.settle()
         self.reset()
+
+    def _too_little_behind(self, end: int) -> bool:
+        """True where a tiny rest may be all that follows; the first piece does not wait for that to be known."""
+        first = self._least == self._policy.first_least
+        return not (first or self._whole) and len(self._text[end:].strip()) < self._policy.tiny
 
     def _with_tiny(self, end: int) -> int:
         """The end of the text where so little is left behind `end` that it would sound odd alone."""
@@ -85,7 +96,7 @@ class ClauseSplitter:
         pattern = CLAUSE if early else STOP
         found = self._boundary(pattern)
         if found is not None and found <= self._most:
-            return found
+            return None if self._too_little_behind(found) else found
         if len(self._text) <= self._most:
             return None
         return self._boundary(CLAUSE, int(self._most)) or self._between_words()

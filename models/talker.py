@@ -49,6 +49,10 @@ class Talker:
         """More of the text: what is certain now."""
         return self._speak(self._splitter.push(portion))
 
+    def hurry(self) -> Iterator[Piece]:
+        """What is certain, however short."""
+        return self._speak(self._splitter.hurry())
+
     def settle(self) -> Iterator[Piece]:
         """No more may come for long: what there is, as if a clause ended here."""
         return self._speak(self._splitter.settle())

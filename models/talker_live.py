@@ -22,6 +22,7 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 FADE_S = 0.01
 AHEAD_S = 30.0  # of sound that lies ready; then the thread waits, or an hour of text would be an hour of memory
+SOON_S = 0.5
 BEGIN, END, WORD = "clause", "clause_end", "word"
 
 
@@ -55,7 +56,7 @@ class LiveTalker:
         self._ready_samples = 0
         self._number = 0  # of what is wanted; an older task sees that it is over
         self._tasks = 0  # that are waiting or at work for it
-        self._writing = False
+        self._writing = self._hurried = False
         self.failed: deque[str] = deque()
         self.broken: Exception | None = None
 
@@ -70,7 +71,16 @@ class LiveTalker:
         if not self._writing:
             self._writing = True
             self._submit(self._begin)
+        self._hurried = False
         self._submit(lambda: self._talker.write(portion))
+
+    def hurry(self) -> None:
+        """Where the sound is about to end and the text goes on slowly: what is certain of it is said, however short."""
+        with self._change:
+            due = self._writing and not self._tasks and self._ready_samples < SOON_S * self._rate
+        if due and not self._hurried:
+            self._hurried = True
+            self._submit(self._talker.hurry)
 
     def settle(self) -> None:
         """What was written is said as it is, though the text may go on."""

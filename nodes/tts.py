@@ -175,6 +175,7 @@ class Tts(Source):
             ctx.count("failures")
             ctx.event("words", "failed", self._position, why=why)
             ctx.log(f"this text is given up: {why}")
+        self._live.hurry()
         stall_s = self.settings.stall_s
         if self._written_ns is not None and ctx.now_ns() - self._written_ns > stall_s * 1e9:
             self._written_ns = None
