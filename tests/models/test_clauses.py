@@ -81,7 +81,7 @@ def test_what_nobody_can_say_is_no_piece(text: str) -> None:
 
 
 def test_ends_of_sentences_are_known() -> None:
-    found = pieces("First part, then more. Second?", policy=Policy(first_least=5))
+    found = pieces("First part, then more. Second?", policy=Policy(first_least=5, tiny=1))
     assert [piece.ends_sentence for piece in found] == [False, True, True]
 
 
