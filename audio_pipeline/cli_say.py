@@ -34,7 +34,8 @@ def say(args: argparse.Namespace) -> int:
     portions = _piped() if args.text == ["-"] else [" ".join(args.text)]
     if args.into:
         return into(args, portions)
-    talker = Talker(open_voice(args.voice or "light", speed=args.speed), perth.load())
+    clock = None if args.out else time.monotonic  # a file is the same on any machine
+    talker = Talker(open_voice(args.voice or "light", speed=args.speed), perth.load(), clock=clock)
     write = _to_file if args.out else _to_speaker
     seconds = write(args, talker, portions)
     if not seconds:

@@ -116,7 +116,7 @@ class Operator:
             raise ControlError(f"{said}; event inputs are {', '.join(known) or 'none'}")
         if not isinstance(event, Mapping) or not isinstance(event.get("kind"), str):
             raise ControlError(f"send: event: expected a map with a text 'kind', got {event!r:.80}")
-        pack_event(event)
+        pack_event(dict(event))
         if record.phase is not Phase.RUNNING:
             raise ControlError(f"{record.name} is {record.phase.value}; send it again when it runs")
         return self._ask(client, number, record, {"op": "hear", "port": port, "event": dict(event)})

@@ -46,6 +46,7 @@ class ClauseSplitter:
     def reset(self) -> None:
         """The next text is the beginning of another."""
         self._text, self._whole = "", False
+        self.most_now: float | None = None  # what whoever speaks has time for; never less than a first piece
         self._least, self._most = float(self._policy.first_least), float(self._policy.first_most)
 
     def push(self, text: str) -> Iterator[Clause]:
@@ -92,21 +93,32 @@ class ClauseSplitter:
 
     def _end(self) -> int | None:
         """Where the first piece ends; None while more text could change that."""
-        early = self._least <= self._policy.first_least * self._policy.growth
+        least, longest = self._lengths()
+        early = least <= self._policy.first_least * self._policy.growth
         pattern = CLAUSE if early else STOP
-        found = self._boundary(pattern)
-        if found is not None and found <= self._most:
+        found = self._boundary(pattern, least)
+        if found is not None and found <= longest:
             return None if self._too_little_behind(found) else found
-        if len(self._text) <= self._most:
+        if len(self._text) <= longest:
             return None
-        return self._boundary(CLAUSE, int(self._most)) or self._between_words()
+        return self._last_boundary(int(longest)) or self._between_words(longest)
 
-    def _boundary(self, pattern: re.Pattern[str], most: int | None = None) -> int | None:
-        """The end of the first stop behind enough characters; with `most` the last one before it."""
-        ends = [match.end() for match in pattern.finditer(self._text) if self._is_end(match)]
-        if most is not None:
-            return max((end for end in ends if end <= most), default=None)
-        return next((end for end in ends if end >= self._least), None)
+    def _lengths(self) -> tuple[float, float]:
+        """The least and the most characters of the next piece."""
+        if self.most_now is None:
+            return self._least, self._most
+        most = max(min(self._most, self.most_now), self._policy.first_most)
+        return max(min(self._least, most / 2), self._policy.first_least), most
+
+    def _boundary(self, pattern: re.Pattern[str], least: float) -> int | None:
+        """The end of the first stop behind enough characters."""
+        ends = (match.end() for match in pattern.finditer(self._text) if self._is_end(match))
+        return next((end for end in ends if end >= least), None)
+
+    def _last_boundary(self, most: int) -> int | None:
+        """The last end of a clause that is not too far."""
+        ends = (match.end() for match in CLAUSE.finditer(self._text[: most + 1]) if self._is_end(match))
+        return max((end for end in ends if end <= most), default=None)
 
     def _is_end(self, match: re.Match[str]) -> bool:
         """Not the point of "Dr.", "e.g." or an initial; and more text must follow, or it could be "3.5"."""
@@ -117,10 +129,10 @@ class ClauseSplitter:
         word = self._text[: match.start()].rpartition(" ")[2].strip("(\"'“‘").lower()
         return not (match.group() == "." and (word in TITLES or (len(word) == 1 and word.isalpha())))
 
-    def _between_words(self) -> int:
+    def _between_words(self, most: float) -> int:
         end = 0
         for match in WORD.finditer(self._text):
-            if match.end() > self._most:
+            if match.end() > most:
                 break
             end = match.end()
-        return end or int(self._most)
+        return end or int(most)

@@ -38,30 +38,31 @@ class Kokoro:
     rate = RATE
 
     def __init__(self, folder: Path, threads: int = 0, device: str = "cpu") -> None:
-        self._session = open_session(durations.opened(folder / MODEL), threads, device)
+        self._session = open_session(durations.told(folder / MODEL, cut=True), threads, device)
         self._vocabulary: dict[str, int] = json.loads((folder / VOCABULARY).read_text())["vocab"]
         self.signs = frozenset(self._vocabulary)
 
     def synthesise(self, phonemes: str, style: Array, speed: float = 1.0) -> Array:
         """Mono speech (samples,) of at most 510 phonemes in one style (256,); signs it does not know are left out."""
-        return self.timed(phonemes, style, speed, held=False)[0]
+        return self.timed(phonemes, style, speed, whole=True)[0]
 
-    def timed(self, phonemes: str, style: Array, speed: float = 1.0, *, held: bool = True) -> tuple[Array, Array]:
+    def timed(self, phonemes: str, style: Array, speed: float = 1.0, *, whole: bool = False) -> tuple[Array, Array]:
         """Speech (samples,) and the frames of 600 samples (signs + 2,) that each sign takes, a pad at either end.
 
-        With `held` the silence at the ends is short. Raises Cancelled after `cancel`.
+        The silence at the ends is short, but for `whole`. Raises Cancelled after `cancel`.
         """
         signs = [sign for sign in phonemes if sign in self._vocabulary][:ROWS]
         if not signs:
             return np.zeros(0, np.float32), np.zeros(0, np.float32)
+        keep = durations.ALL if whole else durations.SHORT
         feed = {
             "tokens": np.array([[0, *(self._vocabulary[sign] for sign in signs), 0]], np.int64),
             "style": style.reshape(1, STYLE).astype(np.float32),
             "speed": np.array([speed], np.float32),
-            durations.MOST: durations.limits(len(signs) + 2, signs[-1], held=held),
+            durations.KEEP: np.array(keep, np.int64),
         }
         sound, frames = self._session.run(feed)
-        return sound.ravel(), frames.ravel()
+        return sound.ravel(), durations.kept(frames, keep)
 
     def cancel(self) -> None:
         """Ends the synthesis under way, from another thread."""

@@ -26,7 +26,7 @@ class LightVoice:
         from hibari import Hibari, dsp
 
         self._package, self._sound_of, self._speed = Hibari(), dsp.synth, speed
-        self._session = open_session(durations.opened(Path(self._package.model_path)), threads=1)
+        self._session = open_session(durations.told(Path(self._package.model_path)), threads=1)
         self._signs = frozenset(self._package.vocab)
 
     def speak(self, text: str) -> Array:
@@ -40,7 +40,7 @@ class LightVoice:
         if len(ids) < 3:
             return Speech(np.zeros(0, np.float32))
         feed = {"ids": np.array([ids]), "speed": np.array([self._speed], np.float32)}
-        *spectra, frames = self._session.run({**feed, durations.MOST: durations.limits(len(ids), held=False)})
+        *spectra, frames = self._session.run(feed)
         sound = self._sound_of(*(part[0] for part in spectra), np.random.default_rng(SEED))
         return Speech(np.asarray(sound, np.float32), durations.words(spoken, self._signs, frames))
 

@@ -31,7 +31,7 @@ class Speech:
     words: tuple[Word, ...] = ()
 
 
-class Cancelled(Exception):
+class Cancelled(Exception):  # noqa: N818 - nothing went wrong
     """Raised by an engine in the middle of a synthesis, after `cancel`."""
 
 

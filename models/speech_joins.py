@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -119,9 +118,10 @@ class Level:
             return x
         mean_db = self._sum_db / self._count if self._count else level_db
         gain_db = float(np.clip(level_db, mean_db - NEAR_DB, mean_db + NEAR_DB)) - level_db
-        gain = min(10 ** (gain_db / 20), 1.0 / max(float(np.max(np.abs(x))), 1e-6)) if gain_db > 0 else 10 ** (gain_db / 20)
+        room = 1.0 / max(float(np.max(np.abs(x))), 1e-6)  # to full scale
+        gain = min(10 ** (gain_db / 20), max(room, 1.0))
         self._sum_db, self._count = self._sum_db + level_db + 20 * float(np.log10(gain)), self._count + 1
-        y: np.ndarray[Any, np.dtype[np.float32]] = (x * np.float32(gain)).astype(np.float32)
+        y: Array = x * np.float32(gain)
         return y
 
 

@@ -39,7 +39,7 @@ class SpeechSession:
             found: Arrays = self._session.run(None, dict(feed), options)
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - the runtime has no common class for what it raises
+        except Exception as error:  # the runtime has no common class for what it raises
             raise _meant(error, cancelled=options.terminate) from error
         finally:
             with self._lock:
@@ -61,6 +61,7 @@ def open_session(model: bytes, threads: int = 0, device: str = "cpu") -> SpeechS
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the cores are the graph's as well
     here = onnxruntime.get_available_providers()
     wanted = [name for name in WORDS[device] if name in here]
     session = SpeechSession(onnxruntime.InferenceSession(model, options, providers=wanted))

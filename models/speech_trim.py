@@ -38,7 +38,8 @@ class StreamTrim:
         return bool(len(loud)) and len(self._held) >= 2 * self._fade
 
     def _give(self, samples: int) -> Array:
-        out, self._held = self._held[:samples].copy(), self._held[samples:]
+        out: Array = self._held[:samples].copy()
+        self._held = self._held[samples:]
         n = min(max(self._fade - self._given, 0), len(out))
         out[:n] *= fade_in(self._fade)[self._given : self._given + n]
         self._given += samples

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from audio_pipeline.models.clauses import Clause, ClauseSplitter, Policy
 from audio_pipeline.models.perth import Perth
 from audio_pipeline.models.speech_engine import Engine
 from audio_pipeline.models.speech_joins import Level, Piece, said
+from audio_pipeline.models.talker_pace import Pace
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -21,10 +22,18 @@ BLOCK_S, CONTEXT_S, FADE_S = 0.4, 0.1, 0.02  # of what an engine streams, as the
 
 
 class Talker:
-    """An engine, where to cut the text, and the watermark (None only where the host's policy switched it off)."""
+    """An engine, where to cut the text, and the watermark (None only where the host's policy switched it off).
 
-    def __init__(self, engine: Engine, mark: Perth | None, policy: Policy | None = None) -> None:
+    With a `clock` (seconds) it cuts so that no piece comes late, which depends on the machine; without one, the text
+    alone counts.
+    """
+
+    def __init__(
+        self, engine: Engine, mark: Perth | None, policy: Policy | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:  # fmt: skip
         self.engine, self._mark = engine, mark
+        self._pace = Pace(clock) if clock is not None else None
         self._splitter = ClauseSplitter(policy)
         self._level = Level(engine.rate)
 
@@ -64,7 +73,19 @@ class Talker:
     def _speak(self, clauses: Iterable[Clause]) -> Iterator[Piece]:
         for clause in clauses:
             pieces = said(self.engine, clause, self._level)
-            yield from pieces if self._mark is None else self._marked(self._mark, pieces)
+            pieces = pieces if self._mark is None else self._marked(self._mark, pieces)
+            yield from pieces if self._pace is None else self._paced(self._pace, clause, pieces)
+
+    def _paced(self, pace: Pace, clause: Clause, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        """Times each piece, and tells the splitter how long the next clause may be."""
+        began, took_s, sound_s = pace.clock(), 0.0, 0.0
+        for piece in pieces:
+            took_s, sound_s = took_s + pace.clock() - began, sound_s + len(piece.sound) / self.rate
+            if piece.last:
+                pace.made(len(clause.text), took_s, sound_s)
+                self._splitter.most_now = pace.most
+            yield piece
+            began = pace.clock()
 
     def _marked(self, mark: Perth, pieces: Iterator[Piece]) -> Iterator[Piece]:
         """A whole clause is marked at once; what streams, in blocks that overlap."""

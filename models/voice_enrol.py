@@ -1,4 +1,4 @@
-"""A voice made of somebody who is speaking right now: fitted when enough was heard, and again when twice as much was."""
+"""A voice made of somebody who is speaking right now: fitted when enough was heard, again when twice as much was."""
 
 from __future__ import annotations
 

@@ -70,7 +70,8 @@ class Mixer(Aligned):
         length = ctx.rate * RAMP_MS // 1000
         self._faders = {name: Ramp(self._gain(name), length) for name in self.input_settings}
         self._master = Ramp(self._master_gain(), length)
-        self._rate, self._duckers = ctx.rate, {}
+        self._rate = ctx.rate
+        self._duckers: dict[str, Ducker] = {}
         self._renew_duckers()
 
     def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
@@ -96,7 +97,8 @@ class Mixer(Aligned):
             return x
         key = faded.get(self.input_settings[name].duck.by)
         gains = ducker.gains(silence(len(x), 1) if key is None else key)
-        return x * gains[:, None]
+        y: Samples = x * gains[:, None]
+        return y
 
     def _renew_duckers(self) -> None:
         wanted = {name: mine.duck for name, mine in self.input_settings.items() if mine.duck is not None}

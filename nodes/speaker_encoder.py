@@ -40,8 +40,9 @@ class SpeakerEncoder(Node):
     `look` {likeness, speech_s, embedding}: after each `every_s` of speech, how like the last 1.6 s are to this voice
     so far, how much was heard of it, and the mean embedding (256 numbers). `changed` {likeness}: two looks in a row
     were unlike the voice before; the mean begins anew. `who` {name, likeness}: the known voice that the mean is most
-    like, an empty name for none; said when the answer changes. `style` {style, speed, british, nearest, speech_s}: with
-    `enrol_s`, a Kokoro style fitted to what was heard, for a tts; again when twice as much was heard. Positions are those at which the look ended.
+    like, an empty name for none; said when the answer changes. `style` {style, speed, british, nearest, speech_s}:
+    with `enrol_s` and `consent`, a Kokoro style fitted to what was heard, for a tts; again when twice as much was
+    heard. Positions are those at which the look ended.
     """
 
     Settings = Settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ class Tts(Source):
         if mark is not None and perth.self_check(mark) < perth.PRESENT:
             raise NodeError("tts: the watermark is not found in what was just marked")
         s = self.settings
-        self._talker = Talker(open_voice(s.voice, speed=s.speed, threads=s.threads, device=s.device), mark)
+        engine = open_voice(s.voice, speed=s.speed, threads=s.threads, device=s.device)
+        self._talker = Talker(engine, mark, clock=time.monotonic if ctx.live else None)
         for _ in self._talker.say(["Hello."]):  # the first synthesis is slower than any later one
             pass
         self._pool = ThreadPoolExecutor(1, "voice")
