@@ -158,8 +158,8 @@ class Plan:
         timeline = self.timeline_of(link)
         align_ms = self._align_ms(spec, name, link, timeline)
         burst_ms = self._burst_ms(link.source.split(".")[0])
-        lossless = not self.live or name in spec.ports.hears  # no event is worth less than the one after it
-        policy = LOSSLESS if lossless else link.policy
+        kept = "block" if name in spec.ports.hears else link.policy  # no event is worth less than the one after it
+        policy = kept if self.live else LOSSLESS
         budget_ms = self._budget_ms(spec, name, link, align_ms + burst_ms, policy)
         window = math.ceil(burst_ms / self.frame_ms) + ROUND_TRIP_FRAMES
         align = align_ms + burst_ms + SPARE_MS + self.leads_ms[timeline]
