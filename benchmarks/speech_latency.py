@@ -2,10 +2,10 @@
 
     python benchmarks/speech_latency.py --markdown          the tables of docs/benchmarks/speech.md
 
-*ours* is what `say` and the `tts` node do: clause by clause, silence at the ends not made, levels matched, marked. *plain* is the
-package as its page shows it: `Hibari()(text)`, and for Kokoro one call of the ONNX network for the whole text (or its
-first 510 phonemes). First audible: from the text to the first sample above -40 dB of the sound's peak, were it played
-as soon as it is there; the silence before it counts. They take turns in one run.
+*ours* is what `say` and the `tts` node do: clause by clause, silence at the ends not made, levels matched, marked.
+*plain* is the package as its page shows it: `Hibari()(text)`, and for Kokoro one call of the ONNX network for the whole
+text (or its first 510 phonemes). First audible: from the text to the first sample above -40 dB of the sound's peak,
+were it played as soon as it is there; the silence before it counts. They take turns in one run.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from separation_common import machine
 
 from audio_pipeline.models import kokoro, perth
 from audio_pipeline.models.phonemes import to_phonemes
+from audio_pipeline.models.speech_engine import Cancelled
 from audio_pipeline.models.talker import Talker
 from audio_pipeline.models.voices import open_voice
-from benchmarks.separation_common import machine
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Parts = Callable[[str], Iterator[Array]]
@@ -143,13 +145,30 @@ def warm(voices: list[str], seconds: float) -> list[Result]:
     return found
 
 
+def aborts(rounds: int) -> Array:
+    """Milliseconds from `cancel` to the end of Kokoro's synthesis of a long piece, at moments all over it."""
+    engine, found = open_voice(VOICE), []
+    began = time.perf_counter()
+    engine.speak(TEXTS["medium"])
+    whole_s = time.perf_counter() - began
+    with ThreadPoolExecutor(1) as pool:
+        for number in range(rounds):
+            future = pool.submit(engine.speak, TEXTS["medium"])
+            time.sleep(whole_s * 0.8 * (number + 1) / (rounds + 1))
+            asked = time.perf_counter()
+            engine.cancel()  # type: ignore[attr-defined]
+            if isinstance(future.exception(), Cancelled):
+                found.append(1000 * (time.perf_counter() - asked))
+    return np.array(found)
+
+
 def cold(voices: list[str], rounds: int) -> dict[str, list[float]]:
     """Seconds from the start of a new process to the first audible sample of the short text."""
     found: dict[str, list[float]] = {}
     for voice, way in [key for key in WAYS if key[0] in voices] * rounds:
         began = time.perf_counter()
         child = subprocess.run(
-            [sys.executable, "-m", "benchmarks.speech_latency", "--child", voice, way],
+            [sys.executable, __file__, "--child", voice, way],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         after = float(child.stdout) - time.time() + time.perf_counter() - began
@@ -192,6 +211,9 @@ def main() -> int:
         print(json.dumps({"warm": [asdict(one) for one in results], "cold_s": starts}, indent=1))
         return 0
     print("\n".join(table(results)))
+    if "kokoro" in args.voices:
+        ends = aborts(20)
+        print(f"stopped in the middle: {np.median(ends):.0f} ms (p50), {ends.max():.0f} ms (max) of {len(ends)}")
     for what, seconds in starts.items():
         print(f"cold, {what}: {min(seconds):.2f} to {max(seconds):.2f} s, {len(seconds)} processes")
     missed = [one for one in results if one.way == "ours" and one.p50 > GOALS_MS[one.voice]]

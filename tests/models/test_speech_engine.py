@@ -18,7 +18,7 @@ from audio_pipeline.models import durations, kokoro, speech_session, voices, wei
 from audio_pipeline.models.clauses import Clause
 from audio_pipeline.models.light_voice import LightVoice
 from audio_pipeline.models.phonemes import joined, to_phonemes, to_words
-from audio_pipeline.models.speech_engine import Array, Cancelled, Cancellable, Streaming, Timed
+from audio_pipeline.models.speech_engine import Array, Cancellable, Cancelled, Streaming, Timed
 from audio_pipeline.models.speech_joins import NEAR_DB, Level, speech_db, spoken
 from audio_pipeline.models.speech_session import SpeechSession, open_session
 from audio_pipeline.models.speech_trim import StreamTrim
@@ -31,7 +31,8 @@ def toy(path: Path, clips: int = 1) -> Path:
     """frames = max(round(x), 1), as in the networks: x (signs,) to their sum."""
     nodes = [helper.make_node("Round", ["x"], ["r0"])]
     for i in range(clips):
-        nodes += [helper.make_node("Clip", [f"r{i}", "one"], [f"c{i}"]), helper.make_node("Round", [f"c{i}"], [f"r{i + 1}"])]
+        nodes.append(helper.make_node("Clip", [f"r{i}", "one"], [f"c{i}"]))
+        nodes.append(helper.make_node("Round", [f"c{i}"], [f"r{i + 1}"]))
     nodes.append(helper.make_node("ReduceSum", ["c0" if clips else "r0"], ["total"]))
     floats = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n"])]
     total = [helper.make_tensor_value_info("total", TensorProto.FLOAT, None)]

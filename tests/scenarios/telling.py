@@ -45,7 +45,8 @@ class Teller:
             if len(found) >= count:
                 return found
             time.sleep(0.02)
-        raise AssertionError(f"not {count} {kind} within {PATIENCE_S:g} s; there were {[e['kind'] for e in self.events]}")
+        there = [event["kind"] for event in self.events]
+        raise AssertionError(f"not {count} {kind} within {PATIENCE_S:g} s; there were {there}")
 
     def clauses(self) -> str:
         """The words that were heard, in order."""
