@@ -104,7 +104,7 @@ def _edges(graph: Any, frames: str) -> list[Any]:
     named = {out: f"edge{out}" if out[0].isdigit() else f"edge_{out}" for _, _, out in steps}
     nodes = []
     for kind, inputs, out in steps:
-        options = {"to": onnx.TensorProto.INT64} if kind == "Cast" else {}
+        options: dict[str, Any] = {"to": onnx.TensorProto.INT64} if kind == "Cast" else {}
         into = [name if name in known else named.get(name, name) for name in inputs]
         nodes.append(onnx.helper.make_node(kind, into, [named[out]], name=f"edge {out}", **options))
     return nodes
@@ -112,7 +112,7 @@ def _edges(graph: Any, frames: str) -> list[Any]:
 
 def kept(frames: Floats, keep: tuple[int, int]) -> Floats:
     """The frames (signs,) of each sign that are heard, after the cut."""
-    found = frames.ravel().copy()
+    found: Floats = frames.ravel().copy()
     found[0] = min(found[0], keep[0])
     spare = max(float(found[-3:].sum()) - keep[1], 0.0)
     for sign in (-1, -2, -3):
