@@ -12,7 +12,7 @@ from audio_pipeline.errors import ConfigError
 PORTION = 8_000  # characters: at four bytes each still less than an event may hold
 
 
-def into(args: argparse.Namespace, portions: Iterable[str]) -> int:
+def into(args: argparse.Namespace, portions: Iterable[str | None]) -> int:
     """Sends the text as it comes, then its end; Ctrl-C stops what is said. `--cancel` stops it first."""
     if args.out or args.voice or args.speed != 1.0 or args.device != "default":
         raise ConfigError("--into speaks with the pipeline's own voice; it goes without --voice, --speed, --device, -o")
@@ -30,7 +30,7 @@ def into(args: argparse.Namespace, portions: Iterable[str]) -> int:
     return 0
 
 
-def _send(client: ControlClient, node: str, portions: Iterable[str]) -> list[bool]:
+def _send(client: ControlClient, node: str, portions: Iterable[str | None]) -> list[bool]:
     """For each portion whether there is a word in it."""
     found = []
     for portion in _small(portions):
@@ -39,7 +39,8 @@ def _send(client: ControlClient, node: str, portions: Iterable[str]) -> list[boo
     return found
 
 
-def _small(portions: Iterable[str]) -> Iterator[str]:
-    for portion in portions:
+def _small(portions: Iterable[str | None]) -> Iterator[str]:
+    """Portions that an event can hold; that a text stalls, the voice sees for itself."""
+    for portion in filter(None, portions):
         for at in range(0, len(portion), PORTION):
             yield portion[at : at + PORTION]

@@ -8,6 +8,7 @@ texts speak faster and softer, so a stream of clauses keeps to the rows from `ST
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from audio_pipeline.errors import ConfigError, WeightsError, nearest
 from audio_pipeline.models import durations
 from audio_pipeline.models import weights as registry
 from audio_pipeline.models.phonemes import joined, to_words
-from audio_pipeline.models.speech_engine import Speech
+from audio_pipeline.models.speech_engine import Engine, Speech
 from audio_pipeline.models.speech_session import open_session
 from audio_pipeline.models.weights_torch import read_torch_tensor
 
@@ -95,6 +96,16 @@ class KokoroVoice:
     def restyle(self, pack: Array, speed: float, *, british: bool) -> None:
         """Another voice from the next clause on: pack (rows, 256)."""
         self._pack, self._speed, self._british = pack, speed, british
+
+
+def restyle(engine: Engine, style: Mapping[str, Any], speed: float = 1.0) -> None:
+    """Has a Kokoro voice go on in another style: `style` (256 numbers), `speed`, `british`. Raises ConfigError."""
+    if not isinstance(engine, KokoroVoice):
+        raise ConfigError("only a Kokoro voice can take on another style; set voice: to one of them")
+    pack = np.asarray(style.get("style") or (), np.float32)
+    if pack.shape != (STYLE,) or not np.all(np.isfinite(pack)):
+        raise ConfigError(f"style: expected {STYLE} numbers, got an array of shape {pack.shape}")
+    engine.restyle(pack[None], speed * float(style.get("speed", 1.0)), british=bool(style.get("british")))
 
 
 def row(pack: Array, phonemes: int) -> Array:

@@ -42,11 +42,14 @@ class Talker:
         """Of the sound, Hz."""
         return self.engine.rate
 
-    def say(self, portions: Iterable[str]) -> Iterator[Piece]:
-        """Speaks the text while its portions come; each piece is spoken as soon as its end is certain."""
+    def say(self, portions: Iterable[str | None]) -> Iterator[Piece]:
+        """Speaks the text while its portions come; each piece is spoken as soon as its end is certain.
+
+        None is a portion that does not come: what there is, is spoken.
+        """
         self.begin()
         for portion in portions:
-            yield from self.write(portion)
+            yield from self.settle() if portion is None else self.write(portion)
         yield from self.finish()
 
     def begin(self) -> None:

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-
-from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.speech_engine import Engine
 
 LIGHT = "light"
@@ -23,15 +17,3 @@ def open_voice(name: str, *, speed: float = 1.0, threads: int = 0, device: str =
 
     pack = kokoro.load_pack(name)
     return kokoro.KokoroVoice(kokoro.load(threads, device), pack, speed=speed, british=name.startswith("b"))
-
-
-def restyle(engine: Engine, style: Mapping[str, Any], speed: float = 1.0) -> None:
-    """Has a Kokoro voice go on in another style: `style` (256 numbers), `speed`, `british`. Raises ConfigError."""
-    from audio_pipeline.models import kokoro
-
-    if not isinstance(engine, kokoro.KokoroVoice):
-        raise ConfigError("only a Kokoro voice can take on another style; set voice: to one of them")
-    pack = np.asarray(style.get("style") or (), np.float32)
-    if pack.shape != (kokoro.STYLE,) or not np.all(np.isfinite(pack)):
-        raise ConfigError(f"style: expected {kokoro.STYLE} numbers, got an array of shape {pack.shape}")
-    engine.restyle(pack[None], speed * float(style.get("speed", 1.0)), british=bool(style.get("british")))

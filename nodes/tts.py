@@ -148,7 +148,7 @@ class Tts(Source):
         self._report.cancelled()
 
     def _restyle(self, event: Mapping[str, Any], ctx: Context) -> None:
-        from audio_pipeline.models.voices import restyle
+        from audio_pipeline.models.kokoro import restyle
 
         if event.get("kind") == "style":
             try:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
 
-from audio_pipeline import cli_say_into
+from audio_pipeline import cli_say, cli_say_into
 from audio_pipeline.cli import main
 from audio_pipeline.models import weights
 
@@ -45,6 +46,27 @@ def test_a_pipe_is_spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr("sys.stdin", stdin)
         assert main(["say", "-", "-o", str(tmp_path / "x.wav")]) == 0
     assert soundfile.info(tmp_path / "x.wav").duration > 0.8
+
+
+def test_a_pipe_that_stalls_is_spoken_as_far_as_it_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli_say, "STALL_S", 0.01)
+    reading, writing = os.pipe()
+    os.write(writing, b"Three of us went")
+    pieces = cli_say._pieces
+
+    def heard(talker: Any, portions: Any) -> Iterator[Any]:
+        for sound in pieces(talker, portions):
+            os.close(writing)  # only now: it was spoken while the pipe was open
+            yield sound
+
+    monkeypatch.setattr(cli_say, "_pieces", heard)
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert main(["say", "-", "-o", str(tmp_path / "x.wav")]) == 0
+    assert soundfile.info(tmp_path / "x.wav").duration > 0.6
+    assert "the text did not go on for 0.01 s: what was written is said" in capsys.readouterr().err
 
 
 def test_it_plays_to_the_end() -> None:

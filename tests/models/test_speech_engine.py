@@ -266,9 +266,9 @@ def test_pieces_are_as_long_as_there_is_time_for() -> None:
 def test_a_style_that_is_none_is_refused(style: Any) -> None:
     voice = kokoro.KokoroVoice(types.SimpleNamespace(), np.zeros((1, 256), np.float32))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="style: expected 256 numbers"):
-        voices.restyle(voice, {"style": style})
+        kokoro.restyle(voice, {"style": style})
     with pytest.raises(ConfigError, match="only a Kokoro voice"):
-        voices.restyle(Parts(1), {"style": [0.0] * 256})
+        kokoro.restyle(Parts(1), {"style": [0.0] * 256})
 
 
 def test_missing_weights_offline_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
