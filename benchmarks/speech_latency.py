@@ -26,6 +26,7 @@ from separation_common import machine
 from audio_pipeline.models import kokoro, perth
 from audio_pipeline.models.phonemes import to_phonemes
 from audio_pipeline.models.speech_engine import Cancelled
+from audio_pipeline.models.speech_joins import speech_db
 from audio_pipeline.models.talker import Talker
 from audio_pipeline.models.voices import open_voice
 
@@ -162,6 +163,20 @@ def aborts(rounds: int) -> Array:
     return np.array(found)
 
 
+def joins(voice: str) -> str:
+    """Steps where pieces meet, how level they are, and whether anything is missing at their ends, over all texts."""
+    talker = Talker(open_voice(voice), perth.load())
+    pieces = [piece for text in TEXTS.values() for piece in talker.say([text])]
+    sound = np.concatenate([piece.sound for piece in pieces])
+    meets = np.cumsum([len(piece.sound) for piece in pieces])[:-1]
+    step = max(float(np.abs(np.diff(sound[at - 2 : at + 2])).max()) for at in meets)
+    levels = [speech_db(piece.sound, RATE // 50) or 0.0 for piece in pieces]
+    words = sum(len(piece.words) for piece in pieces)
+    written = sum(len(text.split()) for text in TEXTS.values())
+    return (f"{voice}: {len(pieces)} pieces, largest step where two meet {step:.5f} of full scale, levels within "
+            f"{max(levels) - min(levels):.1f} dB, {words} of {written} words timed")  # fmt: skip
+
+
 def cold(voices: list[str], rounds: int) -> dict[str, list[float]]:
     """Seconds from the start of a new process to the first audible sample of the short text."""
     found: dict[str, list[float]] = {}
@@ -198,12 +213,17 @@ def main() -> int:
     parser.add_argument("--voices", nargs="+", default=["light", "kokoro"], choices=["light", "kokoro"])
     parser.add_argument("--seconds", type=float, default=120.0, help="for what is measured warm")
     parser.add_argument("--cold", type=int, default=3, help="new processes of each kind")
+    parser.add_argument("--joins", action="store_true", help="how pieces meet, instead of times")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         child(*args.child)
+        return 0
+    if args.joins:
+        for voice in args.voices:
+            print(joins(VOICE if voice == "kokoro" else voice))
         return 0
     print(machine(), file=sys.stderr if args.json else sys.stdout)
     results, starts = warm(args.voices, args.seconds), cold(args.voices, args.cold)

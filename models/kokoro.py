@@ -28,6 +28,7 @@ RATE = 24_000
 STYLE = 256
 ROWS = 510  # and the most phonemes of one piece
 STEADY_ROW = 50
+SLOWEST, FASTEST = 0.5, 2.0
 MODEL, VOCABULARY, VOICES = "model.onnx", "vocab.json", "voices.npz"
 SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
 OWN_VOICES = "kokoro_voices"  # a folder of *.pt packs beside the weights of AUDIO_PIPELINE_MODELS
@@ -102,10 +103,14 @@ def restyle(engine: Engine, style: Mapping[str, Any], speed: float = 1.0) -> Non
     """Has a Kokoro voice go on in another style: `style` (256 numbers), `speed`, `british`. Raises ConfigError."""
     if not isinstance(engine, KokoroVoice):
         raise ConfigError("only a Kokoro voice can take on another style; set voice: to one of them")
-    pack = np.asarray(style.get("style") or (), np.float32)
-    if pack.shape != (STYLE,) or not np.all(np.isfinite(pack)):
-        raise ConfigError(f"style: expected {STYLE} numbers, got an array of shape {pack.shape}")
-    engine.restyle(pack[None], speed * float(style.get("speed", 1.0)), british=bool(style.get("british")))
+    try:
+        pack = np.asarray(style.get("style") or (), np.float32)
+        own = float(style.get("speed", 1.0))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"style: expected {STYLE} numbers and a speed, got none: {error}") from error
+    if pack.shape != (STYLE,) or not np.all(np.isfinite(pack)) or not SLOWEST <= own <= FASTEST:
+        raise ConfigError(f"style: expected {STYLE} numbers and a speed, got an array of shape {pack.shape}, {own:g}")
+    engine.restyle(pack[None], speed * own, british=bool(style.get("british")))
 
 
 def row(pack: Array, phonemes: int) -> Array:

@@ -51,9 +51,11 @@ class Mixer(Aligned):
 
     `out` is the mix, at the clock's pace when live: an input that is late or gone is replaced as its
     `on_loss` says and the mix goes on, marked CONCEALED. `direct_<input>` is each input before its fader,
-    aligned with the mix: record these and the tracks line up. An input with `duck` steps back, in the mix alone, while
-    another one is heard. The sum may go over full scale; the output
+    aligned with the mix: record these and the tracks line up. The sum may go over full scale; the output
     clips and counts it.
+
+    `duck: {by: voice, db: -12, attack_ms: 60, release_ms: 500, threshold_db: -45}` (the numbers may be left out) has an
+    input step back, in the mix alone, while another one is heard above its threshold after its fader.
     """
 
     Settings = Settings

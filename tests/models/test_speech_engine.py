@@ -262,11 +262,14 @@ def test_pieces_are_as_long_as_there_is_time_for() -> None:
     assert slow.most is None  # short pieces would not help
 
 
-@pytest.mark.parametrize("style", [[0.0] * 255, [float("nan")] * 256, None])
-def test_a_style_that_is_none_is_refused(style: Any) -> None:
+@pytest.mark.parametrize("style", [
+    {"style": [0.0] * 255}, {"style": [float("nan")] * 256}, {}, {"style": "loud"}, {"style": [[]]}, {"style": {"a": 1}},
+    {"style": [0.0] * 256, "speed": "x"}, {"style": [0.0] * 256, "speed": 0.0},
+])  # fmt: skip
+def test_a_style_that_is_none_is_refused(style: dict[str, Any]) -> None:
     voice = kokoro.KokoroVoice(types.SimpleNamespace(), np.zeros((1, 256), np.float32))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="style: expected 256 numbers"):
-        kokoro.restyle(voice, {"style": style})
+        kokoro.restyle(voice, style)
     with pytest.raises(ConfigError, match="only a Kokoro voice"):
         kokoro.restyle(Parts(1), {"style": [0.0] * 256})
 
