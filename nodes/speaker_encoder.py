@@ -15,7 +15,7 @@ from audio_pipeline.settings import setting
 if TYPE_CHECKING:
     from audio_pipeline.models.ge2e import Array
     from audio_pipeline.models.ge2e_stream import Look
-    from audio_pipeline.models.voice_enrol import Enroller
+    from audio_pipeline.models.voice_live import Enroller
 
 RATE = 16_000
 NOBODY = ""
@@ -100,7 +100,7 @@ class SpeakerEncoder(Node):
 
     def _new_enroller(self, ctx: Context) -> Enroller | None:
         """None where no voice is to be made: then nothing of what is heard is kept."""
-        from audio_pipeline.models.voice_enrol import Enroller
+        from audio_pipeline.models.voice_live import Enroller
 
         if self.settings.enrol_s and not self.settings.consent:
             ctx.log(f"no voice is made of whoever speaks before they agree: set {ctx.name}.consent=true")

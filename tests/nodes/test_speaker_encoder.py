@@ -10,8 +10,8 @@ import soundfile
 
 from audio_pipeline.errors import ConfigError, MediaError
 from audio_pipeline.frame import audio_frame
-from audio_pipeline.models import voice_enrol, weights
-from audio_pipeline.models.voice_enrol import Enroller
+from audio_pipeline.models import voice_live, weights
+from audio_pipeline.models.voice_live import Enroller
 from audio_pipeline.nodes.speaker_encoder import NODE, RATE, Settings
 from tests.models.test_ge2e_stream import reader
 from tests.nodes.fake import Event, FakeContext, blocks
@@ -98,7 +98,7 @@ def test_somebody_else_begins_anew() -> None:
 
 @pytest.mark.parametrize("consent", [True, False])
 def test_no_voice_is_made_without_consent(monkeypatch: pytest.MonkeyPatch, consent: bool) -> None:
-    monkeypatch.setattr(voice_enrol, "_quick", fitted([]))
+    monkeypatch.setattr(voice_live, "_quick", fitted([]))
     node, ctx = NODE(Settings(enrol_s=2.0, consent=consent)), FakeContext(48_000)
     node.open(ctx)
     for at, block in blocks(reader("1688", 1)[: 5 * RATE][:, None], 160, 0):
@@ -114,7 +114,7 @@ def test_what_gives_no_voice_is_said_and_nothing_ends(monkeypatch: pytest.Monkey
     def none(x: np.ndarray) -> dict[str, object]:
         raise ConfigError("no voice was made of what was heard: no pitch")
 
-    monkeypatch.setattr(voice_enrol, "_quick", none)
+    monkeypatch.setattr(voice_live, "_quick", none)
     node, ctx = NODE(Settings(enrol_s=2.0, consent=True)), FakeContext(48_000)
     node.open(ctx)
     for at, block in blocks(reader("1688", 1)[: 5 * RATE][:, None], 160, 0):
