@@ -11,6 +11,7 @@ import io
 import os
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +57,22 @@ def open_xtts(
     """The voice `xtts:NAME@LANGUAGE`. Raises ConfigError, WeightsError.
 
     `sample(NAME)` gives the recording of an enrolled voice whose speaker agreed and the folder where its latents may
-    be kept, or None; such a voice goes before one of the model's. `xtts` alone is the first that came with the model.
+    be kept, or None (if not said: the library of enrolled voices); such a voice goes before one of the model's. `xtts`
+    alone is the first that came with the model.
     """
     who, language = parsed(name)
     check_licence()
     folder = weights_folder("xtts", (CONFIG, MODEL, VOCABULARY), ORIGIN)
     model = Xtts(folder, device=device, threads=threads)
-    enrolled = sample(who) if sample is not None and who else None
+    enrolled = (sample or _enrolled)(who) if who else None
     latents = _own(model, who) if enrolled is None else latents_of(model, *enrolled)
     return XttsVoice(model, latents, language=language, speed=speed)
+
+
+def _enrolled(name: str) -> tuple[bytes, Path] | None:
+    """Of the library of voices, which keeps its recordings for engines of other kinds. Raises ConfigError."""
+    find: Sample | None = getattr(import_module("audio_pipeline.models.voices"), "enrolled_sample", None)
+    return find(name) if find else None
 
 
 def _own(model: Xtts, who: str) -> Latents:
