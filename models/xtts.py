@@ -108,8 +108,7 @@ class Xtts:
     def vocoder(self, voice: Latents, speed: float) -> StreamVocoder:
         """Sound from the latents of one piece of text."""
         speaker = voice.speaker.to(self.model.device)
-        with torch.inference_mode():
-            decode = torch.inference_mode()(partial(self.model.hifigan_decoder.waveform_decoder, g=speaker))
+        decode = torch.inference_mode()(partial(self.model.hifigan_decoder.waveform_decoder, g=speaker))
         edge = EDGE if speed == 1.0 else SLOWER_EDGE
         return StreamVocoder(partial(self.frames, speed=speed), decode, hop=HOP, reach=self._reach, edge=edge)
 

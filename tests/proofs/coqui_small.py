@@ -51,7 +51,7 @@ SMALL_GPT = {"gpt_layers": 2, "gpt_n_model_channels": 64, "gpt_n_heads": 2, "dec
 
 
 def make_xtts(folder: Path, sizes: dict[str, int] | None = None) -> None:
-    """A GPT of two layers or of other `sizes`; its checkpoint as Coqui released it, with the config object inside."""
+    """A GPT of two layers, or of `sizes`; its checkpoint as Coqui released it, with the config object inside."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
     from TTS.tts.models.xtts import Xtts, _legacy_safe_globals
@@ -70,7 +70,8 @@ def make_xtts(folder: Path, sizes: dict[str, int] | None = None) -> None:
     config.save_json(str(folder / "config.json"))
     with _legacy_safe_globals():
         torch.save({"model": network.state_dict(), "config": config}, folder / "model.pth")
-    own = {"gpt_cond_latent": torch.randn(1, 32, args.gpt_n_model_channels), "speaker_embedding": torch.randn(1, 512, 1)}
+    style = torch.randn(1, 32, args.gpt_n_model_channels)
+    own = {"gpt_cond_latent": style, "speaker_embedding": torch.randn(1, 512, 1)}
     torch.save({"Ana Florence": own}, folder / "speakers_xtts.pth")
 
 
