@@ -105,6 +105,17 @@ def test_an_enrolled_voice_goes_before_the_models_own(weights: Path, tmp_path: P
     assert len(list((tmp_path / "work").iterdir())) == 1
 
 
+def test_if_not_said_otherwise_the_library_is_asked(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {"anna": (flac(), tmp_path / "work")}
+    monkeypatch.setattr(voices, "enrolled_sample", known.get, raising=False)
+    open_xtts("xtts:anna")
+    assert (tmp_path / "work").is_dir()
+    with pytest.raises(ConfigError, match="unknown 'xtts:annie'"):
+        open_xtts("xtts:annie")
+
+
 def test_latents_are_made_once_for_each_recording_and_model(weights: Path, tmp_path: Path) -> None:
     model, cache = Tones(weights), tmp_path / "cache"
     first, again = (latents_of(model, flac(), cache) for _ in range(2))  # type: ignore[arg-type]
