@@ -22,7 +22,8 @@ BLOCK_S, CONTEXT_S, FADE_S = 0.4, 0.1, 0.02  # of what an engine streams, as the
 
 
 class Talker:
-    """An engine, where to cut the text, and the watermark (None only where the host's policy switched it off).
+    """An engine, where to cut the text (if not said, as its own `policy` says, if it has one), and the watermark (None
+    only where the host's policy switched it off).
 
     With a `clock` (seconds) it cuts so that no piece comes late, which depends on the machine; without one, the text
     alone counts.
@@ -34,7 +35,7 @@ class Talker:
     ) -> None:  # fmt: skip
         self.engine, self._mark = engine, mark
         self._pace = Pace(clock) if clock is not None else None
-        self._splitter = ClauseSplitter(policy)
+        self._splitter = ClauseSplitter(policy or getattr(engine, "policy", None))
         self._level = Level(engine.rate)
 
     @property

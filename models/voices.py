@@ -1,10 +1,10 @@
-"""Voices by name: `light`, or one of Kokoro's."""
+"""Voices by name: `light`, one of Kokoro's, or `xtts:` and one of XTTS."""
 
 from __future__ import annotations
 
 from audio_pipeline.models.speech_engine import Engine
 
-LIGHT = "light"
+LIGHT, XTTS = "light", "xtts"
 
 
 def open_voice(name: str, *, speed: float = 1.0, threads: int = 0, device: str = "cpu") -> Engine:
@@ -13,6 +13,13 @@ def open_voice(name: str, *, speed: float = 1.0, threads: int = 0, device: str =
         from audio_pipeline.models.light_voice import LightVoice
 
         return LightVoice(speed)  # faster than a GPU is asked
+    if name.partition(":")[0] == XTTS:
+        from audio_pipeline.models.coqui import import_coqui
+
+        import_coqui()  # before torch, which may be missing too: its error says how to install both
+        from audio_pipeline.models.xtts_voices import open_xtts
+
+        return open_xtts(name, speed=speed, threads=threads, device=device)
     from audio_pipeline.models import kokoro
 
     pack = kokoro.load_pack(name)

@@ -13,13 +13,13 @@ from audio_pipeline.frame import Samples
 from audio_pipeline.node import Context, Ports, Source
 from audio_pipeline.settings import setting
 
-LIGHT = "light"
+LIGHT, XTTS = "light", "xtts"
 
 
 @dataclass(frozen=True)
 class Settings:
     text: str = setting("", "what to say; set it while it runs to say something else, empty to be silent", live=True)
-    voice: str = setting(LIGHT, "light, one of Kokoro's voices, or one that was enrolled")
+    voice: str = setting(LIGHT, "light, one of Kokoro's voices, one that was enrolled, or xtts:NAME@LANGUAGE")
     speed: float = setting(1.0, "1 is the voice's own pace", minimum=0.5, maximum=2.0)
     watermark: bool = setting(True, "mark what is said as made by a machine; off only where another node does it")
     stall_s: float = setting(
@@ -53,11 +53,13 @@ class Tts(Source):
     @classmethod
     def assets(cls, settings: Any) -> tuple[str, ...]:
         wanted = ("perth",) if settings.watermark else ()
-        return wanted if settings.voice == LIGHT else (*wanted, "kokoro")
+        own = settings.voice == LIGHT or settings.voice.partition(":")[0] == XTTS
+        return wanted if own else (*wanted, "kokoro")
 
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:
-        return ("audio_pipeline.models.talker_live", "onnxruntime", "onnx", "hibari")
+        own = ("torch",) if settings.voice.partition(":")[0] == XTTS else ("hibari",)
+        return ("audio_pipeline.models.talker_live", "onnxruntime", "onnx", *own)
 
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
