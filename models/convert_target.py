@@ -32,7 +32,7 @@ class Target:
     """What the converters need to know of a speaker."""
 
     pitch: PitchSpread
-    shape: Floats  # (48,) of `envelope.mean_shape`: from it a first guess at the formant warp is made
+    shape: Floats  # (64,) of `envelope.mean_shape`: what the vocal tract and the colour are judged by
     embedding: Array  # (256,) by GE2E
 
     def numbers(self) -> dict[str, float]:

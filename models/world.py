@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 RATE = 24_000
 HOP = RATE // 200  # samples of a frame: 5 ms
 FLOOR_HZ, CEIL_HZ = 71.0, 800.0  # WORLD's usual span
+BINS = 513  # of the transform that CheapTrick takes for this floor at this rate
 PAD = 8 * HOP  # DIO takes the first and last 33 ms of what it is given for unvoiced
 RANGE = 0.15  # how far DIO's F0 may move within a frame, relative
 REACH = 6  # frames that DIO cuts off at each end of a voiced stretch

@@ -16,7 +16,7 @@ from audio_pipeline.dsp.envelope import warped
 from audio_pipeline.dsp.glide import Glide
 from audio_pipeline.dsp.pitch import PitchSpread, PitchStatistics, matched
 from audio_pipeline.models import world
-from audio_pipeline.models.world import HOP, RATE, Floats, Frames
+from audio_pipeline.models.world import BINS, HOP, RATE, Floats, Frames
 
 Array = NDArray[np.float32]
 
@@ -46,6 +46,8 @@ class WorldConverter:
         self.statistics = PitchStatistics()
         self.semitones = Glide(semitones, round(GLIDE_S * RATE))
         self.log_formant = Glide(float(np.log(formant)), round(GLIDE_S * RATE))
+        self._colours = (np.zeros(BINS), np.zeros(BINS))  # from one to the other
+        self._blend = Glide(0.0, round(GLIDE_S * RATE))
         self.f0_hz = 0.0  # median of the newest window that had pitch, as it came in
         self.reset()
 
@@ -61,6 +63,19 @@ class WorldConverter:
         """Another formant factor, from the next window on."""
         self.log_formant.set(float(np.log(np.clip(formant, *FORMANTS))), self._known)
 
+    def colour(self, log_power: Floats) -> None:
+        """Another colour (bins,), from the next window on."""
+        place = np.asarray(self._known)
+        self._colours = (self._colours[0] + (self._colours[1] - self._colours[0]) * self._blend.at(place), log_power)
+        self._blend = Glide(0.0, round(GLIDE_S * RATE))
+        self._blend.set(1.0, self._known)
+
+    def _colour_at(self, places: NDArray[np.int64]) -> Floats | None:
+        old, new = self._colours
+        if not np.any(old) and not np.any(new):
+            return None
+        return np.asarray(old + (new - old) * self._blend.at(places)[:, None])
+
     def convert(self, x: Array, start: int) -> Array:
         """See `convert_blocks.Converter`."""
         if not np.any(x):
@@ -72,7 +87,7 @@ class WorldConverter:
         spread = self.statistics.spread
         f0 = frames.f0 if self.target is None else matched(frames.f0, spread, self.target)
         f0 = f0 * 2 ** (self.semitones.at(places) / 12)
-        return moved(sound, frames, f0, np.exp(self.log_formant.at(places)))
+        return moved(sound, frames, f0, np.exp(self.log_formant.at(places)), self._colour_at(places))
 
     def _learn(self, sound: Floats, frames: Frames, start: int) -> None:
         """Takes note of what no window showed before."""
@@ -89,11 +104,14 @@ class WorldConverter:
         self._heard(Heard(start + first * HOP, stretch, frames.f0[new], frames.envelope[new]))
 
 
-def moved(x: Floats, frames: Frames, f0: Floats, formant: Floats) -> Array:
-    """x (samples,) with another F0 and formants times `formant`, both (frames,), where it has pitch."""
+def moved(x: Floats, frames: Frames, f0: Floats, formant: Floats, colour: Floats | None = None) -> Array:
+    """x (samples,) with another F0 and formants times `formant`, both (frames,), where it has pitch.
+
+    `colour` (bins,) or (frames, bins) is added to the log power of the envelope.
+    """
     voiced = frames.f0 > 0
     wanted = np.where(voiced, np.clip(f0, LOWEST_HZ, HIGHEST_HZ), 0.0)
-    envelope = warped(frames.envelope, formant)
+    envelope = warped(frames.envelope, formant, colour)
     y = world.synthesised(Frames(wanted, envelope, frames.aperiodicity), len(x))
     share = np.interp(np.arange(len(x)), np.arange(len(f0)) * HOP, voiced.astype(np.float64))
     return (x + (y - x) * share).astype(np.float32)

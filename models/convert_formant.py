@@ -1,0 +1,156 @@
+"""Finds the formant warp between two speakers: a guess after a second of voice, a search by ear of a network later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_pipeline.dsp.envelope import colouring, likely_factor, mean_shape
+from audio_pipeline.dsp.pitch import PitchSpread, matched
+from audio_pipeline.models import speech, world
+from audio_pipeline.models.convert_target import Target
+from audio_pipeline.models.ge2e import similarity
+from audio_pipeline.models.world_voice import Heard, WorldConverter, moved
+
+if TYPE_CHECKING:
+    from audio_pipeline.models.ge2e import SpeakerEncoder
+
+Array = NDArray[np.float32]
+Floats = NDArray[np.float64]
+Job = Callable[[], None]
+
+GUESS_FRAMES = 200  # voiced: a second
+SEARCH_SAMPLES = 4 * world.RATE  # of speech
+SPOKEN = 0.3  # voiced share of a stretch that counts as speech
+AROUND = np.exp(np.linspace(-0.16, 0.16, 5))  # factors tried, relative to the guess; then halfway to the neighbours
+STRAYING = 0.02  # likeness by which a factor at the end of that span must be better
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found: `how` is 'guess', 'search' or 'given'; likeness to the target (0 to 1) only by a search."""
+
+    formant: float
+    how: str
+    likeness: float = 0.0
+    likeness_before: float = 0.0  # of the speaker's own sound
+
+
+class Calibration:
+    """Listens to what a `WorldConverter` hears and sets its formants and colour.
+
+    `run` executes the search: at once, or in a thread; what it finds holds from the next window on.
+    """
+
+    def __init__(self, target: Target, encoder: SpeakerEncoder | None, given: float | None, colour: float,
+                 run: Callable[[Job], object] = lambda job: job()) -> None:  # fmt: skip
+        self._target, self._encoder, self._given, self._run = target, encoder, given, run
+        self.amount = colour
+        self.converter: WorldConverter | None = None
+        self.told: list[Finding] = []  # for whoever says it aloud, in order
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Another speaker, or a wish to have it found again."""
+        self._total, self._voiced = np.zeros(0), 0
+        self._speech: list[Floats] = []
+        self._found: Finding | None = None  # by the search, not applied yet
+        self._state = "listening"
+
+    def give(self, formant: float | None) -> None:
+        """A factor said by hand; None: it is to be found."""
+        self._given = formant
+        self.begin_anew()
+        if formant is not None and self.converter is not None:
+            self.converter.warp(formant)
+
+    def hear(self, heard: Heard) -> None:
+        """Takes a stretch of the source."""
+        self._gather(heard)
+        if self._state == "listening" and self._voiced >= GUESS_FRAMES:
+            self._state = "guessed"
+            self._apply(self._guess())
+        if self._state == "guessed" and sum(len(x) for x in self._speech) >= SEARCH_SAMPLES:
+            self._state = "done"
+            self._begin_search()
+        if self._found is not None:
+            found, self._found = self._found, None
+            self._apply(found)
+
+    def _gather(self, heard: Heard) -> None:
+        if self._state == "done":
+            return
+        voiced = heard.f0 > 0
+        if voiced.mean() > SPOKEN:
+            self._speech.append(heard.sound)
+        if voiced.any():
+            shape = mean_shape(heard.envelope[voiced], world.RATE) * voiced.sum()
+            self._total = shape + (self._total if self._voiced else 0.0)
+            self._voiced += int(voiced.sum())
+
+    def _guess(self) -> Finding:
+        if self._given is not None:
+            return Finding(self._given, "given")
+        return Finding(likely_factor(self._shape, self._target.shape, self._ratio), "guess")
+
+    @property
+    def _shape(self) -> Floats:
+        return self._total / self._voiced
+
+    @property
+    def _ratio(self) -> float:
+        assert self.converter is not None
+        return self._target.pitch.mean - self.converter.statistics.spread.mean
+
+    def _apply(self, found: Finding) -> None:
+        assert self.converter is not None
+        self.converter.warp(found.formant)
+        curve = colouring(self._shape, self._target.shape, found.formant, world.BINS, world.RATE)
+        self.converter.colour(curve * self.amount)
+        self.told.append(found)
+
+    def _begin_search(self) -> None:
+        guess, encoder = self._guess(), self._encoder
+        if guess.how == "given" or encoder is None or self.converter is None:
+            self._apply(guess)
+            return
+        clip, spread, shape = np.concatenate(self._speech), self.converter.statistics.spread, self._shape
+        self._speech = []
+
+        def job() -> None:
+            self._found = search(clip, spread, shape, self._target, encoder, guess.formant, self.amount)
+
+        self._run(job)
+
+
+def search(clip: Floats, spread: PitchSpread, shape: Floats, target: Target, encoder: SpeakerEncoder,
+           guess: float, colour: float) -> Finding:  # fmt: skip
+    """The factor near `guess` with which mono speech (samples,) at WORLD's rate comes out most like the target."""
+    frames = world.analysed(clip, world.pitch(clip))
+    f0 = matched(frames.f0, spread, target.pitch)
+
+    def likeness(factor: float) -> float:
+        curve = colouring(shape, target.shape, factor, world.BINS, world.RATE) * colour
+        return _likeness(moved(clip, frames, f0, np.full(len(f0), factor), curve), target, encoder)
+
+    scores = {factor: likeness(factor) for factor in AROUND * guess}
+    best = _best(scores, guess)
+    step = float(np.sqrt(AROUND[1] / AROUND[0]))
+    scores |= {factor: likeness(factor) for factor in (best / step, best * step)}
+    best = _best(scores, guess)
+    return Finding(float(best), "search", scores[best], _likeness(clip.astype(np.float32), target, encoder))
+
+
+def _best(scores: dict[float, float], guess: float) -> float:
+    """The factor of the highest score; far ones pay for being far, as the network likes any strange voice a little."""
+    reach = float(np.log(AROUND[-1]))
+    return max(scores, key=lambda factor: scores[factor] - STRAYING * (np.log(factor / guess) / reach) ** 2)
+
+
+def _likeness(x: Array, target: Target, encoder: SpeakerEncoder) -> float:
+    heard = speech.prepare(x[:, None], world.RATE)
+    return similarity(encoder.utterance(heard), target.embedding) if len(heard) else 0.0
