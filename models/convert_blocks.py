@@ -7,7 +7,7 @@ The scheme of the live voice changers (RVC, w-okada), at the rate of the stream:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 from typing import Protocol
 
@@ -56,11 +56,26 @@ class Finish(Protocol):
 class Layout:
     """Times of the scheme, in milliseconds; the delay is block + fade + search / 2 + future."""
 
-    block_ms: float = 60.0
-    past_ms: float = 120.0
+    block_ms: float = 50.0
+    past_ms: float = 80.0
     search_ms: float = 12.0
     fade_ms: float = 15.0
     future_ms: float = 10.0
+
+    @property
+    def lookahead_ms(self) -> float:
+        """What a block waits for behind its end."""
+        return self.fade_ms + self.search_ms / 2 + self.future_ms
+
+
+NEURAL = Layout(block_ms=250.0, past_ms=1_000.0, search_ms=12.0, fade_ms=40.0, future_ms=40.0)
+
+
+def layout_of(engine: str, block_ms: float = 0) -> Layout:
+    """The usual times of an engine, with another block where one is said."""
+    usual = Layout() if engine == "world" else NEURAL
+    block_ms = block_ms or usual.block_ms
+    return replace(usual, block_ms=block_ms, fade_ms=min(usual.fade_ms, block_ms))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +87,12 @@ class Window:
     sound: Array
 
 
+def fitted(x: Array, samples: int) -> Array:
+    """x (n,) with silence behind it or cut, (samples,): converting rates twice may give or take a sample."""
+    y: Array = np.pad(x, (0, max(0, samples - len(x))))[:samples]
+    return y
+
+
 class BlockConverter:
     """N samples in, N samples out, at the same places; the result depends on no cut of the input.
 
@@ -79,7 +100,8 @@ class BlockConverter:
     `accept` or `skip` for each window in turn.
     """
 
-    def __init__(self, converter: Converter, rate: int, layout: Layout | None = None, finish: Finish | None = None) -> None:
+    def __init__(self, converter: Converter, rate: int, layout: Layout | None = None,
+                 finish: Finish | None = None) -> None:  # fmt: skip
         if rate < 1:
             raise ConfigError(f"rate = {rate} Hz must be at least 1")
         layout = layout or Layout()
@@ -110,6 +132,11 @@ class BlockConverter:
         """From a sample to the window with which it leaves, at most; what converting takes comes on top."""
         return self.block + self.lookahead_samples
 
+    @property
+    def context_samples(self) -> int:
+        """Past input that the next block looks at."""
+        return self._past
+
     def reset(self) -> None:
         """The next sample is sample 0 of a stream."""
         self._ring = np.zeros(self._past, np.float32)
@@ -136,14 +163,14 @@ class BlockConverter:
         if self._end < wanted and not (self._ended and self._next < self._end):
             return None
         sound = self._ring[: wanted - self._first]
-        return Window(self._next, self._first, np.pad(sound, (0, wanted - self._first - len(sound))))
+        return Window(self._next, self._first, fitted(sound, wanted - self._first))
 
     def run(self, window: Window) -> Array:
         """The converted window, at the stream's rate."""
         own = resampled(window.sound[:, None], self.rate, self.converter.rate)[:, 0]
         start = window.first * self.converter.rate // self.rate
         y = resampled(self.converter.convert(own, start).astype(np.float32)[:, None], self.converter.rate, self.rate)
-        return np.pad(y[:, 0], (0, max(0, len(window.sound) - len(y))))[: len(window.sound)]
+        return fitted(y[:, 0], len(window.sound))
 
     def accept(self, window: Window, y: Array) -> Array:
         """The block (samples,) that `y`, the converted window, gives."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class Calibration:
 
     def __init__(self, target: Target, encoder: SpeakerEncoder | None, given: float | None, colour: float,
                  run: Callable[[Job], object] = lambda job: job()) -> None:  # fmt: skip
-        self._target, self._encoder, self._given, self._run = target, encoder, given, run
+        self.target, self._encoder, self._given, self._run = target, encoder, given, run
         self.amount = colour
         self.converter: WorldConverter | None = None
         self.told: list[Finding] = []  # for whoever says it aloud, in order
@@ -58,8 +58,27 @@ class Calibration:
         """Another speaker, or a wish to have it found again."""
         self._total, self._voiced = np.zeros(0), 0
         self._speech: list[Floats] = []
+        self._newest: Finding | None = None
         self._found: Finding | None = None  # by the search, not applied yet
         self._state = "listening"
+
+    def state(self) -> dict[str, object]:
+        """What was found, for a successor; plain values."""
+        if self._newest is None:
+            return {}
+        shape = [float(value) for value in self._shape]
+        return {"formant": self._newest.formant, "found": self._newest.how, "shape": shape}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Knows what a predecessor found; a guess is searched anew."""
+        self.begin_anew()
+        if "formant" not in state:
+            return
+        self._total, self._voiced = np.array(state["shape"]) * GUESS_FRAMES, GUESS_FRAMES
+        formant = self._given or float(state["formant"])
+        self._apply(Finding(formant, str(state["found"])))
+        self._state = "done" if state["found"] != "guess" else "guessed"
+        self.told.clear()
 
     def give(self, formant: float | None) -> None:
         """A factor said by hand; None: it is to be found."""
@@ -95,7 +114,7 @@ class Calibration:
     def _guess(self) -> Finding:
         if self._given is not None:
             return Finding(self._given, "given")
-        return Finding(likely_factor(self._shape, self._target.shape, self._ratio), "guess")
+        return Finding(likely_factor(self._shape, self.target.shape, self._ratio), "guess")
 
     @property
     def _shape(self) -> Floats:
@@ -104,13 +123,14 @@ class Calibration:
     @property
     def _ratio(self) -> float:
         assert self.converter is not None
-        return self._target.pitch.mean - self.converter.statistics.spread.mean
+        return self.target.pitch.mean - self.converter.statistics.spread.mean
 
     def _apply(self, found: Finding) -> None:
         assert self.converter is not None
         self.converter.warp(found.formant)
-        curve = colouring(self._shape, self._target.shape, found.formant, world.BINS, world.RATE)
+        curve = colouring(self._shape, self.target.shape, found.formant, world.BINS, world.RATE)
         self.converter.colour(curve * self.amount)
+        self._newest = found
         self.told.append(found)
 
     def _begin_search(self) -> None:
@@ -122,7 +142,7 @@ class Calibration:
         self._speech = []
 
         def job() -> None:
-            self._found = search(clip, spread, shape, self._target, encoder, guess.formant, self.amount)
+            self._found = search(clip, spread, shape, self.target, encoder, guess.formant, self.amount)
 
         self._run(job)
 

@@ -14,6 +14,7 @@ from audio_pipeline.dsp.fade import rising
 from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.errors import NodeError
 from audio_pipeline.models import perth
+from audio_pipeline.models.convert_blocks import fitted
 from audio_pipeline.models.perth import Perth
 
 Array = NDArray[np.float32]
@@ -38,9 +39,8 @@ class BlockMark:
     def process(self, block: Array, ahead: Array) -> Array:
         """The marked (block,)."""
         around = np.concatenate([self._history, block, ahead])
-        mark = self._mark(around)[len(self._history) :]
-        mark = np.pad(mark, (0, max(0, len(block) + self._fade - len(mark))))
-        return self._put(block, mark[: len(block)], mark[len(block) :][: self._fade])
+        mark = fitted(self._mark(around)[len(self._history) :], len(block) + self._fade)
+        return self._put(block, mark[: len(block)], mark[len(block) :])
 
     def skip(self, block: Array) -> Array:
         """A block that needs no mark: the last one fades out."""
@@ -56,7 +56,7 @@ class BlockMark:
     def _mark(self, x: Array) -> Array:
         own = resampled(x[:, None], self._rate, perth.RATE)[:, 0]
         back = resampled(self._perth.residual(own)[:, None], perth.RATE, self._rate)[:, 0]
-        return np.pad(back, (0, max(0, len(x) - len(back))))[: len(x)]
+        return fitted(back, len(x))
 
 
 def load_mark(rate: int) -> BlockMark:

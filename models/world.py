@@ -42,7 +42,7 @@ def library() -> Any:
     try:
         import pyworld
     except ImportError as error:
-        raise NodeError(f"the WORLD converter needs the package pyworld-prebuilt in this environment: {error}") from error
+        raise NodeError(f"the WORLD converter needs the package pyworld-prebuilt here: {error}") from error
     return pyworld
 
 

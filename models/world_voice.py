@@ -63,6 +63,11 @@ class WorldConverter:
         """Another formant factor, from the next window on."""
         self.log_formant.set(float(np.log(np.clip(formant, *FORMANTS))), self._known)
 
+    @property
+    def formant(self) -> float:
+        """The factor it has or is heading for."""
+        return float(np.exp(self.log_formant.target))
+
     def colour(self, log_power: Floats) -> None:
         """Another colour (bins,), from the next window on."""
         place = np.asarray(self._known)

@@ -40,8 +40,9 @@ class Sola:
 
     def join(self, window: Array) -> tuple[Array, Array]:
         """The block (block,), and how its sound goes on: (fade or more,), of which the next join may change all."""
-        if len(window) < self.search + self.block + self.fade:
-            raise ConfigError(f"a window of {len(window)} samples is shorter than {self.search + self.block + self.fade}")
+        least = self.search + self.block + self.fade
+        if len(window) < least:
+            raise ConfigError(f"a window of {len(window)} samples is shorter than {least}")
         offset = self.neutral if self._tail is None else self._best(window)
         y = window[offset:].astype(np.float32)
         if self._tail is not None:
