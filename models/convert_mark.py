@@ -51,7 +51,7 @@ class BlockMark:
         begin = self._tail[:n] + (mark[:n] - self._tail[:n]) * self._rising[:n]
         self._tail = tail
         self._history = np.concatenate([self._history, block])[-self._past :] if self._past else block[:0]
-        return block + np.concatenate([begin, mark[n:]])
+        return np.asarray(block + np.concatenate([begin, mark[n:]]), np.float32)
 
     def _mark(self, x: Array) -> Array:
         own = resampled(x[:, None], self._rate, perth.RATE)[:, 0]

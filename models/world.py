@@ -25,7 +25,7 @@ BINS = 513  # of the transform that CheapTrick takes for this floor at this rate
 PAD = 8 * HOP  # DIO takes the first and last 33 ms of what it is given for unvoiced
 RANGE = 0.15  # how far DIO's F0 may move within a frame, relative
 REACH = 6  # frames that DIO cuts off at each end of a voiced stretch
-PERIODIC = 0.55
+PERIODIC, HARDLY = 0.55, 0.4  # how much like its neighbour a period must be, where F0 was tried and where DIO saw it
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ def pitch(x: Floats, *, careful: bool = False) -> Floats:
     """F0 (1 + samples // HOP,) of mono x (samples,) at RATE, by DIO and StoneMask, or `careful` by Harvest.
 
     DIO gives up at both ends of each voiced stretch; there the neighbours' F0 is tried, and kept where the sound
-    repeats itself in that period.
+    repeats itself in that period. What DIO sees in noise does not repeat itself and goes.
     """
     world, span = library(), {"f0_floor": FLOOR_HZ, "f0_ceil": CEIL_HZ}
     frames = 1 + len(x) // HOP
@@ -61,9 +61,9 @@ def pitch(x: Floats, *, careful: bool = False) -> Floats:
     f0, times = world.dio(around, RATE, allowed_range=RANGE, **span)
     tried = neighbours(f0, REACH)
     f0 = world.stonemask(around, np.where(f0 > 0, f0, tried), times, RATE)
-    doubtful = np.flatnonzero((tried > 0) & (f0 > 0))
-    periods = np.round(RATE / f0[doubtful]).astype(np.int64)
-    f0[doubtful[periodicity(around, doubtful * HOP, periods) < PERIODIC]] = 0.0
+    voiced = np.flatnonzero(f0 > 0)
+    periodic = periodicity(around, voiced * HOP, np.round(RATE / f0[voiced]).astype(np.int64))
+    f0[voiced[periodic < np.where(tried[voiced] > 0, PERIODIC, HARDLY)]] = 0.0
     return np.asarray(f0[PAD // HOP :][:frames])
 
 

@@ -15,13 +15,14 @@ from audio_pipeline.errors import ConfigError
 Array = NDArray[np.float32]
 
 TIE = 0.01  # a fit must be that much better to be worth a shift
+NOISE = 0.3  # voices fit themselves better than that at other places too
 
 
 class Sola:
     """Takes windows (search + block + fade,), each a block later than the last; gives (block,) of each.
 
     A window lies `search / 2` samples before its block, so shifts are -search / 2 to search / 2; where the old
-    tail and the new window are the same sound, or there is no sound, there is no shift. The two meet under sin^2
+    tail and the new window are the same sound, or there is no pitch, there is no shift. The two meet under sin^2
     and cos^2, which add up to 1.
     """
 
@@ -61,4 +62,6 @@ class Sola:
         energy = np.maximum(sums[self.fade :] - sums[: -self.fade], 0.0) * (tail @ tail)
         fit = products / np.sqrt(energy + 1e-12)
         best = int(np.argmax(fit))
-        return best if fit[best] > fit[self.neutral] + TIE else self.neutral
+        others = np.abs(np.arange(len(fit)) - best) > self.search // 8
+        aperiodic = fit[others].max(initial=-1.0) < NOISE  # it fits itself and nowhere else: back to its own place
+        return best if fit[best] > fit[self.neutral] + TIE and not aperiodic else self.neutral
