@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class Glide:
-    """Known at every position, also at those asked for before: blocks that overlap see the same.
+    """Known at any position from the newest `set` on, so that blocks that overlap see the same; before it holds still.
 
     >>> glide = Glide(1.0, 100)
     >>> glide.set(2.0, 1000)

@@ -7,16 +7,16 @@ import pytest
 
 pytest.importorskip("pyworld")
 
-from audio_pipeline.dsp.pitch import PitchSpread  # noqa: E402
-from audio_pipeline.models import world  # noqa: E402
-from audio_pipeline.models.convert_blocks import BlockConverter  # noqa: E402
-from audio_pipeline.models.world_voice import WorldConverter  # noqa: E402
-from tests.dsp.chunking import noise  # noqa: E402
+from audio_pipeline.dsp.pitch import PitchSpread
+from audio_pipeline.models import world
+from audio_pipeline.models.convert_blocks import BlockConverter
+from audio_pipeline.models.world_voice import WorldConverter
+from tests.dsp.chunking import noise
 
 RATE = world.RATE
 
 
-def _vowel(seconds: float, hz: float = 120.0, rate: int = RATE, formants: tuple[float, ...] = (700, 1_200, 2_600)):
+def vowel(seconds: float, hz: float = 120.0, rate: int = RATE, formants: tuple[float, ...] = (700, 1_200, 2_600)):
     """Harmonics of a gliding pitch (one semitone up and down) under resonances, -20 dBFS."""
     t = np.arange(round(seconds * rate)) / rate
     phase = 2 * np.pi * np.cumsum(hz * 2 ** (np.sin(2 * np.pi * 2 * t) / 12)) / rate
@@ -40,7 +40,7 @@ def _f0(x: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("semitones", [-7.0, 0.0, 5.0, 12.0])
 def test_pitch_moves_by_the_semitones(semitones: float) -> None:
     """Against Harvest on both sides, at the same places; joins move a period, so 15 cents of the median are left."""
-    x = _vowel(2.0)
+    x = vowel(2.0)
     y = _converted(x, converter=WorldConverter(None, semitones=semitones))
     before, after = _f0(x), _f0(y)
     both = (before > 0) & (after > 0)
@@ -51,7 +51,7 @@ def test_pitch_moves_by_the_semitones(semitones: float) -> None:
 
 def test_pitch_takes_the_targets_mean() -> None:
     converter = WorldConverter(PitchSpread(np.log(210.0), 0.05))
-    y = _converted(_vowel(4.0), converter=converter)
+    y = _converted(vowel(4.0), converter=converter)
     f0 = _f0(y[2 * RATE :])
     assert 1200 * abs(np.log2(np.exp(np.log(f0[f0 > 0]).mean()) / 210)) < 25
 
@@ -59,7 +59,7 @@ def test_pitch_takes_the_targets_mean() -> None:
 @pytest.mark.parametrize("factor", [0.8, 1.2])
 def test_formants_move_by_the_factor(factor: float) -> None:
     """The peak of the mean envelope near the second resonance moves with it, to 6 %: harmonics are 120 Hz apart."""
-    x = _vowel(2.0, formants=(500, 1_500))
+    x = vowel(2.0, formants=(500, 1_500))
     y = _converted(x, converter=WorldConverter(None, formant=factor))
 
     def peak(sound: np.ndarray, near: float) -> float:
@@ -74,7 +74,7 @@ def test_formants_move_by_the_factor(factor: float) -> None:
 
 @pytest.mark.parametrize(("semitones", "formant"), [(0, 1.0), (-8, 0.8), (8, 1.2)])
 def test_level_is_kept_within_a_decibel(semitones: float, formant: float) -> None:
-    x = _vowel(2.0)
+    x = vowel(2.0)
     y = _converted(x, converter=WorldConverter(None, semitones=semitones, formant=formant))
     assert abs(20 * np.log10(y[RATE // 2 :].std() / x[RATE // 2 :].std())) < 1.0
 
@@ -99,7 +99,7 @@ def test_an_impulse_stays_at_its_place() -> None:
 
 @pytest.mark.parametrize("rate", [8_000, 48_000])
 def test_other_rates_keep_the_pitch_law(rate: int) -> None:
-    x = _vowel(1.5, rate=rate, formants=(600, 1_300))
+    x = vowel(1.5, rate=rate, formants=(600, 1_300))
     y = _converted(x, rate, WorldConverter(None, semitones=4))
     from audio_pipeline.dsp.resample import resampled
 
@@ -111,7 +111,7 @@ def test_other_rates_keep_the_pitch_law(rate: int) -> None:
 
 @pytest.mark.parametrize("size", [17, 480, 1_024])
 def test_any_cutting_gives_the_same_samples(size: int) -> None:
-    x = _vowel(0.6)
+    x = vowel(0.6)
     whole = _converted(x, converter=WorldConverter(PitchSpread(np.log(200), 0.2), formant=1.1))
     blocks = BlockConverter(WorldConverter(PitchSpread(np.log(200), 0.2), formant=1.1), RATE)
     pieces = [blocks.process(x[i : i + size]) for i in range(0, len(x), size)]
@@ -128,6 +128,6 @@ def test_changes_glide() -> None:
 
 def test_joins_make_no_steps() -> None:
     """A sudden step would be larger than any the voice makes itself, by more than 0.02 of full scale."""
-    x = _vowel(3.0)
+    x = vowel(3.0)
     y = _converted(x, converter=WorldConverter(None, semitones=3, formant=0.9))
     assert np.abs(np.diff(y)).max() < np.abs(np.diff(x)).max() * 2 ** (3 / 12) + 0.02
