@@ -6,7 +6,6 @@ import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,10 +29,13 @@ ENGINES = (WORLD, "openvoice", "freevc")
 
 @dataclass(frozen=True)
 class Wish:
-    """What a converter is asked for; `voice` is an enrolled one's name, `sample` a sound file; neither: no target."""
+    """What a converter is asked for.
+
+    `voice` is an enrolled one's name, `sample` a clip (samples, channels) and its rate in Hz; neither: no target.
+    """
 
     voice: str = ""
-    sample: str = ""
+    sample: tuple[Array, int] | None = None
     engine: str = WORLD
     semitones: float = 0.0
     formant: float | None = None
@@ -116,7 +118,7 @@ def open_converter(wish: Wish, rate: int, run: Any = None) -> Ready:
 def check(wish: Wish) -> None:
     """Raises ConfigError where two wishes contradict each other, or the host's policy."""
     if wish.voice and wish.sample:
-        raise ConfigError(f"voice {wish.voice!r} and sample {wish.sample!r} are both given, expected one of them")
+        raise ConfigError(f"voice {wish.voice!r} and a sample are both given, expected one of them")
     if wish.engine != WORLD and not (wish.voice or wish.sample):
         raise ConfigError(f"engine {wish.engine!r} needs a voice or a sample to convert to")
     if not wish.watermark and _policy_marks():
@@ -149,7 +151,7 @@ def _target(wish: Wish, encoder: ge2e.SpeakerEncoder) -> Target:
     try:
         return target_of(x, rate, encoder)
     except ConfigError as error:
-        raise ConfigError(f"{wish.voice or wish.sample!r}: {error}") from error
+        raise ConfigError(f"{f'voice {wish.voice!r}' if wish.voice else 'sample'}: {error}") from error
 
 
 def _enrolled_numbers(name: str) -> tuple[dict[str, float] | None, Array | None]:
@@ -163,11 +165,9 @@ def _enrolled_numbers(name: str) -> tuple[dict[str, float] | None, Array | None]
 
 
 def reference(wish: Wish) -> tuple[Array, int]:
-    """The clip (samples, channels) of the wanted speaker, and its rate. Raises ConfigError, MediaError."""
-    from audio_pipeline.io.clip import read_clip
-
+    """The clip (samples, channels) of the wanted speaker, and its rate. Raises ConfigError."""
     if wish.sample:
-        return read_clip(Path(wish.sample))
+        return wish.sample
     _enrolled_numbers(wish.voice)
     found = import_module("audio_pipeline.models.voices").enrolled_sample(wish.voice)
     if found is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,15 +75,3 @@ def spread_of(f0: Floats) -> PitchSpread:
     logs = np.log(f0[f0 > 0])
     kept = logs[np.abs(logs - np.median(logs)) < np.log(1.6)]
     return PitchSpread(float(kept.mean()), float(kept.std()))
-
-
-def read_target(path: Any, encoder: SpeakerEncoder | None = None) -> Target:
-    """The target that a sound file describes. Raises MediaError, and ConfigError naming the file."""
-    from audio_pipeline.io.clip import read_clip
-
-    try:
-        return target_of(*read_clip(path), encoder)
-    except ConfigError as error:
-        raise ConfigError(f"{str(path)!r}: {error}") from error
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audio_pipeline.frame import Flag, Frame
@@ -166,9 +167,11 @@ def _latency(block: int, lookahead: int) -> Latency:
 
 
 def _wish(s: Settings) -> Wish:
+    from audio_pipeline.io.clip import read_clip
     from audio_pipeline.models.convert_open import Wish
 
-    return Wish(voice=s.voice, sample=s.sample, engine=s.engine, semitones=s.pitch_semitones, formant=s.formant,
+    sample = read_clip(Path(s.sample)) if s.sample else None
+    return Wish(voice=s.voice, sample=sample, engine=s.engine, semitones=s.pitch_semitones, formant=s.formant,
                 colour=s.colour, block_ms=s.block_ms, watermark=s.watermark, threads=s.threads)  # fmt: skip
 
 

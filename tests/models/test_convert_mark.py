@@ -68,5 +68,5 @@ def test_silence_stays_silence(networks: Perth) -> None:
 
 def test_it_fails_closed(networks: Perth, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Perth, "residual", lambda self, x: x * 0)
-    with pytest.raises(NodeError, match=r"convert: the watermark is not found in what was just marked \(0\.\d\d of 1\)"):
+    with pytest.raises(NodeError, match=r"the watermark is not found in what was just marked \(0\.\d\d of 1\)"):
         load_mark(RATE)
