@@ -132,11 +132,6 @@ class BlockConverter:
         """From a sample to the window with which it leaves, at most; what converting takes comes on top."""
         return self.block + self.lookahead_samples
 
-    @property
-    def context_samples(self) -> int:
-        """Past input that the next block looks at."""
-        return self._past
-
     def reset(self) -> None:
         """The next sample is sample 0 of a stream."""
         self._ring = np.zeros(self._past, np.float32)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from audio_pipeline.models.convert_open import Wish
 
 NS = 1_000_000_000
+MOST_RATE = 48_000  # asked before the rate is known
 COMPUTE = 0.6  # of a block: what is stated, and from which on a block is late
 
 
@@ -44,7 +45,7 @@ class Settings:
 
 
 class Convert(Node):
-    """N samples in, N samples out, mono, at the same positions, as late as it states.
+    """A voice turned into another: N samples in, N samples out, mono, at the same positions, as late as it states.
 
     Live, a block that cannot be in time is replaced (`late`, counted as `missed_deadlines`); nothing is caught up.
     Events on `notes`: `formant` {formant, how, likeness, likeness_before} when it has learnt the formants from the
@@ -105,7 +106,10 @@ class Convert(Node):
         return _latency(round(layout.block_ms * rate / 1000), round(layout.lookahead_ms * rate / 1000))
 
     def context_samples(self) -> int:
-        return self._driver.blocks.context_samples
+        from audio_pipeline.models.convert_blocks import layout_of
+
+        layout = layout_of(self.settings.engine, self.settings.block_ms)
+        return round((layout.past_ms + layout.search_ms) * MOST_RATE / 1000)
 
     def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
         frame = inputs["in"]

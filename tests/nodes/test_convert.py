@@ -182,6 +182,7 @@ def test_after_a_jump_nothing_old_is_heard() -> None:
 
 def test_stated_latency_is_lookahead_block_and_compute() -> None:
     node = NODE(Settings())
+    assert node.context_samples() >= 48_000 * 86 // 1_000, "known before it is opened"
     node.open(FakeContext(48_000))
     node.close()
     assert node.latency() == NODE.estimate(Settings(), 48_000)
