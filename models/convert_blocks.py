@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_pipeline.dsp.level import sanitise
 from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.dsp.sola import Sola
 from audio_pipeline.errors import ConfigError
@@ -144,8 +145,8 @@ class BlockConverter:
             self._finish.reset()
 
     def push(self, x: Array) -> None:
-        """Takes mono sound (samples,)."""
-        self._ring = np.concatenate([self._ring, x.astype(np.float32)])
+        """Takes mono sound (samples,); what is no number counts as silence, or it would spread over a window."""
+        self._ring = np.concatenate([self._ring, sanitise(x.astype(np.float32))[0]])
         self._end += len(x)
 
     def flush(self) -> None:

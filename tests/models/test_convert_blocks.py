@@ -94,6 +94,16 @@ def test_rates_that_do_not_fit_round_a_block_up() -> None:
     assert BlockConverter(Same(), 44_100, Layout(block_ms=20)).block % 147 == 0
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_silence(bad: float) -> None:
+    x = noise(6_000, 1)
+    broken = x.copy()
+    broken[3_000] = bad
+    x[3_000] = 0
+    blocks = BlockConverter(Same(), 24_000)
+    assert np.array_equal(_stream(blocks, broken, 480), _stream(blocks, x, 480))
+
+
 def test_a_rate_of_nothing_is_refused() -> None:
     with pytest.raises(ConfigError, match="rate = 0 Hz must be at least 1"):
         BlockConverter(Same(), 0)
