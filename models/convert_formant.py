@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ class Calibration:
         self.target, self._encoder, self._given, self._run = target, encoder, given, run
         self.amount = colour
         self.converter: WorldConverter | None = None
+        self._turn = 0  # searches of an earlier one are not wanted any more
         self.told: list[Finding] = []  # for whoever says it aloud, in order
         self.begin_anew()
 
@@ -60,6 +62,8 @@ class Calibration:
         self._speech: list[Floats] = []
         self._newest: Finding | None = None
         self._found: Finding | None = None  # by the search, not applied yet
+        self._turn += 1
+        self._searching: object = None  # a future, where a thread does it
         self._state = "listening"
 
     def state(self) -> dict[str, object]:
@@ -96,7 +100,10 @@ class Calibration:
         if self._state == "guessed" and sum(len(x) for x in self._speech) >= SEARCH_SAMPLES:
             self._state = "done"
             self._begin_search()
-        if self._found is not None:
+        if isinstance(self._searching, Future) and self._searching.done():
+            self._searching.result()  # raises what it raised
+            self._searching = None
+        if self._found is not None and self._searching is None:
             found, self._found = self._found, None
             self._apply(found)
 
@@ -141,28 +148,48 @@ class Calibration:
         clip, spread, shape = np.concatenate(self._speech), self.converter.statistics.spread, self._shape
         self._speech = []
 
+        turn = self._turn
+
         def job() -> None:
-            self._found = search(clip, spread, shape, self.target, encoder, guess.formant, self.amount)
+            search = Search(clip, spread, shape, self.target, encoder, self.amount)
+            for found in search.steps(guess.formant):
+                if turn != self._turn:
+                    return
+                self._found = found
 
-        self._run(job)
+        self._searching = self._run(job)
+
+    def close(self) -> None:
+        """A search that is under way ends before its next factor."""
+        self._turn += 1
 
 
-def search(clip: Floats, spread: PitchSpread, shape: Floats, target: Target, encoder: SpeakerEncoder,
-           guess: float, colour: float) -> Finding:  # fmt: skip
-    """The factor near `guess` with which mono speech (samples,) at WORLD's rate comes out most like the target."""
-    frames = world.analysed(clip, world.pitch(clip))
-    f0 = matched(frames.f0, spread, target.pitch)
+class Search:
+    """Tries factors on mono speech (samples,) at WORLD's rate, for the one that comes out most like the target."""
 
-    def likeness(factor: float) -> float:
-        curve = colouring(shape, target.shape, factor, world.BINS, world.RATE) * colour
-        return _likeness(moved(clip, frames, f0, np.full(len(f0), factor), curve), target, encoder)
+    def __init__(self, clip: Floats, spread: PitchSpread, shape: Floats, target: Target, encoder: SpeakerEncoder,
+                 colour: float) -> None:  # fmt: skip
+        self._clip, self._shape, self._target, self._encoder, self._colour = clip, shape, target, encoder, colour
+        self._frames = world.analysed(clip, world.pitch(clip))
+        self._f0 = matched(self._frames.f0, spread, target.pitch)
+        self._scores: dict[float, float] = {}
 
-    scores = {factor: likeness(factor) for factor in AROUND * guess}
-    best = _best(scores, guess)
-    step = float(np.sqrt(AROUND[1] / AROUND[0]))
-    scores |= {factor: likeness(factor) for factor in (best / step, best * step)}
-    best = _best(scores, guess)
-    return Finding(float(best), "search", scores[best], _likeness(clip.astype(np.float32), target, encoder))
+    def steps(self, guess: float) -> Iterator[Finding]:
+        """What is best so far after each factor: some around the guess, then halfway to the best one's neighbours."""
+        before = _likeness(self._clip.astype(np.float32), self._target, self._encoder)
+        step = float(np.sqrt(AROUND[1] / AROUND[0]))
+        for factor in AROUND * guess:
+            yield self._tried(factor, guess, before)
+        best = _best(self._scores, guess)
+        for factor in (best / step, best * step):
+            yield self._tried(factor, guess, before)
+
+    def _tried(self, factor: float, guess: float, before: float) -> Finding:
+        curve = colouring(self._shape, self._target.shape, factor, world.BINS, world.RATE) * self._colour
+        y = moved(self._clip, self._frames, self._f0, np.full(len(self._f0), factor), curve)
+        self._scores[float(factor)] = _likeness(y, self._target, self._encoder)
+        best = _best(self._scores, guess)
+        return Finding(best, "search", self._scores[best], before)
 
 
 def _best(scores: dict[float, float], guess: float) -> float:

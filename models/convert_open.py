@@ -69,6 +69,11 @@ class Ready:
         else:
             self._world.warp(1.0 if value is None else value)
 
+    def close(self) -> None:
+        """Nothing is searched any more."""
+        if self._calibration is not None:
+            self._calibration.close()
+
     def gauges(self) -> dict[str, float]:
         """What people may want to watch."""
         if self._world is None:

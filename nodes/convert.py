@@ -162,6 +162,7 @@ class Convert(Node):
         self._send(self._driver.finish(ctx.now_ns), ctx)
 
     def close(self) -> None:
+        self._ready.close()
         self._pool.shutdown()
         self._leisure.shutdown(cancel_futures=True)
 

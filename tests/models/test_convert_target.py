@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from audio_pipeline.dsp.pitch import PitchSpread
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models import ge2e, weights, world
 from audio_pipeline.models.convert_blocks import BlockConverter
-from audio_pipeline.models.convert_formant import Calibration
+from audio_pipeline.models.convert_formant import Calibration, Job
 from audio_pipeline.models.convert_target import Target, spread_of, target_from, target_of
 from audio_pipeline.models.world_voice import WorldConverter
 from tests.models.test_ge2e_stream import reader
@@ -126,3 +127,26 @@ def test_asked_for_again_it_listens_again() -> None:
     calibration, _ = _learning(0.9, _target(60.0))
     calibration.give(None)
     assert calibration.state() == {}
+
+
+def test_a_search_that_fails_says_so(encoder: ge2e.SpeakerEncoder) -> None:
+    """In its thread nobody would see it."""
+    failed: Future[None] = Future()
+    failed.set_exception(ValueError("no ear"))
+    calibration = Calibration(_target(), encoder, None, 1.0, run=lambda job: failed)
+    converter = WorldConverter(_target().pitch, heard=calibration.hear)
+    calibration.converter = converter
+    with pytest.raises(ValueError, match="no ear"):
+        BlockConverter(converter, world.RATE).process(vowel(6.0))
+
+
+def test_a_search_ends_when_nobody_wants_it(encoder: ge2e.SpeakerEncoder) -> None:
+    jobs: list[Job] = []
+    calibration = Calibration(_target(), encoder, None, 1.0, run=jobs.append)
+    converter = WorldConverter(_target().pitch, heard=calibration.hear)
+    calibration.converter = converter
+    BlockConverter(converter, world.RATE).process(vowel(6.0))
+    calibration.close()
+    jobs[0]()
+    BlockConverter(converter, world.RATE).process(vowel(1.0))
+    assert [found.how for found in calibration.told] == ["guess"]
