@@ -151,17 +151,17 @@ def pitch() -> None:
 
 
 def joins() -> None:
-    """The largest step inside each join above the largest around it, of full scale."""
+    """The largest step inside each join above the largest around it and in what came in there, of full scale."""
     rows = []
     for source, target in [pair for pairs in PAIRS.values() for pair in pairs[:1]]:
-        y = converted(source, target)[1]
-        steps, layout = np.abs(np.diff(y)), Layout()
+        x, y, _ = converted(source, target)
+        own, steps, layout = np.abs(np.diff(x)), np.abs(np.diff(y)), Layout()
         block, fade = round(layout.block_ms * RATE / 1000), round(layout.fade_ms * RATE / 1000)
         first = block - LEARN_S * RATE % block
-        excess = [
-            steps[at - 2 : at + fade].max() - max(steps[at - fade : at - 2].max(), steps[at + fade : at + block].max())
-            for at in range(first + block, len(steps) - block, block)
-        ]
+        excess = []
+        for at in range(first + block, len(steps) - block, block):
+            around = (steps[at - fade : at - 2], steps[at + fade : at + block], own[at - fade :][: 3 * fade])
+            excess.append(steps[at - 2 : at + fade].max() - max(part.max() for part in around))
         rows.append((f"{source} to {target}", f"{max(excess):+.3f}", f"{np.percentile(excess, 99):+.3f}",
                      f"{steps.max():.3f}"))  # fmt: skip
     table(("readers", "largest excess", "99 of 100 below", "largest step at all"), rows)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import threading
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from audio_pipeline.models.convert_blocks import BlockConverter, Window
 
 Array = NDArray[np.float32]
 NS = 1_000_000_000
+SWITCH_S = 0.0005  # a block gives the lock away and wants it back some twenty times; the usual 5 ms each are too long
 
 
 class Made(NamedTuple):
@@ -38,8 +38,13 @@ class Deadline:
 
 
 def at_leisure() -> ThreadPoolExecutor:
-    """A thread for what nobody waits for: it gets what the others leave."""
-    return ThreadPoolExecutor(1, "search", lambda: os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15))
+    """A thread for what nobody waits for, which the others can interrupt at once.
+
+    Its priority is that of the others: one of low priority would lose its core to other programs while it holds the
+    interpreter's lock, and all would wait for it.
+    """
+    sys.setswitchinterval(SWITCH_S)
+    return ThreadPoolExecutor(1, "search")
 
 
 class Driver:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from audio_pipeline.models.convert_blocks import BlockConverter
-from audio_pipeline.models.convert_live import Deadline, Driver, Made, at_leisure
+from audio_pipeline.models.convert_live import Deadline, Driver, Made
 from audio_pipeline.models.convert_mix import Mix
 from tests.dsp.chunking import noise
 
@@ -124,15 +124,6 @@ def test_a_failing_converter_says_so() -> None:
     driver.push(np.zeros(RATE, np.float32))
     with pytest.raises(ValueError, match="no voice"):
         list(driver.step(0))
-
-
-def test_leisure_is_a_thread_of_low_priority() -> None:
-    import os
-    import threading
-
-    pool = at_leisure()
-    assert pool.submit(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).result(10) >= 15
-    pool.shutdown()
 
 
 def _made(level: float, *, missed: bool = False) -> Made:
