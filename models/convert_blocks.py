@@ -61,7 +61,7 @@ class Layout:
     past_ms: float = 80.0
     search_ms: float = 12.0
     fade_ms: float = 15.0
-    future_ms: float = 10.0
+    future_ms: float = 15.0
 
     @property
     def lookahead_ms(self) -> float:

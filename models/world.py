@@ -24,8 +24,8 @@ FLOOR_HZ, CEIL_HZ = 71.0, 800.0  # WORLD's usual span
 BINS = 513  # of the transform that CheapTrick takes for this floor at this rate
 PAD = 8 * HOP  # DIO takes the first and last 33 ms of what it is given for unvoiced
 RANGE = 0.15  # how far DIO's F0 may move within a frame, relative
-REACH = 6  # frames that DIO cuts off at each end of a voiced stretch
-PERIODIC, HARDLY = 0.55, 0.4  # how much like its neighbour a period must be, where F0 was tried and where DIO saw it
+REACH = 10  # frames that DIO cuts off at each end of a voiced stretch
+PERIODIC, HARDLY = 0.35, 0.3  # how much like its neighbour a period must be, where F0 was tried and where DIO saw it
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,7 +56,7 @@ def test_at_one_rate_nothing_is_lost() -> None:
 
 def test_a_block_waits_for_what_is_stated_and_no_longer() -> None:
     blocks = BlockConverter(Same(), 48_000)
-    assert blocks.latency_samples == 48_000 * (50 + 15 + 6 + 10) // 1000
+    assert blocks.latency_samples == 48_000 * (50 + 15 + 6 + 15) // 1000
     blocks.push(np.zeros(blocks.latency_samples - 1, np.float32))
     assert blocks.pending() is None
     blocks.push(np.zeros(1, np.float32))

@@ -186,7 +186,7 @@ def test_stated_latency_is_lookahead_block_and_compute() -> None:
     node.open(FakeContext(48_000))
     node.close()
     assert node.latency() == NODE.estimate(Settings(), 48_000)
-    assert node.latency().total == 48_000 * (31 + 50 + 30) // 1_000
+    assert node.latency().total == 48_000 * (36 + 50 + 30) // 1_000
     assert isinstance(node._ready.blocks, BlockConverter)
 
 

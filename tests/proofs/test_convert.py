@@ -36,7 +36,7 @@ frame_ms: 5
 nodes:
   me: {{kind: file_source, path: ME, channels: 1, loop: true}}
   voice: {{kind: convert, in: me, sample: THEM}}
-  speaker: {{kind: playback, device: "null", buffer_ms: 20, in: {{from: voice, on_loss: silence}}}}
+  speaker: {{kind: playback, device: "null", buffer_ms: 15, in: {{from: voice, on_loss: silence}}}}
 """
 
 
