@@ -207,7 +207,7 @@ def noise_like(x: Array) -> Array:
 
 def pace() -> None:
     """What a block takes, mark included, one thread; the limit is 0.7 of the block."""
-    x, rows = clip("1998", 1)[: 20 * RATE], []
+    x, rows = clip("1998", 1)[: 12 * RATE], []
     sample = clip("3005", 0)[:, None], RATE
     for block_ms in BLOCKS_MS:
         ready = open_converter(Wish(sample=sample, block_ms=block_ms), RATE, run=lambda job: None)
