@@ -10,8 +10,7 @@ import pytest
 from pytest_bdd import given, parsers, then, when
 
 from audio_pipeline.errors import ControlError
-from tests.scenarios import ending, listen, offline, speech, telling
-from tests.scenarios import conversion, ending, listen, offline, speech
+from tests.scenarios import conversion, ending, listen, offline, speech, telling
 from tests.scenarios.conversion import Reading
 from tests.scenarios.ending import Command
 from tests.scenarios.offline import Job
@@ -428,6 +427,8 @@ def _(teller: Teller) -> None:
 @then(parsers.parse('the log says "{text}"'))
 def _(teller: Teller, text: str) -> None:
     assert any(text in line for line in teller.pipeline.state()["log"])
+
+
 # -- another voice ------------------------------------------------------------------------------------------
 
 
