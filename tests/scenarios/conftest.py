@@ -10,7 +10,8 @@ import pytest
 from pytest_bdd import given, parsers, then, when
 
 from audio_pipeline.errors import ControlError
-from tests.scenarios import ending, listen, offline, speech, telling
+from tests.scenarios import conversion, ending, listen, offline, speech, telling
+from tests.scenarios.conversion import Reading
 from tests.scenarios.ending import Command
 from tests.scenarios.offline import Job
 from tests.scenarios.speech import Talk
@@ -426,3 +427,31 @@ def _(teller: Teller) -> None:
 @then(parsers.parse('the log says "{text}"'))
 def _(teller: Teller, text: str) -> None:
     assert any(text in line for line in teller.pipeline.state()["log"])
+
+
+# -- another voice ------------------------------------------------------------------------------------------
+
+
+@given("a reading, and a sample of another reader", target_fixture="reading")
+def _(tmp_path: Path) -> Reading:
+    return conversion.reading(tmp_path)
+
+
+@when(parsers.parse("the {config:w} pipeline converts it offline"))
+def _(reading: Reading, config: str) -> None:
+    reading.convert(config)
+
+
+@then("the converted reading is as long as the one before")
+def _(reading: Reading) -> None:
+    assert reading.heard("converted")[0].shape == reading.heard("own")[0].shape
+
+
+@then("it is more like the other reader than before")
+def _(reading: Reading) -> None:
+    assert reading.likeness("converted") > reading.likeness("own") + 0.05
+
+
+@then("only the converted reading carries the watermark")
+def _(reading: Reading) -> None:
+    assert reading.mark("converted") > 0.9 and reading.mark("own") < 0.3
