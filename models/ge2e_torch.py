@@ -21,20 +21,23 @@ PARTIAL_SAMPLES = PARTIAL * HOP
 class SpeakerEncoderTorch(nn.Module):
     """The same weights as `ge2e.SpeakerEncoder`; equal to it within 0.001 in cosine on speech."""
 
+    window: Tensor
+    filters: Tensor
+
     def __init__(self, path: Path) -> None:
         super().__init__()
         arrays = read_tensors(path)
         check_tensors(OWNER, shapes(), arrays)
         self.lstm = nn.LSTM(MEL.bands, SIZE, LAYERS, batch_first=True)
         self.linear = nn.Linear(SIZE, SIZE)
-        self.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in arrays.items() if name in shapes()})
+        self.load_state_dict({name: torch.from_numpy(arrays[name].copy()) for name in shapes()})
         self.register_buffer("window", torch.hann_window(FRAME), persistent=False)
         self.register_buffer("filters", torch.from_numpy(MEL.filters.T.copy()), persistent=False)
         self.requires_grad_(False)
 
     def mel(self, sound: Tensor) -> Tensor:
         """(batch, 1 + samples // 240, 40) of sound (batch, samples) at 24 kHz, as `MEL.centred` at 16 kHz."""
-        spectrum = torch.stft(sound, FRAME, HOP, window=self.window, pad_mode="constant", return_complex=True)  # type: ignore[arg-type]
+        spectrum = torch.stft(sound, FRAME, HOP, window=self.window, pad_mode="constant", return_complex=True)
         power = spectrum[:, :BINS].abs().square().mT * (RATE / SOUND_RATE) ** 2
         mel: Tensor = power @ self.filters
         return mel

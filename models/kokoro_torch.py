@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from audio_pipeline.errors import WeightsError
 from audio_pipeline.models.kokoro import MODEL, ROWS, VOCABULARY
-from audio_pipeline.models.kokoro_torch_decoder import Decoder
+from audio_pipeline.models.kokoro_torch_decoder import N_FFT, Decoder
 from audio_pipeline.models.kokoro_torch_layers import STYLE
 from audio_pipeline.models.kokoro_torch_prosody import Predictor, Prosody
 from audio_pipeline.models.kokoro_torch_text import CHANNELS, HIDDEN, Albert, TextEncoder
@@ -55,7 +55,7 @@ class KokoroTorch:
         with torch.device("meta"):
             self.network = Network()
         self.network.load_state_dict(_state(folder / MODEL, self.network), assign=True)
-        self.network.decoder.generator.window = torch.hann_window(20)  # buffers stay behind on the meta device
+        self.network.decoder.generator.window = torch.hann_window(N_FFT)  # buffers stay behind on the meta device
         self.network.requires_grad_(False).eval().to(self.device)
 
     @torch.no_grad()
@@ -78,7 +78,8 @@ class KokoroTorch:
     @torch.no_grad()
     def synthesise(self, phonemes: str, style: Array, speed: float = 1.0) -> Array:
         """Mono speech (samples,) at 24 kHz in one style (256,), as `Kokoro.synthesise`."""
-        timbre, manner = torch.from_numpy(np.asarray(style, np.float32)).to(self.device)[None].split(STYLE, dim=1)
+        whole = torch.tensor(style, dtype=torch.float32, device=self.device)[None]
+        timbre, manner = whole[:, :STYLE], whole[:, STYLE:]
         text = self.text(phonemes)
         prosody = self.prosody(text, manner, speed)
         sounds = text.sounds.repeat_interleave(prosody.durations, dim=2)
@@ -87,16 +88,18 @@ class KokoroTorch:
 
 def _state(path: Path, network: nn.Module) -> dict[str, Tensor]:
     """The file's tensors under the network's names. Raises WeightsError where one is missing or has another size."""
-    raw = {}
-    for name, value in read_weights(path).items():
-        for old, new in RENAMED.items():
-            name = name.replace(old, new)
-        raw[name] = value
+    raw = {_renamed(name): value for name, value in read_weights(path).items()}
     found = {}
     for name, wanted in network.state_dict().items():
         value = raw.get(name)
         if value is None or value.shape != tuple(wanted.shape):
             what = "missing" if value is None else f"of shape {value.shape}"
             raise WeightsError(f"Kokoro: tensor {name} is {what}, expected {tuple(wanted.shape)}")
-        found[name] = torch.from_numpy(np.ascontiguousarray(value))
+        found[name] = torch.from_numpy(np.array(value, np.float32, order="C"))
     return found
+
+
+def _renamed(name: str) -> str:
+    for old, new in RENAMED.items():
+        name = name.replace(old, new)
+    return name

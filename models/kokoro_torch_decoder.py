@@ -41,10 +41,11 @@ class SnakeBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        halves = (zip(self.adain1, self.alpha1, self.convs1, strict=True), zip(self.adain2, self.alpha2, self.convs2, strict=True))
-        for first, second in zip(*halves, strict=True):
+        firsts = zip(self.adain1, self.alpha1, self.convs1, strict=True)
+        seconds = zip(self.adain2, self.alpha2, self.convs2, strict=True)
+        for pair in zip(firsts, seconds, strict=True):
             y = x
-            for norm, alpha, conv in (first, second):
+            for norm, alpha, conv in pair:
                 y = norm(y, style)
                 y = conv(y + torch.sin(alpha * y).square() / alpha)
             x = x + y
@@ -71,12 +72,17 @@ class Source(nn.Module):
 class Generator(nn.Module):
     """The vocoder: x (batch, 512, n) at 80 frames a second to sound (batch, n * 300)."""
 
+    window: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         widths = [WIDTH >> i for i in range(len(UPSAMPLING) + 1)]
         self.m_source = Source()
         self.ups = nn.ModuleList(
-            [nn.ConvTranspose1d(i, o, 2 * u, u, padding=u // 2) for i, o, u in zip(widths, widths[1:], UPSAMPLING, strict=False)]
+            [
+                nn.ConvTranspose1d(i, o, 2 * u, u, padding=u // 2)
+                for i, o, u in zip(widths, widths[1:], UPSAMPLING, strict=False)
+            ]
         )
         self.resblocks = nn.ModuleList([SnakeBlock(width, kernel) for width in widths[1:] for kernel in KERNELS])
         step = UPSAMPLING[1]
@@ -89,7 +95,7 @@ class Generator(nn.Module):
 
     def excitation(self, pitch: Tensor) -> list[Tensor]:
         """The source's spectrum (magnitude and phase) as each stage takes it in; no style in it."""
-        spectrum = torch.stft(self.m_source(pitch), N_FFT, HOP, window=self.window, return_complex=True)  # type: ignore[arg-type]
+        spectrum = torch.stft(self.m_source(pitch), N_FFT, HOP, window=self.window, return_complex=True)
         parts = torch.cat([spectrum.abs(), spectrum.angle()], dim=1)
         return [conv(parts) for conv in self.noise_convs]
 
@@ -100,10 +106,10 @@ class Generator(nn.Module):
                 x = F.pad(x, (1, 0), mode="reflect")
             x = x + self.noise_res[stage](source, style)
             blocks = self.resblocks[stage * len(KERNELS) :][: len(KERNELS)]
-            x = torch.stack([block(x, style) for block in blocks]).mean(dim=0)  # type: ignore[union-attr]
+            x = torch.stack([block(x, style) for block in blocks]).mean(dim=0)
         x = self.conv_post(F.leaky_relu(x)).float()
         spectrum = torch.polar(x[:, :BINS].exp(), x[:, BINS:].sin())
-        return GAIN * torch.istft(spectrum, N_FFT, HOP, window=self.window)  # type: ignore[arg-type]
+        return GAIN * torch.istft(spectrum, N_FFT, HOP, window=self.window)
 
 
 class Decoder(nn.Module):

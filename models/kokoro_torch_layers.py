@@ -20,7 +20,8 @@ class AdaIN(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         gain, shift = self.fc(style)[:, :, None].chunk(2, dim=1)
-        return torch.addcmul(shift, F.instance_norm(x), 1 + gain)
+        styled: Tensor = torch.addcmul(shift, F.instance_norm(x), 1 + gain)
+        return styled
 
 
 class AdaLayerNorm(nn.Module):
@@ -32,7 +33,8 @@ class AdaLayerNorm(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         gain, shift = self.fc(style)[:, None].chunk(2, dim=2)
-        return (1 + gain) * F.layer_norm(x, x.shape[-1:]) + shift
+        styled: Tensor = (1 + gain) * F.layer_norm(x, x.shape[-1:]) + shift
+        return styled
 
 
 class StyledBlock(nn.Module):

@@ -45,7 +45,7 @@ def read_weights(path: Path) -> dict[str, Array]:
 
 
 def _of_node(node: NodeProto, initial: Initial) -> Iterator[tuple[str, Array]]:
-    """The weight that a node multiplies with or looks up; equal zero points are kept once, so the node names its own."""
+    """The weight that a node multiplies with or looks up; of equal zero points one is kept, so the node names it."""
     inputs = list(node.input)
     if node.op_type == RECURRENT:
         yield from _lstm(_module(node), inputs, initial)

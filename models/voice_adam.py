@@ -9,7 +9,6 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
-RATE, RATE_FALLS = 0.02, 60.0  # of the steps' size, and after how many steps it is half
 BETA1, BETA2, EPSILON = 0.9, 0.95, 1e-8
 MEMORY = 10.0  # steps the average reaches back
 
@@ -33,15 +32,14 @@ class State:
         """Before the first step."""
         return cls(point.copy(), np.zeros_like(point), np.zeros_like(point), point.copy(), point.copy())
 
-    def descend(self, gradient: Array) -> None:
-        """One step against a gradient; one that is not finite is left out."""
+    def descend(self, gradient: Array, rate: float) -> None:
+        """One step of a size against a gradient; one that is not finite is left out."""
         self.step += 1
         if not np.all(np.isfinite(gradient)):
             return
         self.first = BETA1 * self.first + (1 - BETA1) * gradient
         self.second = BETA2 * self.second + (1 - BETA2) * gradient**2
         mean, square = self.first / (1 - BETA1**self.step), self.second / (1 - BETA2**self.step)
-        rate = RATE / (1 + self.step / RATE_FALLS)
         self.point = self.point - rate * mean / (np.sqrt(square) + EPSILON)
         keep = min(1 - 1 / MEMORY, self.step / (self.step + MEMORY / 2))
         self.average = keep * self.average + (1 - keep) * self.point

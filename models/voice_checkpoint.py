@@ -40,7 +40,7 @@ def save_state(folder: Path | None, reference: Reference, start: Fit, state: Sta
 
 
 def load_state(folder: Path | None, reference: Reference, start: Fit) -> State | None:
-    """The state saved for this reference and start; None where there is none. Raises ConfigError where it is damaged."""
+    """The state saved for this reference and start, or None. Raises ConfigError where it is damaged."""
     if folder is None or not (folder / NUMBERS).exists():
         return None
     try:
@@ -52,7 +52,8 @@ def load_state(folder: Path | None, reference: Reference, start: Fit) -> State |
         tensors = read_tensors(folder / TENSORS)
         half = (kokoro_half(start),)
         check_tensors("voice search", dict.fromkeys(VECTORS, half), tensors)
-        return State(**{name: tensors[name] for name in VECTORS}, **{name: about["state"][name] for name in COUNTS})
+        saved: dict[str, Any] = {name: tensors[name] for name in VECTORS}
+        return State(**saved, **{name: about["state"][name] for name in COUNTS})
     except (OSError, ValueError, KeyError, TypeError, WeightsError) as error:
         raise ConfigError(f"the checkpoint in {folder} is damaged ({error}); delete it to begin anew") from error
 

@@ -30,7 +30,7 @@ def interruptible(network: nn.Module, cancelled: Callable[[], bool] | None) -> I
     def after(module: nn.Module, inputs: Any, output: Tensor) -> None:
         ask()
         if output.requires_grad:
-            output.register_hook(ask)
+            output.register_hook(ask)  # type: ignore[no-untyped-call]
 
     blocks = [module for module in network.modules() if isinstance(module, SnakeBlock | StyledBlock)]
     handles = [block.register_forward_hook(after) for block in blocks]

@@ -1,8 +1,9 @@
-"""The instant fit: linear regressions from a voice's embedding, pitch and rate to a style, trained on made-up voices.
+"""The instant fit: what GE2E would hear in a style, foretold without speaking, and turned round.
 
-`scripts/train_voice_fit.py` draws random styles in the space of the stock voices, has Kokoro speak in them, and
-regresses (ridge) the timbre half on embedding and pitch, and pitch, range and tempo on the prosody half. The file it
-writes holds the axes of that space too, so a fit needs none of the stock packs.
+`scripts/voice_pairs.py` has Kokoro speak in random styles from the space of the stock voices, and
+`scripts/train_voice_fit.py` regresses (ridge) the embedding on timbre and pitch, and pitch, range and tempo on the
+prosody half. A fit takes the likeliest prosody with the reference's pitch and range, then the timbre whose foretold
+embedding is most like the reference's. The file holds the axes of that space too, so no stock pack is needed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from audio_pipeline.errors import ConfigError, WeightsError
 from audio_pipeline.models import kokoro
 from audio_pipeline.models.ge2e import SIZE, unit
 from audio_pipeline.models.tensors import check_tensors, read_tensors
+from audio_pipeline.models.voice_adam import State
 from audio_pipeline.models.voice_reference import Reference
 from audio_pipeline.models.voice_space import HALF, Axes
 
@@ -29,6 +31,7 @@ OWNER = "voice fit"
 TIMBRE_AXES, MANNER_AXES = 24, 20
 SLOWEST, FASTEST = 0.8, 1.25  # of Kokoro's own speed; beyond it slurs or drags
 FURTHEST = 1.6  # root mean square of coordinates, in standard deviations of the stock voices
+STEPS, RATE, PRIOR = 300, 0.05, 0.02
 MEASURED = 3  # pitch in semitones, its spread in semitones, frames a phoneme
 
 
@@ -47,10 +50,10 @@ class Trained:
 
     timbre: Axes
     manner: Axes
-    inverse: Array  # (257 + 1, 24): embedding, pitch and 1 to timbre coordinates
+    ear: Array  # (74 + 1, 256): `seen` of timbre and pitch, and 1, to an embedding that is not scaled
     forward: Array  # (20 + 1, 3): prosody coordinates and 1 to what is measured
     spread: Array  # (3,): what regression leaves unexplained of it
-    pitch: Array  # (2,): mean and standard deviation in semitones, as `inverse` sees it
+    pitch: Array  # (2,): mean and standard deviation in semitones, as `ear` sees it
     syllables: float  # a second, times frames a phoneme
     stock: dict[str, Array]  # embeddings (256,) by name
 
@@ -60,7 +63,7 @@ def shapes(voices: int) -> dict[str, tuple[int, ...]]:
     return {
         "timbre.mean": (HALF,), "timbre.axes": (TIMBRE_AXES, HALF),
         "manner.mean": (HALF,), "manner.axes": (MANNER_AXES, HALF),
-        "inverse": (SIZE + 2, TIMBRE_AXES), "forward": (MANNER_AXES + 1, MEASURED), "spread": (MEASURED,),
+        "ear": (3 * TIMBRE_AXES + 3, SIZE), "forward": (MANNER_AXES + 1, MEASURED), "spread": (MEASURED,),
         "pitch": (2,), "syllables": (1,), "stock": (voices, SIZE),
     }  # fmt: skip
 
@@ -81,7 +84,7 @@ def trained() -> Trained:
         manner=Axes(tensors["manner.mean"], tensors["manner.axes"]),
         stock=dict(zip(names, tensors["stock"], strict=True)),
         syllables=float(tensors["syllables"][0]),
-        **{name: tensors[name] for name in ("inverse", "forward", "spread", "pitch")},
+        **{name: tensors[name] for name in ("ear", "forward", "spread", "pitch")},
     )
 
 
@@ -101,12 +104,29 @@ def nearest_stock(embedding: Array) -> str:
     return max(known, key=lambda name: float(unit(known[name]) @ embedding))
 
 
+def seen(timbre: Array, pitch: Array) -> Array:
+    """What the regression sees (..., 74) of timbre coordinates (..., 24) and standardised pitch (..., 1)."""
+    parts: Array = np.concatenate([timbre, timbre**2, timbre * pitch, pitch, pitch**2], axis=-1)
+    return parts
+
+
 def timbre_of(data: Trained, reference: Reference) -> Array:
-    """Coordinates (24,) of the first half."""
-    mean, spread = data.pitch
-    semitones = (12 * np.log2(reference.pitch_hz) - mean) / spread
-    seen = np.concatenate([reference.embedding, [semitones, 1.0]]).astype(np.float32)
-    return within(seen @ data.inverse)
+    """Coordinates (24,) of the first half: by Adam, from the mean voice, up the foretold likeness less a prior."""
+    pitch = (12 * np.log2(reference.pitch_hz) - data.pitch[:1]) / data.pitch[1]
+    search = State.at(np.zeros(TIMBRE_AXES, np.float32))
+    for _ in range(STEPS):
+        search.descend(-_uphill(data, search.point, pitch, reference.embedding), RATE)
+    return within(search.point)
+
+
+def _uphill(data: Trained, z: Array, pitch: Array, wanted: Array) -> Array:
+    """Gradient (24,) of cosine(foretold, wanted) - PRIOR * mean(z^2)."""
+    raw = seen(z, pitch) @ data.ear[:-1] + data.ear[-1]
+    length = np.linalg.norm(raw)
+    to_raw = (wanted - raw * (raw @ wanted) / length**2) / length
+    first, square, turned = (data.ear[i * TIMBRE_AXES : (i + 1) * TIMBRE_AXES] @ to_raw for i in range(3))
+    found: Array = first + 2 * z * square + pitch * turned - 2 * PRIOR * z / TIMBRE_AXES
+    return found.astype(np.float32)
 
 
 def manner_of(data: Trained, reference: Reference) -> Array:

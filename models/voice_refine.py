@@ -21,10 +21,10 @@ from torch import Tensor
 
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models import ge2e, kokoro, voice_fit, weights
-from audio_pipeline.models.ge2e import FILE
 from audio_pipeline.models.ge2e_torch import SpeakerEncoderTorch
 from audio_pipeline.models.kokoro_torch import KokoroTorch
 from audio_pipeline.models.phonemes import to_phonemes
+from audio_pipeline.models.tensors import FILE
 from audio_pipeline.models.voice_adam import State
 from audio_pipeline.models.voice_checkpoint import load_state, save_state
 from audio_pipeline.models.voice_interrupt import Cancelled, interruptible
@@ -38,6 +38,7 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 FRAMES = 66  # of 25 ms in a step: one look of the encoder
 EDGE = 12  # frames at both ends of a sentence that are silence
 LEVEL = 10 ** (LEVEL_DB / 20)
+RATE, RATE_FALLS = 0.02, 60.0  # how large the steps are, and after how many steps half as large
 PRIOR, OUTSIDE = 0.02, 0.2  # weight of the prior; variance that may lie outside the stock voices' axes
 CHECK_EVERY = 20
 PATIENCE = 4  # checks without a better one
@@ -135,8 +136,9 @@ class Search:
 
 def bfloat16(device: torch.device) -> Any:
     """Half the numbers' width where the processor multiplies it twice as fast; a GPU is fast enough as it is."""
-    wide = torch.backends.mkldnn.is_available() and torch.cpu.get_capabilities().get("avx512_bf16", False)
-    return torch.autocast("cpu", torch.bfloat16) if device.type == "cpu" and wide else nullcontext()
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    fast = known.get("avx512_bf16", False) or known.get("amx_bf16", False)
+    return torch.autocast("cpu", torch.bfloat16) if device.type == "cpu" and fast else nullcontext()
 
 
 def refine(
@@ -174,7 +176,7 @@ def climb(search: Search, state: State, plan: Plan, until: float, progress: voic
         state.judge(search.check(state.average))
     while state.step < plan.steps and time.monotonic() < until and state.checks_since_best < PATIENCE:
         rng = np.random.default_rng([plan.seed, state.step])
-        state.descend(search.gradient(state.point, rng))
+        state.descend(search.gradient(state.point, rng), RATE / (1 + state.step / RATE_FALLS))
         if state.step % CHECK_EVERY == 0:
             state.judge(search.check(state.average))
         if progress:

@@ -1,7 +1,7 @@
 """Train the quick fit on the pairs of `scripts/voice_pairs.py` and write what `models/voice_quick.py` reads.
 
 Run: AUDIO_PIPELINE_MODELS=... python scripts/train_voice_fit.py pairs.npz
-The stock voices are heard anew (three sentences each, some minutes on a CPU); the rest takes seconds.
+The stock voices are heard anew (two sentences each, some minutes on a CPU); the rest takes seconds.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from audio_pipeline.models.voice_texts import SEARCH
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 HELD_OUT = 0.1
-TIMBRE_RIDGE, MANNER_RIDGE = 10.0, 3.0
-EMBEDDING_GAIN = 5.0  # its numbers are small: 256 of them have length 1
+EAR_RIDGE, MANNER_RIDGE = 100.0, 3.0
 
 
 def ridge(x: Array, y: Array, strength: float) -> Array:
@@ -40,7 +39,8 @@ def ridge(x: Array, y: Array, strength: float) -> Array:
 def explained(x: Array, y: Array, weights: Array) -> Array:
     """Share of the variance (outputs,)."""
     rest = y - x @ weights[:-1] - weights[-1]
-    return 1 - np.square(rest).mean(axis=0) / y.var(axis=0)
+    share: Array = 1 - np.square(rest).mean(axis=0) / y.var(axis=0)
+    return share
 
 
 def heard(names: list[str]) -> tuple[Array, float]:
@@ -49,7 +49,7 @@ def heard(names: list[str]) -> tuple[Array, float]:
     found, products = [], []
     for name in names:
         pack, looks = kokoro.load_pack(name), []
-        for text in SEARCH[::8]:
+        for text in SEARCH[::12]:
             phonemes = to_phonemes(text)
             sound = speaker.synthesise(phonemes, kokoro.row(pack, len(phonemes)))
             spoken = speech.prepare(sound[:, None], kokoro.RATE)
@@ -73,23 +73,25 @@ def main() -> None:
         pairs = {field: file[field] for field in file.files}
     semitones = 12 * np.log2(pairs["pitch_hz"])
     pitch = np.array([semitones.mean(), semitones.std()], np.float32)
-    seen = np.c_[EMBEDDING_GAIN * pairs["embedding"], (semitones - pitch[0]) / pitch[1]]
-    manners = manner.coordinates(pairs["style"][:, HALF:])
+    timbres, manners = (
+        axes.coordinates(half) for axes, half in zip((timbre, manner), np.split(pairs["style"], 2, axis=1), strict=True)
+    )
+    seen = voice_quick.seen(timbres, (semitones[:, None] - pitch[0]) / pitch[1])
     measures = np.c_[semitones, pairs["pitch_sd"], pairs["frames_a_sign"]]
-    timbres = timbre.coordinates(pairs["style"][:, :HALF])
     train = np.arange(len(seen)) >= HELD_OUT * len(seen)
-    inverse = ridge(seen[train], timbres[train], TIMBRE_RIDGE)
+    ear = ridge(seen[train], pairs["embedding"][train], EAR_RIDGE)
     forward = ridge(manners[train], measures[train], MANNER_RIDGE)
-    print(f"{train.sum()} pairs; explained of {np.sum(~train)} held out:")
-    print("  timbre axes", np.round(explained(seen[~train], timbres[~train], inverse), 2))
-    print("  pitch, range, tempo", np.round(explained(manners[~train], measures[~train], forward), 2))
-    inverse[: ge2e.SIZE] *= EMBEDDING_GAIN
+    foretold = ge2e.unit(seen[~train] @ ear[:-1] + ear[-1])
+    print(f"{train.sum()} pairs; of {np.sum(~train)} held out:")
+    for name, guess in (("foretold", foretold), ("mean voice", ge2e.unit(pairs["embedding"].mean(axis=0))[None])):
+        print(f"  cosine of {name} and heard embedding {np.sum(guess * pairs['embedding'][~train], axis=1).mean():.3f}")
+    print("  explained of pitch, range, tempo", np.round(explained(manners[~train], measures[~train], forward), 2))
     rest = measures[train] - manners[train] @ forward[:-1] - forward[-1]
     stock, syllables = heard(names)
     print(f"  syllables a second times frames a phoneme: {syllables:.2f}")
     tensors = {
         "timbre.mean": timbre.mean, "timbre.axes": timbre.axes, "manner.mean": manner.mean, "manner.axes": manner.axes,
-        "inverse": inverse, "forward": forward, "spread": rest.std(axis=0).astype(np.float32), "pitch": pitch,
+        "ear": ear, "forward": forward, "spread": rest.std(axis=0).astype(np.float32), "pitch": pitch,
         "syllables": np.array([syllables], np.float32), "stock": stock.astype(np.float32),
     }  # fmt: skip
     assert {name: value.shape for name, value in tensors.items()} == voice_quick.shapes(len(names))

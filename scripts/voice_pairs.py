@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from audio_pipeline.models import kokoro, weights
-from audio_pipeline.models.ge2e import FILE
 from audio_pipeline.models.ge2e_torch import SpeakerEncoderTorch
 from audio_pipeline.models.kokoro_torch import KokoroTorch, Text
 from audio_pipeline.models.phonemes import to_phonemes
+from audio_pipeline.models.tensors import FILE
 from audio_pipeline.models.voice_space import HALF, principal, steady
 from audio_pipeline.models.voice_texts import SEARCH
 
@@ -36,7 +36,7 @@ def random_half(halves: Array, rng: np.random.Generator) -> Array:
     space = principal(halves, min(24, len(halves) - 1))
     if rng.random() < 0.35:
         return space.style(rng.standard_normal(len(space.axes)).astype(np.float32))
-    some = rng.choice(len(halves), size=min(rng.integers(1, 5), len(halves)), replace=False)
+    some = rng.choice(len(halves), size=min(int(rng.integers(1, 5)), len(halves)), replace=False)
     mix = rng.dirichlet(np.ones(len(some))) @ halves[some]
     jitter = space.style(0.4 * rng.standard_normal(len(space.axes)).astype(np.float32)) - space.mean
     return np.asarray(space.mean + (mix - space.mean) * rng.uniform(0.8, 1.5) + jitter, np.float32)
@@ -60,7 +60,7 @@ class Collector:
     @torch.no_grad()
     def measure(self, style: Array, rng: np.random.Generator) -> dict[str, Array]:
         text = self.texts[rng.integers(len(self.texts))]
-        timbre, manner = torch.from_numpy(style)[None].split(HALF, dim=1)
+        timbre, manner = torch.from_numpy(style[None, :HALF]), torch.from_numpy(style[None, HALF:])
         prosody = self.speaker.prosody(text, manner)
         frames = int(prosody.durations.sum())
         first = int(rng.integers(10, max(11, frames - FRAMES - 12)))
@@ -82,7 +82,8 @@ class Collector:
 
 def save(path: Path, rows: list[dict[str, Array]]) -> None:
     beside = path.with_suffix(".part.npz")
-    np.savez(beside, **{field: np.stack([row[field] for row in rows]) for field in FIELDS})
+    fields: dict[str, Any] = {field: np.stack([row[field] for row in rows]) for field in FIELDS}
+    np.savez(beside, **fields)
     os.replace(beside, path)
 
 

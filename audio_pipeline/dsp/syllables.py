@@ -1,4 +1,4 @@
-"""How fast somebody speaks, without knowing the words: peaks of loudness (de Jong, Wempe; Behav. Res. Methods 41, 2009)."""
+"""How fast somebody speaks, by the peaks of loudness (de Jong, Wempe; Behavior Research Methods 41, 2009)."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
+Wide = np.ndarray[Any, np.dtype[np.float64]]
 
 LOWEST_HZ, HIGHEST_HZ = 60.0, 500.0
 WINDOW_S, HOP_S = 0.032, 0.01
@@ -25,7 +26,8 @@ def pitch(x: Array, rate: int) -> Array:
     rows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), reach)[:: round(HOP_S * rate)]
     normal = _normalised(rows, window, longest)
     dips = np.zeros(normal.shape, bool)
-    dips[:, 1:-1] = (normal[:, 1:-1] <= normal[:, :-2]) & (normal[:, 1:-1] < normal[:, 2:]) & (normal[:, 1:-1] < CERTAIN)
+    inner = normal[:, 1:-1]
+    dips[:, 1:-1] = (inner <= normal[:, :-2]) & (inner < normal[:, 2:]) & (inner < CERTAIN)
     dips[:, :shortest] = False
     lag = dips.argmax(axis=1)
     power = np.square(rows[:, :window]).mean(axis=1)
@@ -35,7 +37,7 @@ def pitch(x: Array, rate: int) -> Array:
     return found.astype(np.float32)
 
 
-def _normalised(rows: Array, window: int, longest: int) -> Array:
+def _normalised(rows: Wide, window: int, longest: int) -> Wide:
     """The cumulative mean normalised difference (frames, lags), YIN's equations 6 and 8, by FFT."""
     size = 1 << int(np.ceil(np.log2(rows.shape[1] + window)))
     ahead = np.fft.rfft(rows, size, axis=1)
@@ -45,12 +47,12 @@ def _normalised(rows: Array, window: int, longest: int) -> Array:
     product = product[:, : energy.shape[1]]
     difference = np.maximum(energy[:, :1] + energy - 2 * product, 0.0)
     lags = np.arange(1, difference.shape[1])
-    normal = np.ones_like(difference)
+    normal: Wide = np.ones_like(difference)
     normal[:, 1:] = difference[:, 1:] * lags / np.maximum(np.cumsum(difference[:, 1:], axis=1), 1e-12)
     return normal
 
 
-def _between(normal: Array, lag: np.ndarray[Any, np.dtype[np.intp]]) -> Array:
+def _between(normal: Wide, lag: np.ndarray[Any, np.dtype[np.intp]]) -> Wide:
     """The lags of the minima of parabolas through three points."""
     at = np.arange(len(lag))
     before, here, after = normal[at, lag - 1], normal[at, lag], normal[at, lag + 1]
