@@ -12,6 +12,7 @@ from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.voice_adam import State
 from audio_pipeline.models.voice_checkpoint import NUMBERS, TENSORS, load_state, save_state
 from tests.models.voices import Hill, reference, start
+from tests.shared import shared
 
 torch = pytest.importorskip("torch")
 
@@ -158,3 +159,31 @@ def test_a_device_that_is_not_there_is_named(device: str) -> None:
     with pytest.raises(ConfigError, match=f"'{device}'"):
         chosen_device(device)
     assert chosen_device(None) == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_real_search_gets_nearer_to_a_reader_and_a_cancel_keeps_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handful of steps on one sentence; a full search has a hundred on twenty-four."""
+    import soundfile
+
+    from audio_pipeline.models import voice_fit, voice_refine, weights
+
+    if any(weights.locate(name).folder is None for name in ("kokoro", "ge2e")):
+        pytest.skip("the weights are not here (audio-pipeline models fetch kokoro ge2e)")
+    x, rate = soundfile.read(sorted(shared("speech/3005").glob("*.flac"))[0], dtype="float32", always_2d=True)
+    wanted = voice_fit.analyse(x[: 10 * rate], rate)
+    begin = voice_fit.quick(wanted, texts=())
+    monkeypatch.setattr(voice_refine, "SEARCH", voice_refine.SEARCH[:1])
+    monkeypatch.setattr(voice_refine, "CHECK", voice_refine.CHECK[:1])
+    monkeypatch.setattr(voice_refine, "CHECK_EVERY", 2)
+    told: list[float] = []
+    plan = voice_refine.Plan(steps=50, device="cpu")
+    found = voice_refine.refine(
+        wanted, begin, plan, lambda step, likeness, left: told.append(likeness), lambda: len(told) >= 4
+    )
+    assert len(told) == 4  # cancelled in the middle of the fifth
+    assert told[-1] > told[0] + 0.01
+    assert found.method == "refined"
+    assert found.pack.shape == (1, 256)
+    assert np.array_equal(found.pack[0, 128:], begin.pack[0, 128:])
