@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LINKED = {"nodes": "*.py", "models": "*.py", "configs": "*.yaml"}
+DATA = {"audio_pipeline/models/voice_fit.safetensors"}
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -31,7 +32,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def linked_files() -> set[str]:
     """What a distribution must hold of the linked folders."""
-    return {
+    return DATA | {
         f"audio_pipeline/{name}/{path.relative_to(ROOT / name)}"
         for name, pattern in LINKED.items()
         for path in (ROOT / name).rglob(pattern)
