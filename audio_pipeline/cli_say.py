@@ -27,10 +27,12 @@ def say(args: argparse.Namespace) -> int:
     """Speaks the words of the command line, or standard input while it is being written."""
     from audio_pipeline.models import perth
     from audio_pipeline.models.talker import Talker
+    from audio_pipeline.models.voice_policy import read_policy
     from audio_pipeline.models.voices import open_voice
 
     _check(args)
-    talker = Talker(open_voice(args.voice, speed=args.speed), perth.load())
+    mark = perth.load() if read_policy().watermark else None
+    talker = Talker(open_voice(args.voice, speed=args.speed), mark)
     portions = _piped() if args.text == ["-"] else [" ".join(args.text)]
     write = _to_file if args.out else _to_speaker
     seconds = write(args, talker, portions)
