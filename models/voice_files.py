@@ -69,6 +69,16 @@ def put(base: Path, folder: str, files: Mapping[str, bytes]) -> None:
         raise
 
 
+def write(path: Path, data: bytes) -> None:
+    """Puts one file in place, all at once. Raises OSError."""
+    scratch = Path(tempfile.mkdtemp(prefix=NEW, dir=path.parent))
+    try:
+        _write(scratch / path.name, data)
+        os.rename(scratch / path.name, path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def remove(base: Path, path: Path) -> None:
     """Removes a folder: no longer there from the first moment on."""
     aside = Path(tempfile.mkdtemp(prefix=GONE, dir=base))

@@ -49,7 +49,7 @@ class Likeness:
     """GE2E similarities, 0 to 1, on text that the fit has not seen."""
 
     voice: float  # the made voice to the sample
-    ceiling: float  # one half of the sample to the other
+    ceiling: float | None  # one half of the sample to the other; None where it is too short for that
     nearest: float  # the nearest stock voice to the sample
     nearest_voice: str
 
@@ -88,6 +88,7 @@ class Record:
     name: str
     created: str  # ISO 8601, UTC
     british: bool  # which pronunciation it was fitted on
+    speed: float  # at which it speaks as the speaker does
     sample: Sample
     speaker: Traits
     voice: Traits

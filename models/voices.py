@@ -28,7 +28,8 @@ def open_voice(name: str, *, speed: float = 1.0, threads: int = 0) -> Engine:
     enrolled = enrolled_voice(name)
     if enrolled is not None:
         model = kokoro.load(threads)
-        return kokoro.KokoroVoice(model, enrolled.pack, speed=speed, british=enrolled.record.british)
+        record = enrolled.record
+        return kokoro.KokoroVoice(model, enrolled.pack, speed=speed * record.speed, british=record.british)
     _check_known(name)
     pack = kokoro.load_pack(name)
     return kokoro.KokoroVoice(kokoro.load(threads), pack, speed=speed, british=name.startswith("b"))

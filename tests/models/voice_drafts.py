@@ -31,6 +31,7 @@ def draft(name: str = "Ann", *, seed: int = 0, consent: bool = True) -> Draft:
         name=name,
         created="2026-01-02T03:04:05+00:00",
         british=False,
+        speed=1.0,
         sample=Sample(digest, 10.0, 8.0, RATE, 30.0, 0.0, 8_000.0, -30.0, False, False),
         speaker=traits,
         voice=traits,
