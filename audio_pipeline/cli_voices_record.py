@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -33,7 +33,7 @@ def recorded(device: str, seconds: float, title: str) -> tuple[Samples, int]:
 
 
 @contextmanager
-def _meter(title: str, seconds: float) -> Iterator[tuple[object, Heard]]:
+def _meter(title: str, seconds: float) -> Iterator[tuple[Callable[[int], None], Heard]]:
     """What shows the countdown, and what shows how far and how loud a recording is."""
     if not sys.stderr.isatty():
         print(f"{title}: {seconds:g} s, beginning in {COUNT_FROM} s", file=sys.stderr)

@@ -14,6 +14,7 @@ GOOD, FAIR, POOR, REFUSED = "good", "fair", "poor", "refused"
 
 LEAST_S, ENOUGH_S = 1.6, 6.0  # of speech: one look of the encoder; ten seconds with their pauses
 NOISY_DB, QUIET_DB = 10.0, 18.0
+SILENT_DB = 25.0  # of speech over its pauses: nothing plays under it
 MUSIC_DB = -12.0  # accompaniment over voice from which on it is more than what the separator makes of bare speech
 ONLY_MUSIC_DB = 20.0  # from which on there is no voice to speak of
 TELEPHONE_HZ, WIDE_HZ = 4_200.0, 7_000.0
@@ -61,7 +62,7 @@ def _length(sample: Sample) -> Finding:
 
 def _music(sample: Sample) -> Finding:
     if sample.music_db is None:
-        quiet = sample.snr_db >= QUIET_DB
+        quiet = sample.snr_db >= SILENT_DB
         return Finding(GOOD, "music", "none: the pauses are quiet" if quiet else "nobody looked for it")
     if sample.music_db > ONLY_MUSIC_DB:
         advice = "Without its music or noise no voice is left in it: take a recording of somebody who talks."

@@ -15,7 +15,7 @@ from audio_pipeline.errors import MediaError, WeightsError
 from audio_pipeline.models import ge2e, speech
 from audio_pipeline.models.ge2e_stream import VoiceTracker
 from audio_pipeline.models.speech import RATE
-from audio_pipeline.models.voice_advice import MUSIC_DB, QUIET_DB
+from audio_pipeline.models.voice_advice import MUSIC_DB, SILENT_DB
 from audio_pipeline.models.voice_record import Sample
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -49,7 +49,7 @@ def inspect(
         raise MediaError("the sample is silent; is the right microphone chosen, and is it switched on?")
     spoken = _spoken(mono, rate)
     snr = snr_db(mono, rate, spoken)
-    voice, music_db = _without_music(mono, rate, separate or separated) if snr < QUIET_DB else (mono, None)
+    voice, music_db = _without_music(mono, rate, separate or separated) if snr < SILENT_DB else (mono, None)
     taken_away = voice is not mono
     low = _at_16k(voice, rate)
     left = _spoken(voice, rate) if taken_away else spoken
