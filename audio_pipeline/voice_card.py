@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from audio_pipeline.models.voice_advice import FAIR, GOOD, POOR, REFUSED, Finding, findings
-from audio_pipeline.models.voice_record import Likeness, Record, Traits
+from audio_pipeline.models.voice_record import Likeness, Record, Sample, Traits
 
 READINGS = (  # of GE2E on real voices: docs/models/ge2e.md
     (0.85, "as alike as two clips of one person"),
@@ -75,6 +75,12 @@ def scale(known: Likeness) -> str:
         if value is not None:
             line[round(min(max((value - SCALE_FROM) / (1 - SCALE_FROM), 0), 1) * SCALE)] = letter
     return "".join(line)
+
+
+def sample_said(sample: Sample) -> str:
+    """How good a sample is, in one line."""
+    found = {finding.what: finding.said for finding in findings(sample)}
+    return ", ".join(found[what] for what in ("length", "noise", "bandwidth"))
 
 
 def traits_shown(speaker: Traits, voice: Traits) -> list[tuple[str, str, str]]:

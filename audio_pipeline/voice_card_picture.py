@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from audio_pipeline.models.voice_record import Record
 from audio_pipeline.report_sound import COLOUR_MAP
-from audio_pipeline.voice_card import reading
+from audio_pipeline.voice_card import reading, sample_said
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 
 INCHES, DPI = (9.6, 7.0), 130
-WINDOW_S, RANGE_DB, TOP_HZ = 0.03, 70.0, 12_000.0
+WINDOW_S, RANGE_DB, TOP_HZ = 0.03, 65.0, 12_000.0
+PRE_EMPHASIS = 0.95
 INK, SOFT, ACCENT, OTHER, PAUSE = "#1d2126", "#646b75", "#2c68b8", "#c2571a", "#d9d6d0"
 FROM, TO = 0.4, 1.0  # of the likeness axis
 BANDS = ((0.4, 0.6, "different"), (0.6, 0.75, "alike in kind"), (0.75, 0.85, "recognisable"), (0.85, 1.0, "one person"))
@@ -33,7 +34,7 @@ def card_picture(record: Record, sample: tuple[Array, int] | None) -> bytes:
     figure = Figure(INCHES, layout="constrained", facecolor="white")
     parts: Any = figure.subfigures(2, 1, height_ratios=(1.15, 1), hspace=0.04)
     upper, lower = parts
-    _sample(upper, sample)
+    _sample(upper, record, sample)
     left, right = lower.subplots(1, 2, width_ratios=(1.35, 1))
     _likeness(left, record)
     _pitch(right, record)
@@ -45,14 +46,14 @@ def card_picture(record: Record, sample: tuple[Array, int] | None) -> bytes:
     return buffer.getvalue()
 
 
-def _sample(part: Any, sample: tuple[Array, int] | None) -> None:
+def _sample(part: Any, record: Record, sample: tuple[Array, int] | None) -> None:
     if sample is None:
         part.text(0.5, 0.5, "the sample was not kept", ha="center", color=SOFT)
         return
     strip, image = part.subplots(2, 1, height_ratios=(1, 9), sharex=True)
     _strip(strip, *sample)
     _spectrogram(image, *sample)
-    strip.set_title("Sample", loc="left", fontsize=11, color=INK)
+    strip.set_title(f"Sample: {sample_said(record.sample)}", loc="left", fontsize=11, color=INK)
 
 
 def _strip(axes: Axes, x: Array, rate: int) -> None:
@@ -78,7 +79,8 @@ def _strip(axes: Axes, x: Array, rate: int) -> None:
 def _spectrogram(axes: Axes, x: Array, rate: int) -> None:
     size = round(WINDOW_S * rate)
     hop = max((len(x) - size) // 1200, 1)
-    rows = np.lib.stride_tricks.sliding_window_view(np.pad(x, (0, max(size - len(x), 0))), size)[::hop]
+    lifted = np.append(x[:1], x[1:] - PRE_EMPHASIS * x[:-1])  # so that consonants are seen beside vowels
+    rows = np.lib.stride_tricks.sliding_window_view(np.pad(lifted, (0, max(size - len(x), 0))), size)[::hop]
     power = np.abs(np.fft.rfft(rows * np.hanning(size).astype(np.float32), axis=1)) ** 2
     bands_db = 10 * np.log10(power.T + 1e-12)
     top_db = float(bands_db.max())
@@ -133,6 +135,7 @@ def _pitch(axes: Axes, record: Record) -> None:
     axes.set_xlabel("Hz", fontsize=9, color=SOFT)
     axes.set_ylabel("% of the voiced time", fontsize=9, color=SOFT)
     axes.set_title("Pitch", loc="left", fontsize=11, color=INK)
+    axes.yaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False, fontsize=9, labelcolor=INK)
     _quiet(axes)
 

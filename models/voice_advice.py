@@ -39,7 +39,12 @@ def refusals(sample: Sample) -> list[Finding]:
 
 def findings(sample: Sample) -> list[Finding]:
     """Everything there is to say about a sample, what keeps it from being used first."""
-    return sorted(_all(sample), key=lambda finding: finding.level != REFUSED)
+    return sorted(_all(sample), key=_rank)
+
+
+def _rank(finding: Finding) -> int:
+    """Where nothing but music is left, that is why there is no speech."""
+    return 2 if finding.level != REFUSED else int(finding.what == "length")
 
 
 def _all(sample: Sample) -> Iterator[Finding]:
@@ -77,7 +82,8 @@ def _voices(sample: Sample) -> Finding:
     if not sample.second_voice:
         return Finding(GOOD, "voices", "one")
     if sample.separated:  # a singer's registers differ more than a talker's moods
-        return Finding(POOR, "voices", "one that changes much, or two", "Use a stretch in which only one person sings.")
+        said = "in a song two cannot be told from one that changes"
+        return Finding(FAIR, "voices", said, "Make sure that only one person sings.")
     advice = "Cut out a stretch in which only one of them talks, or add --force to take both for one."
     return Finding(REFUSED, "voices", "a second voice takes over in it", advice, forcible=True)
 

@@ -58,7 +58,7 @@ def inspect(
         seconds=len(mono) / rate,
         speech_s=float(np.sum(left)) * speech.WINDOW / RATE,
         rate=rate,
-        snr_db=snr,
+        snr_db=snr_db(voice, rate, left) if taken_away else snr,
         clipped_ms=clipped_ms(mono, rate),
         bandwidth_hz=bandwidth_hz(voice, rate, left),
         music_db=music_db,

@@ -142,7 +142,7 @@ def test_a_song_and_a_band(encoder: ge2e.SpeakerEncoder) -> None:
         ({"speech_s": 4.0}, "fair length"),
         ({"speech_s": 1.0}, "refused length"),
         ({"second_voice": True}, "refused voices"),
-        ({"second_voice": True, "separated": True, "music_db": 0.0}, "fair music | poor voices"),
+        ({"second_voice": True, "separated": True, "music_db": 0.0}, "fair music | fair voices"),
         ({"music_db": 30.0, "separated": True}, "refused music"),
     ],
 )
