@@ -12,6 +12,7 @@ from types import FrameType
 
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.voice_library import Library
+from audio_pipeline.models.voice_record import Record
 
 Progress = Callable[[int, float, float], None]
 LONGEST_MIN = 24 * 60
@@ -26,19 +27,26 @@ def refine(args: argparse.Namespace) -> int:
     record = library.record(args.name)
 
     from audio_pipeline.cli_voices_enrol import load_tools
-    from audio_pipeline.models import voice_enrol
+    from audio_pipeline.models import voice_better
 
     seconds = args.minutes * 60
     with _stopping() as stopped, _shown(record.name, seconds) as progress:
-        before, after = voice_enrol.refine(
+        before, after = voice_better.refine(
             library, record.name, load_tools(), seconds=seconds, progress=progress, cancelled=stopped.is_set
         )
-    gained = after.likeness.voice - before.likeness.voice
-    print(f"{after.name}: likeness {before.likeness.voice:.2f} -> {after.likeness.voice:.2f} ({gained:+.2f}) on "
-          f"sentences it was not fitted on; ceiling {after.likeness.ceiling or 0:.2f}")  # fmt: skip
+    print(_said(before, after))
     if stopped.is_set():
         print(f"stopped early; the same command goes on from here: audio-pipeline voices refine {after.name!r}")
     return 0
+
+
+def _said(before: Record, after: Record) -> str:
+    old, new = before.likeness.voice, after.likeness.voice
+    if after == before:
+        return f"{after.name}: nothing better than likeness {old:.2f} was found; the voice is as it was"
+    ceiling = "" if after.likeness.ceiling is None else f"; ceiling {after.likeness.ceiling:.2f}"
+    gained = f"{old:.2f} -> {new:.2f} ({new - old:+.2f})"
+    return f"{after.name}: likeness {gained} on sentences it was not fitted on{ceiling}"
 
 
 @contextmanager

@@ -116,6 +116,8 @@ def _likeness(axes: Axes, record: Record) -> None:
 
 
 def _pitch(axes: Axes, record: Record) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     from audio_pipeline.models.voice_traits import edges_hz
 
     edges = edges_hz()
@@ -135,7 +137,7 @@ def _pitch(axes: Axes, record: Record) -> None:
     axes.set_xlabel("Hz", fontsize=9, color=SOFT)
     axes.set_ylabel("% of the voiced time", fontsize=9, color=SOFT)
     axes.set_title("Pitch", loc="left", fontsize=11, color=INK)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.legend(frameon=False, fontsize=9, labelcolor=INK)
     _quiet(axes)
 

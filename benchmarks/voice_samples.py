@@ -70,7 +70,7 @@ def main() -> None:
     }  # fmt: skip
     print(machine())
     head = ("recording", "clips", "used", "music", "second voice", "noise said", "clipping", "telephone")
-    print(table(head, [(name, *row(samples)) for name, samples in kinds.items()]))
+    table(head, [(name, *row(samples)) for name, samples in kinds.items()])
 
 
 def row(samples: list[Sample]) -> tuple[str, ...]:

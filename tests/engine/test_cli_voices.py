@@ -34,7 +34,7 @@ class Speaker:
         return (0.1 * np.sin(2 * np.pi * 120 * np.arange(24_000) / 24_000)).astype(np.float32)
 
 
-def quick(reference: Reference, speaker: Any, *, encoder: Any, british: bool) -> Fit:
+def quick(reference: Reference, speaker: Any, *, encoder: Any, british: bool, texts: Any) -> Fit:
     style = np.full((1, 256), 0.1, np.float32)
     return Fit(style, 1.1, british, "af_heart", "quick", 0.71, 0.65, reference.ceiling)
 
@@ -221,7 +221,7 @@ def test_export_import_delete(run: Run, tmp_path: Path) -> None:
     assert Library().names() == ["Ann"]
 
 
-def refining(press: bool) -> Callable[..., Fit]:
+def refining(press: bool, found: float = 0.83) -> Callable[..., Fit]:
     """A search that goes a step, in which somebody may press Ctrl-C."""
 
     def refine(reference: Reference, start: Fit, *, seconds: float, progress: Any, cancelled: Any,
@@ -231,7 +231,7 @@ def refining(press: bool) -> Callable[..., Fit]:
         if press:
             os.kill(os.getpid(), signal.SIGINT)
         assert cancelled() == press
-        return replace(start, pack=start.pack * 2, method="refined", fitted_likeness=0.83)
+        return replace(start, pack=start.pack * 2, method="refined", fitted_likeness=found)
 
     return refine
 
@@ -250,6 +250,33 @@ def test_refining_puts_the_better_voice_in_place(
     assert after.consent == before.consent and after.created == before.created
     assert Library().voice("Ann").pack[0, 0] == np.float32(0.2)
     assert Library().work_folder("Ann").exists() == press, "what is needed to go on is kept only where there is need"
+
+
+def test_a_stopped_search_goes_on_from_where_it_began(
+    run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("enrol", sample, "--name", "Ann", "--consent", AGREED)
+    monkeypatch.setattr(voice_fit, "refine", refining(press=True))
+    run("refine", "Ann")
+    starts = []
+
+    def again(reference: Reference, start: Fit, **how: Any) -> Fit:
+        starts.append(start)
+        assert (how["checkpoint_folder"] / "state").read_text() == "1"
+        return replace(start, pack=start.pack * 3, method="refined", fitted_likeness=0.9)
+
+    monkeypatch.setattr(voice_fit, "refine", again)
+    run("refine", "Ann")
+    assert starts[0].pack[0, 0] == np.float32(0.1) and starts[0].method == "quick"
+    assert Library().voice("Ann").pack[0, 0] == np.float32(0.1) * 3
+    assert not Library().work_folder("Ann").exists()
+
+
+def test_what_is_no_better_is_not_kept(run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("enrol", sample, "--name", "Ann", "--consent", AGREED)
+    monkeypatch.setattr(voice_fit, "refine", refining(press=False, found=0.7))
+    assert "nothing better than likeness 0.71 was found" in run("refine", "Ann")
+    assert Library().record("Ann").revision == 1
 
 
 def test_time_for_a_search_is_a_time(run: Run) -> None:
