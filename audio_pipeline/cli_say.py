@@ -25,14 +25,12 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 def say(args: argparse.Namespace) -> int:
     """Speaks the words of the command line, or standard input while it is being written."""
-    from audio_pipeline.models import perth
     from audio_pipeline.models.talker import Talker
-    from audio_pipeline.models.voice_policy import read_policy
+    from audio_pipeline.models.voice_policy import open_mark
     from audio_pipeline.models.voices import open_voice
 
     _check(args)
-    mark = perth.load() if read_policy().watermark else None
-    talker = Talker(open_voice(args.voice, speed=args.speed), mark)
+    talker = Talker(open_voice(args.voice, speed=args.speed), open_mark())
     portions = _piped() if args.text == ["-"] else [" ".join(args.text)]
     write = _to_file if args.out else _to_speaker
     seconds = write(args, talker, portions)

@@ -18,7 +18,8 @@ from pathlib import Path
 from audio_pipeline.errors import PipelineError
 
 LOCK = ".lock"
-NEW, GONE, WORK = ".new-", ".gone-", ".work-"
+NEW, GONE = ".new-", ".gone-"
+WORK, CACHE = ".work-", ".cache-"  # a folder a voice, which goes with it
 FOLDER = re.compile(r"([0-9a-f]{32})-([1-9][0-9]{0,8})")
 
 
@@ -91,12 +92,13 @@ def remove_all(base: Path, id_: str) -> None:
     ours = sorted((base / name for name in _names(base) if name.startswith(id_)), key=_revision, reverse=True)
     for path in ours:
         remove(base, path)
-    shutil.rmtree(work_folder(base, id_), ignore_errors=True)
+    for kind in (WORK, CACHE):
+        shutil.rmtree(own_folder(base, kind, id_), ignore_errors=True)
 
 
-def work_folder(base: Path, id_: str) -> Path:
-    """Where a fit under way keeps what it needs to go on later."""
-    return base / f"{WORK}{id_}"
+def own_folder(base: Path, kind: str, id_: str) -> Path:
+    """A voice's folder of that kind."""
+    return base / f"{kind}{id_}"
 
 
 def _revision(path: Path) -> int:
@@ -116,7 +118,7 @@ def _sweep(base: Path) -> None:
     ids = {name.partition("-")[0] for name in keep}
     for name in _names(base):
         old = FOLDER.fullmatch(name) is not None and name not in keep
-        orphan = name.startswith(WORK) and name.removeprefix(WORK) not in ids
+        orphan = name.startswith((WORK, CACHE)) and name.rpartition("-")[2] not in ids
         if old or orphan or name.startswith((NEW, GONE)):
             shutil.rmtree(base / name, ignore_errors=True)
 

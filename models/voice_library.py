@@ -105,7 +105,11 @@ class Library:
 
     def work_folder(self, name: str) -> Path:
         """Where a fit of this voice keeps what it needs to go on later; goes with the voice."""
-        return voice_files.work_folder(self.folder, self.record(name).id)
+        return voice_files.own_folder(self.folder, voice_files.WORK, self.record(name).id)
+
+    def cache_folder(self, name: str) -> Path:
+        """Where other engines keep what they computed from the sample of this voice; goes with the voice."""
+        return voice_files.own_folder(self.folder, voice_files.CACHE, self.record(name).id)
 
     def check_free(self, name: str) -> str:
         """The name as it will be kept. Raises ConfigError where it is none or taken."""

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from audio_pipeline.errors import ConfigError
 
 LONGEST = 64  # characters
-RESERVED = frozenset({"light"})
+RESERVED = ("light", "xtts")  # voices of their own
+KINDS = ("xtts:",)  # how names of other engines' voices begin
 
 
 def checked_name(name: str) -> str:
@@ -26,6 +27,8 @@ def checked_name(name: str) -> str:
 def free_name(name: str, taken: Iterable[str]) -> str:
     """A checked name that no other voice has, however it is written. Raises ConfigError."""
     found = checked_name(name)
+    if key(found).startswith(KINDS):
+        raise ConfigError(f"a name cannot begin with {' or '.join(KINDS)}, got {found!r:.80}")
     for other in (*RESERVED, *taken):
         if key(other) == key(found):
             raise ConfigError(f"there is a voice {other!r} already; choose another name, or delete that voice first")

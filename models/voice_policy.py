@@ -6,10 +6,14 @@ import os
 import stat
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from audio_pipeline.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from audio_pipeline.models.perth import Perth
 
 FILE = "AUDIO_PIPELINE_VOICE_POLICY"  # in the environment: another file than the usual one
 NAME = "voice-policy.yaml"
@@ -48,6 +52,13 @@ def read_policy() -> Policy:
     with os.fdopen(file, "rb") as opened:
         _check_owner(path, os.fstat(opened.fileno()))
         return _parsed(path, opened.read(MOST_BYTES))
+
+
+def open_mark() -> Perth | None:
+    """The watermark; None where this host switched it off."""
+    from audio_pipeline.models import perth
+
+    return perth.load() if read_policy().watermark else None
 
 
 def _check_owner(path: Path, found: os.stat_result) -> None:

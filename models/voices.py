@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audio_pipeline.errors import ConfigError, nearest
@@ -45,6 +46,19 @@ def enrolled_voice(name: str) -> Voice | None:
     voice = library.voice(name)
     check_consent(voice)
     return voice
+
+
+def enrolled_sample(name: str) -> tuple[bytes, Path] | None:
+    """The FLAC that an enrolled voice was made from, for engines of other kinds, and a folder (0700 if they make it)
+    for what they compute from it, which is deleted with the voice. None where no voice of this name was enrolled, or
+    its sample was not kept. Raises ConfigError where the voice may not be used."""
+    from audio_pipeline.models.voice_library import Library
+
+    if enrolled_voice(name) is None:
+        return None
+    library = Library()
+    sample = library.sample(name)
+    return None if sample is None else (sample, library.cache_folder(name))
 
 
 def check_consent(voice: Voice) -> None:

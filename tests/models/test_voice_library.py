@@ -68,11 +68,16 @@ def test_what_is_no_name_is_refused(library: Library, name: str) -> None:
         library.record(name)
 
 
-@pytest.mark.parametrize("name", ["Ann", "ANN", "light", "Light"])
+@pytest.mark.parametrize("name", ["Ann", "ANN", "light", "Light", "XTTS"])
 def test_a_name_is_taken_once(library: Library, name: str) -> None:
     library.add(draft("ann"))
-    with pytest.raises(ConfigError, match="there is a voice '(ann|light)' already"):
+    with pytest.raises(ConfigError, match="there is a voice '(ann|light|xtts)' already"):
         library.add(draft(name))
+
+
+def test_a_name_does_not_look_like_that_of_another_engine(library: Library) -> None:
+    with pytest.raises(ConfigError, match="cannot begin with xtts:, got 'XTTS:ann'"):
+        library.add(draft("XTTS:ann"))
 
 
 def test_an_unknown_voice_names_the_nearest(library: Library) -> None:
@@ -120,11 +125,14 @@ def test_leftovers_of_a_killed_writer_are_not_seen_and_go(library: Library) -> N
     assert [path.name for path in library.folder.iterdir() if path.name.startswith(".")] == [".lock"]
 
 
-def test_deleting_takes_the_work_under_way_too(library: Library) -> None:
+def test_deleting_takes_the_work_under_way_and_what_others_computed(library: Library) -> None:
     library.add(draft())
-    work = library.work_folder("Ann")
-    work.mkdir()
-    (work / "checkpoint.npz").write_bytes(b"0")
+    for folder in (library.work_folder("Ann"), library.cache_folder("Ann")):
+        folder.mkdir()
+        (folder / "numbers").write_bytes(b"0")
+    library.add(draft("Bob"))
+    assert library.work_folder("Ann").exists() and library.cache_folder("Ann").exists()
+    library.delete("Bob")
     library.delete("Ann")
     assert list(everything(library.folder)) == []
     with pytest.raises(ConfigError, match="no voice is called 'Ann'"):

@@ -42,6 +42,17 @@ def test_an_enrolled_voice_speaks_with_its_own_style() -> None:
     assert voices.voice_names() == ["light", "af_one", "bm_two", "Ann"]
 
 
+def test_other_engines_get_the_sample_and_a_folder_of_the_voice() -> None:
+    wanted = draft("Ann")
+    Library().add(wanted)
+    found = voices.enrolled_sample("ann")
+    assert found and found[0] == wanted.sample_flac and found[1] == Library().cache_folder("Ann")
+    assert voices.enrolled_sample("af_one") is None
+    Library().add(draft("Bob", consent=False))
+    with pytest.raises(ConfigError, match="has no consent"):
+        voices.enrolled_sample("Bob")
+
+
 @pytest.mark.parametrize(("name", "hint"), [("An", "did you mean 'Ann'"), ("af_on", "did you mean 'af_one'")])
 def test_an_unknown_voice_names_those_that_are_here(name: str, hint: str) -> None:
     Library().add(draft("Ann"))
