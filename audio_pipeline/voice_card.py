@@ -16,6 +16,7 @@ READINGS = (  # of GE2E on real voices: docs/models/ge2e.md
 MARKS = {GOOD: "✓", FAIR: "·", POOR: "✗", REFUSED: "✗"}
 SCALE, SCALE_FROM = 40, 0.5  # characters, and where the scale begins
 HEAD = 11  # characters of the first column
+REFINED, CLIMBED = "refined", "The search climbed this number, so it says less than it would of a recording: listen."
 NO_CONSENT = "none: it does not speak unless this host's policy allows that"
 
 
@@ -32,6 +33,8 @@ def card(record: Record) -> Iterator[str]:
     yield record.name
     yield ""
     yield from _likeness(record.likeness)
+    if record.provenance.method == REFINED:
+        yield f"  {'':{HEAD}} {CLIMBED}"
     yield ""
     yield f"  {'':{HEAD}} {'sample':18} voice"
     for name, of_sample, of_voice in traits_shown(record.speaker, record.voice):

@@ -40,6 +40,14 @@ def test_every_lack_of_the_sample_is_on_it_with_its_advice() -> None:
     assert sum("→" in line for line in lines) == 3
 
 
+def test_a_searched_likeness_is_said_to_be_one() -> None:
+    made = draft().record.provenance
+    for method, expected in (("quick", False), ("refined", True)):
+        found = record(provenance=replace(made, method=method))
+        assert any("The search climbed" in line for line in card(found)) == expected
+        assert ("The search climbed" in card_page(found, b"")) == expected
+
+
 def test_whose_word_it_is() -> None:
     assert "as somebody typed: I, Ann, agree" in consent_said(record())
     assert consent_said(record(consent=None)).startswith("none: it does not speak")

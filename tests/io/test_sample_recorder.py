@@ -12,7 +12,11 @@ import pytest
 from audio_pipeline import cli_voices_record
 from audio_pipeline.errors import ConfigError, DeviceError
 from audio_pipeline.io import sample_recorder
+from audio_pipeline.io.queue_player import QueuePlayer
 from audio_pipeline.io.sample_recorder import RATE, record
+from tests.io.pulse import pulse
+
+__all__ = ["pulse"]
 
 Push = Callable[[np.ndarray, int], None]
 
@@ -84,3 +88,15 @@ def test_without_a_terminal_it_says_what_happens_and_records(
 @pytest.mark.parametrize(("db", "word"), [(-0.5, "too loud"), (-50.0, "very soft"), (-12.0, "-12 dB")])
 def test_the_meter_says_what_to_change(db: float, word: str) -> None:
     assert word in cli_voices_record.meter(db) and len(cli_voices_record.meter(db).split()[0]) == 24
+
+
+def test_at_a_real_card_what_is_played_is_recorded(pulse: dict[str, str]) -> None:
+    """The sink's monitor hears a tone of 440 Hz at -12 dBFS; both the rate and the level must be right."""
+    tone = (0.25 * np.sin(2 * np.pi * 440 * np.arange(5 * RATE) / RATE)).astype(np.float32)
+    with QueuePlayer("default", RATE) as player:
+        player.put(tone)
+        x, rate = record("default", 2.0)
+    middle = x[len(x) // 2 :][: rate // 2]
+    spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
+    assert np.argmax(spectrum) * rate / len(middle) == pytest.approx(440, abs=2)
+    assert np.max(np.abs(middle)) == pytest.approx(0.25, rel=0.05)
