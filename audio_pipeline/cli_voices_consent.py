@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from audio_pipeline.models.ge2e import SpeakerEncoder
 
 PROOF_S = 10.0
-AGREED = "i agree"
+AGREED = "I agree"
 LEAST_S = 1.6  # of speech in a proof
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -71,7 +71,7 @@ def _asked() -> str:
     own = input("Is it your own? [y/n] ").strip().lower() in ("y", "yes")
     statement = (OWN if own else GIVEN).format(speaker=speaker)
     print(f"\n  {statement}\n", file=sys.stderr)
-    if input(f'Type "{AGREED}" if that is so: ').strip().lower() != AGREED:
+    if input(f'Type "{AGREED}" if that is so: ').strip().lower() != AGREED.lower():
         raise ConfigError("no consent was given, so no voice was made")
     return statement
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import wrap
 
 from audio_pipeline.models.voice_advice import FAIR, GOOD, POOR, REFUSED, Finding, findings
 from audio_pipeline.models.voice_record import Likeness, Record, Sample, Traits
@@ -15,7 +16,7 @@ READINGS = (  # of GE2E on real voices: docs/models/ge2e.md
 )
 MARKS = {GOOD: "✓", FAIR: "·", POOR: "✗", REFUSED: "✗"}
 SCALE, SCALE_FROM = 40, 0.5  # characters, and where the scale begins
-HEAD = 11  # characters of the first column
+HEAD, WIDTH = 11, 100  # characters of the first column, and of a line of words
 REFINED, CLIMBED = "refined", "The search climbed this number, so it says less than it would of a recording: listen."
 NO_CONSENT = "none: it does not speak unless this host's policy allows that"
 
@@ -43,7 +44,7 @@ def card(record: Record) -> Iterator[str]:
     yield from finding_lines(findings(record.sample))
     yield ""
     for name, said in papers(record):
-        yield f"  {name:{HEAD}} {said}"
+        yield from wrap(said, WIDTH, initial_indent=f"  {name:{HEAD}} ", subsequent_indent=" " * (HEAD + 3))
 
 
 def finding_lines(found: list[Finding]) -> Iterator[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
-INCHES, DPI = (9.6, 7.0), 130
+INCHES, DPI, COLOURS = (9.6, 7.0), 130, 128
 WINDOW_S, RANGE_DB, TOP_HZ = 0.03, 65.0, 12_000.0
 PRE_EMPHASIS = 0.95
 INK, SOFT, ACCENT, OTHER, PAUSE = "#1d2126", "#646b75", "#2c68b8", "#c2571a", "#d9d6d0"
@@ -30,6 +30,7 @@ LEAST_WORD_S = 0.06  # of the whole: what a stretch must last to be named
 def card_picture(record: Record, sample: tuple[Array, int] | None) -> bytes:
     """A PNG; `sample` is the mono sound and its rate, where it was kept."""
     from matplotlib.figure import Figure
+    from PIL import Image
 
     figure = Figure(INCHES, layout="constrained", facecolor="white")
     parts: Any = figure.subfigures(2, 1, height_ratios=(1.15, 1), hspace=0.04)
@@ -41,9 +42,10 @@ def card_picture(record: Record, sample: tuple[Array, int] | None) -> bytes:
     known = record.likeness
     figure.suptitle(f"{record.name}: likeness {known.voice:.2f}, {reading(known.voice)}", x=0.012, ha="left",
                     fontsize=14, color=INK, parse_math=False)  # fmt: skip
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return buffer.getvalue()
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI)
+    Image.open(drawn).convert("RGB").quantize(COLOURS).save(small, "PNG", optimize=True)
+    return small.getvalue()
 
 
 def _sample(part: Any, record: Record, sample: tuple[Array, int] | None) -> None:
