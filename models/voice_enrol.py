@@ -37,6 +37,21 @@ class Tools:
     speaker: Kokoro
 
 
+class Remembering:
+    """A speaker that says a sentence in a style once: what was listened to is measured without saying it again."""
+
+    def __init__(self, speaker: voice_fit.Speaker) -> None:
+        self._speaker = speaker
+        self._said: dict[tuple[str, bytes, float], Array] = {}
+
+    def synthesise(self, phonemes: str, style: Array, speed: float = 1.0) -> Array:
+        """Mono speech (samples,) at 24 kHz."""
+        wanted = phonemes, style.tobytes(), speed
+        if wanted not in self._said:
+            self._said[wanted] = self._speaker.synthesise(phonemes, style, speed)
+        return self._said[wanted]
+
+
 def enrol(
     inspected: Inspected,
     name: str,
@@ -53,7 +68,8 @@ def enrol(
     stage("measuring the voice")
     reference = voice_fit.analyse(inspected.x[:, None], inspected.rate, tools.encoder)
     stage("finding the style nearest to it, and listening to it")
-    fit = voice_fit.quick(reference, tools.speaker, encoder=tools.encoder, british=british, texts=TEXTS)
+    speaker = Remembering(tools.speaker)
+    fit = voice_fit.quick(reference, speaker, encoder=tools.encoder, british=british, texts=TEXTS)
     stage("measuring what it sounds like")
     provenance = Provenance("kokoro", fit.method, 0, 0.0, software(), weights_used(), "")
     record = Record(
@@ -63,7 +79,7 @@ def enrol(
         speed=fit.speed,
         sample=inspected.sample,
         speaker=traits(inspected.x, inspected.rate),
-        voice=traits(*say(fit, REPORT[0], tools.speaker)),
+        voice=traits(*say(fit, TEXTS[0], speaker)),
         likeness=likeness(fit),
         provenance=replace(provenance, seconds=round(time.perf_counter() - began, 1)),
         consent=consent,
