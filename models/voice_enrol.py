@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
+from audio_pipeline.errors import ConfigError
 from audio_pipeline.models import kokoro, voice_fit
 from audio_pipeline.models.ge2e import SpeakerEncoder
 from audio_pipeline.models.kokoro import Kokoro
@@ -83,10 +85,21 @@ def enrol(
         likeness=likeness(fit),
         provenance=replace(provenance, seconds=round(time.perf_counter() - began, 1)),
         consent=consent,
-        target=None,
+        target=converter_target(inspected.x, inspected.rate, tools.encoder),
     )
     sample = pack_sample(inspected.x, inspected.rate) if keep_sample else None
     return Draft(record, fit.pack, reference.embedding, sample)
+
+
+def converter_target(x: Array, rate: int, encoder: SpeakerEncoder) -> dict[str, float] | None:
+    """What the voice converter has to know of mono sound (samples,); None where it is not installed, or the sample
+    says too little."""
+    try:
+        converter = import_module("audio_pipeline.models.convert_target")
+        numbers: dict[str, float] = converter.target_of(x[:, None], rate, encoder).numbers()
+    except (ImportError, ConfigError):
+        return None
+    return numbers
 
 
 def likeness(fit: Fit) -> Likeness:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +134,26 @@ def test_where_the_host_asks_for_no_consent_none_is_needed(run: Run, sample: Pat
     policy.parent.mkdir(parents=True)
     policy.write_text("consent: false")
     assert "consent     none: it does not speak unless" in run("enrol", sample, "--name", "Ann")
+
+
+def test_the_converter_finds_its_numbers_with_the_voice(
+    run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The converter may be absent (it needs pyworld); where it is there, its numbers are kept as they are."""
+
+    class Converter:
+        @staticmethod
+        def target_of(x: np.ndarray, rate: int, encoder: object) -> Converter:
+            assert x.shape[1] == 1 and rate == RATE
+            return Converter()
+
+        @staticmethod
+        def numbers() -> dict[str, float]:
+            return {"log_f0_mean": 4.75}
+
+    monkeypatch.setitem(sys.modules, "audio_pipeline.models.convert_target", Converter)
+    run("enrol", sample, "--name", "Ann", "--consent", AGREED)
+    assert Library().record("Ann").target == {"log_f0_mean": 4.75}
+    monkeypatch.setitem(sys.modules, "audio_pipeline.models.convert_target", None)
+    run("enrol", sample, "--name", "Bob", "--consent", AGREED)
+    assert Library().record("Bob").target is None
