@@ -16,8 +16,9 @@ from audio_pipeline.voice_card import consent_said
 def export(args: argparse.Namespace) -> int:
     """Writes a voice with its sample and its consent into one file."""
     path: Path = args.out or Path(f"{_plain(args.name)}{SUFFIX}")
-    size = export_voice(Library(), args.name, path, overwrite=args.force)
-    print(f"written: {path}, {size / 1e6:.1f} MB; it holds the voice's sample, so give it to those who may hear that")
+    size = export_voice(Library(), args.name, path, with_sample=not args.without_sample, overwrite=args.force)
+    holds = "" if args.without_sample else "; it holds the voice's sample, so give it to those who may hear that"
+    print(f"written: {path}, {size / 1e6:.1f} MB{holds}")
     return 0
 
 

@@ -36,6 +36,7 @@ def add_voices(voices: argparse.ArgumentParser) -> None:
     parsers["score"].add_argument("files", nargs=2, metavar="VOICE", help="a file with 2 s of speech, or a name")
     parsers["refine"].add_argument("--minutes", type=float, default=3.0, metavar="N", help="how long (3)")
     parsers["export"].add_argument("-o", "--out", type=Path, metavar="FILE", help="where to (NAME.voice)")
+    parsers["export"].add_argument("--without-sample", action="store_true", help="leave the recording out")
     for name in ("show", "export"):
         parsers[name].add_argument("--force", action="store_true", help="write over a file that is there")
     parsers["import"].add_argument("file", type=Path, metavar="FILE", help="that `voices export` wrote")

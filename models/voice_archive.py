@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from audio_pipeline.errors import ConfigError, MediaError, PipelineError
+from audio_pipeline.models import voice_json
 from audio_pipeline.models.voice_library import SAMPLE_BYTES, STYLE_BYTES, Library
 from audio_pipeline.models.voice_names import checked_name
 from audio_pipeline.models.voice_record import RECORD, RECORD_BYTES, SAMPLE, STYLE, Record, read_record, read_style
@@ -29,9 +30,11 @@ BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runtime
 FLAC_MAGIC = b"fLaC"
 
 
-def export_voice(library: Library, name: str, path: Path, *, overwrite: bool = False) -> int:
+def export_voice(
+    library: Library, name: str, path: Path, *, with_sample: bool = True, overwrite: bool = False
+) -> int:
     """Writes everything of a voice into one file, private and all at once; returns its size in bytes."""
-    files = library.files(name)
+    files = library.files(name) if with_sample else _without_sample(library.files(name))
     if path.exists() and not overwrite:
         raise ConfigError(f"{str(path)!r} is there already; add --force to write over it")
     data = _packed(files)
@@ -66,6 +69,12 @@ def import_voice(library: Library, path: Path, *, now: str, name: str = "") -> R
     provenance = replace(record.provenance, imported=now)
     record = replace(record, name=checked_name(name or record.name), provenance=provenance)
     return library.adopt(record, {member: data for member, data in files.items() if member != RECORD})
+
+
+def _without_sample(files: dict[str, bytes]) -> dict[str, bytes]:
+    record = read_record(files[RECORD])
+    less = replace(record, files={name: digest for name, digest in record.files.items() if name != SAMPLE})
+    return {RECORD: voice_json.dump(less).encode(), STYLE: files[STYLE]}
 
 
 def _packed(files: dict[str, bytes]) -> bytes:

@@ -53,7 +53,7 @@ def _fields(cls: Any, raw: Any, where: str) -> Any:
     raw = _sized(raw, dict, where)
     types_of = typing.get_type_hints(cls)
     if strange := sorted(map(str, set(raw) - set(types_of))):
-        raise ValueError(f"{_path(where, strange[0])} is not known")
+        raise ValueError(f"{_path(where, repr(strange[0]))} is not known")
     if missing := [name for name in types_of if name not in raw]:
         raise ValueError(f"{_path(where, missing[0])} is missing")
     return cls(**{name: _value(kind, raw[name], _path(where, name)) for name, kind in types_of.items()})
@@ -63,8 +63,8 @@ def _plain(kind: Any, raw: Any, where: str) -> Any:
     wanted = (int, float) if kind is float else kind
     if not isinstance(raw, wanted) or (isinstance(raw, bool) and kind is not bool):
         raise ValueError(f"{where}: expected {kind.__name__}, got {raw!r:.40}")
-    if isinstance(raw, str) and len(raw) > LONGEST_TEXT:
-        raise ValueError(f"{where}: a text of {len(raw)} characters is too long")
+    if isinstance(raw, str) and (len(raw) > LONGEST_TEXT or not raw.isprintable()):  # it may be shown on a terminal
+        raise ValueError(f"{where}: expected at most {LONGEST_TEXT} printable characters, got {raw!r:.40}")
     if isinstance(raw, (int, float)) and not (math.isfinite(raw) and abs(raw) < LARGEST):
         raise ValueError(f"{where}: expected a number of sense, got {raw!r:.40}")
     return float(raw) if kind is float else raw

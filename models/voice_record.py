@@ -15,6 +15,7 @@ FORMAT, VERSION = "audio-pipeline voice", 1
 RECORD, STYLE, SAMPLE = "voice.json", "style.safetensors", "sample.flac"
 STYLE_SIZE, EMBEDDING_SIZE = 256, 256
 MOST_ROWS = 510
+PITCH_BINS = 48
 RECORD_BYTES = 100_000
 
 
@@ -41,7 +42,7 @@ class Traits:
     pitch_hz: float  # median
     pitch_spread_st: float  # standard deviation, semitones
     syllables_per_s: float
-    pitch_counts: tuple[int, ...]  # frames by pitch, on the bins of `voice_traits.EDGES_ST`
+    pitch_counts: tuple[int, ...]  # frames by pitch, on the 48 bins of `voice_traits.edges_hz`
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,9 @@ def read_record(text: bytes) -> Record:
         raise ValueError(f"version is {record.version}, expected {VERSION}; a newer audio-pipeline wrote it")
     if len(record.id) != 32 or not set(record.id) <= set("0123456789abcdef") or record.revision < 1:
         raise ValueError(f"id {record.id!r:.40}, revision {record.revision} are no id and revision")
+    for traits in (record.speaker, record.voice):
+        if len(traits.pitch_counts) != PITCH_BINS or min(traits.pitch_counts) < 0:
+            raise ValueError(f"pitch_counts are {len(traits.pitch_counts)} numbers, expected {PITCH_BINS} of 0 or more")
     if set(record.files) - {STYLE, SAMPLE} or STYLE not in record.files:
         raise ValueError(f"files are {', '.join(record.files)!r:.80}, expected {STYLE} and perhaps {SAMPLE}")
     try:

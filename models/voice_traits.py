@@ -10,16 +10,16 @@ from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.dsp.syllables import rate_of
 from audio_pipeline.dsp.yin import pitch, pitch_range
 from audio_pipeline.models import speech
-from audio_pipeline.models.voice_record import Traits
+from audio_pipeline.models.voice_record import PITCH_BINS, Traits
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
-LOWEST_HZ, BINS = 50.0, 48  # a bin a semitone, up to 800 Hz
+LOWEST_HZ = 50.0  # and a bin a semitone, up to 800 Hz
 
 
 def edges_hz() -> Array:
     """Edges of the pitch bins (49,)."""
-    found: Array = (LOWEST_HZ * 2 ** (np.arange(BINS + 1) / 12)).astype(np.float32)
+    found: Array = (LOWEST_HZ * 2 ** (np.arange(PITCH_BINS + 1) / 12)).astype(np.float32)
     return found
 
 

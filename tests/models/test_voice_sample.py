@@ -7,8 +7,9 @@ import pytest
 import soundfile
 
 from audio_pipeline.errors import MediaError
+from audio_pipeline.models.voice_record import PITCH_BINS
 from audio_pipeline.models.voice_sample import MOST_S, pack_sample, read_sample
-from audio_pipeline.models.voice_traits import BINS, edges_hz, traits
+from audio_pipeline.models.voice_traits import edges_hz, traits
 from tests.models.voice_drafts import flac
 from tests.shared import shared
 
@@ -47,7 +48,7 @@ def test_a_voice_at_another_speed_is_that_much_higher(semitones: int) -> None:
     x, rate = soundfile.read(sorted(shared("speech/3005").glob("*.flac"))[0], dtype="float32")
     once, other = traits(x, rate), traits(x, round(rate * 2 ** (semitones / 12)))
     assert 12 * np.log2(other.pitch_hz / once.pitch_hz) == pytest.approx(semitones, abs=0.2)
-    assert len(once.pitch_counts) == BINS and sum(once.pitch_counts) > 200
+    assert len(once.pitch_counts) == PITCH_BINS and sum(once.pitch_counts) > 200
     assert edges_hz()[int(np.argmax(once.pitch_counts))] == pytest.approx(once.pitch_hz, rel=0.4)
 
 
