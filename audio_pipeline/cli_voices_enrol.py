@@ -107,7 +107,9 @@ def _embedding(inspected: Inspected, tools: Tools) -> cli_voices_consent.Array:
 def _check_sample(sample: Sample, force: bool) -> None:
     """Says what there is to say about the sample; MediaError where no voice can be made from it."""
     found = findings(sample)
-    print("\n".join(finding_lines([finding for finding in found if finding.advice])), file=sys.stderr)
-    for finding in found:
-        if finding.level == REFUSED and not (force and finding.forcible):
-            raise MediaError(f"the sample cannot be used ({finding.what}: {finding.said}). {finding.advice}")
+    refused = [finding for finding in found if finding.level == REFUSED and not (force and finding.forcible)]
+    for line in finding_lines([finding for finding in found if finding.advice and finding not in refused]):
+        print(line, file=sys.stderr)
+    if refused:
+        worst = refused[0]
+        raise MediaError(f"the sample cannot be used ({worst.what}: {worst.said}). {worst.advice}")

@@ -89,6 +89,7 @@ def test_two_people_are_refused_unless_forced(run: Run, tmp_path: Path) -> None:
     path = written(tmp_path / "both.wav", both)
     assert "a second voice takes over in it" in refusing(run, path)
     assert "a second voice takes over" in run("enrol", path, "--name", "Both", "--consent", AGREED, "--force")
+    assert Library().names() == ["Both"]
 
 
 def test_what_is_only_music_is_refused_even_if_forced(
