@@ -69,7 +69,7 @@ def main() -> None:
         "a band": [look(x - voice, rate) for (x, rate), voice in songs],
     }  # fmt: skip
     print(machine())
-    head = ("recording", "clips", "used", "music", "second voice", "noise said", "clipping", "telephone")
+    head = ("recording", "clips", "used", "music", "second voice", "noise", "clipping", "bandwidth")
     table(head, [(name, *row(samples)) for name, samples in kinds.items()])
 
 
