@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,7 +43,10 @@ def enrol(args: argparse.Namespace) -> int:
                                   keep_sample=not args.forget_sample, stage=stage)  # fmt: skip
     record = library.add(draft)
     print("\n".join(card(record)))
-    print(f'\nHear it: audio-pipeline say "It is a fine day." --voice {record.name!r}')
+    name = shlex.quote(record.name)
+    print(f'\nHear it:   audio-pipeline say "It is a fine day." --voice {name}')
+    if draft.sample_flac is not None:
+        print(f"Come near: audio-pipeline voices refine {name}")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,7 +26,7 @@ def export(args: argparse.Namespace) -> int:
 def bring(args: argparse.Namespace) -> int:
     """Keeps the voice that is in a file."""
     record = import_voice(Library(), args.file, now=now(), name=args.name or "")
-    print(f"{record.name!r} is here: audio-pipeline say Hello. --voice {record.name!r}")
+    print(f"{record.name!r} is here: audio-pipeline say Hello. --voice {shlex.quote(record.name)}")
     print(f"consent: {consent_said(record)}")
     return 0
 

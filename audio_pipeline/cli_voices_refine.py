@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 import threading
@@ -36,7 +37,7 @@ def refine(args: argparse.Namespace) -> int:
         )
     print(_said(before, after))
     if stopped.is_set():
-        print(f"stopped early; the same command goes on from here: audio-pipeline voices refine {after.name!r}")
+        print(f"stopped early; the same command goes on from here: audio-pipeline voices refine {shlex.quote(after.name)}")
     return 0
 
 
