@@ -44,9 +44,9 @@ def enrol(args: argparse.Namespace) -> int:
     record = library.add(draft)
     print("\n".join(card(record)))
     name = shlex.quote(record.name)
-    print(f'\nHear it:   audio-pipeline say "It is a fine day." --voice {name}')
+    print(f'\nHear it:     audio-pipeline say "It is a fine day." --voice {name}')
     if draft.sample_flac is not None:
-        print(f"Come near: audio-pipeline voices refine {name}")
+        print(f"Come nearer: audio-pipeline voices refine {name}")
     return 0
 
 

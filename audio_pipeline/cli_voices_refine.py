@@ -37,7 +37,8 @@ def refine(args: argparse.Namespace) -> int:
         )
     print(_said(before, after))
     if stopped.is_set():
-        print(f"stopped early; the same command goes on from here: audio-pipeline voices refine {shlex.quote(after.name)}")
+        name = shlex.quote(after.name)
+        print(f"stopped early; the same command goes on from here: audio-pipeline voices refine {name}")
     return 0
 
 

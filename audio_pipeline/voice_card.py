@@ -17,7 +17,7 @@ READINGS = (  # of GE2E on real voices: docs/models/ge2e.md
 MARKS = {GOOD: "✓", FAIR: "·", POOR: "✗", REFUSED: "✗"}
 SCALE, SCALE_FROM = 40, 0.5  # characters, and where the scale begins
 HEAD, WIDTH = 11, 100  # characters of the first column, and of a line of words
-REFINED, CLIMBED = "refined", "The search climbed this number, so it says less than it would of a recording: listen."
+REFINED, CLIMBED = "refined", "as GE2E hears it; the search climbed this number, so listen"
 NO_CONSENT = "none: it does not speak unless this host's policy allows that"
 
 
@@ -33,9 +33,7 @@ def card(record: Record) -> Iterator[str]:
     """The lines of a card."""
     yield record.name
     yield ""
-    yield from _likeness(record.likeness)
-    if record.provenance.method == REFINED:
-        yield f"  {'':{HEAD}} {CLIMBED}"
+    yield from _likeness(record)
     yield ""
     yield f"  {'':{HEAD}} {'sample':18} voice"
     for name, of_sample, of_voice in traits_shown(record.speaker, record.voice):
@@ -55,13 +53,19 @@ def finding_lines(found: list[Finding]) -> Iterator[str]:
             yield f"  {'':{HEAD}} → {finding.advice}"
 
 
-def _likeness(known: Likeness) -> Iterator[str]:
+def likeness_said(record: Record) -> str:
+    """What the likeness of a voice means; less where a search climbed it than of a recording."""
+    return CLIMBED if record.provenance.method == REFINED else reading(record.likeness.voice)
+
+
+def _likeness(record: Record) -> Iterator[str]:
+    known = record.likeness
     rows = [
-        ("likeness", known.voice, reading(known.voice)),
+        ("likeness", known.voice, likeness_said(record)),
         ("nearest", known.nearest, f"the stock voice {known.nearest_voice}"),
     ]
     if known.ceiling is not None:
-        rows.append(("ceiling", known.ceiling, "of the sample's two halves: more is not to be had"))
+        rows.append(("ceiling", known.ceiling, "of the sample's two halves to one another"))
     for name, value, said in rows:
         yield f"  {name:{HEAD}} {value:.2f}  {said}"
     yield f"  {'':{HEAD}} {scale(known)}"

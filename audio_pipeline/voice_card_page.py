@@ -9,7 +9,7 @@ from importlib.resources import files
 from audio_pipeline.models.voice_advice import FAIR, GOOD, POOR, REFUSED, findings
 from audio_pipeline.models.voice_record import Record
 from audio_pipeline.report_page import pairs, section, table
-from audio_pipeline.voice_card import CLIMBED, REFINED, papers, reading, traits_shown
+from audio_pipeline.voice_card import likeness_said, papers, traits_shown
 
 STYLES = {GOOD: "good", FAIR: "warn", POOR: "bad", REFUSED: "bad"}
 ABOUT = (
@@ -25,7 +25,7 @@ def card_page(record: Record, png: bytes) -> str:
     picture = f'<img alt="{escape(_alt(record))}" style="width:100%;border-radius:10px" src="{_data_url(png)}">'
     parts = [
         _figures(record),
-        section("Picture", picture, f"{ABOUT} {CLIMBED}" if record.provenance.method == REFINED else ABOUT),
+        section("Picture", picture, ABOUT),
         section("The sample", _sample(record)),
         section("The voice", table(("", "sample", "voice"), traits_shown(record.speaker, record.voice))),
         section("Consent and origin", f'<div class="card">{pairs(dict(papers(record)))}</div>'),
@@ -41,7 +41,7 @@ def card_page(record: Record, png: bytes) -> str:
 def _figures(record: Record) -> str:
     known = record.likeness
     shown = [
-        ("Likeness", f"{known.voice:.2f}", reading(known.voice)),
+        ("Likeness", f"{known.voice:.2f}", likeness_said(record)),
         ("Ceiling", "–" if known.ceiling is None else f"{known.ceiling:.2f}", "the sample's two halves"),
         ("Nearest stock voice", f"{known.nearest:.2f}", known.nearest_voice),
         ("Pitch", f"{record.voice.pitch_hz:.0f} Hz", f"the sample's is {record.speaker.pitch_hz:.0f} Hz"),

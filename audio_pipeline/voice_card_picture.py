@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from audio_pipeline.models.voice_record import Record
 from audio_pipeline.report_sound import COLOUR_MAP
-from audio_pipeline.voice_card import reading, sample_said
+from audio_pipeline.voice_card import likeness_said, sample_said
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def card_picture(record: Record, sample: tuple[Array, int] | None) -> bytes:
     _likeness(left, record)
     _pitch(right, record)
     known = record.likeness
-    figure.suptitle(f"{record.name}: likeness {known.voice:.2f}, {reading(known.voice)}", x=0.012, ha="left",
+    figure.suptitle(f"{record.name}: likeness {known.voice:.2f}, {likeness_said(record)}", x=0.012, ha="left",
                     fontsize=14, color=INK, parse_math=False)  # fmt: skip
     drawn, small = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=DPI)

@@ -44,8 +44,9 @@ def test_a_searched_likeness_is_said_to_be_one() -> None:
     made = draft().record.provenance
     for method, expected in (("quick", False), ("refined", True)):
         found = record(provenance=replace(made, method=method))
-        assert any("The search climbed" in line for line in card(found)) == expected
-        assert ("The search climbed" in card_page(found, b"")) == expected
+        assert any("recognisably alike" in line for line in card(found)) != expected
+        assert any("the search climbed" in line for line in card(found)) == expected
+        assert ("the search climbed" in card_page(found, b"")) == expected
 
 
 def test_whose_word_it_is() -> None:
