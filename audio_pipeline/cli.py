@@ -171,7 +171,7 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
     add_voices(_add(commands, "voices", "", "make voices from recordings; list, compare, export and delete them"))
     say = _add(commands, "say", "cli_say:say", "speak text with a made voice")
     say.add_argument("text", nargs="+", metavar="TEXT", help="words, or - for standard input while it is being written")
-    say.add_argument("--voice", default="light", metavar="NAME", help="light, a stock or an enrolled voice (light)")
+    say.add_argument("--voice", default="light", metavar="NAME", help="light, or one of Kokoro's (default: light)")
     say.add_argument("--speed", type=float, default=1.0, metavar="N", help="1 is the voice's own pace")
     say.add_argument("-o", "--out", type=Path, metavar="FILE", help="write a .wav, .flac or .ogg instead of playing")
     say.add_argument("--force", action="store_true", help="write over a file that is there")
