@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from audio_pipeline.errors import MediaError
+from audio_pipeline.errors import ConfigError, MediaError
 from audio_pipeline.models import voice_files, voice_fit
 from audio_pipeline.models.voice_enrol import TEXTS, Tools, likeness, say, software, weights_used
 from audio_pipeline.models.voice_fit import Fit
@@ -50,9 +50,13 @@ def refine(
     reference = voice_fit.analyse(x[:, None], rate, tools.encoder)
     folder, began = library.work_folder(name), time.perf_counter()
     start = _start(library, voice, folder)
-    fit = voice_fit.refine(
-        reference, start, seconds=seconds, progress=progress, cancelled=cancelled, checkpoint_folder=folder
-    )
+    try:
+        fit = voice_fit.refine(
+            reference, start, seconds=seconds, progress=progress, cancelled=cancelled, checkpoint_folder=folder
+        )
+    except ConfigError:  # no torch, or a checkpoint that is damaged: the next call begins anew
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     if fit.fitted_likeness is None:
         fit = voice_fit.measured(fit, reference, tools.speaker, tools.encoder, TEXTS)
     after = voice.record

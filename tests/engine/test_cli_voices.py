@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from audio_pipeline.errors import ConfigError
 from audio_pipeline.models import voice_fit
 from audio_pipeline.models.voice_fit import Fit, Reference
 from audio_pipeline.models.voice_library import Library
@@ -100,6 +101,16 @@ def test_a_stopped_search_goes_on_from_where_it_began(
     run("refine", "Ann")
     assert starts[0].pack[0, 0] == np.float32(0.1) and starts[0].method == "quick"
     assert Library().voice("Ann").pack[0, 0] == np.float32(0.1) * 3
+    assert not Library().work_folder("Ann").exists()
+
+
+def test_a_search_that_cannot_begin_leaves_nothing(run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refine(*_: object, **__: object) -> Fit:
+        raise ConfigError("needs PyTorch")
+
+    run("enrol", sample, "--name", "Ann", "--consent", AGREED)
+    monkeypatch.setattr(voice_fit, "refine", refine)
+    assert "needs PyTorch" in run("refine", "Ann", fails=2)
     assert not Library().work_folder("Ann").exists()
 
 
