@@ -25,11 +25,19 @@ def recorded(device: str, seconds: float, title: str) -> tuple[Samples, int]:
     """Counts down and records; a meter shows the level where standard error is a terminal."""
     if not 1 <= seconds <= LONGEST_S:
         raise ConfigError(f"--record: expected 1 to {LONGEST_S:g} s, got {seconds:g}")
+    check_microphone(device)
     with _meter(title, seconds) as (count, heard):
         for left in range(COUNT_FROM, 0, -1):
             count(left)
             time.sleep(1)
         return record(device, seconds, heard)
+
+
+def check_microphone(device: str) -> None:
+    """Raises DeviceError where there is none: before anybody has counted to three."""
+    from audio_pipeline.io.sound import find
+
+    find(device, "input")
 
 
 @contextmanager

@@ -80,9 +80,17 @@ def test_without_a_terminal_it_says_what_happens_and_records(
         return np.zeros(5, np.float32), RATE
 
     monkeypatch.setattr(cli_voices_record, "record", fake)
+    monkeypatch.setattr(cli_voices_record, "check_microphone", lambda device: None)
     monkeypatch.setattr(cli_voices_record.time, "sleep", lambda seconds: None)
     assert cli_voices_record.recorded("default", 2, "your voice")[1] == RATE
     assert "your voice: 2 s, beginning in 3 s" in capsys.readouterr().err
+
+
+def test_without_a_microphone_nobody_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audio_pipeline.io.sound.list_devices", list)
+    monkeypatch.setattr(cli_voices_record.time, "sleep", lambda seconds: pytest.fail("counted"))
+    with pytest.raises(DeviceError, match="no sound input"):
+        cli_voices_record.recorded("default", 2, "your voice")
 
 
 @pytest.mark.parametrize(("db", "word"), [(-0.5, "too loud"), (-50.0, "very soft"), (-12.0, "-12 dB")])
