@@ -11,6 +11,7 @@ import numpy as np
 from audio_pipeline.cli_text import columns
 from audio_pipeline.errors import ConfigError, PipelineError
 from audio_pipeline.io.clip import read_clip
+from audio_pipeline.models import voice_json
 from audio_pipeline.models.voice_library import Library
 from audio_pipeline.models.voice_record import Record
 from audio_pipeline.voice_card import card, reading
@@ -76,10 +77,12 @@ def _row(record: Record) -> tuple[str, ...]:
 
 
 def show(args: argparse.Namespace) -> int:
-    """Prints the card of a voice, or writes it as a page or a picture."""
+    """Prints the card of a voice, as text or JSON, or writes it as a page or a picture."""
     library = Library()
     record = library.record(args.name)
-    if args.html or args.png:
+    if args.json:
+        print(voice_json.dump(record))
+    elif args.html or args.png:
         _write_card(library, record, args)
     else:
         print("\n".join(card(record)))

@@ -31,6 +31,7 @@ def add_voices(voices: argparse.ArgumentParser) -> None:
     for name in ("show", "refine", "export", "delete"):
         parsers[name].add_argument("name", metavar="NAME", help="of an enrolled voice")
     _enrol(parsers["enrol"])
+    parsers["show"].add_argument("--json", action="store_true", help="all that is known of it, as JSON")
     parsers["show"].add_argument("--html", type=Path, metavar="FILE", help="write it as a page")
     parsers["show"].add_argument("--png", type=Path, metavar="FILE", help="write its picture")
     parsers["score"].add_argument("files", nargs=2, metavar="VOICE", help="a file with 2 s of speech, or a name")

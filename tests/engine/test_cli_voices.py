@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.models import voice_fit
+from audio_pipeline.models import voice_fit, voice_json
 from audio_pipeline.models.voice_fit import Fit, Reference
 from audio_pipeline.models.voice_library import Library
 from tests.engine.voice_host import AGREED, Run, encoder, host, reader, run, sample
@@ -32,6 +33,11 @@ def test_the_card_as_page_and_picture(run: Run, sample: Path, tmp_path: Path) ->
     assert "<b>Ann" not in text and "&lt;b&gt;Ann $x$" in text and "http" not in text
     assert "is there already; add --force" in run("show", "<b>Ann $x$", "--png", png, fails=2)
     run("show", "<b>Ann $x$", "--png", png, "--force")
+
+
+def test_the_card_for_a_program(run: Run) -> None:
+    Library().add(draft("Ann"))
+    assert json.loads(run("show", "ann", "--json")) == json.loads(voice_json.dump(Library().record("Ann")))
 
 
 def test_alike_and_different(run: Run, sample: Path) -> None:
