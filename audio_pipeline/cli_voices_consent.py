@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audio_pipeline.cli_voices_keep import now
+from audio_pipeline.cli_voices_keep import ask, is_yes, now
 from audio_pipeline.cli_voices_sound import Sound, from_files, from_microphone
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models import voice_consent
 from audio_pipeline.models.voice_consent import GIVEN, HOW, OWN, Proof
 from audio_pipeline.models.voice_library import Library
+from audio_pipeline.models.voice_names import checked_name
 from audio_pipeline.models.voice_policy import read_policy
 from audio_pipeline.models.voice_record import Consent
 
@@ -67,11 +68,11 @@ def sentence(args: argparse.Namespace) -> int:
 def _asked() -> str:
     """The statement that somebody at the terminal makes. Raises ConfigError where they do not."""
     print("A voice is made only with its speaker's consent.", file=sys.stderr)
-    speaker = input("Whose voice is it? ").strip()
-    own = input("Is it your own? [y/n] ").strip().lower() in ("y", "yes")
+    speaker = checked_name(ask("Whose voice is it? "))
+    own = is_yes(ask("Is it your own? [y/n] "))
     statement = (OWN if own else GIVEN).format(speaker=speaker)
     print(f"\n  {statement}\n", file=sys.stderr)
-    if input(f'Type "{AGREED}" if that is so: ').strip().lower() != AGREED.lower():
+    if ask(f'Type "{AGREED}" if that is so: ').lower() != AGREED.lower():
         raise ConfigError("no consent was given, so no voice was made")
     return statement
 

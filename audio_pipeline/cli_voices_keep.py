@@ -38,13 +38,29 @@ def delete(args: argparse.Namespace) -> int:
     if not args.yes:
         if not sys.stdin.isatty():
             raise ConfigError(f"delete removes all there is of {record.name!r}; add --yes")
-        answer = input(f"Remove {record.name!r} with its sample, style and consent? [y/N] ")
-        if answer.strip().lower() not in ("y", "yes"):
+        if not is_yes(ask(f"Remove {record.name!r} with its sample, style and consent? [y/N] ")):
             print("kept")
             return 1
     library.delete(record.name)
     print(f"removed {record.name!r}")
     return 0
+
+
+def ask(question: str) -> str:
+    """What somebody types at the terminal; nothing where they end the input instead."""
+    try:
+        return input(question).strip()
+    except EOFError:
+        print(file=sys.stderr)
+        return ""
+
+
+def is_yes(answer: str) -> bool:
+    """
+    >>> is_yes("Y"), is_yes("no"), is_yes("")
+    (True, False, False)
+    """
+    return answer.lower() in ("y", "yes")
 
 
 def now() -> str:

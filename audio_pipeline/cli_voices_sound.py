@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from audio_pipeline.models.voice_consent import digest_of
 from audio_pipeline.models.voice_sample import pack_sample
 
 Samples = NDArray[np.float32]
+PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +34,17 @@ def from_files(paths: Sequence[Path]) -> Sound:
     clips = [read_clip(path) for path in paths]
     rate = clips[0][1]
     parts = [resampled(to_channels(x, 1), own, rate) for x, own in clips]
-    try:
-        digest = digest_of(*(path.read_bytes() for path in paths))
-    except OSError as error:
-        raise MediaError(f"{str(error.filename)!r} cannot be read: {error.strerror}") from error
-    return Sound(np.concatenate(parts).astype(np.float32), rate, digest)
+    return Sound(np.concatenate(parts).astype(np.float32), rate, digest_of(_pieces(paths)))
+
+
+def _pieces(paths: Sequence[Path]) -> Iterator[bytes]:
+    """What is in the files, a megabyte at a time."""
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                yield from iter(lambda: file.read(PIECE_BYTES), b"")
+        except OSError as error:
+            raise MediaError(f"{str(path)!r} cannot be read: {error.strerror}") from error
 
 
 def from_microphone(device: str, seconds: float, title: str) -> Sound:
@@ -45,4 +52,4 @@ def from_microphone(device: str, seconds: float, title: str) -> Sound:
     from audio_pipeline.cli_voices_record import recorded
 
     x, rate = recorded(device, seconds, title)
-    return Sound(x[:, None], rate, digest_of(pack_sample(x, rate)))
+    return Sound(x[:, None], rate, digest_of([pack_sample(x, rate)]))

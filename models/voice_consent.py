@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,8 +108,8 @@ def forget_sentence(folder: Path) -> None:
         (folder / SENTENCE).unlink(missing_ok=True)
 
 
-def digest_of(*parts: bytes) -> str:
-    """SHA-256 of files behind one another; of one file what `sha256sum` says."""
+def digest_of(parts: Iterable[bytes]) -> str:
+    """SHA-256 of parts behind one another; of one file what `sha256sum` says."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)

@@ -28,7 +28,7 @@ def test_a_recording_becomes_a_voice_with_a_card(run: Run, sample: Path) -> None
     record = Library().record("ann")
     assert record.speed == 1.1 and record.likeness.ceiling and record.speaker.pitch_hz > 60
     assert record.consent and record.consent.sample_sha256 == record.sample.sha256
-    assert record.sample.sha256 == voice_consent.digest_of(sample.read_bytes())
+    assert record.sample.sha256 == voice_consent.digest_of([sample.read_bytes()])
     assert run("show", "Ann") in said
     assert "Ann" in run("list") and "stock: light, af_heart" in run("list")
 
@@ -158,3 +158,37 @@ def test_the_converter_finds_its_numbers_with_the_voice(
     monkeypatch.setitem(sys.modules, "audio_pipeline.models.convert_target", None)
     run("enrol", sample, "--name", "Bob", "--consent", AGREED)
     assert Library().record("Bob").target is None
+
+
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch, *answers: str) -> None:
+    """Somebody sits there, who types these and then Ctrl-D."""
+    left = iter(answers)
+
+    def typed(question: str) -> str:
+        try:
+            return next(left)
+        except StopIteration:
+            raise EOFError from None
+
+    monkeypatch.setattr("builtins.input", typed)
+    for stream in (sys.stdin, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+
+
+def test_at_a_terminal_one_is_asked(run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_a_terminal(monkeypatch, "Bob Ash", "n", " i agree ")
+    run("enrol", sample, "--name", "Bob")
+    consent = Library().record("Bob").consent
+    assert consent and consent.speaker == "Bob Ash" and consent.statement.startswith("I have the permission of Bob Ash")
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [((), "a voice's name has 1 to 64"), (("Bob",), "no consent was given"), (("Bob", "y", "no"), "no consent was")],
+)
+def test_who_does_not_agree_has_no_voice(
+    run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch, answers: tuple[str, ...], said: str
+) -> None:
+    at_a_terminal(monkeypatch, *answers)
+    assert said in run("enrol", sample, "--name", "Bob", fails=2)
+    assert Library().names() == []
