@@ -81,9 +81,11 @@ def _spoken(
     args: argparse.Namespace, said: str, sound: Sound, embedding: Array, digest: str, encoder: SpeakerEncoder
 ) -> Consent:
     from audio_pipeline.models import ge2e, speech
+    from audio_pipeline.models.voice_inspect import is_made
     from audio_pipeline.models.voice_reference import levelled
 
-    _check_human(sound)
+    if is_made(sound.x[:, 0], sound.rate):
+        raise ConfigError("the proof carries the mark of made speech: the speaker has to read the sentence")
     spoken = speech.prepare(sound.x, sound.rate)
     if len(spoken) < LEAST_S * speech.RATE:
         found = len(spoken) / speech.RATE
@@ -91,13 +93,3 @@ def _spoken(
     likeness = ge2e.similarity(encoder.utterance(levelled(spoken)), embedding)
     proof = Proof(said, sound.sha256, likeness)
     return voice_consent.spoken(args.speaker or args.name, proof, digest, now())
-
-
-def _check_human(sound: Sound) -> None:
-    """A proof that carries our mark was said by a made voice."""
-    from audio_pipeline.models import perth, weights
-
-    if weights.locate("perth").folder is None:
-        return
-    if perth.confidence(perth.load(), sound.x, sound.rate) >= perth.PRESENT:
-        raise ConfigError("the proof carries the mark of made speech: the speaker has to read the sentence")

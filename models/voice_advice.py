@@ -51,6 +51,9 @@ def _all(sample: Sample) -> Iterator[Finding]:
     yield _length(sample)
     yield _music(sample)
     yield _voices(sample)
+    if sample.made:
+        advice = "A made voice cannot agree: record the person, or add --force."
+        yield Finding(REFUSED, "origin", "it carries the mark of made speech", advice, forcible=True)
     yield _noise(sample)
     yield _clipping(sample)
     yield _bandwidth(sample)

@@ -64,6 +64,7 @@ def inspect(
         music_db=music_db,
         separated=taken_away,
         second_voice=second_voice(low, encoder or ge2e.load()),
+        made=is_made(mono, rate),
     )
     return Inspected(voice, rate, sample)
 
@@ -73,6 +74,15 @@ def second_voice(x: Array, encoder: ge2e.SpeakerEncoder) -> bool:
     x = speech.raised(x)
     trackers = (VoiceTracker(encoder, every_s=every) for every in LOOKS_S)
     return any(look.changed for tracker in trackers for look in tracker.push(x))
+
+
+def is_made(x: Array, rate: int) -> bool:
+    """Whether mono sound (samples,) carries the mark of made speech; False where the mark's network is not here."""
+    from audio_pipeline.models import perth, weights
+
+    if weights.locate("perth").folder is None:
+        return False
+    return perth.confidence(perth.load(), x[:, None], rate) >= perth.PRESENT
 
 
 def separated(x: Array, rate: int) -> tuple[Array, Array]:

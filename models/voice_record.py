@@ -33,6 +33,7 @@ class Sample:
     music_db: float | None  # accompaniment over voice; None where nobody looked
     separated: bool  # whether the music was taken away first
     second_voice: bool
+    made: bool  # whether it carries the mark of made speech
 
 
 @dataclass(frozen=True)

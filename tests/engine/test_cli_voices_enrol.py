@@ -100,6 +100,14 @@ def test_what_is_only_music_is_refused_even_if_forced(
     assert "(music: only music or noise)" in refusing(run, path, "--force")
 
 
+def test_a_made_voice_cannot_agree(run: Run, tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("sentence")
+    monkeypatch.setattr(voice_inspect, "is_made", lambda x, rate: len(x) == RATE * 5)
+    made = written(tmp_path / "made.wav", soundfile.read(reader("3005", 1))[0][: 5 * RATE])
+    assert "the proof carries the mark" in run("enrol", sample, "--name", "Ann", "--proof", made, fails=2)
+    assert "(origin: it carries the mark of made speech)" in refusing(run, made)
+
+
 def test_a_sentence_read_in_the_same_voice_is_a_proof(run: Run, sample: Path) -> None:
     sentence = run("sentence").strip()
     run("enrol", sample, "--name", "Ann", "--proof", reader("3005", 1))

@@ -48,6 +48,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: ge2e.SpeakerE
     monkeypatch.setattr(kokoro, "load", lambda threads=0: Speaker())
     monkeypatch.setattr(kokoro, "voice_names", lambda: ["af_heart"])
     monkeypatch.setattr(voice_fit, "quick", quick)
+    monkeypatch.setattr(voice_inspect, "is_made", lambda x, rate: False)
     monkeypatch.setattr(voice_inspect, "separated", lambda x, rate: (x, 0.01 * x))
 
 

@@ -16,7 +16,7 @@ from audio_pipeline.models.voice_record import Sample
 from tests.shared import shared
 
 RATE = 16_000
-GOOD = Sample("0", 10.0, 8.0, RATE, 30.0, 0.0, 8_000.0, None, False, False)
+GOOD = Sample("0", 10.0, 8.0, RATE, 30.0, 0.0, 8_000.0, None, False, False, False)
 Array = voice_inspect.Array
 
 
@@ -116,6 +116,16 @@ def test_without_a_separator_nobody_looked(encoder: ge2e.SpeakerEncoder) -> None
     assert any("nobody looked" in found.said for found in findings(sample))
 
 
+def test_what_a_machine_said_is_known_by_its_mark() -> None:
+    if weights.locate("perth").folder is None:
+        pytest.skip("the weights are not here (audio-pipeline models fetch perth)")
+    from audio_pipeline.models import perth
+
+    x = clip("1688", 4)
+    assert not voice_inspect.is_made(x, RATE)
+    assert voice_inspect.is_made(perth.marked(perth.load(), x[:, None], RATE)[:, 0], RATE)
+
+
 @pytest.mark.slow
 def test_a_song_and_a_band(encoder: ge2e.SpeakerEncoder) -> None:
     if weights.locate("spleeter-2stems").folder is None:
@@ -143,6 +153,7 @@ def test_a_song_and_a_band(encoder: ge2e.SpeakerEncoder) -> None:
         ({"speech_s": 1.0}, "refused length"),
         ({"second_voice": True}, "refused voices"),
         ({"second_voice": True, "separated": True, "music_db": 0.0}, "fair music | fair voices"),
+        ({"made": True}, "refused origin"),
         ({"music_db": 30.0, "separated": True}, "refused music"),
     ],
 )

@@ -32,7 +32,7 @@ def draft(name: str = "Ann", *, seed: int = 0, consent: bool = True) -> Draft:
         created="2026-01-02T03:04:05+00:00",
         british=False,
         speed=1.0,
-        sample=Sample(digest, 10.0, 8.0, RATE, 30.0, 0.0, 8_000.0, -30.0, False, False),
+        sample=Sample(digest, 10.0, 8.0, RATE, 30.0, 0.0, 8_000.0, -30.0, False, False, False),
         speaker=traits,
         voice=traits,
         likeness=Likeness(0.75, 0.87, 0.70, "af_heart"),
