@@ -50,13 +50,14 @@ def _enrol(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", required=True, metavar="NAME", help="what to call the voice")
     parser.add_argument("--record", type=float, metavar="SECONDS", help="record it now, with the microphone")
     parser.add_argument("--device", default="default", metavar="DEVICE", help="microphone: default, name or number")
-    parser.add_argument("--consent", metavar="STATEMENT", help="that the speaker agrees; without it you are asked")
-    parser.add_argument("--prove", action="store_true", help="prove the consent by reading a sentence aloud now")
-    parser.add_argument("--proof", type=Path, metavar="FILE", help="or by a recording of `voices sentence`'s sentence")
+    consent = parser.add_mutually_exclusive_group()
+    consent.add_argument("--consent", metavar="STATEMENT", help="that the speaker agrees; without it you are asked")
+    consent.add_argument("--prove", action="store_true", help="prove the consent by reading a sentence aloud now")
+    consent.add_argument("--proof", type=Path, metavar="FILE", help="or by a recording of `voices sentence`'s sentence")
     parser.add_argument("--speaker", metavar="NAME", help="who speaks, where that is not the voice's name (--prove)")
     parser.add_argument("--british", action="store_true", help="pronounce as in Britain")
     parser.add_argument("--forget-sample", action="store_true", help="do not keep the recording (then no refine)")
-    parser.add_argument("--force", action="store_true", help="take a sample with two voices for one")
+    parser.add_argument("--force", action="store_true", help="take two voices for one, or a made voice as a sample")
 
 
 def missing(args: argparse.Namespace) -> int:
