@@ -2,11 +2,13 @@
 # make test    everything a change must pass; make check is its first half minute. What runs live comes last,
 #              without the load of measuring coverage
 # make prove   the long measurements in full (hours); what they print becomes a table in proofs.md
+# make coqui  an environment with coqui-tts (XTTS, OpenVoice, FreeVC), for `python:` of the nodes tts and convert
 # make spleeter   an environment with the original Spleeter (TensorFlow), for the node separate_spleeter
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 PROOF_SCALE ?= 0.03
+COQUI ?= $(HOME)/.cache/audio-pipeline/envs/coqui
 SPLEETER ?= $(HOME)/.cache/audio-pipeline/envs/spleeter
 
 WEIGHTS := spleeter-2stems spleeter-original silero-vad ge2e perth kokoro demo-song
@@ -17,7 +19,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
-.PHONY: run check test prove spleeter clean
+.PHONY: run check test prove coqui spleeter clean
 MAKEFLAGS += --no-print-directory
 
 run: $(VENV)/run.stamp
@@ -38,6 +40,9 @@ test: check
 prove: $(VENV)/test.stamp $(SPLEETER)/stamp
 	@$(INSTALL) '.[dev,torch,fuzz]' $(SAY) || echo "No atheris for this Python: inputs chosen by coverage are left out."
 	@$(PYTEST) -m proof --proof-scale 1 --timeout 0 -v -rP --proof-table proofs.md
+
+coqui: $(COQUI)/stamp
+	@echo "In a pipeline file: python: $(COQUI)/bin/python"
 
 spleeter: $(SPLEETER)/stamp
 	@echo "In a pipeline file: python: $(SPLEETER)/bin/python"
@@ -63,6 +68,14 @@ $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing audio-pipeline with PyTorch and the test tools into $(VENV) (a few minutes the first time)"
 	@$(INSTALL) '.[dev,torch]' $(SAY)
 	@touch $@ $(VENV)/run.stamp
+
+$(COQUI)/stamp: environments/coqui.txt
+	@python=$$(command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.14) || \
+		{ echo "The pinned packages need Python 3.11 to 3.14" >&2; exit 1; }; \
+		mkdir -p "$(dir $(COQUI))"; "$$python" -m venv --clear "$(COQUI)"
+	@echo "Installing coqui-tts and PyTorch into $(COQUI) (a few minutes; 2 GB without CUDA)"
+	@"$(COQUI)/bin/python" -m pip install --disable-pip-version-check --progress-bar off -r $< $(SAY)
+	@touch $@
 
 $(SPLEETER)/stamp: environments/spleeter.txt
 	@python=$$(command -v python3.11 || command -v python3.10) || { echo "TensorFlow 2.12 needs Python 3.10 or 3.11" >&2; exit 1; }; \

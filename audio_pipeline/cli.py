@@ -170,8 +170,11 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
                       help="allow: what the other host may do here (listen)")  # fmt: skip
     add_voices(_add(commands, "voices", "", "make voices from recordings; list, compare, export and delete them"))
     say = _add(commands, "say", "cli_say:say", "speak text with a made voice")
-    say.add_argument("text", nargs="+", metavar="TEXT", help="words, or - for standard input while it is being written")
-    say.add_argument("--voice", default="light", metavar="NAME", help="light, or one of Kokoro's (default: light)")
+    say.add_argument("text", nargs="*", metavar="TEXT", help="words, or - for standard input while it is being written")
+    say.add_argument("--voice", metavar="NAME", help="light, one of Kokoro's, or an enrolled one (default: light)")
+    say.add_argument("--into", metavar="NODE", help="say it with this voice of a running pipeline")
+    say.add_argument("--cancel", action="store_true", help="with --into: stop what it says now")
+    say.add_argument("--pipeline", metavar="NAME", help="with --into: which running pipeline, if there are several")
     say.add_argument("--speed", type=float, default=1.0, metavar="N", help="1 is the voice's own pace")
     say.add_argument("-o", "--out", type=Path, metavar="FILE", help="write a .wav, .flac or .ogg instead of playing")
     say.add_argument("--force", action="store_true", help="write over a file that is there")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import codecs
 import os
+import select
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audio_pipeline.cli_say_into import into
 from audio_pipeline.errors import ConfigError, DeviceError, PipelineError
 
 if TYPE_CHECKING:
     from audio_pipeline.models.talker import Talker
 
 READ_BYTES = 256
+STALL_S = 2.0
 LONGEST = 50_000  # characters: an hour of speech
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -30,8 +33,11 @@ def say(args: argparse.Namespace) -> int:
     from audio_pipeline.models.voices import open_voice
 
     _check(args)
-    talker = Talker(open_voice(args.voice, speed=args.speed), open_mark())
-    portions = _piped() if args.text == ["-"] else [" ".join(args.text)]
+    portions: Iterable[str | None] = _piped() if args.text == ["-"] else [" ".join(args.text)]
+    if args.into:
+        return into(args, portions)
+    clock = None if args.out else time.monotonic  # a file is the same on any machine
+    talker = Talker(open_voice(args.voice or "light", speed=args.speed), open_mark(), clock=clock)
     write = _to_file if args.out else _to_speaker
     seconds = write(args, talker, portions)
     if not seconds:
@@ -43,18 +49,31 @@ def _check(args: argparse.Namespace) -> None:
     length = len(" ".join(args.text))
     if length > LONGEST:
         raise ConfigError(f"a text of {length} characters is too long, expected at most {LONGEST}; give it by a pipe")
+    if not args.text and not (args.into and args.cancel):
+        raise ConfigError("expected words to say, or - for standard input")
+    if (args.cancel or args.pipeline) and not args.into:
+        raise ConfigError("--cancel and --pipeline go with --into NODE")
     if args.out and args.out.suffix.lower() not in (".wav", ".flac", ".ogg"):
         raise ConfigError(f"{str(args.out)!r}: expected a name that ends in .wav, .flac or .ogg")
 
 
-def _piped() -> Iterator[str]:
-    """Standard input as it grows."""
+def _piped() -> Iterator[str | None]:
+    """Standard input as it grows; None where nothing comes for long."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")  # a letter may come in two halves
-    while portion := os.read(sys.stdin.fileno(), READ_BYTES):
+    file = sys.stdin.fileno()
+    waiting = True
+    while True:
+        if waiting and not select.select([file], [], [], STALL_S)[0]:
+            waiting = False  # said once, until more comes
+            print(f"the text did not go on for {STALL_S:g} s: what was written is said", file=sys.stderr)
+            yield None
+        if not (portion := os.read(file, READ_BYTES)):
+            return
+        waiting = True
         yield decoder.decode(portion)
 
 
-def _pieces(talker: Talker, portions: Iterable[str]) -> Iterator[Array]:
+def _pieces(talker: Talker, portions: Iterable[str | None]) -> Iterator[Array]:
     """What is spoken, with a line a piece on a terminal; says when the first one was there."""
     began, spoken_s = time.perf_counter(), 0.0
     for piece in talker.say(portions):
@@ -68,7 +87,7 @@ def _pieces(talker: Talker, portions: Iterable[str]) -> Iterator[Array]:
         print(f"this voice took {took:.1f} s for {spoken_s:.1f} s of speech here: it pauses", file=sys.stderr)
 
 
-def _to_file(args: argparse.Namespace, talker: Talker, portions: Iterable[str]) -> float:
+def _to_file(args: argparse.Namespace, talker: Talker, portions: Iterable[str | None]) -> float:
     import soundfile
 
     path: Path = args.out
@@ -83,7 +102,7 @@ def _to_file(args: argparse.Namespace, talker: Talker, portions: Iterable[str]) 
     return sum(map(len, sounds)) / talker.rate
 
 
-def _to_speaker(args: argparse.Namespace, talker: Talker, portions: Iterable[str]) -> float:
+def _to_speaker(args: argparse.Namespace, talker: Talker, portions: Iterable[str | None]) -> float:
     from audio_pipeline.io.queue_player import QueuePlayer
 
     try:

@@ -84,6 +84,11 @@ class ControlClient:
         result: dict[str, Any] = self.request("transport", node=node, command=command, args=args)
         return result
 
+    def send(self, node: str, port: str, kind: str, **data: Any) -> dict[str, Any]:
+        """An event for an event input of a node, such as `send("voice", "text", "text", text="Good evening. ")`."""
+        result: dict[str, Any] = self.request("send", node=node, port=port, event={"kind": kind, **data})
+        return result
+
     def graph(self) -> dict[str, Any]:
         """`{revision, graph, can_undo, can_redo, changing}`: the graph as wanted now, as plain values."""
         result: dict[str, Any] = self.request("graph")

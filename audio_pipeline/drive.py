@@ -12,6 +12,7 @@ from audio_pipeline.pace import SourcePace, TickPace
 
 IDLE_NS = 100_000_000
 FOREVER = 1 << 62
+ASK_AGAIN_NS = 5_000_000
 BLOCKS_A_STEP = 32  # offline: stay responsive
 
 
@@ -24,6 +25,7 @@ class Drive:
         self.ticks: TickPace | None = None
         self.source: SourcePace | None = None
         self._blocks: Iterator[Samples | int] | None = None
+        self._ask_again_ns = 0  # offline: a source that waits for events
 
     def start(self, lead_ms: float) -> None:
         """The clock runs."""
@@ -53,7 +55,9 @@ class Drive:
             line = self.ctx.line()
             return [self.ticks.deadline_ns(line) if self.ticks else None,
                     self.source.deadline_ns(line, self.job.frame_samples) if self.source else None]  # fmt: skip
-        ready = self.source is not None or (self.aligner is not None and self.aligner.ready())
+        if self.source is not None and self.core.room:
+            return [self._ask_again_ns]
+        ready = self.aligner is not None and self.aligner.ready()
         return [0 if ready and self.core.room else None]
 
     def work(self) -> bool:
@@ -91,6 +95,9 @@ class Drive:
                 self._blocks = None
                 self.core.finish()
                 return True
+            if isinstance(block, int) and not block:
+                self._ask_again_ns = now + ASK_AGAIN_NS
+                return moved
             self._emit_block(pace, block, line.host_ns_at(pace.clock_position(pace.position + _length(block))))
             moved = True
         return moved

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_pipeline.errors import WireError
+from audio_pipeline.packed import unpack_map
 
 Samples = NDArray[np.float32]  # (samples, channels), in [-1, 1]
 
@@ -238,14 +239,9 @@ def parse(message: bytes) -> Frame:
 
 
 def _parse_event(body: memoryview) -> dict[str, Any]:
-    if len(body) > MAX_EVENT_BYTES:
-        raise WireError(f"event of {len(body)} bytes, expected at most {MAX_EVENT_BYTES}")
-    try:
-        event = msgpack.unpackb(body)
-    except (ValueError, msgpack.UnpackException, RecursionError) as error:
-        raise WireError(f"event payload is not msgpack: {error}") from error
-    if not isinstance(event, dict) or not all(isinstance(key, str) for key in event):
-        raise WireError(f"event is a {type(event).__name__}, expected a map with text keys")
+    event = unpack_map(body, "event", MAX_EVENT_BYTES)
+    if not all(isinstance(key, str) for key in event):
+        raise WireError("event has a key that is no text, expected a map with text keys")
     return event
 
 

@@ -35,9 +35,10 @@ def _check_metrics(graph: Graph) -> None:
 
 def _check_inputs(graph: Graph, spec: NodeSpec) -> None:
     for name in spec.inputs:
-        if name not in spec.ports.inputs:
-            known = ", ".join(spec.ports.inputs) or "none"
-            hint = nearest(name, spec.ports.inputs)
+        ports = (*spec.ports.inputs, *spec.ports.hears)
+        if name not in ports:
+            known = ", ".join(ports) or "none"
+            hint = nearest(name, ports)
             raise fail(
                 graph.input_path(spec.name, name),
                 f"{spec.kind} has no input {name!r}{hint}; known are {known}",
@@ -66,7 +67,9 @@ def _check_source(graph: Graph, spec: NodeSpec, name: str, link: Link) -> None:
             path, f"node {node!r} ({graph.nodes[node].kind}) has no output {port!r}{hint}; "
             f"known are {', '.join(known_ports) or 'none'}", graph.places,
         )  # fmt: skip
-    if port in ports.events and not spec.cls.takes_events:
+    if name in spec.ports.hears and port not in ports.events:
+        raise fail(path, f"{link.source} carries sound, but {spec.kind} expects events here", graph.places)
+    if port in ports.events and not (spec.cls.takes_events or name in spec.ports.hears):
         raise fail(path, f"{link.source} carries events, but {spec.kind} expects sound", graph.places)
 
 

@@ -63,7 +63,12 @@ class NodeSpec:
     @property
     def begins_timeline(self) -> bool:
         """True where what comes out is not numbered as what goes in."""
-        return self.aligned or self.cls.bridge
+        return self.aligned or self.cls.bridge or not self.sound_inputs
+
+    @property
+    def sound_inputs(self) -> Mapping[str, Link]:
+        """Inputs without those for events: by them sound gets its positions, its rate and its age."""
+        return {name: link for name, link in self.inputs.items() if name not in self.ports.hears}
 
     @property
     def all_links(self) -> list[tuple[str, Link]]:

@@ -186,6 +186,8 @@ class Intake:
                 self._give(item, part, spliced=spliced)
         if frame.flags & Flag.END:
             item.ended = True
+            if item.job.events:
+                self.node.on_events_end(item.base, self.ctx)
 
     def _give(self, item: Input, frame: Frame, *, spliced: bool) -> None:
         """To the node."""

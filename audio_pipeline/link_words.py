@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgpack
 import zmq
 
 from audio_pipeline.credit import LOSSLESS
 from audio_pipeline.errors import WireError
+from audio_pipeline.packed import unpack_map
 
 PROTOCOL = 1
 KEEPALIVE_NS = 100_000_000
@@ -60,15 +60,7 @@ class InSpec:
 
 def unpack(message: bytes) -> dict[str, Any]:
     """The link word in a message. Raises WireError."""
-    if len(message) > MAX_WORD_BYTES:
-        raise WireError(f"link word of {len(message)} bytes, expected at most {MAX_WORD_BYTES}")
-    try:
-        word = msgpack.unpackb(message)
-    except (ValueError, msgpack.UnpackException, RecursionError) as error:
-        raise WireError(f"link word is not msgpack: {error}") from error
-    if not isinstance(word, dict):
-        raise WireError(f"link word is a {type(word).__name__}, expected a map")
-    return word
+    return unpack_map(message, "link word", MAX_WORD_BYTES)
 
 
 def whole(word: dict[str, Any], key: str, default: int | None = None) -> int:

@@ -56,11 +56,15 @@ class Latency:
 
 @dataclass(frozen=True)
 class Ports:
-    """Names of a node's ports; `events` are outputs that carry events instead of sound."""
+    """Names of a node's ports; `events` are outputs that carry events instead of sound.
+
+    `hears` are inputs for events: they may be left unconnected, and events can be sent to them from outside.
+    """
 
     inputs: tuple[str, ...] = ("in",)
     outputs: tuple[str, ...] = ("out",)
     events: tuple[str, ...] = ()
+    hears: tuple[str, ...] = ()
     bypass: Mapping[str, Bypass] = field(default_factory=dict)
 
 
@@ -154,6 +158,7 @@ class Node:
     clock_source: ClassVar[bool] = False  # True: owns a device clock and can be the graph's master
     bridge: ClassVar[bool] = False  # True: counts its input by one clock and its output by another
     commands: ClassVar[tuple[str, ...]] = ()  # of seek, next, loop: those that `on_command` knows
+    hang_s: ClassVar[float] = 2.0  # live, its loop may stand still for so long, or three times its longest turn
     start_s: ClassVar[float] = 120.0  # longest that `open` may take, unless the file says otherwise
     fed: ClassVar[bool] = False  # True: takes sound from another host, through the door
     attendant: ClassVar[bool] = False  # True: serves the others and makes no sound; the pipeline ends without it
@@ -210,7 +215,10 @@ class Node:
         return None
 
     def on_event(self, port: str, event: Mapping[str, Any], position: int, ctx: Context) -> None:
-        """Takes an event from an event input."""
+        """Takes an event from an event input; one that came from outside has the position of the node's output."""
+
+    def on_events_end(self, port: str, ctx: Context) -> None:
+        """No event will come on this event input any more, as far as the graph is concerned."""
 
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
         """A live setting changed (`gain_db`, `inputs.mic.mute`); `settings` and `input_settings` hold it already.
@@ -281,7 +289,10 @@ class Source(Node):
     PORTS: ClassVar[Ports] = Ports(inputs=())
 
     def blocks(self, ctx: Context) -> Iterator[Samples | int]:
-        """Yields blocks (samples, channels), or an int: that many samples of silence. Its end is the stream's END."""
+        """Yields blocks (samples, channels), or an int: that many samples of silence. Its end is the stream's END.
+
+        0 offline: nothing now, ask again; a source that waits for events says so.
+        """
         raise NotImplementedError
 
     def seekable(self) -> bool:

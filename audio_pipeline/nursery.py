@@ -22,7 +22,8 @@ from audio_pipeline.watch import MEMORY_S, SAMPLE_S, Beats, Usage, by_child, han
 if TYPE_CHECKING:
     from audio_pipeline.supervisor import Supervisor
 
-WATCH_S = 0.5
+WATCH_S = 0.25
+OVERSLEPT_S = 0.5  # a look that comes so late tells of this process, not of the nodes
 MAX_START_FAILURES = 2  # crashes in a row before it was ever up; one more and it is given up
 WHOLE_INCIDENTS = 50  # older ones keep when, who and why
 
@@ -226,7 +227,10 @@ class Nursery:
         """Kills what hangs: a start that does not end, a loop that does not turn."""
         if now_s < self._next_watch_s:
             return
+        overslept = now_s - self._next_watch_s > OVERSLEPT_S
         self._next_watch_s = now_s + WATCH_S
+        if overslept:  # the host stood still, and the nodes with it: they get the time to say so
+            return
         for child, records in by_child([*self._sup.nodes.values(), *self._sup.editor.joining.values()]):
             for record in records:
                 said = self._stuck(record, records, now_s)

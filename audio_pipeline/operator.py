@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from audio_pipeline.control_words import MALFORMED, VERSION, decode
 from audio_pipeline.desired import NodeRecord, Phase
 from audio_pipeline.errors import ControlError, PipelineError, WireError, nearest
+from audio_pipeline.frame import pack_event
 from audio_pipeline.overview import Overview
 from audio_pipeline.settings import replaced
 from audio_pipeline.transport import Transport
@@ -36,7 +37,7 @@ class Operator:
         """Answers a client, at once or when the node has answered."""
         handlers = {"state": self._state, "set": self._set, "transport": self._transport,
                     "events": self._since, "stop": self._stop, "graph": self._graph, "edit": self._sup.editor.edit,
-                    "undo": self._undo, "redo": self._redo, "ports": self._ports}  # fmt: skip
+                    "undo": self._undo, "redo": self._redo, "ports": self._ports, "send": self._send}  # fmt: skip
         number = word.get("id")
         handler = handlers.get(str(word.get("op")))
         try:
@@ -105,6 +106,20 @@ class Operator:
         self.changed()
         command = {"op": "set", "name": name, "value": value, "at": word.get("at")}
         return self._ask(client, number, record, command)
+
+    def _send(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
+        """An event for an event input of a node; it is not kept, so the node must be there."""
+        record, port, event = self._record(word["node"]), str(word["port"]), word["event"]
+        known = record.spec.ports.hears
+        if port not in known:
+            said = f"{record.name} ({record.spec.kind}) hears no events on {port!r}{nearest(port, known)}"
+            raise ControlError(f"{said}; event inputs are {', '.join(known) or 'none'}")
+        if not isinstance(event, Mapping) or not isinstance(event.get("kind"), str):
+            raise ControlError(f"send: event: expected a map with a text 'kind', got {event!r:.80}")
+        pack_event(dict(event))
+        if record.phase is not Phase.RUNNING:
+            raise ControlError(f"{record.name} is {record.phase.value}; send it again when it runs")
+        return self._ask(client, number, record, {"op": "hear", "port": port, "event": dict(event)})
 
     def _ask(self, client: bytes, number: Any, record: NodeRecord, command: Mapping[str, Any]) -> dict[str, Any] | None:
         """Passes a command on; a node that is down gets it with its next start."""

@@ -25,7 +25,7 @@ class Orders:
         self._handlers: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "start": self._start, "set": self._set, "cancel": self._cancel, "transport": self._transport,
             "absent": self._absent, "finish": self._finish, "expect": self._expect,
-            "lead": self._lead, "rewire": self._rewire, "retire": self._retire,
+            "lead": self._lead, "rewire": self._rewire, "retire": self._retire, "hear": self._hear,
         }  # fmt: skip
 
     def obey(self) -> bool:
@@ -63,7 +63,7 @@ class Orders:
 
     def _finish(self, command: Mapping[str, Any]) -> None:
         """A clean stop: whoever makes sound ends it now, and the end travels through the graph."""
-        if self.started and not self.core.ended and not self.intake.inputs:
+        if self.started and not self.core.ended and (self.drive.source is not None or not self.intake.inputs):
             self.core.node.flush(self.core.ctx)
             self.core.finish()
 
@@ -123,6 +123,12 @@ class Orders:
             self.core.schedule(at, command["name"], command["value"])
             return {"position": at}
         self.core.apply(command["name"], command["value"], position)
+        return {"position": position}
+
+    def _hear(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """An event from outside."""
+        position = self.drive.output_position
+        self.core.node.on_event(command["port"], command["event"], position, self.core.ctx)
         return {"position": position}
 
     def _cancel(self, command: Mapping[str, Any]) -> None:

@@ -78,8 +78,8 @@ class Plan:
         """A source, a mixer or a bridge has a timeline of its own; what keeps 1:1 is on that of its first input."""
         spec = self.graph.nodes[name]
         seen = name
-        while spec.inputs and not spec.begins_timeline:
-            seen = next(iter(spec.inputs.values())).source.split(".")[0]
+        while not spec.begins_timeline:
+            seen = next(iter(spec.sound_inputs.values())).source.split(".")[0]
             spec = self.graph.nodes[seen]
         return seen
 
@@ -91,9 +91,9 @@ class Plan:
     def rate_of(self, name: str) -> int:
         """The rate a node works at: that of its first input."""
         spec = self.graph.nodes[name]
-        if not spec.inputs:
+        if not spec.sound_inputs:
             return self.graph.rate
-        return spec.cls(spec.settings).input_rate(next(iter(spec.inputs)), self.graph.rate)
+        return spec.cls(spec.settings).input_rate(next(iter(spec.sound_inputs)), self.graph.rate)
 
     def in_ms(self, spec: NodeSpec, name: str, link: Link) -> float:
         """Stated age of a sample when it has arrived at an input, converted to the rate that it wants."""
@@ -105,9 +105,9 @@ class Plan:
         return StreamResampler(rate, wanted, 1).latency_samples / wanted * 1000
 
     def _out_latency_ms(self, spec: NodeSpec) -> float:
-        if not spec.inputs:
+        if not spec.sound_inputs:
             return self.frame_ms + self.node_ms(spec.name)
-        age = max(self.in_ms(spec, name, link) for name, link in spec.all_links)
+        age = max(self.in_ms(spec, name, link) for name, link in spec.all_links if name not in spec.ports.hears)
         if spec.aligned and self.live:
             age = math.ceil((age + DUE_MARGIN_FRAMES * self.frame_ms) / self.frame_ms) * self.frame_ms
         return age + self.node_ms(spec.name)
@@ -158,7 +158,8 @@ class Plan:
         timeline = self.timeline_of(link)
         align_ms = self._align_ms(spec, name, link, timeline)
         burst_ms = self._burst_ms(link.source.split(".")[0])
-        policy = link.policy if self.live else LOSSLESS
+        kept = "block" if name in spec.ports.hears else link.policy  # no event is worth less than the one after it
+        policy = kept if self.live else LOSSLESS
         budget_ms = self._budget_ms(spec, name, link, align_ms + burst_ms, policy)
         window = math.ceil(burst_ms / self.frame_ms) + ROUND_TRIP_FRAMES
         align = align_ms + burst_ms + SPARE_MS + self.leads_ms[timeline]
@@ -177,7 +178,7 @@ class Plan:
         """Most that a node puts out at once."""
         latency = self.latencies[node]
         block = max(latency.hop, 0) if self.live else latency.total
-        lead = self.leads_ms[node] if not self.graph.nodes[node].inputs else 0.0
+        lead = self.leads_ms[node] if not self.graph.nodes[node].sound_inputs else 0.0
         return block / self.rate_of(node) * 1000 + lead + self.frame_ms
 
     def _budget_ms(self, spec: NodeSpec, name: str, link: Link, hold_ms: float, policy: str) -> float:
@@ -214,14 +215,14 @@ class Plan:
     @cached_property
     def paths(self) -> list[PathLatency]:
         """Every way from a source to a sink, the monitor path first."""
-        found = [self._path(names) for name in self.order if not self.graph.nodes[name].inputs
+        found = [self._path(names) for name in self.order if not self.graph.nodes[name].sound_inputs
                  for names in self._ways(name)]  # fmt: skip
         return sorted(found, key=lambda path: (not path.monitor, -path.total_ms))
 
     def _ways(self, name: str) -> Iterator[tuple[str, ...]]:
         after = [
             spec.name for spec in self.graph.nodes.values()
-            if any(link.source.split(".")[0] == name for link in spec.inputs.values())
+            if any(link.source.split(".")[0] == name for link in spec.sound_inputs.values())
         ]  # fmt: skip
         if not after:
             yield (name,)
@@ -247,7 +248,7 @@ class Plan:
 
     def _hop_ms(self, before: str, spec: NodeSpec) -> float:
         """What the way from one node to the next takes, rate conversion included."""
-        ways = [name for name, link in spec.inputs.items() if link.source.split(".")[0] == before]
+        ways = [name for name, link in spec.sound_inputs.items() if link.source.split(".")[0] == before]
         return HOP_MS + max(self._convert_ms(spec, name, self.rate_of(before)) for name in ways)
 
     def _is_monitor(self, names: tuple[str, ...]) -> bool:

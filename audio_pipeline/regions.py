@@ -64,7 +64,7 @@ def _regions(graph: Graph) -> list[list[str]]:
     """Nodes that are linked without a bridge between them; a bridge is in the region behind it."""
     region = {name: [name] for name in graph.nodes}
     for spec in graph.nodes.values():
-        for link in spec.inputs.values() if not spec.cls.bridge else ():
+        for link in spec.sound_inputs.values() if not spec.cls.bridge else ():
             here, there = region[spec.name], region[link.source.split(".")[0]]
             if here is not there:
                 here += there
@@ -89,7 +89,7 @@ def _refuse(graph: Graph, *pair: tuple[str, NodeSpec]) -> None:
     (first_domain, first), (domain, spec) = sorted(pair, key=lambda item: not item[1].cls.edge)
     name = f"{spec.name}_bridge"
     if spec.cls.edge:
-        source = next(iter(spec.inputs.values())).source.removesuffix(".out")
+        source = next(iter(spec.sound_inputs.values())).source.removesuffix(".out")
         use = f"and 'from: {name}' in {spec.name}"
     else:
         source, use = spec.name, f"and {name} wherever an input says {spec.name}"

@@ -149,7 +149,7 @@ class NodeRunner:
             self.node.poll(self.ctx)
             moved = True
         moved = self.drive.work() or moved
-        if not self.ended and self.inputs and self.intake.finished:
+        if not self.ended and self.inputs and self.intake.finished and self.drive.source is None:
             self.node.flush(self.ctx)
             self.core.finish()
         return moved

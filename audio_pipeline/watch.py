@@ -13,7 +13,6 @@ from audio_pipeline.desired import NodeRecord
 from audio_pipeline.glance import Glance
 from audio_pipeline.process import Child
 
-HANG_S = 2.0  # live, without a beat, or three times the worst step seen
 OFFLINE_HANG_S = 60.0  # where a step may be a whole inference of 12 s of sound on a busy machine
 WORST_STEPS = 3
 SIGNS = ("beat_ns", "worst_step_ns", "busy_ns", "in_turn")
@@ -120,10 +119,10 @@ class Beats:
 def hangs(record: NodeRecord, signs: Mapping[str, int], now_ns: int, *, live: bool, alone: bool) -> str:
     """Why a process that runs is given up, or an empty string.
 
-    The limit is at least three times the longest turn that was seen. In a group the others hang as well; the one
-    whose turn it is is to blame.
+    The limit is that of its kind, and at least three times the longest turn that was seen. In a group the others
+    hang as well; the one whose turn it is is to blame.
     """
-    least_s = HANG_S if live else OFFLINE_HANG_S
+    least_s = record.spec.cls.hang_s if live else OFFLINE_HANG_S
     if time.monotonic() - record.started_s < least_s:
         return ""
     beat, worst = signs.get("beat_ns", 0), signs.get("worst_step_ns", 0)

@@ -22,9 +22,10 @@ class Policy:
     """Lengths in characters: a piece ends at the first clause end from `least` on, at `most` between two words."""
 
     first_least: int = 10
-    first_most: int = 60
-    growth: float = 2.0
+    first_most: int = 48
+    growth: float = 1.8
     most: int = 250
+    tiny: int = 12  # a last piece shorter than this is said with the one before it
 
 
 @dataclass(frozen=True)
@@ -44,21 +45,43 @@ class ClauseSplitter:
 
     def reset(self) -> None:
         """The next text is the beginning of another."""
-        self._text = ""
+        self._text, self._whole = "", False
+        self.most_now: float | None = None  # what whoever speaks has time for; never less than a first piece
         self._least, self._most = float(self._policy.first_least), float(self._policy.first_most)
 
     def push(self, text: str) -> Iterator[Clause]:
         """The pieces that are whole now."""
         self._text += text
         while (end := self._end()) is not None:
-            yield from self._cut(end)
+            yield from self._cut(self._with_tiny(end))
+
+    def hurry(self) -> Iterator[Clause]:
+        """Up to the last end of a clause that is certain, however short: nothing else is there to be said."""
+        ends = [match.end() for match in CLAUSE.finditer(self._text) if self._is_end(match)]
+        if ends:
+            yield from self._cut(ends[-1])
+
+    def settle(self) -> Iterator[Clause]:
+        """All that is left, as if it ended here; what comes after goes on with pieces of the length reached."""
+        self._text, self._whole = self._text.rstrip() + "\n", True
+        yield from self.push("")
+        yield from self._cut(len(self._text))
+        self._whole = False
 
     def flush(self) -> Iterator[Clause]:
         """All that is left: the text has ended."""
-        self._text = self._text.rstrip() + "\n"
-        yield from self.push("")
-        yield from self._cut(len(self._text))
+        yield from self.settle()
         self.reset()
+
+    def _too_little_behind(self, end: int) -> bool:
+        """True where a tiny rest may be all that follows; the first piece does not wait for that to be known."""
+        first = self._least == self._policy.first_least
+        return not (first or self._whole) and len(self._text[end:].strip()) < self._policy.tiny
+
+    def _with_tiny(self, end: int) -> int:
+        """The end of the text where so little is left behind `end` that it would sound odd alone."""
+        left = len(self._text[end:].strip())
+        return len(self._text) if self._whole and 0 < left < self._policy.tiny else end
 
     def _cut(self, end: int) -> Iterator[Clause]:
         piece, self._text = self._text[:end], self._text[end:]
@@ -70,21 +93,32 @@ class ClauseSplitter:
 
     def _end(self) -> int | None:
         """Where the first piece ends; None while more text could change that."""
-        early = self._least <= self._policy.first_least * self._policy.growth
+        least, longest = self._lengths()
+        early = least <= self._policy.first_least * self._policy.growth
         pattern = CLAUSE if early else STOP
-        found = self._boundary(pattern)
-        if found is not None and found <= self._most:
-            return found
-        if len(self._text) <= self._most:
+        found = self._boundary(pattern, least)
+        if found is not None and found <= longest:
+            return None if self._too_little_behind(found) else found
+        if len(self._text) <= longest:
             return None
-        return self._boundary(CLAUSE, int(self._most)) or self._between_words()
+        return self._last_boundary(int(longest)) or self._between_words(longest)
 
-    def _boundary(self, pattern: re.Pattern[str], most: int | None = None) -> int | None:
-        """The end of the first stop behind enough characters; with `most` the last one before it."""
-        ends = [match.end() for match in pattern.finditer(self._text) if self._is_end(match)]
-        if most is not None:
-            return max((end for end in ends if end <= most), default=None)
-        return next((end for end in ends if end >= self._least), None)
+    def _lengths(self) -> tuple[float, float]:
+        """The least and the most characters of the next piece."""
+        if self.most_now is None:
+            return self._least, self._most
+        most = max(min(self._most, self.most_now), self._policy.first_most)
+        return max(min(self._least, most / 2), self._policy.first_least), most
+
+    def _boundary(self, pattern: re.Pattern[str], least: float) -> int | None:
+        """The end of the first stop behind enough characters."""
+        ends = (match.end() for match in pattern.finditer(self._text) if self._is_end(match))
+        return next((end for end in ends if end >= least), None)
+
+    def _last_boundary(self, most: int) -> int | None:
+        """The last end of a clause that is not too far."""
+        ends = (match.end() for match in CLAUSE.finditer(self._text[: most + 1]) if self._is_end(match))
+        return max((end for end in ends if end <= most), default=None)
 
     def _is_end(self, match: re.Match[str]) -> bool:
         """Not the point of "Dr.", "e.g." or an initial; and more text must follow, or it could be "3.5"."""
@@ -95,10 +129,10 @@ class ClauseSplitter:
         word = self._text[: match.start()].rpartition(" ")[2].strip("(\"'“‘").lower()
         return not (match.group() == "." and (word in TITLES or (len(word) == 1 and word.isalpha())))
 
-    def _between_words(self) -> int:
+    def _between_words(self, most: float) -> int:
         end = 0
         for match in WORD.finditer(self._text):
-            if match.end() > self._most:
+            if match.end() > most:
                 break
             end = match.end()
-        return end or int(self._most)
+        return end or int(most)

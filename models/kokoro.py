@@ -8,15 +8,18 @@ texts speak faster and softer, so a stream of clauses keeps to the rows from `ST
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from audio_pipeline.errors import ConfigError, WeightsError, nearest
+from audio_pipeline.models import durations
 from audio_pipeline.models import weights as registry
-from audio_pipeline.models.phonemes import to_phonemes
+from audio_pipeline.models.phonemes import joined, to_words
+from audio_pipeline.models.speech_engine import Engine, Speech
+from audio_pipeline.models.speech_session import open_session
 from audio_pipeline.models.weights_torch import read_torch_tensor
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -25,35 +28,47 @@ RATE = 24_000
 STYLE = 256
 ROWS = 510  # and the most phonemes of one piece
 STEADY_ROW = 50
+SLOWEST, FASTEST = 0.5, 2.0
 MODEL, VOCABULARY, VOICES = "model.onnx", "vocab.json", "voices.npz"
 SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
 OWN_VOICES = "kokoro_voices"  # a folder of *.pt packs beside the weights of AUDIO_PIPELINE_MODELS
 
 
 class Kokoro:
-    """The network; it speaks whatever style it is given."""
+    """The network; it speaks whatever style it is given. One thread speaks at a time; any may cancel."""
 
     rate = RATE
 
-    def __init__(self, folder: Path, threads: int = 0) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(folder / MODEL, options, providers=["CPUExecutionProvider"])
+    def __init__(self, folder: Path, threads: int = 0, device: str = "cpu") -> None:
+        self._session = open_session(durations.told(folder / MODEL, cut=True), threads, device)
         self._vocabulary: dict[str, int] = json.loads((folder / VOCABULARY).read_text())["vocab"]
+        self.signs = frozenset(self._vocabulary)
 
     def synthesise(self, phonemes: str, style: Array, speed: float = 1.0) -> Array:
         """Mono speech (samples,) of at most 510 phonemes in one style (256,); signs it does not know are left out."""
-        tokens = [self._vocabulary[sign] for sign in phonemes if sign in self._vocabulary][:ROWS]
-        if not tokens:
-            return np.zeros(0, np.float32)
+        return self.timed(phonemes, style, speed, whole=True)[0]
+
+    def timed(self, phonemes: str, style: Array, speed: float = 1.0, *, whole: bool = False) -> tuple[Array, Array]:
+        """Speech (samples,) and the frames of 600 samples (signs + 2,) that each sign takes, a pad at either end.
+
+        The silence at the ends is short, but for `whole`. Raises Cancelled after `cancel`.
+        """
+        signs = [sign for sign in phonemes if sign in self._vocabulary][:ROWS]
+        if not signs:
+            return np.zeros(0, np.float32), np.zeros(0, np.float32)
+        keep = durations.ALL if whole else durations.SHORT
         feed = {
-            "tokens": np.array([[0, *tokens, 0]], np.int64),
+            "tokens": np.array([[0, *(self._vocabulary[sign] for sign in signs), 0]], np.int64),
             "style": style.reshape(1, STYLE).astype(np.float32),
             "speed": np.array([speed], np.float32),
+            durations.KEEP: np.array(keep, np.int64),
         }
-        sound: Array = self._session.run(None, feed)[0]
-        return sound.ravel()
+        sound, frames = self._session.run(feed)
+        return sound.ravel(), durations.kept(frames, keep)
+
+    def cancel(self) -> None:
+        """Ends the synthesis under way, from another thread."""
+        self._session.cancel()
 
 
 class KokoroVoice:
@@ -66,8 +81,36 @@ class KokoroVoice:
 
     def speak(self, text: str) -> Array:
         """Mono sound (samples,) at 24 kHz."""
-        phonemes = to_phonemes(text, british=self._british)
-        return self._model.synthesise(phonemes, row(self._pack, len(phonemes)), self._speed)
+        return self.timed(text).sound
+
+    def timed(self, text: str) -> Speech:
+        """As `speak`, with the words as the network timed them."""
+        spoken = to_words(text, british=self._british)
+        phonemes = joined(spoken)
+        sound, frames = self._model.timed(phonemes, row(self._pack, len(phonemes)), self._speed)
+        return Speech(sound, durations.words(spoken, self._model.signs, frames) if len(frames) else ())
+
+    def cancel(self) -> None:
+        """Ends the synthesis under way, from another thread."""
+        self._model.cancel()
+
+    def restyle(self, pack: Array, speed: float, *, british: bool) -> None:
+        """Another voice from the next clause on: pack (rows, 256)."""
+        self._pack, self._speed, self._british = pack, speed, british
+
+
+def restyle(engine: Engine, style: Mapping[str, Any], speed: float = 1.0) -> None:
+    """Has a Kokoro voice go on in another style: `style` (256 numbers), `speed`, `british`. Raises ConfigError."""
+    if not isinstance(engine, KokoroVoice):
+        raise ConfigError("only a Kokoro voice can take on another style; set voice: to one of them")
+    try:
+        pack = np.asarray(style.get("style") or (), np.float32)
+        own = float(style.get("speed", 1.0))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"style: expected {STYLE} numbers and a speed, got none: {error}") from error
+    if pack.shape != (STYLE,) or not np.all(np.isfinite(pack)) or not SLOWEST <= own <= FASTEST:
+        raise ConfigError(f"style: expected {STYLE} numbers and a speed, got an array of shape {pack.shape}, {own:g}")
+    engine.restyle(pack[None], speed * own, british=bool(style.get("british")))
 
 
 def row(pack: Array, phonemes: int) -> Array:
@@ -109,9 +152,9 @@ def _own_folder() -> Path | None:
     return base / OWN_VOICES if base and (base / OWN_VOICES).is_dir() else None
 
 
-def load(threads: int = 0) -> Kokoro:
+def load(threads: int = 0, device: str = "cpu") -> Kokoro:
     """The network with its released weights, fetched first where they are missing."""
-    return Kokoro(registry.path("kokoro", MODEL).parent, threads)
+    return Kokoro(registry.path("kokoro", MODEL).parent, threads, device)
 
 
 def from_parts(raw: Path, done: Path) -> None:

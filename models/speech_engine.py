@@ -1,22 +1,38 @@
-"""What speaks: engines that turn a piece of text into sound, and how their pieces are joined."""
+"""What speaks: engines that turn a piece of text into sound. What they can do beyond that is asked of each.
+
+An engine has `rate` and `speak`. One that has its sound bit by bit has `stream` as well; one that can stop in the
+middle has `cancel`; one that knows where its words are has `timed`. `isinstance` tells, since it looks for the method.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from audio_pipeline.dsp.fade import fade_in, fade_out
-from audio_pipeline.models.clauses import Clause
-
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
-QUIET = 10 ** (-40 / 20)  # of the piece's peak: what lies below at its ends is no speech
-LEAD_S, TAIL_S = 0.015, 0.04  # of it that stay
-FADE_S = 0.005
-PAUSE_S = {True: 0.25, False: 0.10}  # after a sentence, after a clause
+
+class Word(NamedTuple):
+    """A word of the text, and from which sample to which it is heard."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, eq=False)
+class Speech:
+    """Mono sound (samples,) and the words in it; none where the engine does not know."""
+
+    sound: Array
+    words: tuple[Word, ...] = ()
+
+
+class Cancelled(Exception):  # noqa: N818 - nothing went wrong
+    """Raised by an engine in the middle of a synthesis, after `cancel`."""
 
 
 class Engine(Protocol):
@@ -28,32 +44,28 @@ class Engine(Protocol):
         """Mono sound (samples,); empty where there is nothing to say."""
 
 
-@dataclass(frozen=True, eq=False)
-class Piece:
-    """Sound (samples,) of one clause, the pause behind it included."""
+@runtime_checkable
+class Streaming(Protocol):
+    """An engine that has the beginning of a piece before its end."""
 
-    text: str
-    sound: Array
-
-
-def spoken(engine: Engine, clauses: Iterable[Clause]) -> Iterator[Piece]:
-    """Speaks clause by clause: lead and tail trimmed, pauses put back by punctuation, no step at either end."""
-    for clause in clauses:
-        sound = trimmed(engine.speak(clause.text), engine.rate)
-        if len(sound):
-            pause = np.zeros(round(PAUSE_S[clause.ends_sentence] * engine.rate), np.float32)
-            yield Piece(clause.text, np.concatenate([sound, pause]))
+    def stream(self, text: str) -> Iterator[Array]:
+        """What `speak` would give, in parts (samples,) of any lengths, each as soon as it is made."""
 
 
-def trimmed(x: Array, rate: int) -> Array:
-    """Speech (samples,) without the silence that synthesisers put before and after it, faded in and out."""
-    loud = np.flatnonzero(np.abs(x) > QUIET * np.max(np.abs(x), initial=0.0))
-    if not len(loud):
-        return x[:0]
-    start = max(int(loud[0]) - round(LEAD_S * rate), 0)
-    end = min(int(loud[-1]) + 1 + round(TAIL_S * rate), len(x))
-    y: Array = x[start:end].copy()
-    n = min(round(FADE_S * rate), len(y) // 2)
-    y[:n] *= fade_in(n)
-    y[len(y) - n :] *= fade_out(n)
-    return y
+@runtime_checkable
+class Cancellable(Protocol):
+    """An engine whose work can be stopped from another thread."""
+
+    def cancel(self) -> None:
+        """Ends the synthesis under way: `speak`, `stream` or `timed` raise Cancelled soon. None under way: nothing.
+
+        The next synthesis is not touched.
+        """
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """An engine that knows where its words are."""
+
+    def timed(self, text: str) -> Speech:
+        """As `speak`, with the words."""

@@ -1,4 +1,4 @@
-"""Voices by name: `light`, one of Kokoro's, or one that was enrolled on this host."""
+"""Voices by name: `light`, one of Kokoro's, one that was enrolled on this host, or `xtts:` and one of XTTS."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from audio_pipeline.models.speech_engine import Engine
 if TYPE_CHECKING:
     from audio_pipeline.models.voice_record import Voice
 
-LIGHT = "light"
+LIGHT, XTTS = "light", "xtts"
 
 
-def open_voice(name: str, *, speed: float = 1.0, threads: int = 0) -> Engine:
+def open_voice(name: str, *, speed: float = 1.0, threads: int = 0, device: str = "cpu") -> Engine:
     """The engine that speaks with this voice. Raises ConfigError naming the voices that are here.
 
     An enrolled voice goes before a stock voice of its name. It speaks only with its speaker's consent, unless the
@@ -23,17 +23,24 @@ def open_voice(name: str, *, speed: float = 1.0, threads: int = 0) -> Engine:
     if name == LIGHT:
         from audio_pipeline.models.light_voice import LightVoice
 
-        return LightVoice(speed)
+        return LightVoice(speed)  # faster than a GPU is asked
+    if name.partition(":")[0] == XTTS:
+        from audio_pipeline.models.coqui import import_coqui
+
+        import_coqui()  # before torch, which may be missing too: its error says how to install both
+        from audio_pipeline.models.xtts_voices import open_xtts
+
+        return open_xtts(name, speed=speed, threads=threads, device=device)
     from audio_pipeline.models import kokoro
 
     enrolled = enrolled_voice(name)
     if enrolled is not None:
-        model = kokoro.load(threads)
+        model = kokoro.load(threads, device)
         record = enrolled.record
         return kokoro.KokoroVoice(model, enrolled.pack, speed=speed * record.speed, british=record.british)
     _check_known(name)
     pack = kokoro.load_pack(name)
-    return kokoro.KokoroVoice(kokoro.load(threads), pack, speed=speed, british=name.startswith("b"))
+    return kokoro.KokoroVoice(kokoro.load(threads, device), pack, speed=speed, british=name.startswith("b"))
 
 
 def enrolled_voice(name: str) -> Voice | None:

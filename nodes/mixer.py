@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from audio_pipeline.dsp.duck import Ducker
 from audio_pipeline.dsp.level import overs
 from audio_pipeline.dsp.ramp import Ramp, db_to_gain
-from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.errors import ConfigError, nearest
+from audio_pipeline.frame import Flag, Frame, Samples
 from audio_pipeline.node import Aligned, Context, Ports, silence
 from audio_pipeline.settings import setting
 
@@ -25,12 +27,23 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Duck:
+    by: str = setting("", "the input that this one steps back for")
+    db: float = setting(-12.0, "how far", unit="dB", minimum=-60.0, maximum=0.0)
+    attack_ms: float = setting(60.0, "time to get there", unit="ms", minimum=5, maximum=2_000)
+    release_ms: float = setting(500.0, "time back, from 0.3 s after the other's last sound on", unit="ms", minimum=5,
+                                maximum=10_000)  # fmt: skip
+    threshold_db: float = setting(-45.0, "level from which on the other is heard", unit="dB", minimum=-90, maximum=0)
+
+
+@dataclass(frozen=True)
 class InputSettings:
     gain_db: float = setting(
         0.0, "level of this input; -120 is off", unit="dB", minimum=-120.0, maximum=24.0, live=True
     )
     mute: bool = setting(False, "silence this input", live=True)
     solo: bool = setting(False, "silence every input that is not solo", live=True)
+    duck: Duck | None = setting(None, "step back while another input is heard: {by: voice, db: -12}")
 
 
 class Mixer(Aligned):
@@ -40,6 +53,9 @@ class Mixer(Aligned):
     `on_loss` says and the mix goes on, marked CONCEALED. `direct_<input>` is each input before its fader,
     aligned with the mix: record these and the tracks line up. The sum may go over full scale; the output
     clips and counts it.
+
+    `duck: {by: voice, db: -12, attack_ms: 60, release_ms: 500, threshold_db: -45}` (the numbers may be left out) has an
+    input step back, in the mix alone, while another one is heard above its threshold after its fader.
     """
 
     Settings = Settings
@@ -56,21 +72,45 @@ class Mixer(Aligned):
         length = ctx.rate * RAMP_MS // 1000
         self._faders = {name: Ramp(self._gain(name), length) for name in self.input_settings}
         self._master = Ramp(self._master_gain(), length)
+        self._rate = ctx.rate
+        self._duckers: dict[str, Ducker] = {}
+        self._renew_duckers()
 
     def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
         first = next(iter(inputs.values()))
         mix = silence(first.samples, self.settings.channels)
-        flags, captured_ns = Flag.NONE, []
+        flags, captured_ns, faded = Flag.NONE, [], dict[str, Samples]()
         for name, frame in inputs.items():
             x = frame.audio()
             concealed = frame.flags & Flag.CONCEALED
             ctx.emit(f"direct_{name}", x, frame.position, flags=concealed, captured_ns=frame.captured_ns)
-            mix = mix + self._faders[name].process(x)
+            faded[name] = self._faders[name].process(x)
             flags |= concealed
             captured_ns += [frame.captured_ns] if frame.captured_ns and not concealed else []
+        for name, x in faded.items():
+            mix = mix + self._ducked(name, x, faded)
         mix = self._master.process(mix)
         ctx.count("overs", overs(mix))
         ctx.emit("out", mix, first.position, flags=flags, captured_ns=min(captured_ns, default=None))
+
+    def _ducked(self, name: str, x: Samples, faded: Mapping[str, Samples]) -> Samples:
+        ducker = self._duckers.get(name)
+        if ducker is None:
+            return x
+        key = faded.get(self.input_settings[name].duck.by)
+        gains = ducker.gains(silence(len(x), 1) if key is None else key)
+        y: Samples = x * gains[:, None]
+        return y
+
+    def _renew_duckers(self) -> None:
+        wanted = {name: mine.duck for name, mine in self.input_settings.items() if mine.duck is not None}
+        for name, duck in wanted.items():
+            others = [other for other in self.input_settings if other != name]
+            if duck.by not in others:
+                known = ", ".join(others) or "none"
+                raise ConfigError(f"inputs.{name}.duck.by: no input {duck.by!r}{nearest(duck.by, others)}; "
+                                  f"others are {known}")  # fmt: skip
+        self._duckers = {name: self._duckers.get(name) or _ducker(duck, self._rate) for name, duck in wanted.items()}
 
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
         for input_name, fader in self._faders.items():
@@ -83,6 +123,7 @@ class Mixer(Aligned):
         self._faders = {name: fader for name, fader in self._faders.items() if name in self.input_settings} | new
         for name, fader in self._faders.items():
             _head_for(fader, self._gain(name))
+        self._renew_duckers()
 
     def _gain(self, name: str) -> float:
         mine: InputSettings = self.input_settings[name]
@@ -91,6 +132,11 @@ class Mixer(Aligned):
 
     def _master_gain(self) -> float:
         return 0.0 if self.settings.mute else db_to_gain(self.settings.gain_db)
+
+
+def _ducker(duck: Duck, rate: int) -> Ducker:
+    times = {"attack_ms": duck.attack_ms, "release_ms": duck.release_ms}
+    return Ducker(rate, db=duck.db, threshold_db=duck.threshold_db, **times)
 
 
 def _head_for(fader: Ramp, gain: float) -> None:

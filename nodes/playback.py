@@ -41,6 +41,7 @@ class Playback(Node):
     continuous = False
     clock_source = True
     edge = True
+    hang_s = 1.0  # its loop only hands sound on, and the room is silent meanwhile
 
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:

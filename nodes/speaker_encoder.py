@@ -15,6 +15,7 @@ from audio_pipeline.settings import setting
 if TYPE_CHECKING:
     from audio_pipeline.models.ge2e import Array
     from audio_pipeline.models.ge2e_stream import Look
+    from audio_pipeline.models.voice_live import Enroller
 
 RATE = 16_000
 NOBODY = ""
@@ -27,6 +28,10 @@ class Settings:
     every_s: float = setting(1.0, "speech between two looks", unit="s", minimum=0.3, maximum=60)
     same_above: float = setting(0.75, "likeness from which on it is a known voice", minimum=0.0, maximum=1.0, live=True)
     other_below: float = setting(0.7, "likeness below which another voice speaks", minimum=0.0, maximum=1.0)
+    enrol_s: float = setting(
+        0.0, "speech after which a Kokoro voice is made of it; 0: none is", unit="s", minimum=0, maximum=30
+    )
+    consent: bool = setting(False, "whoever speaks agrees that a voice is made of theirs; without, none is", live=True)
 
 
 class SpeakerEncoder(Node):
@@ -35,7 +40,9 @@ class SpeakerEncoder(Node):
     `look` {likeness, speech_s, embedding}: after each `every_s` of speech, how like the last 1.6 s are to this voice
     so far, how much was heard of it, and the mean embedding (256 numbers). `changed` {likeness}: two looks in a row
     were unlike the voice before; the mean begins anew. `who` {name, likeness}: the known voice that the mean is most
-    like, an empty name for none; said when the answer changes. Positions are those at which the look ended.
+    like, an empty name for none; said when the answer changes. `style` {style, speed, british, nearest, speech_s}:
+    with `enrol_s` and `consent`, a Kokoro style fitted to what was heard, for a tts; again when twice as much was
+    heard. Positions are those at which the look ended.
     """
 
     Settings = Settings
@@ -62,6 +69,7 @@ class SpeakerEncoder(Node):
         encoder = ge2e.load()
         self._known = {Path(path).stem: _voice_in(Path(path), encoder) for path in self.settings.known}
         self._tracker = VoiceTracker(encoder, every_s=self.settings.every_s, other_below=self.settings.other_below)
+        self._enroller = self._new_enroller(ctx)
         self._who: str | None = None
         self._base: int | None = None  # position of the tracker's first sample, at 16 kHz
 
@@ -69,6 +77,8 @@ class SpeakerEncoder(Node):
         frame = inputs["in"]
         if self._base is None:
             self._base = frame.position
+        if self._enroller is not None:
+            self._enroller.push(frame.audio()[:, 0])
         for look in self._tracker.push(frame.audio()[:, 0]):
             self._tell(look, (self._base + look.end) * ctx.rate // RATE, ctx)
 
@@ -78,10 +88,35 @@ class SpeakerEncoder(Node):
             ctx.event("voice", "changed", position, likeness=look.likeness)
         embedding = [round(float(value), 6) for value in look.mean]
         ctx.event("voice", "look", position, likeness=look.likeness, speech_s=look.speech_s, embedding=embedding)
+        self._enrol(look, position, ctx)
         name, likeness = self._nearest(look)
         if self._known and name != self._who:
             self._who = name
             ctx.event("voice", "who", position, name=name, likeness=likeness)
+
+    def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
+        if name == "consent":
+            self._enroller = self._new_enroller(ctx)
+
+    def _new_enroller(self, ctx: Context) -> Enroller | None:
+        """None where no voice is to be made: then nothing of what is heard is kept."""
+        from audio_pipeline.models.voice_live import Enroller
+
+        if self.settings.enrol_s and not self.settings.consent:
+            ctx.log(f"no voice is made of whoever speaks before they agree: set {ctx.name}.consent=true")
+        return Enroller(self.settings.enrol_s) if self.settings.enrol_s and self.settings.consent else None
+
+    def _enrol(self, look: Look, position: int, ctx: Context) -> None:
+        if self._enroller is None:
+            return
+        try:
+            style = self._enroller.look(look.speech_s, changed=look.changed)
+        except ConfigError as error:
+            ctx.log(str(error))
+            return
+        if style is not None:
+            ctx.event("voice", "style", position, **style)
+            ctx.log(f"a voice was made of {style['speech_s']:g} s of speech; nearest stock voice {style['nearest']}")
 
     def _nearest(self, look: Look) -> tuple[str, float]:
         from audio_pipeline.models.ge2e import similarity
@@ -93,6 +128,8 @@ class SpeakerEncoder(Node):
 
     def reset(self, position: int, reason: str, ctx: Context) -> None:
         self._tracker.reset()
+        if self._enroller is not None:
+            self._enroller.reset()
         self._base = None
 
 

@@ -1,53 +1,73 @@
-"""Says text: clause by clause, as soon as it is set."""
+"""Says text while it is being written: clause by clause, as soon as a clause is whole."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from audio_pipeline.errors import NodeError
+from audio_pipeline.errors import ConfigError, NodeError
 from audio_pipeline.frame import Samples
 from audio_pipeline.node import Context, Ports, Source
 from audio_pipeline.settings import setting
 
-LIGHT = "light"
+LIGHT, XTTS = "light", "xtts"
 
 
 @dataclass(frozen=True)
 class Settings:
     text: str = setting("", "what to say; set it while it runs to say something else, empty to be silent", live=True)
-    voice: str = setting(LIGHT, "light, or the name of one of Kokoro's voices")
+    voice: str = setting(LIGHT, "light, one of Kokoro's voices, one that was enrolled, or xtts:NAME@LANGUAGE")
     speed: float = setting(1.0, "1 is the voice's own pace", minimum=0.5, maximum=2.0)
     watermark: bool = setting(True, "mark what is said as made by a machine; off only where another node does it")
+    stall_s: float = setting(
+        2.0, "a text that does not go on for so long is said as far as it was written", unit="s", minimum=0.1,
+        maximum=600, live=True,
+    )  # fmt: skip
+    device: str = setting("auto", "what Kokoro runs on; auto: a GPU where it works", choices=("auto", "cpu", "cuda"))
     threads: int = setting(0, "CPU threads of a synthesis; 0: one for each core", minimum=0, maximum=64)
 
 
 class Tts(Source):
     """A voice as a source: silent until it is given a text, mono in both channels.
 
-    Live it never ends, and a text takes the place of the one before within 10 ms (`set voice.text="..."`). Offline it
-    says its text and ends. Events on `words`: `clause` {text} at the position at which it is heard, `done` after the
-    last one. Where the voice is slower than real time it pauses between clauses, which `starved` counts.
+    Texts come as the setting (which takes the place of what is being said), as events on `text`, or from
+    `audio-pipeline say --into NODE`: `text` {text, end} is more of a text, `end` its end, `cancel` stops what is said.
+    A text is spoken while it is being written; the next one follows it. An event `cancel`, or the `start` of a vad, on
+    `interrupt` stops it too, in 10 ms. `voice` takes the `style` events of a speaker_encoder: a Kokoro voice goes on
+    in that style from the next clause on.
+
+    Live it never ends. Offline it takes all events first, says its text and theirs, none before its position, and
+    ends. Events on `words`, at the positions at which they are heard: `start` {after_ms} the first sound, `clause`
+    {text} and `clause_end`, `word` {text, samples}, `done`; `cancelled`; `stalled`; `failed` {why}. Where the voice is
+    slower than real time it pauses between clauses: `starved` {ms}, a line in the log, and the counter
+    `starved_samples`.
     """
 
     Settings = Settings
-    PORTS = Ports(inputs=(), events=("words",))
+    PORTS = Ports(inputs=(), events=("words",), hears=("text", "interrupt", "voice"))
+    commands = ("cancel",)
 
     @classmethod
     def assets(cls, settings: Any) -> tuple[str, ...]:
         wanted = ("perth",) if settings.watermark else ()
-        return wanted if settings.voice == LIGHT else (*wanted, "kokoro")
+        own = settings.voice == LIGHT or settings.voice.partition(":")[0] == XTTS
+        return wanted if own else (*wanted, "kokoro")
 
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:
-        return ("audio_pipeline.models.talker_live", "onnxruntime", "hibari")
+        own = ("torch",) if settings.voice.partition(":")[0] == XTTS else ("hibari",)
+        return ("audio_pipeline.models.talker_live", "onnxruntime", "onnx", *own)
 
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
         self._position = 0
         self._said = ""  # by a predecessor, which need not be repeated
+        self._texts: list[tuple[int, str, bool]] = []  # offline: from which position on what is said, and if it ends
+        self._ended: set[str] = set()
+        self._written_ns: int | None = None  # when the text that is being written was last heard of
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._position, self._said = int(state.get("position", 0)), str(state.get("said", ""))
@@ -62,67 +82,161 @@ class Tts(Source):
         from audio_pipeline.models import perth
         from audio_pipeline.models.talker import Talker
         from audio_pipeline.models.talker_live import LiveTalker
+        from audio_pipeline.models.talker_report import TalkerReport
+        from audio_pipeline.models.voice_policy import open_mark
         from audio_pipeline.models.voices import open_voice
 
-        mark = perth.load() if self.settings.watermark else None
+        mark = open_mark() if self.settings.watermark else None
         if mark is not None and perth.self_check(mark) < perth.PRESENT:
             raise NodeError("tts: the watermark is not found in what was just marked")
         s = self.settings
-        self._talker = Talker(open_voice(s.voice, speed=s.speed, threads=s.threads), mark)
-        self._talker.engine.speak("Hello.")  # the first synthesis is slower than any later one
+        engine = open_voice(s.voice, speed=s.speed, threads=s.threads, device=s.device)
+        self._talker = Talker(engine, mark, clock=time.monotonic if ctx.live else None)
+        for _ in self._talker.say(["Hello."]):  # the first synthesis is slower than any later one
+            pass
         self._pool = ThreadPoolExecutor(1, "voice")
         self._live = LiveTalker(self._talker, ctx.rate, self._pool, ctx.wake)
-        if ctx.live and s.text and s.text != self._said:
-            self._say(s.text)
+        self._report = TalkerReport(ctx.rate)
+        if s.text and s.text != self._said:
+            self._say(s.text, ctx)
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, ctx: Context) -> None:
         self._said = text
+        if not ctx.live:
+            self._texts.append((0, text, True))
+            return
         self._live.say(text)
-
-    def blocks(self, ctx: Context) -> Iterator[Samples | int]:
-        talking = False
-        while ctx.live:
-            sound, begins = self._live.take(ctx.frame_samples)
-            if self._live.failed is not None:
-                raise self._live.failed
-            self._tell(begins, ctx)
-            ctx.count("starved_samples", ctx.frame_samples - len(sound) if talking and self._live.busy else 0)
-            if talking and not self._live.busy:
-                ctx.event("words", "done", self._position + len(sound))
-            talking = self._live.busy and (talking or bool(begins))
-            yield from self._block(sound, ctx.frame_samples)
-        yield from self._all(ctx)
-
-    def _all(self, ctx: Context) -> Iterator[Samples | int]:
-        """Offline: the whole text, as fast as it is made."""
-        from audio_pipeline.models.talker_live import at_rate
-
-        for text, sound in at_rate(self._talker, self.settings.text, ctx.rate):
-            self._tell([(0, text)], ctx)
-            yield from self._block(sound, len(sound))
-        ctx.event("words", "done", self._position)
-
-    def _tell(self, begins: list[tuple[int, str]], ctx: Context) -> None:
-        for offset, text in begins:
-            ctx.event("words", "clause", self._position + offset, text=text)
-
-    def _block(self, sound: Samples, samples: int) -> Iterator[Samples | int]:
-        if len(sound):
-            self._position += len(sound)
-            yield sound[:, None].repeat(2, axis=1)
-        if len(sound) < samples:
-            self._position += samples - len(sound)
-            yield samples - len(sound)
+        self._report.cancelled()
+        self._report.asked(ctx.now_ns())
 
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
-        if value:
-            self._say(str(value))
-        else:
-            self._live.stop()
+        if name == "text" and value:
+            self._say(str(value), ctx)
+        elif name == "text":
+            self._cancel(ctx)
+
+    def on_command(self, name: str, args: Mapping[str, Any], ctx: Context) -> Any:
+        self._cancel(ctx)
+
+    def on_event(self, port: str, event: Mapping[str, Any], position: int, ctx: Context) -> None:
+        kind = event.get("kind")
+        if port == "voice":
+            self._restyle(event, ctx)
+        elif kind == "cancel" or (port == "interrupt" and kind == "start"):
+            self._cancel(ctx)
+        elif port == "text" and kind in ("text", "end"):
+            self._hear(str(event.get("text", "")), position, ctx, end=kind == "end" or bool(event.get("end")))
+
+    def _hear(self, text: str, position: int, ctx: Context, *, end: bool) -> None:
+        if not ctx.live:
+            self._texts.append((position, text, end))
+            return
+        if text:
+            self._live.write(text)
+            self._report.asked(ctx.now_ns())
+            self._written_ns = ctx.now_ns()
+        if end:
+            self._live.end()
+            self._written_ns = None
+
+    def on_events_end(self, port: str, ctx: Context) -> None:
+        self._ended.add(port)
+        if port == "text" and ctx.live:
+            self._hear("", 0, ctx, end=True)
+
+    def _cancel(self, ctx: Context) -> None:
+        self._written_ns = None
+        if self._live.cancel():
+            ctx.event("words", "cancelled", self._position)
+        self._report.cancelled()
+
+    def _restyle(self, event: Mapping[str, Any], ctx: Context) -> None:
+        from audio_pipeline.models.kokoro import restyle
+
+        if event.get("kind") == "style":
+            try:
+                restyle(self._talker.engine, event, self.settings.speed)
+            except ConfigError as error:
+                ctx.log(str(error))
+
+    def blocks(self, ctx: Context) -> Iterator[Samples | int]:
+        if not ctx.live:
+            yield from self._all(ctx)
+        while ctx.live:
+            self._look(ctx)
+            making = self._live.making  # before: what comes in between is no hole
+            spoken = self._live.take(ctx.frame_samples)
+            missing = ctx.frame_samples - len(spoken.sound)
+            self._tell(spoken, missing, ctx, making=making)
+            yield from self._block(spoken.sound, ctx.frame_samples)
+
+    def _look(self, ctx: Context) -> None:
+        """What the thread could not do, and a text that does not go on."""
+        if self._live.broken is not None:
+            raise self._live.broken
+        while self._live.failed:
+            why = self._live.failed.popleft()
+            self._written_ns = None
+            ctx.count("failures")
+            ctx.event("words", "failed", self._position, why=why)
+            ctx.log(f"this text is given up: {why}")
+        self._live.hurry()
+        stall_s = self.settings.stall_s
+        if self._written_ns is not None and ctx.now_ns() - self._written_ns > stall_s * 1e9:
+            self._written_ns = None
+            self._live.settle()
+            ctx.event("words", "stalled", self._position)
+            ctx.log(f"the text did not go on for {stall_s:g} s: what was written is said, more of it may follow")
+
+    def _tell(self, spoken: Any, missing: int, ctx: Context, *, making: bool) -> None:
+        ctx.count("starved_samples", self._report.starved(missing, making=making))
+        for told in self._report.heard(spoken, missing, ctx.now_ns(), making=making, busy=self._live.busy):
+            ctx.event("words", told.kind, self._position + told.at, **told.data)
+            if told.kind == "starved" and not self._report.slow:
+                self._report.slow = True
+                ctx.log(f"{self.settings.voice} is slower than real time here: it pauses between clauses")
+
+    def _all(self, ctx: Context) -> Iterator[Samples | int]:
+        """Offline: once nothing more can come, every text, as fast as it is made."""
+        from audio_pipeline.models.talker_live import at_rate
+
+        while not self._ended >= set(self.input_settings):
+            yield 0
+        for position, text in _whole(self._texts):
+            if position > self._position:
+                yield from self._block(None, position - self._position)
+            for spoken in at_rate(self._talker.say([text]), self._talker.rate, ctx.rate):
+                for told in self._report.heard(spoken, 0, ctx.now_ns(), making=False, busy=True):
+                    ctx.event("words", told.kind, self._position + told.at, **told.data)
+                yield from self._block(spoken.sound, len(spoken.sound))
+            self._report.cancelled()
+            ctx.event("words", "done", self._position)
+
+    def _block(self, sound: Samples | None, samples: int) -> Iterator[Samples | int]:
+        there = 0 if sound is None else len(sound)
+        if sound is not None and there:
+            self._position += there
+            yield sound[:, None].repeat(2, axis=1)
+        if there < samples:
+            self._position += samples - there
+            yield samples - there
 
     def close(self) -> None:
-        self._live.stop()
+        self._live.cancel()
         self._pool.shutdown(cancel_futures=True)
+
+
+def _whole(portions: list[tuple[int, str, bool]]) -> Iterator[tuple[int, str]]:
+    """Texts put together from their portions, each at the position of its first."""
+    start: int | None = None
+    text = ""
+    for position, portion, ends in portions:
+        start, text = position if start is None else start, text + portion
+        if ends:
+            yield start, text
+            start, text = None, ""
+    if start is not None:
+        yield start, text
 
 
 NODE = Tts

@@ -31,7 +31,7 @@ LOOK_S = 1.0  # how often outputs and the address book are looked at
 MAX_BYTES = 1 << 20
 MAX_WAITING = 2_000  # messages to one peer that does not read
 NEEDED = {"state": "listen", "events": "listen", "ports": "listen", "set": "control", "transport": "control",
-          "stop": "control"}  # fmt: skip
+          "stop": "control", "send": "control"}  # fmt: skip
 PORT = re.compile(r"[a-z][a-z0-9_]{0,39}\.[a-z0-9_]{1,40}")
 
 

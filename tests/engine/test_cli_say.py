@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
 
+from audio_pipeline import cli_say, cli_say_into
 from audio_pipeline.cli import main
 from audio_pipeline.models import weights
 
@@ -44,6 +48,27 @@ def test_a_pipe_is_spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert soundfile.info(tmp_path / "x.wav").duration > 0.8
 
 
+def test_a_pipe_that_stalls_is_spoken_as_far_as_it_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli_say, "STALL_S", 0.01)
+    reading, writing = os.pipe()
+    os.write(writing, b"Three of us went")
+    pieces = cli_say._pieces
+
+    def heard(talker: Any, portions: Any) -> Iterator[Any]:
+        for sound in pieces(talker, portions):
+            os.close(writing)  # only now: it was spoken while the pipe was open
+            yield sound
+
+    monkeypatch.setattr(cli_say, "_pieces", heard)
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert main(["say", "-", "-o", str(tmp_path / "x.wav")]) == 0
+    assert soundfile.info(tmp_path / "x.wav").duration > 0.6
+    assert "the text did not go on for 0.01 s: what was written is said" in capsys.readouterr().err
+
+
 def test_it_plays_to_the_end() -> None:
     assert main(["say", "--device", "null", "Yes."]) == 0
 
@@ -59,6 +84,75 @@ def test_it_plays_to_the_end() -> None:
 def test_what_cannot_be_said_is_one_sentence(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["say", "--device", "null", *words]) != 0
     assert said in capsys.readouterr().err
+
+
+class Running:
+    """Stands in for a pipeline that runs."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
+
+    def send(self, node: str, port: str, kind: str, text: str = "") -> None:
+        assert (node, port) == ("voice", "text")
+        self.heard.append((kind, text))
+
+    def transport(self, node: str, command: str) -> None:
+        self.heard.append((command, node))
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> Running:
+    found = Running()
+    monkeypatch.setattr(cli_say_into, "attached", lambda which: nullcontext(found))
+    return found
+
+
+def test_words_go_into_a_running_voice(running: Running) -> None:
+    assert main(["say", "--into", "voice", "Hello", "there."]) == 0
+    assert running.heard == [("text", "Hello there."), ("end", "")]
+
+
+def test_a_pipe_goes_on_as_it_grows_and_ends_when_it_closes(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+
+    def portion(client: Running, node: str, portions: Iterable[str]) -> list[bool]:
+        os.write(writing, "One na\u00efve ".encode())
+        first = next(iter(portions))
+        assert first == "One na\u00efve "  # while the pipe is still open
+        os.write(writing, b"two.")
+        os.close(writing)
+        return send(client, node, [first, *portions])
+
+    send = cli_say_into._send
+    monkeypatch.setattr(cli_say_into, "_send", portion)
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert main(["say", "--into", "voice", "-"]) == 0
+    assert running.heard == [("text", "One na\u00efve "), ("text", "two."), ("end", "")]
+
+
+def test_a_long_text_goes_in_portions_that_an_event_can_hold(running: Running) -> None:
+    assert main(["say", "--into", "voice", "word " * 9_999]) == 0
+    assert "".join(text for _, text in running.heard).split() == ["word"] * 9_999
+    assert max(len(text.encode()) for _, text in running.heard) < 65_536
+
+
+def test_cancel_comes_before_the_new_words(running: Running) -> None:
+    assert main(["say", "--into", "voice", "--cancel", "New."]) == 0
+    assert running.heard == [("cancel", "voice"), ("text", "New."), ("end", "")]
+    assert main(["say", "--into", "voice", "--cancel"]) == 0
+    assert running.heard[3:] == [("cancel", "voice")]
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["--into", "voice", " "], "there is nothing to say"), (["--into", "voice", "-o", "x.wav", "hi"], "goes without"),
+    (["--cancel", "hi"], "--cancel and --pipeline go with --into"), ([], "expected words to say, or -"),
+])  # fmt: skip
+def test_what_does_not_go_together_is_said(
+    running: Running, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["say", *words]) != 0
+    assert said in capsys.readouterr().err and not [kind for kind, _ in running.heard if kind == "end"]
 
 
 def test_clean_speech_carries_no_mark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,7 +89,7 @@ def test_any_bytes_are_a_word_or_a_wire_error(message: bytes) -> None:
 
 @pytest.mark.parametrize(("message", "said"), [
     (b"", "not msgpack"), (b"\xc1", "not msgpack"), (b"\x91" * 2000, "not msgpack"),
-    (msgpack.packb([1]), "not a map with a text 'op'"), (msgpack.packb({"op": 5}), "not a map with a text 'op'"),
+    (msgpack.packb([1]), "is a list, expected a map"), (msgpack.packb({"op": 5}), "not a map with a text 'op'"),
     (bytes(MAX_BYTES + 1), "expected at most 4194304"),
 ])  # fmt: skip
 def test_what_is_no_word_is_said(message: bytes, said: str) -> None:

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio_pipeline.control_words import MAX_DEPTH, VERSION, request
+from audio_pipeline.control_words import VERSION, request
 from audio_pipeline.errors import ConfigError, WeightsError, WireError
 from audio_pipeline.io.wav_format import WavFormat
+from audio_pipeline.link_words import unpack
 from audio_pipeline.models.weights_pickle import load_arrays
+from audio_pipeline.packed import MAX_DEPTH, unpack_map
 from tests.fuzz.choice import nested
 from tests.fuzz.control import quiet_supervisor
 from tests.fuzz.mutate import Mutator
@@ -78,6 +80,20 @@ def test_lists_in_lists_end_no_recursion(key: str) -> None:
         quiet.hear(deep)
         assert not quiet.answers[0]["ok"]
         quiet.look()
+
+
+@pytest.mark.parametrize("what", ["control word", "event", "link word"])
+def test_whatever_is_read_has_a_depth(what: str) -> None:
+    assert unpack_map(msgpack.packb({"v": nested(MAX_DEPTH - 2)}), what, 1 << 16)
+    for deep in (nested(MAX_DEPTH), nested(400)):
+        with pytest.raises(WireError, match=f"{what} is nested deeper than {MAX_DEPTH} levels"):
+            unpack_map(msgpack.packb({"v": deep}), what, 1 << 16)
+
+
+def test_a_greeting_whose_version_is_a_tower_of_lists_is_no_word() -> None:
+    """Its refusal would have printed it, which ended the producer."""
+    with pytest.raises(WireError, match="nested deeper"):
+        unpack(msgpack.packb({"t": "hello", "v": 0})[:-1] + b"\x91" * 900 + b"\x90")
 
 
 def test_depth_and_id_have_a_limit_that_is_said() -> None:

@@ -16,8 +16,9 @@ from audio_pipeline.glance import Glance
 from audio_pipeline.job import Job
 from audio_pipeline.jobs import Run, make_job
 from audio_pipeline.metrics import Board
+from audio_pipeline.node import Node
 from audio_pipeline.plan import make_plan
-from audio_pipeline.watch import HANG_S, OFFLINE_HANG_S, SIGNS, by_child, hangs, late_start, share_cpu
+from audio_pipeline.watch import OFFLINE_HANG_S, SIGNS, by_child, hangs, late_start, share_cpu
 from tests.engine.graphs import graph_of
 
 S = 1_000_000_000
@@ -68,7 +69,7 @@ def test_the_start_up_deadline_is_the_nodes_own_or_that_of_its_kind(record: Node
 
 
 @pytest.mark.parametrize(("worst_s", "live", "limit_s"), [
-    (0.01, True, HANG_S), (1.0, True, 3.0), (5.0, True, 15.0), (1.0, False, OFFLINE_HANG_S), (30.0, False, 90.0),
+    (0.01, True, Node.hang_s), (1.0, True, 3.0), (5.0, True, 15.0), (1.0, False, OFFLINE_HANG_S), (30.0, False, 90.0),
 ])  # fmt: skip
 def test_a_loop_may_stand_still_for_three_times_its_longest_turn(
     record: NodeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worst_s: float, live: bool, limit_s: float
@@ -84,6 +85,11 @@ def test_a_loop_may_stand_still_for_three_times_its_longest_turn(
     assert hangs(record, Glance(path, SIGNS).look(), beyond, live=live, alone=True) == "hung: its loop did not turn"
 
 
+def test_a_loudspeaker_is_given_up_sooner_than_other_kinds() -> None:
+    kinds = graph_of("a: {kind: file_source, path: demo}\nb: {kind: playback, in: {from: a, on_loss: silence}}").nodes
+    assert kinds["b"].cls.hang_s < kinds["a"].cls.hang_s == Node.hang_s
+
+
 def test_in_a_group_the_one_whose_turn_it_is_is_to_blame(
     record: NodeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,9 +97,9 @@ def test_in_a_group_the_one_whose_turn_it_is_is_to_blame(
     path, record.started_s = tmp_path / "a.0.board", 0.0
     board = Board(path)
     board.put("beat_ns", S)
-    late = S + round((HANG_S + 0.1) * S)
+    late = S + round((Node.hang_s + 0.1) * S)
     assert not hangs(record, Glance(path, SIGNS).look(), late, live=True, alone=False)
-    later = S + round((2 * HANG_S + 0.1) * S)
+    later = S + round((2 * Node.hang_s + 0.1) * S)
     assert hangs(record, Glance(path, SIGNS).look(), later, live=True, alone=False), "nobody's turn, yet it stands"
     board.put("in_turn", 1)
     assert hangs(record, Glance(path, SIGNS).look(), late, live=True, alone=False)

@@ -45,7 +45,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: ge2e.SpeakerE
     for name, folder in (("AUDIO_PIPELINE_VOICES", "voices"), ("XDG_CONFIG_HOME", "config")):
         monkeypatch.setenv(name, str(tmp_path / folder))
     monkeypatch.delenv("AUDIO_PIPELINE_VOICE_POLICY", raising=False)
-    monkeypatch.setattr(kokoro, "load", lambda threads=0: Speaker())
+    monkeypatch.setattr(kokoro, "load", lambda *_: Speaker())
     monkeypatch.setattr(kokoro, "voice_names", lambda: ["af_heart"])
     monkeypatch.setattr(voice_fit, "quick", quick)
     monkeypatch.setattr(voice_inspect, "is_made", lambda x, rate: False)

@@ -27,8 +27,8 @@ def test_the_first_piece_is_short_and_later_ones_are_whole_sentences(size: int) 
     assert [piece.text for piece in pieces(STORY, size)] == [
         "Well, hello there.",
         "Dr. Smith paid $3.50 for it,",
-        "i.e. nothing! Did J. K. Rowling know? The old clock in the hall, which had not struck for years, began to "
-        "tick again that night; nobody heard it.",
+        "i.e. nothing! Did J. K. Rowling know?",
+        "The old clock in the hall, which had not struck for years, began to tick again that night; nobody heard it.",
     ]
 
 
@@ -54,13 +54,34 @@ def test_a_word_longer_than_any_piece_is_cut() -> None:
     assert "".join(piece.text for piece in pieces("x" * 50_000)) == "x" * 50_000
 
 
+def test_a_last_word_is_said_with_what_stands_before_it() -> None:
+    text = "Nobody had been in the house for years. The old clock stood still and silent in the hall. Yes."
+    assert pieces(text)[-1].text.endswith("hall. Yes.")
+    assert pieces(text, 1)[-1].text.endswith("hall. Yes.")
+
+
+def test_in_a_hurry_whatever_is_certain_is_a_piece() -> None:
+    splitter = ClauseSplitter()
+    assert [piece.text for piece in splitter.push("Well, hello there. My friend. This")] == ["Well, hello there."]
+    assert [piece.text for piece in splitter.hurry()] == ["My friend."]
+    assert [piece.text for piece in splitter.hurry()] == []
+    assert [piece.text for piece in (*splitter.push(" is all."), *splitter.flush())] == ["This is all."]
+
+
+def test_what_stalls_is_a_piece_and_more_may_follow() -> None:
+    splitter = ClauseSplitter()
+    assert [piece.text for piece in splitter.push("Three of us went")] == []
+    assert [piece.text for piece in splitter.settle()] == ["Three of us went"]
+    assert [piece.text for piece in (*splitter.push(" to the mill."), *splitter.flush())] == ["to the mill."]
+
+
 @pytest.mark.parametrize("text", ["", "   \n ", "😀😀", "... !!! ---"])
 def test_what_nobody_can_say_is_no_piece(text: str) -> None:
     assert pieces(text) == []
 
 
 def test_ends_of_sentences_are_known() -> None:
-    found = pieces("First part, then more. Second?", policy=Policy(first_least=5))
+    found = pieces("First part, then more. Second?", policy=Policy(first_least=5, tiny=1))
     assert [piece.ends_sentence for piece in found] == [False, True, True]
 
 

@@ -14,7 +14,8 @@ from audio_pipeline.models.clauses import Clause
 from audio_pipeline.models.kokoro import RATE, ROWS, STEADY_ROW, STYLE, row
 from audio_pipeline.models.light_voice import LightVoice
 from audio_pipeline.models.phonemes import to_phonemes
-from audio_pipeline.models.speech_engine import PAUSE_S, Array, spoken, trimmed
+from audio_pipeline.models.speech_engine import Array
+from audio_pipeline.models.speech_joins import PAUSE_S, spoken, trimmed
 from audio_pipeline.models.talker import Talker
 from audio_pipeline.models.voices import open_voice
 
@@ -82,7 +83,7 @@ def test_the_light_voice_says_numbers_and_is_the_same_each_time() -> None:
     assert to_phonemes("2 kg") == to_phonemes("two kilograms")
 
 
-@pytest.mark.parametrize("text", ["", "😀😀", "Москва", "。。"])
+@pytest.mark.parametrize("text", ["", "😀😀", "Москва", "。。", "Hello Москва 你好 😀 world.", "\x00\x07 \ufffd"])
 def test_what_it_cannot_read_ends_in_silence_or_sound_but_never_in_an_error(text: str) -> None:
     assert LightVoice().speak(text).ndim == 1
 

@@ -27,7 +27,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, folder in (("AUDIO_PIPELINE_VOICES", "voices"), ("XDG_CONFIG_HOME", "config")):
         monkeypatch.setenv(name, str(tmp_path / folder))
     monkeypatch.delenv("AUDIO_PIPELINE_VOICE_POLICY", raising=False)
-    monkeypatch.setattr(kokoro, "load", lambda threads=0: Network())
+    monkeypatch.setattr(kokoro, "load", lambda *_: Network())
     monkeypatch.setattr(kokoro, "voice_names", lambda: ["af_one", "bm_two"])
     monkeypatch.setattr(kokoro, "load_pack", lambda name: np.full((510, 256), 7, np.float32))
     return tmp_path

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from audio_pipeline.dsp.ramp import db_to_gain
+from audio_pipeline.errors import ConfigError
 from audio_pipeline.frame import Flag, Frame, Samples, audio_frame
-from audio_pipeline.nodes.mixer import NODE, InputSettings, Mixer, Settings
+from audio_pipeline.nodes.mixer import NODE, Duck, InputSettings, Mixer, Settings
 from tests.nodes.fake import FakeContext, noise
 
 RATE, FRAME = 48_000, 480
@@ -96,3 +97,29 @@ def test_concealed_input_marks_the_mix_and_its_own_track() -> None:
     assert ctx.sent["out"][0].flags == ctx.sent["direct_b"][0].flags == Flag.CONCEALED
     assert ctx.sent["direct_a"][0].flags == Flag.NONE
     assert ctx.sent["out"][0].captured_ns == 50  # what was made up has no age
+
+
+def test_the_band_steps_back_while_somebody_speaks() -> None:
+    """Once the 60 ms of attack are over it is 12 dB lower, and its own track stays as it is."""
+    ctx, band, voice = FakeContext(), noise(48_000, seed=1), np.zeros((48_000, 2), np.float32)
+    voice[24_000:] = 0.2
+    node = mixer(ctx, band=InputSettings(duck=Duck(by="voice")), voice=InputSettings())
+    for position in range(0, 48_000, FRAME):
+        at = slice(position, position + FRAME)
+        mix(node, ctx, position, band=band[at], voice=voice[at])
+    heard = ctx.heard() - voice
+    assert np.array_equal(heard[:24_000], band[:24_000])
+    assert heard[28_000:] == pytest.approx(band[28_000:] * db_to_gain(-12.0), abs=1e-6)
+    assert np.array_equal(ctx.heard("direct_band"), band)
+
+
+def test_a_muted_voice_takes_nobody_back() -> None:
+    ctx, band, voice = FakeContext(), noise(FRAME * 20, seed=1), np.full((FRAME * 20, 2), 0.2, np.float32)
+    node = mixer(ctx, band=InputSettings(duck=Duck(by="voice")), voice=InputSettings(mute=True))
+    mix(node, ctx, 0, band=band, voice=voice)
+    assert np.array_equal(ctx.heard(), band)
+
+
+def test_whom_to_step_back_for_must_be_there() -> None:
+    with pytest.raises(ConfigError, match="inputs.band.duck.by: no input 'voise', did you mean 'voice'"):
+        mixer(FakeContext(), band=InputSettings(duck=Duck(by="voise")), voice=InputSettings())

@@ -10,7 +10,8 @@ import soundfile
 
 from audio_pipeline.errors import ConfigError, MediaError
 from audio_pipeline.frame import audio_frame
-from audio_pipeline.models import weights
+from audio_pipeline.models import voice_live, weights
+from audio_pipeline.models.voice_live import Enroller
 from audio_pipeline.nodes.speaker_encoder import NODE, RATE, Settings
 from tests.models.test_ge2e_stream import reader
 from tests.nodes.fake import Event, FakeContext, blocks
@@ -62,3 +63,60 @@ def test_a_reference_without_speech_is_named(tmp_path: Path) -> None:
         hear(Settings(known=(str(tmp_path / "quiet.wav"),)), np.zeros(0, np.float32))
     with pytest.raises(MediaError, match=r"nothing.wav"):
         hear(Settings(known=(str(tmp_path / "nothing.wav"),)), np.zeros(0, np.float32))
+
+
+def fitted(lengths: list[int]) -> object:
+    """Stands in for the fit: notes how much sound it was given."""
+
+    def fit(x: np.ndarray) -> dict[str, object]:
+        lengths.append(len(x))
+        return {"style": [0.5] * 256, "speed": 1.1, "british": False, "nearest": "af_sky"}
+
+    return fit
+
+
+def test_a_voice_is_made_when_enough_was_heard_and_again_at_twice_as_much() -> None:
+    given: list[int] = []
+    enroller = Enroller(3.0, fitted(given))  # type: ignore[arg-type]
+    found = []
+    for second in range(1, 14):
+        enroller.push(np.ones(RATE, np.float32))
+        style = enroller.look(float(second), changed=False)
+        found += [style["speech_s"]] if style else []
+    assert found == [3.0, 6.0, 12.0] and given == [3 * RATE, 6 * RATE, 12 * RATE]
+
+
+def test_somebody_else_begins_anew() -> None:
+    given: list[int] = []
+    enroller = Enroller(3.0, fitted(given))  # type: ignore[arg-type]
+    enroller.push(np.ones(4 * RATE, np.float32))
+    assert enroller.look(4.0, changed=False)
+    assert not enroller.look(2.0, changed=True)
+    enroller.push(np.ones(RATE, np.float32))
+    assert enroller.look(3.0, changed=False) and given[-1] == 3 * RATE
+
+
+@pytest.mark.parametrize("consent", [True, False])
+def test_no_voice_is_made_without_consent(monkeypatch: pytest.MonkeyPatch, consent: bool) -> None:
+    monkeypatch.setattr(voice_live, "_quick", fitted([]))
+    node, ctx = NODE(Settings(enrol_s=2.0, consent=consent)), FakeContext(48_000)
+    node.open(ctx)
+    for at, block in blocks(reader("1688", 1)[: 5 * RATE][:, None], 160, 0):
+        node.process({"in": audio_frame(block, at, RATE)}, ctx)
+    styles = [event for event in ctx.events if event.kind == "style"]
+    assert bool(styles) == consent
+    assert any("before they agree: set node.consent=true" in line for line in ctx.logs) != consent
+    for event in styles:
+        assert len(event.data["style"]) == 256 and event.data["nearest"] == "af_sky"
+
+
+def test_what_gives_no_voice_is_said_and_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(x: np.ndarray) -> dict[str, object]:
+        raise ConfigError("no voice was made of what was heard: no pitch")
+
+    monkeypatch.setattr(voice_live, "_quick", none)
+    node, ctx = NODE(Settings(enrol_s=2.0, consent=True)), FakeContext(48_000)
+    node.open(ctx)
+    for at, block in blocks(reader("1688", 1)[: 5 * RATE][:, None], 160, 0):
+        node.process({"in": audio_frame(block, at, RATE)}, ctx)
+    assert ctx.logs == ["no voice was made of what was heard: no pitch"]

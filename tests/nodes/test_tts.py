@@ -38,6 +38,12 @@ def live(**settings: Any) -> tuple[Tts, FakeContext, Iterator[Samples | int]]:
     return node, ctx, node.blocks(ctx)
 
 
+def said(text: str, rate: int) -> Samples:
+    """The whole text as it should sound."""
+    talker = Talker(Beeps(), None)
+    return np.concatenate([part.sound for part in at_rate(talker.say([text]), talker.rate, rate)])
+
+
 def heard(blocks: Iterator[Samples | int], frames: int) -> Samples:
     """The next so many frames of 10 ms, mono."""
     parts: list[Samples] = []
@@ -52,7 +58,7 @@ def test_silence_until_there_is_a_text_then_all_of_it() -> None:
     assert not heard(blocks, 5).any()
     node.on_param("text", STORY, 0, ctx)
     sound = heard(blocks, 400)
-    expected = np.concatenate([piece for _, piece in at_rate(Talker(Beeps(), None), STORY, 48_000)])
+    expected = said(STORY, 48_000)
     assert sound[: len(expected)] == pytest.approx(expected, abs=1e-6)
     assert not sound[len(expected) :].any()
 
@@ -94,7 +100,7 @@ nodes:
     with LocalGraph(loads(text), tmp_path) as graph:
         graph.run_to_end()
     y, rate = soundfile.read(tmp_path / "said.wav", dtype="float32")
-    expected = np.concatenate([piece for _, piece in at_rate(Talker(Beeps(), None), STORY, rate)])
+    expected = said(STORY, rate)
     assert len(y) == len(expected)
     assert y[:, 0] == pytest.approx(expected, abs=1e-6) and np.array_equal(y[:, 0], y[:, 1])
 
@@ -107,16 +113,135 @@ def test_a_restarted_voice_does_not_say_it_again() -> None:
     assert not heard(node.blocks(ctx), 100).any()
 
 
-def test_what_fails_in_the_voice_is_raised_where_it_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: Beeps, text: str) -> Samples:
-        if text != "Hello.":
-            raise MemoryError("no memory for a voice")
-        return np.zeros(0, np.float32)
+def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """A voice that fails at the word "mill"."""
+    speak = Beeps.speak
 
-    monkeypatch.setattr(Beeps, "speak", broken)
+    def fail(self: Beeps, text: str) -> Samples:
+        if "mill" in text:
+            raise error
+        return speak(self, text)
+
+    monkeypatch.setattr(Beeps, "speak", fail)
+
+
+@pytest.mark.parametrize("error", [MemoryError("no memory for a voice"), NodeError("the voice failed: its network")])
+def test_a_voice_without_memory_says_so_and_lives_on(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    failing(monkeypatch, error)
+    node, ctx, blocks = live(text=STORY)
+    heard(blocks, 100)
+    assert ctx.logs == [f"this text is given up: {error}"]
+    assert [event.data["why"] for event in ctx.events if event.kind == "failed"] == [str(error)]
+    node.on_param("text", "Something else entirely.", 0, ctx)
+    assert np.abs(heard(blocks, 100)).max() > 0.4
+
+
+def test_a_fault_of_the_program_is_raised_where_it_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, ZeroDivisionError("a bug"))
     _, _, blocks = live(text=STORY)
-    with pytest.raises(MemoryError, match="no memory for a voice"):
+    with pytest.raises(ZeroDivisionError, match="a bug"):
         heard(blocks, 10)
+
+
+def write(node: Tts, ctx: FakeContext, text: str, *, end: bool = False) -> None:
+    node.on_event("text", {"kind": "text", "text": text, "end": end}, 0, ctx)
+
+
+def kinds(ctx: FakeContext) -> list[str]:
+    return [event.kind for event in ctx.events if event.kind != "word"]
+
+
+def test_words_are_spoken_while_the_rest_is_still_being_written() -> None:
+    node, ctx, blocks = live()
+    write(node, ctx, "Well, hello there. Three of us")
+    assert np.abs(heard(blocks, 30)).max() > 0.4
+    assert [event.data["text"] for event in ctx.events if event.kind == "clause"] == ["Well, hello there."]
+    write(node, ctx, " went to the old mill, because it rained.")
+    node.on_event("text", {"kind": "end"}, 0, ctx)
+    heard(blocks, 300)
+    assert " ".join(event.data["text"] for event in ctx.events if event.kind == "clause") == STORY
+    assert kinds(ctx)[0] == "start" and kinds(ctx)[-1] == "done"
+
+
+def test_texts_follow_each_other_and_events_have_the_places_where_they_are_heard() -> None:
+    node, ctx, blocks = live()
+    write(node, ctx, "One two. ", end=True)
+    write(node, ctx, "Three four.", end=True)
+    sound = heard(blocks, 150)
+    assert kinds(ctx) == ["start", "clause", "clause_end", "clause", "clause_end", "done"]
+    words = [event for event in ctx.events if event.kind == "word"]
+    assert [event.data["text"] for event in words] == ["One", "two.", "Three", "four."]
+    for event in words:  # 0.1 s of tone each
+        middle = event.position + event.data["samples"] // 2
+        assert np.abs(sound[middle - 480 : middle + 480]).max() > 0.4
+    ended = [event.position for event in ctx.events if event.kind == "clause_end"]
+    assert not sound[ended[-1] :].any()
+
+
+def test_a_text_that_stalls_is_said_as_far_as_it_was_written_and_may_go_on() -> None:
+    node, ctx, blocks = live(stall_s=1.0)
+    write(node, ctx, "Well, hello there. Three of us went")
+    heard(blocks, 30)
+    ctx.advance(1.1)
+    heard(blocks, 60)
+    clauses = [event.data["text"] for event in ctx.events if event.kind == "clause"]
+    assert clauses == ["Well, hello there.", "Three of us went"]
+    assert ctx.logs == ["the text did not go on for 1 s: what was written is said, more of it may follow"]
+    assert "stalled" in kinds(ctx) and "done" not in kinds(ctx)
+    write(node, ctx, " to the old mill.", end=True)
+    heard(blocks, 150)
+    assert [event.data["text"] for event in ctx.events if event.kind == "clause"][-1] == "to the old mill."
+    assert kinds(ctx)[-1] == "done" and len(ctx.logs) == 1
+
+
+def test_a_text_whose_writer_has_ended_is_said_to_its_end() -> None:
+    node, ctx, blocks = live()
+    write(node, ctx, "Three of us went")
+    node.on_events_end("text", ctx)
+    heard(blocks, 100)
+    assert kinds(ctx) == ["start", "clause", "clause_end", "done"]
+
+
+@pytest.mark.parametrize("how", ["command", "text", "vad"])
+def test_cancel_ends_in_a_fade_of_10_ms_and_nothing_old_is_heard_after(how: str) -> None:
+    node, ctx, blocks = live(text="word " * 100)
+    heard(blocks, 50)
+    if how == "command":
+        node.on_command("cancel", {}, ctx)
+    elif how == "text":
+        node.on_event("text", {"kind": "cancel"}, 0, ctx)
+    else:
+        node.on_event("interrupt", {"kind": "start"}, 0, ctx)
+    sound = heard(blocks, 200)
+    assert not sound[480:].any()
+    assert np.abs(np.diff(sound[:481])).max() < 0.04  # the tone's own steps at 440 Hz are 0.03
+    assert kinds(ctx)[-1] == "cancelled"
+    write(node, ctx, "Something else.", end=True)
+    assert np.abs(heard(blocks, 30)).max() > 0.4
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\U0001f600\U0001f600", "...", "\u3002"])
+def test_a_text_without_a_word_is_silence(text: str) -> None:
+    node, ctx, blocks = live()
+    write(node, ctx, text, end=True)
+    assert not heard(blocks, 20).any() and not ctx.logs
+    write(node, ctx, "Something else.", end=True)
+    assert np.abs(heard(blocks, 30)).max() > 0.4
+
+
+def test_offline_texts_of_events_are_said_from_their_positions_on(tmp_path: Path) -> None:
+    node, ctx = NODE(Settings(watermark=False)), FakeContext(48_000, live=False)
+    node.input_settings = {"text": None}
+    node.open(ctx)
+    blocks = node.blocks(ctx)
+    node.on_event("text", {"kind": "text", "text": "One two. "}, 24_000, ctx)
+    assert next(blocks) == 0  # more may come
+    node.on_event("text", {"kind": "text", "text": "Three.", "end": True}, 30_000, ctx)
+    node.on_events_end("text", ctx)
+    parts = [np.zeros(part) if isinstance(part, int) else part[:, 0] for part in blocks]
+    sound = np.concatenate(parts)
+    assert not sound[:24_000].any()
+    assert sound[24_000:] == pytest.approx(said("One two. Three.", 48_000), abs=1e-6)
 
 
 def test_it_does_not_start_when_the_mark_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,6 +259,6 @@ def test_sound_taken_in_any_portions_is_the_same(size: int) -> None:
     talker.say(STORY)
     parts = []
     while talker.busy:
-        parts.append(talker.take(size)[0])
-    expected = np.concatenate([piece for _, piece in at_rate(Talker(Beeps(), None), STORY, 44_100)])
+        parts.append(talker.take(size).sound)
+    expected = said(STORY, 44_100)
     assert np.array_equal(np.concatenate(parts), expected)

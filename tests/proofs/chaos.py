@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from audio_pipeline.watch import HANG_S
+from audio_pipeline.node import Node
 from tests.proofs.live import Pipeline, State
 
 SEED = "AUDIO_PIPELINE_SEED"
@@ -46,7 +46,7 @@ def draw(rng: random.Random, nodes: Sequence[str], count: int) -> Iterator[Fault
     for _ in range(count):
         order = order or rng.sample(list(nodes), len(nodes))
         kind = rng.choice(KINDS)
-        yield Fault(kind, order.pop(), rng.uniform(0.1, HANG_S) if kind == "freeze" else 0.0)
+        yield Fault(kind, order.pop(), rng.uniform(0.1, Node.hang_s) if kind == "freeze" else 0.0)
 
 
 @dataclass
@@ -107,7 +107,7 @@ class Chaos:
 
 def budget_s(kind: str, restart_s: float) -> float:
     """A hung node has to be found out first: its limit, or three times a step that a freeze made long."""
-    return restart_s if kind == "kill" else restart_s + 3 * HANG_S + 0.5
+    return restart_s if kind == "kill" else restart_s + 3 * Node.hang_s + 0.5
 
 
 def flow(state: State, node: str) -> int:

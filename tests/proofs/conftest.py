@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from audio_pipeline.keys import FOLDER
+from tests.proofs.hosts import make_keys
+
 
 @pytest.fixture
 def private(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -15,3 +18,10 @@ def private(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="ap-") as name:
         monkeypatch.setenv("XDG_RUNTIME_DIR", name)
         yield Path(name)
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keys of two hosts, studio and laptop, which know each other."""
+    monkeypatch.setenv(FOLDER, str(tmp_path / "keys"))
+    make_keys(tmp_path / "keys")

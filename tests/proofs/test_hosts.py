@@ -12,8 +12,7 @@ import soundfile as sf
 import zmq
 
 from audio_pipeline.errors import ControlError
-from audio_pipeline.keys import FOLDER
-from tests.proofs.hosts import LAPTOP, STUDIO, Gap, gaps, make_keys, worst_step, write_tone
+from tests.proofs.hosts import LAPTOP, STUDIO, Gap, gaps, worst_step, write_tone
 from tests.proofs.live import Pipeline, State, running
 from tests.relay import Relay
 
@@ -23,12 +22,6 @@ STALL_S, CUT_S = 1.0, 2.0
 SILENT_S = 3.0  # after which a connection that says nothing is given up
 AGAIN_S = 2.5  # to connect again: waits between tries of up to 2 s, and a handshake
 CLICK = 1.6  # fades of 5 ms, one over the other at worst
-
-
-@pytest.fixture
-def keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(FOLDER, str(tmp_path / "keys"))
-    make_keys(tmp_path / "keys")
 
 
 def there(laptop: Pipeline) -> State:

@@ -16,12 +16,14 @@ from typing import Any
 import psutil
 import pytest
 
+from audio_pipeline.node import Node
 from tests.engine.environments import environment
+from tests.proofs.chaos import Chaos, Fault
 from tests.proofs.live import Pipeline, State, running
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
 KINDS = [str(Path(__file__).parent / "kinds"), str(Path(__file__).parents[1] / "engine" / "kinds")]
-HANG_S = 2.0  # without a beat a live node is given up
+HANG_S = Node.hang_s  # without a beat a live node is given up
 BUDGET_S = 1.5  # from its death to the frames of its successor
 PROGRAM = [sys.executable, "-m", "audio_pipeline"]
 CORE = min(os.sched_getaffinity(0))
@@ -95,6 +97,20 @@ def test_a_node_that_blocks_forever_is_ended_and_returns(tmp_path: Path, node: s
     assert incident["cause"] == "hung: its loop did not turn" and incident["with"] == list(others)
     worst_s = 3 * before["nodes"][node]["worst_step_ms"] / 1000
     assert took_s < max(HANG_S, worst_s) + BUDGET_S
+
+
+def test_a_loudspeaker_that_stands_still_is_found_and_replaced_in_time(tmp_path: Path) -> None:
+    """It stops for good, as a driver does that never returns; from there to the frames of its successor."""
+    song = 'song: {kind: noise}\n  speaker: {kind: playback, device: "null", in: {from: song, on_loss: silence}}'
+    file = tmp_path / "graph.yaml"
+    file.write_text(f"version: 1\nrate: 48000\nnode_paths: [{', '.join(KINDS)}]\nnodes:\n  {song}\n")
+    with running(file, tmp_path / "take") as pipeline:
+        pipeline.play(Node.hang_s)
+        outcome = Chaos(pipeline).strike(Fault("hang", "speaker", 0.0))
+        (incident,) = pipeline.state()["incidents"]
+    print(f"a loudspeaker's process stopped for good: frames again after {outcome.back_s:.2f} s")
+    assert incident["node"] == "speaker" and incident["cause"] == "hung: its loop did not turn"
+    assert outcome.back_s < BUDGET_S
 
 
 def test_a_crash_in_a_group_names_the_node(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from pytest_bdd import given, parsers, then, when
 
 from audio_pipeline.errors import ControlError
 from audio_pipeline.models.voice_library import Library
-from tests.scenarios import ending, listen, offline, speech, voices
+from tests.scenarios import ending, listen, offline, speech, telling, voices
 from tests.scenarios.ending import Command
 from tests.scenarios.offline import Job
 from tests.scenarios.speech import Talk
 from tests.scenarios.stage import RATE, SOON_MS, WORDS, Show, Stage
+from tests.scenarios.telling import Teller
 from tests.scenarios.voices import AGREED, Voice
 
 SAME_DB = 1.0  # what "as loud as before" means
@@ -443,3 +444,61 @@ def _(voice: Voice, words: str) -> None:
 @then(parsers.parse('the card says "{words}"'))
 def _(voice: Voice, words: str) -> None:
     assert words in voice.said
+# -- a voice that is told what to say --------------------------------------------------------------------------
+
+
+@given("a voice that waits for words", target_fixture="teller")
+def _(tmp_path: Path) -> Iterator[Teller]:
+    with telling.telling(tmp_path) as teller:
+        yield teller
+
+
+@when(parsers.parse('somebody writes "{text}" and ends'))
+def _(teller: Teller, text: str) -> None:
+    teller.write(text, end=True)
+
+
+@when(parsers.parse('somebody writes "{text}"'))
+def _(teller: Teller, text: str) -> None:
+    teller.write(text)
+
+
+@when("the voice has begun")
+def _(teller: Teller) -> None:
+    teller.until("word")
+
+
+@when("the voice is stopped")
+def _(teller: Teller) -> None:
+    teller.cancel()
+
+
+@then("no more is said")
+def _(teller: Teller) -> None:
+    teller.until("cancelled")
+    teller.pipeline.until("silence", lambda state: state["nodes"]["voice"]["levels_db"]["out"][0] < -100)
+
+
+@then(parsers.parse('"{text}" is heard'))
+def _(teller: Teller, text: str) -> None:
+    while text not in teller.clauses():
+        teller.until("clause", 1 + sum(event["kind"] == "clause" for event in teller.events))
+
+
+@then("all of it was heard in order")
+def _(teller: Teller) -> None:
+    teller.until("done")
+    assert teller.clauses() == "Well, hello there. Three of us went to the old mill."
+
+
+@then("nothing of the old text is heard after the stop")
+def _(teller: Teller) -> None:
+    teller.until("done")
+    kinds = [(event["kind"], event.get("text")) for event in teller.events if event.get("node") == "voice"]
+    after = kinds[kinds.index(("cancelled", None)) + 1 :]
+    assert [text for kind, text in after if kind == "word"] == ["Something", "new."]
+
+
+@then(parsers.parse('the log says "{text}"'))
+def _(teller: Teller, text: str) -> None:
+    assert any(text in line for line in teller.pipeline.state()["log"])

@@ -1,0 +1,36 @@
+"""Maps as msgpack, from whoever may have sent them: links, events and control read theirs with this one function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+
+from audio_pipeline.errors import WireError
+
+MAX_DEPTH = 32  # of lists and maps
+
+
+def unpack_map(data: bytes | memoryview, what: str, most_bytes: int) -> dict[Any, Any]:
+    """The map in a message; nothing in it lies deeper than `MAX_DEPTH`. Raises WireError, which calls it `what`.
+
+    msgpack reads a thousand levels, and those end the recursion of whoever prints or packs them later.
+    """
+    if len(data) > most_bytes:
+        raise WireError(f"{what} of {len(data)} bytes, expected at most {most_bytes}")
+    try:
+        found = msgpack.unpackb(data)
+    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise WireError(f"{what} is not msgpack: {error}") from error
+    if not isinstance(found, dict):
+        raise WireError(f"{what} is a {type(found).__name__}, expected a map")
+    if _is_deep(found, MAX_DEPTH):
+        raise WireError(f"{what} is nested deeper than {MAX_DEPTH} levels")
+    return found
+
+
+def _is_deep(value: Any, left: int) -> bool:
+    if not isinstance(value, (dict, list)):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return left == 0 or any(_is_deep(item, left - 1) for item in inner)
