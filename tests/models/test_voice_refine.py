@@ -163,7 +163,7 @@ def test_a_device_that_is_not_there_is_named(device: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_real_search_gets_nearer_to_a_reader_and_a_cancel_keeps_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_search_gets_nearer_and_a_cancel_keeps_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     """A handful of steps on one sentence; a full search has a hundred on twenty-four."""
     import soundfile
 
