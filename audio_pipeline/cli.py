@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from audio_pipeline.cli_voices_words import add_voices
 from audio_pipeline.errors import ConfigError, PipelineError, nearest
 
 CANCELLED = 128 + signal.SIGINT
@@ -167,9 +168,7 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
     keys.add_argument("key", nargs="?", metavar="KEY", help="allow: the other host's public key")
     keys.add_argument("--role", default="listen", choices=("host", "listen", "play", "control"),
                       help="allow: what the other host may do here (listen)")  # fmt: skip
-    voices = _add(commands, "voices", "cli_voices:score", "how alike the voices in two sound files are")
-    voices.add_argument("action", choices=("score",))
-    voices.add_argument("files", nargs=2, type=Path, metavar="FILE", help="speech, 2 s or more of one voice")
+    add_voices(_add(commands, "voices", "", "make voices from recordings; list, compare, export and delete them"))
     say = _add(commands, "say", "cli_say:say", "speak text with a made voice")
     say.add_argument("text", nargs="*", metavar="TEXT", help="words, or - for standard input while it is being written")
     say.add_argument("--voice", metavar="NAME", help="light, one of Kokoro's, or an enrolled one (default: light)")

@@ -28,8 +28,8 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 def say(args: argparse.Namespace) -> int:
     """Speaks the words of the command line, or standard input while it is being written."""
-    from audio_pipeline.models import perth
     from audio_pipeline.models.talker import Talker
+    from audio_pipeline.models.voice_policy import open_mark
     from audio_pipeline.models.voices import open_voice
 
     _check(args)
@@ -37,7 +37,7 @@ def say(args: argparse.Namespace) -> int:
     if args.into:
         return into(args, portions)
     clock = None if args.out else time.monotonic  # a file is the same on any machine
-    talker = Talker(open_voice(args.voice or "light", speed=args.speed), perth.load(), clock=clock)
+    talker = Talker(open_voice(args.voice or "light", speed=args.speed), open_mark(), clock=clock)
     write = _to_file if args.out else _to_speaker
     seconds = write(args, talker, portions)
     if not seconds:

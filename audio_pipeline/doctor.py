@@ -43,6 +43,7 @@ def findings() -> Iterator[Finding]:
     yield from sound()
     yield gpu()
     yield from tools()
+    yield from voices()
     yield from weights()
 
 
@@ -158,6 +159,25 @@ def tools() -> Iterator[Finding]:
         yield Finding("ok", "ffmpeg", path)
     else:
         yield Finding("could", "ffmpeg", "not installed; files are read without it (PyAV)", install("ffmpeg"))
+
+
+def voices() -> Iterator[Finding]:
+    """The enrolled voices, and what this host asks of made ones."""
+    from audio_pipeline.models.voice_library import Library
+    from audio_pipeline.models.voice_policy import read_policy
+
+    library = Library()
+    for said in library.damaged():
+        yield Finding("could", "voices", said)
+    yield Finding("ok", "voices", f"{len(library.records())} enrolled in {library.folder}")
+    try:
+        policy = read_policy()
+    except PipelineError as error:
+        yield Finding("lacks", "voice policy", str(error))
+        return
+    off = [f"{what} is off" for what, on in (("the mark", policy.watermark), ("consent", policy.consent)) if not on]
+    detail = f"{' and '.join(off)} ({policy.path})" if off else "made speech is marked, voices need consent"
+    yield Finding("could" if off else "ok", "voice policy", detail)
 
 
 def weights() -> Iterator[Finding]:

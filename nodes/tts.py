@@ -83,9 +83,10 @@ class Tts(Source):
         from audio_pipeline.models.talker import Talker
         from audio_pipeline.models.talker_live import LiveTalker
         from audio_pipeline.models.talker_report import TalkerReport
+        from audio_pipeline.models.voice_policy import open_mark
         from audio_pipeline.models.voices import open_voice
 
-        mark = perth.load() if self.settings.watermark else None
+        mark = open_mark() if self.settings.watermark else None
         if mark is not None and perth.self_check(mark) < perth.PRESENT:
             raise NodeError("tts: the watermark is not found in what was just marked")
         s = self.settings

@@ -24,6 +24,19 @@ def test_lack_is_shown_with_its_mend() -> None:
     assert shown[0].startswith("✗ sound") and shown[1].strip() == "→ buy one" and shown[2].startswith("✓ Python")
 
 
+def test_what_the_host_asks_of_voices_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AUDIO_PIPELINE_VOICES", str(tmp_path / "voices"))
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("watermark: true")
+    monkeypatch.setenv("AUDIO_PIPELINE_VOICE_POLICY", str(policy))
+    found = list(doctor.voices())
+    assert [finding.level for finding in found] == ["ok", "ok"] and found[0].detail.startswith("0 enrolled in")
+    policy.write_text("watermark: false\nconsent: false")
+    assert list(doctor.voices())[1].detail == f"the mark is off and consent is off ({policy})"
+    policy.write_text("what")
+    assert list(doctor.voices())[1].level == "lacks"
+
+
 def test_missing_and_old_packages_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         doctor, "requires", lambda name: ["numpy>=1.23", "nowhere>=1", "rich>=999", "x; extra == 'dev'"]

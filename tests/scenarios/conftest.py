@@ -10,13 +10,15 @@ import pytest
 from pytest_bdd import given, parsers, then, when
 
 from audio_pipeline.errors import ControlError
-from tests.scenarios import conversion, ending, listen, offline, speech, telling
+from audio_pipeline.models.voice_library import Library
+from tests.scenarios import conversion, ending, listen, offline, speech, telling, voices
 from tests.scenarios.conversion import Reading
 from tests.scenarios.ending import Command
 from tests.scenarios.offline import Job
 from tests.scenarios.speech import Talk
 from tests.scenarios.stage import RATE, SOON_MS, WORDS, Show, Stage
 from tests.scenarios.telling import Teller
+from tests.scenarios.voices import AGREED, Voice
 
 SAME_DB = 1.0  # what "as loud as before" means
 SURE = 0.8  # correlation from which on a place in a song is certain; other places reach 0.6
@@ -369,6 +371,80 @@ def _(talk: Talk, ms: float) -> None:
     assert talk.logged_s() and talk.file_s() == pytest.approx(talk.logged_s(), abs=ms / 1000)
 
 
+# -- voices -------------------------------------------------------------------------------------------------
+
+
+@given(parsers.re(r"a recording of reader (?P<first>\d+)(?: and then reader (?P<second>\d+))?"), target_fixture="voice")
+def _(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, second: str | None) -> Voice:
+    voices.begin(tmp_path, monkeypatch)
+    return voices.of_readers(tmp_path, first, *([second] if second else []))
+
+
+@given("a recording of silence", target_fixture="voice")
+def _(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Voice:
+    voices.begin(tmp_path, monkeypatch)
+    return voices.of_silence(tmp_path)
+
+
+@given(parsers.parse("a recording of song {number:d}"), target_fixture="voice")
+def _(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> Voice:
+    voices.begin(tmp_path, monkeypatch)
+    return voices.of_song(tmp_path, str(number))
+
+
+@when("a voice is made of it with the reader's consent")
+def _(voice: Voice) -> None:
+    voice.enrol(*AGREED)
+    assert voice.code == 0, voice.said
+
+
+@when("somebody tries to make a voice of it")
+def _(voice: Voice) -> None:
+    voice.enrol(*AGREED)
+
+
+@when("somebody tries to make a voice of it without consent")
+def _(voice: Voice) -> None:
+    voice.enrol()
+
+
+@when(parsers.parse("somebody tries to prove the consent with a recording of reader {reader:d}"))
+def _(voice: Voice, reader: int) -> None:
+    voice.run("voices", "sentence")
+    voice.enrol("--proof", voices.clips(str(reader))[0])
+
+
+@when(parsers.parse('the voice says "{words}"'))
+def _(voice: Voice, words: str) -> None:
+    voice.say(words)
+
+
+@when("the voice is exported, deleted and imported again")
+def _(voice: Voice) -> None:
+    voice.move()
+
+
+@then(parsers.parse("what is heard is more like the reader than like reader {reader:d}"))
+def _(voice: Voice, reader: int) -> None:
+    assert voice.reader
+    assert voice.likeness(voice.reader) > voice.likeness(voices.clips(str(reader))[0])
+
+
+@then("what is heard carries the mark of made speech")
+def _(voice: Voice) -> None:
+    voice.run("detect", voice.heard)
+    assert voice.code == 0, voice.said
+
+
+@then(parsers.parse('it is refused with "{words}"'))
+def _(voice: Voice, words: str) -> None:
+    assert voice.code != 0 and words in voice.said
+    assert Library().names() == []
+
+
+@then(parsers.parse('the card says "{words}"'))
+def _(voice: Voice, words: str) -> None:
+    assert words in voice.said
 # -- a voice that is told what to say --------------------------------------------------------------------------
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-FILLED = {"NUMBER": "3", "TRACK": "voice", "PART": "mixer", "PIPELINE": "karaoke", "WORDS": "x", "NAME": "a.wav"}
+FILLED = {
+    "NUMBER": "3", "TRACK": "voice", "PART": "mixer", "PIPELINE": "karaoke", "WORDS": "x", "NAME": "a.wav",
+    "READER": "1688", "SONG": "26",
+}  # fmt: skip
 
 
 def written() -> dict[str, list[str]]:

@@ -1,0 +1,136 @@
+"""The commands about voices that are here: cards, likeness, export, import, delete, refine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audio_pipeline.errors import ConfigError
+from audio_pipeline.models import voice_fit, voice_json
+from audio_pipeline.models.voice_fit import Fit, Reference
+from audio_pipeline.models.voice_library import Library
+from tests.engine.voice_host import AGREED, Run, encoder, host, reader, run, sample
+from tests.models.voice_drafts import draft
+
+__all__ = ["encoder", "host", "run", "sample"]
+pytestmark = pytest.mark.usefixtures("host")
+
+
+def test_the_card_as_page_and_picture(run: Run, sample: Path, tmp_path: Path) -> None:
+    run("enrol", sample, "--name", "<b>Ann $x$", "--consent", AGREED)
+    png, page = tmp_path / "card.png", tmp_path / "card.html"
+    run("show", "<b>Ann $x$", "--png", png, "--html", page)
+    assert png.read_bytes()[:4] == b"\x89PNG"
+    text = page.read_text()
+    assert "<b>Ann" not in text and "&lt;b&gt;Ann $x$" in text and "http" not in text
+    assert "is there already; add --force" in run("show", "<b>Ann $x$", "--png", png, fails=2)
+    run("show", "<b>Ann $x$", "--png", png, "--force")
+
+
+def test_the_card_for_a_program(run: Run) -> None:
+    Library().add(draft("Ann"))
+    assert json.loads(run("show", "ann", "--json")) == json.loads(voice_json.dump(Library().record("Ann")))
+
+
+def test_alike_and_different(run: Run, sample: Path) -> None:
+    run("enrol", sample, "--name", "Ann", "--consent", AGREED)
+    assert float(run("score", "Ann", reader("3005", 1)).split()[0]) > 0.8
+    assert float(run("score", reader("1998"), "ann").split()[0]) < 0.7
+    assert "nobody: cannot be opened" in run("score", "Ann", "nobody", fails=3)
+
+
+def test_export_import_delete(run: Run, tmp_path: Path) -> None:
+    Library().add(draft("Ann"))
+    path = tmp_path / "ann.voice"
+    run("export", "Ann", "-o", path)
+    assert "already" in run("import", path, fails=2)
+    assert "'Bob' is here" in run("import", path, "--name", "Bob")
+    assert "add --yes" in run("delete", "Bob", fails=2)
+    assert "removed 'Bob'" in run("delete", "bob", "--yes")
+    assert "did you mean 'Ann'" in run("delete", "Anne", "--yes", fails=2)
+    assert Library().names() == ["Ann"]
+
+
+def refining(press: bool, found: float = 0.83) -> Callable[..., Fit]:
+    """A search that goes a step, in which somebody may press Ctrl-C."""
+
+    def refine(reference: Reference, start: Fit, *, seconds: float, progress: Any, cancelled: Any,
+               checkpoint_folder: Path) -> Fit:  # fmt: skip
+        (checkpoint_folder / "state").write_text("1")
+        progress(1, 0.8, seconds / 2)
+        if press:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert cancelled() == press
+        return replace(start, pack=start.pack * 2, method="refined", fitted_likeness=found)
+
+    return refine
+
+
+@pytest.mark.parametrize("press", [False, True])
+def test_refining_puts_the_better_voice_in_place(
+    run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch, press: bool
+) -> None:
+    run("enrol", sample, "--name", "Ann", "--consent", AGREED)
+    before = Library().record("Ann")
+    monkeypatch.setattr(voice_fit, "refine", refining(press))
+    said = run("refine", "Ann", "--minutes", "0.5")
+    after = Library().record("Ann")
+    assert "likeness 0.71 -> 0.83 (+0.12)" in said and ("goes on from here" in said) == press
+    assert (after.id, after.revision, after.provenance.method) == (before.id, 2, "refined")
+    assert after.consent == before.consent and after.created == before.created
+    assert Library().voice("Ann").pack[0, 0] == np.float32(0.2)
+    assert Library().work_folder("Ann").exists() == press, "what is needed to go on is kept only where there is need"
+
+
+def test_a_stopped_search_goes_on_from_where_it_began(
+    run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("enrol", sample, "--name", "Ann", "--consent", AGREED)
+    monkeypatch.setattr(voice_fit, "refine", refining(press=True))
+    run("refine", "Ann")
+    starts = []
+
+    def again(reference: Reference, start: Fit, **how: Any) -> Fit:
+        starts.append(start)
+        assert (how["checkpoint_folder"] / "state").read_text() == "1"
+        return replace(start, pack=start.pack * 3, method="refined", fitted_likeness=0.9)
+
+    monkeypatch.setattr(voice_fit, "refine", again)
+    run("refine", "Ann")
+    assert starts[0].pack[0, 0] == np.float32(0.1) and starts[0].method == "quick"
+    assert Library().voice("Ann").pack[0, 0] == np.float32(0.1) * 3
+    assert not Library().work_folder("Ann").exists()
+
+
+def test_a_search_that_cannot_begin_leaves_nothing(run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refine(*_: object, **__: object) -> Fit:
+        raise ConfigError("needs PyTorch")
+
+    run("enrol", sample, "--name", "Ann", "--consent", AGREED)
+    monkeypatch.setattr(voice_fit, "refine", refine)
+    assert "needs PyTorch" in run("refine", "Ann", fails=2)
+    assert not Library().work_folder("Ann").exists()
+
+
+def test_what_is_no_better_is_not_kept(run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("enrol", sample, "--name", "Ann", "--consent", AGREED)
+    monkeypatch.setattr(voice_fit, "refine", refining(press=False, found=0.7))
+    assert "nothing better than likeness 0.71 was found" in run("refine", "Ann")
+    assert Library().record("Ann").revision == 1
+
+
+def test_time_for_a_search_is_a_time(run: Run) -> None:
+    Library().add(draft("Ann"))
+    assert "--minutes: expected more than 0" in run("refine", "Ann", "--minutes", "0", fails=2)
+
+
+def test_an_action_is_needed(run: Run) -> None:
+    assert "expected one of enrol, list" in run(fails=2)
