@@ -44,9 +44,8 @@ class Enroller:
 
 
 def _quick(x: Array) -> Style:
-    from importlib import import_module
+    from audio_pipeline.models import voice_fit
 
-    voice_fit = import_module("audio_pipeline.models.voice_fit")
     try:
         fit = voice_fit.quick(voice_fit.analyse(x[:, None], RATE), texts=())
     except ConfigError as error:
