@@ -8,7 +8,8 @@ import pytest
 
 from tests.proof_table import ProofTable
 
-collect_ignore = ["fuzz/guided.py"]  # a program of its own, which needs atheris
+# programs of their own, which need atheris, coqui-tts
+collect_ignore = ["fuzz/guided.py", "proofs/coqui_small.py"]
 
 # Two shared cores stall for longer than any limit on an example or on its making that would still mean something.
 UNHURRIED = hypothesis.settings(
