@@ -122,8 +122,8 @@ class Supervisor:
     def _main(self) -> None:
         try:
             self._set_up()
-        except (PipelineError, OSError, zmq.ZMQError) as error:
-            self.error = error if isinstance(error, PipelineError) else PipelineError(f"cannot start: {error}")
+        except Exception as error:  # noqa: BLE001 - planning asks nodes, and their mistakes must not leave `start` waiting
+            self.error = _refusal(error)
             self.exit_code = self.error.exit_code
             self._abandon()
             self._up.set()
@@ -374,3 +374,11 @@ def _stated(samples: Any) -> Latency:
     if min(window, lookahead, hop, compute) < 0 or window + lookahead + hop + compute > MAX_LATENCY_SAMPLES:
         raise ValueError(f"latency {samples!r}, expected samples from 0 to {MAX_LATENCY_SAMPLES}")
     return Latency(window, lookahead, hop, compute)
+
+
+def _refusal(error: Exception) -> PipelineError:
+    """Why a pipeline did not start, as a sentence."""
+    if isinstance(error, PipelineError):
+        return error
+    system = isinstance(error, (OSError, zmq.ZMQError))
+    return PipelineError(f"cannot start: {error}" if system else f"cannot start: {type(error).__name__}: {error}")

@@ -47,6 +47,13 @@ subprocess.Popen = popen
 from audio_pipeline.cli import main
 sys.exit(main())
 """
+HASTY = """
+from audio_pipeline.node import Filter
+class Hasty(Filter):
+    def context_samples(self):
+        return self._window  # which only `open` makes
+NODE = Hasty
+"""
 
 
 class Place:
@@ -157,6 +164,17 @@ def test_without_processes_it_says_so(place: Place, most: int) -> None:
     entry = ("-c", NO_MORE_PROCESSES.format(most=most))
     code, said = place.end(place.start("--offline", entry=entry))
     one_sentence(said, "Resource temporarily unavailable")
+    assert code == 1
+
+
+def test_a_node_that_errs_while_it_is_planned_ends_the_start(place: Place) -> None:
+    """`check` and the supervisor ask classes before any process runs."""
+    (place.folder / "kinds").mkdir()
+    (place.folder / "kinds" / "hasty.py").write_text(HASTY)
+    file = place.folder / "twin.yaml"
+    file.write_text(file.read_text().replace("nodes:", "node_paths: [kinds]\nnodes:\n  odd: {kind: hasty, in: song}"))
+    code, said = place.end(place.start("--no-view", "--duration", "1"))
+    one_sentence(said, "cannot start: AttributeError", "'Hasty' object has no attribute '_window'")
     assert code == 1
 
 
