@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -95,11 +94,11 @@ def converter_target(x: Array, rate: int, encoder: SpeakerEncoder) -> dict[str, 
     """What the voice converter has to know of mono sound (samples,); None where it is not installed, or the sample
     says too little."""
     try:
-        converter = import_module("audio_pipeline.models.convert_target")
-        numbers: dict[str, float] = converter.target_of(x[:, None], rate, encoder).numbers()
+        from audio_pipeline.models.convert_target import target_of
+
+        return target_of(x[:, None], rate, encoder).numbers()
     except (ImportError, ConfigError):
         return None
-    return numbers
 
 
 def likeness(fit: Fit) -> Likeness:
