@@ -25,6 +25,7 @@ LEAST_S = 1.6  # of speech in a reference: one look of the encoder
 @dataclass(frozen=True)
 class Settings:
     known: tuple[str, ...] = setting((), "sound files of voices to recognise, each called like its file", file=True)
+    enrolled: tuple[str, ...] = setting((), "enrolled voices to recognise, by name")
     every_s: float = setting(1.0, "speech between two looks", unit="s", minimum=0.3, maximum=60)
     same_above: float = setting(0.75, "likeness from which on it is a known voice", minimum=0.0, maximum=1.0, live=True)
     other_below: float = setting(0.7, "likeness below which another voice speaks", minimum=0.0, maximum=1.0)
@@ -65,9 +66,11 @@ class SpeakerEncoder(Node):
     def open(self, ctx: Context) -> None:
         from audio_pipeline.models import ge2e
         from audio_pipeline.models.ge2e_stream import VoiceTracker
+        from audio_pipeline.models.voice_library import Library
 
         encoder = ge2e.load()
-        self._known = {Path(path).stem: _voice_in(Path(path), encoder) for path in self.settings.known}
+        files = {Path(path).stem: _voice_in(Path(path), encoder) for path in self.settings.known}
+        self._known = files | {name: Library().voice(name).embedding for name in self.settings.enrolled}
         self._tracker = VoiceTracker(encoder, every_s=self.settings.every_s, other_below=self.settings.other_below)
         self._enroller = self._new_enroller(ctx)
         self._who: str | None = None

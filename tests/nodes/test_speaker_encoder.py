@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import soundfile
 
 from audio_pipeline.errors import ConfigError, MediaError
 from audio_pipeline.frame import audio_frame
-from audio_pipeline.models import voice_live, weights
+from audio_pipeline.models import ge2e, speech, voice_live, weights
+from audio_pipeline.models.voice_library import FOLDER, Library
 from audio_pipeline.models.voice_live import Enroller
 from audio_pipeline.nodes.speaker_encoder import NODE, RATE, Settings
 from tests.models.test_ge2e_stream import reader
+from tests.models.voice_drafts import draft
 from tests.nodes.fake import Event, FakeContext, blocks
 
 
@@ -47,6 +50,18 @@ def test_alice_is_recognised_and_somebody_else_is_not(alice: Path) -> None:
     assert [name for name, _ in said] == ["alice", ""]
     (changed,) = [event.position / 48_000 for event in events if event.kind == "changed"]
     assert said[0][1] < 4 and said[1][1] == changed
+
+
+def test_an_enrolled_voice_is_recognised_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    encoder = ge2e.load()
+    made = draft("Ann \u00c5")
+    voice = replace(made, embedding=encoder.utterance(speech.prepare(reader("1688", 3)[:, None], RATE)))
+    Library().add(voice)
+    events = hear(Settings(enrolled=("Ann \u00c5",)), reader("1688", 1)[: 6 * RATE])
+    assert [event.data["name"] for event in events if event.kind == "who"][-1] == "Ann \u00c5"
+    with pytest.raises(ConfigError, match="no voice is called 'Anna'"):
+        hear(Settings(enrolled=("Anna",)), reader("1688", 1)[:RATE])
 
 
 def test_looks_come_at_graph_positions_with_256_numbers_of_length_1() -> None:
