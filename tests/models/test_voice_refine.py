@@ -162,9 +162,8 @@ def test_a_device_that_is_not_there_is_named(device: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_the_real_search_gets_nearer_and_a_cancel_keeps_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A handful of steps on one sentence; a full search has a hundred on twenty-four."""
+def test_the_real_gradient_points_towards_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step of a twentieth of a style's length, on one sentence, which is also the one that is checked."""
     import soundfile
 
     from audio_pipeline.models import voice_fit, voice_refine, weights
@@ -175,15 +174,9 @@ def test_the_real_search_gets_nearer_and_a_cancel_keeps_what_it_has(monkeypatch:
     wanted = voice_fit.analyse(x[: 10 * rate], rate)
     begin = voice_fit.quick(wanted, texts=())
     monkeypatch.setattr(voice_refine, "SEARCH", voice_refine.SEARCH[:1])
-    monkeypatch.setattr(voice_refine, "CHECK", voice_refine.CHECK[:1])
-    monkeypatch.setattr(voice_refine, "CHECK_EVERY", 2)
-    told: list[float] = []
-    plan = voice_refine.Plan(steps=50, device="cpu")
-    found = voice_refine.refine(
-        wanted, begin, plan, lambda step, likeness, left: told.append(likeness), lambda: len(told) >= 4
-    )
-    assert len(told) == 4  # cancelled in the middle of the fifth
-    assert told[-1] > told[0] + 0.01
-    assert found.method == "refined"
-    assert found.pack.shape == (1, 256)
-    assert np.array_equal(found.pack[0, 128:], begin.pack[0, 128:])
+    monkeypatch.setattr(voice_refine, "CHECK", voice_refine.SEARCH[:1])
+    ground = voice_refine.Search(wanted, begin, "cpu")
+    point = begin.pack[0, :128]
+    uphill = -ground.gradient(point, np.random.default_rng(0))
+    assert np.isfinite(uphill).all()
+    assert ground.check(point + 0.1 * uphill / np.linalg.norm(uphill)) > ground.check(point)
