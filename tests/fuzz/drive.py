@@ -84,6 +84,5 @@ def _traced() -> int:
     return sum(trace.size for trace in tracemalloc.take_snapshot().traces if trace.size < TABLE)
 
 
-
 if __name__ == "__main__":
     main()
