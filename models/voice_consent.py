@@ -32,6 +32,7 @@ WORDS = (
 ).split()
 WORDS_READ = 5
 SENTENCE = ".sentence"
+PLACEHOLDER = "NAME"  # as the help has it
 HOW = (
     "a voice is made only with its speaker's consent: add --consent \"I, NAME, agree that a synthetic version of my "
     'voice is made from this recording and used on this computer.", or --prove to read a sentence aloud'
@@ -46,6 +47,8 @@ def attested(text: str, digest: str, now: str) -> Consent:
         match = re.fullmatch(f"{before}(.+){after}\\.?", words, re.IGNORECASE)
         if match:
             speaker = checked_name(match[1])
+            if speaker.upper() == PLACEHOLDER:
+                raise ConfigError(f"--consent: put the speaker's name in the place of {PLACEHOLDER}")
             return Consent("attested", speaker, template.format(speaker=speaker), now, digest)
     raise ConfigError(f"--consent: expected {OWN.format(speaker='NAME')!r}, or {GIVEN.format(speaker='NAME')!r}")
 

@@ -32,6 +32,13 @@ def test_anything_else_is_no_consent(text: str) -> None:
         attested(text, "d", NOW)
 
 
+@pytest.mark.parametrize("template", [OWN, GIVEN])
+@pytest.mark.parametrize("speaker", ["NAME", "name"])
+def test_the_place_of_the_name_is_no_name(template: str, speaker: str) -> None:
+    with pytest.raises(ConfigError, match="put the speaker's name in the place of NAME"):
+        attested(template.format(speaker=speaker), "digest", NOW)
+
+
 def test_sentences_are_new_each_time() -> None:
     """A hundred of them: with 101 words taken five at a time two are equal once in 200,000 such tests or so."""
     sentences = {new_sentence() for _ in range(100)}
