@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from audio_pipeline import cli_voices_refine
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models import voice_fit, voice_json
 from audio_pipeline.models.voice_fit import Fit, Reference
@@ -90,9 +94,7 @@ def test_refining_puts_the_better_voice_in_place(
     assert Library().work_folder("Ann").exists() == press, "what is needed to go on is kept only where there is need"
 
 
-def test_a_stopped_search_goes_on_from_where_it_began(
-    run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_search_goes_on_from_where_it_began(run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("enrol", sample, "--name", "Ann", "--consent", AGREED)
     monkeypatch.setattr(voice_fit, "refine", refining(press=True))
     run("refine", "Ann")
@@ -125,6 +127,53 @@ def test_what_is_no_better_is_not_kept(run: Run, sample: Path, monkeypatch: pyte
     monkeypatch.setattr(voice_fit, "refine", refining(press=False, found=0.7))
     assert "nothing better than likeness 0.71 was found" in run("refine", "Ann")
     assert Library().record("Ann").revision == 1
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.00004, 0.004])
+def test_what_does_not_show_is_no_gain(run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch, gain: float) -> None:
+    """The record has four digits of the likeness: the start, scored again, must not count as better."""
+    run("enrol", sample, "--name", "Ann", "--consent", AGREED)
+    before = Library().files("Ann")
+    monkeypatch.setattr(voice_fit, "refine", refining(press=False, found=0.71 + gain))
+    assert "nothing better than likeness 0.71 was found" in run("refine", "Ann")
+    assert Library().files("Ann") == before
+
+
+@pytest.mark.parametrize("press", [False, True])
+def test_a_search_that_ends_before_its_first_check_changes_nothing(
+    run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch, press: bool
+) -> None:
+    def refine(reference: Reference, start: Fit, **how: Any) -> Fit:
+        if press:
+            os.kill(os.getpid(), signal.SIGINT)
+        return start
+
+    run("enrol", sample, "--name", "Ann", "--consent", AGREED)
+    before = Library().files("Ann")
+    monkeypatch.setattr(voice_fit, "refine", refine)
+    assert "nothing better than likeness 0.71 was found" in run("refine", "Ann")
+    assert Library().files("Ann") == before
+
+
+def test_a_log_has_lines_while_the_search_loads(run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = threading.Event()
+
+    class Log(io.StringIO):
+        def write(self, text: str) -> int:
+            if "loading" in text:
+                told.set()
+            return super().write(text)
+
+    def refine(reference: Reference, start: Fit, **how: Any) -> Fit:
+        assert told.wait(60)
+        return start
+
+    run("enrol", sample, "--name", "Ann", "--consent", AGREED)
+    monkeypatch.setattr(voice_fit, "refine", refine)
+    monkeypatch.setattr(cli_voices_refine, "LINE_S", 0.01)
+    monkeypatch.setattr(sys, "stderr", Log())
+    run("refine", "Ann")
+    assert told.is_set()
 
 
 def test_time_for_a_search_is_a_time(run: Run) -> None:
