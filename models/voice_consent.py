@@ -66,6 +66,7 @@ class Proof:
     sentence: str
     sha256: str
     likeness: float  # GE2E to the sample
+    copied: bool = False  # whether it holds a part of the sample itself
 
 
 def spoken(speaker: str, proof: Proof, digest: str, now: str) -> Consent:
@@ -73,8 +74,8 @@ def spoken(speaker: str, proof: Proof, digest: str, now: str) -> Consent:
 
     The words themselves are not checked: there is no recogniser here.
     """
-    if proof.sha256 == digest:
-        raise ConfigError("the proof is the sample itself; it has to be a recording of its own")
+    if proof.sha256 == digest or proof.copied:
+        raise ConfigError("the proof is the sample itself, or holds a part of it; it has to be a recording of its own")
     if proof.likeness < ALIKE:
         raise ConfigError(
             f"the voice that reads the sentence is not that of the sample: likeness {proof.likeness:.2f}, "

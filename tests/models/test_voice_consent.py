@@ -55,6 +55,8 @@ def test_another_voice_or_the_sample_itself_prove_nothing() -> None:
         spoken("Ann", Proof("x", "p", 0.7449), "s", NOW)
     with pytest.raises(ConfigError, match="the proof is the sample itself"):
         spoken("Ann", Proof("x", "s", 1.0), "s", NOW)
+    with pytest.raises(ConfigError, match="or holds a part of it"):
+        spoken("Ann", Proof("x", "p", 1.0, copied=True), "s", NOW)
 
 
 def test_a_sentence_is_kept_until_it_is_used(tmp_path: Path) -> None:
