@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audio_pipeline import cli_voices_refine
+from audio_pipeline import cli_voices_refine, doctor
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models import voice_fit, voice_json
 from audio_pipeline.models.voice_fit import Fit, Reference
@@ -42,6 +42,18 @@ def test_the_card_as_page_and_picture(run: Run, sample: Path, tmp_path: Path) ->
 def test_the_card_for_a_program(run: Run) -> None:
     Library().add(draft("Ann"))
     assert json.loads(run("show", "ann", "--json")) == json.loads(voice_json.dump(Library().record("Ann")))
+
+
+@pytest.mark.parametrize("below", ["", "x"])
+def test_a_file_is_no_folder_of_voices(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setenv("AUDIO_PIPELINE_VOICES", str(tmp_path / "file" / below))
+    said = run("list", fails=2)
+    assert "the voices' folder" in said and "Not a directory" in said and len(said.splitlines()) == 1
+    findings = [(finding.level, finding.detail) for finding in doctor.voices()]
+    assert findings[0][0] == "lacks" and "Not a directory" in findings[0][1]
 
 
 def test_alike_and_different(run: Run, sample: Path) -> None:
