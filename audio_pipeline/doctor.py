@@ -168,8 +168,8 @@ def voices() -> Iterator[Finding]:
 
     library = Library()
     try:
-        for said in library.damaged():
-            yield Finding("could", "voices", said)
+        for id_, said in library.damaged().items():
+            yield Finding("could", "voices", said, f"audio-pipeline voices delete {id_}")
         yield Finding("ok", "voices", f"{len(library.records())} enrolled in {library.folder}")
     except PipelineError as error:
         yield Finding("lacks", "voices", str(error))

@@ -75,6 +75,21 @@ def test_export_import_delete(run: Run, tmp_path: Path) -> None:
     assert Library().names() == ["Ann"]
 
 
+@pytest.mark.parametrize("by", ["id", "folder"])
+def test_a_damaged_voice_can_be_removed_by_what_the_list_shows(run: Run, tmp_path: Path, by: str) -> None:
+    kept, damaged = Library().add(draft("Ann")), Library().add(draft("Bob"))
+    folder = tmp_path / "voices" / f"{damaged.id}-1"
+    (folder / "voice.json").write_text("{")
+    said = run("list")
+    assert f"voices delete {damaged.id}" in said and said.count("damaged:") == 1
+    assert [finding.mend for finding in doctor.voices() if damaged.id in finding.mend]
+    name = damaged.id if by == "id" else folder.name
+    assert "add --yes" in run("delete", name, fails=2) and folder.exists()
+    run("delete", name, "--yes")
+    assert not folder.exists() and Library().records() == [kept] and Library().damaged() == {}
+    assert "no voice is called" in run("delete", name, "--yes", fails=2)
+
+
 def refining(press: bool, found: float = 0.83) -> Callable[..., Fit]:
     """A search that goes a step, in which somebody may press Ctrl-C."""
 
