@@ -175,7 +175,7 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
     say.add_argument("--into", metavar="NODE", help="say it with this voice of a running pipeline")
     say.add_argument("--cancel", action="store_true", help="with --into: stop what it says now")
     say.add_argument("--pipeline", metavar="NAME", help="with --into: which running pipeline, if there are several")
-    say.add_argument("--speed", type=float, default=1.0, metavar="N", help="1 is the voice's own pace")
+    say.add_argument("--speed", type=float, default=1.0, metavar="N", help="0.5 to 2; 1 is its own pace (1)")
     say.add_argument("-o", "--out", type=Path, metavar="FILE", help="write a .wav, .flac or .ogg instead of playing")
     say.add_argument("--force", action="store_true", help="write over a file that is there")
     say.add_argument("--device", default="default", metavar="NAME", help="sound output; null plays into nothing")

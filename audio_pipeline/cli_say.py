@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 READ_BYTES = 256
 STALL_S = 2.0
 LONGEST = 50_000  # characters: an hour of speech
+SLOWEST, FASTEST = 0.5, 2.0  # as the node tts takes it
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def say(args: argparse.Namespace) -> int:
     """Speaks the words of the command line, or standard input while it is being written."""
+    _check(args)
     from audio_pipeline.models.talker import Talker
     from audio_pipeline.models.voice_policy import open_mark
     from audio_pipeline.models.voices import open_voice
 
-    _check(args)
     portions: Iterable[str | None] = _piped() if args.text == ["-"] else [" ".join(args.text)]
     if args.into:
         return into(args, portions)
@@ -51,6 +52,8 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError(f"a text of {length} characters is too long, expected at most {LONGEST}; give it by a pipe")
     if not args.text and not (args.into and args.cancel):
         raise ConfigError("expected words to say, or - for standard input")
+    if not SLOWEST <= args.speed <= FASTEST:
+        raise ConfigError(f"--speed: expected {SLOWEST:g} to {FASTEST:g}, got {args.speed:g}")
     if (args.cancel or args.pipeline) and not args.into:
         raise ConfigError("--cancel and --pipeline go with --into NODE")
     if args.out and args.out.suffix.lower() not in (".wav", ".flac", ".ogg"):

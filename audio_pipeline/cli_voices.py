@@ -63,8 +63,8 @@ def listing(args: argparse.Namespace) -> int:
     else:
         print(f"none is enrolled in {library.folder}; audio-pipeline voices enrol FILE --name NAME")
     print(f"\nstock: {', '.join([LIGHT, *stock])}")
-    for said in library.damaged():
-        print(f"damaged: {said}")
+    for id_, said in library.damaged().items():
+        print(f"{said}\n  to remove it: audio-pipeline voices delete {id_}")
     return 0
 
 

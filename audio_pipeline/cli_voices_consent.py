@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from audio_pipeline.models.ge2e import SpeakerEncoder
 
 PROOF_S = 10.0
+LONGEST_PROOF_S = 60.0
 AGREED = "I agree"
 LEAST_S = 1.6  # of speech in a proof
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -40,21 +41,21 @@ def check_way(args: argparse.Namespace, library: Library) -> None:
 
 
 def consent(
-    args: argparse.Namespace, library: Library, embedding: Array, digest: str, encoder: SpeakerEncoder
+    args: argparse.Namespace, library: Library, embedding: Array, sample: Sound, encoder: SpeakerEncoder
 ) -> Consent | None:
-    """The consent for the sample of this GE2E embedding (256,) and SHA-256; None where this host asks for none."""
+    """The consent for the sample of this GE2E embedding (256,); None where this host asks for none."""
     if args.consent:
-        return voice_consent.attested(args.consent, digest, now())
+        return voice_consent.attested(args.consent, sample.sha256, now())
     if args.proof:
         sentence = voice_consent.kept_sentence(library.folder)
-        given = _spoken(args, sentence, from_files([args.proof]), embedding, digest, encoder)
+        given = _spoken(args, sentence, from_files([args.proof]), embedding, sample, encoder)
         voice_consent.forget_sentence(library.folder)
         return given
     if args.prove:
         sentence = voice_consent.new_sentence()
         print(f"Read this aloud:\n\n  {sentence}\n", file=sys.stderr)
         sound = from_microphone(args.device, PROOF_S, "the sentence")
-        return _spoken(args, sentence, sound, embedding, digest, encoder)
+        return _spoken(args, sentence, sound, embedding, sample, encoder)
     return None
 
 
@@ -78,12 +79,15 @@ def _asked() -> str:
 
 
 def _spoken(
-    args: argparse.Namespace, said: str, sound: Sound, embedding: Array, digest: str, encoder: SpeakerEncoder
+    args: argparse.Namespace, said: str, sound: Sound, embedding: Array, sample: Sound, encoder: SpeakerEncoder
 ) -> Consent:
+    from audio_pipeline.dsp.same_take import same_take
     from audio_pipeline.models import ge2e, speech
-    from audio_pipeline.models.voice_inspect import is_made
+    from audio_pipeline.models.voice_inspect import MOST_S, is_made
     from audio_pipeline.models.voice_reference import levelled
 
+    if len(sound.x) > LONGEST_PROOF_S * sound.rate:
+        raise ConfigError(f"the proof is longer than {LONGEST_PROOF_S:g} s, expected one sentence")
     if is_made(sound.x[:, 0], sound.rate):
         raise ConfigError("the proof carries the mark of made speech: the speaker has to read the sentence")
     spoken = speech.prepare(sound.x, sound.rate)
@@ -91,5 +95,7 @@ def _spoken(
         found = len(spoken) / speech.RATE
         raise ConfigError(f"the proof holds {found:.1f} s of speech, expected the whole sentence")
     likeness = ge2e.similarity(encoder.utterance(levelled(spoken)), embedding)
-    proof = Proof(said, sound.sha256, likeness)
-    return voice_consent.spoken(args.speaker or args.name, proof, digest, now())
+    used = sample.x[: round(MOST_S * sample.rate), 0]
+    copied = same_take(used, sample.rate, sound.x[:, 0], sound.rate)
+    proof = Proof(said, sound.sha256, likeness, copied)
+    return voice_consent.spoken(args.speaker or args.name, proof, sample.sha256, now())

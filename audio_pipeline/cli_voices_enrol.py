@@ -35,7 +35,7 @@ def enrol(args: argparse.Namespace) -> int:
     with stages() as stage:
         tools, inspected = _look(sound, stage)
     _check_sample(inspected.sample, args.force)
-    consent = cli_voices_consent.consent(args, library, _embedding(inspected, tools), sound.sha256, tools.encoder)
+    consent = cli_voices_consent.consent(args, library, _embedding(inspected, tools), sound, tools.encoder)
     with stages() as stage:
         from audio_pipeline.models import voice_enrol
 

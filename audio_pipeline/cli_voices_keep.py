@@ -34,16 +34,25 @@ def bring(args: argparse.Namespace) -> int:
 def delete(args: argparse.Namespace) -> int:
     """Removes everything of a voice, asking first where somebody can answer."""
     library = Library()
-    record = library.record(args.name)
+    damaged = args.name not in library and _damaged(library, args.name)
+    name = damaged or library.record(args.name).name
     if not args.yes:
         if not sys.stdin.isatty():
-            raise ConfigError(f"delete removes all there is of {record.name!r}; add --yes")
-        if not is_yes(ask(f"Remove {record.name!r} with its sample, style and consent? [y/N] ")):
+            raise ConfigError(f"delete removes all there is of {name!r}; add --yes")
+        if not is_yes(ask(f"Remove {name!r} with its sample, style and consent? [y/N] ")):
             print("kept")
             return 1
-    library.delete(record.name)
-    print(f"removed {record.name!r}")
+    if damaged:
+        library.delete_damaged(damaged)
+    else:
+        library.delete(name)
+    print(f"removed {name!r}")
     return 0
+
+
+def _damaged(library: Library, name: str) -> str | None:
+    """The id of the damaged voice that `voices list` shows, given by it or by the folder's name."""
+    return next((id_ for id_ in library.damaged() if name.partition("-")[0] == id_), None)
 
 
 def ask(question: str) -> str:

@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -27,13 +28,15 @@ def refine(args: argparse.Namespace) -> int:
     library = Library()
     record = library.record(args.name)
 
-    from audio_pipeline.cli_voices_enrol import load_tools
-    from audio_pipeline.models import voice_better
-
-    seconds = args.minutes * 60
+    seconds, began = args.minutes * 60, time.monotonic()
     with _stopping() as stopped, _shown(record.name, seconds) as progress:
+        from audio_pipeline.cli_voices_enrol import load_tools
+        from audio_pipeline.models import voice_better
+
+        tools = load_tools()
+        left_s = max(0.0, began + seconds - time.monotonic())
         before, after = voice_better.refine(
-            library, record.name, load_tools(), seconds=seconds, progress=progress, cancelled=stopped.is_set
+            library, record.name, tools, seconds=left_s, progress=progress, cancelled=stopped.is_set
         )
     print(_said(before, after))
     if stopped.is_set():
@@ -71,9 +74,10 @@ def _stopping() -> Iterator[threading.Event]:
 
 @contextmanager
 def _shown(name: str, seconds: float) -> Iterator[Progress]:
-    """How far and how alike, as a bar; without a terminal a line now and then."""
+    """How far and how alike, as a bar; without a terminal a line every ten seconds."""
     if not sys.stderr.isatty():
-        yield _lines(seconds)
+        with _lines(seconds) as progress:
+            yield progress
         return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -87,13 +91,24 @@ def _shown(name: str, seconds: float) -> Iterator[Progress]:
         )
 
 
-def _lines(seconds: float) -> Progress:
-    said_at = seconds + LINE_S
+@contextmanager
+def _lines(seconds: float) -> Iterator[Progress]:
+    """Says by the clock where the search is: it may load, take a step or score the result for longer than that."""
+    began, over, said = time.monotonic(), threading.Event(), "loading"
 
-    def say(step: int, likeness: float, left_s: float) -> None:
-        nonlocal said_at
-        if left_s <= said_at - LINE_S:
-            said_at = left_s
-            print(f"{left_s:5.0f} s left, step {step}, likeness {likeness:.3f}", file=sys.stderr, flush=True)
+    def look(step: int, likeness: float, left_s: float) -> None:
+        nonlocal said
+        said = f"step {step}, likeness {likeness:.3f}"
 
-    return say
+    def say() -> None:
+        while not over.wait(LINE_S):
+            left_s = max(0.0, began + seconds - time.monotonic())
+            print(f"{left_s:5.0f} s left, {said}", file=sys.stderr, flush=True)
+
+    teller = threading.Thread(target=say, name="progress", daemon=True)
+    teller.start()
+    try:
+        yield look
+    finally:
+        over.set()
+        teller.join()

@@ -29,7 +29,8 @@ def add_voices(voices: argparse.ArgumentParser) -> None:
         parsers[name] = actions.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
         parsers[name].set_defaults(function=function)
     for name in ("show", "refine", "export", "delete"):
-        parsers[name].add_argument("name", metavar="NAME", help="of an enrolled voice")
+        also = ", or the id that `voices list` shows of a damaged one" if name == "delete" else ""
+        parsers[name].add_argument("name", metavar="NAME", help=f"of an enrolled voice{also}")
     _enrol(parsers["enrol"])
     parsers["show"].add_argument("--json", action="store_true", help="all that is known of it, as JSON")
     parsers["show"].add_argument("--html", type=Path, metavar="FILE", help="write it as a page")

@@ -167,9 +167,12 @@ def voices() -> Iterator[Finding]:
     from audio_pipeline.models.voice_policy import read_policy
 
     library = Library()
-    for said in library.damaged():
-        yield Finding("could", "voices", said)
-    yield Finding("ok", "voices", f"{len(library.records())} enrolled in {library.folder}")
+    try:
+        for id_, said in library.damaged().items():
+            yield Finding("could", "voices", said, f"audio-pipeline voices delete {id_}")
+        yield Finding("ok", "voices", f"{len(library.records())} enrolled in {library.folder}")
+    except PipelineError as error:
+        yield Finding("lacks", "voices", str(error))
     try:
         policy = read_policy()
     except PipelineError as error:

@@ -27,6 +27,8 @@ from audio_pipeline.models.voice_record import (
 from audio_pipeline.models.voice_sample import read_sample
 from audio_pipeline.models.voice_traits import traits
 
+LEAST_GAIN = 0.005  # of likeness; what is less does not show in its two digits
+
 
 def refine(
     library: Library,
@@ -40,27 +42,29 @@ def refine(
     """Searches for a better style and puts it in the voice's place; the records before and after, equal where
     nothing better was found.
 
-    Cancelled it keeps the best so far, and the next call goes on from there. Raises MediaError where the sample was
-    not kept, ConfigError where torch is missing.
+    `seconds` is for all of it, the score of the result included. Cancelled it keeps the best so far, and the next call
+    goes on from there. Raises MediaError where the sample was not kept, ConfigError where torch is missing.
     """
+    began = time.perf_counter()
     voice, packed = library.voice(name), library.sample(name)
     if packed is None:
         raise MediaError(f"voice {name!r}: its sample was not kept, so it cannot be refined; enrol it again")
     x, rate = read_sample(packed)
     reference = voice_fit.analyse(x[:, None], rate, tools.encoder)
-    folder, began = library.work_folder(name), time.perf_counter()
+    folder = library.work_folder(name)
     start = _start(library, voice, folder)
     try:
         fit = voice_fit.refine(
-            reference, start, seconds=seconds, progress=progress, cancelled=cancelled, checkpoint_folder=folder
-        )
+            reference, start, seconds=max(0.0, seconds - (time.perf_counter() - began)), progress=progress,
+            cancelled=cancelled, checkpoint_folder=folder,
+        )  # fmt: skip
     except ConfigError:  # no torch, or a checkpoint that is damaged: the next call begins anew
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    if fit.fitted_likeness is None:
+    if fit is not start and fit.fitted_likeness is None:
         fit = voice_fit.measured(fit, reference, tools.speaker, tools.encoder, TEXTS)
     after = voice.record
-    if (fit.fitted_likeness or 0.0) > voice.record.likeness.voice:
+    if fit is not start and (fit.fitted_likeness or 0.0) >= voice.record.likeness.voice + LEAST_GAIN:
         after = library.replace(voice.record, _better(voice, fit, packed, time.perf_counter() - began, tools))
     if not cancelled():
         shutil.rmtree(folder, ignore_errors=True)

@@ -32,6 +32,7 @@ WORDS = (
 ).split()
 WORDS_READ = 5
 SENTENCE = ".sentence"
+PLACEHOLDER = "NAME"  # as the help has it
 HOW = (
     "a voice is made only with its speaker's consent: add --consent \"I, NAME, agree that a synthetic version of my "
     'voice is made from this recording and used on this computer.", or --prove to read a sentence aloud'
@@ -46,6 +47,8 @@ def attested(text: str, digest: str, now: str) -> Consent:
         match = re.fullmatch(f"{before}(.+){after}\\.?", words, re.IGNORECASE)
         if match:
             speaker = checked_name(match[1])
+            if speaker.upper() == PLACEHOLDER:
+                raise ConfigError(f"--consent: put the speaker's name in the place of {PLACEHOLDER}")
             return Consent("attested", speaker, template.format(speaker=speaker), now, digest)
     raise ConfigError(f"--consent: expected {OWN.format(speaker='NAME')!r}, or {GIVEN.format(speaker='NAME')!r}")
 
@@ -63,6 +66,7 @@ class Proof:
     sentence: str
     sha256: str
     likeness: float  # GE2E to the sample
+    copied: bool = False  # whether it holds a part of the sample itself
 
 
 def spoken(speaker: str, proof: Proof, digest: str, now: str) -> Consent:
@@ -70,8 +74,8 @@ def spoken(speaker: str, proof: Proof, digest: str, now: str) -> Consent:
 
     The words themselves are not checked: there is no recogniser here.
     """
-    if proof.sha256 == digest:
-        raise ConfigError("the proof is the sample itself; it has to be a recording of its own")
+    if proof.sha256 == digest or proof.copied:
+        raise ConfigError("the proof is the sample itself, or holds a part of it; it has to be a recording of its own")
     if proof.likeness < ALIKE:
         raise ConfigError(
             f"the voice that reads the sentence is not that of the sample: likeness {proof.likeness:.2f}, "

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from audio_pipeline.errors import PipelineError
+from audio_pipeline.errors import ConfigError, PipelineError
 
 LOCK = ".lock"
 NEW, GONE = ".new-", ".gone-"
@@ -24,7 +24,7 @@ FOLDER = re.compile(r"([0-9a-f]{32})-([1-9][0-9]{0,8})")
 
 
 def latest(base: Path) -> dict[str, Path]:
-    """The folder of each voice by id."""
+    """The folder of each voice by id. Raises ConfigError where the base is no folder, or not ours to read."""
     found: dict[str, tuple[int, Path]] = {}
     for name in _names(base):
         match = FOLDER.fullmatch(name)
@@ -111,6 +111,8 @@ def _names(base: Path) -> list[str]:
         return os.listdir(base)
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise ConfigError(f"the voices' folder {str(base)!r} cannot be read: {error.strerror}") from error
 
 
 def _sweep(base: Path) -> None:

@@ -73,10 +73,13 @@ def quick(
 def measured(
     fit: Fit, reference: Reference, speaker: Speaker, encoder: SpeakerEncoder, texts: Sequence[str] = REPORT
 ) -> Fit:
-    """The fit with both likenesses, by saying the texts in its voice and in the nearest stock voice."""
-    stock = replace(fit, pack=kokoro.load_pack(fit.nearest), speed=1.0, method="stock")
-    values = (likeness(one, reference, speaker, encoder, texts) for one in (fit, stock))
-    fitted, nearest = (float(np.mean(value)) for value in values)
+    """The fit with both likenesses, by saying the texts in its voice, and in the nearest stock voice where that one's
+    is not known."""
+    nearest = fit.nearest_likeness
+    if nearest is None:
+        stock = replace(fit, pack=kokoro.load_pack(fit.nearest), speed=1.0, method="stock")
+        nearest = float(np.mean(likeness(stock, reference, speaker, encoder, texts)))
+    fitted = float(np.mean(likeness(fit, reference, speaker, encoder, texts)))
     return replace(fit, fitted_likeness=fitted, nearest_likeness=nearest)
 
 

@@ -55,14 +55,14 @@ class Library:
         """All that can be read, by name; what is damaged is in `damaged`."""
         return [record for _, record in self._readable()]
 
-    def damaged(self) -> list[str]:
-        """A sentence for each folder that cannot be read."""
-        said = []
-        for path in voice_files.latest(self.folder).values():
+    def damaged(self) -> dict[str, str]:
+        """A sentence for each folder that cannot be read, by the id of its voice."""
+        said = {}
+        for id_, path in voice_files.latest(self.folder).items():
             try:
                 _record(path)
             except (OSError, ValueError) as error:
-                said.append(f"{path / RECORD} is damaged: {error}")
+                said[id_] = f"{path / RECORD} is damaged: {error}"
         return said
 
     def names(self) -> list[str]:
@@ -148,6 +148,13 @@ class Library:
             record = self._find(name)[1]
             voice_files.remove_all(self.folder, record.id)
         return record
+
+    def delete_damaged(self, id_: str) -> None:
+        """Removes all there is of a voice that cannot be read. Raises ConfigError where none has this id."""
+        with voice_files.writing(self.folder):
+            if id_ not in self.damaged():
+                raise ConfigError(f"no damaged voice has the id {id_!r:.80}")
+            voice_files.remove_all(self.folder, id_)
 
     def _readable(self) -> list[tuple[Path, Record]]:
         found = []

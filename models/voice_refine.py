@@ -43,6 +43,7 @@ PRIOR, OUTSIDE = 0.02, 0.2  # weight of the prior; variance that may lie outside
 CHECK_EVERY = 20
 PATIENCE = 4  # checks without a better one
 MEASURING = 0.15  # of the time, for saying the sentences of the report
+CHECKS_LEFT = 3  # as long as so many checks are the last one and the report, on a host that is slow
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ class Search:
         self.timbre, self._manner = style[:HALF].clone(), style[None, HALF:]
         axes = trained().timbre
         self._mean, self._axes = (torch.from_numpy(part).to(device) for part in (axes.mean, axes.axes))
-        self._lines = [self._line(text, start) for text in SEARCH]
+        self._start = start
+        self._lines: dict[int, Line] = {}  # as they are drawn: a short search needs few of them
         self._checks = [self._line(text, start) for text in CHECK]
 
     @torch.no_grad()
@@ -103,6 +105,11 @@ class Search:
         known = self.speaker.text(to_phonemes(text, british=start.british))
         prosody = self.speaker.prosody(known, self._manner, start.speed)
         return Line(known.sounds.repeat_interleave(prosody.durations, dim=2), prosody.pitch, prosody.energy)
+
+    def _drawn(self, number: int) -> Line:
+        if number not in self._lines:
+            self._lines[number] = self._line(SEARCH[number], self._start)
+        return self._lines[number]
 
     def heard(self, line: Line, first: int, timbre: Tensor) -> Tensor:
         """The embedding (256,) of an excerpt in a timbre (128,)."""
@@ -114,7 +121,7 @@ class Search:
 
     def gradient(self, timbre: Array, rng: np.random.Generator) -> Array:
         """Of what is to be made small, at one excerpt drawn by chance."""
-        line = self._lines[rng.integers(len(self._lines))]
+        line = self._drawn(int(rng.integers(len(SEARCH))))
         point = torch.from_numpy(timbre).to(self.speaker.device).requires_grad_()
         loss = PRIOR * self.strangeness(point) - self.heard(line, int(rng.choice(line.starts())), point) @ self.target
         (found,) = torch.autograd.grad(loss, point)
@@ -159,6 +166,8 @@ def refine(
         return closed(start, state)
     finally:
         save_state(plan.checkpoint_folder, reference, start, state)
+    if state.best_step == 0:
+        return start
     return voice_fit.measured(closed(start, state), reference, kokoro.load(), ge2e.load(), REPORT[:3])
 
 
@@ -172,14 +181,26 @@ def closed(start: voice_fit.Fit, state: State) -> voice_fit.Fit:
 
 def climb(search: Search, state: State, plan: Plan, until: float, progress: voice_fit.Progress | None) -> None:
     """Steps until the time, the steps or the patience are used up; `state` changes in place."""
+    slowest_s = 0.0
     if state.step == 0:
-        state.judge(search.check(state.average))
-    while state.step < plan.steps and time.monotonic() < until and state.checks_since_best < PATIENCE:
+        slowest_s = judged(search, state)
+    while (
+        state.step < plan.steps
+        and time.monotonic() + CHECKS_LEFT * slowest_s < until
+        and state.checks_since_best < PATIENCE
+    ):
         rng = np.random.default_rng([plan.seed, state.step])
         state.descend(search.gradient(state.point, rng), RATE / (1 + state.step / RATE_FALLS))
         if state.step % CHECK_EVERY == 0:
-            state.judge(search.check(state.average))
+            slowest_s = max(slowest_s, judged(search, state))
         if progress:
             progress(state.step, state.best_likeness, max(0.0, until - time.monotonic()))
     if state.step % CHECK_EVERY:
-        state.judge(search.check(state.average))
+        judged(search, state)
+
+
+def judged(search: Search, state: State) -> float:
+    """Checks the average of a search; how many seconds that took."""
+    began = time.monotonic()
+    state.judge(search.check(state.average))
+    return time.monotonic() - began

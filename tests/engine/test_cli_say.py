@@ -78,6 +78,10 @@ def test_it_plays_to_the_end() -> None:
     [
         (["😀"], "there is nothing to say in '😀'"),
         (["x" * 50_001], "a text of 50001 characters is too long, expected at most 50000"),
+        (["hi", "--speed", "0"], "--speed: expected 0.5 to 2, got 0"),
+        (["hi", "--speed", "nan"], "--speed: expected 0.5 to 2, got nan"),
+        (["hi", "--speed", "-1"], "--speed: expected 0.5 to 2, got -1"),
+        (["hi", "--speed", "9"], "--speed: expected 0.5 to 2, got 9"),
         (["hi", "-o", "x.mp3"], "expected a name that ends in .wav, .flac or .ogg"),
     ],
 )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from audio_pipeline import cli_voices_refine, doctor
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models import voice_fit, voice_json
 from audio_pipeline.models.voice_fit import Fit, Reference
@@ -40,6 +44,18 @@ def test_the_card_for_a_program(run: Run) -> None:
     assert json.loads(run("show", "ann", "--json")) == json.loads(voice_json.dump(Library().record("Ann")))
 
 
+@pytest.mark.parametrize("below", ["", "x"])
+def test_a_file_is_no_folder_of_voices(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setenv("AUDIO_PIPELINE_VOICES", str(tmp_path / "file" / below))
+    said = run("list", fails=2)
+    assert "the voices' folder" in said and "Not a directory" in said and len(said.splitlines()) == 1
+    findings = [(finding.level, finding.detail) for finding in doctor.voices()]
+    assert findings[0][0] == "lacks" and "Not a directory" in findings[0][1]
+
+
 def test_alike_and_different(run: Run, sample: Path) -> None:
     run("enrol", sample, "--name", "Ann", "--consent", AGREED)
     assert float(run("score", "Ann", reader("3005", 1)).split()[0]) > 0.8
@@ -57,6 +73,21 @@ def test_export_import_delete(run: Run, tmp_path: Path) -> None:
     assert "removed 'Bob'" in run("delete", "bob", "--yes")
     assert "did you mean 'Ann'" in run("delete", "Anne", "--yes", fails=2)
     assert Library().names() == ["Ann"]
+
+
+@pytest.mark.parametrize("by", ["id", "folder"])
+def test_a_damaged_voice_can_be_removed_by_what_the_list_shows(run: Run, tmp_path: Path, by: str) -> None:
+    kept, damaged = Library().add(draft("Ann")), Library().add(draft("Bob"))
+    folder = tmp_path / "voices" / f"{damaged.id}-1"
+    (folder / "voice.json").write_text("{")
+    said = run("list")
+    assert f"voices delete {damaged.id}" in said and said.count("damaged:") == 1
+    assert [finding.mend for finding in doctor.voices() if damaged.id in finding.mend]
+    name = damaged.id if by == "id" else folder.name
+    assert "add --yes" in run("delete", name, fails=2) and folder.exists()
+    run("delete", name, "--yes")
+    assert not folder.exists() and Library().records() == [kept] and Library().damaged() == {}
+    assert "no voice is called" in run("delete", name, "--yes", fails=2)
 
 
 def refining(press: bool, found: float = 0.83) -> Callable[..., Fit]:
@@ -90,9 +121,7 @@ def test_refining_puts_the_better_voice_in_place(
     assert Library().work_folder("Ann").exists() == press, "what is needed to go on is kept only where there is need"
 
 
-def test_a_stopped_search_goes_on_from_where_it_began(
-    run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_search_goes_on_from_where_it_began(run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("enrol", sample, "--name", "Ann", "--consent", AGREED)
     monkeypatch.setattr(voice_fit, "refine", refining(press=True))
     run("refine", "Ann")
@@ -125,6 +154,53 @@ def test_what_is_no_better_is_not_kept(run: Run, sample: Path, monkeypatch: pyte
     monkeypatch.setattr(voice_fit, "refine", refining(press=False, found=0.7))
     assert "nothing better than likeness 0.71 was found" in run("refine", "Ann")
     assert Library().record("Ann").revision == 1
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.00004, 0.004])
+def test_what_does_not_show_is_no_gain(run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch, gain: float) -> None:
+    """The record has four digits of the likeness: the start, scored again, must not count as better."""
+    run("enrol", sample, "--name", "Ann", "--consent", AGREED)
+    before = Library().files("Ann")
+    monkeypatch.setattr(voice_fit, "refine", refining(press=False, found=0.71 + gain))
+    assert "nothing better than likeness 0.71 was found" in run("refine", "Ann")
+    assert Library().files("Ann") == before
+
+
+@pytest.mark.parametrize("press", [False, True])
+def test_a_search_that_ends_before_its_first_check_changes_nothing(
+    run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch, press: bool
+) -> None:
+    def refine(reference: Reference, start: Fit, **how: Any) -> Fit:
+        if press:
+            os.kill(os.getpid(), signal.SIGINT)
+        return start
+
+    run("enrol", sample, "--name", "Ann", "--consent", AGREED)
+    before = Library().files("Ann")
+    monkeypatch.setattr(voice_fit, "refine", refine)
+    assert "nothing better than likeness 0.71 was found" in run("refine", "Ann")
+    assert Library().files("Ann") == before
+
+
+def test_a_log_has_lines_while_the_search_loads(run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = threading.Event()
+
+    class Log(io.StringIO):
+        def write(self, text: str) -> int:
+            if "loading" in text:
+                told.set()
+            return super().write(text)
+
+    def refine(reference: Reference, start: Fit, **how: Any) -> Fit:
+        assert told.wait(60)
+        return start
+
+    run("enrol", sample, "--name", "Ann", "--consent", AGREED)
+    monkeypatch.setattr(voice_fit, "refine", refine)
+    monkeypatch.setattr(cli_voices_refine, "LINE_S", 0.01)
+    monkeypatch.setattr(sys, "stderr", Log())
+    run("refine", "Ann")
+    assert told.is_set()
 
 
 def test_time_for_a_search_is_a_time(run: Run) -> None:

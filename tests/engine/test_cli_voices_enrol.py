@@ -124,6 +124,14 @@ def test_another_voice_or_the_sample_itself_are_none(run: Run, sample: Path, who
     assert Library().names() == []
 
 
+def test_the_sample_by_another_codec_is_none(run: Run, sample: Path, tmp_path: Path) -> None:
+    x, rate = soundfile.read(sample)
+    soundfile.write(tmp_path / "again.mp3", 0.5 * x[rate:], rate)
+    run("sentence")
+    said = run("enrol", sample, "--name", "Ann", "--proof", tmp_path / "again.mp3", fails=2)
+    assert "or holds a part of it" in said and Library().names() == []
+
+
 def test_at_the_microphone(run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     takes = iter([reader("3005"), reader("3005", 1)])
     titles = []

@@ -32,6 +32,13 @@ def test_anything_else_is_no_consent(text: str) -> None:
         attested(text, "d", NOW)
 
 
+@pytest.mark.parametrize("template", [OWN, GIVEN])
+@pytest.mark.parametrize("speaker", ["NAME", "name"])
+def test_the_place_of_the_name_is_no_name(template: str, speaker: str) -> None:
+    with pytest.raises(ConfigError, match="put the speaker's name in the place of NAME"):
+        attested(template.format(speaker=speaker), "digest", NOW)
+
+
 def test_sentences_are_new_each_time() -> None:
     """A hundred of them: with 101 words taken five at a time two are equal once in 200,000 such tests or so."""
     sentences = {new_sentence() for _ in range(100)}
@@ -48,6 +55,8 @@ def test_another_voice_or_the_sample_itself_prove_nothing() -> None:
         spoken("Ann", Proof("x", "p", 0.7449), "s", NOW)
     with pytest.raises(ConfigError, match="the proof is the sample itself"):
         spoken("Ann", Proof("x", "s", 1.0), "s", NOW)
+    with pytest.raises(ConfigError, match="or holds a part of it"):
+        spoken("Ann", Proof("x", "p", 1.0, copied=True), "s", NOW)
 
 
 def test_a_sentence_is_kept_until_it_is_used(tmp_path: Path) -> None:

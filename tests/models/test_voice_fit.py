@@ -155,12 +155,12 @@ def test_likeness_is_measured_by_speaking_at_the_fits_speed(monkeypatch: pytest.
     monkeypatch.setattr("audio_pipeline.models.speech.without_silence", lambda x: x)
     monkeypatch.setattr(kokoro, "load_pack", lambda name: np.zeros((510, 256), np.float32))
     mouth, ear = Mouth(), Ear()
-    fit = replace(start(), pack=np.ones((1, 256), np.float32), speed=1.2)
+    fit = replace(start(), pack=np.ones((1, 256), np.float32), speed=1.2, nearest_likeness=None)
     own = voice_fit.embedding(ear, mouth.synthesise("a" * 40, fit.pack[0]), kokoro.RATE)  # type: ignore[arg-type]
     wanted = replace(reference(), embedding=own)
     mouth.said.clear()
     found = voice_fit.measured(fit, wanted, mouth, ear, REPORT[:2])  # type: ignore[arg-type]
-    assert [speed for _, speed in mouth.said] == [1.2, 1.2, 1.0, 1.0]
+    assert sorted(speed for _, speed in mouth.said) == [1.0, 1.0, 1.2, 1.2]
     assert found.fitted_likeness is not None
     assert found.nearest_likeness is not None
     assert found.fitted_likeness > 0.95 > found.nearest_likeness

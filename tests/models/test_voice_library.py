@@ -120,7 +120,7 @@ def test_leftovers_of_a_killed_writer_are_not_seen_and_go(library: Library) -> N
     for name in (".new-abc", ".gone-abc", f".work-{'0' * 32}"):
         (library.folder / name).mkdir()
         (library.folder / name / "voice.json").write_text("{")
-    assert library.names() == ["Ann"] and library.damaged() == []
+    assert library.names() == ["Ann"] and library.damaged() == {}
     library.add(draft("Bob"))
     assert [path.name for path in library.folder.iterdir() if path.name.startswith(".")] == [".lock"]
 
@@ -189,7 +189,7 @@ def test_a_damaged_record_is_left_out_and_said(library: Library, text: bytes) ->
     library.add(draft())
     _damage(library.folder, "voice.json", text)
     assert library.names() == []
-    (said,) = library.damaged()
+    (said,) = library.damaged().values()
     assert "voice.json is damaged" in said and len(said) < 400
 
 

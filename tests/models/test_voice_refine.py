@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -66,6 +67,28 @@ def test_time_that_is_over_leaves_the_start() -> None:
     search(state, ground, 1_000, until=0.0)
     assert ground.gradients == 0
     assert state.best_step == 0
+
+
+def test_where_checks_are_slow_time_is_left_for_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten seconds a check, one a step, a minute in all: the report's two checks' worth fits in."""
+    from audio_pipeline.models import voice_refine
+
+    clock = [0.0]
+    monkeypatch.setattr(voice_refine, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    state, ground = hill()
+    check, gradient = ground.check, ground.gradient
+
+    def slow_check(point: np.ndarray) -> float:
+        clock[0] += 10
+        return check(point)
+
+    def slow_gradient(point: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        clock[0] += 1
+        return gradient(point, rng)
+
+    ground.check, ground.gradient = slow_check, slow_gradient  # type: ignore[method-assign]
+    search(state, ground, 1_000, until=60.0)
+    assert ground.gradients >= 19 and clock[0] <= 41
 
 
 def test_a_gradient_that_is_not_finite_moves_nothing() -> None:
