@@ -37,7 +37,8 @@ class Tts(Source):
     `audio-pipeline say --into NODE`: `text` {text, end} is more of a text, `end` its end, `cancel` stops what is said.
     A text is spoken while it is being written; the next one follows it. An event `cancel`, or the `start` of a vad, on
     `interrupt` stops it too, in 10 ms. `voice` takes the `style` events of a speaker_encoder: a Kokoro voice goes on
-    in that style from the next clause on.
+    in that style from the next clause on. Its `withdrawn` stops what is said in that style, in 10 ms, and from the
+    next text on the voice is the configured one.
 
     Live it never ends. Offline it takes all events first, says its text and theirs, none before its position, and
     ends. Events on `words`, at the positions at which they are heard: `start` {after_ms} the first sound, `clause`
@@ -151,13 +152,17 @@ class Tts(Source):
         self._report.cancelled()
 
     def _restyle(self, event: Mapping[str, Any], ctx: Context) -> None:
-        from audio_pipeline.models.kokoro import restyle
+        from audio_pipeline.models.kokoro import restyle, unstyle
 
         if event.get("kind") == "style":
             try:
                 restyle(self._talker.engine, event, self.settings.speed)
             except ConfigError as error:
                 ctx.log(str(error))
+        elif event.get("kind") == "withdrawn" and unstyle(self._talker.engine):
+            self._cancel(ctx)
+            own = self.settings.voice
+            ctx.log(f"consent was taken back: nothing more is said in that voice; from now on it is {own}")
 
     def blocks(self, ctx: Context) -> Iterator[Samples | int]:
         if not ctx.live:

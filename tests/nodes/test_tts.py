@@ -15,6 +15,7 @@ from audio_pipeline.frame import Samples
 from audio_pipeline.graph import loads
 from audio_pipeline.local import LocalGraph
 from audio_pipeline.models import perth, voices, weights
+from audio_pipeline.models.kokoro import KokoroVoice
 from audio_pipeline.models.perth import Perth
 from audio_pipeline.models.talker import Talker
 from audio_pipeline.models.talker_live import LiveTalker, at_rate
@@ -218,6 +219,36 @@ def test_cancel_ends_in_a_fade_of_10_ms_and_nothing_old_is_heard_after(how: str)
     assert kinds(ctx)[-1] == "cancelled"
     write(node, ctx, "Something else.", end=True)
     assert np.abs(heard(blocks, 30)).max() > 0.4
+
+
+class Network:
+    """Stands in for Kokoro: a constant as high as the style's numbers, a tenth of a second a sign."""
+
+    rate, signs = 24_000, frozenset("a")
+
+    def timed(self, phonemes: str, style: Samples, speed: float) -> tuple[Samples, Samples]:
+        return np.full(2_400 * len(phonemes), style[0], np.float32), np.zeros(0, np.float32)
+
+    def cancel(self) -> None:
+        pass
+
+
+def test_a_style_that_is_withdrawn_is_not_heard_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = KokoroVoice(Network(), np.full((1, 256), 0.2, np.float32))  # type: ignore[arg-type]
+    monkeypatch.setattr(voices, "open_voice", lambda name, **settings: own)
+    node, ctx, blocks = live(voice="jf_alpha")
+    node.on_event("voice", {"kind": "withdrawn"}, 0, ctx)
+    assert not ctx.logs and not ctx.events
+    node.on_event("voice", {"kind": "style", "style": [0.4] * 256}, 0, ctx)
+    node.on_param("text", STORY, 0, ctx)
+    loud = np.abs(heard(blocks, 30)).max()
+    assert loud > 0
+    node.on_event("voice", {"kind": "withdrawn"}, 0, ctx)
+    assert not heard(blocks, 400)[480:].any()
+    assert kinds(ctx)[-1] == "cancelled"
+    assert ctx.logs == ["consent was taken back: nothing more is said in that voice; from now on it is jf_alpha"]
+    write(node, ctx, STORY, end=True)
+    assert np.abs(heard(blocks, 30)).max() == pytest.approx(loud / 2, rel=0.01)
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\U0001f600\U0001f600", "...", "\u3002"])
