@@ -61,3 +61,16 @@ class TalkerReport:
     def starved(self, missing: int, *, making: bool) -> int:
         """Of the missing samples those that the voice was too slow for."""
         return missing if self.talking and making else 0
+
+
+def whole(portions: list[tuple[int, str, bool]]) -> Iterator[tuple[int, str]]:
+    """Texts put together from their portions, each at the position of its first."""
+    start: int | None = None
+    text = ""
+    for position, portion, ends in portions:
+        start, text = position if start is None else start, text + portion
+        if ends:
+            yield start, text
+            start, text = None, ""
+    if start is not None:
+        yield start, text

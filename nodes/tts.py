@@ -180,11 +180,8 @@ class Tts(Source):
         if self._live.broken is not None:
             raise self._live.broken
         while self._live.failed:
-            why = self._live.failed.popleft()
             self._written_ns = None
-            ctx.count("failures")
-            ctx.event("words", "failed", self._position, why=why)
-            ctx.log(f"this text is given up: {why}")
+            self._give_up(self._live.failed.popleft(), ctx)
         self._live.hurry()
         stall_s = self.settings.stall_s
         if self._written_ns is not None and ctx.now_ns() - self._written_ns > stall_s * 1e9:
@@ -192,6 +189,11 @@ class Tts(Source):
             self._live.settle()
             ctx.event("words", "stalled", self._position)
             ctx.log(f"the text did not go on for {stall_s:g} s: what was written is said, more of it may follow")
+
+    def _give_up(self, why: str, ctx: Context) -> None:
+        ctx.count("failures")
+        ctx.event("words", "failed", self._position, why=why)
+        ctx.log(f"this text is given up: {why}")
 
     def _tell(self, spoken: Any, missing: int, ctx: Context, *, making: bool) -> None:
         ctx.count("starved_samples", self._report.starved(missing, making=making))
@@ -203,17 +205,22 @@ class Tts(Source):
 
     def _all(self, ctx: Context) -> Iterator[Samples | int]:
         """Offline: once nothing more can come, every text, as fast as it is made."""
-        from audio_pipeline.models.talker_live import at_rate
+        from audio_pipeline.models.talker_live import NOTHING, at_rate
+        from audio_pipeline.models.talker_report import whole
 
         while not self._ended >= set(self.input_settings):
             yield 0
-        for position, text in _whole(self._texts):
+        for position, text in whole(self._texts):
             if position > self._position:
                 yield from self._block(None, position - self._position)
             for spoken in at_rate(self._talker.say([text]), self._talker.rate, ctx.rate):
                 for told in self._report.heard(spoken, 0, ctx.now_ns(), making=False, busy=True):
                     ctx.event("words", told.kind, self._position + told.at, **told.data)
                 yield from self._block(spoken.sound, len(spoken.sound))
+            if not self._report.talking:
+                if text.strip():
+                    self._give_up(NOTHING, ctx)
+                continue
             self._report.cancelled()
             ctx.event("words", "done", self._position)
 
@@ -229,19 +236,6 @@ class Tts(Source):
     def close(self) -> None:
         self._live.cancel()
         self._pool.shutdown(cancel_futures=True)
-
-
-def _whole(portions: list[tuple[int, str, bool]]) -> Iterator[tuple[int, str]]:
-    """Texts put together from their portions, each at the position of its first."""
-    start: int | None = None
-    text = ""
-    for position, portion, ends in portions:
-        start, text = position if start is None else start, text + portion
-        if ends:
-            yield start, text
-            start, text = None, ""
-    if start is not None:
-        yield start, text
 
 
 NODE = Tts

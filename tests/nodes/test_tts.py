@@ -252,12 +252,30 @@ def test_a_style_that_is_withdrawn_is_not_heard_any_more(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\U0001f600\U0001f600", "...", "\u3002"])
-def test_a_text_without_a_word_is_silence(text: str) -> None:
+def test_a_text_without_a_word_is_silence_and_said_to_be(text: str) -> None:
     node, ctx, blocks = live()
     write(node, ctx, text, end=True)
-    assert not heard(blocks, 20).any() and not ctx.logs
+    assert not heard(blocks, 20).any()
+    failed = [event.data["why"] for event in ctx.events if event.kind == "failed"]
+    assert failed == (["there is nothing to say in it"] if text.strip() else [])
+    assert ctx.logs == [f"this text is given up: {why}" for why in failed]
     write(node, ctx, "Something else.", end=True)
     assert np.abs(heard(blocks, 30)).max() > 0.4
+
+
+def test_a_sign_behind_words_is_no_text_without_a_word() -> None:
+    node, ctx, blocks = live()
+    write(node, ctx, "Well, hello there. ")
+    write(node, ctx, "\U0001f600", end=True)
+    heard(blocks, 100)
+    assert kinds(ctx)[-1] == "done" and not ctx.logs
+
+
+def test_offline_a_text_without_a_word_is_said_to_be() -> None:
+    node, ctx = NODE(Settings(text="\U0001f600", watermark=False)), FakeContext(48_000, live=False)
+    node.open(ctx)
+    assert not list(node.blocks(ctx))
+    assert kinds(ctx) == ["failed"] and ctx.logs == ["this text is given up: there is nothing to say in it"]
 
 
 def test_offline_texts_of_events_are_said_from_their_positions_on(tmp_path: Path) -> None:
