@@ -40,6 +40,9 @@ class Tts(Source):
     in that style from the next clause on. Its `withdrawn` stops what is said in that style, in 10 ms, and from the
     next text on the voice is the configured one.
 
+    A process that is restarted says in the log what its predecessor was saying (as it stood up to a second before the
+    end) and does not repeat it.
+
     Live it never ends. Offline it takes all events first, says its text and theirs, none before its position, and
     ends. Events on `words`, at the positions at which they are heard: `start` {after_ms} the first sound, `clause`
     {text} and `clause_end`, `word` {text, samples}, `done`; `cancelled`; `stalled`; `failed` {why}. Where the voice is
@@ -66,15 +69,17 @@ class Tts(Source):
         super().__init__(settings)
         self._position = 0
         self._said = ""  # by a predecessor, which need not be repeated
+        self._interrupted = ""  # what a predecessor was saying when it ended
         self._texts: list[tuple[int, str, bool]] = []  # offline: from which position on what is said, and if it ends
         self._ended: set[str] = set()
         self._written_ns: int | None = None  # when the text that is being written was last heard of
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._position, self._said = int(state.get("position", 0)), str(state.get("said", ""))
+        self._interrupted = str(state.get("unfinished", ""))
 
     def snapshot(self) -> dict[str, Any]:
-        return {"said": self._said}
+        return {"said": self._said, "unfinished": self._report.unfinished}
 
     def seekable(self) -> bool:
         return False
@@ -98,6 +103,8 @@ class Tts(Source):
         self._pool = ThreadPoolExecutor(1, "voice")
         self._live = LiveTalker(self._talker, ctx.rate, self._pool, ctx.wake)
         self._report = TalkerReport(ctx.rate)
+        if self._interrupted:
+            ctx.log(f"the process before this one ended while it said {self._interrupted!r}: the rest is not said")
         if s.text and s.text != self._said:
             self._say(s.text, ctx)
 
@@ -108,7 +115,7 @@ class Tts(Source):
             return
         self._live.say(text)
         self._report.cancelled()
-        self._report.asked(ctx.now_ns())
+        self._report.asked(ctx.now_ns(), text)
 
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
         if name == "text" and value:
@@ -134,7 +141,7 @@ class Tts(Source):
             return
         if text:
             self._live.write(text)
-            self._report.asked(ctx.now_ns())
+            self._report.asked(ctx.now_ns(), text)
             self._written_ns = ctx.now_ns()
         if end:
             self._live.end()

@@ -114,6 +114,36 @@ def test_a_restarted_voice_does_not_say_it_again() -> None:
     assert not heard(node.blocks(ctx), 100).any()
 
 
+def test_what_a_predecessor_did_not_finish_is_told_once_and_not_said() -> None:
+    node, ctx, blocks = live()
+    assert node.snapshot()["unfinished"] == ""
+    write(node, ctx, STORY, end=True)
+    assert node.snapshot()["unfinished"] == STORY
+    heard(blocks, 60)
+    said = [event.data["text"] for event in ctx.events if event.kind == "clause"][-1]
+    state = node.snapshot()
+    assert state["unfinished"] == said and said in STORY
+    successor, later = NODE(Settings(watermark=False)), FakeContext(48_000, incarnation=1)
+    successor.restore(state)
+    successor.open(later)
+    assert later.logs == [f"the process before this one ended while it said {said!r}: the rest is not said"]
+    assert not heard(successor.blocks(later), 100).any() and successor.snapshot()["unfinished"] == ""
+    heard(blocks, 400)
+    assert kinds(ctx)[-1] == "done" and node.snapshot()["unfinished"] == ""
+
+
+@pytest.mark.parametrize("how", ["cancel", "fail"])
+def test_what_is_given_up_is_not_unfinished(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    if how == "fail":
+        failing(monkeypatch, MemoryError("none"))
+    node, ctx, blocks = live()
+    write(node, ctx, "The mill, the mill and the old mill. " * 20, end=True)
+    if how == "cancel":
+        node.on_command("cancel", {}, ctx)
+    heard(blocks, 5)
+    assert node.snapshot()["unfinished"] == ""
+
+
 def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """A voice that fails at the word "mill"."""
     speak = Beeps.speak
