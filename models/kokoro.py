@@ -78,6 +78,7 @@ class KokoroVoice:
 
     def __init__(self, model: Kokoro, pack: Array, *, speed: float = 1.0, british: bool = False) -> None:
         self._model, self._pack, self._speed, self._british = model, pack, speed, british
+        self._own = pack, speed, british
 
     def speak(self, text: str) -> Array:
         """Mono sound (samples,) at 24 kHz."""
@@ -98,6 +99,12 @@ class KokoroVoice:
         """Another voice from the next clause on: pack (rows, 256)."""
         self._pack, self._speed, self._british = pack, speed, british
 
+    def restore(self) -> bool:
+        """Its own voice again from the next clause on; False where it speaks with it anyway."""
+        was = self._pack is not self._own[0]
+        self._pack, self._speed, self._british = self._own
+        return was
+
 
 def restyle(engine: Engine, style: Mapping[str, Any], speed: float = 1.0) -> None:
     """Has a Kokoro voice go on in another style: `style` (256 numbers), `speed`, `british`. Raises ConfigError."""
@@ -111,6 +118,11 @@ def restyle(engine: Engine, style: Mapping[str, Any], speed: float = 1.0) -> Non
     if pack.shape != (STYLE,) or not np.all(np.isfinite(pack)) or not SLOWEST <= own <= FASTEST:
         raise ConfigError(f"style: expected {STYLE} numbers and a speed, got an array of shape {pack.shape}, {own:g}")
     engine.restyle(pack[None], speed * own, british=bool(style.get("british")))
+
+
+def unstyle(engine: Engine) -> bool:
+    """Takes back what `restyle` did; False where nothing was done."""
+    return isinstance(engine, KokoroVoice) and engine.restore()
 
 
 def row(pack: Array, phonemes: int) -> Array:

@@ -23,6 +23,7 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 FADE_S = 0.01
 AHEAD_S = 30.0  # of sound that lies ready; then the thread waits, or an hour of text would be an hour of memory
 SOON_S = 0.5
+NOTHING = "there is nothing to say in it"
 BEGIN, END, WORD = "clause", "clause_end", "word"
 
 
@@ -57,6 +58,7 @@ class LiveTalker:
         self._number = 0  # of what is wanted; an older task sees that it is over
         self._tasks = 0  # that are waiting or at work for it
         self._writing = self._hurried = False
+        self._written = self._spoken = False  # of the text at work: anything but blanks, any sound
         self.failed: deque[str] = deque()
         self.broken: Exception | None = None
 
@@ -72,7 +74,7 @@ class LiveTalker:
             self._writing = True
             self._submit(self._begin)
         self._hurried = False
-        self._submit(lambda: self._talker.write(portion))
+        self._submit(lambda: self._write(portion))
 
     def hurry(self) -> None:
         """Where the sound is about to end and the text goes on slowly: what is certain of it is said, however short."""
@@ -90,7 +92,7 @@ class LiveTalker:
         """The text that is being written has ended."""
         if self._writing:
             self._writing = False
-            self._submit(self._talker.finish)
+            self._submit(self._finish)
 
     def cancel(self) -> bool:
         """What lies ready ends in a fade; nothing of it is heard after. True if anything was being said."""
@@ -139,7 +141,17 @@ class LiveTalker:
 
     def _begin(self) -> Iterator[Piece]:
         self._talker.begin()
+        self._written = self._spoken = False
         return iter(())
+
+    def _write(self, portion: str) -> Iterator[Piece]:
+        self._written = self._written or not portion.isspace()
+        return self._talker.write(portion)
+
+    def _finish(self) -> Iterator[Piece]:
+        yield from self._talker.finish()
+        if self._written and not self._spoken:
+            self.failed.append(NOTHING)
 
     def _submit(self, work: Callable[[], Iterable[Piece]]) -> None:
         with self._change:
@@ -179,6 +191,7 @@ class LiveTalker:
                 return False
             self._ready.append(spoken)
             self._ready_samples += len(spoken.sound)
+            self._spoken = True
         self._wake()
         return True
 

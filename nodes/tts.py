@@ -37,7 +37,11 @@ class Tts(Source):
     `audio-pipeline say --into NODE`: `text` {text, end} is more of a text, `end` its end, `cancel` stops what is said.
     A text is spoken while it is being written; the next one follows it. An event `cancel`, or the `start` of a vad, on
     `interrupt` stops it too, in 10 ms. `voice` takes the `style` events of a speaker_encoder: a Kokoro voice goes on
-    in that style from the next clause on.
+    in that style from the next clause on. Its `withdrawn` stops what is said in that style, in 10 ms, and from the
+    next text on the voice is the configured one.
+
+    A process that is restarted says in the log what its predecessor was saying (as it stood up to a second before the
+    end) and does not repeat it.
 
     Live it never ends. Offline it takes all events first, says its text and theirs, none before its position, and
     ends. Events on `words`, at the positions at which they are heard: `start` {after_ms} the first sound, `clause`
@@ -65,15 +69,17 @@ class Tts(Source):
         super().__init__(settings)
         self._position = 0
         self._said = ""  # by a predecessor, which need not be repeated
+        self._interrupted = ""  # what a predecessor was saying when it ended
         self._texts: list[tuple[int, str, bool]] = []  # offline: from which position on what is said, and if it ends
         self._ended: set[str] = set()
         self._written_ns: int | None = None  # when the text that is being written was last heard of
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._position, self._said = int(state.get("position", 0)), str(state.get("said", ""))
+        self._interrupted = str(state.get("unfinished", ""))
 
     def snapshot(self) -> dict[str, Any]:
-        return {"said": self._said}
+        return {"said": self._said, "unfinished": self._report.unfinished}
 
     def seekable(self) -> bool:
         return False
@@ -97,6 +103,8 @@ class Tts(Source):
         self._pool = ThreadPoolExecutor(1, "voice")
         self._live = LiveTalker(self._talker, ctx.rate, self._pool, ctx.wake)
         self._report = TalkerReport(ctx.rate)
+        if self._interrupted:
+            ctx.log(f"the process before this one ended while it said {self._interrupted!r}: the rest is not said")
         if s.text and s.text != self._said:
             self._say(s.text, ctx)
 
@@ -107,7 +115,7 @@ class Tts(Source):
             return
         self._live.say(text)
         self._report.cancelled()
-        self._report.asked(ctx.now_ns())
+        self._report.asked(ctx.now_ns(), text)
 
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
         if name == "text" and value:
@@ -133,7 +141,7 @@ class Tts(Source):
             return
         if text:
             self._live.write(text)
-            self._report.asked(ctx.now_ns())
+            self._report.asked(ctx.now_ns(), text)
             self._written_ns = ctx.now_ns()
         if end:
             self._live.end()
@@ -151,13 +159,17 @@ class Tts(Source):
         self._report.cancelled()
 
     def _restyle(self, event: Mapping[str, Any], ctx: Context) -> None:
-        from audio_pipeline.models.kokoro import restyle
+        from audio_pipeline.models.kokoro import restyle, unstyle
 
         if event.get("kind") == "style":
             try:
                 restyle(self._talker.engine, event, self.settings.speed)
             except ConfigError as error:
                 ctx.log(str(error))
+        elif event.get("kind") == "withdrawn" and unstyle(self._talker.engine):
+            self._cancel(ctx)
+            own = self.settings.voice
+            ctx.log(f"consent was taken back: nothing more is said in that voice; from now on it is {own}")
 
     def blocks(self, ctx: Context) -> Iterator[Samples | int]:
         if not ctx.live:
@@ -175,11 +187,8 @@ class Tts(Source):
         if self._live.broken is not None:
             raise self._live.broken
         while self._live.failed:
-            why = self._live.failed.popleft()
             self._written_ns = None
-            ctx.count("failures")
-            ctx.event("words", "failed", self._position, why=why)
-            ctx.log(f"this text is given up: {why}")
+            self._give_up(self._live.failed.popleft(), ctx)
         self._live.hurry()
         stall_s = self.settings.stall_s
         if self._written_ns is not None and ctx.now_ns() - self._written_ns > stall_s * 1e9:
@@ -187,6 +196,11 @@ class Tts(Source):
             self._live.settle()
             ctx.event("words", "stalled", self._position)
             ctx.log(f"the text did not go on for {stall_s:g} s: what was written is said, more of it may follow")
+
+    def _give_up(self, why: str, ctx: Context) -> None:
+        ctx.count("failures")
+        ctx.event("words", "failed", self._position, why=why)
+        ctx.log(f"this text is given up: {why}")
 
     def _tell(self, spoken: Any, missing: int, ctx: Context, *, making: bool) -> None:
         ctx.count("starved_samples", self._report.starved(missing, making=making))
@@ -198,17 +212,22 @@ class Tts(Source):
 
     def _all(self, ctx: Context) -> Iterator[Samples | int]:
         """Offline: once nothing more can come, every text, as fast as it is made."""
-        from audio_pipeline.models.talker_live import at_rate
+        from audio_pipeline.models.talker_live import NOTHING, at_rate
+        from audio_pipeline.models.talker_report import whole
 
         while not self._ended >= set(self.input_settings):
             yield 0
-        for position, text in _whole(self._texts):
+        for position, text in whole(self._texts):
             if position > self._position:
                 yield from self._block(None, position - self._position)
             for spoken in at_rate(self._talker.say([text]), self._talker.rate, ctx.rate):
                 for told in self._report.heard(spoken, 0, ctx.now_ns(), making=False, busy=True):
                     ctx.event("words", told.kind, self._position + told.at, **told.data)
                 yield from self._block(spoken.sound, len(spoken.sound))
+            if not self._report.talking:
+                if text.strip():
+                    self._give_up(NOTHING, ctx)
+                continue
             self._report.cancelled()
             ctx.event("words", "done", self._position)
 
@@ -224,19 +243,6 @@ class Tts(Source):
     def close(self) -> None:
         self._live.cancel()
         self._pool.shutdown(cancel_futures=True)
-
-
-def _whole(portions: list[tuple[int, str, bool]]) -> Iterator[tuple[int, str]]:
-    """Texts put together from their portions, each at the position of its first."""
-    start: int | None = None
-    text = ""
-    for position, portion, ends in portions:
-        start, text = position if start is None else start, text + portion
-        if ends:
-            yield start, text
-            start, text = None, ""
-    if start is not None:
-        yield start, text
 
 
 NODE = Tts

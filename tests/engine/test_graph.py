@@ -233,6 +233,14 @@ def test_a_missing_file_names_the_nearest_bundled_one(tmp_path: Path) -> None:
         find_config(tmp_path / "karaoke")
 
 
+@pytest.mark.parametrize("config", ["voice_clone", "voice_convert"])
+def test_a_file_takes_the_microphones_place(config: str, tmp_path: Path) -> None:
+    song = tmp_path / "me.wav"
+    song.write_bytes(b"")
+    mic = load(config, ["nodes.mic.kind=file_source", f"nodes.mic.path={song}"]).nodes["mic"]
+    assert mic.kind == "file_source" and mic.settings.path == str(song)
+
+
 def test_kinds_of_ones_own_stand_beside_the_bundled_ones(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         dedent("""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import os
 import shutil
+import socket
 import stat
 import tarfile
 import zipfile
@@ -19,7 +21,7 @@ from audio_pipeline.errors import WeightsError
 from audio_pipeline.models import weights, weights_registry
 from audio_pipeline.models.spleeter_layout import VARIANTS
 from audio_pipeline.models.weights_registry import Asset
-from audio_pipeline.models.weights_sources import Tarball, Wheel, terminal_bar
+from audio_pipeline.models.weights_sources import Tarball, Wheel, _why, terminal_bar
 from tests.models.small_unets import small_weights
 from tests.models.test_spleeter_convert import as_tensorflow
 from tests.models.tf_checkpoint import write_checkpoint
@@ -116,13 +118,63 @@ def test_offline_the_error_names_everything(places: Path, monkeypatch: pytest.Mo
         str(places / "cache"),
         "toy-weights==1.0",
         "models fetch toy",
-        "AUDIO_PIPELINE_MODELS",
+        "toy_weights-1.0-*.whl (pip download --no-deps toy-weights==1.0)",
+        "into a folder that the variable AUDIO_PIPELINE_MODELS then names",
     ):
         assert part in str(caught.value)
+    assert "the network" not in str(caught.value)
     with pytest.raises(WeightsError, match="models fetch toy"):
         weights.path("toy", fetch_missing=False)
     with pytest.raises(WeightsError, match="models fetch toy"):
         weights.verify("toy")
+
+
+def test_offline_ones_own_folder_is_among_what_was_tried(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy(monkeypatch)
+    monkeypatch.setenv("AUDIO_PIPELINE_MODELS", str(places / "own"))
+    with pytest.raises(WeightsError) as caught:
+        weights.path("toy")
+    own = places / "own"
+    assert f"tried {own / 'toy'} and {own} (AUDIO_PIPELINE_MODELS), {places / 'cache'}" in str(caught.value)
+    assert str(caught.value).endswith(f"put it into {own}")
+
+
+def free_port() -> int:
+    """One at which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def test_a_network_that_is_not_there_is_named(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy(monkeypatch)
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", f"https://127.0.0.1:{free_port()}/simple")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    with pytest.raises(WeightsError, match=r"the network could not be reached \(Connection refused\)"):
+        weights.fetch("toy")
+
+
+@pytest.mark.parametrize(("line", "why"), [
+    ("WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError('<x>: Failed to establish a "
+     "new connection: [Errno -2] Name or service not known')': /simple/x/",
+     "the network could not be reached (Name or service not known)"),
+    ("WARNING: Retrying (Retry(total=0)) after connection broken by 'ReadTimeoutError(\"x\")': /simple/x/",
+     "the network could not be reached (ReadTimeoutError)"),
+    ("WARNING: something else", "No matching distribution found for toy-weights==1.0"),
+])  # fmt: skip
+def test_why_pip_brought_nothing(line: str, why: str) -> None:
+    assert _why([line, "ERROR: No matching distribution found for toy-weights==1.0", ""]) == why
+
+
+def test_a_server_that_is_not_there_is_a_network_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    url = f"http://127.0.0.1:{free_port()}/4stems.tar.gz"
+    toy(monkeypatch, Tarball(url, 1, DIGEST, ("song.mp3",)))
+    with pytest.raises(WeightsError, match=r"the network could not be reached.*get 4stems.tar.gz \(http"):
+        weights.fetch("toy")
 
 
 def test_a_wheel_with_other_content_is_refused(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:

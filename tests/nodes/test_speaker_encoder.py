@@ -125,6 +125,28 @@ def test_no_voice_is_made_without_consent(monkeypatch: pytest.MonkeyPatch, conse
         assert len(event.data["style"]) == 256 and event.data["nearest"] == "af_sky"
 
 
+def test_consent_that_is_taken_back_is_told_and_what_was_heard_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(voice_live, "_quick", fitted([]))
+    node, ctx = NODE(Settings(enrol_s=2.0, consent=True)), FakeContext(48_000)
+    node.open(ctx)
+    x = reader("1688", 1)[: 10 * RATE]
+    for at, block in blocks(x[:, None], 160, 0):
+        if at == 5 * RATE:
+            node.settings = replace(node.settings, consent=False)
+            node.on_param("consent", False, 15 * 48_000, ctx)
+        node.process({"in": audio_frame(block, at, RATE)}, ctx)
+    kinds = [event.kind for event in ctx.events if event.kind != "look"]
+    assert kinds[0] == "style" and kinds[-1] == "withdrawn" and kinds.count("withdrawn") == 1
+    assert node._enroller is None
+
+
+def test_without_voices_to_make_consent_is_nobodys_business() -> None:
+    node, ctx = NODE(Settings()), FakeContext(48_000)
+    node.open(ctx)
+    node.on_param("consent", False, 0, ctx)
+    assert not ctx.events
+
+
 def test_what_gives_no_voice_is_said_and_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(x: np.ndarray) -> dict[str, object]:
         raise ConfigError("no voice was made of what was heard: no pitch")

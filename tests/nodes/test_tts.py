@@ -15,6 +15,7 @@ from audio_pipeline.frame import Samples
 from audio_pipeline.graph import loads
 from audio_pipeline.local import LocalGraph
 from audio_pipeline.models import perth, voices, weights
+from audio_pipeline.models.kokoro import KokoroVoice
 from audio_pipeline.models.perth import Perth
 from audio_pipeline.models.talker import Talker
 from audio_pipeline.models.talker_live import LiveTalker, at_rate
@@ -111,6 +112,36 @@ def test_a_restarted_voice_does_not_say_it_again() -> None:
     ctx = FakeContext(48_000)
     node.open(ctx)
     assert not heard(node.blocks(ctx), 100).any()
+
+
+def test_what_a_predecessor_did_not_finish_is_told_once_and_not_said() -> None:
+    node, ctx, blocks = live()
+    assert node.snapshot()["unfinished"] == ""
+    write(node, ctx, STORY, end=True)
+    assert node.snapshot()["unfinished"] == STORY
+    heard(blocks, 60)
+    said = [event.data["text"] for event in ctx.events if event.kind == "clause"][-1]
+    state = node.snapshot()
+    assert state["unfinished"] == said and said in STORY
+    successor, later = NODE(Settings(watermark=False)), FakeContext(48_000, incarnation=1)
+    successor.restore(state)
+    successor.open(later)
+    assert later.logs == [f"the process before this one ended while it said {said!r}: the rest is not said"]
+    assert not heard(successor.blocks(later), 100).any() and successor.snapshot()["unfinished"] == ""
+    heard(blocks, 400)
+    assert kinds(ctx)[-1] == "done" and node.snapshot()["unfinished"] == ""
+
+
+@pytest.mark.parametrize("how", ["cancel", "fail"])
+def test_what_is_given_up_is_not_unfinished(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    if how == "fail":
+        failing(monkeypatch, MemoryError("none"))
+    node, ctx, blocks = live()
+    write(node, ctx, "The mill, the mill and the old mill. " * 20, end=True)
+    if how == "cancel":
+        node.on_command("cancel", {}, ctx)
+    heard(blocks, 5)
+    assert node.snapshot()["unfinished"] == ""
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
@@ -220,13 +251,61 @@ def test_cancel_ends_in_a_fade_of_10_ms_and_nothing_old_is_heard_after(how: str)
     assert np.abs(heard(blocks, 30)).max() > 0.4
 
 
+class Network:
+    """Stands in for Kokoro: a constant as high as the style's numbers, a tenth of a second a sign."""
+
+    rate, signs = 24_000, frozenset("a")
+
+    def timed(self, phonemes: str, style: Samples, speed: float) -> tuple[Samples, Samples]:
+        return np.full(2_400 * len(phonemes), style[0], np.float32), np.zeros(0, np.float32)
+
+    def cancel(self) -> None:
+        pass
+
+
+def test_a_style_that_is_withdrawn_is_not_heard_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = KokoroVoice(Network(), np.full((1, 256), 0.2, np.float32))  # type: ignore[arg-type]
+    monkeypatch.setattr(voices, "open_voice", lambda name, **settings: own)
+    node, ctx, blocks = live(voice="jf_alpha")
+    node.on_event("voice", {"kind": "withdrawn"}, 0, ctx)
+    assert not ctx.logs and not ctx.events
+    node.on_event("voice", {"kind": "style", "style": [0.4] * 256}, 0, ctx)
+    node.on_param("text", STORY, 0, ctx)
+    loud = np.abs(heard(blocks, 30)).max()
+    assert loud > 0
+    node.on_event("voice", {"kind": "withdrawn"}, 0, ctx)
+    assert not heard(blocks, 400)[480:].any()
+    assert kinds(ctx)[-1] == "cancelled"
+    assert ctx.logs == ["consent was taken back: nothing more is said in that voice; from now on it is jf_alpha"]
+    write(node, ctx, STORY, end=True)
+    assert np.abs(heard(blocks, 30)).max() == pytest.approx(loud / 2, rel=0.01)
+
+
 @pytest.mark.parametrize("text", ["", "   ", "\U0001f600\U0001f600", "...", "\u3002"])
-def test_a_text_without_a_word_is_silence(text: str) -> None:
+def test_a_text_without_a_word_is_silence_and_said_to_be(text: str) -> None:
     node, ctx, blocks = live()
     write(node, ctx, text, end=True)
-    assert not heard(blocks, 20).any() and not ctx.logs
+    assert not heard(blocks, 20).any()
+    failed = [event.data["why"] for event in ctx.events if event.kind == "failed"]
+    assert failed == (["there is nothing to say in it"] if text.strip() else [])
+    assert ctx.logs == [f"this text is given up: {why}" for why in failed]
     write(node, ctx, "Something else.", end=True)
     assert np.abs(heard(blocks, 30)).max() > 0.4
+
+
+def test_a_sign_behind_words_is_no_text_without_a_word() -> None:
+    node, ctx, blocks = live()
+    write(node, ctx, "Well, hello there. ")
+    write(node, ctx, "\U0001f600", end=True)
+    heard(blocks, 100)
+    assert kinds(ctx)[-1] == "done" and not ctx.logs
+
+
+def test_offline_a_text_without_a_word_is_said_to_be() -> None:
+    node, ctx = NODE(Settings(text="\U0001f600", watermark=False)), FakeContext(48_000, live=False)
+    node.open(ctx)
+    assert not list(node.blocks(ctx))
+    assert kinds(ctx) == ["failed"] and ctx.logs == ["this text is given up: there is nothing to say in it"]
 
 
 def test_offline_texts_of_events_are_said_from_their_positions_on(tmp_path: Path) -> None:
