@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -44,6 +45,11 @@ def run(args: argparse.Namespace) -> int:
         folder=folder.absolute(),
         schedule=schedule(graph, args.at),
     )
+    with nothing_empty_left(supervisor.folder):
+        return _run(graph, supervisor, args)
+
+
+def _run(graph: Graph, supervisor: Supervisor, args: argparse.Namespace) -> int:
     began = time.time()
     told = ""
     with stopping(supervisor.stop), observed(graph, supervisor, args):
@@ -62,6 +68,19 @@ def run(args: argparse.Namespace) -> int:
             print(f"audio-pipeline: {line}", file=sys.stderr)
     _leave_report(graph, supervisor, began)
     return supervisor.exit_code
+
+
+@contextmanager
+def nothing_empty_left(folder: Path) -> Iterator[None]:
+    """Takes `folder`, and those around it, away again where they came meanwhile and nothing came into them."""
+    # what cannot be looked at counts as not there: it cannot be taken away either
+    new = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
+    try:
+        yield
+    finally:
+        with suppress(OSError, ValueError):  # it is not empty, or was never made
+            for path in new:
+                path.rmdir()
 
 
 def fetch_assets(graph: Graph) -> None:

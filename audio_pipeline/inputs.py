@@ -244,6 +244,12 @@ class Inputs:
                 item.link.close()
                 self.leaving.remove(item)
 
+    def discard_events(self) -> None:
+        """A source that has ended hears no more, but nobody who told it something may wait for it to."""
+        for item in self.links.values():
+            while item.job.events and item.link.take() is not None:
+                item.link.dropped("cancelled")
+
     def is_heard(self, item: Input) -> bool:
         """False while the link only waits for its turn."""
         splice, leaving = self.splices.get(item.job.port, (None, ""))

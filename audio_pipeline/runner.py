@@ -101,6 +101,8 @@ class NodeRunner:
         self._hear(ready)
         if self.started and not self.ended:
             moved |= self._work(woken)
+        elif self.ended and self.drive.source is not None:
+            self.intake.all.discard_events()
         moved |= self.orders.go_on()
         now = self.clock.now_ns()
         if self.started or not self.job.joins:

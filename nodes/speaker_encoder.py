@@ -76,11 +76,13 @@ class SpeakerEncoder(Node):
         self._enroller = self._new_enroller(ctx)
         self._who: str | None = None
         self._base: int | None = None  # position of the tracker's first sample, at 16 kHz
+        self._heard = 0  # up to this position, at 16 kHz
 
     def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
         frame = inputs["in"]
         if self._base is None:
             self._base = frame.position
+        self._heard = frame.end
         if self._enroller is not None:
             self._enroller.push(frame.audio()[:, 0])
         for look in self._tracker.push(frame.audio()[:, 0]):
@@ -102,7 +104,7 @@ class SpeakerEncoder(Node):
         if name == "consent":
             self._enroller = self._new_enroller(ctx)
             if self.settings.enrol_s and not value:
-                ctx.event("voice", "withdrawn", position)
+                ctx.event("voice", "withdrawn", max(position, self._heard * ctx.rate // RATE))
 
     def _new_enroller(self, ctx: Context) -> Enroller | None:
         """None where no voice is to be made: then nothing of what is heard is kept."""

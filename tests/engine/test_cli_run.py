@@ -86,7 +86,32 @@ def test_run_that_fails_says_why_and_has_its_exit_code(
     supervisor.outcome = NodeError("node 'wet': no weights")
     assert main(["run", str(config), "--folder", str(tmp_path / "take")]) == 6
     assert capsys.readouterr().err == "audio-pipeline: node 'wet': no weights\n"
-    assert not (tmp_path / "take" / "report.html").exists()
+    assert not (tmp_path / "take").exists()
+
+
+@pytest.mark.parametrize("content", ["a take", "an empty folder of the user's"])
+def test_a_run_that_fails_takes_no_folder_away_but_its_own_empty_one(
+    config: Path, tmp_path: Path, supervisor: type[FakeSupervisor], monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    supervisor.outcome = NodeError("node 'wet': no weights")
+    folder = tmp_path / "takes" / "one"
+    if content == "a take":
+        monkeypatch.setattr(supervisor, "stop", lambda self: (self.folder / "voice.wav").write_bytes(b""))
+    else:
+        folder.mkdir(parents=True)
+        monkeypatch.setattr(supervisor, "start", lambda self: None)
+    assert main(["run", str(config), "--folder", str(folder)]) == 6
+    assert folder.is_dir()
+
+
+def test_the_folder_around_goes_too_where_it_came_with_the_run(
+    config: Path, supervisor: type[FakeSupervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(config.parent)
+    supervisor.outcome = NodeError("node 'wet': no weights")
+    (config.parent / "kept").mkdir()
+    assert main(["run", str(config)]) == main(["run", str(config), "--folder", "kept/deep/er"]) == 6
+    assert not (config.parent / "takes").exists() and not list((config.parent / "kept").iterdir())
 
 
 @pytest.mark.parametrize(

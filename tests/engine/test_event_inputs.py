@@ -47,6 +47,20 @@ def test_live_a_source_goes_on_when_those_that_it_hears_have_ended(tmp_path: Pat
         assert node.over and len(node.heard) == 10 and not voice.ended
 
 
+def test_nobody_waits_for_a_source_that_has_ended_to_hear_events(tmp_path: Path) -> None:
+    with LocalGraph(graph_of(NODES.replace("seconds: 1", "seconds: 100")), tmp_path, live=True) as graph:
+        graph.run_until(graph.clock.now_ns() + 500_000_000)
+        graph.command("voice", op="finish")
+        graph.run_until(graph.clock.now_ns() + 2_000_000_000)
+        graph.command("song", op="finish")
+        graph.run_until(graph.clock.now_ns() + 500_000_000)
+        assert all(runner.ended for runner in graph.runners.values())
+        assert all(out.port.drained for runner in graph.runners.values() for out in runner.outputs)
+        node: Any = graph.runners["voice"].node
+        lost = graph.board("voice")["in.beat.beats>beats.dropped.cancelled"]
+    assert 4 <= len(node.heard) <= 6 and lost >= 19
+
+
 def test_sound_gets_neither_positions_nor_latency_from_events() -> None:
     graph = graph_of(NODES)
     plan = Plan(graph, dict.fromkeys(graph.nodes, Latency()), live=True)

@@ -133,11 +133,12 @@ def test_consent_that_is_taken_back_is_told_and_what_was_heard_is_forgotten(monk
     for at, block in blocks(x[:, None], 160, 0):
         if at == 5 * RATE:
             node.settings = replace(node.settings, consent=False)
-            node.on_param("consent", False, 15 * 48_000, ctx)
+            node.on_param("consent", False, 0, ctx)
         node.process({"in": audio_frame(block, at, RATE)}, ctx)
     kinds = [event.kind for event in ctx.events if event.kind != "look"]
     assert kinds[0] == "style" and kinds[-1] == "withdrawn" and kinds.count("withdrawn") == 1
     assert node._enroller is None
+    assert [event.position for event in ctx.events if event.kind == "withdrawn"] == [5 * 48_000]
 
 
 def test_without_voices_to_make_consent_is_nobodys_business() -> None:
