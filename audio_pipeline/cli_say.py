@@ -42,6 +42,8 @@ def say(args: argparse.Namespace) -> int:
     write = _to_file if args.out else _to_speaker
     seconds = write(args, talker, portions)
     if not seconds:
+        if args.text == ["-"]:
+            raise ConfigError("there is nothing to say: standard input was empty, or held no words")
         raise ConfigError(f"there is nothing to say in {' '.join(args.text)!r:.60}")
     return 0
 

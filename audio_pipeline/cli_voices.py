@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,9 @@ def _embedding(encoder: SpeakerEncoder, name: str) -> Array:
     from audio_pipeline.models.voice_reference import embedding
 
     library = Library()
-    if not Path(name).exists() and name in library:
+    if not os.path.exists(name):  # Path.exists raises where the name is too long for one
+        if name not in library:
+            raise ConfigError(f"{name!r} is neither an enrolled voice nor a file")
         return library.voice(name).embedding
     x, rate = read_clip(Path(name))
     found_s = len(speech.prepare(x, rate)) / speech.RATE

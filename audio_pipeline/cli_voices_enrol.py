@@ -84,7 +84,9 @@ def stages() -> Iterator[Stage]:
 def _checked(args: argparse.Namespace, library: Library) -> str:
     from audio_pipeline.models import kokoro
 
-    if bool(args.files) == bool(args.record):
+    if args.files and args.record is not None:
+        raise ConfigError("voices enrol: got sound files and --record, expected one of both")
+    if not args.files and not args.record:
         raise ConfigError("voices enrol: expected sound files, or --record SECONDS for the microphone")
     name = library.check_free(args.name)
     if key(name) in {key(stock) for stock in kokoro.voice_names()}:

@@ -11,7 +11,7 @@ HELP = {
     "enrol": ("cli_voices_enrol:enrol", "make a voice from a recording of somebody who agrees"),
     "list": ("cli_voices:listing", "the voices that can speak"),
     "show": ("cli_voices:show", "the card of a voice: how alike, how good the sample, whose consent"),
-    "score": ("cli_voices:score", "how alike two voices are: sound files, or enrolled voices"),
+    "score": ("cli_voices:score", "how alike two speakers are: sound files, or the samples of enrolled voices"),
     "refine": ("cli_voices_refine:refine", "search for a style nearer to the speaker (needs PyTorch)"),
     "export": ("cli_voices_keep:export", "write a voice into one file"),
     "import": ("cli_voices_keep:bring", "keep the voice that is in a file"),
@@ -35,7 +35,8 @@ def add_voices(voices: argparse.ArgumentParser) -> None:
     parsers["show"].add_argument("--json", action="store_true", help="all that is known of it, as JSON")
     parsers["show"].add_argument("--html", type=Path, metavar="FILE", help="write it as a page")
     parsers["show"].add_argument("--png", type=Path, metavar="FILE", help="write its picture")
-    parsers["score"].add_argument("files", nargs=2, metavar="VOICE", help="a file with 2 s of speech, or a name")
+    of = "a file with 1.6 s of speech or more, or the name of an enrolled voice, which stands for its speaker's sample"
+    parsers["score"].add_argument("files", nargs=2, metavar="VOICE", help=of)
     parsers["refine"].add_argument("--minutes", type=float, default=3.0, metavar="N", help="how long (3)")
     parsers["export"].add_argument("-o", "--out", type=Path, metavar="FILE", help="where to (NAME.voice)")
     parsers["export"].add_argument("--without-sample", action="store_true", help="leave the recording out")

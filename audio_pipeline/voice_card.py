@@ -22,11 +22,12 @@ NO_CONSENT = "none: it does not speak unless this host's policy allows that"
 
 
 def reading(value: float) -> str:
-    """
+    """Of the number as it is shown, with two digits.
+
     >>> reading(0.78)
     'recognisably alike'
     """
-    return next(said for least, said in READINGS if value >= least)
+    return next((said for least, said in READINGS if float(f"{value:.2f}") >= least), READINGS[-1][1])
 
 
 def card(record: Record) -> Iterator[str]:

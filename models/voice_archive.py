@@ -87,11 +87,14 @@ def _packed(files: dict[str, bytes]) -> bytes:
 
 
 def _unpacked(path: Path) -> dict[str, bytes]:
-    """The members, each within its bound. Raises ValueError, or what zipfile raises."""
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size > ARCHIVE_BYTES:
-            raise ValueError(f"it is larger than {ARCHIVE_BYTES} bytes")
-        data = file.read(ARCHIVE_BYTES)
+    """The members, each within its bound. Raises MediaError, ValueError, or what zipfile raises."""
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > ARCHIVE_BYTES:
+                raise ValueError(f"it is larger than {ARCHIVE_BYTES} bytes")
+            data = file.read(ARCHIVE_BYTES)
+    except OSError as error:
+        raise MediaError(f"{str(path)!r} cannot be read: {error.strerror}") from error
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         infos = archive.infolist()
         names = [info.filename for info in infos]

@@ -29,7 +29,9 @@ def free_name(name: str, taken: Iterable[str]) -> str:
     found = checked_name(name)
     if key(found).startswith(KINDS):
         raise ConfigError(f"a name cannot begin with {' or '.join(KINDS)}, got {found!r:.80}")
-    for other in (*RESERVED, *taken):
+    if key(found) in RESERVED:
+        raise ConfigError(f"{found!r} is the name of a voice that is always there; choose another name")
+    for other in taken:
         if key(other) == key(found):
             raise ConfigError(f"there is a voice {other!r} already; choose another name, or delete that voice first")
     return found

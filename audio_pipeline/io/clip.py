@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_pipeline.errors import ConfigError
+from audio_pipeline.errors import ConfigError, MediaError
 
 LONGEST_S = 600
 
@@ -20,4 +20,6 @@ def read_clip(path: Path, longest_s: int = LONGEST_S) -> tuple[NDArray[np.float3
         x = media.read(longest_s * media.rate + 1)
         if len(x) > longest_s * media.rate:
             raise ConfigError(f"{str(path)!r} is longer than {longest_s} s; a minute of one voice is plenty")
+        if not np.all(np.isfinite(x)):
+            raise MediaError(f"{str(path)!r} holds numbers that are no sound (NaN or infinity)")
         return x, media.rate

@@ -48,6 +48,19 @@ def test_a_pipe_is_spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert soundfile.info(tmp_path / "x.wav").duration > 0.8
 
 
+@pytest.mark.parametrize("written", [b"", b" \n"])
+def test_an_empty_pipe_is_said(
+    written: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, written)
+    os.close(writing)
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert main(["say", "-", "-o", str(tmp_path / "x.wav")]) == 2
+    assert "standard input was empty" in capsys.readouterr().err
+
+
 def test_a_pipe_that_stalls_is_spoken_as_far_as_it_was_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,7 +60,7 @@ def test_alike_and_different(run: Run, sample: Path) -> None:
     run("enrol", sample, "--name", "Ann", "--consent", AGREED)
     assert float(run("score", "Ann", reader("3005", 1)).split()[0]) > 0.8
     assert float(run("score", reader("1998"), "ann").split()[0]) < 0.7
-    assert "nobody: cannot be opened" in run("score", "Ann", "nobody", fails=3)
+    assert "'Bob' is neither an enrolled voice nor a file" in run("score", "Ann", "Bob", fails=2)
 
 
 def test_export_import_delete(run: Run, tmp_path: Path) -> None:
@@ -68,6 +68,8 @@ def test_export_import_delete(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "ann.voice"
     run("export", "Ann", "-o", path)
     assert "already" in run("import", path, fails=2)
+    said = run("import", tmp_path / "nofile.voice", fails=3)
+    assert "nofile.voice' cannot be read: No such file" in said and "no voice that was exported" not in said
     assert "'Bob' is here" in run("import", path, "--name", "Bob")
     assert "add --yes" in run("delete", "Bob", fails=2)
     assert "removed 'Bob'" in run("delete", "bob", "--yes")

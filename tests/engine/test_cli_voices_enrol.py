@@ -45,7 +45,7 @@ def test_several_clips_are_one_sample(run: Run) -> None:
     ("words", "said", "code"),
     [
         ((), "expected sound files, or --record SECONDS", 2),
-        (("FILE", "--record", 10), "expected sound files, or --record SECONDS", 2),
+        (("FILE", "--record", 3), "got sound files and --record, expected one of both", 2),
         (("FILE",), "a voice is made only with its speaker's consent: add --consent", 2),
         (("FILE", "--consent", "yes"), "--consent: expected 'I, NAME, agree", 2),
         (("FILE", "--proof", "FILE"), "no sentence was asked for; get one with", 2),

@@ -22,7 +22,13 @@ def record(**changes: object) -> Record:
     return replace(draft("Ann").record, **changes)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("value", "said"), [(0.85, "two clips of one"), (0.849, "recognis"), (0.0, "two different")])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0.85, "two clips of one"), (0.849, "two clips of one"), (0.844, "recognis"), (0.598, "alike in kind"),
+        (0.594, "two different"), (0.0, "two different"), (-0.2, "two different"),
+    ],
+)  # fmt: skip
 def test_a_number_is_read_in_words(value: float, said: str) -> None:
     assert said in reading(value)
 

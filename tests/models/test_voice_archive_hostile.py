@@ -149,10 +149,14 @@ def test_other_compressions(library: Library, there: Library, tmp_path: Path, ho
     refused(there, path, "packed in a way that is not in use")
 
 
-def test_what_is_no_zip_or_not_there(there: Library, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "said"), [("x", "No such file"), ("", "Is a directory")])
+def test_what_is_no_file(there: Library, tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(MediaError, match=f"^'{tmp_path / name}' cannot be read: {said}"):
+        import_voice(there, tmp_path / name, now=NOW)
+
+
+def test_what_is_no_zip(there: Library, tmp_path: Path) -> None:
     path = tmp_path / "x"
-    refused(there, path, "No such file")
-    refused(there, tmp_path, "Is a directory")
     path.write_bytes(b"RIFF")
     refused(there, path, "not a zip file")
     with path.open("wb") as file:
