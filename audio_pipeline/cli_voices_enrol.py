@@ -30,6 +30,7 @@ def enrol(args: argparse.Namespace) -> int:
     """Looks at the sample, asks for the consent, fits the voice, keeps it and prints its card."""
     library = Library()
     args.name = _checked(args, library)
+    library.check_writable()
     cli_voices_consent.check_way(args, library)
     sound = from_microphone(args.device, args.record, "your voice") if args.record else from_files(args.files)
     with stages() as stage:

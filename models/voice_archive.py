@@ -34,9 +34,11 @@ def export_voice(
     library: Library, name: str, path: Path, *, with_sample: bool = True, overwrite: bool = False
 ) -> int:
     """Writes everything of a voice into one file, private and all at once; returns its size in bytes."""
-    files = library.files(name) if with_sample else _without_sample(library.files(name))
+    if path.is_dir():
+        raise ConfigError(f"{str(path)!r} is a folder, expected the name of a file")
     if path.exists() and not overwrite:
         raise ConfigError(f"{str(path)!r} is there already; add --force to write over it")
+    files = library.files(name) if with_sample else _without_sample(library.files(name))
     data = _packed(files)
     try:
         number, scratch = tempfile.mkstemp(dir=path.parent, prefix=".voice-")  # mode 0600

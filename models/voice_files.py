@@ -56,6 +56,12 @@ def writing(base: Path) -> Iterator[None]:
             os.close(lock)
 
 
+def check_writable(base: Path) -> None:
+    """Raises PipelineError where no folder can be made in it."""
+    with writing(base):
+        os.rmdir(tempfile.mkdtemp(prefix=NEW, dir=base))
+
+
 def put(base: Path, folder: str, files: Mapping[str, bytes]) -> None:
     """Makes a folder of these files, all at once. Raises OSError and leaves nothing."""
     scratch = Path(tempfile.mkdtemp(prefix=NEW, dir=base))  # mode 0700

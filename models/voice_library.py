@@ -115,6 +115,10 @@ class Library:
         """The name as it will be kept. Raises ConfigError where it is none or taken."""
         return free_name(name, self.names())
 
+    def check_writable(self) -> None:
+        """Raises PipelineError where no voice could be kept."""
+        voice_files.check_writable(self.folder)
+
     def add(self, draft: Draft) -> Record:
         """Keeps a new voice. Raises ConfigError where the name is taken, PipelineError where it cannot be written."""
         record, files = _made(draft, uuid.uuid4().hex, 1)

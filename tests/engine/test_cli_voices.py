@@ -67,6 +67,9 @@ def test_export_import_delete(run: Run, tmp_path: Path) -> None:
     Library().add(draft("Ann"))
     path = tmp_path / "ann.voice"
     run("export", "Ann", "-o", path)
+    assert "is there already; add --force" in run("export", "Ann", "-o", path, fails=2)
+    assert "is a folder" in run("export", "Ann", "-o", tmp_path, "--force", fails=2)
+    assert "cannot be written: No such file" in run("export", "Ann", "-o", tmp_path / "none" / "a.voice", fails=1)
     assert "already" in run("import", path, fails=2)
     said = run("import", tmp_path / "nofile.voice", fails=3)
     assert "nofile.voice' cannot be read: No such file" in said and "no voice that was exported" not in said

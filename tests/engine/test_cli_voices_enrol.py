@@ -66,6 +66,16 @@ def test_a_name_that_cannot_be_had_is_said_first(run: Run, sample: Path, name: s
     assert "name" in run("enrol", sample, "--name", name, "--consent", AGREED, fails=2)
 
 
+def test_a_folder_that_cannot_be_written_is_said_before_any_work(
+    run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody, root included, makes a folder in /proc."""
+    monkeypatch.setattr(cli_voices_enrol, "load_tools", lambda: pytest.fail("the networks were loaded"))
+    monkeypatch.setenv("AUDIO_PIPELINE_VOICES", "/proc/voices")
+    said = run("enrol", sample, "--name", "Ann", "--consent", AGREED, fails=1)
+    assert "the voices in /proc/voices cannot be written" in said and len(said.splitlines()) == 1
+
+
 def written(path: Path, x: np.ndarray) -> Path:
     soundfile.write(path, x, RATE)
     return path
