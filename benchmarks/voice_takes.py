@@ -80,9 +80,8 @@ def row(name: str, found: list[tuple[float, float, bool]]) -> tuple[str, ...]:
 
 def main() -> None:
     """Print a row a change, and one of clips that are others."""
-    folders = sorted((SHARED / "speech").iterdir())
-    clips = [[soundfile.read(path, dtype="float32")[0][: LONGEST_S * CLIP_RATE] for path in sorted(folder.glob("*.flac"))]
-             for folder in folders]  # fmt: skip
+    folders = [sorted(folder.glob("*.flac")) for folder in sorted((SHARED / "speech").iterdir())]
+    clips = [[soundfile.read(path, dtype="float32")[0][: LONGEST_S * CLIP_RATE] for path in own] for own in folders]
     rows = [row(name, [both(own[0], change(own[0])) for own in clips]) for name, change in CHANGES.items()]
     others = [both(a, b) for own in clips for a in own for b in own if a is not b]
     rows.append(row("another clip of the reader", others))
