@@ -182,7 +182,7 @@ def closed(start: voice_fit.Fit, state: State) -> voice_fit.Fit:
 def climb(search: Search, state: State, plan: Plan, until: float, progress: voice_fit.Progress | None) -> None:
     """Steps until the time, the steps or the patience are used up; `state` changes in place."""
     slowest_s = 0.0
-    if state.step == 0:
+    if state.step == 0 and time.monotonic() < until:
         slowest_s = judged(search, state)
     while (
         state.step < plan.steps
