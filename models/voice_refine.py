@@ -43,7 +43,7 @@ PRIOR, OUTSIDE = 0.02, 0.2  # weight of the prior; variance that may lie outside
 CHECK_EVERY = 20
 PATIENCE = 4  # checks without a better one
 MEASURING = 0.15  # of the time, for saying the sentences of the report
-CHECKS_LEFT = 3  # as long as so many checks are the last one and the report, on a host that is slow
+CHECKS_LEFT = 2  # as long as so many checks are the last one and the report, on a host that is slow
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def test_time_that_is_over_leaves_the_start() -> None:
 
 
 def test_where_checks_are_slow_time_is_left_for_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten seconds a check, one a step, a minute in all: the report's two checks' worth fits in."""
+    """Ten seconds a check, one a step, a minute in all: the last check and the report, as long as one, fit in."""
     from audio_pipeline.models import voice_refine
 
     clock = [0.0]
@@ -89,7 +89,7 @@ def test_where_checks_are_slow_time_is_left_for_the_report(monkeypatch: pytest.M
 
     ground.check, ground.gradient = slow_check, slow_gradient  # type: ignore[method-assign]
     search(state, ground, 1_000, until=60.0)
-    assert ground.gradients >= 19 and clock[0] <= 41
+    assert ground.gradients >= 20 and clock[0] <= 51
 
 
 def test_a_gradient_that_is_not_finite_moves_nothing() -> None:
