@@ -87,11 +87,11 @@ def numbers(link: RemoteLink | FeedPort, amount: int) -> list[int]:
 
 def test_an_allowed_key_hears_what_is_exported_to_the_bit(studio: Studio, listen: Listen) -> None:
     link = listen(studio.allow())
-    until(lambda: link.peer.connected)
+    until(lambda: link.peer.connected and studio.guests() == ["~laptop~0"])
     for start in range(0, 400, 40):
         studio.play(range(start, start + 40))
         assert numbers(link, 40) == list(range(start, start + 40))
-    assert studio.guests() == ["~laptop~0"] and studio.door.connected == ["laptop: hears mix.out"]
+    assert studio.door.connected == ["laptop: hears mix.out"]
     assert list(link.peer.said) == [f"connected to {link.peer.remote.endpoint}"] and not link.peer.trouble
 
 
