@@ -18,7 +18,7 @@ from audio_pipeline.graph import loads
 from audio_pipeline.io import remote_feed, remote_peer
 from audio_pipeline.io.remote_door import Door
 from audio_pipeline.io.remote_feed import FeedPort, RemoteFeed
-from audio_pipeline.io.remote_link import WINDOW_FRAMES, RemoteLink
+from audio_pipeline.io.remote_link import QUEUE_FRAMES, WINDOW_FRAMES, RemoteLink
 from audio_pipeline.io.remote_peer import Remote, find_remote
 from audio_pipeline.io.remote_session import FEED
 from audio_pipeline.keys import Keys
@@ -88,9 +88,9 @@ def numbers(link: RemoteLink | FeedPort, amount: int) -> list[int]:
 def test_an_allowed_key_hears_what_is_exported_to_the_bit(studio: Studio, listen: Listen) -> None:
     link = listen(studio.allow())
     until(lambda: link.peer.connected and studio.guests() == ["~laptop~0"])
-    for start in range(0, 400, WINDOW_FRAMES):  # no more at once than its queue in the studio holds
-        studio.play(range(start, start + WINDOW_FRAMES))
-        assert numbers(link, WINDOW_FRAMES) == list(range(start, start + WINDOW_FRAMES))
+    for start in range(0, 400, QUEUE_FRAMES):  # what its queue in the studio holds while no credit has come
+        studio.play(range(start, start + QUEUE_FRAMES))
+        assert numbers(link, QUEUE_FRAMES) == list(range(start, start + QUEUE_FRAMES))
     assert studio.door.connected == ["laptop: hears mix.out"]
     assert list(link.peer.said) == [f"connected to {link.peer.remote.endpoint}"] and not link.peer.trouble
 
