@@ -64,10 +64,12 @@ def main() -> None:
                 marks["rss_end"] = process.memory_info().rss
                 tracemalloc.start()
             elif number == half:
+                attempt(target.seeds[0])
                 marks["traced_half"] = _traced()
             data = inputs.next()
             now.write(number, data)
             attempt(data)
+        attempt(target.seeds[0])  # what the last input left, such as a whole state that was asked for, is no growth
         marks["traced_end"] = _traced()
         tracemalloc.stop()
     marks |= {"count": count, "grown_inputs": traced_from - round(count * WARM), "traced_inputs": count - half}
