@@ -110,7 +110,7 @@ def open_converter(wish: Wish, rate: int, run: Any = None) -> Ready:
     finish = load_mark(rate) if wish.watermark else None
     if wish.engine != WORLD:
         return Ready(BlockConverter(_neural(wish), rate, layout_of(wish.engine, wish.block_ms), finish))
-    world.library()
+    world.load_package()
     calibration = _calibration(wish, run or (lambda job: job()))
     spread, hear = (calibration.target.pitch, calibration.hear) if calibration else (None, lambda heard: None)
     formant = wish.formant if wish.formant is not None else 1.0

@@ -37,7 +37,7 @@ class Frames:
     aperiodicity: Floats
 
 
-def library() -> Any:
+def load_package() -> Any:
     """pyworld. Raises NodeError where it is not installed."""
     try:
         import pyworld
@@ -52,7 +52,7 @@ def pitch(x: Floats, *, careful: bool = False) -> Floats:
     DIO gives up at both ends of each voiced stretch; there the neighbours' F0 is tried, and kept where the sound
     repeats itself in that period. What DIO sees in noise does not repeat itself and goes.
     """
-    world, span = library(), {"f0_floor": FLOOR_HZ, "f0_ceil": CEIL_HZ}
+    world, span = load_package(), {"f0_floor": FLOOR_HZ, "f0_ceil": CEIL_HZ}
     frames = 1 + len(x) // HOP
     around = np.pad(x, PAD)
     if careful:
@@ -69,14 +69,14 @@ def pitch(x: Floats, *, careful: bool = False) -> Floats:
 
 def analysed(x: Floats, f0: Floats) -> Frames:
     """The frames of mono x (samples,) at RATE with its F0."""
-    world = library()
+    world = load_package()
     times = np.arange(len(f0)) * (HOP / RATE)
     return Frames(f0, world.cheaptrick(x, f0, times, RATE, f0_floor=FLOOR_HZ), world.d4c(x, f0, times, RATE))
 
 
 def synthesised(frames: Frames, samples: int) -> Floats:
     """Mono sound (samples,) at RATE."""
-    world = library()
+    world = load_package()
     contiguous = (np.ascontiguousarray(part, np.float64) for part in (frames.f0, frames.envelope, frames.aperiodicity))
     y: Floats = world.synthesize(*contiguous, RATE)
     return np.pad(y, (0, max(0, samples - len(y))))[:samples]
