@@ -67,6 +67,7 @@ class Flag(enum.IntFlag):
 _KNOWN_FLAGS = 0x7F
 _BYTES_PER_SAMPLE = {int(Format.F32): 4, int(Format.S16): 2}
 _NATIVE = sys.byteorder == "little"
+_F4 = np.dtype("<f4")
 _EVENT, _GAP = int(Format.EVENT), int(Flag.GAP)
 
 
@@ -256,5 +257,5 @@ def _parse_samples(message: bytes, start: int, code: int, samples: int, channels
         )
     if width == 2:
         return (np.frombuffer(message, "<i2", offset=start).astype(np.float32) / 32768.0).reshape(samples, channels)
-    found: Samples = np.frombuffer(message, "<f4", offset=start).reshape(samples, channels)
+    found: Samples = np.ndarray((samples, channels), _F4, message, start)  # as `frombuffer`, and half as long
     return found if _NATIVE else found.astype(np.float32)

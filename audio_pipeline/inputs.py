@@ -271,7 +271,8 @@ class Inputs:
         """What the node gets of a converted frame, in view of a link that leaves or comes."""
         item.end = frame.end if frame.samples else item.end
         if frame.data is not None and frame.samples:
-            frame = replace(frame, data=item.mute.process(frame.data))
+            data = item.mute.process(frame.data)
+            frame = frame if data is frame.data else replace(frame, data=data)
         splice, leaving = self.splices.get(item.job.port, (None, ""))
         if splice is not None and not splice.over:
             return splice.old(frame) if item.key == leaving else splice.new(frame)

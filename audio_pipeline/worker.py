@@ -30,6 +30,7 @@ from audio_pipeline.post import Post, PostOffice
 from audio_pipeline.runner import NodeRunner
 from audio_pipeline.scheduling import apply_scheduling
 from audio_pipeline.settings import live_names
+from audio_pipeline.slices import shorten_links
 
 PR_SET_PDEATHSIG = 1
 CRASHED = 70
@@ -87,6 +88,7 @@ def _run(context: zmq.Context[Any], office: PostOffice, ensemble: Ensemble) -> i
         for post in office.posts:
             ensemble.present = post.job.name
             ensemble.members.append(_open(post, context))
+        shorten_links()
         while ensemble.members:
             ensemble.turn()
             ensemble.dismiss_stopped()
