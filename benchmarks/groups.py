@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from audio_pipeline.graph import load
-from audio_pipeline.supervisor import Supervisor
+from audio_pipeline.graph.load import load
+from audio_pipeline.supervisor.supervisor import Supervisor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from links_chains import END_S, HERE, START_S, until

@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from audio_pipeline.graph import load
-from audio_pipeline.supervisor import Supervisor
+from audio_pipeline.graph.load import load
+from audio_pipeline.supervisor.supervisor import Supervisor
 
 HERE = Path(__file__).resolve().parent
 START_S, END_S = 60.0, 20.0

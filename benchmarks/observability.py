@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from audio_pipeline.metrics import Board, Reading
-from audio_pipeline.prometheus import text_of
+from audio_pipeline.observe.prometheus import text_of
 from tests.engine.test_prometheus import state
 
 ROUNDS = 7

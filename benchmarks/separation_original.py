@@ -13,8 +13,8 @@ from pathlib import Path
 import soundfile
 from separation_common import ROOT, SHARED, Array, agreement_db, machine, read, table
 
-from audio_pipeline.graph import load
-from audio_pipeline.supervisor import Supervisor
+from audio_pipeline.graph.load import load
+from audio_pipeline.supervisor.supervisor import Supervisor
 
 STEMS = ("vocals", "accompaniment")
 REFERENCE = SHARED / "spleeter_official" / "mixture.flac"

@@ -12,7 +12,7 @@ import soundfile
 from separation_common import SHARED, Array, machine, table
 from voice_samples import READERS
 
-from audio_pipeline.cli_voices_enrol import load_tools
+from audio_pipeline.cli.voices_enrol import load_tools
 from audio_pipeline.models import voice_enrol
 from audio_pipeline.models.ge2e import similarity
 from audio_pipeline.models.voice_enrol import TEXTS

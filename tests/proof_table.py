@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from audio_pipeline.machine import machine
+from audio_pipeline.host.machine import machine
 
 
 class ProofTable:

@@ -7,7 +7,7 @@ from typing import Any
 
 import zmq
 
-from audio_pipeline.control import ControlClient
+from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.io.curve import DENIED, NO_CURVE, UNREACHABLE, UP, WRONG_KEY, Watcher, explain
 from audio_pipeline.io.remote_peer import Remote, find_remote

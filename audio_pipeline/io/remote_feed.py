@@ -13,14 +13,14 @@ from typing import Any
 import msgpack
 import zmq
 
-from audio_pipeline.credit import Grant, Item, Subscription
 from audio_pipeline.errors import DeviceError, WireError
 from audio_pipeline.frame import Flag, Frame, pack, parse
+from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.io.remote_peer import Peer, Remote
 from audio_pipeline.io.remote_session import FEED
-from audio_pipeline.link_words import EVENTS, IMPATIENT_NS, KEEPALIVE_NS, POLLIN, PROTOCOL, unpack, whole
-from audio_pipeline.runtime import RunDir
-from audio_pipeline.waker import Waker
+from audio_pipeline.links.credit import Grant, Item, Subscription
+from audio_pipeline.links.words import EVENTS, IMPATIENT_NS, KEEPALIVE_NS, POLLIN, PROTOCOL, unpack, whole
+from audio_pipeline.worker.waker import Waker
 
 QUEUE_FRAMES = 25
 WINDOW_FRAMES = 50

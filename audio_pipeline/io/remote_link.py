@@ -8,7 +8,7 @@ from collections import Counter, deque
 
 from audio_pipeline.frame import Frame
 from audio_pipeline.io.remote_peer import Peer, Remote
-from audio_pipeline.link import InPort, InSpec
+from audio_pipeline.links.link import InPort, InSpec
 
 WINDOW_FRAMES = 50  # covers the way there and back: half a second at 10 ms
 QUEUE_FRAMES = 25  # waits at the other host while the way is shut; older sound is worth nothing

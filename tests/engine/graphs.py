@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audio_pipeline.graph import Graph, loads
+from audio_pipeline.graph.load import Graph, loads
 from tests.engine.kinds.noise import noise
 
 __all__ = ["KINDS", "graph_of", "noise", "text_of"]

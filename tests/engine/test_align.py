@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio_pipeline.align import Aligner, AlignSpec
+from audio_pipeline.align.aligner import Aligner, AlignSpec
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Samples, audio_frame, gap_frame, tag_of
 from tests.engine.graphs import noise

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_pipeline.cli import main
+from audio_pipeline.cli.main import main
 from tests.leftovers import leftovers
 from tests.shared import ROOT
 

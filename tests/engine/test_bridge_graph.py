@@ -9,7 +9,7 @@ import pytest
 
 from audio_pipeline.clock import ClockRecord
 from audio_pipeline.frame import Flag
-from audio_pipeline.local import LocalGraph
+from audio_pipeline.supervisor.local import LocalGraph
 from tests.engine.graphs import graph_of
 
 RATE, SECOND = 48_000, 1_000_000_000

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_pipeline import cli_attach, view
-from audio_pipeline.cli import main
-from audio_pipeline.cli_text import assignment, columns, timed_assignment
-from audio_pipeline.control import ControlClient
+from audio_pipeline.cli import attach as cli_attach
+from audio_pipeline.cli.main import main
+from audio_pipeline.cli.text import assignment, columns, timed_assignment
+from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import ConfigError, ControlError, NodeError
+from audio_pipeline.view import view
 from tests.engine.states import FakeClient
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from audio_pipeline.cli import main
-from audio_pipeline.cli_client import client_graph, status
+from audio_pipeline.cli.client import client_graph, status
+from audio_pipeline.cli.main import main
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.graph import load
+from audio_pipeline.graph.load import load
 from audio_pipeline.io.remote_control import connect
 from audio_pipeline.keys import FOLDER, Keys
 

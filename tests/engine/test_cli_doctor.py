@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from audio_pipeline import doctor, doctor_finding, doctor_sound, machine
-from audio_pipeline.cli import main
-from audio_pipeline.doctor_finding import Finding, install
+from audio_pipeline.cli.main import main
+from audio_pipeline.doctor import doctor
+from audio_pipeline.doctor import finding as doctor_finding
+from audio_pipeline.doctor import sound as doctor_sound
+from audio_pipeline.doctor.finding import Finding, install
 from audio_pipeline.errors import DeviceError
+from audio_pipeline.host import machine
 from audio_pipeline.io.sound import Device
 
 MICROPHONE = Device(

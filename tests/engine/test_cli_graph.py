@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_pipeline.cli_graph import read_changes
-from audio_pipeline.edit import edited
+from audio_pipeline.cli.graph import read_changes
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.graph import load, loads
-from audio_pipeline.graph_text import graph_text, read_patch, save_graph
+from audio_pipeline.graph.edit import edited
+from audio_pipeline.graph.load import load, loads
+from audio_pipeline.graph.text import graph_text, read_patch, save_graph
 from tests.engine.graphs import graph_of, text_of
 
 GRAPH = """

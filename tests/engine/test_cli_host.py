@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from audio_pipeline import cli_host, cli_nodes
-from audio_pipeline.cli import main
+from audio_pipeline.cli import host
+from audio_pipeline.cli import nodes as cli_nodes
+from audio_pipeline.cli.main import main
 from audio_pipeline.errors import WeightsError
+from audio_pipeline.graph.registry import kinds
 from audio_pipeline.io.sound import Device
 from audio_pipeline.node import ANY, Node, Ports
-from audio_pipeline.registry import kinds
 from audio_pipeline.settings import setting
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "nodes"
@@ -92,7 +93,7 @@ def test_nodes_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
 def test_devices_are_a_table_with_the_default_marked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli_host, "list_devices", lambda: [MICROPHONE])
+    monkeypatch.setattr(host, "list_devices", lambda: [MICROPHONE])
     assert main(["devices"]) == 0
     assert "3  pulse   ALSA     2*   0   44100" in capsys.readouterr().out
 
@@ -100,7 +101,7 @@ def test_devices_are_a_table_with_the_default_marked(
 def test_host_without_devices_is_sent_to_the_doctor(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli_host, "list_devices", list)
+    monkeypatch.setattr(host, "list_devices", list)
     assert main(["devices"]) == 4
     assert "audio-pipeline doctor" in capsys.readouterr().err
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from audio_pipeline import cli_run
-from audio_pipeline.cli import main
-from audio_pipeline.cli_run import schedule, stopping, takes
+from audio_pipeline.cli import run as cli_run
+from audio_pipeline.cli.main import main
+from audio_pipeline.cli.run import schedule, stopping, takes
 from audio_pipeline.errors import ConfigError, NodeError
-from audio_pipeline.graph import load
+from audio_pipeline.graph.load import load
 from tests.engine.states import FakeClient, karaoke
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import soundfile
 
-from audio_pipeline import cli_say, cli_say_into
-from audio_pipeline.cli import main
+from audio_pipeline.cli import say as cli_say
+from audio_pipeline.cli import say_into
+from audio_pipeline.cli.main import main
 from audio_pipeline.models import weights
 
 
@@ -120,7 +121,7 @@ class Running:
 @pytest.fixture
 def running(monkeypatch: pytest.MonkeyPatch) -> Running:
     found = Running()
-    monkeypatch.setattr(cli_say_into, "attached", lambda which: nullcontext(found))
+    monkeypatch.setattr(say_into, "attached", lambda which: nullcontext(found))
     return found
 
 
@@ -140,8 +141,8 @@ def test_a_pipe_goes_on_as_it_grows_and_ends_when_it_closes(running: Running, mo
         os.close(writing)
         return send(client, node, [first, *portions])
 
-    send = cli_say_into._send
-    monkeypatch.setattr(cli_say_into, "_send", portion)
+    send = say_into._send
+    monkeypatch.setattr(say_into, "_send", portion)
     with os.fdopen(reading) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         assert main(["say", "--into", "voice", "-"]) == 0

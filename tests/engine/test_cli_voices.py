@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audio_pipeline import cli_voices_refine, doctor
+from audio_pipeline.cli import voices_refine
+from audio_pipeline.doctor import doctor
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models import voice_fit, voice_json
 from audio_pipeline.models.voice_fit import Fit, Reference
@@ -202,7 +203,7 @@ def test_a_log_has_lines_while_the_search_loads(run: Run, sample: Path, monkeypa
 
     run("enrol", sample, "--name", "Ann", "--consent", AGREED)
     monkeypatch.setattr(voice_fit, "refine", refine)
-    monkeypatch.setattr(cli_voices_refine, "LINE_S", 0.01)
+    monkeypatch.setattr(voices_refine, "LINE_S", 0.01)
     monkeypatch.setattr(sys, "stderr", Log())
     run("refine", "Ann")
     assert told.is_set()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_pipeline import cli_voices_enrol, cli_voices_record
+from audio_pipeline.cli import voices_enrol, voices_record
 from audio_pipeline.models import voice_consent, voice_inspect
 from audio_pipeline.models.voice_library import Library
 from tests.engine.voice_host import AGREED, Run, encoder, host, reader, run, sample
@@ -55,7 +55,7 @@ def test_several_clips_are_one_sample(run: Run) -> None:
 def test_what_is_missing_is_said_before_any_work(
     run: Run, sample: Path, words: tuple[str, ...], said: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli_voices_enrol, "load_tools", lambda: pytest.fail("the networks were loaded"))
+    monkeypatch.setattr(voices_enrol, "load_tools", lambda: pytest.fail("the networks were loaded"))
     given = [str(sample) if word == "FILE" else word for word in words]
     assert said in run("enrol", *given, "--name", "Ann", fails=code)
 
@@ -70,7 +70,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_any_work(
     run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody, root included, makes a folder in /proc."""
-    monkeypatch.setattr(cli_voices_enrol, "load_tools", lambda: pytest.fail("the networks were loaded"))
+    monkeypatch.setattr(voices_enrol, "load_tools", lambda: pytest.fail("the networks were loaded"))
     monkeypatch.setenv("AUDIO_PIPELINE_VOICES", "/proc/voices")
     said = run("enrol", sample, "--name", "Ann", "--consent", AGREED, fails=1)
     assert "the voices in /proc/voices cannot be written" in said and len(said.splitlines()) == 1
@@ -150,7 +150,7 @@ def test_at_the_microphone(run: Run, sample: Path, monkeypatch: pytest.MonkeyPat
         titles.append(title)
         return soundfile.read(next(takes), dtype="float32")
 
-    monkeypatch.setattr(cli_voices_record, "recorded", recorded)
+    monkeypatch.setattr(voices_record, "recorded", recorded)
     run("enrol", "--record", 10, "--name", "Ann", "--prove", "--speaker", "Ann Reader")
     consent = Library().record("Ann").consent
     assert titles == ["your voice", "the sentence"] and consent and consent.speaker == "Ann Reader"

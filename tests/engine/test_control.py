@@ -14,9 +14,9 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_pipeline.control import MAX_BYTES, VERSION, ControlClient, decode, encode
+from audio_pipeline.control.client import MAX_BYTES, VERSION, ControlClient, decode, encode
 from audio_pipeline.errors import ControlError, WireError
-from audio_pipeline.supervisor import Supervisor
+from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.graphs import graph_of
 
 NODES = """

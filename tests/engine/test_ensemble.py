@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import zmq
 
-from audio_pipeline.build_node import build_node
 from audio_pipeline.clock import ClockLine, ClockRecord, MonotonicClock
-from audio_pipeline.control_words import decode, encode
-from audio_pipeline.ensemble import Ensemble, Member
-from audio_pipeline.jobs import Run, make_job, start_words
-from audio_pipeline.local import LocalGraph
+from audio_pipeline.control.words import decode, encode
+from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.metrics import Board, Reading
-from audio_pipeline.plan import make_plan
-from audio_pipeline.post import Post
-from audio_pipeline.runner import NodeRunner
-from audio_pipeline.waker import Waker
+from audio_pipeline.supervisor.jobs import Run, make_job, start_words
+from audio_pipeline.supervisor.local import LocalGraph
+from audio_pipeline.worker.build_node import build_node
+from audio_pipeline.worker.ensemble import Ensemble, Member
+from audio_pipeline.worker.post import Post
+from audio_pipeline.worker.runner import NodeRunner
+from audio_pipeline.worker.waker import Waker
 from tests.engine.graphs import graph_of
 
 GROUP = """

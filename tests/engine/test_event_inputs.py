@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from audio_pipeline.control import ControlClient
+from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import ConfigError, ControlError
-from audio_pipeline.local import LocalGraph
+from audio_pipeline.graph.plan import Plan
 from audio_pipeline.node import Latency
-from audio_pipeline.plan import Plan
-from audio_pipeline.supervisor import Supervisor
+from audio_pipeline.supervisor.local import LocalGraph
+from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.graphs import graph_of
 from tests.engine.test_control import wait_for_running
 

@@ -15,16 +15,16 @@ import pytest
 import soundfile
 import zmq
 
-from audio_pipeline import cli_tap
-from audio_pipeline.cli import main
-from audio_pipeline.cli_tap import Listener, Screen
-from audio_pipeline.control import ControlClient
+from audio_pipeline.cli import tap as cli_tap
+from audio_pipeline.cli.main import main
+from audio_pipeline.cli.tap import Listener, Screen
+from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.frame import Flag, Frame, audio_frame, event_frame, gap_frame
-from audio_pipeline.guest import Guest
-from audio_pipeline.link import GUEST_FRAMES, OutPort, OutSpec
-from audio_pipeline.tap import Filled, Level, Picture, Recording, find_port, write_event
-from audio_pipeline.tap_screen import PALETTE, Waterfall, shades
+from audio_pipeline.links.guest import Guest
+from audio_pipeline.links.link import GUEST_FRAMES, OutPort, OutSpec
+from audio_pipeline.view.tap import Filled, Level, Picture, Recording, find_port, write_event
+from audio_pipeline.view.tap_screen import PALETTE, Waterfall, shades
 from tests.engine.graphs import noise
 from tests.engine.states import FakeClient, karaoke
 
@@ -280,7 +280,7 @@ def running(monkeypatch: pytest.MonkeyPatch) -> list[Frame]:
             return f"ipc://{node}.{port}"
 
     monkeypatch.setattr(ControlClient, "attach", lambda which=None: client)
-    monkeypatch.setattr("audio_pipeline.runtime.attach", lambda which=None: Run())
+    monkeypatch.setattr("audio_pipeline.host.runtime.attach", lambda which=None: Run())
     monkeypatch.setattr(cli_tap, "Guest", lambda *args, **words: Recorded(frames))
     return frames
 
@@ -340,7 +340,7 @@ def test_silence_on_the_wire_is_looked_into(
     def gone(which: str | None = None) -> None:
         raise PipelineError("no running pipeline")
 
-    monkeypatch.setattr("audio_pipeline.runtime.attach", gone)
+    monkeypatch.setattr("audio_pipeline.host.runtime.attach", gone)
     guest.heard_ns = 0
     assert listener.over
     assert capsys.readouterr().err == "the pipeline has ended\n"

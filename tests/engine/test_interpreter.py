@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_pipeline import interpreter
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.interpreter import check_interpreters, command, kind_at, roots
-from audio_pipeline.local import LocalGraph
-from audio_pipeline.supervisor import Supervisor
+from audio_pipeline.supervisor import interpreter
+from audio_pipeline.supervisor.interpreter import check_interpreters, command, kind_at, roots
+from audio_pipeline.supervisor.local import LocalGraph
+from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.environments import environment
 from tests.engine.graphs import graph_of, noise
 
@@ -107,7 +107,7 @@ def test_only_named_packages_get_onto_its_path(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(interpreter.PACKAGE.parent)},
     )  # fmt: skip
     known = set(json.loads((package / "known").read_text()))
-    assert {"extra_kinds", "audio_pipeline.worker", "zmq"} <= known
+    assert {"extra_kinds", "audio_pipeline.worker.main", "zmq"} <= known
     assert not {"soxr", "yaml", "psutil"} & known, "a node's process has and needs none of these"
 
 

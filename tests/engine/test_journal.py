@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_pipeline.cli_observe import Printed
+from audio_pipeline.cli.observe import Printed
 from audio_pipeline.errors import PipelineError
-from audio_pipeline.journal import SECRET, Journal, open_log
+from audio_pipeline.observe.journal import SECRET, Journal, open_log
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 250_000, tzinfo=timezone.utc)
 TOKEN = "0123456789abcdef0123456789abcdef"

@@ -12,7 +12,7 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_pipeline.cli import main
+from audio_pipeline.cli.main import main
 from audio_pipeline.errors import KeysError
 from audio_pipeline.keys import FOLDER, ROLES, Keys, keys_dir, may
 

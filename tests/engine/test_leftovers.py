@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from audio_pipeline import runtime
-from audio_pipeline.cli import main
-from audio_pipeline.strays import MARK, mark, started, strays
+from audio_pipeline.cli.main import main
+from audio_pipeline.host import runtime
+from audio_pipeline.host.strays import MARK, mark, started, strays
 
 DEAD = 2**22 + 1  # above Linux's largest pid
 
@@ -115,7 +115,8 @@ def test_a_mark_that_is_none_ends_nobody(home: Path, said: str) -> None:
 
 
 def test_who_is_above_us_is_never_ended(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = f"from pathlib import Path; from audio_pipeline.strays import strays; print(list(strays(Path('{home}'))))"
+    look = "from pathlib import Path; from audio_pipeline.host.strays import strays"
+    code = f"{look}; print(list(strays(Path('{home}'))))"
     marked = {**os.environ, **gone(home / "old")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=marked)
     assert done.stdout == "[]\n" and started(os.getpid()) > 0

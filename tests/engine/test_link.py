@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio_pipeline.frame import Flag, Frame, audio_frame, event_frame, gap_frame, pack
-from audio_pipeline.link import GUEST_FRAMES, MAX_GUESTS, PROTOCOL, InPort, InSpec, OutPort, OutSpec
+from audio_pipeline.links.link import GUEST_FRAMES, MAX_GUESTS, PROTOCOL, InPort, InSpec, OutPort, OutSpec
 
 RATE, N = 48_000, 480
 TOKEN = "secret"

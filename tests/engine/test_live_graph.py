@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from audio_pipeline.desired import NodeRecord
-from audio_pipeline.graph import load
-from audio_pipeline.live_graph import live_raw
+from audio_pipeline.graph.load import load
+from audio_pipeline.supervisor.desired import NodeRecord
+from audio_pipeline.supervisor.live_graph import live_raw
 
 SONGS = """
 version: 1

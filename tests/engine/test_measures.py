@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from audio_pipeline.local import LocalGraph
-from audio_pipeline.state import Boards, link_state, node_state, paths_state
+from audio_pipeline.supervisor.local import LocalGraph
+from audio_pipeline.supervisor.state import Boards, link_state, node_state, paths_state
 from tests.engine.graphs import graph_of
 
 FRAME_MS = 10.0

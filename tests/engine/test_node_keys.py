@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from audio_pipeline.edit import edited, rebuilt
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.graph import Graph, build_graph, loads
-from audio_pipeline.node_keys import NodeKeys, processes, shared_key, usable_cpus
+from audio_pipeline.graph.edit import edited, rebuilt
+from audio_pipeline.graph.load import Graph, build_graph, loads
+from audio_pipeline.graph.node_keys import NodeKeys, processes, shared_key, usable_cpus
+from audio_pipeline.graph.yamlfile import parse_yaml
 from audio_pipeline.settings import Places
-from audio_pipeline.yamlfile import parse_yaml
 from tests.engine.graphs import graph_of, text_of
 
 CORE = usable_cpus()[0]

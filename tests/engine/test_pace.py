@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_pipeline.clock import ClockLine
-from audio_pipeline.pace import MAX_BEHIND_FRAMES, SourcePace, TickPace
+from audio_pipeline.worker.pace import MAX_BEHIND_FRAMES, SourcePace, TickPace
 
 RATE, N = 48_000, 480
 LINE = ClockLine(0.0, 0, float(RATE))

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.local import LocalGraph
+from audio_pipeline.graph.plan import LinkPlan, Plan, make_plan
 from audio_pipeline.node import Latency
-from audio_pipeline.plan import LinkPlan, Plan, make_plan
+from audio_pipeline.supervisor.local import LocalGraph
 from tests.engine.graphs import graph_of, noise
 
 RATE = 48_000

@@ -15,9 +15,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from audio_pipeline.errors import ConfigError, ControlError, PipelineError
-from audio_pipeline.exporter import Address, Exporter, parse_address, the_token, token_file
 from audio_pipeline.metrics import AGE_EDGES_MS
-from audio_pipeline.prometheus import text_of
+from audio_pipeline.observe.exporter import Address, Exporter, parse_address, the_token, token_file
+from audio_pipeline.observe.prometheus import text_of
 from tests.engine.graphs import graph_of
 from tests.engine.states import karaoke
 from tests.engine.test_top import WORST, times

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.graph import load
-from audio_pipeline.graph_types import Graph
-from audio_pipeline.plan import make_plan
-from audio_pipeline.regions import HOST, clocks_of
+from audio_pipeline.graph.load import load
+from audio_pipeline.graph.plan import make_plan
+from audio_pipeline.graph.regions import HOST, clocks_of
+from audio_pipeline.graph.types import Graph
 from tests.engine.graphs import graph_of
 
 SONG = "song: {kind: noise}\n"

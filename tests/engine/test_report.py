@@ -13,8 +13,8 @@ import pytest
 import soundfile
 
 from audio_pipeline.errors import MediaError
-from audio_pipeline.report import credit, tracks_in, write_report
-from audio_pipeline.report_sound import BANDS, mel_share, picture, png, time_ticks
+from audio_pipeline.report.report import credit, tracks_in, write_report
+from audio_pipeline.report.sound import BANDS, mel_share, picture, png, time_ticks
 from tests.engine.states import karaoke
 
 RATE = 16_000

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audio_pipeline import runtime
 from audio_pipeline.errors import PipelineError
+from audio_pipeline.host import runtime
 
 DEAD = 2**22 + 1  # above Linux's largest pid
 
@@ -143,7 +143,7 @@ def test_the_owner_is_known_whatever_the_wall_clock_says(home: Path) -> None:
     """A clock that is set on a host must not make a living pipeline look dead: its sockets would be swept."""
     run = runtime.create("alive", "t")
     started = json.loads((run.path / "lock").read_text())["started"]
-    code = "import sys; from audio_pipeline.strays import started; print(started(int(sys.argv[1])))"
+    code = "import sys; from audio_pipeline.host.strays import started; print(started(int(sys.argv[1])))"
     told = subprocess.run([sys.executable, "-c", code, str(os.getpid())], capture_output=True, text=True, check=True)
     assert float(told.stdout) == started
     if sys.platform == "linux":

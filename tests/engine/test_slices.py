@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import zmq
 
-from audio_pipeline import slices
+from audio_pipeline.worker import slices
 
 LINUX = tuple(int(part) for part in platform.release().split(".")[:2]) if platform.system() == "Linux" else (0, 0)
 needs_slices = pytest.mark.skipif(LINUX < (6, 12), reason="slices can be chosen from Linux 6.12 on")

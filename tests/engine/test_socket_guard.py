@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import zmq
 
-from audio_pipeline.socket_guard import EVERY_S, SocketGuard
+from audio_pipeline.links.socket_guard import EVERY_S, SocketGuard
 
 held: list[zmq.Socket[bytes]] = []
 

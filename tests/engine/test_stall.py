@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audio_pipeline.stall import STALL_S, Stall
+from audio_pipeline.supervisor.stall import STALL_S, Stall
 
 SECOND = 1_000_000_000
 MOST_S = round(STALL_S)

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_pipeline import cli_attach
-from audio_pipeline.cli import main
-from audio_pipeline.control import ControlClient
+from audio_pipeline.cli import attach
+from audio_pipeline.cli.main import main
+from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import ControlError
-from audio_pipeline.loads import Load, node_loads, path_loads
 from audio_pipeline.metrics import AGE_EDGES_MS, BINS
-from audio_pipeline.top import Top, write_json, write_once
-from audio_pipeline.top_page import SORTS, ordered, page
+from audio_pipeline.view.loads import Load, node_loads, path_loads
+from audio_pipeline.view.top import Top, write_json, write_once
+from audio_pipeline.view.top_page import SORTS, ordered, page
 from tests.engine.states import FakeClient, karaoke
 
 WORST = {"from": "mix.out", "to": "out.in", "seq": 8123, "position": 3_582_243, "epoch": 2, "time": 1.7e9,
@@ -167,16 +167,16 @@ def test_a_pipeline_that_ends_meanwhile_is_no_error(
 ) -> None:
     tmp_path.chmod(0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr("audio_pipeline.view.PATIENCE_S", 0.0)
+    monkeypatch.setattr("audio_pipeline.view.view.PATIENCE_S", 0.0)
     client.refuses = True
     assert main(["top", "--once"]) == 0
     assert capsys.readouterr().err == "the pipeline has ended\n"
-    monkeypatch.setattr(cli_attach, "_runs", lambda which: True)
+    monkeypatch.setattr(attach, "_runs", lambda which: True)
     assert main(["top", "--once"]) == 7
 
 
 def test_a_pipeline_that_never_answers_is_given_up(client: FakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audio_pipeline.view.PATIENCE_S", 0.0)
+    monkeypatch.setattr("audio_pipeline.view.view.PATIENCE_S", 0.0)
     client.refuses = True
     with pytest.raises(ControlError):
         Top(client).look_twice(0.0, wait=lambda seconds: None)

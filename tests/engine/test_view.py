@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_pipeline.errors import ControlError
-from audio_pipeline.view import PATIENCE_S, View, drawn, follow
-from audio_pipeline.view_keys import Commands, Keyboard, decode_keys, fader_target
-from audio_pipeline.view_lines import log_line, page
-from audio_pipeline.view_text import FLOOR_DB, PeakHold, meter, width_of
+from audio_pipeline.view.keys import Commands, Keyboard, decode_keys, fader_target
+from audio_pipeline.view.lines import log_line, page
+from audio_pipeline.view.text import FLOOR_DB, PeakHold, meter, width_of
+from audio_pipeline.view.view import PATIENCE_S, View, drawn, follow
 from tests.engine.states import FakeClient, fader, karaoke
 
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from audio_pipeline.models.voice_record import Consent, Likeness, Record
-from audio_pipeline.voice_card import card, consent_said, reading, scale
-from audio_pipeline.voice_card_page import card_page
-from audio_pipeline.voice_card_picture import card_picture
+from audio_pipeline.report.voice_card import card, consent_said, reading, scale
+from audio_pipeline.report.voice_card_page import card_page
+from audio_pipeline.report.voice_card_picture import card_picture
 from tests.models.voice_drafts import draft
 
 RATE = 16_000

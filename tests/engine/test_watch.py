@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from audio_pipeline import desired, scheduling, watch
-from audio_pipeline.desired import BACKOFF_S, HEALTHY_S, NodeRecord, Phase
-from audio_pipeline.glance import Glance
-from audio_pipeline.job import Job
-from audio_pipeline.jobs import Run, make_job
+from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.metrics import Board
 from audio_pipeline.node import Node
-from audio_pipeline.plan import make_plan
-from audio_pipeline.watch import OFFLINE_HANG_S, SIGNS, by_child, hangs, late_start, share_cpu
+from audio_pipeline.supervisor import desired, watch
+from audio_pipeline.supervisor.desired import BACKOFF_S, HEALTHY_S, NodeRecord, Phase
+from audio_pipeline.supervisor.glance import Glance
+from audio_pipeline.supervisor.jobs import Run, make_job
+from audio_pipeline.supervisor.watch import OFFLINE_HANG_S, SIGNS, by_child, hangs, late_start, share_cpu
+from audio_pipeline.worker import scheduling
+from audio_pipeline.worker.job import Job
 from tests.engine.graphs import graph_of
 
 S = 1_000_000_000

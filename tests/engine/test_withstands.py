@@ -44,7 +44,7 @@ def popen(*args, **kwargs):
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
     return real(*args, **kwargs)
 subprocess.Popen = popen
-from audio_pipeline.cli import main
+from audio_pipeline.cli.main import main
 sys.exit(main())
 """
 HASTY = """

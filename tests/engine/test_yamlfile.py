@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.yamlfile import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
+from audio_pipeline.graph.yamlfile import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
 
 
 def test_every_key_knows_its_line() -> None:

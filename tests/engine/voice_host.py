@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audio_pipeline.cli import main
+from audio_pipeline.cli.main import main
 from audio_pipeline.models import ge2e, kokoro, voice_fit, voice_inspect, weights
 from audio_pipeline.models.voice_consent import OWN
 from audio_pipeline.models.voice_fit import Fit, Reference

@@ -12,12 +12,12 @@ from typing import Any
 import msgpack
 import pytest
 
-from audio_pipeline.control_words import VERSION, decode, encode, request
-from audio_pipeline.desired import NodeRecord, Phase
+from audio_pipeline.control.words import VERSION, decode, encode, request
 from audio_pipeline.errors import WireError
-from audio_pipeline.jobs import Run
-from audio_pipeline.nursery import Nursery
-from audio_pipeline.supervisor import Supervisor
+from audio_pipeline.supervisor.desired import NodeRecord, Phase
+from audio_pipeline.supervisor.jobs import Run
+from audio_pipeline.supervisor.nursery import Nursery
+from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.graphs import graph_of
 from tests.fuzz.choice import Choice, mixed, nested
 

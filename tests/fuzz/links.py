@@ -15,8 +15,8 @@ import zmq
 
 from audio_pipeline.errors import WireError
 from audio_pipeline.frame import HEADER, Flag, audio_frame, event_frame, gap_frame, pack, parse
-from audio_pipeline.link import InPort, InSpec, OutPort, OutSpec
-from audio_pipeline.link_words import unpack
+from audio_pipeline.links.link import InPort, InSpec, OutPort, OutSpec
+from audio_pipeline.links.words import unpack
 from tests.fuzz.choice import Choice, mixed
 
 RATE = 48_000

@@ -13,13 +13,13 @@ import msgpack
 import numpy as np
 import zmq
 
-from audio_pipeline.control import decode, encode
+from audio_pipeline.control.client import decode, encode
 from audio_pipeline.frame import Frame, audio_frame
+from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.io.remote_door import Door
 from audio_pipeline.io.remote_peer import Remote
 from audio_pipeline.keys import Keys
-from audio_pipeline.link import OutPort, OutSpec
-from audio_pipeline.runtime import RunDir
+from audio_pipeline.links.link import OutPort, OutSpec
 
 RATE, N = 48_000, 480
 TOKEN = "the token of this run"

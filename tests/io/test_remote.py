@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from audio_pipeline.errors import ConfigError, DeviceError, KeysError
 from audio_pipeline.frame import pack
-from audio_pipeline.graph import loads
+from audio_pipeline.graph.load import loads
 from audio_pipeline.io import remote_feed, remote_peer
 from audio_pipeline.io.remote_door import Door
 from audio_pipeline.io.remote_feed import FeedPort, RemoteFeed

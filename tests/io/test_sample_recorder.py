@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audio_pipeline import cli_voices_record
+from audio_pipeline.cli import voices_record
 from audio_pipeline.errors import ConfigError, DeviceError
 from audio_pipeline.io import sample_recorder
 from audio_pipeline.io.queue_player import QueuePlayer
@@ -69,7 +69,7 @@ def test_a_card_that_gives_nothing_is_one_sentence(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("seconds", [0.0, 0.5, -1, 121, float("nan")])
 def test_only_lengths_that_make_sense_are_recorded(seconds: float) -> None:
     with pytest.raises(ConfigError, match="--record: expected 1 to 120 s"):
-        cli_voices_record.recorded("default", seconds, "x")
+        voices_record.recorded("default", seconds, "x")
 
 
 def test_without_a_terminal_it_says_what_happens_and_records(
@@ -79,23 +79,23 @@ def test_without_a_terminal_it_says_what_happens_and_records(
         heard(seconds, -20.0)
         return np.zeros(5, np.float32), RATE
 
-    monkeypatch.setattr(cli_voices_record, "record", fake)
-    monkeypatch.setattr(cli_voices_record, "check_microphone", lambda device: None)
-    monkeypatch.setattr(cli_voices_record.time, "sleep", lambda seconds: None)
-    assert cli_voices_record.recorded("default", 2, "your voice")[1] == RATE
+    monkeypatch.setattr(voices_record, "record", fake)
+    monkeypatch.setattr(voices_record, "check_microphone", lambda device: None)
+    monkeypatch.setattr(voices_record.time, "sleep", lambda seconds: None)
+    assert voices_record.recorded("default", 2, "your voice")[1] == RATE
     assert "your voice: 2 s, beginning in 3 s" in capsys.readouterr().err
 
 
 def test_without_a_microphone_nobody_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("audio_pipeline.io.sound.list_devices", list)
-    monkeypatch.setattr(cli_voices_record.time, "sleep", lambda seconds: pytest.fail("counted"))
+    monkeypatch.setattr(voices_record.time, "sleep", lambda seconds: pytest.fail("counted"))
     with pytest.raises(DeviceError, match="no sound input"):
-        cli_voices_record.recorded("default", 2, "your voice")
+        voices_record.recorded("default", 2, "your voice")
 
 
 @pytest.mark.parametrize(("db", "word"), [(-0.5, "too loud"), (-50.0, "very soft"), (-12.0, "-12 dB")])
 def test_the_meter_says_what_to_change(db: float, word: str) -> None:
-    assert word in cli_voices_record.meter(db) and len(cli_voices_record.meter(db).split()[0]) == 24
+    assert word in voices_record.meter(db) and len(voices_record.meter(db).split()[0]) == 24
 
 
 def test_at_a_real_card_what_is_played_is_recorded(pulse: dict[str, str]) -> None:

@@ -12,12 +12,12 @@ pytest.importorskip("pyworld")
 
 from audio_pipeline.errors import ConfigError, MediaError, NodeError
 from audio_pipeline.frame import Flag, audio_frame
-from audio_pipeline.graph import loads
-from audio_pipeline.local import LocalGraph
+from audio_pipeline.graph.load import loads
 from audio_pipeline.models import convert_live, perth, weights
 from audio_pipeline.models.convert_blocks import BlockConverter
 from audio_pipeline.nodes import convert
 from audio_pipeline.nodes.convert import NODE, Settings
+from audio_pipeline.supervisor.local import LocalGraph
 from tests.models.test_world_voice import vowel
 from tests.nodes.fake import SECOND, FakeContext, InTurn, run
 from tests.shared import shared

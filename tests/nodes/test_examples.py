@@ -5,8 +5,8 @@ import pytest
 import soundfile
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.graph import load
-from audio_pipeline.local import LocalGraph
+from audio_pipeline.graph.load import load
+from audio_pipeline.supervisor.local import LocalGraph
 from tests.nodes.fake import noise
 from tests.shared import ROOT
 

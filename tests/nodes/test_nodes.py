@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from audio_pipeline.graph.registry import kinds
 from audio_pipeline.node import Node
-from audio_pipeline.registry import kinds
 from audio_pipeline.settings import rule_of
 from tests.shared import ROOT
 
@@ -26,7 +26,7 @@ def test_all_kinds_are_there() -> None:
 def test_importing_every_node_loads_nothing_heavy() -> None:
     """In an interpreter of its own; device and model packages are for `open`."""
     program = (
-        "import sys; from audio_pipeline.registry import kinds; from audio_pipeline.node import Node\n"
+        "import sys; from audio_pipeline.graph.registry import kinds; from audio_pipeline.node import Node\n"
         "for cls in kinds().values():\n"
         "    cls.ports(cls.Settings(), ('a', 'b')); cls.clock_domain(cls.Settings())\n"
         "    cls.estimate(cls.Settings(), 48000)\n"

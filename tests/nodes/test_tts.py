@@ -12,8 +12,7 @@ import soundfile
 
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Samples
-from audio_pipeline.graph import loads
-from audio_pipeline.local import LocalGraph
+from audio_pipeline.graph.load import loads
 from audio_pipeline.models import perth, voices, weights
 from audio_pipeline.models.kokoro import KokoroVoice
 from audio_pipeline.models.perth import Perth
@@ -21,6 +20,7 @@ from audio_pipeline.models.talker import Talker
 from audio_pipeline.models.talker_live import LiveTalker, at_rate
 from audio_pipeline.nodes import tts
 from audio_pipeline.nodes.tts import NODE, Settings, Tts
+from audio_pipeline.supervisor.local import LocalGraph
 from tests.models.test_talker import Beeps
 from tests.nodes.fake import FakeContext, InTurn
 

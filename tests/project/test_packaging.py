@@ -102,4 +102,4 @@ def test_installed_package_adds_no_generic_name(tmp_path: Path) -> None:
 
 def test_command_is_installed() -> None:
     (script,) = distribution("audio-pipeline").entry_points.select(group="console_scripts")
-    assert (script.name, script.value) == ("audio-pipeline", "audio_pipeline.cli:main")
+    assert (script.name, script.value) == ("audio-pipeline", "audio_pipeline.cli.main:main")

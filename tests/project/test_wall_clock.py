@@ -13,9 +13,9 @@ ALLOWED = {
     "top.py": "a stamp on each line of machine-readable output",
     "state.py": "when the worst frame was, for people",
     "runtime.py": "whether a folder without a lock is new, by its file time",
-    "cli_run.py": "the name of a take's folder, and which files of it are new",
+    "run.py": "the name of a take's folder, and which files of it are new",
     "journal.py": "stamps of the log",
-    "cli_voices_keep.py": "when a voice was made, and when somebody agreed",
+    "voices_keep.py": "when a voice was made, and when somebody agreed",
     "top_page.py": "how long ago the worst frame was, for people",
 }
 WALL = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("time", "localtime")}

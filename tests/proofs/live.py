@@ -14,9 +14,9 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from audio_pipeline.control import ControlClient
-from audio_pipeline.graph import load
-from audio_pipeline.supervisor import Supervisor
+from audio_pipeline.control.client import ControlClient
+from audio_pipeline.graph.load import load
+from audio_pipeline.supervisor.supervisor import Supervisor
 
 State = dict[str, Any]
 NO_CARD = ('nodes.speaker.device="null"',)

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_pipeline.graph import loads
+from audio_pipeline.graph.load import loads
 from audio_pipeline.models import weights
-from audio_pipeline.supervisor import Supervisor
+from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.shared import ROOT
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import soundfile
 
-from audio_pipeline import runtime
+from audio_pipeline.host import runtime
 from audio_pipeline.io import wav
 from tests.proofs.live import NO_CARD, Pipeline, db, running, silent_runs_ms
 

@@ -14,8 +14,8 @@ import numpy as np
 import psutil
 import pytest
 
-from audio_pipeline.graph import load
-from audio_pipeline.local import LocalGraph
+from audio_pipeline.graph.load import load
+from audio_pipeline.supervisor.local import LocalGraph
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
 KINDS = Path(__file__).parent / "kinds"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_pipeline.graph import load
-from audio_pipeline.supervisor import Supervisor
+from audio_pipeline.graph.load import load
+from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.shared import ROOT, shared
 
 pytestmark = [pytest.mark.proof]

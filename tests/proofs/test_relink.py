@@ -24,11 +24,11 @@ import pytest
 import soundfile as sf
 from numpy.typing import NDArray
 
-from audio_pipeline.cli import main
-from audio_pipeline.graph import Graph, load, loads
-from audio_pipeline.local import LocalGraph
+from audio_pipeline.cli.main import main
+from audio_pipeline.graph.load import Graph, load, loads
 from audio_pipeline.metrics import Reading
-from audio_pipeline.supervisor import Supervisor
+from audio_pipeline.supervisor.local import LocalGraph
+from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.proofs.kinds.sine import HZ, LEVEL
 from tests.proofs.live import Pipeline
 

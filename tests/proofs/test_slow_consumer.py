@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audio_pipeline.graph import Graph, load
-from audio_pipeline.local import LocalGraph
-from audio_pipeline.state import Boards, link_state
+from audio_pipeline.graph.load import Graph, load
+from audio_pipeline.supervisor.local import LocalGraph
+from audio_pipeline.supervisor.state import Boards, link_state
 from tests.proofs.kinds.slow import ages_ms
 from tests.proofs.kinds.tune import tune
 from tests.proofs.live import running

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from audio_pipeline import runtime
-from audio_pipeline.control import ControlClient
+from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import PipelineError
+from audio_pipeline.host import runtime
 from audio_pipeline.io import wav
 from tests.leftovers import leftovers, processes
 from tests.proofs.chaos import seed

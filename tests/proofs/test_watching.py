@@ -102,7 +102,7 @@ def _with(samples: dict[tuple[str, str], float], key: tuple[str, str]) -> dict[t
 
 
 def _pid(node: str) -> int:
-    from audio_pipeline.control import ControlClient
+    from audio_pipeline.control.client import ControlClient
 
     client = ControlClient.attach("watch")
     try:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_pipeline.cli import main
-from audio_pipeline.guest import Guest
+from audio_pipeline.cli.main import main
+from audio_pipeline.links.guest import Guest
 from tests.engine.graphs import noise, text_of
 from tests.proofs.live import Pipeline, State, running
 

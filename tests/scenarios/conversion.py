@@ -9,8 +9,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audio_pipeline.graph import load
-from audio_pipeline.supervisor import Supervisor
+from audio_pipeline.graph.load import load
+from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.shared import shared
 
 READER, OTHER = "1998", "3005"

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from audio_pipeline.cli_run import schedule
-from audio_pipeline.graph import load
-from audio_pipeline.supervisor import Supervisor
+from audio_pipeline.cli.run import schedule
+from audio_pipeline.graph.load import load
+from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.scenarios.measure import Sound, level_db, shares_db
 from tests.scenarios.stage import RATE, SINGS_FROM_S, WORDS, demo_song
 

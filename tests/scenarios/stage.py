@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from audio_pipeline.errors import ControlError
-from audio_pipeline.graph import load
+from audio_pipeline.graph.load import load
 from audio_pipeline.models import weights
 from tests.proofs.live import Pipeline, State, running
 from tests.scenarios.measure import Song, Sound

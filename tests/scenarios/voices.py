@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_pipeline.cli import main
+from audio_pipeline.cli.main import main
 from audio_pipeline.models import weights
 from audio_pipeline.models.voice_consent import GIVEN
 from audio_pipeline.models.voice_library import Library

@@ -1,0 +1,179 @@
+"""One input of an aligned node: what arrived, what stands by for it, and the fades between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from audio_pipeline.dsp.extend import Extension
+from audio_pipeline.dsp.mute import Mute
+from audio_pipeline.dsp.ring import PositionRing
+from audio_pipeline.dsp.switch import Switch
+from audio_pipeline.frame import Samples, tag_of
+from audio_pipeline.worker.made_up import MadeUp
+
+FOREVER = 1 << 40
+
+
+@dataclass(frozen=True)
+class AlignSpec:
+    """One input as the loader planned it."""
+
+    name: str
+    timeline: str
+    channels: int
+    capacity_samples: int
+    on_loss: str = "silence"
+    standby: bool = False  # `on_loss: bypass`: frames of the node's own input come in as `<name>~bypass`
+    eager: bool = False  # a microphone's timeline: to be up to date is worth more than its first samples
+    muted: bool = False  # connected, but silent
+    spare_frames: int = 2  # of an eager one: what may be in hand before it is heard sooner
+
+    @property
+    def port(self) -> str:
+        """The node's name for it; where one link follows another, `name` has a number behind it."""
+        return self.name.partition("#")[0]
+
+
+class _Fader:
+    """Fades from a stream to its stand-in where it runs dry, and back when a whole frame is there again."""
+
+    def __init__(self, channels: int, frame_samples: int, fade_samples: int) -> None:
+        self._channels = channels
+        self._extension = Extension(channels, fade_samples)
+        self._switch = Switch(channels, fade_samples, enter_samples=fade_samples + frame_samples)
+
+    def process(self, x: Samples, run: int, standby: Samples) -> tuple[Samples, int]:
+        """The joined block (n, channels) and how many of its samples are the stream's own."""
+        continued, usable, run = self._extension.process(x, run)
+        return self._switch.process(continued, usable, standby), min(run, len(x))
+
+    def run_dry(self) -> None:
+        """What comes next fades in."""
+        nothing = np.zeros((1, self._channels), np.float32)
+        self._switch.process(nothing, 0, nothing)
+
+
+class AlignInput:
+    """The rings of one input and what is known of it."""
+
+    def __init__(self, spec: AlignSpec, frame_samples: int, fade_samples: int, *, live: bool) -> None:
+        self.spec = spec
+        self._frame, self._fade, self._live = frame_samples, fade_samples, live
+        self.held = np.zeros((1, spec.channels), np.float32)
+        self.idle = False
+        self.heard = True  # False: it waits for its turn
+        self.standby_first: int | None = None
+        self.made_up, self.standby_made_up = MadeUp(), MadeUp()
+        self._mute = Mute(spec.muted, 2 * fade_samples)
+        self.tag = tag_of(spec.timeline)
+        self.sources: tuple[tuple[int, int], ...] = ()  # of the newest frame, where it is a mix itself
+        self.allocate(spec.capacity_samples)
+        self.forget()
+        self._main, self._reserve = self._fader(), self._fader()
+
+    def _fader(self) -> _Fader:
+        return _Fader(self.spec.channels, self._frame, self._fade)
+
+    def allocate(self, capacity_samples: int) -> None:
+        """Fresh rings."""
+        self.spec = replace(self.spec, capacity_samples=capacity_samples)
+        self.ring = PositionRing(self.spec.channels, capacity_samples)
+        self.standby = PositionRing(self.spec.channels, capacity_samples) if self.spec.standby else None
+
+    def adopt(self, spec: AlignSpec) -> None:
+        """Other terms for what goes on: a longer ring keeps what it holds."""
+        if spec.standby != (self.standby is not None):
+            self.standby = PositionRing(spec.channels, spec.capacity_samples) if spec.standby else None
+            self.standby_first = None
+        capacity = max(spec.capacity_samples, self.spec.capacity_samples)
+        for ring in (self.ring, self.standby):
+            if ring is not None:
+                ring.grow(capacity)
+        self.spec = replace(spec, capacity_samples=capacity)
+
+    def enlarge(self, capacity_samples: int) -> None:
+        """A longer ring for the stream itself, with what it holds."""
+        self.ring.grow(capacity_samples)
+        self.spec = replace(self.spec, capacity_samples=capacity_samples)
+
+    def mute(self, muted: bool) -> None:
+        """Fades to silence, or back."""
+        self._mute.turn(muted)
+
+    def forget(self) -> None:
+        """A new generation: nothing has come yet."""
+        for held in (self.ring, self.standby, self.made_up, self.standby_made_up):
+            if held is not None:
+                held.clear()
+        self.first: int | None = None
+        self.standby_first = None
+        self.due_ns = 0
+        self.capture: tuple[int, int, int] | None = None  # position, host time of capture, rate
+        self.ended_at: int | None = None
+        self.nothing_before = 0  # offline: the stream goes on at this position, after a hole
+        self.full_since_ns: int | None = None
+        self._next: int | None = None  # position that is read next; None before the first read
+
+    @property
+    def rate(self) -> int:
+        return self.capture[2] if self.capture else 1
+
+    def due_at(self, position: int) -> int:
+        """Host time by which the sample at `position` has arrived if every node keeps its word."""
+        return self.due_ns + (position - (self.first or 0)) * 1_000_000_000 // self.rate
+
+    def run(self, position: int) -> int:
+        """True samples available from `position` on; without end after the stream's END."""
+        run = self.ring.run(position)
+        return FOREVER if self.ended_at is not None and position + run >= self.ended_at else run
+
+    @property
+    def in_hand(self) -> int:
+        """True samples that have come and were not read yet, without a hole."""
+        return 0 if self._next is None else self.run(self._next)
+
+    def read(self, position: int, n: int) -> tuple[Samples, int]:
+        """The block at `position` as it will be heard, and how many of its samples are made up."""
+        block, true = self.ring.read(position, n), n
+        if self._live:  # offline links are lossless and in order: where nothing is, nothing was sent
+            run = self._worth(position, n, self.run(position))
+            block, true = self._main.process(block, run, self._stand_in(position, n))
+        self._next = position + n
+        for held in (self.ring, self.standby, self.made_up, self.standby_made_up):
+            if held is not None:
+                held.discard_before(self._next)
+        if true == n:
+            self.held = block
+        return self._mute.process(block), n - true
+
+    def _worth(self, position: int, n: int, run: int) -> int:
+        """`run`, cut where the node made up its own input while what stands by has the true one."""
+        if self.standby is None:
+            return run
+        end = position + min(run, n + self._fade)
+        begin = self.made_up.first_in(position, end)
+        if begin is None or self.standby_made_up.first_in(begin, begin + 1) is not None:
+            return run
+        lasts = self.standby.run(begin) >= position + n + self._fade - begin
+        return begin - position if lasts else run
+
+    def _stand_in(self, position: int, n: int) -> Samples:
+        if self.standby is not None:
+            block, silent = self.standby.read(position, n), np.zeros((n, self.spec.channels), np.float32)
+            return self._reserve.process(block, self.standby.run(position), silent)[0]
+        if self.spec.on_loss == "hold":
+            return np.resize(self.held, (n, self.spec.channels))
+        return np.zeros((n, self.spec.channels), np.float32)
+
+    def fade_out(self) -> Samples:
+        """What would be heard next, faded to silence; whatever comes after it fades in."""
+        tail = np.zeros((self._fade, self.spec.channels), np.float32)
+        if self._next is not None:
+            ramp = np.linspace(1.0, 0.0, self._fade, endpoint=False, dtype=np.float32)[:, None]
+            tail = self.read(self._next, self._fade)[0] * ramp
+        self._main, self._reserve = self._fader(), self._fader()
+        for fader in (self._main, self._reserve):
+            fader.run_dry()
+        return tail

@@ -1,0 +1,127 @@
+"""Commands that attach to a running pipeline: `view`, `top`, `set`, `stop` and the transport."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from audio_pipeline.cli.text import assignment
+from audio_pipeline.control.client import ControlClient
+from audio_pipeline.errors import ControlError, PipelineError
+from audio_pipeline.host import runtime
+from audio_pipeline.report.report import credit
+from audio_pipeline.view.keys import heard
+from audio_pipeline.view.top import Top, write_json, write_once
+from audio_pipeline.view.view import View, fits_terminal, follow
+
+
+@contextmanager
+def attached(which: str | None) -> Iterator[ControlClient]:
+    """A client of the pipeline called `which`, or of the only one that runs. Raises ControlError."""
+    if which is not None and which.startswith("tcp://"):
+        from audio_pipeline.io.remote_control import connect
+
+        client: ControlClient = connect(which)
+    else:
+        client = ControlClient.attach(which)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def view(args: argparse.Namespace) -> int:
+    """The terminal view of a pipeline that runs elsewhere; q leaves it running."""
+    with attached(args.pipeline) as client, until_it_ends(args.pipeline):
+        if fits_terminal():
+            View(client, title=credit).run(ended=lambda: False)
+        else:
+            follow(client, _sleep, sys.stdout)
+    return 0
+
+
+def top(args: argparse.Namespace) -> int:
+    """What each node and path does, on a screen; once, or as JSON lines, for scripts."""
+    with attached(args.pipeline) as client, until_it_ends(args.pipeline):
+        looking = Top(client, args.sort)
+        if not (args.once or args.json) and fits_terminal():
+            looking.run(args.interval)
+            return 0
+        looking.look_twice(args.interval)
+        _write(looking, json=args.json)
+        while not args.once:
+            time.sleep(args.interval)
+            looking.look()
+            _write(looking, json=args.json)
+    return 0
+
+
+def _write(top: Top, *, json: bool) -> None:
+    if json:
+        write_json(top, sys.stdout)
+    else:
+        write_once(top, shutil.get_terminal_size((120, 24)).columns, sys.stdout)
+
+
+@contextmanager
+def until_it_ends(which: str | None) -> Iterator[None]:
+    """A pipeline that ends while somebody looks at it is no error."""
+    try:
+        yield
+    except ControlError:
+        if _runs(which):
+            raise
+        print("the pipeline has ended", file=sys.stderr)
+
+
+def _runs(which: str | None) -> bool:
+    try:
+        runtime.attach(which)
+    except PipelineError:
+        return False
+    return True
+
+
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
+
+
+def change(args: argparse.Namespace) -> int:
+    """Sets live values and says when each is heard."""
+    wanted = [assignment(text) for text in args.assignments]
+    with attached(args.pipeline) as client:
+        for node, name, value in wanted:
+            print(f"{node}.{name} = {value}{heard(client.set(node, name, value))}")
+    return 0
+
+
+def stop(args: argparse.Namespace) -> int:
+    """Ends a pipeline as q does."""
+    with attached(args.pipeline) as client:
+        client.stop()
+    return 0
+
+
+def transport(args: argparse.Namespace) -> int:
+    """play, pause, seek, next or loop."""
+    given = {"seek": ("seconds",), "loop": ("on",)}.get(args.command, ())
+    words = {name: getattr(args, name) for name in given}
+    if "on" in words:
+        words["on"] = words["on"] == "on"
+    with attached(args.pipeline) as client:
+        client.transport(args.node or _only_song(client), args.command, **words)
+    return 0
+
+
+def _only_song(client: ControlClient) -> str:
+    songs = list(client.state()["transport"])
+    if len(songs) != 1:
+        raise ControlError(
+            f"expected --node, one of {', '.join(songs)}" if songs else "nothing here can be played or paused"
+        )
+    return str(songs[0])

@@ -1,0 +1,166 @@
+"""`audio-pipeline client`: this host's sound card at the end of a pipeline on another host.
+
+The client is a pipeline itself, of two or four nodes: what comes from there to the loudspeaker, and the microphone to
+there. So it is supervised, and lives through losses, like any other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from audio_pipeline.cli.run import stopping
+from audio_pipeline.control.client import ControlClient
+from audio_pipeline.errors import ConfigError, ControlError, nearest
+from audio_pipeline.graph.load import Graph, build_graph
+from audio_pipeline.io.remote_control import RemoteControl
+from audio_pipeline.io.remote_peer import find_remote
+from audio_pipeline.settings import Places
+from audio_pipeline.supervisor.supervisor import Supervisor
+
+LOOK_S = 0.25
+LINE_S = 1.0
+BUFFER_MS = 20.0  # the jitter is gone before: this is for the loudspeaker's own
+
+
+def client(args: argparse.Namespace) -> int:
+    """Plays an output of another host here, feeds it this microphone, or both, until Ctrl-C."""
+    graph = client_graph(args, ask(args))
+    supervisor = Supervisor(graph, duration_s=args.duration, folder=Path.cwd())
+    with stopping(supervisor.stop):
+        supervisor.start()
+        control = supervisor.client()
+        try:
+            show(control, supervisor.wait)
+        finally:
+            supervisor.stop()
+            control.close()
+            supervisor.wait(None)
+    if supervisor.error is not None:
+        print(f"audio-pipeline: {supervisor.error}", file=sys.stderr)
+    return supervisor.exit_code
+
+
+def ask(args: argparse.Namespace) -> dict[str, Any]:
+    """What the other host has, so that a wrong name is said before anything starts."""
+    there = RemoteControl(find_remote(args.host, args.key, args.own))
+    try:
+        deadline = time.monotonic() + 2 * LINE_S
+        while not (ports := there.ports())["outputs"] and not ports["feeds"] and time.monotonic() < deadline:
+            time.sleep(LOOK_S)  # it has just been started
+        return ports
+    finally:
+        there.close()
+
+
+def client_graph(args: argparse.Namespace, there: dict[str, Any]) -> Graph:
+    """The client's own pipeline. Raises ConfigError for what the other host does not have."""
+    outputs = [port["port"] for port in there["outputs"]]
+    play = args.play or ("" if args.mic else next(iter(outputs), ""))
+    play = play if "." in play or not play else f"{play}.out"
+    _check("--play", play, outputs, "exports no output")
+    _check("--mic", args.mic, there["feeds"], "has no node that waits for sound called")
+    if not play and not args.mic:
+        raise ConfigError(f"{args.host} exports nothing; name outputs with `export:` in its remote_door")
+    link = {"host": args.host, "key": args.key, "own": args.own}
+    nodes: dict[str, Any] = {}
+    if play:
+        nodes["there"] = {"kind": "remote_in", "port": play, **link}
+        nodes["speaker"] = {"kind": "playback", "device": args.device, "buffer_ms": BUFFER_MS,
+                            "in": {"from": "there", "on_loss": "silence"}}  # fmt: skip
+    if args.mic:
+        nodes["mic"] = {"kind": "capture", "device": args.input}
+        nodes["send"] = {"kind": "remote_out", "to": args.mic, "in": "mic", **link}
+    return build_graph({"version": 1, "name": "client", "rate": int(there["rate"]), "nodes": nodes}, Places())
+
+
+def _check(option: str, name: str, known: list[str], lacks: str) -> None:
+    if name and name not in known:
+        names = ", ".join(known) or "none"
+        raise ConfigError(f"{option}: the other host {lacks} {name!r}{nearest(name, known)}; there are: {names}")
+
+
+def show(control: ControlClient, wait: Callable[[float], bool]) -> None:
+    """One line that is kept up to date, or one a second where nobody looks; the log as it comes."""
+    if not sys.stdout.isatty():
+        _follow(control, wait)
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(refresh_per_second=4, transient=True) as live:
+        while not wait(LOOK_S):
+            for event in _news(control):
+                live.console.print(event, markup=False, highlight=False)
+            state = _look(control)
+            live.update(Text(status(state) if state else "", no_wrap=True, overflow="ellipsis"))
+
+
+def _follow(control: ControlClient, wait: Callable[[float], bool]) -> None:
+    while not wait(LINE_S):
+        for event in _news(control):
+            print(event, flush=True)
+        state = _look(control)
+        if state:
+            print(status(state), flush=True)
+
+
+def _look(control: ControlClient) -> dict[str, Any] | None:
+    try:
+        return control.state()
+    except ControlError:
+        return None  # it is ending
+
+
+def _news(control: ControlClient) -> list[str]:
+    try:
+        return [event["message"] for event in control.events() if event.get("kind") == "log"]
+    except ControlError:
+        return []
+
+
+def status(state: dict[str, Any]) -> str:
+    """The client in one line: delay, jitter, buffer and losses of what is heard; losses of what is sent."""
+    nodes = state["nodes"]
+    parts = []
+    if "there" in nodes:
+        parts.append(f"{nodes['there']['settings']['port']} {_heard(nodes['there'], nodes['speaker'])}")
+    if "send" in nodes:
+        parts.append(f"{nodes['mic']['state']} mic -> {nodes['send']['settings']['to']} {_sent(nodes['send'])}")
+    return " | ".join(parts)
+
+
+def _heard(there: dict[str, Any], speaker: dict[str, Any]) -> str:
+    gauges, counters = there["gauges"], there["counters"]
+    if not gauges.get("connected"):
+        return "not connected"
+    peak_db = max((peak for peak, _ in there["levels_db"].values()), default=-120.0)
+    delay_ms = gauges.get("age_ms", 0.0) + speaker["latency_ms"]["total"]
+    lost = counters.get("lost_samples", 0) + counters.get("late_samples", 0) + counters.get("skipped_samples", 0)
+    way_ms = gauges.get("round_trip_ms", 0.0) / 2
+    return (
+        f"{_meter(peak_db)} {peak_db:6.1f} dB  delay {delay_ms:.0f} ms  way {way_ms:.1f} ms"
+        f"  jitter {gauges.get('jitter_ms', 0.0):.1f} ms  buffer {gauges.get('buffer_ms', 0.0):.0f}"
+        f"/{gauges.get('target_ms', 0.0):.0f} ms  {gauges.get('ppm', 0.0):+.0f} ppm  dry {counters.get('underruns', 0)}"
+        f"  lost {lost} samples  again {counters.get('reconnects', 0)}"
+    )
+
+
+def _sent(send: dict[str, Any]) -> str:
+    gauges, counters = send["gauges"], send["counters"]
+    dropped = sum(amount for name, amount in counters.items() if name.startswith("dropped_"))
+    where = "connected" if gauges.get("connected") else "not connected"
+    return f"{where}  sent {counters.get('sent', 0)}  dropped {dropped}  again {counters.get('reconnects', 0)}"
+
+
+def _meter(peak_db: float) -> str:
+    """
+    >>> _meter(-120.0), _meter(0.0), _meter(-30.0)
+    ('..........', '##########', '#####.....')
+    """
+    filled = min(max(round((peak_db + 60) / 6), 0), 10)
+    return "#" * filled + "." * (10 - filled)

@@ -1,0 +1,143 @@
+"""`audio-pipeline graph`: shows, changes and saves the graph of a running pipeline."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from audio_pipeline.cli.attach import attached
+from audio_pipeline.control.client import ControlClient
+from audio_pipeline.errors import ConfigError, nearest
+from audio_pipeline.graph.text import graph_text, read_patch, save_graph
+from audio_pipeline.graph.yamlfile import parse_yaml
+
+USAGE = {
+    "show": "show",
+    "save": "save FILE [--force]",
+    "apply": "apply PATCH.yaml",
+    "undo": "undo",
+    "redo": "redo",
+    "connect": "connect NODE[.OUT] NODE[.IN] [KEY=VALUE ...]",
+    "disconnect": "disconnect NODE.IN",
+    "add": "add NAME KIND [KEY=VALUE ...] [in=NODE[.OUT]]",
+    "remove": "remove NAME",
+    "bypass": "bypass NAME on|off",
+}
+Change = dict[str, Any]
+
+
+def graph(args: argparse.Namespace) -> int:
+    """One action, or several changes with `+` between them, which are made together or not at all."""
+    words = args.words or ["show"]
+    action, rest = words[0], words[1:]
+    whole: Mapping[str, Callable[[ControlClient, Sequence[str], bool], str]] = {
+        "show": _show, "save": _save, "apply": _apply, "undo": _undo, "redo": _redo,
+    }  # fmt: skip
+    if action not in USAGE:
+        raise ConfigError(f"graph: unknown action {action!r}{nearest(action, USAGE)}; known are {', '.join(USAGE)}")
+    changes = None if action in whole else read_changes(words)
+    with attached(args.pipeline) as client:
+        said = _told(client.edit(changes)) if changes is not None else whole[action](client, rest, args.force)
+    print(said)
+    return 0
+
+
+def read_changes(words: Sequence[str]) -> list[Change]:
+    """
+    >>> read_changes("add eq fader in=song + connect eq mix.wet on_loss=silence + remove old".split())[2]
+    {'op': 'remove', 'name': 'old'}
+    """
+    phrases: list[list[str]] = [[]]
+    for word in words:
+        if word == "+":
+            phrases.append([])
+        else:
+            phrases[-1].append(word)
+    return [_change(phrase) for phrase in phrases]
+
+
+def _change(words: Sequence[str]) -> Change:
+    readers = {"connect": _connect, "disconnect": _disconnect, "add": _add, "remove": _remove, "bypass": _bypass}
+    name = words[0] if words else ""
+    if name not in readers:
+        raise ConfigError(f"graph: expected one of {', '.join(readers)}, got {name!r}{nearest(name, readers)}")
+    plain = [word for word in words[1:] if "=" not in word]
+    keys = dict(_key(word) for word in words[1:] if "=" in word)
+    change = readers[name](plain, keys)
+    if change is None:
+        raise ConfigError(f"graph {' '.join(words)}: expected {USAGE[name]}")
+    return {"op": name, **change}
+
+
+def _key(word: str) -> tuple[str, Any]:
+    name, _, value = word.partition("=")
+    try:
+        return name, parse_yaml(f"value: {value}", "")[0]["value"]
+    except ConfigError:
+        return name, value
+
+
+def _connect(plain: Sequence[str], keys: Change) -> Change | None:
+    return {"from": plain[0], "to": plain[1], "keys": keys} if len(plain) == 2 else None
+
+
+def _disconnect(plain: Sequence[str], keys: Change) -> Change | None:
+    return {"to": plain[0]} if len(plain) == 1 and not keys else None
+
+
+def _add(plain: Sequence[str], keys: Change) -> Change | None:
+    return {"name": plain[0], "node": {"kind": plain[1], **keys}} if len(plain) == 2 else None
+
+
+def _remove(plain: Sequence[str], keys: Change) -> Change | None:
+    return {"name": plain[0]} if len(plain) == 1 and not keys else None
+
+
+def _bypass(plain: Sequence[str], keys: Change) -> Change | None:
+    on = {"on": True, "off": False}.get(plain[1]) if len(plain) == 2 else None
+    return {"name": plain[0], "on": on} if on is not None and not keys else None
+
+
+# -- actions ---------------------------------------------------------------------------------------------
+
+
+def _only(rest: Sequence[str], action: str, count: int) -> None:
+    if len(rest) != count:
+        raise ConfigError(f"graph {action}: expected {USAGE[action]}")
+
+
+def _show(client: ControlClient, rest: Sequence[str], force: bool) -> str:
+    _only(rest, "show", 0)
+    found = client.graph()
+    head = f"# revision {found['revision']}, {found['can_undo']} to undo, {found['can_redo']} to redo"
+    return f"{head}\n{graph_text(found['graph'])}".rstrip()
+
+
+def _save(client: ControlClient, rest: Sequence[str], force: bool) -> str:
+    _only(rest, "save", 1)
+    path = save_graph(client.graph()["graph"], Path(rest[0]), force=force)
+    return f"saved as {path}"
+
+
+def _apply(client: ControlClient, rest: Sequence[str], force: bool) -> str:
+    _only(rest, "apply", 1)
+    changes, revision = read_patch(Path(rest[0]))
+    return _told(client.edit(changes, revision))
+
+
+def _undo(client: ControlClient, rest: Sequence[str], force: bool) -> str:
+    _only(rest, "undo", 0)
+    return _told(client.undo())
+
+
+def _redo(client: ControlClient, rest: Sequence[str], force: bool) -> str:
+    _only(rest, "redo", 0)
+    return _told(client.redo())
+
+
+def _told(result: Mapping[str, Any]) -> str:
+    parts = {"added": result["added"], "removed": result["removed"], "connected anew": result["touched"]}
+    said = "; ".join(f"{words} {', '.join(names)}" for words, names in parts.items() if names)
+    return f"revision {result['revision']}: {said or 'nothing is connected differently'}"

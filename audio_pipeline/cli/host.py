@@ -1,0 +1,81 @@
+"""`audio-pipeline devices` and `audio-pipeline models`: what lies on this host beside the code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from audio_pipeline.cli.text import columns
+from audio_pipeline.errors import DeviceError, PipelineError
+from audio_pipeline.graph.load import load
+from audio_pipeline.io.sound import Device, list_devices
+
+
+def devices(args: argparse.Namespace) -> int:
+    """Lists the sound devices; an index or any part of a name can stand in `device:`."""
+    found = list_devices()
+    if not found:
+        raise DeviceError("this host has no sound device; audio-pipeline doctor says what may be missing")
+    print("\n".join(device_lines(found)))
+    return 0
+
+
+def device_lines(found: Iterable[Device]) -> list[str]:
+    """A table of devices; * marks the ones used when none is named."""
+    head = ("", "device", "through", "in", "out", "Hz")
+    rows = [
+        (
+            str(device.index),
+            device.name,
+            device.host_api,
+            f"{device.inputs}{'*' if device.is_default_input else ' '}",
+            f"{device.outputs}{'*' if device.is_default_output else ' '}",
+            str(device.rate),
+        )
+        for device in found
+    ]
+    return [*columns([head, *rows], right=[0, 3, 4, 5], indent=""), "* used when no device is named"]
+
+
+def models(args: argparse.Namespace) -> int:
+    """Lists, fetches or verifies weights; the code is that of the first that failed."""
+    from audio_pipeline.models import weights
+
+    names = [weights.asset(name).name for name in args.names]
+    if args.action == "list":
+        chosen = [state for state in weights.status() if not names or state.asset.name in names]
+        rows = [(state.asset.name, _where(state), state.asset.licence, state.asset.what) for state in chosen]
+        print("\n".join(columns([("name", "here", "licence", "what"), *rows], indent="")))
+        return 0
+    if args.action == "fetch":
+        return _each(names or (list(weights.REGISTRY) if args.all else _of_bundled()), weights.fetch)
+    return _each(names or [state.asset.name for state in weights.status() if state.folder], weights.verify)
+
+
+def _of_bundled() -> list[str]:
+    """What the bundled pipelines need as they stand, in the registry's order."""
+    from audio_pipeline.models import weights
+
+    graphs = [load(file) for file in sorted((Path(str(files("audio_pipeline"))) / "configs").glob("*.yaml"))]
+    needed = {name for graph in graphs for spec in graph.nodes.values() for name in spec.cls.assets(spec.settings)}
+    return [name for name in weights.REGISTRY if name in needed]
+
+
+def _where(state: Any) -> str:
+    return f"{state.place}, {state.bytes / 1e6:.1f} MB" if state.place else "no"
+
+
+def _each(names: Iterable[str], act: Any) -> int:
+    code = 0
+    for name in names:
+        try:
+            folder = act(name)
+            print(f"{name}: {folder or 'as it should be'}", flush=True)
+        except PipelineError as error:
+            print(f"audio-pipeline: {error}", file=sys.stderr)
+            code = code or error.exit_code
+    return code

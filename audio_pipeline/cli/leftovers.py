@@ -1,0 +1,67 @@
+"""`audio-pipeline leftovers`: what pipelines that are gone left on this host; `--sweep` ends and removes it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from audio_pipeline.host import runtime
+from audio_pipeline.host.strays import Stray, strays
+
+GONE_S = 2.0
+WHAT = {".board": "board", ".log": "log"}
+
+
+def leftovers(args: argparse.Namespace) -> int:
+    """Prints each thing that is left and returns 1; 0 where nothing is, or where the sweep took everything."""
+    if args.sweep:
+        for line in sweep():
+            print(line)
+    left = list(found())
+    for line in left:
+        print(line)
+    if not left:
+        running = ", ".join(run.name for run in runtime.running())
+        print(f"nothing is left over; running: {running or 'nothing'}")
+    return int(bool(left))
+
+
+def found() -> Iterator[str]:
+    """A line for each process and each folder that nobody owns."""
+    for stray in strays(runtime.base_dir()):
+        yield f"process {stray.pid} ({stray.name}) of {stray.run or 'a pipeline'}, which no supervisor looks after"
+    for folder in runtime.dead():
+        yield f"folder {folder} of a pipeline that is gone: {_contents(folder)}"
+
+
+def _contents(folder: Path) -> str:
+    """`2 sockets, 5 boards, 1 log, 3 others`."""
+    with contextlib.suppress(OSError):
+        kinds = Counter("socket" if path.is_socket() else WHAT.get(path.suffix, "other") for path in folder.iterdir())
+        return ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in sorted(kinds.items())) or "empty"
+    return "gone just now"
+
+
+def sweep() -> Iterator[str]:
+    """Ends the processes, removes the folders, and says so."""
+    for stray in strays(runtime.base_dir()):
+        yield from _end(stray)
+    deadline = time.monotonic() + GONE_S
+    while any(strays(runtime.base_dir())) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for folder in list(runtime.dead()):
+        shutil.rmtree(folder, ignore_errors=True)
+        yield f"removed {folder}"
+
+
+def _end(stray: Stray) -> Iterator[str]:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(stray.pid, signal.SIGKILL)
+        yield f"ended process {stray.pid} ({stray.name})"

@@ -1,0 +1,206 @@
+"""`audio-pipeline run`: starts a pipeline, shows it, and leaves a report."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from audio_pipeline.cli.observe import logs_on_screen, observed
+from audio_pipeline.cli.text import timed_assignment
+from audio_pipeline.control.client import ControlClient
+from audio_pipeline.errors import ConfigError
+from audio_pipeline.graph.load import Graph, load
+from audio_pipeline.graph.plan import make_plan
+from audio_pipeline.report.report import credit, tracks_in, write_report
+from audio_pipeline.settings import replaced
+from audio_pipeline.supervisor.supervisor import Supervisor
+from audio_pipeline.view.text import State, content_s
+from audio_pipeline.view.view import View, Watch, fits_terminal, follow
+
+Wait = Callable[[float | None], bool]
+PROGRESS_S = 0.2
+KEEP_LINES = 20
+CLOCK_SLACK_S = 2.0  # file times are coarser than ours
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs a pipeline to its end and returns the exit code of whatever ended it."""
+    graph = load(args.config, args.sets)
+    make_plan(graph, live=not args.offline)  # a budget that cannot hold is said before a folder is made
+    fetch_assets(graph)
+    folder = args.folder or Path("takes") / f"{graph.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    supervisor = Supervisor(
+        graph,
+        offline=args.offline,
+        duration_s=args.duration,
+        folder=folder.absolute(),
+        schedule=schedule(graph, args.at),
+    )
+    with nothing_empty_left(supervisor.folder):
+        return _run(graph, supervisor, args)
+
+
+def _run(graph: Graph, supervisor: Supervisor, args: argparse.Namespace) -> int:
+    began = time.time()
+    told = ""
+    with stopping(supervisor.stop), observed(graph, supervisor, args):
+        supervisor.start()
+        client = supervisor.client()
+        try:
+            told = show(client, supervisor.wait, offline=args.offline, view=not args.no_view, log=logs_on_screen(args))
+        finally:
+            supervisor.stop()
+            client.close()
+            supervisor.wait(None)
+    if supervisor.error is not None:
+        print(f"audio-pipeline: {supervisor.error}", file=sys.stderr)
+    else:
+        for line in untold(supervisor.final_state()["log"], told):
+            print(f"audio-pipeline: {line}", file=sys.stderr)
+    _leave_report(graph, supervisor, began)
+    return supervisor.exit_code
+
+
+@contextmanager
+def nothing_empty_left(folder: Path) -> Iterator[None]:
+    """Takes `folder`, and those around it, away again where they came meanwhile and nothing came into them."""
+    # what cannot be looked at counts as not there: it cannot be taken away either
+    new = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
+    try:
+        yield
+    finally:
+        with suppress(OSError, ValueError):  # it is not empty, or was never made
+            for path in new:
+                path.rmdir()
+
+
+def fetch_assets(graph: Graph) -> None:
+    """Brings the weights and songs that the nodes need, with a bar, before the first process starts."""
+    from audio_pipeline.models import weights
+
+    for spec in graph.nodes.values():
+        for name in spec.cls.assets(spec.settings):
+            weights.fetch(name)
+
+
+def schedule(graph: Graph, texts: Sequence[str]) -> dict[str, list[list[Any]]]:
+    """What `--at` asks for, by node: [position, setting, value]. Raises ConfigError for what is not live."""
+    wanted: dict[str, list[list[Any]]] = {}
+    for text in texts:
+        position, node, name, value = timed_assignment(text, graph.rate)
+        if node not in graph.nodes:
+            raise ConfigError(f"--at {text!r}: unknown node {node!r}; known are {', '.join(graph.nodes)}")
+        spec, path = graph.nodes[node], ("nodes", node)
+        if name.startswith("inputs."):
+            replaced(dict(spec.input_settings), name.removeprefix("inputs."), value, (*path, "inputs"))
+        else:
+            replaced(spec.settings, name, value, path)
+        wanted.setdefault(node, []).append([position, name, value])
+    return wanted
+
+
+@contextmanager
+def stopping(stop: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a closed terminal end the pipeline cleanly; a second Ctrl-C does not wait."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        stop()
+
+    before = [signal.signal(number, ask) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
+
+
+def show(client: ControlClient, wait: Wait, *, offline: bool, view: bool, log: bool = False) -> str:
+    """The view, the progress bar or log lines, until the pipeline ends or somebody ends it.
+
+    Gives the last message of the pipeline's log that stays on the screen, empty for none.
+    """
+    if log:
+        wait(None)
+    elif offline and sys.stdout.isatty():
+        progress(client, wait)
+    elif view and not offline and fits_terminal():
+        View(client, title=credit).run(ended=lambda: wait(0.0))
+    else:
+        return follow(client, wait, sys.stdout)
+    return ""
+
+
+def untold(log: Sequence[str], told: str) -> list[str]:
+    """The lines of a log after the last one that was told.
+
+    >>> untold(["mic is left out", "split died", "split is back"], "split died")
+    ['split is back']
+    """
+    after = next((i for i in range(len(log), 0, -1) if log[i - 1] == told), 0)
+    return list(log[after:][-KEEP_LINES:])
+
+
+def progress(client: ControlClient, wait: Wait) -> None:
+    """A bar for an offline run, with how much faster than real time it goes."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[speed]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns) as bar:
+        task = bar.add_task("offline", total=1.0, speed="")
+        watch = Watch(client)
+        while not wait(PROGRESS_S):
+            state = watch.look()
+            if state is not None:
+                bar.update(task, description=state["name"], completed=state["progress"], speed=speed_text(state))
+        bar.update(task, completed=1.0)
+
+
+def speed_text(state: State) -> str:
+    """How many times real time an offline run goes."""
+    return f"{content_s(state) / state['uptime_s']:.1f}x real time" if state["uptime_s"] > 1 else ""
+
+
+def _leave_report(graph: Graph, supervisor: Supervisor, began: float) -> None:
+    state = supervisor.final_state()
+    if not state or not state["uptime_s"]:  # it never got going, and the folder may hold an earlier take
+        return
+    folder, tracks = takes(graph, supervisor.folder, began - CLOCK_SLACK_S)
+    for track in tracks:
+        print(f"wrote {shown(track)}")
+    try:
+        print(f"wrote {shown(write_report(folder, state, tracks))}")
+    except OSError as error:
+        print(f"audio-pipeline: no report in {folder}: {error.strerror}", file=sys.stderr)
+
+
+def takes(graph: Graph, folder: Path, since: float) -> tuple[Path, list[Path]]:
+    """The folder that got the recordings, and what was written there in this run."""
+    own = [getattr(spec.settings, "folder", "") for spec in graph.nodes.values()]
+    for candidate in (folder, *[Path(name) for name in own if name]):
+        tracks = tracks_in(candidate, since)
+        if tracks:
+            return candidate, tracks
+    return folder, []
+
+
+def shown(path: Path) -> Path:
+    """A path as short as it gets."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,114 @@
+"""Commands about voices: which there are, the card of one, how alike two are."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audio_pipeline.cli.text import columns
+from audio_pipeline.errors import ConfigError, PipelineError
+from audio_pipeline.io.clip import read_clip
+from audio_pipeline.models import voice_json
+from audio_pipeline.models.voice_library import Library
+from audio_pipeline.models.voice_record import Record
+from audio_pipeline.report.voice_card import card, reading
+
+if TYPE_CHECKING:
+    from audio_pipeline.models.ge2e import SpeakerEncoder
+
+LEAST_S = 1.6  # of speech: one look of the encoder
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def score(args: argparse.Namespace) -> int:
+    """Prints how alike two voices are: sound files, or enrolled voices by name."""
+    from audio_pipeline.models import ge2e
+
+    encoder = ge2e.load()
+    a, b = (_embedding(encoder, str(name)) for name in args.files)
+    value = ge2e.similarity(a, b)
+    print(f"{value:.2f}  {reading(value)}")
+    return 0
+
+
+def _embedding(encoder: SpeakerEncoder, name: str) -> Array:
+    from audio_pipeline.dsp.channels import to_channels
+    from audio_pipeline.models import speech
+    from audio_pipeline.models.voice_reference import embedding
+
+    library = Library()
+    if not os.path.exists(name):  # Path.exists raises where the name is too long for one
+        if name not in library:
+            raise ConfigError(f"{name!r} is neither an enrolled voice nor a file")
+        return library.voice(name).embedding
+    x, rate = read_clip(Path(name))
+    found_s = len(speech.prepare(x, rate)) / speech.RATE
+    if found_s < LEAST_S:
+        raise ConfigError(f"{name!r} holds {found_s:.1f} s of speech, expected {LEAST_S:g} s or more")
+    found: Array = embedding(encoder, to_channels(x, 1)[:, 0], rate)
+    return found
+
+
+def listing(args: argparse.Namespace) -> int:
+    """Prints every voice that `--voice` takes, then what is damaged."""
+    from audio_pipeline.models import kokoro
+    from audio_pipeline.models.voices import LIGHT
+
+    library = Library()
+    records, stock = library.records(), kokoro.voice_names()
+    rows = [_row(record) for record in records]
+    if rows:
+        print("\n".join(columns([("enrolled", "likeness", "pitch", "speech", "consent", "made"), *rows], indent="")))
+    else:
+        print(f"none is enrolled in {library.folder}; audio-pipeline voices enrol FILE --name NAME")
+    print(f"\nstock: {', '.join([LIGHT, *stock])}")
+    for id_, said in library.damaged().items():
+        print(f"{said}\n  to remove it: audio-pipeline voices delete {id_}")
+    return 0
+
+
+def _row(record: Record) -> tuple[str, ...]:
+    consent = record.consent.kind if record.consent else "none"
+    return (
+        record.name, f"{record.likeness.voice:.2f}", f"{record.voice.pitch_hz:.0f} Hz",
+        f"{record.sample.speech_s:.0f} s", consent, record.created[:10],
+    )  # fmt: skip
+
+
+def show(args: argparse.Namespace) -> int:
+    """Prints the card of a voice, as text or JSON, or writes it as a page or a picture."""
+    library = Library()
+    record = library.record(args.name)
+    if args.json:
+        print(voice_json.dump(record))
+    elif args.html or args.png:
+        _write_card(library, record, args)
+    else:
+        print("\n".join(card(record)))
+    return 0
+
+
+def _write_card(library: Library, record: Record, args: argparse.Namespace) -> None:
+    from audio_pipeline.models.voice_sample import read_sample
+    from audio_pipeline.report.voice_card_page import card_page
+    from audio_pipeline.report.voice_card_picture import card_picture
+
+    packed = library.sample(record.name)
+    png = card_picture(record, read_sample(packed) if packed else None)
+    for path, data in ((args.png, png), (args.html, card_page(record, png).encode())):
+        if path is not None:
+            _write(path, data, args.force)
+
+
+def _write(path: Path, data: bytes, force: bool) -> None:
+    if path.exists() and not force:
+        raise ConfigError(f"{str(path)!r} is there already; add --force to write over it")
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise PipelineError(f"{str(path)!r} cannot be written: {error.strerror}") from error
+    print(f"written: {path}")

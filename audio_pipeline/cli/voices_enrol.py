@@ -1,0 +1,122 @@
+"""`voices enrol`: a recording of somebody becomes a voice that speaks."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from audio_pipeline.cli import voices_consent
+from audio_pipeline.cli.voices_keep import now
+from audio_pipeline.cli.voices_sound import Sound, from_files, from_microphone
+from audio_pipeline.errors import ConfigError, MediaError
+from audio_pipeline.models.voice_advice import REFUSED, findings
+from audio_pipeline.models.voice_library import Library
+from audio_pipeline.models.voice_names import key
+from audio_pipeline.models.voice_record import Sample
+from audio_pipeline.report.voice_card import card, finding_lines
+
+if TYPE_CHECKING:
+    from audio_pipeline.models.voice_enrol import Tools
+    from audio_pipeline.models.voice_inspect import Inspected
+
+Stage = Callable[[str], None]
+
+
+def enrol(args: argparse.Namespace) -> int:
+    """Looks at the sample, asks for the consent, fits the voice, keeps it and prints its card."""
+    library = Library()
+    args.name = _checked(args, library)
+    library.check_writable()
+    voices_consent.check_way(args, library)
+    sound = from_microphone(args.device, args.record, "your voice") if args.record else from_files(args.files)
+    with stages() as stage:
+        tools, inspected = _look(sound, stage)
+    _check_sample(inspected.sample, args.force)
+    consent = voices_consent.consent(args, library, _embedding(inspected, tools), sound, tools.encoder)
+    with stages() as stage:
+        from audio_pipeline.models import voice_enrol
+
+        draft = voice_enrol.enrol(inspected, args.name, consent, now(), tools, british=args.british,
+                                  keep_sample=not args.forget_sample, stage=stage)  # fmt: skip
+    record = library.add(draft)
+    print("\n".join(card(record)))
+    name = shlex.quote(record.name)
+    print(f'\nHear it:     audio-pipeline say "It is a fine day." --voice {name}')
+    if draft.sample_flac is not None:
+        print(f"Come nearer: audio-pipeline voices refine {name}")
+    return 0
+
+
+def load_tools() -> Tools:
+    """The networks, fetched where they are missing."""
+    from audio_pipeline.models import ge2e, kokoro
+    from audio_pipeline.models.voice_enrol import Tools
+
+    return Tools(ge2e.load(), kokoro.load())
+
+
+@contextmanager
+def stages() -> Iterator[Stage]:
+    """Shows what is being done, and for how long, where standard error is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda said: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+
+        def stage(said: str) -> None:
+            for task in bar.tasks:
+                if not task.finished:
+                    bar.update(task.id, total=1, completed=1)
+            bar.add_task(said, total=None)
+
+        yield stage
+        for task in bar.tasks:
+            bar.update(task.id, total=1, completed=1)
+
+
+def _checked(args: argparse.Namespace, library: Library) -> str:
+    from audio_pipeline.models import kokoro
+
+    if args.files and args.record is not None:
+        raise ConfigError("voices enrol: got sound files and --record, expected one of both")
+    if not args.files and not args.record:
+        raise ConfigError("voices enrol: expected sound files, or --record SECONDS for the microphone")
+    name = library.check_free(args.name)
+    if key(name) in {key(stock) for stock in kokoro.voice_names()}:
+        raise ConfigError(f"{name!r} is a stock voice; choose another name")
+    return name
+
+
+def _look(sound: Sound, stage: Stage) -> tuple[Tools, Inspected]:
+    from audio_pipeline.models.voice_inspect import inspect
+
+    stage("loading the networks")
+    tools = load_tools()
+    stage("looking at the sample")
+    return tools, inspect(sound.x, sound.rate, sound.sha256, encoder=tools.encoder)
+
+
+def _embedding(inspected: Inspected, tools: Tools) -> voices_consent.Array:
+    from audio_pipeline.models.voice_reference import embedding
+
+    found: voices_consent.Array = embedding(tools.encoder, inspected.x, inspected.rate)
+    return found
+
+
+def _check_sample(sample: Sample, force: bool) -> None:
+    """Says what there is to say about the sample; MediaError where no voice can be made from it."""
+    found = findings(sample)
+    refused = [finding for finding in found if finding.level == REFUSED and not (force and finding.forcible)]
+    for line in finding_lines([finding for finding in found if finding.advice and finding not in refused]):
+        print(line, file=sys.stderr)
+    if refused:
+        worst = refused[0]
+        raise MediaError(f"the sample cannot be used ({worst.what}: {worst.said}). {worst.advice}")

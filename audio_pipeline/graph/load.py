@@ -1,0 +1,162 @@
+"""Reads a pipeline from YAML and validates it against the nodes' settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from audio_pipeline.errors import ConfigError, nearest
+from audio_pipeline.graph.bypass import with_bypasses
+from audio_pipeline.graph.node_keys import NAMES, build_keys, check_untrusted
+from audio_pipeline.graph.registry import load_kind
+from audio_pipeline.graph.rules import check_graph
+from audio_pipeline.graph.types import ON_LOSS, POLICIES, VERSION, Graph, Link, LinkKeys, NodeSpec, Top
+from audio_pipeline.graph.yamlfile import parse_yaml, read_yaml
+from audio_pipeline.node import Node
+from audio_pipeline.settings import Places, build, fail
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+def find_config(config: str | Path) -> Path:
+    """The file for a path, or for the name of a bundled pipeline. Raises ConfigError."""
+    path = Path(config)
+    if path.is_file():
+        return path
+    bundled = Path(str(files("audio_pipeline"))) / "configs"
+    for candidate in (bundled / f"{path.name}.yaml", bundled / path.name):
+        if candidate.is_file() and str(path.parent) in (".", "configs"):
+            return candidate
+    known = sorted(file.stem for file in bundled.glob("*.yaml"))
+    raise ConfigError(
+        f"pipeline file {str(config)!r} not found{nearest(path.stem, known)}; bundled are {', '.join(known)}"
+    )
+
+
+def load(config: str | Path, sets: Sequence[str] = ()) -> Graph:
+    """The graph in a file, with `nodes.song.path=x` style changes. Raises ConfigError naming key and line."""
+    file = find_config(config)
+    raw, places = read_yaml(file)
+    return build_graph(_with_sets(raw, sets, places), places, file)
+
+
+def loads(text: str, name: str = "text") -> Graph:
+    """As `load`, from text."""
+    raw, places = parse_yaml(text, name)
+    return build_graph(raw, places)
+
+
+def _with_sets(raw: dict[str, Any], sets: Sequence[str], places: Places) -> dict[str, Any]:
+    for item in sets:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {item!r}: expected key=value, such as nodes.song.path=song.mp3")
+        _set_at(raw, key.split("."), _said(value), item)
+        places.typed[tuple(key.split("."))] = value
+    return raw
+
+
+def _said(text: str) -> Any:
+    """The value as YAML, where that is more than text; a path keeps its `#` and `: `."""
+    try:
+        value = parse_yaml(f"value: {text}", "")[0]["value"]
+    except ConfigError:
+        return text
+    return text if isinstance(value, str) and text[:1] not in ("'", '"') else value
+
+
+def _set_at(raw: dict[str, Any], path: list[str], value: Any, item: str) -> None:
+    for depth, key in enumerate(path[:-1]):
+        if depth == 1 and path[0] == "nodes" and key not in raw:
+            raise ConfigError(f"--set {item}: unknown node {key!r}{nearest(key, raw)}; known are {', '.join(raw)}")
+        inner = raw.setdefault(key, {})
+        if isinstance(inner, str) and (depth == 3 or key == "in"):
+            inner = raw[key] = {"from": inner}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {item}: {'.'.join(path[: depth + 1])} is {inner!r}, which has no keys")
+        raw = inner
+    raw[path[-1]] = value
+
+
+def build_graph(
+    raw: Mapping[str, Any], places: Places, file: Path | None = None, *, trusted: bool = True, base: Graph | None = None
+) -> Graph:
+    """The graph from plain values.
+
+    What came over the network is not `trusted`: it may not name code to run (`python`, `node_paths`), but may
+    repeat what `base`, the graph that it changes, has.
+    """
+    if not trusted:
+        check_untrusted(base, raw, places)
+    if "version" not in raw:
+        raise fail(("version",), f"missing, expected {VERSION}", places)
+    nodes_raw = raw.get("nodes")
+    if not isinstance(nodes_raw, Mapping) or not nodes_raw:
+        raise fail(("nodes",), f"expected a map of nodes, got {nodes_raw!r}", places)
+    top = build(Top, {key: value for key, value in raw.items() if key != "nodes"}, (), places)
+    home = file.parent if file else Path()
+    paths = [home / folder for folder in top.node_paths]
+    nodes = {name: _build_node(name, body, places, paths, home) for name, body in nodes_raw.items()}
+    graph = Graph(top, nodes, file, places, raw)
+    check_graph(graph)
+    return with_bypasses(graph)
+
+
+def _build_node(name: str, body: Any, places: Places, node_paths: Sequence[Path], home: Path) -> NodeSpec:
+    path = ("nodes", name)
+    if not NAME.fullmatch(name):
+        raise fail(path, f"a node's name is a lower-case letter, then letters, digits or _; got {name!r}", places)
+    if not isinstance(body, Mapping) or "kind" not in body:
+        raise fail(path, f"expected a map with 'kind', got {body!r}", places)
+    try:
+        cls = load_kind(str(body["kind"]), node_paths)
+    except ConfigError as error:
+        raise fail((*path, "kind"), str(error), places) from error
+    keys = build_keys(body, path, places, home)
+    own = {key: value for key, value in body.items() if key not in ("kind", "in", "inputs", *NAMES)}
+    settings: Any = build(cls.Settings, own, path, places)
+    links, input_settings = _build_inputs(body, cls, path, places)
+    ports = cls.ports(settings, tuple(links))
+    return NodeSpec(name, str(body["kind"]), cls, settings, own, links, input_settings, ports, keys)
+
+
+def _build_inputs(
+    body: Mapping[str, Any], cls: type[Node], path: tuple[str, ...], places: Places
+) -> tuple[dict[str, Link], dict[str, Any]]:
+    if "in" in body and "inputs" in body:
+        raise fail((*path, "in"), "give either 'in' (one input) or 'inputs' (a map), not both", places)
+    raw = {"in": body["in"]} if "in" in body else body.get("inputs") or {}
+    if not isinstance(raw, Mapping):
+        raise fail((*path, "inputs"), f"expected a map (input: source), got {raw!r}", places)
+    links: dict[str, Link] = {}
+    settings: dict[str, Any] = {}
+    for name, value in raw.items():
+        where = (*path, "in") if "in" in body else (*path, "inputs", name)
+        if not NAME.fullmatch(name):
+            raise fail(
+                where,
+                f"an input's name is a lower-case letter, then letters, digits or _; got {name!r}",
+                places,
+            )
+        links[name], settings[name] = _build_input(value, cls, where, places)
+    return links, settings
+
+
+def _build_input(value: Any, cls: type[Node], path: tuple[str, ...], places: Places) -> tuple[Link, Any]:
+    body = {"from": value} if isinstance(value, str) else value
+    if not isinstance(body, Mapping) or not isinstance(body.get("from"), str):
+        raise fail(path, f"expected 'node' or 'node.port', or a map with 'from', got {value!r}", places)
+    link_names = LinkKeys.__dataclass_fields__
+    keys = build(LinkKeys, {key: body[key] for key in body if key in link_names}, path, places)
+    rest = {key: body[key] for key in body if key not in link_names and key != "from"}
+    source = body["from"] if "." in body["from"] else f"{body['from']}.out"
+    return Link(source, keys.policy, keys.budget_ms, keys.on_loss), build(cls.InputSettings, rest, path, places)
+
+
+__all__ = [
+    "ON_LOSS", "POLICIES", "VERSION", "Graph", "Link", "LinkKeys", "NodeSpec", "Top",
+    "build_graph", "find_config", "load", "loads",
+]  # fmt: skip

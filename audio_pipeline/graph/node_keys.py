@@ -1,0 +1,156 @@
+"""Keys that every node of a file accepts beside its kind's settings: where and how its process runs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audio_pipeline.settings import Places, build, fail, setting
+
+if TYPE_CHECKING:
+    from audio_pipeline.graph.types import Graph, NodeSpec
+
+GROUP = re.compile(r"[a-z][a-z0-9_]{0,39}")
+ONLY_HERE = "decides which code runs, so it can only be said in a file on this host"
+SHARED = ("python", "cpus", "nice", "realtime", "memory_mb")  # of a process, so one for all nodes of a group
+
+
+@dataclass(frozen=True)
+class NodeKeys:
+    """How one node is run; None and () leave it as the machine has it."""
+
+    optional: bool = setting(False, "the rest runs without it where its device is not there")
+    process: str | None = setting(None, "name of a group: its light nodes share one process")
+    python: str | None = setting(None, "interpreter of another environment that runs it (only in files on this host)")
+    cpus: tuple[int, ...] | None = setting(None, "processor cores that it may use", minimum=0)
+    nice: int | None = setting(None, "priority among ordinary processes; lower goes first", minimum=-20, maximum=19)
+    realtime: int | None = setting(None, "real-time priority (SCHED_RR), where allowed", minimum=1, maximum=99)
+    memory_mb: float | None = setting(
+        None, "most memory of its process and what it starts; beyond it is restarted", unit="MB", minimum=16
+    )
+    start_s: float | None = setting(
+        None, "longest time until it is ready; none: what its kind says", unit="s", minimum=0.1, maximum=86_400
+    )
+    bypass: bool = setting(False, "it runs, but what its kind declares as bypass is heard in its place")
+
+
+NAMES = tuple(field.name for field in fields(NodeKeys))
+
+
+def build_keys(body: Mapping[str, Any], path: tuple[str, ...], places: Places, base: Path) -> NodeKeys:
+    """The keys in a node's map; `base` is what a relative `python:` starts from. Raises ConfigError."""
+    keys = build(NodeKeys, {key: body[key] for key in body if key in NAMES}, path, places)
+    if keys.process is not None and not GROUP.fullmatch(keys.process):
+        said = f"a group's name is a lower-case letter, then letters, digits or _; got {keys.process!r}"
+        raise fail((*path, "process"), said, places)
+    _check_cpus(keys, path, places)
+    return keys if keys.python is None else _with_python(keys, path, places, base)
+
+
+def _check_cpus(keys: NodeKeys, path: tuple[str, ...], places: Places) -> None:
+    if keys.cpus is None:
+        return
+    here = usable_cpus()
+    known = ", ".join(map(str, here))
+    if not keys.cpus:
+        raise fail((*path, "cpus"), f"expected at least one of this host's cores ({known}), got none", places)
+    for cpu in keys.cpus:
+        if cpu not in here:
+            raise fail((*path, "cpus"), f"this host lets us use the cores {known}, got {cpu}", places)
+
+
+def usable_cpus() -> list[int]:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _with_python(keys: NodeKeys, path: tuple[str, ...], places: Places, base: Path) -> NodeKeys:
+    """The interpreter as an absolute path; links stay, since an environment is known by the link's place."""
+    python = _absolute(keys.python or "", base)
+    if not python.is_file():
+        said = f"there is no interpreter {str(python)!r}; make the environment first (python3 -m venv {_home(python)})"
+        raise fail((*path, "python"), said, places)
+    if not os.access(python, os.X_OK):
+        raise fail((*path, "python"), f"{str(python)!r} may not be executed; expected a Python interpreter", places)
+    return replace(keys, python=str(python))
+
+
+def _absolute(python: str, base: Path) -> Path:
+    return Path(os.path.abspath(base / Path(python).expanduser()))
+
+
+def _home(python: Path) -> Path:
+    return python.parent.parent if python.parent.name == "bin" else python.parent
+
+
+def check_groups(graph: Graph) -> None:
+    """A group is one process: what its nodes say of that process has to agree. Raises ConfigError."""
+    for name, members in processes(graph).items():
+        if name in graph.nodes and any(graph.nodes[member].keys.process for member in members):
+            first = next(member for member in members if graph.nodes[member].keys.process)
+            said = f"a group is not called like a node, got {name!r}"
+            raise fail(("nodes", first, "process"), said, graph.places)
+        for key in SHARED:
+            _check_agree(graph, members, key)
+
+
+def _check_agree(graph: Graph, members: list[str], key: str) -> None:
+    said = {member: getattr(graph.nodes[member].keys, key) for member in members}
+    known = {member: value for member, value in said.items() if value is not None}
+    if key == "python" and known and len(known) < len(said):
+        silent = next(member for member in said if member not in known)
+        said_so = f"{silent} shares a process with {next(iter(known))}, so it needs the same python"
+        raise fail(("nodes", silent), said_so, graph.places)
+    for member, value in known.items():
+        first = next(iter(known))
+        if value != known[first]:
+            raise fail(("nodes", member, key), f"{member} shares a process with {first}, which has {known[first]!r}; "
+                       f"got {value!r}", graph.places)  # fmt: skip
+
+
+def process_of(spec: NodeSpec) -> str:
+    """Name of the process that runs a node: its group, or the node's own."""
+    return spec.keys.process or spec.name
+
+
+def processes(graph: Graph) -> dict[str, list[str]]:
+    """Nodes by process, in the order of the file."""
+    found: dict[str, list[str]] = {}
+    for spec in graph.nodes.values():
+        found.setdefault(process_of(spec), []).append(spec.name)
+    return found
+
+
+def shared_key(graph: Graph, members: list[str], key: str) -> Any:
+    """What the nodes of one process say of it (one of SHARED); None where nobody says anything."""
+    return next((value for name in members if (value := getattr(graph.nodes[name].keys, key)) is not None), None)
+
+
+def check_untrusted(base: Graph | None, raw: Mapping[str, Any], places: Places) -> None:
+    """What came over the network says nothing that decides which code runs on this host.
+
+    `raw` is the whole file as wanted, `base` the graph that it changes, whose own keys it may repeat.
+    Raises ConfigError.
+    """
+    known_paths = list(base.top.node_paths) if base else []
+    if raw.get("node_paths", known_paths) != known_paths:
+        raise fail(("node_paths",), ONLY_HERE, places)
+    nodes = raw.get("nodes")
+    for name, body in nodes.items() if isinstance(nodes, Mapping) else ():
+        if isinstance(body, Mapping) and body.get("python") is not None and not _repeats(base, str(name), body):
+            raise fail(("nodes", str(name), "python"), ONLY_HERE, places)
+
+
+def _repeats(base: Graph | None, name: str, body: Mapping[str, Any]) -> bool:
+    """True where a node has the interpreter and the kind that the trusted graph gave it."""
+    old = base.nodes.get(name) if base else None
+    if base is None or old is None or old.keys.python is None or body.get("kind") != old.kind:
+        return False
+    home = base.file.parent if base.file else Path()
+    return isinstance(body["python"], str) and str(_absolute(body["python"], home)) == old.keys.python

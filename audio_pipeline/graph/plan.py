@@ -1,0 +1,289 @@
+"""What follows from a graph: timelines, latencies by path, alignment buffers, windows and queues of links."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from audio_pipeline.dsp.resample import StreamResampler
+from audio_pipeline.graph.load import Graph, Link, NodeSpec
+from audio_pipeline.graph.regions import Clocks, clocks_of
+from audio_pipeline.links.credit import LOSSLESS
+from audio_pipeline.node import Latency, Source
+from audio_pipeline.settings import fail
+from audio_pipeline.worker.job import DUE_MARGIN_FRAMES
+
+HOP_MS = 1.0  # one link on one host, generously
+LIVE_BUDGET_MS = 100.0
+ELASTIC_MS = 10_000.0  # a live `block` link stretches this far before it loses
+RESTART_MS = 1_500.0  # what a consumer that comes back may want to hear again
+SPARE_MS = 500.0
+ROUND_TRIP_FRAMES = 4
+
+
+@dataclass(frozen=True)
+class LinkPlan:
+    """One link with everything derived for it."""
+
+    source: str  # "node.port"
+    target: str  # "node.input"
+    policy: str
+    budget_ms: float
+    window: int
+    queue: int
+    align_samples: int
+    on_loss: str | None
+    timeline: str
+    latency_ms: float
+    lead_ms: float
+    standby: bool = False
+    muted: bool = False
+
+
+@dataclass(frozen=True)
+class PathLatency:
+    """From a source to a sink: what each node and link adds."""
+
+    names: tuple[str, ...]
+    terms_ms: Mapping[str, float]
+    budget_ms: float | None
+    monitor: bool
+
+    @property
+    def total_ms(self) -> float:
+        return sum(self.terms_ms.values())
+
+
+class Plan:
+    """Everything that is derived from a graph and the nodes' latencies."""
+
+    def __init__(self, graph: Graph, latencies: Mapping[str, Latency], *, live: bool) -> None:
+        self.graph = graph
+        self.live = live
+        self.latencies = latencies
+        self.frame_ms = graph.top.frame_ms
+        self.order = graph.order()
+        self.clocks = clocks_of(graph, live=live)
+        self.timelines = {name: self._timeline(name) for name in self.order}
+        self._out_ms: dict[str, float] = {}
+        for name in self.order:
+            self._out_ms[name] = self._out_latency_ms(graph.nodes[name])
+        self.links = list(self._all_links())
+
+    # -- time ------------------------------------------------------------------------------------
+
+    def _timeline(self, name: str) -> str:
+        """A source, a mixer or a bridge has a timeline of its own; what keeps 1:1 is on that of its first input."""
+        spec = self.graph.nodes[name]
+        seen = name
+        while not spec.begins_timeline:
+            seen = next(iter(spec.sound_inputs.values())).source.split(".")[0]
+            spec = self.graph.nodes[seen]
+        return seen
+
+    def node_ms(self, name: str) -> float:
+        """A node's own stated latency; nodes that work in blocks of their own add one frame of re-framing."""
+        latency = self.latencies[name].total
+        return latency / self.rate_of(name) * 1000 + self.frame_ms if latency else 0.0
+
+    def rate_of(self, name: str) -> int:
+        """The rate a node works at: that of its first input."""
+        spec = self.graph.nodes[name]
+        if not spec.sound_inputs:
+            return self.graph.rate
+        return spec.cls(spec.settings).input_rate(next(iter(spec.sound_inputs)), self.graph.rate)
+
+    def in_ms(self, spec: NodeSpec, name: str, link: Link) -> float:
+        """Stated age of a sample when it has arrived at an input, converted to the rate that it wants."""
+        node = link.source.split(".")[0]
+        return self._out_ms[node] + HOP_MS + self._convert_ms(spec, name, self.rate_of(node))
+
+    def _convert_ms(self, spec: NodeSpec, name: str, rate: int) -> float:
+        wanted = spec.cls(spec.settings).input_rate(name.partition("~")[0], self.graph.rate)
+        return StreamResampler(rate, wanted, 1).latency_samples / wanted * 1000
+
+    def _out_latency_ms(self, spec: NodeSpec) -> float:
+        if not spec.sound_inputs:
+            return self.frame_ms + self.node_ms(spec.name)
+        age = max(self.in_ms(spec, name, link) for name, link in spec.all_links if name not in spec.ports.hears)
+        if spec.aligned and self.live:
+            age = math.ceil((age + DUE_MARGIN_FRAMES * self.frame_ms) / self.frame_ms) * self.frame_ms
+        return age + self.node_ms(spec.name)
+
+    def _aligned_ms(self, spec: NodeSpec, timeline: str) -> float:
+        """Age of the slowest input of this timeline."""
+        ages = [self.in_ms(spec, name, link) for name, link in spec.all_links if self.timeline_of(link) == timeline]
+        return max(ages, default=0.0)
+
+    def timeline_of(self, link: Link) -> str:
+        return self.timelines[link.source.split(".")[0]]
+
+    @cached_property
+    def leads_ms(self) -> dict[str, float]:
+        """How far each source that can run ahead leads the clock: the slowest way to where its sound is joined."""
+        leads: dict[str, float] = {}
+        for name, spec in self.graph.nodes.items():
+            ahead = issubclass(spec.cls, Source) and spec.cls.seekable(spec.cls(spec.settings))
+            joins = [other for other in self.graph.nodes.values() if (other.aligned or other.cls.edge)]
+            worst = max((self._aligned_ms(other, name) for other in joins), default=0.0)
+            lead = worst - self._out_ms[name] + 2 * self.frame_ms
+            leads[name] = lead if ahead and self.live and worst > 0 else 0.0
+        return leads
+
+    # -- links -----------------------------------------------------------------------------------
+
+    def _all_links(self) -> Iterator[LinkPlan]:
+        """Those of standby inputs included."""
+        for spec in self.graph.nodes.values():
+            for name, link in spec.inputs.items():
+                yield self._link(spec, name, link)
+                dry = self.standby_source(link)
+                if dry is not None:
+                    yield self._link(spec, f"{name}~bypass", dry)
+
+    def standby_source(self, link: Link) -> Link | None:
+        """For `on_loss: bypass` on an output whose bypass is its input: the link that stands by."""
+        if link.on_loss != "bypass":
+            return None
+        node, _, port = link.source.partition(".")
+        producer = self.graph.nodes[node]
+        if producer.ports.bypass[port].value != "input":
+            return None
+        first = next(iter(producer.inputs.values()))
+        return Link(first.source, link.policy, None, "silence")
+
+    def _link(self, spec: NodeSpec, name: str, link: Link) -> LinkPlan:
+        timeline = self.timeline_of(link)
+        align_ms = self._align_ms(spec, name, link, timeline)
+        burst_ms = self._burst_ms(link.source.split(".")[0])
+        kept = "block" if name in spec.ports.hears else link.policy  # no event is worth less than the one after it
+        policy = kept if self.live else LOSSLESS
+        budget_ms = self._budget_ms(spec, name, link, align_ms + burst_ms, policy)
+        window = math.ceil(burst_ms / self.frame_ms) + ROUND_TRIP_FRAMES
+        align = align_ms + burst_ms + SPARE_MS + self.leads_ms[timeline]
+        return LinkPlan(
+            link.source, f"{spec.name}.{name}", policy, budget_ms, window,
+            max(math.ceil(budget_ms / self.frame_ms), window) if self.live else window,
+            round(align * self.graph.rate / 1000) if spec.aligned else 0, link.on_loss, timeline,
+            self.in_ms(spec, name, link), self.leads_ms[timeline], "~" in name, link.muted,
+        )  # fmt: skip
+
+    def _align_ms(self, spec: NodeSpec, name: str, link: Link, timeline: str) -> float:
+        """How long this input waits for the slowest one of its timeline."""
+        return self._aligned_ms(spec, timeline) - self.in_ms(spec, name, link) if spec.aligned else 0.0
+
+    def _burst_ms(self, node: str) -> float:
+        """Most that a node puts out at once."""
+        latency = self.latencies[node]
+        block = max(latency.hop, 0) if self.live else latency.total
+        lead = self.leads_ms[node] if not self.graph.nodes[node].sound_inputs else 0.0
+        return block / self.rate_of(node) * 1000 + lead + self.frame_ms
+
+    def _budget_ms(self, spec: NodeSpec, name: str, link: Link, hold_ms: float, policy: str) -> float:
+        needed = hold_ms + ROUND_TRIP_FRAMES * self.frame_ms
+        if link.budget_ms is None:
+            return needed + (ELASTIC_MS if policy == "block" else LIVE_BUDGET_MS)
+        if link.budget_ms < needed and self.live:
+            path = (*self.graph.input_path(spec.name, name), "budget_ms")
+            said = (
+                f"{link.budget_ms:g} ms cannot hold what waits here for the slowest path and the largest burst; "
+                f"the smallest budget that works is {math.ceil(needed)} ms"
+            )
+            raise fail(path, said, self.graph.places)
+        return link.budget_ms
+
+    def history_samples(self, node: str, port: str) -> int:
+        """What a producer keeps for consumers that come back."""
+        if not self.live:
+            return 0
+        wants = [self._replay_ms(plan) for plan in self.links if plan.source == f"{node}.{port}"]
+        return round(max(wants, default=0.0) * self.graph.rate / 1000)
+
+    def _replay_ms(self, plan: LinkPlan) -> float:
+        spec = self.graph.nodes[plan.target.split(".")[0]]
+        if spec.aligned:
+            return plan.align_samples / self.graph.rate * 1000 + RESTART_MS
+        if plan.policy == "block":
+            return ELASTIC_MS
+        context = spec.cls(spec.settings).context_samples()
+        return context / self.rate_of(spec.name) * 1000 + RESTART_MS if context else 0.0
+
+    # -- paths -----------------------------------------------------------------------------------
+
+    @cached_property
+    def paths(self) -> list[PathLatency]:
+        """Every way from a source to a sink, the monitor path first."""
+        found = [self._path(names) for name in self.order if not self.graph.nodes[name].sound_inputs
+                 for names in self._ways(name)]  # fmt: skip
+        return sorted(found, key=lambda path: (not path.monitor, -path.total_ms))
+
+    def _ways(self, name: str) -> Iterator[tuple[str, ...]]:
+        after = [
+            spec.name for spec in self.graph.nodes.values()
+            if any(link.source.split(".")[0] == name for link in spec.sound_inputs.values())
+        ]  # fmt: skip
+        if not after:
+            yield (name,)
+        for following in after:
+            for rest in self._ways(following):
+                yield (name, *rest)
+
+    def _path(self, names: tuple[str, ...]) -> PathLatency:
+        terms: dict[str, float] = {}
+        age = 0.0
+        for before, name in zip((None, *names), names, strict=False):
+            spec = self.graph.nodes[name]
+            arrived = age + (self._hop_ms(before, spec) if before else 0.0)
+            if spec.aligned and self.live:
+                waits = max(self._aligned_ms(spec, self.timelines[before or name]), arrived)
+                arrived = math.ceil((waits + DUE_MARGIN_FRAMES * self.frame_ms) / self.frame_ms) * self.frame_ms
+            own = self.node_ms(name) + (self.frame_ms if before is None else 0.0)
+            terms[name] = arrived - age + own
+            age = arrived + own
+        monitor = self._is_monitor(names)
+        top = self.graph.top
+        return PathLatency(names, terms, top.monitor_budget_ms if monitor else top.budget_ms, monitor)
+
+    def _hop_ms(self, before: str, spec: NodeSpec) -> float:
+        """What the way from one node to the next takes, rate conversion included."""
+        ways = [name for name, link in spec.sound_inputs.items() if link.source.split(".")[0] == before]
+        return HOP_MS + max(self._convert_ms(spec, name, self.rate_of(before)) for name in ways)
+
+    def _is_monitor(self, names: tuple[str, ...]) -> bool:
+        """Microphone to mixer to playback: what a singer hears of herself."""
+        first, last = self.graph.nodes[names[0]].cls, self.graph.nodes[names[-1]].cls
+        between = all(self.latencies[name].total == 0 or self.graph.nodes[name].cls.bridge for name in names[1:-1])
+        return first.clock_source and last.edge and between and len(names) > 2
+
+    def check_budgets(self) -> None:
+        """Raises ConfigError where a path is slower than the file allows."""
+        for path in self.paths if self.live else ():
+            device = self._device_ms(path) if path.monitor else 0.0
+            if path.budget_ms is not None and path.total_ms - device > path.budget_ms:
+                key = "monitor_budget_ms" if path.monitor else "budget_ms"
+                raise fail((key,), f"path {' -> '.join(path.names)} takes {path.total_ms - device:.0f} ms, "
+                           f"but {path.budget_ms:g} ms are allowed", self.graph.places)  # fmt: skip
+
+
+    def _device_ms(self, path: PathLatency) -> float:
+        """What microphone and loudspeaker take, and the bridge that they need where each has a clock of its own."""
+        bridges = [name for name in path.names[1:-1] if self.graph.nodes[name].cls.bridge]
+        return sum(self.node_ms(name) for name in (path.names[0], *bridges, path.names[-1]))
+
+
+def _estimate(graph: Graph, clocks: Clocks, spec: NodeSpec) -> Latency:
+    """What a node's kind says before it runs; a bridge that has nothing to do takes no time."""
+    if spec.cls.bridge and not spec.cls.converts(spec.settings, same_clock=clocks.same(graph, spec.name)):
+        return Latency()
+    return spec.cls.estimate(spec.settings, graph.rate)
+
+
+def make_plan(graph: Graph, latencies: Mapping[str, Latency] | None = None, *, live: bool = True) -> Plan:
+    """The plan from the nodes' stated latencies, or from their estimates before anything runs."""
+    known, clocks = latencies or {}, clocks_of(graph, live=live)
+    stated = {name: known.get(name) or _estimate(graph, clocks, spec) for name, spec in graph.nodes.items()}
+    plan = Plan(graph, stated, live=live)
+    plan.check_budgets()
+    return plan

@@ -1,0 +1,82 @@
+"""From one graph to the next while it plays: which nodes come and go, and which are told what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from audio_pipeline.errors import ConfigError
+from audio_pipeline.graph.node_keys import process_of, processes
+from audio_pipeline.graph.plan import LinkPlan, Plan, make_plan
+from audio_pipeline.graph.types import Graph, NodeSpec
+from audio_pipeline.node import Latency
+from audio_pipeline.supervisor.jobs import Run, rewire_words
+
+
+@dataclass(frozen=True)
+class Rewiring:
+    """What is to be done so that one plan takes another's place."""
+
+    run: Run  # with the new plan
+    added: tuple[str, ...]  # producers first
+    removed: tuple[str, ...]
+    touched: tuple[str, ...]  # nodes that stay, and are connected differently
+    retired: tuple[LinkPlan, ...]  # links that are no more
+    leads_ms: Mapping[str, float]  # while both ways are needed: the longer lead of each source
+
+
+def next_plan(old: Plan, graph: Graph, latencies: Mapping[str, Latency]) -> Plan:
+    """The plan of a changed graph: what nodes have said of themselves holds. Raises ConfigError."""
+    known = {name: latencies[name] for name in graph.nodes if name in latencies}
+    return make_plan(graph, known, live=old.live)
+
+
+def compare(run: Run, plan: Plan) -> Rewiring:
+    """What leads from the present plan to another. Raises ConfigError where a node would change its clock."""
+    old, new = run.plan.graph.nodes, plan.graph.nodes
+    then = replace(run, plan=plan)
+    check_clocks(run, then)
+    stay = [name for name in plan.order if name in old]
+    before, after = ({(link.source, link.target) for link in each.links} for each in (run.plan, plan))
+    return Rewiring(
+        then,
+        tuple(name for name in plan.order if name not in old),
+        tuple(name for name in run.plan.order if name not in new),
+        tuple(name for name in stay if _words(run, name) != _words(then, name)),
+        tuple(link for link in run.plan.links if (link.source, link.target) in before - after),
+        {name: max(run.plan.leads_ms.get(name, 0.0), lead_ms) for name, lead_ms in plan.leads_ms.items()},
+    )
+
+
+def _words(run: Run, name: str) -> dict[str, Any]:
+    return rewire_words(run, name, run.plan.graph.nodes[name].input_settings, [])
+
+
+def merged_inputs(spec: NodeSpec, new: NodeSpec, live: Mapping[str, Any]) -> dict[str, Any]:
+    """Input settings after a change: live values of inputs that stay, unless the file says something else of them."""
+    return {
+        name: live[name] if name in live and spec.input_settings.get(name) == value else value
+        for name, value in new.input_settings.items()
+    }
+
+
+def check_processes(old: Graph, added: Sequence[str], new: Graph) -> None:
+    """A process that plays takes no more nodes in. Raises ConfigError."""
+    known = processes(old)
+    for name in added:
+        group = process_of(new.nodes[name])
+        if group in known and group != name:
+            raise ConfigError(f"nodes.{name}.process: {group!r} plays already and takes nobody in; use another name")
+
+
+def check_clocks(run: Run, then: Run) -> None:
+    """Nodes that play cannot change their clock. Raises ConfigError."""
+    old, new = run.plan.clocks, then.plan.clocks
+    if old.master != new.master:
+        raise ConfigError(
+            f"{old.master} is the clock of this pipeline while it plays; with this change {new.master} would be"
+        )
+    for name in run.plan.graph.nodes.keys() & then.plan.graph.nodes.keys():
+        if run.clock_of(name) != then.clock_of(name):
+            raise ConfigError(f"nodes.{name}: it would run on another clock than it plays on")

@@ -1,0 +1,294 @@
+"""The producer's end of a link: one ROUTER that sends frames to any number of consumers."""
+
+from __future__ import annotations
+
+import hmac
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgpack
+import zmq
+
+from audio_pipeline.errors import WireError
+from audio_pipeline.frame import Flag, Frame, flagged, pack_as
+from audio_pipeline.links.convert import Converted
+from audio_pipeline.links.credit import Count, Item, Subscription
+from audio_pipeline.links.words import (
+    DONTWAIT,
+    EVENTS,
+    GUEST_FRAMES,
+    GUESTS,
+    MAX_GUESTS,
+    POLLIN,
+    PROTOCOL,
+    SNDMORE,
+    STALLING,
+    OutSpec,
+    unpack,
+    whole,
+)
+
+FIRST_PART, LAST_PART = SNDMORE | DONTWAIT, DONTWAIT
+
+
+class OutPort:
+    """Sends frames to any number of consumers, each with its own queue, window and ledger."""
+
+    def __init__(
+        self,
+        context: zmq.Context[Any],
+        spec: OutSpec,
+        token: str,
+        epoch: int,
+        counter: Callable[[str], Count],
+    ) -> None:
+        self.spec = spec
+        self.epoch = epoch
+        self._token = token
+        self._counter = counter
+        self.socket = context.socket(zmq.ROUTER)
+        for option, value in ((zmq.ROUTER_MANDATORY, 1), (zmq.ROUTER_HANDOVER, 1), (zmq.LINGER, 0),
+                              (zmq.SNDHWM, 0), (zmq.RCVHWM, 10_000), (zmq.MAXMSGSIZE, 1 << 16)):  # fmt: skip
+            self.socket.setsockopt(option, value)
+        for endpoint in {spec.endpoint, spec.local} - {""}:
+            self.socket.bind(endpoint)
+        self.subscriptions = {
+            name: Subscription(policy, queue, counter(name)) for name, (policy, queue) in spec.consumers.items()
+        }
+        self.connected: dict[str, tuple[int, int]] = {}  # identity -> instance of the consumer, its greeting
+        self.seq = 0
+        self._history: deque[Item] = deque()
+        self._history_samples = spec.history_samples
+        self._converted = {name: Converted(rate) for name, rate in spec.rates.items()}
+        self._had_guests = False
+
+    def offer(self, frame: Frame, sent_age_us: int = 0) -> None:
+        """Numbers, packs and queues one frame for everybody, then sends what credit allows."""
+        if not self.subscriptions and not self._history_samples:
+            return
+        self.seq += 1
+        last = bool(frame.flags & Flag.END)
+        message = pack_as(frame, self.seq, self.epoch, sent_age_us)
+        item = Item(self.seq, frame.position, frame.end, frame.generation, message, last)
+        for name, subscription in list(self.subscriptions.items()):
+            mine = self._converted_for(name, frame, item, sent_age_us)
+            subscription.end = mine if last else None
+            if name in self.connected and subscription.straight(mine):
+                subscription.goes()  # before it goes: it may arrive although we are killed in between
+                self._put(name, mine.message)
+                continue
+            subscription.offer(mine)
+            if name in self.connected:
+                self._send(name, subscription)
+                self._find_out(name, subscription)
+        if frame.samples or last or frame.event is not None:  # a paused source says for weeks that it is idle
+            self._remember(item)
+
+    def _find_out(self, name: str, subscription: Subscription) -> None:
+        """One that is not planned any more and takes nothing may have died before its bye: a word to it tells."""
+        if subscription.queue and not subscription.guest and name not in self.spec.consumers:
+            self._reply(name, {"t": "still"})
+
+    def _converted_for(self, name: str, frame: Frame, item: Item, sent_age_us: int) -> Item:
+        """The item as this consumer can take it."""
+        converted, remembered = self._converted.get(name), self._history_samples
+        if converted is None:
+            return item
+        return converted.item(frame, item, remembered, epoch=self.epoch, sent_age_us=sent_age_us)
+
+    def adopt(self, queues: Mapping[str, int], history_samples: int) -> None:
+        """Sizes as planned from what the nodes really do."""
+        self._history_samples = history_samples
+        for name, frames in queues.items():
+            if name in self.subscriptions:
+                self.subscriptions[name].queue_frames = max(frames, 1)
+
+    def rewire(self, consumers: Mapping[str, tuple[str, int]], rates: Mapping[str, int], history_samples: int) -> None:
+        """Who is expected from now on; whoever is not any more gets frames until it says bye."""
+        self._history_samples = history_samples
+        before, self.spec = self.spec.consumers, replace(self.spec, consumers=dict(consumers))
+        self._converted = {name: self._converted.get(name) or Converted(rate) for name, rate in rates.items()}
+        for name, (policy, frames) in consumers.items():
+            self._expect(name, policy, frames)
+        for name in before:
+            if name not in self.connected:
+                self._gone(name)
+
+    def _expect(self, name: str, policy: str, frames: int) -> None:
+        known = self.subscriptions.get(name)
+        if known is not None and not known.guest:
+            known.adopt(policy, frames)
+            return
+        if known is not None:  # it came before it was planned: it is greeted anew
+            known.leave()
+            self.connected.pop(name, None)
+        self.subscriptions[name] = Subscription(policy, frames, self._counter(name))
+
+    def dismiss(self, node: str) -> None:
+        """The graph's consumers in `node` will never come (it is optional and could not be opened)."""
+        for name in self.spec.consumers:
+            if name.partition(".")[0] == node:
+                self.subscriptions[name].dismiss()
+
+    @property
+    def wanted(self) -> bool:
+        """True while anybody listens."""
+        return bool(self.subscriptions)
+
+    def _remember(self, item: Item) -> None:
+        if self._history_samples <= 0:
+            return
+        self._history.append(item)
+        while item.position - self._history[0].position > self._history_samples:
+            self._history.popleft()
+
+    def _send(self, name: str, subscription: Subscription) -> None:
+        for item in subscription.sendable():
+            if not self._put(name, item.message):
+                return
+
+    def _put(self, name: str, message: bytes) -> bool:
+        """Sends a message; False where the consumer has gone."""
+        try:
+            self.socket.send(name.encode(), FIRST_PART)
+            self.socket.send(message, LAST_PART)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                raise
+            self._gone(name)
+            return False
+        return True
+
+    def _gone(self, name: str) -> None:
+        """The graph's own consumers keep their queue until they come back; guests are forgotten."""
+        self.connected.pop(name, None)
+        if name not in self.spec.consumers and (gone := self.subscriptions.pop(name, None)) is not None:
+            gone.leave() if gone.guest else gone.unlink()
+
+    def handle(self) -> None:
+        """Takes all waiting words of consumers."""
+        while int(self.socket.get(EVENTS)) & POLLIN:
+            parts = self.socket.recv_multipart(DONTWAIT)
+            try:
+                self._on_word(parts[0].decode(), unpack(parts[-1]))
+            except (WireError, UnicodeDecodeError):
+                self._counter("")("bad_words", 1)
+
+    def _on_word(self, name: str, word: dict[str, Any]) -> None:
+        if word.get("t") == "hello":
+            self._on_hello(name, word)
+        elif word.get("t") == "bye":
+            self._on_bye(name, word)
+        elif name not in self.connected:
+            self._reply(name, {"t": "who"})
+        elif word.get("t") == "credit" and word.get("epoch") == self.epoch:
+            subscription = self.subscriptions[name]
+            subscription.credit(whole(word, "delivered"), whole(word, "granted"))
+            self._send(name, subscription)
+
+    def _on_hello(self, name: str, word: dict[str, Any]) -> None:
+        refusal = self._refusal(name, word)
+        if refusal:
+            self._reply(name, {"t": "refused", "why": refusal})
+            return
+        instance, window = whole(word, "instance"), whole(word, "window")
+        greeting, received = whole(word, "greeting", 0), whole(word, "received", 0)
+        subscription = self.subscriptions.get(name) or self._guest(name, whole(word, "queue", GUEST_FRAMES))
+        known = self.connected.get(name, (None, 0))
+        if known[0] != instance:
+            self._welcome_back(name, subscription, word)
+        elif known[1] != greeting:  # a new connection: what the old one held never arrives
+            subscription.reconnected(received if word.get("epoch") == self.epoch else 0)
+        self.connected[name] = instance, greeting
+        spec = self.spec
+        self._reply(name, {"t": "welcome", "v": PROTOCOL, "epoch": self.epoch, "stream": spec.stream,
+                           "rate": spec.rate, "channels": spec.channels, "timeline": spec.timeline,
+                           "greeting": greeting})  # fmt: skip
+        subscription.credit(subscription.delivered_through, subscription.delivered_through + window)
+        self._send(name, subscription)
+
+    def _on_bye(self, name: str, word: dict[str, Any]) -> None:
+        """One that says how far it has taken frames takes no more, and waits for an answer."""
+        subscription, known = self.subscriptions.get(name), self.connected.get(name, (None, 0))[0]
+        if subscription is None or word.get("instance", known) != known:
+            return
+        if "delivered" in word:
+            if word.get("epoch") == self.epoch:
+                subscription.credit(whole(word, "delivered"), 0)
+            subscription.left = True
+            self._reply(name, {"t": "bye"})
+        self._gone(name)
+
+    def _guest(self, name: str, queue_frames: int) -> Subscription:
+        self._had_guests = True
+        queue, count = min(queue_frames, GUEST_FRAMES), self._counter(GUESTS)
+        guest = Subscription("drop_oldest", queue, count, most_window=GUEST_FRAMES, guest=True)
+        self.subscriptions[name] = guest
+        return guest
+
+    def _refusal(self, name: str, word: dict[str, Any]) -> str:
+        if word.get("v") != PROTOCOL:
+            return f"protocol version {word.get('v')!r}, expected {PROTOCOL}"
+        if not hmac.compare_digest(str(word.get("token", "")).encode(), self._token.encode()):
+            return "wrong token"
+        if name not in self.subscriptions and self._is_full():
+            return f"more than {MAX_GUESTS} guests"
+        return ""
+
+    def _is_full(self) -> bool:
+        """True while as many guests as may are really there: one that broke off is found by a word to it."""
+        for name in [name for name in self.connected if name not in self.spec.consumers]:
+            self._reply(name, {"t": "still"})
+        return len(self.subscriptions.keys() - self.spec.consumers) >= MAX_GUESTS
+
+    def _welcome_back(self, name: str, subscription: Subscription, word: dict[str, Any]) -> None:
+        """A consumer without memory: what was in flight is lost; history goes first if it asks for the past."""
+        since = word.get("since")
+        history = self._converted[name].history if name in self._converted else self._history
+        unsent = subscription.queue[0].seq if subscription.queue else self.seq + 1
+        replay = [
+            item._replace(message=flagged(item.message, Flag.REPLAY)) for item in history
+            if isinstance(since, int) and (item.end > since or item.position >= since) and item.seq < unsent
+        ]  # fmt: skip
+        end = subscription.end  # of use to whoever comes back, however long ago it was
+        if end is not None and end.seq < unsent and not (replay and replay[-1].seq == end.seq):
+            replay.append(end._replace(message=flagged(end.message, Flag.REPLAY)))
+        subscription.restart((replay[0].seq if replay else unsent) - 1, replay)
+
+    def _reply(self, name: str, word: dict[str, Any]) -> None:
+        self._put(name, msgpack.packb(word))
+
+    def cancel(self, generation: int) -> None:
+        """Forgets queued and remembered frames of older generations."""
+        for subscription in self.subscriptions.values():
+            subscription.cancel(generation)
+        self._history = deque(item for item in self._history if item.generation >= generation)
+        for converted in self._converted.values():
+            converted.cancel(generation)
+
+    def backlog(self) -> dict[str, tuple[int, int]]:
+        """Frames queued and under way, by consumer; of guests together."""
+        found = {name: (0, 0) for name in (*self.spec.consumers, *([GUESTS] if self._had_guests else ()))}
+        for name, subscription in self.subscriptions.items():
+            key = GUESTS if subscription.guest else name
+            queued, in_flight = found.get(key, (0, 0))
+            found[key] = queued + len(subscription.queue), in_flight + len(subscription.in_flight)
+        return found
+
+    @property
+    def room(self) -> bool:
+        """True while every consumer that may stall us has room."""
+        return all(sub.room for sub in self.subscriptions.values() if sub.policy in STALLING)
+
+    @property
+    def drained(self) -> bool:
+        """True when every lossless consumer has taken everything."""
+        return all(sub.drained for sub in self.subscriptions.values() if sub.policy in STALLING)
+
+    def close(self) -> None:
+        for endpoint in {self.spec.endpoint, self.spec.local}:
+            if endpoint.startswith("inproc:"):
+                self.socket.unbind(endpoint)  # at once: a successor may bind before ZeroMQ has closed this
+        self.socket.close(linger=0)

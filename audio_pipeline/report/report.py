@@ -1,0 +1,90 @@
+"""Writes `report.html`: one file that shows what a run sounded like and how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from audio_pipeline.errors import MediaError
+from audio_pipeline.host.machine import machine
+from audio_pipeline.report import page
+from audio_pipeline.report.latency import histograms, latency_paths
+from audio_pipeline.report.sound import Picture, picture
+from audio_pipeline.report.tracks import tracks as tracks_shown
+from audio_pipeline.view.text import State
+
+NAME = "report.html"
+FIRST = ("mix", "vocals", "accompaniment")  # the order of the tracks that most runs leave
+
+
+def tracks_in(folder: Path, since: float = 0.0) -> list[Path]:
+    """The WAV files of a take, the mix first; only those written after `since` (Unix time)."""
+
+    def rank(path: Path) -> tuple[int, str]:
+        return FIRST.index(path.stem) if path.stem in FIRST else len(FIRST), path.name
+
+    return sorted((path for path in folder.glob("*.wav") if path.stat().st_mtime >= since), key=rank)
+
+
+def write_report(folder: Path, state: State, tracks: Sequence[Path]) -> Path:
+    """Writes the page for a run into `folder` and returns its path.
+
+    `state` is the last one that the pipeline told; `tracks` are sound files in or below `folder`. One that
+    cannot be read is named on the page, and the rest is shown.
+    """
+    pictures: dict[str, Picture] = {}
+    failures: list[str] = []
+    for path in tracks:
+        try:
+            pictures[path.relative_to(folder).as_posix()] = picture(path)
+        except MediaError as error:
+            failures.append(str(error))
+    target = folder / NAME
+    target.write_text(_html(state, pictures, failures), encoding="utf-8")
+    return target
+
+
+def credit(state: State) -> str:
+    """Whose song it is, where it is the demo; empty for people's own."""
+    from audio_pipeline.models.weights import REGISTRY
+
+    songs = state.get("transport", {})
+    demos = {songs[name]["media_id"] for name in songs if state["nodes"][name]["settings"].get("path") == "demo"}
+    found = [asset for asset in REGISTRY.values() if demos & set(asset.files)]
+    return "; ".join(f"{asset.credit}, {asset.licence}" for asset in found)
+
+
+def _html(state: State, pictures: dict[str, Picture], failures: list[str]) -> str:
+    resources = files("audio_pipeline.report")
+    style, script = (resources.joinpath(f"report.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    title, when = escape(state["name"]), datetime.now().strftime("%-d %B %Y, %H:%M")
+    song = f"<p>Song: {escape(credit(state))}</p>" if credit(state) else ""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}, {when}</title>'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{style}</style></head>'
+        f'<body><header><h1>{title}</h1><p class="lead">{when}</p>{song}</header>'
+        f"{page.figures(state)}{_sections(state, pictures, failures)}"
+        f'<footer class="soft">Written by audio-pipeline when the run ended.</footer>'
+        f"<script>{script}</script></body></html>\n"
+    )
+
+
+def _sections(state: State, pictures: dict[str, Picture], failures: list[str]) -> str:
+    ages = "Age is the time from a frame's capture, or its emission by a file, to when the next node takes it. "
+    parts = [
+        page.section("Sound", tracks_shown(pictures, failures), "Click into a picture to listen from there."),
+        page.section(
+            "Latency",
+            latency_paths(state) + histograms(state),
+            f"{ages}A dashed line marks the link's budget.",
+        ),
+        page.section("Ledger", page.ledger(state), "Offered = delivered + dropped + under way, link by link."),
+        page.section("Incidents", page.incidents(state)),
+        page.section("Nodes", page.nodes(state)),
+        page.section("Settings", page.settings(state), "As they were at the end."),
+        page.section("Machine", f'<div class="card">{page.pairs(machine())}</div>'),
+    ]
+    return "".join(parts)

@@ -1,0 +1,79 @@
+"""What the supervisor wants of each node and knows of it: handed to a successor before it is ready."""
+
+from __future__ import annotations
+
+import enum
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from audio_pipeline.graph.load import NodeSpec
+from audio_pipeline.metrics import Reading
+from audio_pipeline.node import Latency
+from audio_pipeline.supervisor.process import Child
+
+BACKOFF_S = (0.0, 0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
+HEALTHY_S = 10.0
+MAX_FAILURES = 12
+
+
+class Phase(str, enum.Enum):
+    """Where a node is in its life."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    RESTARTING = "restarting"
+    ABSENT = "absent"  # optional, and what it needs is not there
+    FAILED = "failed"
+    ENDED = "ended"
+
+
+@dataclass
+class NodeRecord:
+    """One node as the supervisor sees it."""
+
+    spec: NodeSpec
+    settings: Any
+    input_settings: Any
+    phase: Phase = Phase.STARTING
+    child: Child | None = None
+    incarnation: int = 0
+    born: int = 0  # the incarnation with which it came into the graph
+    revision: int = 1  # of the graph that its process was started for
+    ready: bool = False
+    failures: int = 0
+    started_s: float = 0.0  # monotonic, of the present process
+    retry_s: float | None = None
+    latency: Latency | None = None
+    live: list[str] = field(default_factory=list)
+    state: dict[str, Any] = field(default_factory=dict)
+    dead: list[Reading] = field(default_factory=list)
+    note: str = ""
+    said: dict[str, Any] = field(default_factory=dict)  # the node's own last word on why it failed
+    cpu: float = 0.0
+    rss_mb: float = 0.0
+    busy_ns: float = 0.0  # of the present process, when its CPU was last looked at
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def address(self) -> bytes:
+        """Identity of the present process on the control socket."""
+        return f"{self.name}.{self.incarnation}".encode()
+
+    @property
+    def start_s(self) -> float:
+        """Longest time until it is ready: what the file says, else its kind."""
+        said = self.spec.keys.start_s
+        return self.spec.cls.start_s if said is None else said
+
+    @property
+    def healthy(self) -> bool:
+        """Running long enough that earlier failures are forgotten."""
+        return self.phase is Phase.RUNNING and time.monotonic() - self.started_s > HEALTHY_S
+
+    def backoff_s(self) -> float:
+        """Time to wait before the next start."""
+        return BACKOFF_S[min(self.failures, len(BACKOFF_S) - 1)]

@@ -1,0 +1,204 @@
+"""Turns a plan into what each node's process is told."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from audio_pipeline.clock import copy_clock
+from audio_pipeline.graph.load import Graph, NodeSpec
+from audio_pipeline.graph.node_keys import process_of, processes, shared_key
+from audio_pipeline.graph.plan import LinkPlan, Plan
+from audio_pipeline.graph.regions import HOST
+from audio_pipeline.settings import plain
+from audio_pipeline.supervisor.interpreter import kind_at
+from audio_pipeline.worker.job import InJob, Job, OutJob
+
+
+@dataclass
+class Run:
+    """What all nodes of one run share."""
+
+    plan: Plan
+    run_dir: Path  # sockets, boards, the clock: 0700
+    folder: Path  # what the user keeps
+    endpoint: Callable[[str, str], str]  # (node, port) -> endpoint
+    control: str = ""
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    @property
+    def clock_path(self) -> Path:
+        return self.run_dir / "clock"
+
+    def clock_of(self, node: str) -> Path:
+        """The record that a node's region runs on: the pipeline's, or that of the device beyond a bridge."""
+        device = self.plan.clocks.device(node)
+        return self.device_clock(device) if device else self.clock_path
+
+    def device_clock(self, node: str) -> Path:
+        """The record of what a device's own clock says, or the host's beside the main clock."""
+        return self.run_dir / f"clock.{node}"
+
+    @property
+    def clocks(self) -> list[Path]:
+        """All records."""
+        devices = [name for name, spec in self.plan.graph.nodes.items() if spec.cls.clock_source]
+        return [self.clock_path, self.device_clock(HOST), *map(self.device_clock, devices)]
+
+    def add_clocks(self) -> None:
+        """Records for devices that are new, which tell the main clock's time until their device does."""
+        for path in self.clocks:
+            if not path.exists():
+                copy_clock(self.clock_path, path)
+
+    def board_path(self, node: str, incarnation: int) -> Path:
+        return self.run_dir / f"{node}.{incarnation}.board"
+
+
+def make_job(run: Run, name: str, *, incarnation: int = 0, born: int = 0, **desired: Any) -> Job:
+    """The job of one node; `desired` is what a restarted one must know (generations, anchors, state, ...).
+
+    `born` is the incarnation with which it came into the graph: one that was taken out and is back begins anew.
+    """
+    graph = run.plan.graph
+    spec = graph.nodes[name]
+    return Job(
+        name=name, kind=spec.kind, settings=plain(desired.pop("settings", None) or spec.settings),
+        input_settings=plain(desired.pop("input_settings", None) or spec.input_settings),
+        rate=graph.rate, frame_samples=graph.frame_samples, live=run.plan.live, folder=str(run.folder),
+        token=run.token, board=str(run.board_path(name, incarnation)), clock=str(run.clock_of(name)),
+        inputs=[_in_job(run, spec, link) for link in _links_into(run.plan, name)],
+        outputs=[_out_job(run, spec, port) for port in (*spec.ports.outputs, *spec.ports.events)],
+        epoch=incarnation + 1, incarnation=incarnation - born, control=run.control,
+        node_paths=[str(path) for path in graph.node_paths], kind_at=kind_at(spec),
+        master=run.plan.clocks.is_master(name),
+        own_clock=str(run.device_clock(name)) if spec.cls.clock_source else "",
+        **scheduling(graph, name),
+        **desired,
+    )  # fmt: skip
+
+
+def scheduling(graph: Graph, name: str) -> dict[str, Any]:
+    """Cores, nice and real-time priority of the process that runs a node."""
+    members = processes(graph)[process_of(graph.nodes[name])]
+    cpus = shared_key(graph, members, "cpus")
+    return {"cpus": None if cpus is None else list(cpus), "nice": shared_key(graph, members, "nice"),
+            "realtime": shared_key(graph, members, "realtime")}  # fmt: skip
+
+
+def _links_into(plan: Plan, name: str) -> list[LinkPlan]:
+    return [link for link in plan.links if link.target.split(".")[0] == name]
+
+
+def rewire_words(run: Run, name: str, input_settings: Mapping[str, Any], absent: Sequence[str]) -> dict[str, Any]:
+    """The `rewire` command of one node: how it is to be connected, whatever it was before.
+
+    A lead that shrinks must wait until the slower way is not heard any more: `lead_words`.
+    """
+    plan, spec = run.plan, run.plan.graph.nodes[name]
+    return {
+        "op": "rewire", "input_settings": plain(input_settings), "lead_ms": plan.leads_ms[plan.timelines[name]],
+        "inputs": [asdict(_in_job(run, spec, link)) for link in _links_into(plan, name)],
+        "outputs": [asdict(_out_job(run, spec, port)) for port in (*spec.ports.outputs, *spec.ports.events)],
+        "absent": list(absent),
+    }  # fmt: skip
+
+
+def lead_words(plan: Plan, name: str) -> dict[str, Any]:
+    """The `lead` command of a source: how far it runs ahead of the clock."""
+    return {"op": "lead", "lead_ms": plan.leads_ms[plan.timelines[name]]}
+
+
+def _in_job(run: Run, spec: NodeSpec, link: LinkPlan) -> InJob:
+    port = link.target.partition(".")[2]
+    node, _, source_port = link.source.partition(".")
+    standby = any(other.target == f"{link.target}~bypass" for other in run.plan.links)
+    clock, same = _input_clock(run, spec, node)
+    return InJob(
+        port=port, endpoint=_endpoint(run, node, source_port, spec), identity=link.target, timeline=link.timeline,
+        policy=link.policy, window=link.window, queue=link.queue, budget_ms=link.budget_ms,
+        on_loss=link.on_loss or "silence", align_samples=align_capacity(run.plan, link),
+        standby=standby, events=source_port in run.plan.graph.nodes[node].ports.events, source=link.source,
+        latency_ms=link.latency_ms, muted=link.muted, eager=run.plan.live and run.plan.leads_ms[link.timeline] == 0,
+        clock=clock, same_clock=same, spare_frames=3 if _is_bridged(run.plan, link.timeline) else 2,
+    )  # fmt: skip
+
+
+def _is_bridged(plan: Plan, timeline: str) -> bool:
+    """True where frames drift through the ticks of who takes them: they were framed by one clock and cut by another."""
+    return plan.graph.nodes[timeline].cls.bridge and plan.latencies[timeline].total > 0
+
+
+def _input_clock(run: Run, spec: NodeSpec, source: str) -> tuple[str, bool]:
+    """For a bridge: what counts its input (a device by its own samples), and whether that is meant to be our clock."""
+    clocks = run.plan.clocks
+    if not spec.cls.bridge or not run.plan.live:
+        return "", True
+    if clocks.domains[source] != clocks.domains[spec.name]:
+        return str(run.clock_of(source)), False
+    device = clocks.devices.get(source, "")
+    return (str(run.device_clock(device)) if device else ""), True
+
+
+def _endpoint(run: Run, node: str, port: str, consumer: NodeSpec) -> str:
+    """Where a consumer connects: inside the process where the producer is in it."""
+    together = process_of(run.plan.graph.nodes[node]) == process_of(consumer)
+    return local_endpoint(node, port) if together else run.endpoint(node, port)
+
+
+def local_endpoint(node: str, port: str) -> str:
+    """Where a port is found by nodes of its own process."""
+    return f"inproc://{node}.{port}"
+
+
+def _out_job(run: Run, spec: NodeSpec, port: str) -> OutJob:
+    listeners = [link for link in run.plan.links if link.source == f"{spec.name}.{port}"]
+    return OutJob(
+        port=port, endpoint=run.endpoint(spec.name, port), timeline=run.plan.timelines[spec.name],
+        consumers={link.target: [link.policy, link.queue] for link in listeners},
+        history_samples=run.plan.history_samples(spec.name, port), events=port in spec.ports.events,
+        local=local_endpoint(spec.name, port) if spec.keys.process else "",
+        rates=_foreign_rates(run.plan, listeners) if port in spec.ports.outputs else {},
+    )  # fmt: skip
+
+
+def _foreign_rates(plan: Plan, listeners: Sequence[LinkPlan]) -> dict[str, int]:
+    """The rates of consumers that run under another interpreter, which need not be able to convert."""
+    rates: dict[str, int] = {}
+    for link in listeners:
+        node, _, port = link.target.partition(".")
+        spec = plan.graph.nodes[node]
+        if spec.keys.python is not None:
+            rates[link.target] = spec.cls(spec.settings).input_rate(port.partition("~")[0], plan.graph.rate)
+    return rates
+
+
+def start_words(plan: Plan, name: str, absent: list[str]) -> Mapping[str, Any]:
+    """The `start` command of one node: the true latencies, now that everybody has said theirs."""
+    inputs = {
+        link.target.partition(".")[2]: {
+            "latency_ms": link.latency_ms,
+            "budget_ms": link.budget_ms,
+            "window": link.window,
+            "align_samples": align_capacity(plan, link),
+        }
+        for link in _links_into(plan, name)
+    }
+    ports = plan.graph.nodes[name].ports
+    outputs = {
+        port: {
+            "queues": {link.target: link.queue for link in plan.links if link.source == f"{name}.{port}"},
+            "history_samples": plan.history_samples(name, port),
+        }
+        for port in (*ports.outputs, *ports.events)
+    }
+    lead_ms = plan.leads_ms[plan.timelines[name]]
+    return {"op": "start", "inputs": inputs, "outputs": outputs, "lead_ms": lead_ms, "absent": absent}
+
+
+def align_capacity(plan: Plan, link: LinkPlan) -> int:
+    """Samples that an aligned input must be able to hold."""
+    return max(link.align_samples, plan.graph.frame_samples * 4)

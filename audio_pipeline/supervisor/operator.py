@@ -1,0 +1,266 @@
+"""Answers the control socket: state, live settings, transport, the stream of changes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from audio_pipeline.control.words import MALFORMED, VERSION, decode
+from audio_pipeline.errors import ControlError, PipelineError, WireError, nearest
+from audio_pipeline.frame import pack_event
+from audio_pipeline.settings import replaced
+from audio_pipeline.supervisor.desired import NodeRecord, Phase
+from audio_pipeline.supervisor.overview import Overview
+from audio_pipeline.supervisor.transport import Transport
+
+if TYPE_CHECKING:
+    from audio_pipeline.supervisor.supervisor import Supervisor
+
+KEEP_EVENTS = 2_000
+
+
+class Operator:
+    """The part of the supervisor that people talk to. Lives in the supervisor's thread."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._sup = supervisor
+        self.overview = Overview(supervisor)
+        self._events: deque[tuple[int, dict[str, Any]]] = deque(maxlen=KEEP_EVENTS)
+        self._next_event = 1
+        self._pending: dict[int, tuple[bytes, Any, str]] = {}  # reply id -> (client, its id, node)
+        self._next_reply = 1
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    def request(self, client: bytes, word: Mapping[str, Any]) -> None:
+        """Answers a client, at once or when the node has answered."""
+        handlers = {"state": self._state, "set": self._set, "transport": self._transport,
+                    "events": self._since, "stop": self._stop, "graph": self._graph, "edit": self._sup.editor.edit,
+                    "undo": self._undo, "redo": self._redo, "ports": self._ports, "send": self._send}  # fmt: skip
+        number = word.get("id")
+        handler = handlers.get(str(word.get("op")))
+        try:
+            if word.get("v") != VERSION:
+                raise ControlError(f"control protocol version {word.get('v')!r}, expected {VERSION}")
+            if handler is None:
+                raise ControlError(f"unknown operation {word.get('op')!r}{nearest(str(word.get('op')), handlers)}")
+            result = handler(client, number, word)
+        except (PipelineError, *MALFORMED) as error:
+            said = (
+                str(error) if isinstance(error, PipelineError) else f"{word.get('op')}: {type(error).__name__} {error}"
+            )
+            self._sup.send(client, {"id": number, "ok": False, "error": said})
+            return
+        if result is not None:
+            self._sup.send(client, {"id": number, "ok": True, "result": result})
+
+    def _record(self, name: Any) -> NodeRecord:
+        record = self._sup.nodes.get(str(name))
+        if record is None:
+            known = self._sup.nodes
+            raise ControlError(f"unknown node {name!r}{nearest(str(name), known)}; known are {', '.join(known)}")
+        return record
+
+    def _state(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
+        return self.overview.state()
+
+    def _ports(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
+        """What can be listened to, and who waits for sound from elsewhere."""
+        specs = self._sup.graph.nodes.values()
+        heard = {link.source for spec in specs if spec.cls.edge for link in spec.inputs.values()}
+        names = [f"{spec.name}.{port}" for spec in specs for port in spec.ports.outputs]
+        outputs = [{"port": name, "heard": name in heard} for name in names]
+        return {"name": self._sup.graph.name, "rate": self._sup.graph.rate, "outputs": outputs,
+                "feeds": [spec.name for spec in specs if spec.cls.fed]}  # fmt: skip
+
+    def _since(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
+        since = int(word.get("since") or 0)
+        return {"next": self._next_event, "events": [event for at, event in self._events if at >= since]}
+
+    def _stop(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
+        self._sup.stop()
+        return {}
+
+    def _graph(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
+        return self._sup.editor.show()
+
+    def _undo(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
+        return self._sup.editor.step(client, number, word, back=True)
+
+    def _redo(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
+        return self._sup.editor.step(client, number, word, back=False)
+
+    def _set(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
+        record, name, value = self._record(word["node"]), str(word["name"]), word["value"]
+        at = word.get("at")
+        if at is not None and (not isinstance(at, int) or isinstance(at, bool) or at < 0):
+            raise ControlError(f"set: at: expected a position (a whole number of samples), got {at!r}")
+        path = ("nodes", record.name)
+        if name.startswith("inputs."):
+            record.input_settings = replaced(
+                record.input_settings, name.removeprefix("inputs."), value, (*path, "inputs")
+            )
+        else:
+            record.settings = replaced(record.settings, name, value, path)
+        self.changed()
+        command = {"op": "set", "name": name, "value": value, "at": word.get("at")}
+        return self._ask(client, number, record, command)
+
+    def _send(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
+        """An event for an event input of a node; it is not kept, so the node must be there."""
+        record, port, event = self._record(word["node"]), str(word["port"]), word["event"]
+        known = record.spec.ports.hears
+        if port not in known:
+            said = f"{record.name} ({record.spec.kind}) hears no events on {port!r}{nearest(port, known)}"
+            raise ControlError(f"{said}; event inputs are {', '.join(known) or 'none'}")
+        if not isinstance(event, Mapping) or not isinstance(event.get("kind"), str):
+            raise ControlError(f"send: event: expected a map with a text 'kind', got {event!r:.80}")
+        pack_event(dict(event))
+        if record.phase is not Phase.RUNNING:
+            raise ControlError(f"{record.name} is {record.phase.value}; send it again when it runs")
+        return self._ask(client, number, record, {"op": "hear", "port": port, "event": dict(event)})
+
+    def _ask(self, client: bytes, number: Any, record: NodeRecord, command: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Passes a command on; a node that is down gets it with its next start."""
+        if record.phase not in (Phase.RUNNING, Phase.ENDED) or record.child is None:
+            return {
+                "position": None,
+                "note": f"{record.name} is {record.phase.value}; it takes this when it is back",
+            }
+        reply = self._next_reply
+        self._next_reply += 1
+        self._pending[reply] = (client, number, record.name)
+        self._sup.tell(record.name, {**command, "id": reply})
+        return None
+
+    def on_reply(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+        """A node's answer goes to whoever asked."""
+        if int(word["id"]) < 0:
+            self._sup.editor.on_reply(int(word["id"]), word)
+            return
+        waiting = self._pending.pop(int(word["id"]), None)
+        if waiting is None:
+            return
+        client, number, _ = waiting
+        answer: dict[str, Any] = {"id": number, "ok": bool(word.get("ok"))}
+        if answer["ok"]:
+            result = word.get("result")
+            answer["result"] = {
+                **(result if isinstance(result, dict) else {}),
+                "heard_in_ms": self._heard_in_ms(record.name),
+            }
+        else:
+            answer["error"] = word.get("error")
+        self._sup.send(client, answer)
+
+    def _heard_in_ms(self, name: str) -> float:
+        """From a node's output to the end of the slowest path behind it."""
+        ways = [path for path in self._sup.run.plan.paths if name in path.names]
+        rests = [sum(path.terms_ms[after] for after in path.names[path.names.index(name) + 1 :]) for path in ways]
+        return max(rests, default=0.0)
+
+    # -- transport ----------------------------------------------------------------------------------
+
+    def _transport(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
+        record, command = self._record(word["node"]), str(word["command"])
+        transport = self._sup.transports.get(record.name)
+        if transport is None:
+            known = ", ".join(self._sup.transports) or "none"
+            raise ControlError(f"{record.name} is no source that can be paused; sources are {known}")
+        args = dict(word.get("args") or {})
+        order = self._order(record, transport, command, args)
+        self.changed()
+        return self._ask(client, number, record, {"op": "transport", "command": command, **order})
+
+    def _order(self, record: NodeRecord, transport: Transport, command: str, args: dict[str, Any]) -> dict[str, Any]:
+        """What a command means for the source; old sound is cancelled downstream before it hears of it."""
+        known = ("play", "pause", *record.spec.cls.commands)
+        if command not in known:
+            raise ControlError(
+                f"{record.name} does not know {command!r}{nearest(command, known)}; it knows {', '.join(known)}"
+            )
+        if command == "loop":
+            transport.loop = bool(args.get("on", True))
+            return {"args": {"on": transport.loop}}
+        if command in ("play", "pause") and transport.playing == (command == "play"):
+            return {"args": {}}  # it is so already
+        if command == "play":
+            transport.playing = True
+            return {"generation": transport.generation, "playing": True, "args": {}}
+        if command == "pause":
+            args = {"seconds": self.overview.heard_media_s(record.name)} if "seek" in known else {}
+            transport.playing = False
+        elif command == "seek":
+            args = {"seconds": _seconds(args)}
+        self._cancel(record.name, transport)
+        return {"generation": transport.generation, "playing": transport.playing, "args": args}
+
+    def _cancel(self, timeline: str, transport: Transport) -> None:
+        """Out of band, to everybody on this timeline: nothing of the old generation is heard again."""
+        transport.generation += 1
+        for name in self._sup.nodes:
+            if name != timeline:
+                self._sup.tell(name, {"op": "cancel", "timeline": timeline, "generation": transport.generation})
+
+    def before_restart(self, name: str) -> None:
+        """A source comes back: it goes on where it was heard, as after a seek."""
+        transport = self._sup.transports[name]
+        transport.position = max(transport.position, self.overview.last_position(name))
+        self._cancel(name, transport)
+
+    def resume_words(self, name: str) -> dict[str, Any]:
+        """What a restarted source must know."""
+        transport = self._sup.transports[name]
+        return {
+            "position": transport.position,
+            "playing": transport.playing,
+            "media_s": self.overview.heard_media_s(name),
+        }
+
+    # -- events ---------------------------------------------------------------------------------------
+
+    def on_event(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+        """An event of a node: kept for watchers; `media` events are the song's map."""
+        event = dict(word["event"])
+        if event.get("kind") == "media" and record.name in self._sup.transports:
+            self._sup.transports[record.name].on_event(event)
+        self.publish(event)
+
+    def publish(self, event: dict[str, Any]) -> None:
+        """Adds to the stream of changes."""
+        event = {"time_s": self._sup.uptime_s, **event}
+        self._events.append((self._next_event, event))
+        self._next_event += 1
+        for hear in self._sup.listeners:
+            hear(event)
+
+    def changed(self) -> None:
+        """The desired or known state moved on."""
+        self._sup.revision += 1
+
+    def farewell(self, node: str | None = None) -> None:
+        """Answers whoever still waits for a node that died, or for any at the end."""
+        said = f"{node} died before it answered" if node else "the pipeline ended"
+        for reply, (client, number, asked) in list(self._pending.items()):
+            if node in (None, asked):
+                del self._pending[reply]
+                self._sup.send(client, {"id": number, "ok": False, "error": said})
+
+    def too_late(self, client: bytes, message: bytes) -> None:
+        """Answers a request that came during the end."""
+        try:
+            number = decode(message).get("id")
+        except WireError:
+            return
+        if number is not None:
+            self._sup.send(client, {"id": number, "ok": False, "error": "the pipeline ended"})
+
+
+
+
+def _seconds(args: Mapping[str, Any]) -> float:
+    value = args.get("seconds")
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < float("inf"):
+        raise ControlError(f"seek: seconds: expected a number >= 0, got {value!r}")
+    return float(value)

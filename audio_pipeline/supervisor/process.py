@@ -1,0 +1,147 @@
+"""Child processes: started ahead of need, told their job, watched by a thread each, never left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import struct
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio_pipeline.graph.types import Graph, NodeSpec
+from audio_pipeline.host.strays import end_strays, mark
+from audio_pipeline.supervisor.interpreter import USER, command, roots
+from audio_pipeline.worker.job import Job, pack_jobs
+
+# one thread of linear algebra a node: the graph is the parallelism, and idle pools cost wake-ups
+QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Brood:
+    """What the processes of one interpreter have in common; `python` None is our own."""
+
+    python: str | None = None
+    preload: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
+
+
+def broods(graph: Graph) -> list[Brood]:
+    """One for each interpreter of the graph, our own included."""
+    found: dict[str | None, list[NodeSpec]] = {None: []}
+    for spec in graph.nodes.values():
+        found.setdefault(spec.keys.python, []).append(spec)
+    return [Brood(python, _modules(specs), tuple(roots(specs))) for python, specs in found.items()]
+
+
+def _modules(specs: Sequence[NodeSpec]) -> tuple[str, ...]:
+    """What a spare process imports beforehand."""
+    kinds = {spec.cls.__module__ for spec in specs if not spec.cls.__module__.startswith(USER)}
+    return tuple(sorted(kinds | {module for spec in specs for module in spec.cls.preload(spec.settings)}))
+
+
+class Child:
+    """A worker process that waits for its job, then runs it."""
+
+    def __init__(self, brood: Brood, log: Path, marked: Mapping[str, str]) -> None:
+        self.log = log
+        with log.open("ab") as out:
+            self._popen = subprocess.Popen(
+                [*command(brood.python, brood.roots), str(os.getpid()), *brood.preload],
+                stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True,
+                env={**os.environ, **QUIET, **marked},
+            )  # fmt: skip
+        self.pid = self._popen.pid
+
+    def give(self, jobs: Sequence[Job], on_exit: Callable[[int], None]) -> None:
+        """Tells the jobs; `on_exit(code)` is called from a thread when the process and what it started are gone."""
+        data = pack_jobs(jobs)
+        assert self._popen.stdin is not None
+        try:
+            self._popen.stdin.write(struct.pack("<I", len(data)) + data)
+            self._popen.stdin.close()
+        except BrokenPipeError:
+            pass  # it died while it waited; the watcher tells
+        def watch() -> None:
+            on_exit(self._end())
+            end_strays(self.log.parent)  # what it started and what left its process group
+
+        threading.Thread(target=watch, name=f"watch-{jobs[0].name}", daemon=True).start()
+
+    def _end(self) -> int:
+        """Waits for its end, and ends what it started before its id can be anybody else's."""
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            self.kill()
+        return self._popen.wait()
+
+    @property
+    def alive(self) -> bool:
+        return self._popen.poll() is None
+
+    def kill(self) -> None:
+        """At once, with everything it started."""
+        if self._popen.stdin is not None and not self._popen.stdin.closed:
+            self._popen.stdin.close()
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # gone already
+
+    def wait(self, timeout_s: float) -> bool:
+        """True when the process is gone."""
+        try:
+            self._popen.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def last_lines(self, count: int = 20) -> list[str]:
+        """The end of what it printed."""
+        try:
+            return self.log.read_text(errors="replace").splitlines()[-count:]
+        except OSError:
+            return []
+
+
+class Spares:
+    """Keeps one process of each interpreter ready, imports done."""
+
+    def __init__(self, broods: Sequence[Brood], folder: Path, note: Callable[[int], None]) -> None:
+        self._broods = {brood.python: brood for brood in broods}
+        self._folder, self._note = folder, note
+        self._made = 0
+        self._mark = mark(folder)
+        self._spares: dict[str | None, Child] = {}
+
+    def make(self, python: str | None = None) -> Child:
+        """A new process that waits for a job."""
+        self._made += 1
+        log = self._folder / f"worker-{self._made}.log"
+        child = Child(self._broods.get(python) or Brood(python), log, self._mark)
+        self._note(child.pid)
+        return child
+
+    def learn(self, broods: Sequence[Brood]) -> None:
+        """What processes that are made from now on import."""
+        self._broods |= {brood.python: brood for brood in broods}
+
+    def prepare(self) -> None:
+        """Has one ready for each interpreter."""
+        for python in self._broods:
+            if python not in self._spares or not self._spares[python].alive:
+                self._spares[python] = self.make(python)
+
+    def take(self, python: str | None = None) -> Child:
+        """The one of this interpreter that is ready, or a new one."""
+        spare = self._spares.pop(python, None)
+        return spare if spare is not None and spare.alive else self.make(python)
+
+    def close(self) -> None:
+        for spare in self._spares.values():
+            spare.kill()
+            spare.wait(2)

@@ -1,0 +1,384 @@
+"""Starts the nodes of a graph as processes, watches them, restarts them, and answers for them.
+
+The supervisor holds the desired state; a process that dies loses nothing but what was inside it. It runs
+in one thread that lives as long as it does, since the kernel's parent-death signal follows the thread
+that started a process.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from audio_pipeline.clock import ClockLine, ClockRecord, start_clocks
+from audio_pipeline.control.client import ControlClient, encode
+from audio_pipeline.control.words import MALFORMED, request
+from audio_pipeline.errors import ConfigError, PipelineError, WireError
+from audio_pipeline.graph.load import Graph
+from audio_pipeline.graph.plan import make_plan
+from audio_pipeline.graph.regions import clocks_of
+from audio_pipeline.host import runtime
+from audio_pipeline.host.limits import allow_files
+from audio_pipeline.links.socket_guard import SocketGuard
+from audio_pipeline.node import Latency, Source
+from audio_pipeline.supervisor.desired import NodeRecord, Phase
+from audio_pipeline.supervisor.editor import Editor
+from audio_pipeline.supervisor.interpreter import check_interpreters
+from audio_pipeline.supervisor.jobs import Run, start_words
+from audio_pipeline.supervisor.nursery import Nursery
+from audio_pipeline.supervisor.operator import Operator
+from audio_pipeline.supervisor.transport import Transport
+from audio_pipeline.worker.waker import Waker
+
+FINISH_S = 5.0
+POLL_MS = 50
+MAX_LATENCY_SAMPLES = 1 << 32
+
+
+class Supervisor:
+    """One running pipeline."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        offline: bool = False,
+        duration_s: float | None = None,
+        folder: Path | None = None,
+        schedule: Mapping[str, list[list[Any]]] | None = None,
+    ) -> None:
+        self.graph = graph
+        self.live = not offline
+        self.duration_s = duration_s
+        self.folder = folder or Path.cwd()
+        self.schedule = dict(schedule or {})
+        self.error: PipelineError | None = None
+        self.exit_code = 0
+        self.log_lines: deque[str] = deque(maxlen=200)
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []  # are told every event, in the supervisor's thread
+        self.revision = 0
+        self.master = clocks_of(graph, live=self.live).master
+        self.nodes = {
+            name: NodeRecord(spec, spec.settings, dict(spec.input_settings)) for name, spec in graph.nodes.items()
+        }
+        self.transports = {
+            name: Transport(loop=bool(getattr(spec.settings, "loop", False)))
+            for name, spec in graph.nodes.items() if issubclass(spec.cls, Source)
+        }  # fmt: skip
+        self._token = secrets.token_hex(16)
+        self._waker = Waker()
+        self._stop = threading.Event()
+        self._ended = threading.Event()
+        self._up = threading.Event()
+        self.finishing_s: float | None = None
+        self._started_s: float | None = None
+        self._thread = threading.Thread(target=self._main, name="supervisor")
+        self._final: dict[str, Any] | None = None
+        self.operator = Operator(self)
+        self.editor = Editor(self)
+        self._former_transports: dict[str, Transport] = {}
+
+    # -- for the caller ---------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Starts everything in the supervisor's own thread. Raises what could not be set up."""
+        allow_files(len(self.graph.nodes))
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"folder {str(self.folder)!r} cannot be made: {error.strerror}") from error
+        check_interpreters(self.graph)
+        self._thread.start()
+        self._up.wait()
+        if self.error is not None:
+            raise self.error
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """True when the pipeline has ended and nothing of it is left."""
+        return self._ended.wait(timeout_s)
+
+    def stop(self) -> None:
+        """Ends it cleanly: sources end, the end travels through the graph, files close. May be called twice."""
+        self._stop.set()
+        self._waker.wake()
+
+    def client(self) -> ControlClient:
+        """A control client for this pipeline."""
+        return ControlClient(self.run_dir.control, self._token)
+
+    def final_state(self) -> dict[str, Any]:
+        """The last state, after the end."""
+        return self._final or {}
+
+    # -- the thread -------------------------------------------------------------------------------
+
+    def _main(self) -> None:
+        try:
+            self._set_up()
+        except Exception as error:  # noqa: BLE001 - planning asks nodes, and their mistakes must not leave `start` waiting
+            self.error = _refusal(error)
+            self.exit_code = self.error.exit_code
+            self._abandon()
+            self._up.set()
+            self._ended.set()
+            return
+        self._up.set()
+        try:
+            while not self._over():
+                self._turn()
+        except OSError as error:  # no process, file or socket more to be had
+            self.give_up(PipelineError(f"the pipeline cannot go on: {error}"))
+        finally:
+            self._tear_down()
+            self._ended.set()
+
+    def _set_up(self) -> None:
+        self.run_dir = runtime.create(self.graph.name, self._token)
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
+        self._socket.setsockopt(zmq.LINGER, 200)
+        self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, 1 << 22)
+        self._socket.bind(self.run_dir.control)
+        self._guard = SocketGuard(self.run_dir.path, runtime.CONTROL)
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._waker.fd, zmq.POLLIN)
+        plan = make_plan(self.graph, live=self.live)
+        self.run = Run(plan, self.run_dir.path, self.folder, self.run_dir.endpoint, self.run_dir.control, self._token)
+        self.run.add_clocks()
+        self.clock = ClockRecord(self.run.clock_path)
+        self.nursery = Nursery(self)
+
+    def _abandon(self) -> None:
+        """A start that the system refused half-way leaves no process and no folder."""
+        for child in {record.child for record in self.nodes.values() if record.child is not None}:
+            child.kill()
+            child.wait(2)
+        if hasattr(self, "_context"):
+            self._context.destroy(linger=0)
+        if hasattr(self, "run_dir"):
+            self.run_dir.remove()
+
+    def _turn(self) -> None:
+        self._poller.poll(POLL_MS)
+        self._waker.clear()
+        while self._socket.poll(0):
+            sender, *parts = self._socket.recv_multipart()
+            self._hear(sender, parts[-1] if parts else b"")
+        now_s = time.monotonic()
+        self.nursery.turn(now_s)
+        self.editor.turn(now_s)
+        self._guard_sockets(now_s)
+        self._end_in_time(now_s)
+
+    def _guard_sockets(self, now_s: float) -> None:
+        """A socket that another process has taken is taken back: by its node's successor, or here."""
+        records = [record for record in self.nodes.values() if record.phase is Phase.RUNNING and record.ready]
+        owners = {record.name: record.child.pid for record in records if record.child is not None}
+        for name, socket in self._guard.turn(now_s, owners).items():
+            self.log(f"another process has taken the socket {socket} in {self.run_dir.path}; {name} is restarted")
+            (self.run_dir.path / socket).unlink(missing_ok=True)  # consumers must find the successor, not the thief
+            child = self.nodes[name].child
+            if child is not None:
+                child.kill()
+        if self._guard.control_taken:
+            self.log(f"another process has taken the control socket in {self.run_dir.path}; it is taken back")
+            self._socket.bind(self.run_dir.control)  # a second time: an unbind would remove the new file, later
+            self._guard.took_back()
+
+    # -- what is heard ----------------------------------------------------------------------------
+
+    def _hear(self, sender: bytes, message: bytes) -> None:
+        try:
+            word = request(message)
+        except WireError as error:
+            self.send(sender, {"ok": False, "error": str(error)})
+            return
+        if not secrets.compare_digest(str(word.get("token", "")).encode(), self._token.encode()):
+            self.send(sender, {"id": word.get("id"), "ok": False, "error": "wrong token"})
+        elif "node" in word and "v" not in word:
+            self._from_node(word)
+        else:
+            self.operator.request(sender, word)
+
+    def send(self, to: bytes, word: Mapping[str, Any]) -> None:
+        """Sends a word to a client or a node; one that has gone misses it."""
+        self._socket.send_multipart([to, encode(dict(word))])
+
+    def tell(self, name: str, word: Mapping[str, Any]) -> None:
+        """Sends a command to a node's present process."""
+        self.send(self.nodes[name].address, word)
+
+    def _from_node(self, word: Mapping[str, Any]) -> None:
+        name = str(word["node"])
+        record = self.nodes.get(name) or self.editor.joining.get(name) or self.editor.leaving.get(name)
+        if record is None:
+            return
+        handlers = {
+            "ready": self._on_ready, "failed": self._on_failed, "ended": self._on_ended, "resumed": self._on_resumed,
+            "event": self.operator.on_event, "log": self._on_log, "snapshot": self._on_snapshot,
+            "reply": self.operator.on_reply, "dismissed": self._on_dismissed,
+        }  # fmt: skip
+        handler = handlers.get(str(word.get("op")))
+        try:
+            if handler is not None:
+                handler(record, word)
+        except MALFORMED as error:
+            self.log(f"{record.name} said something malformed ({word.get('op')}: {type(error).__name__} {error})")
+
+    def _on_ready(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+        before, record.latency, record.live = record.latency, _stated(word["latency"]), list(word["live"])
+        record.ready = True
+        if record.name in self.editor.joining:
+            self.editor.on_ready(record)
+        elif self._started_s is not None:
+            self.start_node(record)
+            self.editor.bring_up_to_date(record)
+            if record.latency != before:
+                self.editor.replan()
+        elif all(other.ready or other.phase is Phase.ABSENT for other in self.nodes.values()):
+            self.start_all()
+
+    def start_all(self) -> None:
+        """Everybody is ready: the true latencies are known, the clock starts."""
+        latencies = {name: record.latency for name, record in self.nodes.items() if record.latency is not None}
+        try:
+            self.run.plan = make_plan(self.graph, latencies, live=self.live)
+        except ConfigError as error:
+            self.give_up(error)
+            return
+        start_clocks(self.run.clocks, ClockLine(0.0, time.monotonic_ns(), float(self.graph.rate)))
+        self._started_s = time.monotonic()
+        for name in reversed(self.run.plan.order):
+            if self.nodes[name].ready:
+                self.start_node(self.nodes[name])
+        self.nursery.prepare_spare()
+
+    def start_node(self, record: NodeRecord) -> None:
+        """The clock runs: it begins to work."""
+        self.tell(record.name, start_words(self.run.plan, record.name, self.absent()))
+        if record.phase is Phase.RESTARTING:
+            self.log(f"{record.name} is back", event="back", node=record.name, incarnation=record.incarnation)
+        record.phase = Phase.RUNNING
+        self.operator.changed()
+
+    def absent(self) -> list[str]:
+        """Optional nodes that are not there."""
+        return [name for name, record in self.nodes.items() if record.phase is Phase.ABSENT]
+
+    def _on_failed(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+        record.said = dict(word)
+
+    def _on_resumed(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+        """Sought back after it had sent its end."""
+        if record.phase is Phase.ENDED:
+            record.phase = Phase.RUNNING
+            self.operator.changed()
+
+    def _on_ended(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+        record.phase = Phase.ENDED
+        if record.name in self.editor.leaving:
+            self.editor.on_ended(record)
+        self.operator.changed()
+
+    def _on_dismissed(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+        self.editor.on_dismissed(record)
+
+    def _on_log(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+        record.note = str(word["message"])
+        self.log(f"{record.name}: {word['message']}", event="said", node=record.name)
+
+    def _on_snapshot(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+        record.state = dict(word["state"])
+
+    def join_transport(self, record: NodeRecord) -> None:
+        """A source that joins can be paused and sought; what is left of an earlier one of its name is not heard."""
+        if issubclass(record.spec.cls, Source):
+            before = self._former_transports.pop(record.name, None)
+            loop = bool(getattr(record.settings, "loop", False))
+            self.transports[record.name] = Transport(loop=loop, generation=before.generation + 1 if before else 0)
+
+    def leave_transport(self, name: str) -> None:
+        """A source that was taken out."""
+        if name in self.transports:
+            self._former_transports[name] = self.transports.pop(name)
+
+    def log(self, message: str, **fields: Any) -> None:
+        """One line for whoever watches; `fields` (event, level, node, ...) are for those who read logs by machine."""
+        self.log_lines.append(message)
+        self.operator.publish({"kind": "log", "message": message, **fields})
+
+    def give_up(self, error: PipelineError) -> None:
+        self.error, self.exit_code = error, error.exit_code
+        self._stop.set()
+        self.finishing_s = self.finishing_s or time.monotonic() - FINISH_S + 1.0
+
+    @property
+    def started(self) -> bool:
+        """True once everybody was ready and the clock runs."""
+        return self._started_s is not None
+
+    def wake(self) -> None:
+        """Makes the supervisor look around soon; from any thread."""
+        self._waker.wake()
+
+    # -- the end --------------------------------------------------------------------------------------
+
+    @property
+    def uptime_s(self) -> float:
+        """Since the clock started."""
+        return 0.0 if self._started_s is None else time.monotonic() - self._started_s
+
+    def _end_in_time(self, now_s: float) -> None:
+        if self.finishing_s is not None:
+            return
+        over = self.live and self.duration_s is not None and self.uptime_s >= self.duration_s
+        if over or self._stop.is_set():
+            self.finishing_s = now_s
+            for name in self.nodes:
+                self.tell(name, {"op": "finish"})
+
+    def _over(self) -> bool:
+        everyone = [record for record in self.nodes.values() if record.phase is not Phase.ABSENT]
+        everyone = [record for record in everyone if not record.spec.cls.attendant] or everyone
+        if all(record.phase in (Phase.ENDED, Phase.FAILED) for record in everyone):
+            return True
+        return self.finishing_s is not None and time.monotonic() - self.finishing_s > FINISH_S
+
+    def _tear_down(self) -> None:
+        self.nursery.close()
+        self._final = {**self.operator.overview.state(), "ended": True}
+        self.operator.farewell()
+        self.editor.farewell()
+        while self._socket.poll(0):  # whoever asked meanwhile is told, so that nobody waits for an answer in vain
+            sender, *parts = self._socket.recv_multipart()
+            self.operator.too_late(sender, parts[-1] if parts else b"")
+        self._socket.close()
+        self._context.term()
+        self.clock.close()
+        self._waker.close()
+        self.run_dir.remove()
+
+
+def _stated(samples: Any) -> Latency:
+    """A node's own word on its latency. Raises ValueError for what no plan can be made of."""
+    window, lookahead, hop, compute = (int(each) for each in samples)
+    if min(window, lookahead, hop, compute) < 0 or window + lookahead + hop + compute > MAX_LATENCY_SAMPLES:
+        raise ValueError(f"latency {samples!r}, expected samples from 0 to {MAX_LATENCY_SAMPLES}")
+    return Latency(window, lookahead, hop, compute)
+
+
+def _refusal(error: Exception) -> PipelineError:
+    """Why a pipeline did not start, as a sentence."""
+    if isinstance(error, PipelineError):
+        return error
+    system = isinstance(error, (OSError, zmq.ZMQError))
+    return PipelineError(f"cannot start: {error}" if system else f"cannot start: {type(error).__name__}: {error}")

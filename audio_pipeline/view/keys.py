@@ -1,0 +1,192 @@
+"""The keyboard of the terminal view: bytes to key names, key names to commands on the running graph."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import termios
+import tty
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Protocol
+
+from audio_pipeline.errors import ControlError
+from audio_pipeline.view.lines import song_of
+from audio_pipeline.view.text import FADER_DB, State, clock_text, ms_text
+
+STEP_DB = 1.0
+SEEK_S = 5.0
+VOICE = (
+    "vocals",
+    "voice",
+    "mic",
+)  # the input the fader keys move: the first of these, else the mixer's first
+QUIT = "quit"
+
+ESCAPES = {
+    "\x1b[A": "up",
+    "\x1b[B": "down",
+    "\x1b[C": "right",
+    "\x1b[D": "left",
+    "\x1bOA": "up",
+    "\x1bOB": "down",
+    "\x1bOC": "right",
+    "\x1bOD": "left",
+}
+PLAIN = {"+": "up", "=": "up", "-": "down", "k": "up", "j": "down", " ": "space", "\x03": "q"}
+
+
+class Client(Protocol):
+    """What the view needs of a ControlClient."""
+
+    def request(self, op: str, *, timeout_s: float) -> Any: ...
+
+    def set(self, node: str, name: str, value: Any) -> Mapping[str, Any]: ...
+
+    def events(self) -> list[dict[str, Any]]: ...
+
+    def transport(self, node: str, command: str, **args: Any) -> Any: ...
+
+
+def decode_keys(text: str) -> list[str]:
+    """Key names in what a terminal sent; unknown escape sequences are skipped.
+
+    >>> decode_keys("\\x1b[A+ m\\x1b[5~q")
+    ['up', 'up', 'space', 'm', 'q']
+    """
+    keys: list[str] = []
+    while text:
+        if text[0] == "\x1b":
+            length = _escape_length(text)
+            keys += [ESCAPES[text[:length]]] if text[:length] in ESCAPES else []
+        else:
+            length = 1
+            keys.append(PLAIN.get(text[0], text[0].lower()))
+        text = text[length:]
+    return keys
+
+
+def _escape_length(text: str) -> int:
+    """Length of the escape sequence `text` starts with: ESC, [ or O, parameters, one final byte."""
+    if len(text) < 2 or text[1] not in "[O":
+        return 1
+    end = 2
+    while end < len(text) and not "@" <= text[end] <= "~":
+        end += 1
+    return min(end + 1, len(text))
+
+
+class Keyboard:
+    """Keys as they are pressed, without echo; the terminal is as it was on leaving the `with` block."""
+
+    def __init__(self, fd: int | None = None) -> None:
+        self._fd = sys.stdin.fileno() if fd is None else fd
+
+    def __enter__(self) -> Keyboard:
+        self._before = termios.tcgetattr(self._fd)
+        tty.setcbreak(self._fd, termios.TCSANOW)
+        attributes = termios.tcgetattr(self._fd)
+        attributes[6][termios.VSUSP] = b"\0"  # Ctrl-Z would stop the sound and leave the screen as it is
+        termios.tcsetattr(self._fd, termios.TCSANOW, attributes)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        termios.tcsetattr(self._fd, termios.TCSANOW, self._before)
+
+    def read(self, timeout_s: float) -> list[str]:
+        """The keys pressed within `timeout_s`; returns at the first. A closed terminal reads as `q`."""
+        ready, _, _ = select.select([self._fd], [], [], max(timeout_s, 0.0))
+        if not ready:
+            return []
+        data = os.read(self._fd, 256)
+        return decode_keys(data.decode(errors="ignore")) if data else ["q"]
+
+
+def fader_target(state: State) -> tuple[str, str] | None:
+    """(node, input) of the fader that the keys move: the voice of the first node whose inputs have one."""
+    for name, node in state["nodes"].items():
+        parts = [live.split(".") for live in node.get("live", ())]
+        inputs = [part[1] for part in parts if len(part) == 3 and part[0] == "inputs" and part[2] == "gain_db"]
+        if inputs:
+            return name, next((wanted for wanted in VOICE if wanted in inputs), inputs[0])
+    return None
+
+
+class Commands:
+    """Carries out keys on a running pipeline; what each did comes back as a few words."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def press(self, keys: Sequence[str], state: State) -> str:
+        """Does what `keys` say, held-down keys as one step; QUIT for the one that ends the view."""
+        if "q" in keys:
+            return QUIT
+        replies = []
+        try:
+            if steps := keys.count("up") - keys.count("down"):
+                replies.append(self._move_fader(steps, state))
+            if seeks := keys.count("right") - keys.count("left"):
+                replies.append(self._seek(seeks * SEEK_S, state))
+            replies += [self._single(key, state) for key in dict.fromkeys(keys)]
+        except ControlError as error:
+            replies.append(str(error))
+        return next((reply for reply in reversed(replies) if reply), "")
+
+    def _single(self, key: str, state: State) -> str:
+        if key in ("m", "s"):
+            return self._switch("mute" if key == "m" else "solo", state)
+        name = song_of(state)
+        if key not in ("space", "n", "l") or name is None:
+            return ""
+        playing = state["transport"][name]
+        if key == "space":
+            command = "pause" if playing["playing"] else "play"
+            self._client.transport(name, command)
+            return command
+        if key == "n":
+            self._client.transport(name, "next")
+            return "next"
+        self._client.transport(name, "loop", on=not playing.get("loop", False))
+        return f"loop {'off' if playing.get('loop') else 'on'}"
+
+    def _move_fader(self, steps: int, state: State) -> str:
+        target = fader_target(state)
+        if target is None:
+            return "no fader here"
+        node, name = target
+        now_db = float(state["nodes"][node]["settings"]["inputs"][name]["gain_db"])
+        value_db = min(max(now_db + steps * STEP_DB, FADER_DB[0]), FADER_DB[1])
+        reply = self._client.set(node, f"inputs.{name}.gain_db", value_db)
+        return f"{name} {value_db:+.1f} dB{heard(reply)}"
+
+    def _switch(self, what: str, state: State) -> str:
+        target = fader_target(state)
+        if target is None:
+            return f"nothing to {what} here"
+        node, name = target
+        on = not state["nodes"][node]["settings"]["inputs"][name].get(what, False)
+        reply = self._client.set(node, f"inputs.{name}.{what}", on)
+        return f"{name} {what} {'on' if on else 'off'}{heard(reply)}"
+
+    def _seek(self, by_s: float, state: State) -> str:
+        name = song_of(state)
+        if name is None:
+            return "nothing to seek here"
+        target_s = max(state["transport"][name]["media_s"] + by_s, 0.0)
+        self._client.transport(name, "seek", seconds=target_s)
+        return f"seek {clock_text(target_s)}"
+
+
+def heard(reply: Mapping[str, Any]) -> str:
+    """When a change is heard, from the acknowledgement of `set`.
+
+    >>> heard({"position": 48000, "heard_in_ms": 41.2})
+    ', heard in 41 ms'
+    """
+    delay_ms = reply.get("heard_in_ms")
+    note = f" ({reply['note']})" if reply.get("note") else ""
+    return f", heard in {ms_text(delay_ms)}" if delay_ms is not None else note

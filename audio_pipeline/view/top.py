@@ -1,0 +1,101 @@
+"""`top`: looks at a running pipeline again and again, on a screen, once, or as JSON for a script."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+from audio_pipeline.errors import ControlError
+from audio_pipeline.view.keys import Client, Keyboard
+from audio_pipeline.view.loads import State, node_loads, path_loads, quantum_ms
+from audio_pipeline.view.top_page import GRAPH, SORTS, page
+from audio_pipeline.view.view import Watch, drawn
+
+INTERVAL_S = 1.0
+PAGE_ROWS = 24
+
+
+class Top:
+    """Two looks at a pipeline, and what lies between them."""
+
+    def __init__(self, client: Client, by: str = GRAPH) -> None:
+        self._watch = Watch(client)
+        self.before: State | None = None
+        self.now: State | None = None
+        self.by = by
+
+    def look(self) -> bool:
+        """Takes the next look; False where the pipeline had no answer this time. Raises ControlError for good."""
+        state = self._watch.look()
+        if state is None:
+            return False
+        self.before, self.now = self.now, state
+        return True
+
+    def press(self, keys: list[str]) -> bool:
+        """Sorts as the keys say; False for the one that ends it."""
+        for key in keys:
+            self.by = SORTS.get(key, self.by)
+        return "q" not in keys
+
+    def run(self, interval_s: float) -> None:
+        """Draws until `q` or the pipeline's end; the terminal is put back on any way out."""
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console()
+        with Keyboard() as keyboard, Live(console=console, screen=True, auto_refresh=False) as live:
+            due = time.monotonic()
+            self.look()
+            while self.now is None or not self.now.get("ended"):
+                if time.monotonic() >= due:
+                    due = max(due + interval_s, time.monotonic())
+                    self.look()
+                if self.now is not None:
+                    live.update(drawn(page(self.before, self.now, console.size, self.by)), refresh=True)
+                if not self.press(keyboard.read(min(due - time.monotonic(), 1.0))):
+                    return
+
+    def look_twice(self, interval_s: float, wait: Callable[[float], None] = time.sleep) -> State:
+        """Two looks so far apart; the later one. Raises ControlError where it does not answer."""
+        for pause_s in (0.0, interval_s):
+            wait(pause_s)
+            while not self.look():
+                wait(0.05)
+        if self.now is None:
+            raise ControlError("the pipeline does not answer")
+        return self.now
+
+    def as_json(self) -> dict[str, Any]:
+        """The numbers of the screen and what they come from, all of them."""
+        assert self.now is not None
+        now = self.now
+        return {
+            "time": time.time(), "pipeline": now["name"], "run": now["run"], "live": now["live"],
+            "uptime_s": now["uptime_s"], "quantum_ms": quantum_ms(now), "clock": now["clock"],
+            "interval_s": now["uptime_s"] - (self.before["uptime_s"] if self.before else 0.0),
+            "nodes": [dataclasses.asdict(load) for load in node_loads(self.before, now)],
+            "paths": [dataclasses.asdict(path) for path in path_loads(self.before, now)],
+            "links": [_plain_link(link) for link in now["links"]], "guests": now.get("guests", []),
+        }  # fmt: skip
+
+
+def _plain_link(link: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in link.items() if key != "age_histogram"}
+
+
+def write_once(top: Top, width: int, out: TextIO) -> None:
+    """The screen as plain text, without its keys."""
+    assert top.now is not None
+    rows = PAGE_ROWS + 4 * len(top.now["nodes"]) + len(top.now["paths"])
+    lines = page(top.before, top.now, (width, rows), top.by)[:-1]
+    text = ["".join(part for part, _ in line).rstrip() for line in lines]
+    print("\n".join(text).rstrip(), file=out, flush=True)
+
+
+def write_json(top: Top, out: TextIO) -> None:
+    """One line."""
+    print(json.dumps(top.as_json(), allow_nan=False), file=out, flush=True)

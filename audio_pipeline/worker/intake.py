@@ -1,0 +1,257 @@
+"""A node's inputs: frames are taken, judged, converted, and given to the node or to its aligner."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import zmq
+
+from audio_pipeline.errors import NodeError
+from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.worker.core import Core
+from audio_pipeline.worker.inputs import Input, Inputs, is_beginning
+from audio_pipeline.worker.job import DUE_MARGIN_FRAMES, InJob
+
+UNTIMED = Flag.REPLAY | Flag.END  # frames whose age says nothing
+
+
+class Intake:
+    """All inputs of one node."""
+
+    def __init__(self, core: Core, context: zmq.Context[Any], on_generation: Callable[[str, int], None]) -> None:
+        self.core, self.job, self.node, self.ctx = core, core.job, core.node, core.ctx
+        self._on_generation = on_generation
+        self.ctx.due = self.due_ns
+        self.all = Inputs(core, context)
+        self.aligner = self.all.aligner
+
+    @property
+    def inputs(self) -> dict[str, Input]:
+        """Every link by its key; while one follows another there are two for an input."""
+        return self.all.links
+
+    def set_since(self) -> None:
+        """After a restart: from where each input should be heard again."""
+        for item in self.inputs.values():
+            item.link.since = self._since(item)
+
+    def _since(self, item: Input) -> int | None:
+        if self.job.incarnation == 0:
+            return None
+        if self.aligner is not None and item.job.timeline in self.job.anchors:
+            here = self.ctx.position_at(self.core.clock.now_ns()) - self.job.anchors[item.job.timeline][0]
+            return max(round(here), 0)
+        wanted = self.node.resume_position(item.base)
+        if wanted is not None:
+            return wanted
+        return 0 if self.node.context_samples() else None
+
+    def adopt(self, plans: Mapping[str, Mapping[str, Any]]) -> None:
+        """The true latencies, windows and buffers, now that every node has said how it works."""
+        for port, plan in plans.items():
+            if port not in self.all.current:
+                continue  # it was started for an earlier graph, and is told of this one next
+            item = self.all.at(port)
+            item.latency_ms, item.budget_ms = plan["latency_ms"], plan["budget_ms"]
+            item.link.grant.window = plan["window"]
+            if self.aligner is not None:
+                self.aligner.resize(item.key, plan["align_samples"])
+
+    def rewire(self, jobs: Iterable[InJob]) -> None:
+        """These are the links that are wanted from now on."""
+        self.all.rewire(jobs, self.core.clock.now_ns())
+
+    def turn(self, position: int) -> bool:
+        """Moves changes of links on; True if the node got something of it."""
+        if not self.all.changing:
+            return False
+        frames = self.all.turn(position, self.core.clock.now_ns())
+        for item, frame in frames:
+            self._give(item, frame, spliced=True)
+        return bool(frames)
+
+    def mark_absent(self, node: str) -> None:
+        """Nothing will ever come from an optional node that is not there."""
+        for item in self.inputs.values():
+            if item.job.source.split(".")[0] == node:
+                item.ended = item.absent = True
+                if self.aligner is not None and "~" not in item.job.port:
+                    self.aligner.absent(item.key)
+
+    @property
+    def waiting(self) -> bool:
+        """True while frames lie here that can be taken."""
+        return any(item.link.queue and self._accepts(item, item.link.queue[0]) for item in self.inputs.values())
+
+    @property
+    def finished(self) -> bool:
+        """True when every input has ended and was used up."""
+        if self.aligner is not None:
+            return self.aligner.ended
+        return bool(self.inputs) and all(item.ended for item in self.inputs.values())
+
+    def take(self) -> bool:
+        """Uses what has come; True if anything had."""
+        moved = False
+        for item in list(self.inputs.values()):
+            if item.link.refused:
+                raise NodeError(f"input {item.job.port!r} was refused by {item.job.source}: {item.link.refused}")
+            while item.link.queue and self._accepts(item, item.link.queue[0]):
+                frame = item.link.take()
+                if frame is not None:
+                    self._use(item, frame)
+                    moved = True
+        return moved
+
+    def _accepts(self, item: Input, frame: Frame) -> bool:
+        """Offline nothing is lost, so nothing is taken before there is room for it."""
+        if self.job.live:
+            return True
+        if self.aligner is not None:
+            at = item.converter.map_position(frame.position, frame.rate)
+            return self.aligner.room(item.key, 2 * frame.samples, at, self.core.clock.now_ns())
+        return self.core.room
+
+    def _use(self, item: Input, frame: Frame) -> None:
+        if item.next_job is not None and is_beginning(frame):
+            self.all.enter_timeline(item, self.core.clock.now_ns())
+        reason = self._useless(item, frame)
+        if reason:
+            item.link.dropped(reason)
+            return
+        item.link.used()
+        taken_ns = self.core.clock.now_ns()
+        if frame.event is not None:
+            self.node.on_event(item.base, frame.event, frame.position, self.ctx)
+        elif self.aligner is not None:
+            self._align(item, frame)
+        else:
+            self._process(item, frame)
+        if frame.captured_ns and self.job.live and not frame.flags & UNTIMED:
+            self._measure(item, frame, taken_ns)  # after the work: whoever waits for the sound does not wait for this
+
+    def _measure(self, item: Input, frame: Frame, now_ns: int) -> None:
+        """How old it is, also by each source that it was mixed from, and how long it lay on its link."""
+        age_ns, name = max(now_ns - frame.captured_ns, 0), f"age.{item.job.port}"
+        self._observe(name, age_ns / 1e6, frame, now_ns)
+        for tag, younger_us in frame.sources:
+            self._observe(f"{name}@{tag:08x}", max(age_ns / 1e6 - younger_us / 1e3, 0.0), frame, now_ns)
+        if self.aligner is None:
+            self.core.waited(age_ns - frame.sent_age_us * 1000)
+
+    def _observe(self, name: str, age_ms: float, frame: Frame, now_ns: int) -> None:
+        if self.core.board.observe_ms(name, age_ms):
+            self.core.board.remember(f"worst.{name}", frame.seq, frame.position, frame.epoch, now_ns)
+
+    def _useless(self, item: Input, frame: Frame) -> str:
+        """Why a frame is dropped at the door, or an empty string."""
+        known = self.core.generations.get(item.job.timeline, 0)
+        if frame.generation < known:
+            return "cancelled"
+        if frame.generation > known:
+            self._on_generation(item.job.timeline, frame.generation)
+        if not self.job.live or self.aligner is not None or item.job.policy == "block":
+            return ""
+        if frame.flags & UNTIMED or frame.samples == 0 or not frame.captured_ns:
+            return ""
+        delay_ns = self.core.clock.now_ns() - frame.captured_ns - frame.sent_age_us * 1000
+        return "stale" if delay_ns > item.budget_ms * 1e6 else ""
+
+    def _align(self, item: Input, frame: Frame) -> None:
+        assert self.aligner is not None
+        frame = item.converter.convert(frame)
+        if frame.flags & Flag.END:
+            item.ended = True
+        reason = self.aligner.push(item.key, frame, self._due_ns(item, frame), self.core.clock.now_ns())
+        if reason:
+            self.ctx.count(f"{reason}_frames")
+
+    def _process(self, item: Input, frame: Frame) -> None:
+        heard = self.all.is_heard(item)
+        if frame.samples == 0 and frame.flags & Flag.GAP and not frame.flags & Flag.END and heard:
+            self._pass_idle(item, frame)
+        began = item.continuity.expected is not None
+        item.raw_end = frame.end if frame.samples else item.raw_end
+        frames = [frame] if not self.node.continuous else item.continuity.repair(frame)
+        for whole in frames:
+            if whole.flags & Flag.DISCONTINUITY and began:
+                item.converter.reset()
+                if heard:
+                    self.node.reset(whole.position, "discontinuity", self.ctx)
+            spliced = item.base in self.all.splices
+            for part in self.all.spliced(item, item.converter.convert(whole)):
+                self._give(item, part, spliced=spliced)
+        if frame.flags & Flag.END:
+            item.ended = True
+            if item.job.events:
+                self.node.on_events_end(item.base, self.ctx)
+
+    def _give(self, item: Input, frame: Frame, *, spliced: bool) -> None:
+        """To the node."""
+        if spliced and is_beginning(frame):
+            self.node.reset(frame.position, "discontinuity", self.ctx)
+        self.ctx.note_input(frame, item.job.timeline)
+        if frame.samples or (not self.node.continuous and not frame.flags & Flag.END):
+            for part in self._parts(frame) if self.core.scheduled else (frame,):
+                self.core.reached(part.position)
+                self.node.process({item.base: part}, self.ctx)
+
+    def _parts(self, frame: Frame) -> Iterator[Frame]:
+        """The frame, cut where a scheduled setting changes inside it."""
+        while (first := self.core.until_change(frame.position, frame.samples)) < frame.samples:
+            head, frame = frame.cut(first)
+            yield head
+        yield frame
+
+    def _pass_idle(self, item: Input, frame: Frame) -> None:
+        """Idle is not dead, also for those further down."""
+        for out in self.core.outputs:
+            if out.timeline == item.job.timeline and frame.generation == out.framer.generation:
+                self.core.send(frame, out.port)
+            elif self.node.bridge and not out.events:
+                at, generation = out.framer.end or 0, out.framer.generation
+                self.core.send(dataclasses.replace(frame, position=at, generation=generation), out.port)
+
+    def due_ns(self, port: str, frame: Frame) -> int:
+        """When the frame's first sample should have arrived, with the margin every aligned input is given."""
+        return self._due_ns(self.all.at(port), frame)
+
+    def _due_ns(self, item: Input, frame: Frame) -> int:
+        first_ns = frame.captured_ns - round(frame.samples / max(frame.rate, 1) * 1e9)
+        frame_ms = self.job.frame_samples / self.job.rate * 1000
+        return first_ns + round((item.latency_ms + DUE_MARGIN_FRAMES * frame_ms) * 1e6)
+
+    def forget(self, timeline: str, generation: int) -> None:
+        """Drops what is older than `generation`, here and inside the node."""
+        mine = [item for item in self.inputs.values() if item.job.timeline == timeline]
+        for item in mine:
+            self._forget(item, generation)
+        if self.aligner is not None:
+            self.aligner.cancel(timeline, generation)
+        elif mine:
+            self.all.cancel({item.key for item in mine})
+            self.node.reset(-1, "cancel", self.ctx)
+
+    def _forget(self, item: Input, generation: int) -> None:
+        item.ended = item.absent
+        item.continuity.reset()
+        item.converter.reset()
+        kept = deque(frame for frame in item.link.queue if frame.generation >= generation)
+        while item.link.queue:
+            frame = item.link.take()
+            if frame is not None and frame.generation < generation:
+                item.link.dropped("cancelled")
+        item.link.queue.extend(kept)
+
+    def speak(self, now_ns: int) -> None:
+        """Greets producers and grants credit."""
+        for item in self.inputs.values():
+            item.link.speak(now_ns)
+
+    def close(self, now_ns: int) -> None:
+        for item in (*self.inputs.values(), *self.all.leaving):
+            item.link.speak(now_ns + 10**9)
+            item.link.close()

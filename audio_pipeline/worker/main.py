@@ -1,0 +1,132 @@
+"""The process around one node or a group of them: `python -m audio_pipeline.worker.main`, its jobs on standard input.
+
+It can be started before there is a job for it: imports done, it waits, so that a restart takes
+milliseconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import os
+import signal
+import struct
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from audio_pipeline.clock import ClockRecord, MonotonicClock
+from audio_pipeline.errors import NodeError, PipelineError
+from audio_pipeline.metrics import Board
+from audio_pipeline.settings import live_names
+from audio_pipeline.worker.build_node import build_node
+from audio_pipeline.worker.ensemble import Ensemble, Member
+from audio_pipeline.worker.job import Job, unpack_jobs
+from audio_pipeline.worker.post import Post, PostOffice
+from audio_pipeline.worker.runner import NodeRunner
+from audio_pipeline.worker.scheduling import apply_scheduling
+from audio_pipeline.worker.slices import shorten_links
+
+PR_SET_PDEATHSIG = 1
+CRASHED = 70
+
+
+def die_with_parent(parent: int) -> None:
+    """Linux: this process gets SIGKILL when the thread that started it ends; elsewhere the control socket tells."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent and os.getppid() != parent:
+        os._exit(0)
+
+
+def read_jobs() -> list[Job]:
+    """The jobs from standard input; none when the supervisor has gone."""
+    head = sys.stdin.buffer.read(4)
+    if len(head) < 4:
+        return []
+    (size,) = struct.unpack("<I", head)
+    return unpack_jobs(sys.stdin.buffer.read(size))
+
+
+def run_jobs(jobs: Sequence[Job]) -> int:
+    """Runs the nodes to their end; returns the exit code."""
+    refused = apply_scheduling(jobs[0])  # first, since threads inherit it
+    context: zmq.Context[Any] = zmq.Context()
+    office = PostOffice(jobs, context)
+    for said in refused:
+        office.posts[0].tell({"op": "log", "message": said})
+    ensemble = Ensemble()
+    try:
+        return _run(context, office, ensemble)
+    except PipelineError as error:
+        cause = type(error).__name__
+        _fail(office, ensemble, {"error": str(error), "cause": cause, "exit_code": error.exit_code})
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the last gate: whatever it was is said before the process ends
+        with contextlib.suppress(OSError):  # the disk that its log lies on may be what is full
+            traceback.print_exc()
+        _fail(office, ensemble, {"error": f"{type(error).__name__}: {error}", "cause": "crash", "exit_code": CRASHED})
+        return CRASHED
+    finally:
+        office.close()
+        context.destroy(linger=200)
+
+
+def _fail(office: PostOffice, ensemble: Ensemble, word: dict[str, Any]) -> None:
+    """Says why the process ends, in the name of the node whose turn it was."""
+    post = next(post for post in office.posts if post.job.name == ensemble.present)
+    post.tell({"op": "failed", **word})
+
+
+def _run(context: zmq.Context[Any], office: PostOffice, ensemble: Ensemble) -> int:
+    try:
+        for post in office.posts:
+            ensemble.present = post.job.name
+            ensemble.members.append(_open(post, context))
+        shorten_links()
+        while ensemble.members:
+            ensemble.turn()
+            ensemble.dismiss_stopped()
+            if not office.alive:
+                raise NodeError("its control thread ended, so nothing could reach it")
+    finally:
+        ensemble.close()
+    return 0
+
+
+def _open(post: Post, context: zmq.Context[Any]) -> Member:
+    """Opens a node and says that it is ready."""
+    job = post.job
+    runner = NodeRunner(
+        job, build_node(job), context, MonotonicClock(), Board(Path(job.board)), ClockRecord(Path(job.clock)), post.tell
+    )
+    runner.open()
+    post.attach(runner)
+    node = runner.node
+    latency = node.latency()
+    post.tell({
+        "op": "ready", "latency": [latency.window, latency.lookahead, latency.hop, latency.compute],
+        "live": live_names(node.settings) + [f"inputs.{name}" for name in live_names(node.input_settings)],
+    })  # fmt: skip
+    return Member(runner, post)
+
+
+def main() -> int:
+    """Entry point: `worker PARENT_PID [MODULE...]`, modules to import while waiting for a job."""
+    parent = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+    die_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what Ctrl-C means
+    for module in sys.argv[2:]:
+        with contextlib.suppress(ImportError):  # who needs it will say so, by name
+            importlib.import_module(module)
+    jobs = read_jobs()
+    return run_jobs(jobs) if jobs else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""Runs one node: takes frames, calls the node, sends frames, keeps time. No process or control socket here.
+
+`step` does whatever is possible now and returns; a worker process calls it in a loop, a test calls it
+under a virtual clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import zmq
+
+from audio_pipeline.clock import ClockRecord, HostClock
+from audio_pipeline.metrics import Board
+from audio_pipeline.node import Node
+from audio_pipeline.worker.core import Core
+from audio_pipeline.worker.drive import Drive
+from audio_pipeline.worker.inputs import Input
+from audio_pipeline.worker.intake import Intake
+from audio_pipeline.worker.job import Job
+from audio_pipeline.worker.orders import Orders
+
+CLOSE_NS = 2_000_000_000
+
+
+class NodeRunner:
+    """The engine around one node."""
+
+    def __init__(
+        self, job: Job, node: Node, context: zmq.Context[Any], clock: HostClock, board: Board, record: ClockRecord,
+        tell: Callable[[dict[str, Any]], None],
+    ) -> None:  # fmt: skip
+        self.job, self.node, self.clock, self.board = job, node, clock, board
+        self.core = Core(job, node, context, clock, board, record, tell)
+        self.ctx, self.waker, self.outputs = self.core.ctx, self.core.waker, self.core.outputs
+        self.intake = Intake(self.core, context, self._enter_generation)
+        self.aligner = self.intake.aligner
+        self.drive = Drive(self.core, self.aligner)
+        self.orders = Orders(self.core, self.intake, self.drive)
+        self.inbox = self.orders.inbox
+        self._poller = zmq.Poller()
+        self._poller.register(self.waker.fd, zmq.POLLIN)
+        for out in self.outputs:
+            self._poller.register(out.port.socket, zmq.POLLIN)
+        for item in self.inputs.values():
+            self._poller.register(item.link.socket, zmq.POLLIN)
+        self.core.watch = lambda socket: self._poller.register(socket, zmq.POLLIN)
+        self.core.unwatch = lambda socket: self._poller.register(socket, 0)
+        self._links_shown: set[str] = set()
+        self._closing_since: int | None = None
+        self._worst_ns = 0
+
+    def _enter_generation(self, timeline: str, generation: int) -> None:
+        self.orders.enter_generation(timeline, generation)
+
+    @property
+    def inputs(self) -> dict[str, Input]:
+        """The links into the node, by key."""
+        return self.intake.inputs
+
+    @property
+    def ended(self) -> bool:
+        """True once END was sent."""
+        return self.core.ended
+
+    @property
+    def started(self) -> bool:
+        """True once the clock runs."""
+        return self.orders.started
+
+    def open(self) -> None:
+        """Opens the node: loading, devices, warm-up."""
+        if self.job.state:
+            self.node.restore(self.job.state)
+        self.node.open(self.ctx)
+        self.intake.set_since()
+
+    def reconnect(self, producer: str) -> None:
+        """Connects anew to a producer that was replaced (inproc only; ipc and tcp do so by themselves)."""
+        for item in self.inputs.values():
+            if item.job.source.split(".")[0] == producer:
+                self._poller.unregister(item.link.socket)
+                item.link.reconnect()
+                self._poller.register(item.link.socket, zmq.POLLIN)
+
+    @property
+    def sockets(self) -> list[tuple[Any, int]]:
+        """What it waits on now, as `zmq.zmq_poll` takes it."""
+        return self._poller.sockets
+
+    def step(self, timeout_ms: int = 0) -> bool:
+        """Waits at most `timeout_ms` for something to do, does it, and says whether anything moved."""
+        ready = dict(self._poller.poll(self.patience_ms(timeout_ms)))
+        began = self.clock.now_ns()
+        woken = self.waker.fd in ready
+        if woken:
+            self.waker.clear()
+            self._note_call(began)
+        moved = self.orders.obey()
+        self._hear(ready)
+        if self.started and not self.ended:
+            moved |= self._work(woken)
+        elif self.ended and self.drive.source is not None:
+            self.intake.all.discard_events()
+        moved |= self.orders.go_on()
+        now = self.clock.now_ns()
+        if self.started or not self.job.joins:
+            self.intake.speak(now)
+        self._show(began, now)
+        if moved:
+            self.board.observe_ms("busy", (now - began) / 1e6)
+        return moved
+
+    def _note_call(self, now_ns: int) -> None:
+        """What a device brought has waited since its thread called."""
+        called_ns, self.ctx.woken_ns = self.ctx.woken_ns, 0
+        if called_ns and self.started and self.job.live and not self.inputs:
+            self.core.waited(now_ns - called_ns)
+
+    def _hear(self, ready: Mapping[Any, int]) -> None:
+        """Takes what came on the sockets."""
+        for out in self.outputs:
+            if out.port.socket in ready:
+                out.port.handle()
+        for item in self.inputs.values():
+            if item.link.socket in ready:
+                item.link.receive() if self.job.live else item.link.handle()
+
+    def patience_ms(self, timeout_ms: int) -> int:
+        """Until the next deadline, at most `timeout_ms`."""
+        if timeout_ms <= 0 or not self.started or self.ended:
+            return timeout_ms
+        if self.intake.waiting and self.core.room:
+            return 0
+        deadline = self.next_deadline_ns()
+        if deadline is None:
+            return timeout_ms
+        wait_ns = deadline - self.clock.now_ns()
+        return max(0, min(timeout_ms, -(-wait_ns // 1_000_000)))
+
+    def next_deadline_ns(self) -> int | None:
+        """Host time of the next thing to do without being asked; None: nothing."""
+        times = [self.node.deadline_ns(), *self.drive.deadlines_ns()]
+        return min((at for at in times if at is not None), default=None)
+
+    def _work(self, woken: bool) -> bool:
+        moved = self.intake.take()
+        due = self.node.deadline_ns()
+        if woken or (due is not None and self.clock.now_ns() >= due):
+            self.node.poll(self.ctx)
+            moved = True
+        moved = self.drive.work() or moved
+        if not self.ended and self.inputs and self.intake.finished and self.drive.source is None:
+            self.node.flush(self.ctx)
+            self.core.finish()
+        return moved
+
+    @property
+    def drained(self) -> bool:
+        """After the end: lossless consumers have everything, or two seconds passed (which is logged)."""
+        if all(out.port.drained for out in self.outputs) and not self.intake.all.leaving:
+            return True
+        now = self.clock.now_ns()
+        self._closing_since = self._closing_since or now
+        if now - self._closing_since < CLOSE_NS:
+            return False
+        self.ctx.log("closed with frames that a consumer did not take within 2 s")
+        return True
+
+    def _show(self, began: int, now: int) -> None:
+        self.board.put("beat_ns", now)
+        self.board.add("steps")
+        self.board.add("busy_ns", now - began)
+        if now - began > self._worst_ns:
+            self._worst_ns = now - began
+            self.board.put("worst_step_ns", self._worst_ns)
+        shown = set()
+        for out in self.outputs:
+            for name, (queued, in_flight) in out.port.backlog().items():
+                link = f"out.{out.name}>{name}."
+                shown.add(link)
+                self.board.put(link + "queued", queued)
+                self.board.put(link + "in_flight", in_flight)
+        for link in self._links_shown - shown:  # taken away
+            self.board.put(link + "queued", 0)
+            self.board.put(link + "in_flight", 0)
+        self._links_shown = shown
+        self.ctx.show_levels(now)
+
+    def close(self) -> None:
+        """Lets go of sockets and the node."""
+        self.intake.close(self.clock.now_ns())
+        self.core.close()

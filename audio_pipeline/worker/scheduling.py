@@ -1,0 +1,52 @@
+"""Where and how urgently a node's process runs: cores, nice, real-time priority. Linux; elsewhere it is said."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable, Iterator
+
+from audio_pipeline.worker.job import Job
+
+RT_LIMIT_US = 2_000_000  # a real-time process that computes this long without waiting is ended by the kernel
+
+
+def apply_scheduling(job: Job) -> list[str]:
+    """Does what the job wants; a line for each thing that this host does not allow."""
+    return [f"{what} ({reason}){instead}" for what, reason, instead in _refusals(job)]
+
+
+def _refusals(job: Job) -> Iterator[tuple[str, str, str]]:
+    if job.cpus is not None:
+        reason = _try(lambda: os.sched_setaffinity(0, job.cpus or ()))
+        if reason:
+            yield f"cores {job.cpus} are not to be had", reason, "; it runs on any"
+    if job.nice is not None:
+        reason = _try(lambda: os.setpriority(os.PRIO_PROCESS, 0, job.nice or 0))
+        if reason:
+            now = os.getpriority(os.PRIO_PROCESS, 0)
+            yield f"nice {job.nice} is not allowed here", reason, f"; it runs at {now}: see ulimit -e"
+    if job.realtime is not None:
+        reason = _try(lambda: _go_realtime(job.realtime or 1))
+        if reason:
+            what = f"real-time priority {job.realtime} is not allowed here"
+            yield what, reason, "; it runs as others do: see ulimit -r"
+
+
+def _try(action: Callable[[], None]) -> str:
+    """Why it did not work, or an empty string."""
+    try:
+        action()
+    except AttributeError:
+        return "this system has no call for it"
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _go_realtime(priority: int) -> None:
+    """SCHED_RR with a bound on its use, so that a loop that never waits cannot take the machine."""
+    _, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
+    soft = RT_LIMIT_US if hard == resource.RLIM_INFINITY else min(RT_LIMIT_US, hard)
+    resource.setrlimit(resource.RLIMIT_RTTIME, (soft, hard))
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(priority))
