@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from audio_pipeline.models.coqui import import_coqui
+from audio_pipeline.models.speech.coqui import import_coqui
 from tests.proofs.coqui_small import make_xtts, noise
 
 TEXT = "Nobody was there, of course, since it had rained all day."
@@ -53,7 +53,7 @@ def openvoice(folder: Path) -> None:
     from TTS.vc.configs.openvoice_config import OpenVoiceConfig
     from TTS.vc.models.openvoice import OpenVoice
 
-    from audio_pipeline.models.coqui_vc import OpenVoiceConverter
+    from audio_pipeline.models.convert.coqui_vc import OpenVoiceConverter
 
     folder.mkdir()
     (folder / "config.json").write_text("{}")
@@ -69,7 +69,7 @@ def openvoice(folder: Path) -> None:
 
 def xtts(folder: Path) -> None:
     """Loading, enrolling, the first sound, and what follows."""
-    from audio_pipeline.models.xtts import RATE, Xtts, XttsVoice
+    from audio_pipeline.models.speech.xtts import RATE, Xtts, XttsVoice
 
     make_xtts(folder, {})
     began = time.perf_counter()

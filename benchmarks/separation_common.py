@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from audio_pipeline.models import spleeter
-from audio_pipeline.models.separation import Model
+from audio_pipeline.models.separation import spleeter
+from audio_pipeline.models.separation.separation import Model
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 

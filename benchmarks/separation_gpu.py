@@ -21,15 +21,15 @@ from safetensors.numpy import load_file
 from separation_common import RATE, Array, machine, table
 
 from audio_pipeline.errors import PipelineError
-from audio_pipeline.models import weights
-from audio_pipeline.models.batching import Batcher
-from audio_pipeline.models.separation import HOPS, MODES, STFT, SeparatorSettings, SeparatorStream, Window
-from audio_pipeline.models.separation_workers import Seated
-from audio_pipeline.models.spleeter import Spleeter
-from audio_pipeline.models.spleeter_layout import VARIANTS, Weights
-from audio_pipeline.models.spleeter_onnx import CUDA, OnnxUnets
-from audio_pipeline.models.spleeter_precision import WANTED, Engine, agreement_db, probe
-from audio_pipeline.models.spleeter_torch import SIZES, TorchUnets, cuda_is_here, device_name
+from audio_pipeline.models.separation.batching import Batcher
+from audio_pipeline.models.separation.separation import HOPS, MODES, STFT, SeparatorSettings, SeparatorStream, Window
+from audio_pipeline.models.separation.spleeter import Spleeter
+from audio_pipeline.models.separation.spleeter_layout import VARIANTS, Weights
+from audio_pipeline.models.separation.spleeter_onnx import CUDA, OnnxUnets
+from audio_pipeline.models.separation.spleeter_precision import WANTED, Engine, agreement_db, probe
+from audio_pipeline.models.separation.spleeter_torch import SIZES, TorchUnets, cuda_is_here, device_name
+from audio_pipeline.models.separation.workers import Seated
+from audio_pipeline.models.weights import weights
 
 NAME = "spleeter-2stems"
 STREAMS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)

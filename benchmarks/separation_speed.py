@@ -23,8 +23,8 @@ import numpy as np
 import soundfile
 from separation_common import RATE, Array, machine, read, table, two_stems
 
-from audio_pipeline.models.separation import STFT, Model, SeparatorSettings, SeparatorStream, separate
-from audio_pipeline.models.separation_tuning import tune
+from audio_pipeline.models.separation.separation import STFT, Model, SeparatorSettings, SeparatorStream, separate
+from audio_pipeline.models.separation.tuning import tune
 
 REPEATS = 5
 STEPS = 60

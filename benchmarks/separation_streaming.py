@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 from separation_common import RATE, agreement_db, machine, read, table, two_stems
 
-from audio_pipeline.models.separation import HOPS, Model, SeparatorSettings, separate
-from audio_pipeline.models.separation_grid import ladder_rungs
-from audio_pipeline.models.separation_tuning import tune
+from audio_pipeline.models.separation.grid import ladder_rungs
+from audio_pipeline.models.separation.separation import HOPS, Model, SeparatorSettings, separate
+from audio_pipeline.models.separation.tuning import tune
 
 MODES = ("low", "balanced", "quality")
 

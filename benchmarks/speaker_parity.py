@@ -17,7 +17,7 @@ import scipy.ndimage
 import soundfile
 from separation_common import SHARED, Array, machine, table
 
-from audio_pipeline.models import ge2e, speech
+from audio_pipeline.models.hearing import ge2e, speech
 
 CLIPS = 10
 

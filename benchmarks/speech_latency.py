@@ -23,12 +23,13 @@ from typing import Any
 import numpy as np
 from separation_common import machine
 
-from audio_pipeline.models import kokoro, perth
-from audio_pipeline.models.phonemes import to_phonemes
-from audio_pipeline.models.speech_engine import Cancelled
-from audio_pipeline.models.speech_joins import speech_db
-from audio_pipeline.models.talker import Talker
-from audio_pipeline.models.voices import open_voice
+from audio_pipeline.models.hearing import perth
+from audio_pipeline.models.speech import kokoro
+from audio_pipeline.models.speech.engine import Cancelled
+from audio_pipeline.models.speech.joins import speech_db
+from audio_pipeline.models.speech.phonemes import to_phonemes
+from audio_pipeline.models.speech.talker import Talker
+from audio_pipeline.models.voices.by_name import open_voice
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Parts = Callable[[str], Iterator[Array]]
@@ -110,7 +111,7 @@ def plain_kokoro() -> Parts:
     """The published graph, untouched, the style row by length as its authors do."""
     import onnxruntime
 
-    from audio_pipeline.models import weights
+    from audio_pipeline.models.weights import weights
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

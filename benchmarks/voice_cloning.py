@@ -25,11 +25,14 @@ from separation_common import SHARED, Array, machine, table
 from voice_cloning_measures import Cepstral, Dnsmos, cepstra, recogniser, word_error
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.models import ge2e, kokoro, voice_fit, voice_refine
-from audio_pipeline.models.phonemes import to_phonemes
-from audio_pipeline.models.voice_fit import Fit, Reference
-from audio_pipeline.models.voice_reference import embedding
-from audio_pipeline.models.voice_texts import REPORT
+from audio_pipeline.models.hearing import ge2e
+from audio_pipeline.models.speech import kokoro
+from audio_pipeline.models.speech.phonemes import to_phonemes
+from audio_pipeline.models.voices import fit as voice_fit
+from audio_pipeline.models.voices import refine
+from audio_pipeline.models.voices.fit import Fit, Reference
+from audio_pipeline.models.voices.reference import embedding
+from audio_pipeline.models.voices.texts import REPORT
 
 READERS = ("1688", "1998", "200", "2384", "2609", "3005", "3080", "533")
 SYSTEMS = ("nearest stock", "quick", "refined", "the person")
@@ -68,7 +71,7 @@ class Bench:
         statistics = [cepstra(part[:, 0], c.rate) for c in self._real.values() for part in (c.reference, c.test)]
         self._cepstral = Cepstral(statistics)
 
-    def reader(self, name: str, plan: voice_refine.Plan, keep: Path) -> None:
+    def reader(self, name: str, plan: refine.Plan, keep: Path) -> None:
         """Measures one reader in all ways and writes `<name>.npz`."""
         own = self._real[name]
         reference = voice_fit.analyse(own.reference, own.rate, self.encoder)
@@ -77,7 +80,7 @@ class Bench:
         quick = voice_fit.quick(reference, texts=())
         quick_s = time.monotonic() - began
         stock = replace(quick, pack=kokoro.load_pack(quick.nearest), speed=1.0)
-        refined = voice_refine.refine(reference, quick, plan)
+        refined = refine.refine(reference, quick, plan)
         found = {"seconds": np.array([quick_s, time.monotonic() - began - quick_s])}
         for system, fit in zip(SYSTEMS, (stock, quick, refined), strict=False):
             said = [(self._say(fit, text), kokoro.RATE, text) for text in REPORT]
@@ -180,7 +183,7 @@ def main() -> None:
         print(machine())
         bench = Bench(args.whisper)
         for name in missing:
-            bench.reader(name, voice_refine.Plan(seconds=args.seconds, steps=args.steps), args.out)
+            bench.reader(name, refine.Plan(seconds=args.seconds, steps=args.steps), args.out)
             print(f"{name} done", flush=True)
     if args.table:
         ears()

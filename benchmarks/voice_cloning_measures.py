@@ -13,8 +13,8 @@ import onnxruntime
 from separation_common import Array
 
 from audio_pipeline.dsp.resample import resampled
-from audio_pipeline.models import speech
-from audio_pipeline.models.voice_reference import levelled
+from audio_pipeline.models.hearing import speech
+from audio_pipeline.models.voices.reference import levelled
 
 RATE = 16_000
 CEPSTRA = 20

@@ -18,13 +18,14 @@ import soundfile
 from separation_common import SHARED, Array, machine, table
 
 from audio_pipeline.dsp.resample import resampled
-from audio_pipeline.models import ge2e, perth, speech, world
-from audio_pipeline.models.convert_blocks import BlockConverter, Layout
-from audio_pipeline.models.convert_formant import Calibration
-from audio_pipeline.models.convert_mark import BlockMark
-from audio_pipeline.models.convert_open import Wish, open_converter
-from audio_pipeline.models.convert_target import target_of
-from audio_pipeline.models.world_voice import WorldConverter
+from audio_pipeline.models.convert import world
+from audio_pipeline.models.convert.blocks import BlockConverter, Layout
+from audio_pipeline.models.convert.formant import Calibration
+from audio_pipeline.models.convert.mark import BlockMark
+from audio_pipeline.models.convert.opening import Wish, open_converter
+from audio_pipeline.models.convert.target import target_of
+from audio_pipeline.models.convert.world_voice import WorldConverter
+from audio_pipeline.models.hearing import ge2e, perth, speech
 
 RATE = 48_000
 PAIRS = {

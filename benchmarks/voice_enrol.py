@@ -13,11 +13,11 @@ from separation_common import SHARED, Array, machine, table
 from voice_samples import READERS
 
 from audio_pipeline.cli.voices_enrol import load_tools
-from audio_pipeline.models import voice_enrol
-from audio_pipeline.models.ge2e import similarity
-from audio_pipeline.models.voice_enrol import TEXTS
-from audio_pipeline.models.voice_inspect import inspect
-from audio_pipeline.models.voice_reference import embedding
+from audio_pipeline.models.hearing.ge2e import similarity
+from audio_pipeline.models.voices import enrol
+from audio_pipeline.models.voices.enrol import TEXTS
+from audio_pipeline.models.voices.inspection import inspect
+from audio_pipeline.models.voices.reference import embedding
 
 SECONDS = 10
 
@@ -40,11 +40,11 @@ def main() -> None:
     for reader in READERS:
         began = time.perf_counter()
         inspected = inspect(*read(reader, 0), "", encoder=tools.encoder)
-        draft = voice_enrol.enrol(inspected, reader, None, "", tools)
+        draft = enrol.enrol(inspected, reader, None, "", tools)
         took = time.perf_counter() - began
         known = draft.record.likeness
-        fit = voice_enrol.Fit(draft.pack, draft.record.speed, draft.record.british, "", "quick")
-        said = embedding(tools.encoder, *voice_enrol.say(fit, TEXTS[-1], tools.speaker))
+        fit = enrol.Fit(draft.pack, draft.record.speed, draft.record.british, "", "quick")
+        said = embedding(tools.encoder, *enrol.say(fit, TEXTS[-1], tools.speaker))
         foreign = max(similarity(said, other) for name, other in others.items() if name != reader)
         own = similarity(said, others[reader])
         numbers.append((took, known.voice, known.nearest, known.ceiling or 0.0, own, foreign))

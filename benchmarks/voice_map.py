@@ -19,7 +19,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from separation_common import Array
 
-from audio_pipeline.models.voice_quick import trained
+from audio_pipeline.models.voices.quick import trained
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f5539", "#444444")
 

@@ -12,10 +12,10 @@ import soundfile
 from separation_common import SHARED, Array, machine, table
 
 from audio_pipeline.dsp.resample import resampled
-from audio_pipeline.models import ge2e
-from audio_pipeline.models.voice_advice import findings, refusals
-from audio_pipeline.models.voice_inspect import inspect
-from audio_pipeline.models.voice_record import Sample
+from audio_pipeline.models.hearing import ge2e
+from audio_pipeline.models.voices.advice import findings, refusals
+from audio_pipeline.models.voices.inspection import inspect
+from audio_pipeline.models.voices.record import Sample
 
 RATE = 16_000
 LONGEST_S = 20

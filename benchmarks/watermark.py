@@ -15,8 +15,8 @@ import soundfile
 from separation_common import SHARED, Array, machine, table
 
 from audio_pipeline.dsp.resample import resampled
-from audio_pipeline.models import perth
-from audio_pipeline.models.perth import Perth
+from audio_pipeline.models.hearing import perth
+from audio_pipeline.models.hearing.perth import Perth
 
 RATE = 24_000
 CLEAN_CLIPS, CLEAN_S = 200, 3

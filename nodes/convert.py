@@ -13,8 +13,8 @@ from audio_pipeline.node import Bypass, Context, Latency, Node, Ports
 from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:
-    from audio_pipeline.models.convert_live import Made
-    from audio_pipeline.models.convert_open import Wish
+    from audio_pipeline.models.convert.live import Made
+    from audio_pipeline.models.convert.opening import Wish
 
 NS = 1_000_000_000
 MOST_RATE = 48_000  # asked before the rate is known
@@ -63,7 +63,7 @@ class Convert(Node):
 
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:
-        return ("audio_pipeline.models.convert_open",)
+        return ("audio_pipeline.models.convert.opening",)
 
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
@@ -79,9 +79,9 @@ class Convert(Node):
         return 1
 
     def open(self, ctx: Context) -> None:
-        from audio_pipeline.models.convert_live import Deadline, Driver, at_leisure
-        from audio_pipeline.models.convert_mix import Mix
-        from audio_pipeline.models.convert_open import open_converter
+        from audio_pipeline.models.convert.live import Deadline, Driver, at_leisure
+        from audio_pipeline.models.convert.mix import Mix
+        from audio_pipeline.models.convert.opening import open_converter
 
         s = self.settings
         self._pool, self._leisure = ThreadPoolExecutor(1, "convert"), at_leisure()
@@ -100,13 +100,13 @@ class Convert(Node):
 
     @classmethod
     def estimate(cls, settings: Any, rate: int) -> Latency:
-        from audio_pipeline.models.convert_blocks import layout_of
+        from audio_pipeline.models.convert.blocks import layout_of
 
         layout = layout_of(settings.engine, settings.block_ms)
         return _latency(round(layout.block_ms * rate / 1000), round(layout.lookahead_ms * rate / 1000))
 
     def context_samples(self) -> int:
-        from audio_pipeline.models.convert_blocks import layout_of
+        from audio_pipeline.models.convert.blocks import layout_of
 
         layout = layout_of(self.settings.engine, self.settings.block_ms)
         return round((layout.past_ms + layout.search_ms) * MOST_RATE / 1000)
@@ -173,7 +173,7 @@ def _latency(block: int, lookahead: int) -> Latency:
 
 def _wish(s: Settings) -> Wish:
     from audio_pipeline.io.clip import read_clip
-    from audio_pipeline.models.convert_open import Wish
+    from audio_pipeline.models.convert.opening import Wish
 
     sample = read_clip(Path(s.sample)) if s.sample else None
     return Wish(voice=s.voice, sample=sample, engine=s.engine, semitones=s.pitch_semitones, formant=s.formant,

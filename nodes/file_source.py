@@ -112,7 +112,7 @@ class FileSource(Source):
 def _path(name: str) -> Path:
     if name != DEMO:
         return Path(name)
-    from audio_pipeline.models import weights
+    from audio_pipeline.models.weights import weights
 
     return weights.path("demo-song")
 

@@ -12,9 +12,9 @@ from audio_pipeline.node import Bypass, Context, Latency, Node, Ports
 from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:
-    from audio_pipeline.models.separation import SeparatorSettings
-    from audio_pipeline.models.separation_live import Block, Driver
-    from audio_pipeline.models.spleeter import Spleeter
+    from audio_pipeline.models.separation.live import Block, Driver
+    from audio_pipeline.models.separation.separation import SeparatorSettings
+    from audio_pipeline.models.separation.spleeter import Spleeter
 
 RATE = 44_100  # of every Spleeter model
 STEMS = {
@@ -102,7 +102,7 @@ class Separate(Node):
 
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:
-        return ("audio_pipeline.models.spleeter", "audio_pipeline.models.separation_live", "onnxruntime")
+        return ("audio_pipeline.models.separation.spleeter", "audio_pipeline.models.separation.live", "onnxruntime")
 
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
@@ -124,11 +124,11 @@ class Separate(Node):
         return {**self._tuned, "rung": ladder.at} if ladder else {}
 
     def open(self, ctx: Context) -> None:
-        from audio_pipeline.models import separation_live as live
-        from audio_pipeline.models.separation_grid import ladder_latency
-        from audio_pipeline.models.separation_ladder import LadderSettings
-        from audio_pipeline.models.separation_pool import SHARED
-        from audio_pipeline.models.separation_tuning import Tuning, tune, warm_up
+        from audio_pipeline.models.separation import live
+        from audio_pipeline.models.separation.grid import ladder_latency
+        from audio_pipeline.models.separation.ladder import LadderSettings
+        from audio_pipeline.models.separation.pool import SHARED
+        from audio_pipeline.models.separation.tuning import Tuning, tune, warm_up
 
         own = self.settings
         self._key = (own.stems, own.device, own.threads, own.precision)
@@ -156,13 +156,13 @@ class Separate(Node):
 
     @classmethod
     def estimate(cls, settings: Any, rate: int) -> Latency:
-        from audio_pipeline.models.separation_grid import ladder_latency
+        from audio_pipeline.models.separation.grid import ladder_latency
 
         terms = ladder_latency(_stream_settings(settings, GUESSED_HOP))
         return Latency(*terms, compute=round(GUESSED_COMPUTE_S * RATE))
 
     def context_samples(self) -> int:
-        from audio_pipeline.models.separation import MODES, STFT
+        from audio_pipeline.models.separation.separation import MODES, STFT
 
         return MODES[self.settings.mode].window * STFT.hop
 
@@ -218,7 +218,7 @@ class Separate(Node):
         self._send(self._driver.finish(ctx.now_ns), ctx)
 
     def close(self) -> None:
-        from audio_pipeline.models.separation_pool import SHARED
+        from audio_pipeline.models.separation.pool import SHARED
 
         self._driver.worker.close()
         SHARED.drop(self._key)
@@ -226,7 +226,7 @@ class Separate(Node):
 
 def _stream_settings(settings: Settings, hop: int) -> SeparatorSettings:
     from audio_pipeline.dsp.normalise import NormaliserSettings
-    from audio_pipeline.models.separation import SeparatorSettings
+    from audio_pipeline.models.separation.separation import SeparatorSettings
 
     stems = STEMS[settings.stems]
     outputs = {} if settings.outputs == "mix" else {stem: {stem: 1.0} for stem in stems}
@@ -238,7 +238,7 @@ def _stream_settings(settings: Settings, hop: int) -> SeparatorSettings:
 
 
 def _load(settings: Settings) -> Spleeter:
-    from audio_pipeline.models import spleeter
+    from audio_pipeline.models.separation import spleeter
 
     name = f"spleeter-{settings.stems}stems"
     return spleeter.load(name, device=settings.device, threads=settings.threads, precision=settings.precision)

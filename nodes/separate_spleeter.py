@@ -15,7 +15,7 @@ from audio_pipeline.node import Bypass, Context, Latency, Node, Ports
 from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:
-    from audio_pipeline.models.blockwise import Excerpt
+    from audio_pipeline.models.speech.blockwise import Excerpt
 
 RATE = 44_100
 STEMS = ("vocals", "accompaniment")
@@ -63,9 +63,9 @@ class SeparateSpleeter(Node):
     def open(self, ctx: Context) -> None:
         import numpy as np
 
-        from audio_pipeline.models import weights
-        from audio_pipeline.models.blockwise import Blockwise
-        from audio_pipeline.models.spleeter_original import Original
+        from audio_pipeline.models.separation.spleeter_original import Original
+        from audio_pipeline.models.speech.blockwise import Blockwise
+        from audio_pipeline.models.weights import weights
 
         s = self.settings
         self._separate = Original(weights.path("spleeter-original"), wiener=s.wiener, threads=s.threads)

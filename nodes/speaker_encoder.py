@@ -13,9 +13,9 @@ from audio_pipeline.node import Context, Node, Ports
 from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:
-    from audio_pipeline.models.ge2e import Array
-    from audio_pipeline.models.ge2e_stream import Look
-    from audio_pipeline.models.voice_live import Enroller
+    from audio_pipeline.models.hearing.ge2e import Array
+    from audio_pipeline.models.hearing.ge2e_stream import Look
+    from audio_pipeline.models.voices.live import Enroller
 
 RATE = 16_000
 NOBODY = ""
@@ -56,7 +56,7 @@ class SpeakerEncoder(Node):
 
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:
-        return ("audio_pipeline.models.ge2e_stream",)
+        return ("audio_pipeline.models.hearing.ge2e_stream",)
 
     def input_rate(self, port: str, graph_rate: int) -> int:
         return RATE
@@ -65,9 +65,9 @@ class SpeakerEncoder(Node):
         return 1
 
     def open(self, ctx: Context) -> None:
-        from audio_pipeline.models import ge2e
-        from audio_pipeline.models.ge2e_stream import VoiceTracker
-        from audio_pipeline.models.voice_library import Library
+        from audio_pipeline.models.hearing import ge2e
+        from audio_pipeline.models.hearing.ge2e_stream import VoiceTracker
+        from audio_pipeline.models.voices.library import Library
 
         encoder = ge2e.load()
         files = {Path(path).stem: _voice_in(Path(path), encoder) for path in self.settings.known}
@@ -108,7 +108,7 @@ class SpeakerEncoder(Node):
 
     def _new_enroller(self, ctx: Context) -> Enroller | None:
         """None where no voice is to be made: then nothing of what is heard is kept."""
-        from audio_pipeline.models.voice_live import Enroller
+        from audio_pipeline.models.voices.live import Enroller
 
         if self.settings.enrol_s and not self.settings.consent:
             ctx.log(f"no voice is made of whoever speaks before they agree: set {ctx.name}.consent=true")
@@ -127,7 +127,7 @@ class SpeakerEncoder(Node):
             ctx.log(f"a voice was made of {style['speech_s']:g} s of speech; nearest stock voice {style['nearest']}")
 
     def _nearest(self, look: Look) -> tuple[str, float]:
-        from audio_pipeline.models.ge2e import similarity
+        from audio_pipeline.models.hearing.ge2e import similarity
 
         scores = {name: similarity(look.mean, voice) for name, voice in self._known.items()}
         name = max(scores, key=lambda known: scores[known], default=NOBODY)
@@ -144,7 +144,7 @@ class SpeakerEncoder(Node):
 def _voice_in(path: Path, encoder: Any) -> Array:
     """The embedding of a reference file."""
     from audio_pipeline.io.clip import read_clip
-    from audio_pipeline.models import speech
+    from audio_pipeline.models.hearing import speech
 
     x = speech.prepare(*read_clip(path))
     if len(x) < LEAST_S * RATE:

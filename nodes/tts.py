@@ -63,7 +63,7 @@ class Tts(Source):
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:
         own = ("torch",) if settings.voice.partition(":")[0] == XTTS else ("hibari",)
-        return ("audio_pipeline.models.talker_live", "onnxruntime", "onnx", *own)
+        return ("audio_pipeline.models.speech.talker_live", "onnxruntime", "onnx", *own)
 
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
@@ -85,12 +85,12 @@ class Tts(Source):
         return False
 
     def open(self, ctx: Context) -> None:
-        from audio_pipeline.models import perth
-        from audio_pipeline.models.talker import Talker
-        from audio_pipeline.models.talker_live import LiveTalker
-        from audio_pipeline.models.talker_report import TalkerReport
-        from audio_pipeline.models.voice_policy import open_mark
-        from audio_pipeline.models.voices import open_voice
+        from audio_pipeline.models.hearing import perth
+        from audio_pipeline.models.speech.talker import Talker
+        from audio_pipeline.models.speech.talker_live import LiveTalker
+        from audio_pipeline.models.speech.talker_report import TalkerReport
+        from audio_pipeline.models.voices.by_name import open_voice
+        from audio_pipeline.models.voices.policy import open_mark
 
         mark = open_mark() if self.settings.watermark else None
         if mark is not None and perth.self_check(mark) < perth.PRESENT:
@@ -159,7 +159,7 @@ class Tts(Source):
         self._report.cancelled()
 
     def _restyle(self, event: Mapping[str, Any], ctx: Context) -> None:
-        from audio_pipeline.models.kokoro import restyle, unstyle
+        from audio_pipeline.models.speech.kokoro import restyle, unstyle
 
         if event.get("kind") == "style":
             try:
@@ -212,8 +212,8 @@ class Tts(Source):
 
     def _all(self, ctx: Context) -> Iterator[Samples | int]:
         """Offline: once nothing more can come, every text, as fast as it is made."""
-        from audio_pipeline.models.talker_live import NOTHING, at_rate
-        from audio_pipeline.models.talker_report import whole
+        from audio_pipeline.models.speech.talker_live import NOTHING, at_rate
+        from audio_pipeline.models.speech.talker_report import whole
 
         while not self._ended >= set(self.input_settings):
             yield 0

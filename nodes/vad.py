@@ -123,7 +123,7 @@ def _detectors(settings: Settings) -> Callable[[], Detect]:
     """What makes a detector for a new stretch of sound; the model is loaded once."""
     if settings.engine == "webrtc":
         return lambda: _webrtc(settings.aggressiveness)
-    from audio_pipeline.models import silero
+    from audio_pipeline.models.hearing import silero
 
     return silero.load().stream
 

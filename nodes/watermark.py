@@ -12,7 +12,7 @@ from audio_pipeline.node import Context, Latency, Node, Ports
 from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:
-    from audio_pipeline.models.blockwise import Excerpt
+    from audio_pipeline.models.speech.blockwise import Excerpt
 
 CONTEXT_MS, FADE_MS = 100, 20
 
@@ -40,11 +40,11 @@ class Watermark(Node):
 
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:
-        return ("audio_pipeline.models.perth",)
+        return ("audio_pipeline.models.hearing.perth",)
 
     def open(self, ctx: Context) -> None:
-        from audio_pipeline.models import perth
-        from audio_pipeline.models.blockwise import Blockwise
+        from audio_pipeline.models.hearing import perth
+        from audio_pipeline.models.speech.blockwise import Blockwise
 
         self._perth, self._mark = perth.load(), perth.marked
         found = perth.self_check(self._perth)

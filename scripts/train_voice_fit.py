@@ -1,4 +1,4 @@
-"""Train the quick fit on the pairs of `scripts/voice_pairs.py` and write what `models/voice_quick.py` reads.
+"""Train the quick fit on the pairs of `scripts/voice_pairs.py` and write what `models/voices/quick.py` reads.
 
 Run: AUDIO_PIPELINE_MODELS=... python scripts/train_voice_fit.py pairs.npz
 The stock voices are heard anew (two sentences each, some minutes on a CPU); the rest takes seconds.
@@ -15,12 +15,14 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from audio_pipeline.dsp.syllables import rate_of
-from audio_pipeline.models import ge2e, kokoro, speech, voice_quick
-from audio_pipeline.models.phonemes import to_phonemes
-from audio_pipeline.models.voice_quick import DATA, MANNER_AXES, TIMBRE_AXES
-from audio_pipeline.models.voice_reference import embedding
-from audio_pipeline.models.voice_space import HALF, principal, steady
-from audio_pipeline.models.voice_texts import SEARCH
+from audio_pipeline.models.hearing import ge2e, speech
+from audio_pipeline.models.speech import kokoro
+from audio_pipeline.models.speech.phonemes import to_phonemes
+from audio_pipeline.models.voices import quick as voice_quick
+from audio_pipeline.models.voices.quick import DATA, MANNER_AXES, TIMBRE_AXES
+from audio_pipeline.models.voices.reference import embedding
+from audio_pipeline.models.voices.space import HALF, principal, steady
+from audio_pipeline.models.voices.texts import SEARCH
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from audio_pipeline.models import kokoro, weights
-from audio_pipeline.models.ge2e_torch import SpeakerEncoderTorch
-from audio_pipeline.models.kokoro_torch import KokoroTorch, Text
-from audio_pipeline.models.phonemes import to_phonemes
-from audio_pipeline.models.tensors import FILE
-from audio_pipeline.models.voice_space import HALF, principal, steady
-from audio_pipeline.models.voice_texts import SEARCH
+from audio_pipeline.models.hearing.ge2e_torch import SpeakerEncoderTorch
+from audio_pipeline.models.speech import kokoro
+from audio_pipeline.models.speech.kokoro_torch import KokoroTorch, Text
+from audio_pipeline.models.speech.phonemes import to_phonemes
+from audio_pipeline.models.voices.space import HALF, principal, steady
+from audio_pipeline.models.voices.texts import SEARCH
+from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights.tensors import FILE
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from audio_pipeline.align.made_up import MadeUp
 from audio_pipeline.dsp.extend import Extension
 from audio_pipeline.dsp.mute import Mute
 from audio_pipeline.dsp.ring import PositionRing
 from audio_pipeline.dsp.switch import Switch
 from audio_pipeline.frame import Samples, tag_of
-from audio_pipeline.worker.made_up import MadeUp
 
 FOREVER = 1 << 40
 

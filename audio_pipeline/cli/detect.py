@@ -11,7 +11,7 @@ import numpy as np
 from audio_pipeline.io.clip import read_clip
 
 if TYPE_CHECKING:
-    from audio_pipeline.models.perth import Perth
+    from audio_pipeline.models.hearing.perth import Perth
 
 NOT_MARKED = 1  # exit code, as of grep
 LONGEST_S = 3_600
@@ -22,14 +22,14 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 def detect(args: argparse.Namespace) -> int:
     """Prints a line a file; the exit code is 0 where all carry the mark, else 1."""
-    from audio_pipeline.models import perth
+    from audio_pipeline.models.hearing import perth
 
     networks = perth.load()
     return max(_report(networks, path) for path in args.files)
 
 
 def _report(networks: Perth, path: Path) -> int:
-    from audio_pipeline.models import perth
+    from audio_pipeline.models.hearing import perth
 
     x, rate = read_clip(path, LONGEST_S)
     spans = [perth.confidence(networks, x[at : at + SPAN_S * rate], rate) for at in range(0, len(x), SPAN_S * rate)]

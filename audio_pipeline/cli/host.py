@@ -43,7 +43,7 @@ def device_lines(found: Iterable[Device]) -> list[str]:
 
 def models(args: argparse.Namespace) -> int:
     """Lists, fetches or verifies weights; the code is that of the first that failed."""
-    from audio_pipeline.models import weights
+    from audio_pipeline.models.weights import weights
 
     names = [weights.asset(name).name for name in args.names]
     if args.action == "list":
@@ -58,7 +58,7 @@ def models(args: argparse.Namespace) -> int:
 
 def _of_bundled() -> list[str]:
     """What the bundled pipelines need as they stand, in the registry's order."""
-    from audio_pipeline.models import weights
+    from audio_pipeline.models.weights import weights
 
     graphs = [load(file) for file in sorted((Path(str(files("audio_pipeline"))) / "configs").glob("*.yaml"))]
     needed = {name for graph in graphs for spec in graph.nodes.values() for name in spec.cls.assets(spec.settings)}

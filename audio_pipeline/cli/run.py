@@ -85,7 +85,7 @@ def nothing_empty_left(folder: Path) -> Iterator[None]:
 
 def fetch_assets(graph: Graph) -> None:
     """Brings the weights and songs that the nodes need, with a bar, before the first process starts."""
-    from audio_pipeline.models import weights
+    from audio_pipeline.models.weights import weights
 
     for spec in graph.nodes.values():
         for name in spec.cls.assets(spec.settings):

@@ -18,7 +18,7 @@ from audio_pipeline.cli.say_into import into
 from audio_pipeline.errors import ConfigError, DeviceError, PipelineError
 
 if TYPE_CHECKING:
-    from audio_pipeline.models.talker import Talker
+    from audio_pipeline.models.speech.talker import Talker
 
 READ_BYTES = 256
 STALL_S = 2.0
@@ -30,9 +30,9 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 def say(args: argparse.Namespace) -> int:
     """Speaks the words of the command line, or standard input while it is being written."""
     _check(args)
-    from audio_pipeline.models.talker import Talker
-    from audio_pipeline.models.voice_policy import open_mark
-    from audio_pipeline.models.voices import open_voice
+    from audio_pipeline.models.speech.talker import Talker
+    from audio_pipeline.models.voices.by_name import open_voice
+    from audio_pipeline.models.voices.policy import open_mark
 
     portions: Iterable[str | None] = _piped() if args.text == ["-"] else [" ".join(args.text)]
     if args.into:

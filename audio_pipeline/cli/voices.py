@@ -12,13 +12,13 @@ import numpy as np
 from audio_pipeline.cli.text import columns
 from audio_pipeline.errors import ConfigError, PipelineError
 from audio_pipeline.io.clip import read_clip
-from audio_pipeline.models import voice_json
-from audio_pipeline.models.voice_library import Library
-from audio_pipeline.models.voice_record import Record
+from audio_pipeline.models.voices import checked_json
+from audio_pipeline.models.voices.library import Library
+from audio_pipeline.models.voices.record import Record
 from audio_pipeline.report.voice_card import card, reading
 
 if TYPE_CHECKING:
-    from audio_pipeline.models.ge2e import SpeakerEncoder
+    from audio_pipeline.models.hearing.ge2e import SpeakerEncoder
 
 LEAST_S = 1.6  # of speech: one look of the encoder
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -26,7 +26,7 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 def score(args: argparse.Namespace) -> int:
     """Prints how alike two voices are: sound files, or enrolled voices by name."""
-    from audio_pipeline.models import ge2e
+    from audio_pipeline.models.hearing import ge2e
 
     encoder = ge2e.load()
     a, b = (_embedding(encoder, str(name)) for name in args.files)
@@ -37,8 +37,8 @@ def score(args: argparse.Namespace) -> int:
 
 def _embedding(encoder: SpeakerEncoder, name: str) -> Array:
     from audio_pipeline.dsp.channels import to_channels
-    from audio_pipeline.models import speech
-    from audio_pipeline.models.voice_reference import embedding
+    from audio_pipeline.models.hearing import speech
+    from audio_pipeline.models.voices.reference import embedding
 
     library = Library()
     if not os.path.exists(name):  # Path.exists raises where the name is too long for one
@@ -55,8 +55,8 @@ def _embedding(encoder: SpeakerEncoder, name: str) -> Array:
 
 def listing(args: argparse.Namespace) -> int:
     """Prints every voice that `--voice` takes, then what is damaged."""
-    from audio_pipeline.models import kokoro
-    from audio_pipeline.models.voices import LIGHT
+    from audio_pipeline.models.speech import kokoro
+    from audio_pipeline.models.voices.by_name import LIGHT
 
     library = Library()
     records, stock = library.records(), kokoro.voice_names()
@@ -84,7 +84,7 @@ def show(args: argparse.Namespace) -> int:
     library = Library()
     record = library.record(args.name)
     if args.json:
-        print(voice_json.dump(record))
+        print(checked_json.dump(record))
     elif args.html or args.png:
         _write_card(library, record, args)
     else:
@@ -93,7 +93,7 @@ def show(args: argparse.Namespace) -> int:
 
 
 def _write_card(library: Library, record: Record, args: argparse.Namespace) -> None:
-    from audio_pipeline.models.voice_sample import read_sample
+    from audio_pipeline.models.voices.sample import read_sample
     from audio_pipeline.report.voice_card_page import card_page
     from audio_pipeline.report.voice_card_picture import card_picture
 

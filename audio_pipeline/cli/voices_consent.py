@@ -11,15 +11,15 @@ import numpy as np
 from audio_pipeline.cli.voices_keep import ask, is_yes, now
 from audio_pipeline.cli.voices_sound import Sound, from_files, from_microphone
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.models import voice_consent
-from audio_pipeline.models.voice_consent import GIVEN, HOW, OWN, Proof
-from audio_pipeline.models.voice_library import Library
-from audio_pipeline.models.voice_names import checked_name
-from audio_pipeline.models.voice_policy import read_policy
-from audio_pipeline.models.voice_record import Consent
+from audio_pipeline.models.voices import consent as voice_consent
+from audio_pipeline.models.voices.consent import GIVEN, HOW, OWN, Proof
+from audio_pipeline.models.voices.library import Library
+from audio_pipeline.models.voices.names import checked_name
+from audio_pipeline.models.voices.policy import read_policy
+from audio_pipeline.models.voices.record import Consent
 
 if TYPE_CHECKING:
-    from audio_pipeline.models.ge2e import SpeakerEncoder
+    from audio_pipeline.models.hearing.ge2e import SpeakerEncoder
 
 PROOF_S = 10.0
 LONGEST_PROOF_S = 60.0
@@ -82,9 +82,9 @@ def _spoken(
     args: argparse.Namespace, said: str, sound: Sound, embedding: Array, sample: Sound, encoder: SpeakerEncoder
 ) -> Consent:
     from audio_pipeline.dsp.same_take import same_take
-    from audio_pipeline.models import ge2e, speech
-    from audio_pipeline.models.voice_inspect import MOST_S, is_made
-    from audio_pipeline.models.voice_reference import levelled
+    from audio_pipeline.models.hearing import ge2e, speech
+    from audio_pipeline.models.voices.inspection import MOST_S, is_made
+    from audio_pipeline.models.voices.reference import levelled
 
     if len(sound.x) > LONGEST_PROOF_S * sound.rate:
         raise ConfigError(f"the proof is longer than {LONGEST_PROOF_S:g} s, expected one sentence")

@@ -13,15 +13,15 @@ from audio_pipeline.cli import voices_consent
 from audio_pipeline.cli.voices_keep import now
 from audio_pipeline.cli.voices_sound import Sound, from_files, from_microphone
 from audio_pipeline.errors import ConfigError, MediaError
-from audio_pipeline.models.voice_advice import REFUSED, findings
-from audio_pipeline.models.voice_library import Library
-from audio_pipeline.models.voice_names import key
-from audio_pipeline.models.voice_record import Sample
+from audio_pipeline.models.voices.advice import REFUSED, findings
+from audio_pipeline.models.voices.library import Library
+from audio_pipeline.models.voices.names import key
+from audio_pipeline.models.voices.record import Sample
 from audio_pipeline.report.voice_card import card, finding_lines
 
 if TYPE_CHECKING:
-    from audio_pipeline.models.voice_enrol import Tools
-    from audio_pipeline.models.voice_inspect import Inspected
+    from audio_pipeline.models.voices.enrol import Tools
+    from audio_pipeline.models.voices.inspection import Inspected
 
 Stage = Callable[[str], None]
 
@@ -38,7 +38,7 @@ def enrol(args: argparse.Namespace) -> int:
     _check_sample(inspected.sample, args.force)
     consent = voices_consent.consent(args, library, _embedding(inspected, tools), sound, tools.encoder)
     with stages() as stage:
-        from audio_pipeline.models import voice_enrol
+        from audio_pipeline.models.voices import enrol as voice_enrol
 
         draft = voice_enrol.enrol(inspected, args.name, consent, now(), tools, british=args.british,
                                   keep_sample=not args.forget_sample, stage=stage)  # fmt: skip
@@ -53,8 +53,9 @@ def enrol(args: argparse.Namespace) -> int:
 
 def load_tools() -> Tools:
     """The networks, fetched where they are missing."""
-    from audio_pipeline.models import ge2e, kokoro
-    from audio_pipeline.models.voice_enrol import Tools
+    from audio_pipeline.models.hearing import ge2e
+    from audio_pipeline.models.speech import kokoro
+    from audio_pipeline.models.voices.enrol import Tools
 
     return Tools(ge2e.load(), kokoro.load())
 
@@ -83,7 +84,7 @@ def stages() -> Iterator[Stage]:
 
 
 def _checked(args: argparse.Namespace, library: Library) -> str:
-    from audio_pipeline.models import kokoro
+    from audio_pipeline.models.speech import kokoro
 
     if args.files and args.record is not None:
         raise ConfigError("voices enrol: got sound files and --record, expected one of both")
@@ -96,7 +97,7 @@ def _checked(args: argparse.Namespace, library: Library) -> str:
 
 
 def _look(sound: Sound, stage: Stage) -> tuple[Tools, Inspected]:
-    from audio_pipeline.models.voice_inspect import inspect
+    from audio_pipeline.models.voices.inspection import inspect
 
     stage("loading the networks")
     tools = load_tools()
@@ -105,7 +106,7 @@ def _look(sound: Sound, stage: Stage) -> tuple[Tools, Inspected]:
 
 
 def _embedding(inspected: Inspected, tools: Tools) -> voices_consent.Array:
-    from audio_pipeline.models.voice_reference import embedding
+    from audio_pipeline.models.voices.reference import embedding
 
     found: voices_consent.Array = embedding(tools.encoder, inspected.x, inspected.rate)
     return found

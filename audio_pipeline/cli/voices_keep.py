@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.models.voice_archive import SUFFIX, export_voice, import_voice
-from audio_pipeline.models.voice_library import Library
+from audio_pipeline.models.voices.archive import SUFFIX, export_voice, import_voice
+from audio_pipeline.models.voices.library import Library
 from audio_pipeline.report.voice_card import consent_said
 
 

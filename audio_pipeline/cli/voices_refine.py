@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.models.voice_library import Library
-from audio_pipeline.models.voice_record import Record
+from audio_pipeline.models.voices.library import Library
+from audio_pipeline.models.voices.record import Record
 
 Progress = Callable[[int, float, float], None]
 LONGEST_MIN = 24 * 60
@@ -31,7 +31,7 @@ def refine(args: argparse.Namespace) -> int:
     seconds, began = args.minutes * 60, time.monotonic()
     with _stopping() as stopped, _shown(record.name, seconds) as progress:
         from audio_pipeline.cli.voices_enrol import load_tools
-        from audio_pipeline.models import voice_better
+        from audio_pipeline.models.voices import better as voice_better
 
         tools = load_tools()
         left_s = max(0.0, began + seconds - time.monotonic())

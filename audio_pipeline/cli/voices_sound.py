@@ -13,8 +13,8 @@ from audio_pipeline.dsp.channels import to_channels
 from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.errors import MediaError
 from audio_pipeline.io.clip import read_clip
-from audio_pipeline.models.voice_consent import digest_of
-from audio_pipeline.models.voice_sample import pack_sample
+from audio_pipeline.models.voices.consent import digest_of
+from audio_pipeline.models.voices.sample import pack_sample
 
 Samples = NDArray[np.float32]
 PIECE_BYTES = 1 << 20

@@ -163,8 +163,8 @@ def tools() -> Iterator[Finding]:
 
 def voices() -> Iterator[Finding]:
     """The enrolled voices, and what this host asks of made ones."""
-    from audio_pipeline.models.voice_library import Library
-    from audio_pipeline.models.voice_policy import read_policy
+    from audio_pipeline.models.voices.library import Library
+    from audio_pipeline.models.voices.policy import read_policy
 
     library = Library()
     try:
@@ -185,7 +185,7 @@ def voices() -> Iterator[Finding]:
 
 def weights() -> Iterator[Finding]:
     """What of the model registry is here."""
-    from audio_pipeline.models.weights import status
+    from audio_pipeline.models.weights.weights import status
 
     for state in status():
         if state.place:

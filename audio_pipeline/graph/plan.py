@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from audio_pipeline.dsp.resample import StreamResampler
+from audio_pipeline.graph.job import DUE_MARGIN_FRAMES
 from audio_pipeline.graph.load import Graph, Link, NodeSpec
 from audio_pipeline.graph.regions import Clocks, clocks_of
 from audio_pipeline.links.credit import LOSSLESS
 from audio_pipeline.node import Latency, Source
 from audio_pipeline.settings import fail
-from audio_pipeline.worker.job import DUE_MARGIN_FRAMES
 
 HOP_MS = 1.0  # one link on one host, generously
 LIVE_BUDGET_MS = 100.0

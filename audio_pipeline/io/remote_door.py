@@ -24,7 +24,7 @@ from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.io.curve import Gatekeeper, as_server, harden, is_loopback, parse_address
 from audio_pipeline.io.remote_session import CONTROLS, FEED, Session, Sessions
 from audio_pipeline.keys import KeyPair, Keys, may
-from audio_pipeline.worker.waker import Waker
+from audio_pipeline.links.waker import Waker
 
 TURN_MS = 100
 LOOK_S = 1.0  # how often outputs and the address book are looked at

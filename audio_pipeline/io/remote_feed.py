@@ -19,8 +19,8 @@ from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.io.remote_peer import Peer, Remote
 from audio_pipeline.io.remote_session import FEED
 from audio_pipeline.links.credit import Grant, Item, Subscription
+from audio_pipeline.links.waker import Waker
 from audio_pipeline.links.words import EVENTS, IMPATIENT_NS, KEEPALIVE_NS, POLLIN, PROTOCOL, unpack, whole
-from audio_pipeline.worker.waker import Waker
 
 QUEUE_FRAMES = 25
 WINDOW_FRAMES = 50

@@ -14,7 +14,7 @@ import zmq
 from audio_pipeline.clock_offset import ClockOffset
 from audio_pipeline.io.curve import DENIED, DOWN, SILENT_MS, UP, Watcher, as_client, explain, harden, parse_address
 from audio_pipeline.keys import KeyPair, Keys
-from audio_pipeline.worker.waker import Waker
+from audio_pipeline.links.waker import Waker
 
 TURN_MS = 50
 RETRY_MS, RETRY_MOST_MS = 200, 2_000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from audio_pipeline.dsp.jitter_buffer import JitterBuffer
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.worker.ports import Converter
+from audio_pipeline.links.ports import Converter
 
 if TYPE_CHECKING:
     from audio_pipeline.node import Context

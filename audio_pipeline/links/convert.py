@@ -6,7 +6,7 @@ from collections import deque
 
 from audio_pipeline.frame import MAX_AGE_US, Flag, Frame, pack_as
 from audio_pipeline.links.credit import Item
-from audio_pipeline.worker.ports import Converter
+from audio_pipeline.links.ports import Converter
 
 
 class Converted:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from textwrap import wrap
 
-from audio_pipeline.models.voice_advice import FAIR, GOOD, POOR, REFUSED, Finding, findings
-from audio_pipeline.models.voice_record import Likeness, Record, Sample, Traits
+from audio_pipeline.models.voices.advice import FAIR, GOOD, POOR, REFUSED, Finding, findings
+from audio_pipeline.models.voices.record import Likeness, Record, Sample, Traits
 
 READINGS = (  # of GE2E on real voices: docs/models/ge2e.md
     (0.85, "as alike as two clips of one person"),

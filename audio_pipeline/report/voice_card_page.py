@@ -6,8 +6,8 @@ import base64
 from html import escape
 from importlib.resources import files
 
-from audio_pipeline.models.voice_advice import FAIR, GOOD, POOR, REFUSED, findings
-from audio_pipeline.models.voice_record import Record
+from audio_pipeline.models.voices.advice import FAIR, GOOD, POOR, REFUSED, findings
+from audio_pipeline.models.voices.record import Record
 from audio_pipeline.report.page import pairs, section, table
 from audio_pipeline.report.voice_card import likeness_said, papers, traits_shown
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_pipeline.models.voice_record import Record
+from audio_pipeline.models.voices.record import Record
 from audio_pipeline.report.sound import COLOUR_MAP
 from audio_pipeline.report.voice_card import likeness_said, sample_said
 
@@ -60,7 +60,7 @@ def _sample(part: Any, record: Record, sample: tuple[Array, int] | None) -> None
 
 def _strip(axes: Axes, x: Array, rate: int) -> None:
     """Where somebody speaks."""
-    from audio_pipeline.models import speech
+    from audio_pipeline.models.hearing import speech
 
     low = speech.raised(_at(x, rate, speech.RATE))
     spoken = speech.speech_windows(low)
@@ -120,7 +120,7 @@ def _likeness(axes: Axes, record: Record) -> None:
 def _pitch(axes: Axes, record: Record) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    from audio_pipeline.models.voice_traits import edges_hz
+    from audio_pipeline.models.voices.traits import edges_hz
 
     edges = edges_hz()
     for counts, word, colour in (

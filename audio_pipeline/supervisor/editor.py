@@ -18,7 +18,6 @@ from audio_pipeline.graph.edit import Raw, edited, rebuilt
 from audio_pipeline.graph.load import Graph
 from audio_pipeline.graph.node_keys import processes
 from audio_pipeline.graph.plan import LinkPlan
-from audio_pipeline.graph.rewire import Rewiring, check_processes, compare, merged_inputs, next_plan
 from audio_pipeline.metrics import Reading
 from audio_pipeline.node import Latency
 from audio_pipeline.supervisor.desired import NodeRecord, Phase
@@ -26,6 +25,7 @@ from audio_pipeline.supervisor.interpreter import check_interpreters
 from audio_pipeline.supervisor.jobs import lead_words, rewire_words
 from audio_pipeline.supervisor.live_graph import live_raw
 from audio_pipeline.supervisor.process import Child
+from audio_pipeline.supervisor.rewire import Rewiring, check_processes, compare, merged_inputs, next_plan
 
 if TYPE_CHECKING:
     from audio_pipeline.supervisor.supervisor import Supervisor

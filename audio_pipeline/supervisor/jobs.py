@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from audio_pipeline.clock import copy_clock
+from audio_pipeline.graph.job import InJob, Job, OutJob
 from audio_pipeline.graph.load import Graph, NodeSpec
 from audio_pipeline.graph.node_keys import process_of, processes, shared_key
 from audio_pipeline.graph.plan import LinkPlan, Plan
 from audio_pipeline.graph.regions import HOST
 from audio_pipeline.settings import plain
 from audio_pipeline.supervisor.interpreter import kind_at
-from audio_pipeline.worker.job import InJob, Job, OutJob
 
 
 @dataclass

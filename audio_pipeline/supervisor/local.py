@@ -19,10 +19,10 @@ from audio_pipeline.frame import Frame
 from audio_pipeline.graph.edit import edited
 from audio_pipeline.graph.load import Graph
 from audio_pipeline.graph.plan import make_plan
-from audio_pipeline.graph.rewire import Rewiring, compare, merged_inputs, next_plan
 from audio_pipeline.metrics import Board, Reading
 from audio_pipeline.node import Context, Latency, Node
 from audio_pipeline.supervisor.jobs import Run, lead_words, make_job, rewire_words, start_words
+from audio_pipeline.supervisor.rewire import Rewiring, compare, merged_inputs, next_plan
 from audio_pipeline.worker.build_node import build_node
 from audio_pipeline.worker.runner import NodeRunner
 

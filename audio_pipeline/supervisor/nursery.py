@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from audio_pipeline.errors import NodeError
+from audio_pipeline.graph.job import Job
 from audio_pipeline.graph.node_keys import process_of
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.metrics import Reading
@@ -27,7 +28,6 @@ from audio_pipeline.supervisor.watch import (
     over_cap,
     share_cpu,
 )
-from audio_pipeline.worker.job import Job
 
 if TYPE_CHECKING:
     from audio_pipeline.supervisor.supervisor import Supervisor

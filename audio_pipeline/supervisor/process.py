@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from audio_pipeline.graph.job import Job, pack_jobs
 from audio_pipeline.graph.types import Graph, NodeSpec
 from audio_pipeline.host.strays import end_strays, mark
 from audio_pipeline.supervisor.interpreter import USER, command, roots
-from audio_pipeline.worker.job import Job, pack_jobs
 
 # one thread of linear algebra a node: the graph is the parallelism, and idle pools cost wake-ups
 QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

@@ -27,6 +27,7 @@ from audio_pipeline.graph.regions import clocks_of
 from audio_pipeline.host import runtime
 from audio_pipeline.host.limits import allow_files
 from audio_pipeline.links.socket_guard import SocketGuard
+from audio_pipeline.links.waker import Waker
 from audio_pipeline.node import Latency, Source
 from audio_pipeline.supervisor.desired import NodeRecord, Phase
 from audio_pipeline.supervisor.editor import Editor
@@ -35,7 +36,6 @@ from audio_pipeline.supervisor.jobs import Run, start_words
 from audio_pipeline.supervisor.nursery import Nursery
 from audio_pipeline.supervisor.operator import Operator
 from audio_pipeline.supervisor.transport import Transport
-from audio_pipeline.worker.waker import Waker
 
 FINISH_S = 5.0
 POLL_MS = 50

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from audio_pipeline.graph.job import Job
 from audio_pipeline.graph.registry import load_class, load_kind
 from audio_pipeline.node import Node
 from audio_pipeline.settings import build
-from audio_pipeline.worker.job import Job
 
 
 def build_node(job: Job) -> Node:

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from audio_pipeline.align.made_up import MadeUp
 from audio_pipeline.clock import ClockLine, ClockRecord, HostClock
 from audio_pipeline.frame import Flag, Frame, Samples, event_frame, gap_frame, pack_event
+from audio_pipeline.graph.job import Job
 from audio_pipeline.links.link import OutPort
+from audio_pipeline.links.ports import Framer
+from audio_pipeline.links.waker import Waker
 from audio_pipeline.metrics import Board
-from audio_pipeline.worker.job import Job
-from audio_pipeline.worker.made_up import MadeUp
-from audio_pipeline.worker.ports import Framer
-from audio_pipeline.worker.waker import Waker
 
 LEVEL_EVERY_NS = 100_000_000
 GRID = 705_600_000  # a multiple of the usual rates: positions of different rates are compared in it

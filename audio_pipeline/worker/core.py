@@ -11,15 +11,15 @@ import zmq
 
 from audio_pipeline.clock import ClockRecord, HostClock
 from audio_pipeline.frame import MAX_AGE_US, Frame
+from audio_pipeline.graph.job import Job, OutJob
 from audio_pipeline.links.credit import Count
 from audio_pipeline.links.link import OutPort, OutSpec
+from audio_pipeline.links.ports import Framer
+from audio_pipeline.links.waker import Waker
 from audio_pipeline.metrics import Board
 from audio_pipeline.node import Node
 from audio_pipeline.settings import replaced
 from audio_pipeline.worker.context import Out, RunnerContext
-from audio_pipeline.worker.job import Job, OutJob
-from audio_pipeline.worker.ports import Framer
-from audio_pipeline.worker.waker import Waker
 
 
 class Core:

@@ -12,10 +12,10 @@ import zmq
 from audio_pipeline.align.aligner import Aligner, AlignSpec
 from audio_pipeline.dsp.mute import Mute
 from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.graph.job import InJob
 from audio_pipeline.links.link import InPort, InSpec
+from audio_pipeline.links.ports import Continuity, Converter
 from audio_pipeline.worker.core import Core
-from audio_pipeline.worker.job import InJob
-from audio_pipeline.worker.ports import Continuity, Converter
 from audio_pipeline.worker.splice import PATIENCE_NS, Splice
 
 FADE_MS = 10  # what is missing; one link follows another in twice as much

@@ -11,9 +11,9 @@ import zmq
 
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.graph.job import DUE_MARGIN_FRAMES, InJob
 from audio_pipeline.worker.core import Core
 from audio_pipeline.worker.inputs import Input, Inputs, is_beginning
-from audio_pipeline.worker.job import DUE_MARGIN_FRAMES, InJob
 
 UNTIMED = Flag.REPLAY | Flag.END  # frames whose age says nothing
 

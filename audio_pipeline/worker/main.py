@@ -22,11 +22,11 @@ import zmq
 
 from audio_pipeline.clock import ClockRecord, MonotonicClock
 from audio_pipeline.errors import NodeError, PipelineError
+from audio_pipeline.graph.job import Job, unpack_jobs
 from audio_pipeline.metrics import Board
 from audio_pipeline.settings import live_names
 from audio_pipeline.worker.build_node import build_node
 from audio_pipeline.worker.ensemble import Ensemble, Member
-from audio_pipeline.worker.job import Job, unpack_jobs
 from audio_pipeline.worker.post import Post, PostOffice
 from audio_pipeline.worker.runner import NodeRunner
 from audio_pipeline.worker.scheduling import apply_scheduling

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from audio_pipeline.errors import PipelineError
+from audio_pipeline.graph.job import InJob, OutJob
 from audio_pipeline.settings import build
 from audio_pipeline.worker.core import Core
 from audio_pipeline.worker.drive import Drive
 from audio_pipeline.worker.intake import Intake
-from audio_pipeline.worker.job import InJob, OutJob
 
 
 class Orders:

@@ -11,9 +11,9 @@ import zmq
 
 from audio_pipeline.control.words import decode, encode
 from audio_pipeline.errors import WireError
-from audio_pipeline.worker.job import Job
+from audio_pipeline.graph.job import Job
+from audio_pipeline.links.waker import Waker
 from audio_pipeline.worker.runner import NodeRunner
-from audio_pipeline.worker.waker import Waker
 
 UNSENDABLE = (TypeError, ValueError, OverflowError, RecursionError)
 

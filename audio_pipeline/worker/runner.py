@@ -12,13 +12,13 @@ from typing import Any
 import zmq
 
 from audio_pipeline.clock import ClockRecord, HostClock
+from audio_pipeline.graph.job import Job
 from audio_pipeline.metrics import Board
 from audio_pipeline.node import Node
 from audio_pipeline.worker.core import Core
 from audio_pipeline.worker.drive import Drive
 from audio_pipeline.worker.inputs import Input
 from audio_pipeline.worker.intake import Intake
-from audio_pipeline.worker.job import Job
 from audio_pipeline.worker.orders import Orders
 
 CLOSE_NS = 2_000_000_000

@@ -6,7 +6,7 @@ import os
 import resource
 from collections.abc import Callable, Iterator
 
-from audio_pipeline.worker.job import Job
+from audio_pipeline.graph.job import Job
 
 RT_LIMIT_US = 2_000_000  # a real-time process that computes this long without waiting is ended by the kernel
 

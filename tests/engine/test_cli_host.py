@@ -109,7 +109,7 @@ def test_host_without_devices_is_sent_to_the_doctor(
 @pytest.fixture
 def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """An empty cache, and a fetch that only notes what it was asked for; demo-song cannot be had."""
-    from audio_pipeline.models import weights
+    from audio_pipeline.models.weights import weights
 
     asked: list[str] = []
 

@@ -14,7 +14,7 @@ import soundfile
 from audio_pipeline.cli import say as cli_say
 from audio_pipeline.cli import say_into
 from audio_pipeline.cli.main import main
-from audio_pipeline.models import weights
+from audio_pipeline.models.weights import weights
 
 
 @pytest.fixture(autouse=True)

@@ -19,9 +19,9 @@ import pytest
 from audio_pipeline.cli import voices_refine
 from audio_pipeline.doctor import doctor
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.models import voice_fit, voice_json
-from audio_pipeline.models.voice_fit import Fit, Reference
-from audio_pipeline.models.voice_library import Library
+from audio_pipeline.models.voices import checked_json, fit
+from audio_pipeline.models.voices.fit import Fit, Reference
+from audio_pipeline.models.voices.library import Library
 from tests.engine.voice_host import AGREED, Run, encoder, host, reader, run, sample
 from tests.models.voice_drafts import draft
 
@@ -42,7 +42,7 @@ def test_the_card_as_page_and_picture(run: Run, sample: Path, tmp_path: Path) ->
 
 def test_the_card_for_a_program(run: Run) -> None:
     Library().add(draft("Ann"))
-    assert json.loads(run("show", "ann", "--json")) == json.loads(voice_json.dump(Library().record("Ann")))
+    assert json.loads(run("show", "ann", "--json")) == json.loads(checked_json.dump(Library().record("Ann")))
 
 
 @pytest.mark.parametrize("below", ["", "x"])
@@ -117,7 +117,7 @@ def test_refining_puts_the_better_voice_in_place(
 ) -> None:
     run("enrol", sample, "--name", "Ann", "--consent", AGREED)
     before = Library().record("Ann")
-    monkeypatch.setattr(voice_fit, "refine", refining(press))
+    monkeypatch.setattr(fit, "refine", refining(press))
     said = run("refine", "Ann", "--minutes", "0.5")
     after = Library().record("Ann")
     assert "likeness 0.71 -> 0.83 (+0.12)" in said and ("goes on from here" in said) == press
@@ -129,7 +129,7 @@ def test_refining_puts_the_better_voice_in_place(
 
 def test_a_stopped_search_goes_on_from_where_it_began(run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("enrol", sample, "--name", "Ann", "--consent", AGREED)
-    monkeypatch.setattr(voice_fit, "refine", refining(press=True))
+    monkeypatch.setattr(fit, "refine", refining(press=True))
     run("refine", "Ann")
     starts = []
 
@@ -138,7 +138,7 @@ def test_a_stopped_search_goes_on_from_where_it_began(run: Run, sample: Path, mo
         assert (how["checkpoint_folder"] / "state").read_text() == "1"
         return replace(start, pack=start.pack * 3, method="refined", fitted_likeness=0.9)
 
-    monkeypatch.setattr(voice_fit, "refine", again)
+    monkeypatch.setattr(fit, "refine", again)
     run("refine", "Ann")
     assert starts[0].pack[0, 0] == np.float32(0.1) and starts[0].method == "quick"
     assert Library().voice("Ann").pack[0, 0] == np.float32(0.1) * 3
@@ -150,14 +150,14 @@ def test_a_search_that_cannot_begin_leaves_nothing(run: Run, sample: Path, monke
         raise ConfigError("needs PyTorch")
 
     run("enrol", sample, "--name", "Ann", "--consent", AGREED)
-    monkeypatch.setattr(voice_fit, "refine", refine)
+    monkeypatch.setattr(fit, "refine", refine)
     assert "needs PyTorch" in run("refine", "Ann", fails=2)
     assert not Library().work_folder("Ann").exists()
 
 
 def test_what_is_no_better_is_not_kept(run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("enrol", sample, "--name", "Ann", "--consent", AGREED)
-    monkeypatch.setattr(voice_fit, "refine", refining(press=False, found=0.7))
+    monkeypatch.setattr(fit, "refine", refining(press=False, found=0.7))
     assert "nothing better than likeness 0.71 was found" in run("refine", "Ann")
     assert Library().record("Ann").revision == 1
 
@@ -167,7 +167,7 @@ def test_what_does_not_show_is_no_gain(run: Run, sample: Path, monkeypatch: pyte
     """The record has four digits of the likeness: the start, scored again, must not count as better."""
     run("enrol", sample, "--name", "Ann", "--consent", AGREED)
     before = Library().files("Ann")
-    monkeypatch.setattr(voice_fit, "refine", refining(press=False, found=0.71 + gain))
+    monkeypatch.setattr(fit, "refine", refining(press=False, found=0.71 + gain))
     assert "nothing better than likeness 0.71 was found" in run("refine", "Ann")
     assert Library().files("Ann") == before
 
@@ -183,7 +183,7 @@ def test_a_search_that_ends_before_its_first_check_changes_nothing(
 
     run("enrol", sample, "--name", "Ann", "--consent", AGREED)
     before = Library().files("Ann")
-    monkeypatch.setattr(voice_fit, "refine", refine)
+    monkeypatch.setattr(fit, "refine", refine)
     assert "nothing better than likeness 0.71 was found" in run("refine", "Ann")
     assert Library().files("Ann") == before
 
@@ -202,7 +202,7 @@ def test_a_log_has_lines_while_the_search_loads(run: Run, sample: Path, monkeypa
         return start
 
     run("enrol", sample, "--name", "Ann", "--consent", AGREED)
-    monkeypatch.setattr(voice_fit, "refine", refine)
+    monkeypatch.setattr(fit, "refine", refine)
     monkeypatch.setattr(voices_refine, "LINE_S", 0.01)
     monkeypatch.setattr(sys, "stderr", Log())
     run("refine", "Ann")

@@ -10,8 +10,9 @@ import pytest
 import soundfile
 
 from audio_pipeline.cli import voices_enrol, voices_record
-from audio_pipeline.models import voice_consent, voice_inspect
-from audio_pipeline.models.voice_library import Library
+from audio_pipeline.models.voices import consent as voice_consent
+from audio_pipeline.models.voices import inspection
+from audio_pipeline.models.voices.library import Library
 from tests.engine.voice_host import AGREED, Run, encoder, host, reader, run, sample
 from tests.models.voice_drafts import draft
 
@@ -105,14 +106,14 @@ def test_two_people_are_refused_unless_forced(run: Run, tmp_path: Path) -> None:
 def test_what_is_only_music_is_refused_even_if_forced(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(voice_inspect, "separated", lambda x, rate: (1e-3 * x, x))
+    monkeypatch.setattr(inspection, "separated", lambda x, rate: (1e-3 * x, x))
     path = written(tmp_path / "noise.wav", np.random.default_rng(0).standard_normal(5 * RATE) * 0.1)
     assert "(music: only music or noise)" in refusing(run, path, "--force")
 
 
 def test_a_made_voice_cannot_agree(run: Run, tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("sentence")
-    monkeypatch.setattr(voice_inspect, "is_made", lambda x, rate: len(x) == RATE * 5)
+    monkeypatch.setattr(inspection, "is_made", lambda x, rate: len(x) == RATE * 5)
     made = written(tmp_path / "made.wav", soundfile.read(reader("3005", 1))[0][: 5 * RATE])
     assert "the proof carries the mark" in run("enrol", sample, "--name", "Ann", "--proof", made, fails=2)
     assert "(origin: it carries the mark of made speech)" in refusing(run, made)
@@ -178,10 +179,10 @@ def test_the_converter_finds_its_numbers_with_the_voice(
         def numbers() -> dict[str, float]:
             return {"log_f0_mean": 4.75}
 
-    monkeypatch.setitem(sys.modules, "audio_pipeline.models.convert_target", Converter)
+    monkeypatch.setitem(sys.modules, "audio_pipeline.models.convert.target", Converter)
     run("enrol", sample, "--name", "Ann", "--consent", AGREED)
     assert Library().record("Ann").target == {"log_f0_mean": 4.75}
-    monkeypatch.setitem(sys.modules, "audio_pipeline.models.convert_target", None)
+    monkeypatch.setitem(sys.modules, "audio_pipeline.models.convert.target", None)
     run("enrol", sample, "--name", "Bob", "--consent", AGREED)
     assert Library().record("Bob").target is None
 

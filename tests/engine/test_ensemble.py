@@ -14,6 +14,7 @@ import zmq
 from audio_pipeline.clock import ClockLine, ClockRecord, MonotonicClock
 from audio_pipeline.control.words import decode, encode
 from audio_pipeline.graph.plan import make_plan
+from audio_pipeline.links.waker import Waker
 from audio_pipeline.metrics import Board, Reading
 from audio_pipeline.supervisor.jobs import Run, make_job, start_words
 from audio_pipeline.supervisor.local import LocalGraph
@@ -21,7 +22,6 @@ from audio_pipeline.worker.build_node import build_node
 from audio_pipeline.worker.ensemble import Ensemble, Member
 from audio_pipeline.worker.post import Post
 from audio_pipeline.worker.runner import NodeRunner
-from audio_pipeline.worker.waker import Waker
 from tests.engine.graphs import graph_of
 
 GROUP = """

@@ -16,7 +16,7 @@ from audio_pipeline.control.words import VERSION, request
 from audio_pipeline.errors import ConfigError, WeightsError, WireError
 from audio_pipeline.io.wav_format import WavFormat
 from audio_pipeline.links.words import unpack
-from audio_pipeline.models.weights_pickle import load_arrays
+from audio_pipeline.models.weights.pickles import load_arrays
 from audio_pipeline.packed import MAX_DEPTH, unpack_map
 from tests.fuzz.choice import nested
 from tests.fuzz.control import quiet_supervisor

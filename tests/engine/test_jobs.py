@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from audio_pipeline.errors import ConfigError
+from audio_pipeline.graph.job import Job, pack_jobs, unpack_jobs
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.node import Latency
 from audio_pipeline.supervisor.jobs import Run, make_job, start_words
 from audio_pipeline.worker.build_node import build_node
-from audio_pipeline.worker.job import Job, pack_jobs, unpack_jobs
 from tests.engine.graphs import graph_of
 
 NODES = """

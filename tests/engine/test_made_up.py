@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from audio_pipeline.align.aligner import Aligner, AlignSpec
+from audio_pipeline.align.made_up import MadeUp
 from audio_pipeline.frame import Flag, Samples, audio_frame
 from audio_pipeline.supervisor.local import LocalGraph
-from audio_pipeline.worker.made_up import MadeUp
 from tests.engine.graphs import graph_of, noise
 
 RATE, N, FADE = 48_000, 480, 480

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from audio_pipeline.dsp.resample import StreamResampler
 from audio_pipeline.frame import Flag, Frame, Samples, audio_frame, gap_frame
-from audio_pipeline.worker.ports import MAX_HOLE_S, Continuity, Converter, Framer
+from audio_pipeline.links.ports import MAX_HOLE_S, Continuity, Converter, Framer
 from tests.engine.graphs import noise
 
 RATE = 48_000

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from audio_pipeline.models.voice_record import Consent, Likeness, Record
+from audio_pipeline.models.voices.record import Consent, Likeness, Record
 from audio_pipeline.report.voice_card import card, consent_said, reading, scale
 from audio_pipeline.report.voice_card_page import card_page
 from audio_pipeline.report.voice_card_picture import card_picture

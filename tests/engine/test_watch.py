@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from audio_pipeline.graph.job import Job
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.metrics import Board
 from audio_pipeline.node import Node
@@ -19,7 +20,6 @@ from audio_pipeline.supervisor.glance import Glance
 from audio_pipeline.supervisor.jobs import Run, make_job
 from audio_pipeline.supervisor.watch import OFFLINE_HANG_S, SIGNS, by_child, hangs, late_start, share_cpu
 from audio_pipeline.worker import scheduling
-from audio_pipeline.worker.job import Job
 from tests.engine.graphs import graph_of
 
 S = 1_000_000_000

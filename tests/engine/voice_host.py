@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from audio_pipeline.cli.main import main
-from audio_pipeline.models import ge2e, kokoro, voice_fit, voice_inspect, weights
-from audio_pipeline.models.voice_consent import OWN
-from audio_pipeline.models.voice_fit import Fit, Reference
+from audio_pipeline.models.hearing import ge2e
+from audio_pipeline.models.speech import kokoro
+from audio_pipeline.models.voices import fit as voice_fit
+from audio_pipeline.models.voices import inspection
+from audio_pipeline.models.voices.consent import OWN
+from audio_pipeline.models.voices.fit import Fit, Reference
+from audio_pipeline.models.weights import weights
 from tests.shared import shared
 
 AGREED = OWN.format(speaker="Ann Reader")
@@ -48,8 +52,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: ge2e.SpeakerE
     monkeypatch.setattr(kokoro, "load", lambda *_: Speaker())
     monkeypatch.setattr(kokoro, "voice_names", lambda: ["af_heart"])
     monkeypatch.setattr(voice_fit, "quick", quick)
-    monkeypatch.setattr(voice_inspect, "is_made", lambda x, rate: False)
-    monkeypatch.setattr(voice_inspect, "separated", lambda x, rate: (x, 0.01 * x))
+    monkeypatch.setattr(inspection, "is_made", lambda x, rate: False)
+    monkeypatch.setattr(inspection, "separated", lambda x, rate: (x, 0.01 * x))
 
 
 @pytest.fixture

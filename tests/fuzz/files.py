@@ -20,7 +20,7 @@ from audio_pipeline.host import runtime
 from audio_pipeline.io.wav import part_of, repair
 from audio_pipeline.io.wav_format import WavFormat
 from audio_pipeline.metrics import Board, Reading, quantile_ms
-from audio_pipeline.models.weights_pickle import load_arrays
+from audio_pipeline.models.weights.pickles import load_arrays
 from tests.engine.graphs import text_of
 from tests.fuzz.choice import Choice
 

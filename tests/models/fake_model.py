@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from audio_pipeline.models.separation import Array, State, Window
+from audio_pipeline.models.separation.separation import Array, State, Window
 
 
 class FakeModel:

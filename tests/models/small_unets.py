@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from audio_pipeline.models.spleeter_convert import save
-from audio_pipeline.models.spleeter_layout import VARIANTS, Array, Variant, shapes
+from audio_pipeline.models.separation.spleeter_convert import save
+from audio_pipeline.models.separation.spleeter_layout import VARIANTS, Array, Variant, shapes
 
 WIDTH = 2
 

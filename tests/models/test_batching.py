@@ -15,15 +15,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio_pipeline.errors import NodeError
-from audio_pipeline.models import spleeter
-from audio_pipeline.models.batching import Batcher, Job, Waits, time_to_wait
-from audio_pipeline.models.batching_places import Place, Places
-from audio_pipeline.models.separation import Array, Model, SeparatorSettings, SeparatorStream, State, Window, separate
-from audio_pipeline.models.separation_pool import Pool
-from audio_pipeline.models.separation_workers import Seated
-from audio_pipeline.models.spleeter_layout import VARIANTS
-from audio_pipeline.models.spleeter_onnx import OnnxUnets
-from audio_pipeline.models.spleeter_torch import TorchUnets
+from audio_pipeline.models.separation import spleeter
+from audio_pipeline.models.separation.batching import Batcher, Job, Waits, time_to_wait
+from audio_pipeline.models.separation.batching_places import Place, Places
+from audio_pipeline.models.separation.pool import Pool
+from audio_pipeline.models.separation.separation import (
+    Array,
+    Model,
+    SeparatorSettings,
+    SeparatorStream,
+    State,
+    Window,
+    separate,
+)
+from audio_pipeline.models.separation.spleeter_layout import VARIANTS
+from audio_pipeline.models.separation.spleeter_onnx import OnnxUnets
+from audio_pipeline.models.separation.spleeter_torch import TorchUnets
+from audio_pipeline.models.separation.workers import Seated
 from tests.dsp.chunking import noise
 from tests.dsp.measures import snr_db
 from tests.models.fake_model import FakeModel

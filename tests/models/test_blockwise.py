@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.models.blockwise import Blockwise
+from audio_pipeline.models.speech.blockwise import Blockwise
 from tests.dsp.chunking import SIZES, chunks, noise
 
 Samples = NDArray[np.float32]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_pipeline.models.clauses import Clause, ClauseSplitter, Policy
+from audio_pipeline.models.speech.clauses import Clause, ClauseSplitter, Policy
 
 STORY = (
     "Well, hello there. Dr. Smith paid $3.50 for it, i.e. nothing! Did J. K. Rowling know? "

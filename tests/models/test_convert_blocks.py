@@ -7,7 +7,7 @@ import pytest
 
 from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.models.convert_blocks import BlockConverter, Layout, layout_of
+from audio_pipeline.models.convert.blocks import BlockConverter, Layout, layout_of
 from tests.dsp.chunking import SIZES, chunks, noise, tone
 from tests.dsp.measures import snr_db
 

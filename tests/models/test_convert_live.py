@@ -7,9 +7,9 @@ from concurrent.futures import Future
 import numpy as np
 import pytest
 
-from audio_pipeline.models.convert_blocks import BlockConverter
-from audio_pipeline.models.convert_live import Deadline, Driver, Made
-from audio_pipeline.models.convert_mix import Mix
+from audio_pipeline.models.convert.blocks import BlockConverter
+from audio_pipeline.models.convert.live import Deadline, Driver, Made
+from audio_pipeline.models.convert.mix import Mix
 from tests.dsp.chunking import noise
 
 RATE = 16_000

@@ -7,10 +7,11 @@ import pytest
 
 from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.errors import NodeError
-from audio_pipeline.models import perth, weights
-from audio_pipeline.models.convert_blocks import BlockConverter, Layout
-from audio_pipeline.models.convert_mark import BlockMark, load_mark
-from audio_pipeline.models.perth import Perth
+from audio_pipeline.models.convert.blocks import BlockConverter, Layout
+from audio_pipeline.models.convert.mark import BlockMark, load_mark
+from audio_pipeline.models.hearing import perth
+from audio_pipeline.models.hearing.perth import Perth
+from audio_pipeline.models.weights import weights
 from tests.models.test_convert_blocks import Same
 from tests.models.test_ge2e_stream import reader
 

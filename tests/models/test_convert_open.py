@@ -17,11 +17,12 @@ pytest.importorskip("pyworld")
 from audio_pipeline.dsp.envelope import POINTS
 from audio_pipeline.dsp.pitch import PitchSpread
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.models import voices, weights
-from audio_pipeline.models.convert_blocks import BlockConverter
-from audio_pipeline.models.convert_open import Wish, open_converter
-from audio_pipeline.models.convert_target import Target
-from audio_pipeline.models.world_voice import WorldConverter
+from audio_pipeline.models.convert.blocks import BlockConverter
+from audio_pipeline.models.convert.opening import Wish, open_converter
+from audio_pipeline.models.convert.target import Target
+from audio_pipeline.models.convert.world_voice import WorldConverter
+from audio_pipeline.models.voices import by_name
+from audio_pipeline.models.weights import weights
 from tests.models.test_convert_blocks import Same
 from tests.models.test_world_voice import vowel
 
@@ -42,7 +43,7 @@ def enrolled(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     known = {"voice": SimpleNamespace(record=record, embedding=np.ones(256, np.float32) / 16), "sample": None}
     find = {"enrolled_voice": "voice", "enrolled_sample": "sample"}
     for name, key in find.items():
-        monkeypatch.setattr(voices, name, lambda who, key=key: known[key] if who == "anna" else None, raising=False)
+        monkeypatch.setattr(by_name, name, lambda who, key=key: known[key] if who == "anna" else None, raising=False)
     return known
 
 
@@ -109,7 +110,7 @@ def test_another_engine_gets_the_sample(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "audio_pipeline.models.coqui_vc", None)
+    monkeypatch.setitem(sys.modules, "audio_pipeline.models.convert.coqui_vc", None)
     with pytest.raises(ConfigError, match="engine 'openvoice' is not installed here"):
         open_converter(Wish(sample=(np.zeros((8_000, 1), np.float32), RATE), engine="openvoice"), RATE)
 

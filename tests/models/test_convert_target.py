@@ -13,11 +13,13 @@ pytest.importorskip("pyworld")
 from audio_pipeline.dsp.envelope import POINTS
 from audio_pipeline.dsp.pitch import PitchSpread
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.models import ge2e, weights, world
-from audio_pipeline.models.convert_blocks import BlockConverter
-from audio_pipeline.models.convert_formant import Calibration, Job
-from audio_pipeline.models.convert_target import Target, spread_of, target_from, target_of
-from audio_pipeline.models.world_voice import WorldConverter
+from audio_pipeline.models.convert import world
+from audio_pipeline.models.convert.blocks import BlockConverter
+from audio_pipeline.models.convert.formant import Calibration, Job
+from audio_pipeline.models.convert.target import Target, spread_of, target_from, target_of
+from audio_pipeline.models.convert.world_voice import WorldConverter
+from audio_pipeline.models.hearing import ge2e
+from audio_pipeline.models.weights import weights
 from tests.models.test_ge2e_stream import reader
 from tests.models.test_world_voice import vowel
 

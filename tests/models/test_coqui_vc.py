@@ -12,8 +12,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from audio_pipeline.errors import ConfigError, WeightsError  # noqa: E402
-from audio_pipeline.models import coqui_vc  # noqa: E402
-from audio_pipeline.models.coqui_vc import (  # noqa: E402
+from audio_pipeline.models.convert import coqui_vc  # noqa: E402
+from audio_pipeline.models.convert.coqui_vc import (  # noqa: E402
     LAYERS,
     FreeVCConverter,
     OpenVoiceConverter,

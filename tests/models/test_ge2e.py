@@ -12,8 +12,18 @@ import torch
 from safetensors.numpy import save_file
 
 from audio_pipeline.errors import WeightsError
-from audio_pipeline.models import ge2e, speech, weights
-from audio_pipeline.models.ge2e import FILE, LAYERS, MEL, PARTIAL, SIZE, SpeakerEncoder, partial_starts, similarity
+from audio_pipeline.models.hearing import ge2e, speech
+from audio_pipeline.models.hearing.ge2e import (
+    FILE,
+    LAYERS,
+    MEL,
+    PARTIAL,
+    SIZE,
+    SpeakerEncoder,
+    partial_starts,
+    similarity,
+)
+from audio_pipeline.models.weights import weights
 from tests.shared import shared
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_pipeline.models import ge2e, speech, weights
-from audio_pipeline.models.ge2e import RATE, Array, SpeakerEncoder, similarity
-from audio_pipeline.models.ge2e_stream import Look, VoiceTracker
+from audio_pipeline.models.hearing import ge2e, speech
+from audio_pipeline.models.hearing.ge2e import RATE, Array, SpeakerEncoder, similarity
+from audio_pipeline.models.hearing.ge2e_stream import Look, VoiceTracker
+from audio_pipeline.models.weights import weights
 from tests.dsp.chunking import SIZES, chunks
 from tests.shared import shared
 

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from audio_pipeline.dsp.resample import resampled
-from audio_pipeline.models.ge2e import FILE, MEL, PARTIAL, SpeakerEncoder
+from audio_pipeline.models.hearing.ge2e import FILE, MEL, PARTIAL, SpeakerEncoder
 from tests.models.test_ge2e import random_weights
 
 torch = pytest.importorskip("torch")
@@ -24,7 +24,7 @@ def sound(seconds: float = 1.7) -> np.ndarray:
 
 def test_mels_at_24_khz_are_those_at_16_khz(tmp_path: Path) -> None:
     """To 1 %: what the converter's filter and the two windows' samples leave."""
-    from audio_pipeline.models.ge2e_torch import SpeakerEncoderTorch
+    from audio_pipeline.models.hearing.ge2e_torch import SpeakerEncoderTorch
 
     save_file(random_weights(), tmp_path / FILE)
     x = sound()
@@ -35,7 +35,7 @@ def test_mels_at_24_khz_are_those_at_16_khz(tmp_path: Path) -> None:
 
 
 def test_embeddings_are_the_same_and_have_a_gradient(tmp_path: Path) -> None:
-    from audio_pipeline.models.ge2e_torch import SpeakerEncoderTorch
+    from audio_pipeline.models.hearing.ge2e_torch import SpeakerEncoderTorch
 
     save_file(random_weights(), tmp_path / FILE)
     x = torch.from_numpy(sound())[None].requires_grad_()

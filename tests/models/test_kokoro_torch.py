@@ -14,12 +14,13 @@ from onnx import helper, numpy_helper
 
 from audio_pipeline.dsp.mel import Mel
 from audio_pipeline.errors import WeightsError
-from audio_pipeline.models import kokoro, weights
-from audio_pipeline.models.kokoro_weights import read_weights
-from audio_pipeline.models.phonemes import to_phonemes
+from audio_pipeline.models.speech import kokoro
+from audio_pipeline.models.speech.kokoro_weights import read_weights
+from audio_pipeline.models.speech.phonemes import to_phonemes
+from audio_pipeline.models.weights import weights
 
 if TYPE_CHECKING:
-    from audio_pipeline.models.kokoro_torch import KokoroTorch
+    from audio_pipeline.models.speech.kokoro_torch import KokoroTorch
 
 torch = pytest.importorskip("torch")
 
@@ -57,7 +58,7 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_graph_without_a_tensor_names_it(tmp_path: Path) -> None:
-    from audio_pipeline.models.kokoro_torch import KokoroTorch
+    from audio_pipeline.models.speech.kokoro_torch import KokoroTorch
 
     graph(tmp_path / kokoro.MODEL, {"a": np.zeros(1, np.float32)}, [])
     (tmp_path / kokoro.VOCABULARY).write_text('{"vocab": {}}')
@@ -66,7 +67,7 @@ def test_a_graph_without_a_tensor_names_it(tmp_path: Path) -> None:
 
 
 def test_the_source_is_silent_where_nothing_is_voiced_and_has_the_pitch_elsewhere() -> None:
-    from audio_pipeline.models.kokoro_torch_decoder import PITCH_HOP, RATE, Source
+    from audio_pipeline.models.speech.kokoro_torch_decoder import PITCH_HOP, RATE, Source
 
     source = Source().requires_grad_(False)
     source.l_linear.weight.copy_(torch.tensor([[1.0] + [0.0] * 8]))
@@ -115,7 +116,7 @@ def released(folder: Path, style: Array) -> dict[str, Array]:
 
 @pytest.fixture(scope="module")
 def ours(folder: Path) -> KokoroTorch:
-    from audio_pipeline.models.kokoro_torch import KokoroTorch
+    from audio_pipeline.models.speech.kokoro_torch import KokoroTorch
 
     return KokoroTorch(folder)
 

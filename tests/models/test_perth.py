@@ -11,8 +11,9 @@ from safetensors.numpy import save_file
 
 from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.errors import WeightsError
-from audio_pipeline.models import perth, weights
-from audio_pipeline.models.perth import BINS, FILE, HOP, RATE, Array, Perth, analyse, synthesise
+from audio_pipeline.models.hearing import perth
+from audio_pipeline.models.hearing.perth import BINS, FILE, HOP, RATE, Array, Perth, analyse, synthesise
+from audio_pipeline.models.weights import weights
 from tests.dsp.chunking import noise, tone
 from tests.shared import shared
 

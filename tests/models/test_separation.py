@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from audio_pipeline.dsp.normalise import NormaliserSettings
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.models.separation import (
+from audio_pipeline.models.separation.grid import Rung, ladder_rungs
+from audio_pipeline.models.separation.separation import (
     HOPS,
     MODES,
     STFT,
@@ -25,7 +26,6 @@ from audio_pipeline.models.separation import (
     choose_hop,
     separate,
 )
-from audio_pipeline.models.separation_grid import Rung, ladder_rungs
 from tests.dsp.chunking import SIZES, chunks, noise, tone
 from tests.dsp.measures import snr_db
 from tests.models.fake_model import FakeModel

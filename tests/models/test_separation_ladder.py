@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from audio_pipeline.models.separation import MODES, SeparatorSettings
-from audio_pipeline.models.separation_grid import Rung, ladder_rungs
-from audio_pipeline.models.separation_ladder import Ladder, LadderSettings
+from audio_pipeline.models.separation.grid import Rung, ladder_rungs
+from audio_pipeline.models.separation.ladder import Ladder, LadderSettings
+from audio_pipeline.models.separation.separation import MODES, SeparatorSettings
 
 RATE = 44_100
 FRAME_S = 1024 / RATE

@@ -7,13 +7,20 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from audio_pipeline.models.batching import Batcher
-from audio_pipeline.models.separation import STFT, Array, SeparatorSettings, SeparatorStream, Window, separate
-from audio_pipeline.models.separation_grid import ladder_rungs
-from audio_pipeline.models.separation_ladder import Ladder, LadderSettings
-from audio_pipeline.models.separation_live import Block, Driver, Limits
-from audio_pipeline.models.separation_tuning import tune
-from audio_pipeline.models.separation_workers import Inline, Seated
+from audio_pipeline.models.separation.batching import Batcher
+from audio_pipeline.models.separation.grid import ladder_rungs
+from audio_pipeline.models.separation.ladder import Ladder, LadderSettings
+from audio_pipeline.models.separation.live import Block, Driver, Limits
+from audio_pipeline.models.separation.separation import (
+    STFT,
+    Array,
+    SeparatorSettings,
+    SeparatorStream,
+    Window,
+    separate,
+)
+from audio_pipeline.models.separation.tuning import tune
+from audio_pipeline.models.separation.workers import Inline, Seated
 from tests.models.fake_model import FakeModel
 
 RATE, FRAME = 44_100, 441

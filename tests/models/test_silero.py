@@ -9,8 +9,9 @@ import pytest
 import soundfile
 
 from audio_pipeline.errors import WeightsError
-from audio_pipeline.models import silero, weights
-from audio_pipeline.models.silero import RATE, WINDOW, Silero
+from audio_pipeline.models.hearing import silero
+from audio_pipeline.models.hearing.silero import RATE, WINDOW, Silero
+from audio_pipeline.models.weights import weights
 from tests.dsp.chunking import SIZES, chunks
 from tests.shared import shared
 

@@ -14,15 +14,18 @@ import pytest
 from onnx import TensorProto, helper
 
 from audio_pipeline.errors import ConfigError, NodeError, WeightsError
-from audio_pipeline.models import durations, kokoro, speech_session, voices, weights
-from audio_pipeline.models.clauses import Clause
-from audio_pipeline.models.light_voice import LightVoice
-from audio_pipeline.models.phonemes import joined, to_phonemes, to_words
-from audio_pipeline.models.speech_engine import Array, Cancellable, Cancelled, Streaming, Timed
-from audio_pipeline.models.speech_joins import NEAR_DB, Level, speech_db, spoken
-from audio_pipeline.models.speech_session import SpeechSession, open_session
-from audio_pipeline.models.speech_trim import StreamTrim
-from audio_pipeline.models.talker_pace import Pace
+from audio_pipeline.models.speech import durations, kokoro
+from audio_pipeline.models.speech import session as speech_session
+from audio_pipeline.models.speech.clauses import Clause
+from audio_pipeline.models.speech.engine import Array, Cancellable, Cancelled, Streaming, Timed
+from audio_pipeline.models.speech.joins import NEAR_DB, Level, speech_db, spoken
+from audio_pipeline.models.speech.light_voice import LightVoice
+from audio_pipeline.models.speech.phonemes import joined, to_phonemes, to_words
+from audio_pipeline.models.speech.session import SpeechSession, open_session
+from audio_pipeline.models.speech.talker_pace import Pace
+from audio_pipeline.models.speech.trim import StreamTrim
+from audio_pipeline.models.voices import by_name
+from audio_pipeline.models.weights import weights
 
 TEXT = "Well, hello there."
 
@@ -281,7 +284,7 @@ def test_missing_weights_offline_are_one_sentence(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
     monkeypatch.setattr(weights, "fetch", _offline, raising=False)
     with pytest.raises(WeightsError):
-        voices.open_voice("jf_alpha")
+        by_name.open_voice("jf_alpha")
 
 
 def _offline(*args: Any, **named: Any) -> Any:

@@ -12,12 +12,13 @@ import pytest
 import soundfile
 
 from audio_pipeline.errors import ConfigError, WeightsError
-from audio_pipeline.models import spleeter, weights
-from audio_pipeline.models.separation import Array, SeparatorSettings, Window, separate
-from audio_pipeline.models.spleeter_layout import MASK_EPSILON, VARIANTS, Variant, Weights, shapes
-from audio_pipeline.models.spleeter_onnx import OnnxUnets
-from audio_pipeline.models.spleeter_precision import settle
-from audio_pipeline.models.spleeter_torch import TorchUnets
+from audio_pipeline.models.separation import spleeter
+from audio_pipeline.models.separation.separation import Array, SeparatorSettings, Window, separate
+from audio_pipeline.models.separation.spleeter_layout import MASK_EPSILON, VARIANTS, Variant, Weights, shapes
+from audio_pipeline.models.separation.spleeter_onnx import OnnxUnets
+from audio_pipeline.models.separation.spleeter_precision import settle
+from audio_pipeline.models.separation.spleeter_torch import TorchUnets
+from audio_pipeline.models.weights import weights
 from tests.dsp.measures import snr_db
 from tests.models.small_unets import magnitudes, save_small, small_weights
 from tests.shared import shared
@@ -194,7 +195,7 @@ def test_what_cannot_be_loaded(tmp_path: Path) -> None:
 
 
 def test_asking_for_a_gpu_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audio_pipeline.models.spleeter_torch.cuda_is_here", lambda: False)
+    monkeypatch.setattr("audio_pipeline.models.separation.spleeter_torch.cuda_is_here", lambda: False)
     path = save_small(tmp_path, "spleeter-2stems")
     with pytest.raises(ConfigError, match="no CUDA device"):
         spleeter.from_file(path, VARIANTS["spleeter-2stems"], device="cuda")

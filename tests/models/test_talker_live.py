@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from audio_pipeline.models.speech_engine import Array, Cancelled
-from audio_pipeline.models.speech_joins import Piece
-from audio_pipeline.models.talker import Talker
-from audio_pipeline.models.talker_live import AHEAD_S, LiveTalker, at_rate
-from audio_pipeline.models.talker_report import TalkerReport
+from audio_pipeline.models.speech.engine import Array, Cancelled
+from audio_pipeline.models.speech.joins import Piece
+from audio_pipeline.models.speech.talker import Talker
+from audio_pipeline.models.speech.talker_live import AHEAD_S, LiveTalker, at_rate
+from audio_pipeline.models.speech.talker_report import TalkerReport
 from tests.models.test_speech_engine import Parts
 from tests.models.test_talker import Beeps
 from tests.nodes.fake import InTurn

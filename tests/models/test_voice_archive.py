@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from audio_pipeline.errors import ConfigError, PipelineError
-from audio_pipeline.models.voice_archive import export_voice, import_voice
-from audio_pipeline.models.voice_library import Library
+from audio_pipeline.models.voices.archive import export_voice, import_voice
+from audio_pipeline.models.voices.library import Library
 from tests.models.voice_drafts import draft
 
 NOW = "2026-02-03T04:05:06+00:00"

@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from audio_pipeline.errors import MediaError
-from audio_pipeline.models import voice_json
-from audio_pipeline.models.voice_archive import import_voice
-from audio_pipeline.models.voice_library import Library
-from audio_pipeline.models.voice_record import read_record
+from audio_pipeline.models.voices import checked_json
+from audio_pipeline.models.voices.archive import import_voice
+from audio_pipeline.models.voices.library import Library
+from audio_pipeline.models.voices.record import read_record
 from tests.models.voice_drafts import draft
 
 NOW = "2026-02-03T04:05:06+00:00"
-RECORD = voice_json.dump(replace(draft().record, id="0" * 32, revision=1, files={"style.safetensors": "0"}))
+RECORD = checked_json.dump(replace(draft().record, id="0" * 32, revision=1, files={"style.safetensors": "0"}))
 Files = dict[str, bytes]
 
 

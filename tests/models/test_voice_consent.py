@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.models import voice_consent
-from audio_pipeline.models.voice_consent import GIVEN, OWN, Proof, attested, new_sentence, spoken
+from audio_pipeline.models.voices import consent as voice_consent
+from audio_pipeline.models.voices.consent import GIVEN, OWN, Proof, attested, new_sentence, spoken
 
 NOW = "2026-02-03T04:05:06+00:00"
 

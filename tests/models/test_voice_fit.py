@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.models import ge2e, kokoro, voice_fit, voice_quick
-from audio_pipeline.models.ge2e import RATE, SIZE, similarity, unit
-from audio_pipeline.models.voice_quick import FASTEST, FURTHEST, SLOWEST, manner_of, predict, seen, timbre_of, trained
-from audio_pipeline.models.voice_reference import Array, analyse, levelled
-from audio_pipeline.models.voice_space import HALF, principal, steady
-from audio_pipeline.models.voice_texts import CHECK, REPORT, SEARCH
+from audio_pipeline.models.hearing import ge2e
+from audio_pipeline.models.hearing.ge2e import RATE, SIZE, similarity, unit
+from audio_pipeline.models.speech import kokoro
+from audio_pipeline.models.voices import fit as voice_fit
+from audio_pipeline.models.voices import quick
+from audio_pipeline.models.voices.quick import FASTEST, FURTHEST, SLOWEST, manner_of, predict, seen, timbre_of, trained
+from audio_pipeline.models.voices.reference import Array, analyse, levelled
+from audio_pipeline.models.voices.space import HALF, principal, steady
+from audio_pipeline.models.voices.texts import CHECK, REPORT, SEARCH
 from tests.models.voices import reference, start
 from tests.shared import shared
 
@@ -147,12 +150,12 @@ def test_speed_follows_the_rate_within_bounds() -> None:
 def test_without_any_stock_voice_it_says_what_to_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kokoro, "voice_names", list)
     with pytest.raises(ConfigError, match="models fetch kokoro"):
-        voice_quick.nearest_stock(reference().embedding)
+        quick.nearest_stock(reference().embedding)
 
 
 def test_likeness_is_measured_by_speaking_at_the_fits_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in for the speech detector lets the buzz through."""
-    monkeypatch.setattr("audio_pipeline.models.speech.without_silence", lambda x: x)
+    monkeypatch.setattr("audio_pipeline.models.hearing.speech.without_silence", lambda x: x)
     monkeypatch.setattr(kokoro, "load_pack", lambda name: np.zeros((510, 256), np.float32))
     mouth, ear = Mouth(), Ear()
     fit = replace(start(), pack=np.ones((1, 256), np.float32), speed=1.2, nearest_likeness=None)
@@ -180,6 +183,6 @@ def test_without_torch_refine_says_what_to_install(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_shipped_file_is_small_and_complete() -> None:
-    assert voice_quick.DATA.stat().st_size < 300_000
+    assert quick.DATA.stat().st_size < 300_000
     assert {*FEW, "af_heart", "am_onyx", "bm_george"} <= set(trained().stock)
     assert ge2e.SIZE == len(trained().stock["af_heart"])

@@ -9,15 +9,17 @@ import pytest
 import soundfile
 
 from audio_pipeline.errors import MediaError, WeightsError
-from audio_pipeline.models import ge2e, voice_inspect, weights
-from audio_pipeline.models.voice_advice import findings, refusals
-from audio_pipeline.models.voice_inspect import Inspected, inspect
-from audio_pipeline.models.voice_record import Sample
+from audio_pipeline.models.hearing import ge2e
+from audio_pipeline.models.voices import inspection
+from audio_pipeline.models.voices.advice import findings, refusals
+from audio_pipeline.models.voices.inspection import Inspected, inspect
+from audio_pipeline.models.voices.record import Sample
+from audio_pipeline.models.weights import weights
 from tests.shared import shared
 
 RATE = 16_000
 GOOD = Sample("0", 10.0, 8.0, RATE, 30.0, 0.0, 8_000.0, None, False, False, False)
-Array = voice_inspect.Array
+Array = inspection.Array
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def no_music(x: Array, rate: int) -> tuple[Array, Array]:
     return x, 0.01 * x
 
 
-def looked_at(x: Array, encoder: ge2e.SpeakerEncoder, separate: voice_inspect.Separate = no_music) -> Inspected:
+def looked_at(x: Array, encoder: ge2e.SpeakerEncoder, separate: inspection.Separate = no_music) -> Inspected:
     return inspect(x[:, None], RATE, "digest", encoder=encoder, separate=separate)
 
 
@@ -119,11 +121,11 @@ def test_without_a_separator_nobody_looked(encoder: ge2e.SpeakerEncoder) -> None
 def test_what_a_machine_said_is_known_by_its_mark() -> None:
     if weights.locate("perth").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch perth)")
-    from audio_pipeline.models import perth
+    from audio_pipeline.models.hearing import perth
 
     x = clip("1688", 4)
-    assert not voice_inspect.is_made(x, RATE)
-    assert voice_inspect.is_made(perth.marked(perth.load(), x[:, None], RATE)[:, 0], RATE)
+    assert not inspection.is_made(x, RATE)
+    assert inspection.is_made(perth.marked(perth.load(), x[:, None], RATE)[:, 0], RATE)
 
 
 @pytest.mark.slow

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from audio_pipeline.errors import ConfigError, MediaError, PipelineError
-from audio_pipeline.models import voice_files
-from audio_pipeline.models.voice_library import Library, voices_folder
+from audio_pipeline.models.voices import files
+from audio_pipeline.models.voices.library import Library, voices_folder
 from tests.models.voice_drafts import draft
 
 HOSTILE = ["../x", "/etc/passwd", "..", ".", "a/b", "con\\x", "-o", "; rm -rf ~", "%s%n", ".lock", ".new-x", "x" * 64]
@@ -113,7 +113,7 @@ def test_a_better_fit_takes_the_place_and_leaves_nothing_of_the_first(library: L
 def test_a_crash_between_the_two_leaves_one_voice(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     first = library.add(draft(seed=1))
     with monkeypatch.context() as patch:
-        patch.setattr(voice_files, "remove", lambda *_: None)  # what a kill before that would leave
+        patch.setattr(files, "remove", lambda *_: None)  # what a kill before that would leave
         library.replace(first, draft(seed=2))
     assert [record.revision for record in library.records()] == [2]
     library.add(draft("Bob"))  # the next writer cleans up
@@ -154,7 +154,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     if at == "write":
-        monkeypatch.setattr(voice_files, "_write", full)
+        monkeypatch.setattr(files, "_write", full)
     else:
         monkeypatch.setattr(os, at, full)
     with pytest.raises(PipelineError, match="cannot be written: No space left on device"):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.models.voice_adam import State
-from audio_pipeline.models.voice_checkpoint import NUMBERS, TENSORS, load_state, save_state
+from audio_pipeline.models.voices.adam import State
+from audio_pipeline.models.voices.checkpoint import NUMBERS, TENSORS, load_state, save_state
 from tests.models.voices import Hill, reference, start
 from tests.shared import shared
 
@@ -21,7 +21,7 @@ FOREVER = float("inf")
 
 
 def search(state: State, hill: Hill, steps: int, until: float = FOREVER, **plan: int) -> list[tuple[int, float, float]]:
-    from audio_pipeline.models.voice_refine import Plan, climb
+    from audio_pipeline.models.voices.refine import Plan, climb
 
     seen: list[tuple[int, float, float]] = []
     climb(hill, state, Plan(steps=steps, **plan), until, lambda *said: seen.append(said))  # type: ignore[arg-type]
@@ -72,10 +72,10 @@ def test_time_that_is_over_leaves_the_start() -> None:
 
 def test_where_checks_are_slow_time_is_left_for_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten seconds a check, one a step, a minute in all: the last check and the report, as long as one, fit in."""
-    from audio_pipeline.models import voice_refine
+    from audio_pipeline.models.voices import refine
 
     clock = [0.0]
-    monkeypatch.setattr(voice_refine, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(refine, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     state, ground = hill()
     check, gradient = ground.check, ground.gradient
 
@@ -104,7 +104,7 @@ def test_stopped_and_taken_up_again_it_is_as_if_never_stopped(tmp_path: Path, st
     whole, ground = hill()
     search(whole, ground, 60)
     part, _ = hill()
-    from audio_pipeline.models.voice_refine import CHECK_EVERY
+    from audio_pipeline.models.voices.refine import CHECK_EVERY
 
     for step in range(stop):  # as a cancel leaves it: no check at the end
         if step == 0:
@@ -121,7 +121,7 @@ def test_stopped_and_taken_up_again_it_is_as_if_never_stopped(tmp_path: Path, st
 
 
 def search_one(state: State, ground: Hill) -> None:
-    from audio_pipeline.models.voice_refine import RATE, RATE_FALLS
+    from audio_pipeline.models.voices.refine import RATE, RATE_FALLS
 
     rate = RATE / (1 + state.step / RATE_FALLS)
     state.descend(ground.gradient(state.point, np.random.default_rng([0, state.step])), rate)
@@ -151,8 +151,8 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, name: str, damage: bytes)
 @pytest.mark.parametrize("asks", [1, 2, 3, 4, 5])
 def test_a_pass_ends_at_the_block_it_is_in_forwards_and_backwards(asks: int) -> None:
     """Two blocks: asked before, after each going forth, and at each coming back."""
-    from audio_pipeline.models.kokoro_torch_layers import StyledBlock
-    from audio_pipeline.models.voice_interrupt import Cancelled, interruptible
+    from audio_pipeline.models.speech.kokoro_torch_layers import StyledBlock
+    from audio_pipeline.models.voices.interrupt import Cancelled, interruptible
 
     network = torch.nn.ModuleList([StyledBlock(4, 4), StyledBlock(4, 4)]).requires_grad_(False)
     style = torch.randn(1, 128, requires_grad=True)
@@ -175,7 +175,7 @@ def test_a_pass_ends_at_the_block_it_is_in_forwards_and_backwards(asks: int) -> 
 
 @pytest.mark.parametrize("device", ["cuda", "tpu"])
 def test_a_device_that_is_not_there_is_named(device: str) -> None:
-    from audio_pipeline.models.voice_refine import chosen_device
+    from audio_pipeline.models.voices.refine import chosen_device
 
     if device == "cuda" and torch.cuda.is_available():
         assert chosen_device("cuda") == "cuda"
@@ -190,16 +190,18 @@ def test_the_real_gradient_points_towards_the_reader(monkeypatch: pytest.MonkeyP
     """One step of a twentieth of a style's length, on one sentence, which is also the one that is checked."""
     import soundfile
 
-    from audio_pipeline.models import voice_fit, voice_refine, weights
+    from audio_pipeline.models.voices import fit as voice_fit
+    from audio_pipeline.models.voices import refine
+    from audio_pipeline.models.weights import weights
 
     if any(weights.locate(name).folder is None for name in ("kokoro", "ge2e")):
         pytest.skip("the weights are not here (audio-pipeline models fetch kokoro ge2e)")
     x, rate = soundfile.read(sorted(shared("speech/3005").glob("*.flac"))[0], dtype="float32", always_2d=True)
     wanted = voice_fit.analyse(x[: 10 * rate], rate)
     begin = voice_fit.quick(wanted, texts=())
-    monkeypatch.setattr(voice_refine, "SEARCH", voice_refine.SEARCH[:1])
-    monkeypatch.setattr(voice_refine, "CHECK", voice_refine.SEARCH[:1])
-    ground = voice_refine.Search(wanted, begin, "cpu")
+    monkeypatch.setattr(refine, "SEARCH", refine.SEARCH[:1])
+    monkeypatch.setattr(refine, "CHECK", refine.SEARCH[:1])
+    ground = refine.Search(wanted, begin, "cpu")
     point = begin.pack[0, :128]
     uphill = -ground.gradient(point, np.random.default_rng(0))
     assert np.isfinite(uphill).all()

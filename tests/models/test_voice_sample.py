@@ -7,9 +7,9 @@ import pytest
 import soundfile
 
 from audio_pipeline.errors import MediaError
-from audio_pipeline.models.voice_record import PITCH_BINS
-from audio_pipeline.models.voice_sample import MOST_S, pack_sample, read_sample
-from audio_pipeline.models.voice_traits import edges_hz, traits
+from audio_pipeline.models.voices.record import PITCH_BINS
+from audio_pipeline.models.voices.sample import MOST_S, pack_sample, read_sample
+from audio_pipeline.models.voices.traits import edges_hz, traits
 from tests.models.voice_drafts import flac
 from tests.shared import shared
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.models import kokoro, voices
-from audio_pipeline.models.voice_library import Library
-from audio_pipeline.models.voice_policy import Policy, policy_path, read_policy
+from audio_pipeline.models.speech import kokoro
+from audio_pipeline.models.voices import by_name
+from audio_pipeline.models.voices.library import Library
+from audio_pipeline.models.voices.policy import Policy, policy_path, read_policy
 from tests.models.voice_drafts import draft
 
 
@@ -36,37 +37,37 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_enrolled_voice_speaks_with_its_own_style() -> None:
     wanted = draft("Ann")
     Library().add(wanted)
-    sound = voices.open_voice("ANN", speed=1.5).speak("Hello.")
+    sound = by_name.open_voice("ANN", speed=1.5).speak("Hello.")
     assert sound == pytest.approx(np.full(10, wanted.pack[50, 0] * 1.5))
-    assert voices.open_voice("af_one").speak("Hello.") == pytest.approx(np.full(10, 7.0))
-    assert voices.voice_names() == ["light", "af_one", "bm_two", "Ann"]
+    assert by_name.open_voice("af_one").speak("Hello.") == pytest.approx(np.full(10, 7.0))
+    assert by_name.voice_names() == ["light", "af_one", "bm_two", "Ann"]
 
 
 def test_other_engines_get_the_sample_and_a_folder_of_the_voice() -> None:
     wanted = draft("Ann")
     Library().add(wanted)
-    found = voices.enrolled_sample("ann")
+    found = by_name.enrolled_sample("ann")
     assert found and found[0] == wanted.sample_flac and found[1] == Library().cache_folder("Ann")
-    assert voices.enrolled_sample("af_one") is None
+    assert by_name.enrolled_sample("af_one") is None
     Library().add(draft("Bob", consent=False))
     with pytest.raises(ConfigError, match="has no consent"):
-        voices.enrolled_sample("Bob")
+        by_name.enrolled_sample("Bob")
 
 
 @pytest.mark.parametrize(("name", "hint"), [("An", "did you mean 'Ann'"), ("af_on", "did you mean 'af_one'")])
 def test_an_unknown_voice_names_those_that_are_here(name: str, hint: str) -> None:
     Library().add(draft("Ann"))
     with pytest.raises(ConfigError, match=hint + "'?.*here are light, af_one, bm_two, Ann"):
-        voices.open_voice(name)
+        by_name.open_voice(name)
 
 
 def test_without_consent_a_voice_is_silent_unless_the_host_says_otherwise(host: Path) -> None:
     Library().add(draft("Ann", consent=False))
     with pytest.raises(ConfigError, match="voice 'Ann' has no consent of its speaker, so it does not speak"):
-        voices.open_voice("Ann")
+        by_name.open_voice("Ann")
     policy_path().parent.mkdir(parents=True)
     policy_path().write_text("consent: false\n")
-    assert len(voices.open_voice("Ann").speak("Hello.")) == 10
+    assert len(by_name.open_voice("Ann").speak("Hello.")) == 10
 
 
 def test_both_are_on_unless_a_file_says_no(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:

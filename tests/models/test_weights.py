@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 
 from audio_pipeline.errors import WeightsError
-from audio_pipeline.models import weights, weights_registry
-from audio_pipeline.models.spleeter_layout import VARIANTS
-from audio_pipeline.models.weights_registry import Asset
-from audio_pipeline.models.weights_sources import Tarball, Wheel, _why, terminal_bar
+from audio_pipeline.models.separation.spleeter_layout import VARIANTS
+from audio_pipeline.models.weights import registry as weights_registry
+from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights.registry import Asset
+from audio_pipeline.models.weights.sources import Tarball, Wheel, _why, terminal_bar
 from tests.models.small_unets import small_weights
 from tests.models.test_spleeter_convert import as_tensorflow
 from tests.models.tf_checkpoint import write_checkpoint

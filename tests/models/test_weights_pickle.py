@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_pipeline.errors import WeightsError
-from audio_pipeline.models.weights_pickle import load_arrays, read_torch_zip
+from audio_pipeline.models.weights.pickles import load_arrays, read_torch_zip
 
 HONEST = {
     "kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio_pipeline.errors import WeightsError
-from audio_pipeline.models.weights_torch import MAGIC, read_torch
+from audio_pipeline.models.weights.torch_files import MAGIC, read_torch
 
 
 def saved(path: Path, as_zip: bool = False, **state: torch.Tensor) -> Path:

@@ -8,9 +8,9 @@ import pytest
 pytest.importorskip("pyworld")
 
 from audio_pipeline.dsp.pitch import PitchSpread
-from audio_pipeline.models import world
-from audio_pipeline.models.convert_blocks import BlockConverter
-from audio_pipeline.models.world_voice import WorldConverter
+from audio_pipeline.models.convert import world
+from audio_pipeline.models.convert.blocks import BlockConverter
+from audio_pipeline.models.convert.world_voice import WorldConverter
 from tests.dsp.chunking import noise
 
 RATE = world.RATE

@@ -7,8 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.models.clauses import ClauseSplitter
-from audio_pipeline.models.xtts_text import LIMITS, STEP_S, checked_language, cleaned, most_tokens, pieces, policy
+from audio_pipeline.models.speech.clauses import ClauseSplitter
+from audio_pipeline.models.speech.xtts_text import (
+    LIMITS,
+    STEP_S,
+    checked_language,
+    cleaned,
+    most_tokens,
+    pieces,
+    policy,
+)
 
 LONG = "It was a bright cold day in April, and the clocks were striking thirteen. " * 12
 

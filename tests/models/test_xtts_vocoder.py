@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from audio_pipeline.models.xtts_vocoder import StreamVocoder, reach  # noqa: E402
+from audio_pipeline.models.speech.xtts_vocoder import StreamVocoder, reach  # noqa: E402
 
 CHANNELS, HOP = 6, 4
 

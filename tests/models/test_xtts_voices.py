@@ -17,12 +17,13 @@ import soundfile
 torch = pytest.importorskip("torch")
 
 from audio_pipeline.errors import ConfigError, MediaError, WeightsError  # noqa: E402
-from audio_pipeline.models import coqui, voices, xtts, xtts_voices  # noqa: E402
-from audio_pipeline.models.coqui import fill, read_checkpoint, weights_folder  # noqa: E402
-from audio_pipeline.models.speech_engine import Cancellable, Cancelled, Streaming  # noqa: E402
-from audio_pipeline.models.xtts import FIRST, Latents, XttsVoice  # noqa: E402
-from audio_pipeline.models.xtts_vocoder import StreamVocoder  # noqa: E402
-from audio_pipeline.models.xtts_voices import AGREED, latents_of, open_xtts  # noqa: E402
+from audio_pipeline.models.speech import coqui, xtts, xtts_voices  # noqa: E402
+from audio_pipeline.models.speech.coqui import fill, read_checkpoint, weights_folder  # noqa: E402
+from audio_pipeline.models.speech.engine import Cancellable, Cancelled, Streaming  # noqa: E402
+from audio_pipeline.models.speech.xtts import FIRST, Latents, XttsVoice  # noqa: E402
+from audio_pipeline.models.speech.xtts_vocoder import StreamVocoder  # noqa: E402
+from audio_pipeline.models.speech.xtts_voices import AGREED, latents_of, open_xtts  # noqa: E402
+from audio_pipeline.models.voices import by_name  # noqa: E402
 
 STEP = 1_024
 
@@ -109,7 +110,7 @@ def test_if_not_said_otherwise_the_library_is_asked(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = {"anna": (flac(), tmp_path / "work")}
-    monkeypatch.setattr(voices, "enrolled_sample", known.get, raising=False)
+    monkeypatch.setattr(by_name, "enrolled_sample", known.get, raising=False)
     open_xtts("xtts:anna")
     assert (tmp_path / "work").is_dir()
     with pytest.raises(ConfigError, match="unknown 'xtts:annie'"):
@@ -188,7 +189,7 @@ def test_a_stream_that_is_dropped_leaves_nothing_under_way() -> None:
 def test_without_the_package_the_voice_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coqui, "NEEDED", ("no_such_package",))
     with pytest.raises(ConfigError, match=r"needs the package no_such_package.*make coqui"):
-        voices.open_voice("xtts:Ana")
+        by_name.open_voice("xtts:Ana")
 
 
 def test_a_checkpoint_that_runs_code_is_refused(tmp_path: Path) -> None:

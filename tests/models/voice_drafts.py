@@ -8,7 +8,7 @@ import io
 import numpy as np
 import soundfile
 
-from audio_pipeline.models.voice_record import Consent, Draft, Likeness, Provenance, Record, Sample, Traits
+from audio_pipeline.models.voices.record import Consent, Draft, Likeness, Provenance, Record, Sample, Traits
 
 SOUND = (np.random.default_rng(5).standard_normal(8_000) * 0.1).astype(np.float32)
 RATE = 16_000

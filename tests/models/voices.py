@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from audio_pipeline.models.ge2e import RATE, unit
-from audio_pipeline.models.voice_fit import Fit
-from audio_pipeline.models.voice_quick import trained
-from audio_pipeline.models.voice_reference import Array, Reference
+from audio_pipeline.models.hearing.ge2e import RATE, unit
+from audio_pipeline.models.voices.fit import Fit
+from audio_pipeline.models.voices.quick import trained
+from audio_pipeline.models.voices.reference import Array, Reference
 
 
 def reference(seed: int = 0, *, pitch_hz: float = 150.0, syllables: float = 4.5) -> Reference:

@@ -13,8 +13,10 @@ pytest.importorskip("pyworld")
 from audio_pipeline.errors import ConfigError, MediaError, NodeError
 from audio_pipeline.frame import Flag, audio_frame
 from audio_pipeline.graph.load import loads
-from audio_pipeline.models import convert_live, perth, weights
-from audio_pipeline.models.convert_blocks import BlockConverter
+from audio_pipeline.models.convert import live as convert_live
+from audio_pipeline.models.convert.blocks import BlockConverter
+from audio_pipeline.models.hearing import perth
+from audio_pipeline.models.weights import weights
 from audio_pipeline.nodes import convert
 from audio_pipeline.nodes.convert import NODE, Settings
 from audio_pipeline.supervisor.local import LocalGraph

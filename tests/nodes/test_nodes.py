@@ -13,7 +13,7 @@ from tests.shared import ROOT
 
 KINDS = kinds()
 HEAVY = (
-    "audio_pipeline.models.spleeter", "av", "librosa", "matplotlib", "onnx", "onnxruntime", "sounddevice",
+    "audio_pipeline.models.separation.spleeter", "av", "librosa", "matplotlib", "onnx", "onnxruntime", "sounddevice",
     "soundfile", "torch", "webrtcvad",
 )  # fmt: skip
 

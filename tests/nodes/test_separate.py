@@ -5,10 +5,10 @@ import pytest
 
 from audio_pipeline.dsp.ramp import db_to_gain
 from audio_pipeline.frame import Flag, Samples, audio_frame
-from audio_pipeline.models.separation import SeparatorSettings
-from audio_pipeline.models.separation import separate as one_shot
-from audio_pipeline.models.separation_pool import SHARED
-from audio_pipeline.models.separation_workers import Inline
+from audio_pipeline.models.separation.pool import SHARED
+from audio_pipeline.models.separation.separation import SeparatorSettings
+from audio_pipeline.models.separation.separation import separate as one_shot
+from audio_pipeline.models.separation.workers import Inline
 from audio_pipeline.node import Bypass
 from audio_pipeline.nodes import separate
 from audio_pipeline.nodes.separate import NODE, Separate, Settings

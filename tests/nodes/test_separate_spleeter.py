@@ -11,7 +11,8 @@ import pytest
 
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Samples, audio_frame
-from audio_pipeline.models import spleeter_original, weights
+from audio_pipeline.models.separation import spleeter_original
+from audio_pipeline.models.weights import weights
 from audio_pipeline.nodes import separate_spleeter
 from audio_pipeline.nodes.separate_spleeter import NODE, RATE, Settings
 from tests.nodes.fake import FakeContext, InTurn, blocks, noise, run

@@ -11,9 +11,11 @@ import soundfile
 
 from audio_pipeline.errors import ConfigError, MediaError
 from audio_pipeline.frame import audio_frame
-from audio_pipeline.models import ge2e, speech, voice_live, weights
-from audio_pipeline.models.voice_library import FOLDER, Library
-from audio_pipeline.models.voice_live import Enroller
+from audio_pipeline.models.hearing import ge2e, speech
+from audio_pipeline.models.voices import live
+from audio_pipeline.models.voices.library import FOLDER, Library
+from audio_pipeline.models.voices.live import Enroller
+from audio_pipeline.models.weights import weights
 from audio_pipeline.nodes.speaker_encoder import NODE, RATE, Settings
 from tests.models.test_ge2e_stream import reader
 from tests.models.voice_drafts import draft
@@ -113,7 +115,7 @@ def test_somebody_else_begins_anew() -> None:
 
 @pytest.mark.parametrize("consent", [True, False])
 def test_no_voice_is_made_without_consent(monkeypatch: pytest.MonkeyPatch, consent: bool) -> None:
-    monkeypatch.setattr(voice_live, "_quick", fitted([]))
+    monkeypatch.setattr(live, "_quick", fitted([]))
     node, ctx = NODE(Settings(enrol_s=2.0, consent=consent)), FakeContext(48_000)
     node.open(ctx)
     for at, block in blocks(reader("1688", 1)[: 5 * RATE][:, None], 160, 0):
@@ -126,7 +128,7 @@ def test_no_voice_is_made_without_consent(monkeypatch: pytest.MonkeyPatch, conse
 
 
 def test_consent_that_is_taken_back_is_told_and_what_was_heard_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(voice_live, "_quick", fitted([]))
+    monkeypatch.setattr(live, "_quick", fitted([]))
     node, ctx = NODE(Settings(enrol_s=2.0, consent=True)), FakeContext(48_000)
     node.open(ctx)
     x = reader("1688", 1)[: 10 * RATE]
@@ -152,7 +154,7 @@ def test_what_gives_no_voice_is_said_and_nothing_ends(monkeypatch: pytest.Monkey
     def none(x: np.ndarray) -> dict[str, object]:
         raise ConfigError("no voice was made of what was heard: no pitch")
 
-    monkeypatch.setattr(voice_live, "_quick", none)
+    monkeypatch.setattr(live, "_quick", none)
     node, ctx = NODE(Settings(enrol_s=2.0, consent=True)), FakeContext(48_000)
     node.open(ctx)
     for at, block in blocks(reader("1688", 1)[: 5 * RATE][:, None], 160, 0):

@@ -13,11 +13,13 @@ import soundfile
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Samples
 from audio_pipeline.graph.load import loads
-from audio_pipeline.models import perth, voices, weights
-from audio_pipeline.models.kokoro import KokoroVoice
-from audio_pipeline.models.perth import Perth
-from audio_pipeline.models.talker import Talker
-from audio_pipeline.models.talker_live import LiveTalker, at_rate
+from audio_pipeline.models.hearing import perth
+from audio_pipeline.models.hearing.perth import Perth
+from audio_pipeline.models.speech.kokoro import KokoroVoice
+from audio_pipeline.models.speech.talker import Talker
+from audio_pipeline.models.speech.talker_live import LiveTalker, at_rate
+from audio_pipeline.models.voices import by_name
+from audio_pipeline.models.weights import weights
 from audio_pipeline.nodes import tts
 from audio_pipeline.nodes.tts import NODE, Settings, Tts
 from audio_pipeline.supervisor.local import LocalGraph
@@ -29,7 +31,7 @@ STORY = "Well, hello there. Three of us went to the old mill, because it rained.
 
 @pytest.fixture(autouse=True)
 def beeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(voices, "open_voice", lambda name, **settings: Beeps())
+    monkeypatch.setattr(by_name, "open_voice", lambda name, **settings: Beeps())
     monkeypatch.setattr(tts, "ThreadPoolExecutor", InTurn)
 
 
@@ -265,7 +267,7 @@ class Network:
 
 def test_a_style_that_is_withdrawn_is_not_heard_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     own = KokoroVoice(Network(), np.full((1, 256), 0.2, np.float32))  # type: ignore[arg-type]
-    monkeypatch.setattr(voices, "open_voice", lambda name, **settings: own)
+    monkeypatch.setattr(by_name, "open_voice", lambda name, **settings: own)
     node, ctx, blocks = live(voice="jf_alpha")
     node.on_event("voice", {"kind": "withdrawn"}, 0, ctx)
     assert not ctx.logs and not ctx.events

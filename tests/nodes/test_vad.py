@@ -8,7 +8,7 @@ import soundfile
 from audio_pipeline.dsp.utterances import Detect
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.frame import Flag, Samples, audio_frame
-from audio_pipeline.models import weights
+from audio_pipeline.models.weights import weights
 from audio_pipeline.nodes import vad
 from audio_pipeline.nodes.vad import NODE, Settings
 from tests.nodes.fake import FakeContext, noise, run

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from audio_pipeline.errors import NodeError
-from audio_pipeline.models import perth, weights
-from audio_pipeline.models.perth import Perth
+from audio_pipeline.models.hearing import perth
+from audio_pipeline.models.hearing.perth import Perth
+from audio_pipeline.models.weights import weights
 from audio_pipeline.nodes.watermark import NODE, Settings
 from tests.models.test_ge2e_stream import reader
 from tests.nodes.fake import FakeContext, run

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LINKED = {"nodes": "*.py", "models": "*.py", "configs": "*.yaml"}
-DATA = {"audio_pipeline/models/voice_fit.safetensors"}
+DATA = {"audio_pipeline/models/voices/fit.safetensors"}
 
 
 def run(*command: str | Path, cwd: Path) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from audio_pipeline.models.coqui import import_coqui
+from audio_pipeline.models.speech.coqui import import_coqui
 
 import_coqui()
 
@@ -109,7 +109,7 @@ def make_freevc(folder: Path) -> None:
 
 def xtts(folder: Path) -> dict[str, Any]:
     """Sound in portions beside coqui's own vocoder on all latents at once; and what its own stream would deliver."""
-    from audio_pipeline.models.xtts import Xtts, XttsVoice
+    from audio_pipeline.models.speech.xtts import Xtts, XttsVoice
 
     before = (folder / "xtts" / "model.pth").read_bytes()
     model = Xtts(folder / "xtts", device="cpu")
@@ -137,7 +137,7 @@ def _same(folder: Path, before: bytes) -> bool:
 
 def openvoice(folder: Path) -> dict[str, Any]:
     """Our converter beside `voice_conversion` of the class itself, without noise, on whole hops."""
-    from audio_pipeline.models.coqui_vc import OpenVoiceConverter
+    from audio_pipeline.models.convert.coqui_vc import OpenVoiceConverter
 
     ours = OpenVoiceConverter(folder / "openvoice", device="cpu", tau=0.0)
     reference, source = noise(2, 22_050, 1), noise(3, 22_050, 2)[: 256 * 250]
@@ -151,7 +151,7 @@ def openvoice(folder: Path) -> dict[str, Any]:
 
 def freevc(folder: Path) -> dict[str, Any]:
     """N samples in, N out, at the same places: the network's frames beside its own `voice_conversion` on 16 kHz."""
-    from audio_pipeline.models.coqui_vc import FreeVCConverter
+    from audio_pipeline.models.convert.coqui_vc import FreeVCConverter
 
     ours = FreeVCConverter(folder / "freevc", device="cpu")
     ours.aim(noise(2, 16_000, 1), 16_000)
@@ -165,7 +165,7 @@ def freevc(folder: Path) -> dict[str, Any]:
 def _blocks(converter: Any, x: np.ndarray, rate: int) -> list[int]:
     """Samples in and out of the live scheme, where this tree has it."""
     try:
-        from audio_pipeline.models.convert_blocks import BlockConverter
+        from audio_pipeline.models.convert.blocks import BlockConverter
     except ImportError:
         return [0, 0]
     blocks = BlockConverter(converter, rate)
@@ -175,7 +175,7 @@ def _blocks(converter: Any, x: np.ndarray, rate: int) -> list[int]:
 def hostile(folder: Path) -> dict[str, Any]:
     """WavLM's list of layers is a Python expression in its checkpoint, which its code evaluates."""
     from audio_pipeline.errors import WeightsError
-    from audio_pipeline.models.coqui_vc import _wavlm
+    from audio_pipeline.models.convert.coqui_vc import _wavlm
 
     path = folder / "evil.pt"
     torch.save({"cfg": {**WAVLM, "conv_feature_layers": f"open({str(folder / 'ran')!r}, 'w')"}, "model": {}}, path)

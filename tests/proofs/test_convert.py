@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio_pipeline.models import weights
+from audio_pipeline.models.weights import weights
 from tests.proofs.kinds.impulses import EVERY_SAMPLES
 from tests.proofs.live import running
 from tests.shared import shared

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from audio_pipeline.graph.load import loads
-from audio_pipeline.models import weights
+from audio_pipeline.models.weights import weights
 from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.shared import ROOT
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_pipeline.models import spleeter
-from audio_pipeline.models.separation import STFT, SeparatorSettings, separate
+from audio_pipeline.models.separation import spleeter
+from audio_pipeline.models.separation.separation import STFT, SeparatorSettings, separate
 from tests.dsp.measures import snr_db
 from tests.proofs.live import running
 

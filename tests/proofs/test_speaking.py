@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audio_pipeline.models import weights
+from audio_pipeline.models.weights import weights
 from tests.proofs.live import Pipeline, running
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]

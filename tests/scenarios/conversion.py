@@ -45,7 +45,7 @@ class Reading:
 
     def likeness(self, name: str) -> float:
         """Of the second half of a track, when the voice has been learnt, to the other reader."""
-        from audio_pipeline.models import ge2e, speech
+        from audio_pipeline.models.hearing import ge2e, speech
 
         x, rate = self.heard(name)
         other = soundfile.read(self.compared, dtype="float32", always_2d=True)
@@ -55,7 +55,7 @@ class Reading:
 
     def mark(self, name: str) -> float:
         """The confidence that a track carries the watermark."""
-        from audio_pipeline.models import perth
+        from audio_pipeline.models.hearing import perth
 
         return perth.confidence(perth.load(), *self.heard(name))
 

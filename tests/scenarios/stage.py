@@ -16,7 +16,7 @@ import soundfile
 
 from audio_pipeline.errors import ControlError
 from audio_pipeline.graph.load import load
-from audio_pipeline.models import weights
+from audio_pipeline.models.weights import weights
 from tests.proofs.live import Pipeline, State, running
 from tests.scenarios.measure import Song, Sound
 

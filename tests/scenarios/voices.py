@@ -12,9 +12,9 @@ import pytest
 import soundfile
 
 from audio_pipeline.cli.main import main
-from audio_pipeline.models import weights
-from audio_pipeline.models.voice_consent import GIVEN
-from audio_pipeline.models.voice_library import Library
+from audio_pipeline.models.voices.consent import GIVEN
+from audio_pipeline.models.voices.library import Library
+from audio_pipeline.models.weights import weights
 from tests.shared import shared
 
 RATE = 16_000

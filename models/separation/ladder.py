@@ -1,0 +1,128 @@
+"""Decides when a live separator steps down to cheaper rungs, and up again. Pure: time is what the caller says it is."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from audio_pipeline.models.separation.grid import Rung
+from audio_pipeline.models.separation.types import STFT
+
+NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class LadderSettings:
+    """What counts as overload, and as calm.
+
+    A miss is a strike unless one was counted `apart_s` before: one stall of the machine makes many windows late
+    at once, and is no reason to step down. After a step up that did not last, calm has to be twice as long, up to
+    `calm_most` times. On the dry rung an inference every `probe_s` is made for its time alone.
+    """
+
+    strikes: int = 3
+    within_s: float = 2.0
+    apart_s: float = 0.25
+    calm_s: float = 10.0
+    calm_most: float = 16.0
+    probe_s: float = 0.5
+    share: float = 0.75  # of the time between two inferences, that one may take on the rung above
+    window: int = 64  # inferences whose slower ones are looked at before a step up
+
+
+class Ladder:
+    """Where on its rungs a stream stands: 0 is the top; one below the last rung there is no inference at all.
+
+    `note` is called for each window with what became of it, and says whether the stream has to change over.
+    `most_s` is what an inference may take whatever the hop.
+    """
+
+    def __init__(
+        self, rungs: Sequence[Rung], rate: int, settings: LadderSettings | None = None, *,
+        most_s: float = math.inf, at: int = 0,
+    ) -> None:  # fmt: skip
+        self.rungs, self.settings, self._most_s = tuple(rungs), settings or LadderSettings(), most_s
+        self._frame_s = STFT.hop / rate
+        self.at = min(max(at, 0), len(self.rungs))
+        self._calm_s = self.settings.calm_s
+        self._climbed_ns: int | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets what was noted; stays on its rung."""
+        self._strikes: deque[int] = deque(maxlen=self.settings.strikes)
+        self._took: deque[float] = deque(maxlen=self.settings.window)
+        self._calm_since: int | None = None
+        self._probed_ns: int | None = None
+
+    @property
+    def dry(self) -> bool:
+        """Whether the dry sound is all there is."""
+        return self.at == len(self.rungs)
+
+    @property
+    def rung(self) -> Rung:
+        """How windows are cut; on the dry rung as on the last one above it."""
+        return self.rungs[min(self.at, len(self.rungs) - 1)]
+
+    @property
+    def described(self) -> str:
+        """What is heard on this rung, for the log."""
+        if self.dry:
+            return "this machine is too busy to separate, the dry sound is heard"
+        window, ahead, hop = (1000 * frames * self._frame_s for frames in self.rung)
+        said = f"an inference each {hop:.0f} ms, with {ahead:.0f} ms of future and {window - ahead:.0f} ms of past"
+        return f"this machine is busy, {said}" if self.at else said
+
+    def probe(self, now_ns: int) -> bool:
+        """On the dry rung: whether it is time to find out what an inference takes."""
+        if self._probed_ns is not None and now_ns - self._probed_ns < self.settings.probe_s * NS:
+            return False
+        self._probed_ns = now_ns
+        return True
+
+    def note(self, now_ns: int, *, missed: bool = False, took_s: float | None = None) -> bool:
+        """A window was missed, or kept after an inference of `took_s` (None without one): True after a step."""
+        if missed:
+            return self._strike(now_ns)
+        if self._calm_since is None:
+            self._calm_since = now_ns
+        if took_s is not None:
+            self._took.append(took_s)
+        calm = now_ns - self._calm_since >= self._calm_s * NS
+        return calm and self._climb(now_ns)
+
+    def _strike(self, now_ns: int) -> bool:
+        self._calm_since = None
+        if self.dry or (self._strikes and now_ns - self._strikes[-1] < self.settings.apart_s * NS):
+            return False
+        self._strikes.append(now_ns)
+        full = len(self._strikes) == self.settings.strikes
+        if not full or now_ns - self._strikes[0] > self.settings.within_s * NS:
+            return False
+        self._stand(self.at + 1)
+        recent = self._climbed_ns is not None and now_ns - self._climbed_ns < 3 * self._calm_s * NS
+        most_s = self.settings.calm_most * self.settings.calm_s
+        self._calm_s = min(2 * self._calm_s, most_s) if recent else self.settings.calm_s
+        self._climbed_ns = None
+        return True
+
+    def _climb(self, now_ns: int) -> bool:
+        if self.at == 0 or not self._fits(self.rungs[self.at - 1]):
+            return False
+        self._stand(self.at - 1)
+        self._climbed_ns = now_ns
+        return True
+
+    def _fits(self, above: Rung) -> bool:
+        """Whether the slower ones of the latest inferences would be in time on the rung above."""
+        if not self._took:
+            return False
+        slow = sorted(self._took)[math.ceil(0.9 * (len(self._took) - 1))] * above.window / self.rung.window
+        return slow <= min(self.settings.share * above.hop * self._frame_s, self._most_s)
+
+    def _stand(self, at: int) -> None:
+        self.at = at
+        self.reset()

@@ -1,0 +1,195 @@
+"""Drives a `SeparatorStream` against the clock: who computes, until when it is worth it, and what happens else.
+
+Offline every window is answered by the model. Live a window has a deadline; one that cannot be met is
+answered with the aligned dry sound and the next is tried: nothing is ever caught up. Where that happens again
+and again the stream steps down a ladder of cheaper rungs, all of the latency that was promised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from audio_pipeline.models.separation.grid import ladder_rungs
+from audio_pipeline.models.separation.ladder import Ladder, LadderSettings
+from audio_pipeline.models.separation.separation import Array, Model, SeparatorSettings, SeparatorStream, Window
+from audio_pipeline.models.separation.tuning import Tuning
+from audio_pipeline.models.separation.workers import Inline, Worker
+
+PATIENCE_S = 0.05
+NS = 1_000_000_000
+
+
+class Block(NamedTuple):
+    """The samples of every output from `start` on; `dry` where the model was too late for them."""
+
+    start: int
+    sound: Mapping[str, Array]
+    dry: bool
+
+
+class Limits(NamedTuple):
+    """What a live separator has promised, in nanoseconds."""
+
+    latency_ns: int  # all four terms
+    spare_ns: int  # on top of it, before a deadline has passed
+    fastest_ns: int  # no inference takes less
+
+
+class Driver:
+    """A stream, its worker, and deadlines where there are `limits`.
+
+    The block at sample P is due at c(P) + latency + spare, c(P) being when sample P was captured; but no earlier
+    than the pace that the first block set, so that a song which starts with a burst is not late from the start.
+    The first block after a reset has no deadline, except after a replay: there old sound is worth nothing.
+    With a `ladder`, `steps` counts how often it was changed over.
+    """
+
+    def __init__(
+        self, stream: SeparatorStream, worker: Worker, limits: Limits | None = None, ladder: Ladder | None = None
+    ) -> None:
+        self.stream, self.worker, self._limits, self.ladder = stream, worker, limits, ladder
+        self.steps = 0
+        if ladder:
+            stream.take_rung(ladder.rung)
+        self._rate = stream.model.rate
+        self.missed = 0  # in all
+        self._probed: Window | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._received = 0
+        self._capture: tuple[int, int] | None = None  # a sample and when it was captured
+        self._first: tuple[int, int] | None = None  # first block put out: its start, and when
+        self._replayed = 0  # samples that came for the second time
+
+    def reset(self) -> None:
+        """A new stream from sample 0 on."""
+        self.stream.reset()
+        self.worker.reset()
+        self._forget()
+        if self.ladder:
+            self.ladder.reset()
+
+    def push(self, x: Array, captured_ns: int = 0, *, replay: bool = False) -> None:
+        """Takes sound (samples, 2), the newest sample of which was captured at `captured_ns`."""
+        self.stream.push(x)
+        self._received += len(x)
+        if replay:
+            self._replayed = self._received
+        self._capture = (self._received, captured_ns)
+
+    def step(self, now_ns: int) -> list[Block]:
+        """Everything that can be put out now; starts on the next window if that can still be in time."""
+        done: list[Block] = []
+        while (window := self.stream.pending()) is not None:
+            masks = self.worker.take(window)
+            if masks is not None:
+                done.append(self._put(window, self.stream.accept(window, masks), False, now_ns))
+                self._note(now_ns, took_s=self.worker.last_s)
+            elif self.ladder and self.ladder.dry:
+                took_s = self._probe(self.ladder, window, now_ns)
+                done.append(self._put(window, self.stream.skip(window), True, now_ns))
+                self._note(now_ns, took_s=took_s)
+            elif self._too_late(window, now_ns):
+                done.append(self._put(window, self.stream.skip(window), True, now_ns))
+                self._miss(window, now_ns)
+            elif self.worker.idle:
+                self.worker.submit(window, self.due_ns(window.start))
+            else:
+                break
+        return done
+
+    def _probe(self, ladder: Ladder, window: Window, now_ns: int) -> float | None:
+        """Has the model answer a window now and then, of which nothing is heard; what the last one took, once."""
+        took_s = None
+        if self._probed is not None and self.worker.take(self._probed) is not None:
+            took_s, self._probed = self.worker.last_s, None
+        if self.worker.idle and ladder.probe(now_ns):
+            self.worker.submit(window)
+            self._probed = window
+        return took_s
+
+    def _miss(self, window: Window, now_ns: int) -> None:
+        """What is replayed to a successor was missed by its predecessor."""
+        if window.start >= self._replayed:
+            self.missed += 1
+            self._note(now_ns, missed=True)
+
+    def _note(self, now_ns: int, *, missed: bool = False, took_s: float | None = None) -> None:
+        """The ladder hears what became of a window; a step holds from the next window on."""
+        if not self.ladder:
+            return
+        dry = self.ladder.dry
+        if self.ladder.note(now_ns, missed=missed, took_s=took_s):
+            self.stream.take_rung(self.ladder.rung)
+            self.steps += 1
+            self._probed = None
+            if dry:
+                self.worker.reset()  # it was not shown every window
+
+    def _put(self, window: Window, sound: Mapping[str, Array], dry: bool, now_ns: int) -> Block:
+        if self._first is None and not self._replayed:
+            self._first = (window.start, now_ns)
+        return Block(window.start, sound, dry)
+
+    def _too_late(self, window: Window, now_ns: int) -> bool:
+        give_up = self._give_up_ns(window)
+        return give_up is not None and now_ns >= give_up
+
+    def deadline_ns(self) -> int | None:
+        """When `step` must be called next, whatever the worker does."""
+        window = self.stream.pending()
+        return None if window is None else self._give_up_ns(window)
+
+    def _give_up_ns(self, window: Window) -> int | None:
+        """From when on it is not worth while to wait for a window, or to begin with it."""
+        due = self.due_ns(window.start)
+        if due is None or self._limits is None:
+            return None
+        return due if self.worker.has(window) else due - self._limits.fastest_ns
+
+    def due_ns(self, start: int) -> int | None:
+        """When the block at a sample must be put out; None for no deadline."""
+        if self._limits is None or self._capture is None or (self._first is None and not self._replayed):
+            return None
+        sample, captured_ns = self._capture
+        due = captured_ns + self._ns(start - sample) + self._limits.latency_ns
+        if self._first is not None:
+            due = max(due, self._first[1] + self._ns(start - self._first[0]))
+        return due + self._limits.spare_ns
+
+    def _ns(self, samples: int) -> int:
+        return samples * NS // self._rate
+
+    def finish(self, now_ns: Callable[[], int]) -> Iterator[Block]:
+        """The stream has ended: the blocks that are still inside, as they come."""
+        self.stream.flush()
+        while self.stream.pending() is not None:
+            yield from self.step(now_ns())
+            self.worker.wait(PATIENCE_S)
+
+    def abandon(self) -> Iterator[Block]:
+        """The stream broke off: what is still inside, dry and at once."""
+        self.stream.flush()
+        while (window := self.stream.pending()) is not None:
+            yield Block(window.start, self.stream.skip(window), True)
+
+
+def live_driver(
+    model: Model, settings: SeparatorSettings, tuning: Tuning, spare_ns: int, worker: Worker,
+    steps: LadderSettings | None = None, at: int = 0,
+) -> Driver:  # fmt: skip
+    """A driver that keeps what a tuned machine can promise; it begins on the rung `at` of its ladder."""
+    settings = replace(settings, hop=tuning.hop)
+    stream = SeparatorStream(model, settings)
+    ladder = Ladder(ladder_rungs(settings), model.rate, steps, most_s=tuning.compute_s, at=at)
+    latency_ns = stream.latency_samples * NS // model.rate + round(tuning.compute_s * NS)
+    limits = Limits(latency_ns, spare_ns, round(tuning.fastest_s * NS))
+    return Driver(stream, worker, limits, ladder)
+
+
+def offline_driver(model: Model, settings: SeparatorSettings) -> Driver:
+    """A driver that waits for every inference."""
+    return Driver(SeparatorStream(model, settings), Inline(model))

@@ -1,0 +1,94 @@
+"""Spleeter for streams: 2, 4 or 5 stems, on the CPU by ONNX Runtime or on a GPU by torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audio_pipeline.errors import ConfigError, nearest
+from audio_pipeline.models.separation.spleeter_layout import BINS, RATE, VARIANTS, Variant, Weights, check_weights
+from audio_pipeline.models.separation.spleeter_precision import Engine, settle
+from audio_pipeline.models.separation.types import State, Window
+from audio_pipeline.models.weights import weights as registry
+from audio_pipeline.models.weights.tensors import read_tensors
+
+Array = np.ndarray[Any, np.dtype[Any]]
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+
+
+class Spleeter:
+    """The stateless mask model that `separation.SeparatorStream` drives.
+
+    `engine` says where and how it computes; `padded` whether batches should always have all their rows, as on a
+    GPU, which picks other algorithms for another size and has time for rows that nobody asked for.
+    """
+
+    rate = RATE
+    bins = BINS
+
+    def __init__(self, variant: Variant, unets: Engine, engine: str = "", *, padded: bool = False) -> None:
+        self.variant, self.engine, self.padded = variant, engine, padded
+        self.stems = variant.stems
+        self._unets = unets
+
+    def initial_state(self) -> State:
+        """None: a window holds all that the network sees."""
+        return None
+
+    def step(self, windows: Sequence[Window], states: Sequence[State]) -> tuple[Array, list[State]]:
+        """Masks (windows, stems, wanted, bins, channels); windows of one shape share one inference."""
+        count = {len(window.wanted) for window in windows}
+        if len(count) != 1:
+            raise ValueError(f"windows of one step must want equally many frames, got {sorted(count)}")
+        order = sorted(range(len(windows)), key=lambda i: (len(windows[i].magnitudes), windows[i].wanted.start))
+        shape = (len(windows), len(self.stems), *count, self.bins, 2)
+        masks = np.empty(shape, np.float32)
+        for (_, start), same in groupby(order, lambda i: (len(windows[i].magnitudes), windows[i].wanted.start)):
+            rows = list(same)
+            batch = np.stack([windows[i].magnitudes for i in rows])
+            masks[rows] = self._unets.masks(batch, range(start, start + shape[2]))
+        return masks, list(states)
+
+
+def load(
+    name: str = "spleeter-2stems", *, device: str = "auto", threads: int = 0, precision: str = "auto"
+) -> Spleeter:
+    """The named model with its released weights, fetched first where they are missing."""
+    if name not in VARIANTS:
+        raise ConfigError(f"model: expected one of {', '.join(VARIANTS)}, got {name!r}{nearest(name, VARIANTS)}")
+    file = registry.path(name, "model.safetensors")
+    return from_file(file, VARIANTS[name], device=device, threads=threads, precision=precision)
+
+
+def from_file(
+    path: Path, variant: Variant, *, device: str = "auto", threads: int = 0, precision: str = "auto"
+) -> Spleeter:
+    """A model from a converted file."""
+    weights = read_tensors(path)
+    check_weights(variant, weights)
+    engine, said = _engine(variant, weights, device, threads, precision)
+    return Spleeter(variant, engine, said, padded=not said.startswith("CPU"))
+
+
+def _engine(variant: Variant, weights: Weights, device: str, threads: int, precision: str) -> tuple[Engine, str]:
+    """The networks on the device, and a line that says where and how they are computed."""
+    for key, value, known in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
+        if value not in known:
+            raise ConfigError(f"{key}: expected one of {', '.join(known)}, got {value!r}{nearest(value, known)}")
+    if device != "cpu":
+        from audio_pipeline.models.separation.spleeter_torch import TorchUnets, cuda_is_here, device_name
+
+        if cuda_is_here():
+            engine, said = settle(lambda kind: TorchUnets(variant, weights, "cuda", kind), precision)
+            return engine, f"{device_name()}: torch {said}"
+        if device == "cuda":
+            raise ConfigError("device: 'cuda' was asked for, but torch finds no CUDA device; use 'auto' or 'cpu'")
+    from audio_pipeline.models.separation.spleeter_onnx import OnnxUnets
+
+    asked = "" if precision in ("auto", "fp32") else f"; {precision} is for a GPU"
+    return OnnxUnets(variant, weights, threads), f"CPU: ONNX Runtime computes in fp32{asked}"

@@ -1,0 +1,105 @@
+"""The shape of Spleeter's networks: stems, activations, heads and the name and size of every tensor.
+
+One U-Net a stem (`spleeter/model/functions/unet.py`, `configs/*/base_config.json`). Tensors are named
+`<stem>.<layer>.<part>`: kernels of `enc1..enc6` and `head` are (out, in, time, frequency), of `dec1..dec6`
+(in, out, time, frequency); `scale` and `shift` are batch normalisation folded to `scale * x + shift`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from audio_pipeline.models.weights.tensors import check_tensors
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+Weights = Mapping[str, Array]
+
+RATE = 44100
+FRAME = 4096
+HOP = 1024
+BINS = 1024  # of 2049: the network sees 0 to 11 kHz
+SEGMENT = 512  # frames of one offline segment
+LEVELS = 6
+STRIDE = 2**LEVELS  # frames and bins must come in multiples of this
+LEAK = 0.2
+NORM_EPSILON = 1e-3  # Keras' default, not torch's
+MASK_EPSILON = 1e-10
+ENCODER = (16, 32, 64, 128, 256, 512)
+DECODER = (256, 128, 64, 32, 16, 1)
+CHANNELS = 2
+HEAD_REACH = 3  # frames on each side that the last convolution sees
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One released configuration; `elu` is both activations, else leaky ReLU down and ReLU up."""
+
+    name: str
+    stems: tuple[str, ...]
+    elu: bool
+    softmax: bool
+
+
+VARIANTS: dict[str, Variant] = {
+    "spleeter-2stems": Variant("spleeter-2stems", ("vocals", "accompaniment"), elu=False, softmax=False),
+    "spleeter-4stems": Variant("spleeter-4stems", ("vocals", "drums", "bass", "other"), elu=True, softmax=False),
+    "spleeter-5stems": Variant(
+        "spleeter-5stems", ("vocals", "piano", "drums", "bass", "other"), elu=True, softmax=True
+    ),
+}
+
+
+def shapes(width: int = ENCODER[0]) -> dict[str, tuple[int, ...]]:
+    """The tensors of one U-Net, for a first layer of `width` channels (16 in every release).
+
+    >>> sum(int(np.prod(shape)) for shape in shapes().values())
+    9822725
+    """
+    enc = [c * width // ENCODER[0] for c in ENCODER]
+    dec = [c * width // ENCODER[0] for c in DECODER[:-1]] + [1]
+    skips = [0, *reversed(enc[:-1])]  # the raw encoder output beside which level k of the decoder starts
+    inputs = [CHANNELS, *enc]
+    found: dict[str, tuple[int, ...]] = {}
+    for k, channels in enumerate(enc, 1):
+        found |= {f"enc{k}.kernel": (channels, inputs[k - 1], 5, 5), f"enc{k}.bias": (channels,)}
+        if k < LEVELS:  # the last normalisation is built by Spleeter and thrown away
+            found |= {f"enc{k}.scale": (channels,), f"enc{k}.shift": (channels,)}
+    below = enc[-1]
+    for k, channels in enumerate(dec, 1):
+        found |= {
+            f"dec{k}.kernel": (below + skips[k - 1], channels, 5, 5),
+            f"dec{k}.bias": (channels,),
+            f"dec{k}.scale": (channels,),
+            f"dec{k}.shift": (channels,),
+        }
+        below = channels
+    return found | {"head.kernel": (CHANNELS, 1, 4, 4), "head.bias": (CHANNELS,)}
+
+
+def decoder_ranges(wanted: range, frames: int) -> list[range]:
+    """What each decoder level must compute for the wanted frames: its output's range, first level first.
+
+    Output t of a transposed convolution (5 taps, stride 2, 1 cropped in front) sums inputs (t-3)/2 .. (t+1)/2.
+
+    >>> decoder_ranges(range(120, 128), 128)[-1], decoder_ranges(range(0, 512), 512)[0]
+    (range(117, 128), range(0, 16))
+    """
+    last = range(max(0, wanted.start - HEAD_REACH), min(frames, wanted.stop + HEAD_REACH))
+    sizes = [frames >> level for level in range(1, LEVELS)]
+    below = accumulate(
+        sizes, lambda out, size: range(max(0, (out.start - 2) // 2), min(size, out.stop // 2 + 1)), initial=last
+    )
+    return list(below)[::-1]
+
+
+def check_weights(variant: Variant, weights: Weights) -> None:
+    """Raises WeightsError unless every stem has every tensor at its size."""
+    first = weights.get(f"{variant.stems[0]}.enc1.bias")
+    width = ENCODER[0] if first is None else len(first)
+    wanted = {f"{stem}.{part}": shape for stem in variant.stems for part, shape in shapes(width).items()}
+    check_tensors(variant.name, wanted, weights)

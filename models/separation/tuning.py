@@ -1,0 +1,91 @@
+"""Finds out how often this machine can run a separator, and what an inference takes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from audio_pipeline.models.separation.grid import Rung, ladder_rungs, top_rung
+from audio_pipeline.models.separation.separation import (
+    CHANNELS,
+    STFT,
+    Model,
+    SeparatorSettings,
+    SeparatorStream,
+    Window,
+    choose_hop,
+)
+
+WARM_UP_STEPS = 9
+USUAL, SLOW = 0.25, 0.8  # quantiles: start-up is busy, so the quicker steps say what the machine can do
+SAFETY = 1.5  # on a slow one, for the term that is stated
+STALL_S = 0.04  # for which a shared machine keeps a process waiting now and then, whatever it computes
+PROBE_FRAMES = 32
+
+
+class Tuning(NamedTuple):
+    """What this machine needs: frames between inferences, and seconds for one of them."""
+
+    hop: int
+    compute_s: float  # to be stated
+    fastest_s: float
+
+
+def tune(model: Model, settings: SeparatorSettings, hop: int = 0, streams: int = 1) -> Tuning:
+    """Measures the model and all around it; chooses the smallest hop that this machine can keep up with.
+
+    A `hop` above 0 is kept. `streams` share the model. Takes about ten inferences. What is stated holds on
+    every rung below, too.
+    """
+    inference = _inference_times(model, settings, streams)
+    frame_s = _frame_time(model, settings)
+    usual, slow = (float(np.quantile(inference, q)) for q in (USUAL, SLOW))
+    hop = hop or choose_hop(lambda frames: usual + frames * frame_s * streams, rate=model.rate)
+    frames = max(rung.hop for rung in ladder_rungs(replace(settings, hop=hop)))
+    return Tuning(hop, SAFETY * slow + frames * frame_s + STALL_S, min(inference))
+
+
+def warm_up(model: Model, settings: SeparatorSettings, streams: int = 1) -> None:
+    """One inference of each shape that a stream can ask for on its way down the ladder."""
+    shapes = {rung.window: rung for rung in ladder_rungs(settings)}
+    for rung in shapes.values():
+        _step(model, _window(model, settings, rung), streams)
+
+
+def _window(model: Model, settings: SeparatorSettings, rung: Rung) -> Window:
+    """The first window of a stream of noise."""
+    stream = SeparatorStream(model, settings)
+    stream.take_rung(rung)
+    noise = np.random.default_rng(0).standard_normal((STFT.hop * rung.hop, CHANNELS)) * 0.1
+    while (window := stream.pending()) is None:
+        stream.push(noise.astype(np.float32))
+    return window
+
+
+def _step(model: Model, window: Window, streams: int) -> float:
+    """Seconds of one inference of a batch."""
+    states = [model.initial_state() for _ in range(streams)]
+    began = time.perf_counter()
+    model.step([window] * streams, states)
+    return time.perf_counter() - began
+
+
+def _inference_times(model: Model, settings: SeparatorSettings, streams: int) -> list[float]:
+    """Seconds of each of a few inferences, the first of which is left out."""
+    window = _window(model, settings, top_rung(settings))
+    return [_step(model, window, streams) for _ in range(WARM_UP_STEPS + 1)][1:]
+
+
+def _frame_time(model: Model, settings: SeparatorSettings) -> float:
+    """Seconds a frame that analysis and rendering take."""
+    stream = SeparatorStream(model, settings)
+    samples = STFT.hop * max(PROBE_FRAMES, 2 * settings.frames_between)
+    silence = np.zeros((samples, CHANNELS), np.float32)
+    began = time.perf_counter()
+    stream.push(silence)
+    while (window := stream.pending()) is not None:
+        stream.skip(window)
+    return (time.perf_counter() - began) / (samples // STFT.hop)

@@ -1,0 +1,132 @@
+"""A voice as one file, to keep or to give away: a zip of known members with known hashes.
+
+What comes from elsewhere may be hostile. Nothing in it names a path; every member is read up to a bound whatever its
+header says; and everything is parsed and checked before the first byte is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+import zipfile
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+from audio_pipeline.errors import ConfigError, MediaError, PipelineError
+from audio_pipeline.models.voices import checked_json
+from audio_pipeline.models.voices.library import SAMPLE_BYTES, STYLE_BYTES, Library
+from audio_pipeline.models.voices.names import checked_name
+from audio_pipeline.models.voices.record import RECORD, RECORD_BYTES, SAMPLE, STYLE, Record, read_record, read_style
+
+SUFFIX = ".voice"
+MOST = {RECORD: RECORD_BYTES, STYLE: STYLE_BYTES, SAMPLE: SAMPLE_BYTES}  # bytes of each member
+ARCHIVE_BYTES = sum(MOST.values()) + 10_000
+PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the same voice is the same file
+BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
+FLAC_MAGIC = b"fLaC"
+
+
+def export_voice(
+    library: Library, name: str, path: Path, *, with_sample: bool = True, overwrite: bool = False
+) -> int:
+    """Writes everything of a voice into one file, private and all at once; returns its size in bytes."""
+    if path.is_dir():
+        raise ConfigError(f"{str(path)!r} is a folder, expected the name of a file")
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{str(path)!r} is there already; add --force to write over it")
+    files = library.files(name) if with_sample else _without_sample(library.files(name))
+    data = _packed(files)
+    try:
+        number, scratch = tempfile.mkstemp(dir=path.parent, prefix=".voice-")  # mode 0600
+        try:
+            with os.fdopen(number, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(scratch, path)
+        except BaseException:
+            os.unlink(scratch)
+            raise
+    except OSError as error:
+        raise PipelineError(f"{str(path)!r} cannot be written: {error.strerror}") from error
+    return len(data)
+
+
+def import_voice(library: Library, path: Path, *, now: str, name: str = "") -> Record:
+    """Keeps the voice in a file under its own name or another; its consent stays with it.
+
+    `now` is the time to write down (ISO 8601). Raises MediaError where the file is not what `export_voice` writes,
+    ConfigError where the name is taken.
+    """
+    try:
+        files = _unpacked(path)
+        record = _checked(files)
+    except (ValueError, *BROKEN) as error:
+        said = f"{type(error).__name__}" if not str(error) else " ".join(str(error).split())
+        raise MediaError(f"{str(path)!r} is no voice that was exported: {said:.200}") from error
+    provenance = replace(record.provenance, imported=now)
+    record = replace(record, name=checked_name(name or record.name), provenance=provenance)
+    return library.adopt(record, {member: data for member, data in files.items() if member != RECORD})
+
+
+def _without_sample(files: dict[str, bytes]) -> dict[str, bytes]:
+    record = read_record(files[RECORD])
+    less = replace(record, files={name: digest for name, digest in record.files.items() if name != SAMPLE})
+    return {RECORD: checked_json.dump(less).encode(), STYLE: files[STYLE]}
+
+
+def _packed(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in files.items():
+            how = zipfile.ZIP_STORED if name == SAMPLE else zipfile.ZIP_DEFLATED
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), data, how)
+    return buffer.getvalue()
+
+
+def _unpacked(path: Path) -> dict[str, bytes]:
+    """The members, each within its bound. Raises MediaError, ValueError, or what zipfile raises."""
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > ARCHIVE_BYTES:
+                raise ValueError(f"it is larger than {ARCHIVE_BYTES} bytes")
+            data = file.read(ARCHIVE_BYTES)
+    except OSError as error:
+        raise MediaError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        infos = archive.infolist()
+        names = [info.filename for info in infos]
+        if len(set(names)) != len(names) or not {RECORD, STYLE} <= set(names) <= set(MOST):
+            said = ", ".join(repr(name)[:40] for name in names[:5])
+            raise ValueError(f"it holds {said or 'nothing'}, expected {', '.join(MOST)}")
+        return {info.filename: _member(archive, info) for info in infos}
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    most = MOST[info.filename]
+    if info.flag_bits & 1 or info.compress_type not in PLAIN:
+        raise ValueError(f"{info.filename} is encrypted, or packed in a way that is not in use")
+    with archive.open(info) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"{info.filename} is larger than {most} bytes")
+    return data
+
+
+def _checked(files: dict[str, bytes]) -> Record:
+    record = read_record(files[RECORD])
+    if set(record.files) != set(files) - {RECORD}:
+        raise ValueError(f"{RECORD} speaks of other files than are there")
+    for name, digest in record.files.items():
+        if hashlib.sha256(files[name]).hexdigest() != digest:
+            raise ValueError(f"{name} does not have the SHA-256 that {RECORD} says")
+    read_style(files[STYLE])
+    if SAMPLE in files and not files[SAMPLE].startswith(FLAC_MAGIC):
+        raise ValueError(f"{SAMPLE} is no FLAC")
+    if record.consent is not None and record.consent.sample_sha256 != record.sample.sha256:
+        raise ValueError("its consent is about another recording")
+    return record

@@ -1,0 +1,76 @@
+"""A search on disk: tensors in safetensors, the rest in JSON, replaced as a whole, readable by this user alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audio_pipeline.errors import ConfigError, WeightsError
+from audio_pipeline.models.voices.adam import State
+from audio_pipeline.models.voices.reference import Reference
+from audio_pipeline.models.weights.tensors import check_tensors, read_tensors
+
+if TYPE_CHECKING:
+    from audio_pipeline.models.voices.fit import Fit
+
+TENSORS, NUMBERS = "search.safetensors", "search.json"
+VERSION = 1
+VECTORS = ("point", "first", "second", "average", "best")
+COUNTS = tuple(field.name for field in fields(State) if field.name not in VECTORS)
+
+
+def save_state(folder: Path | None, reference: Reference, start: Fit, state: State) -> None:
+    """Writes both files; the JSON, which names what the tensors belong to, comes last."""
+    if folder is None:
+        return
+    from safetensors.numpy import save
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    tensors = save({name: np.ascontiguousarray(getattr(state, name), np.float32) for name in VECTORS})
+    numbers: dict[str, Any] = {name: getattr(state, name) for name in COUNTS}
+    about = {"version": VERSION, "of": digest(reference, start), "tensors": hashlib.sha256(tensors).hexdigest()}
+    _replace(folder / TENSORS, tensors)
+    _replace(folder / NUMBERS, json.dumps(about | {"state": numbers}, indent=1).encode())
+
+
+def load_state(folder: Path | None, reference: Reference, start: Fit) -> State | None:
+    """The state saved for this reference and start, or None. Raises ConfigError where it is damaged."""
+    if folder is None or not (folder / NUMBERS).exists():
+        return None
+    try:
+        about = json.loads((folder / NUMBERS).read_text())
+        if about["of"] != digest(reference, start) or about["version"] != VERSION:
+            return None
+        if hashlib.sha256((folder / TENSORS).read_bytes()).hexdigest() != about["tensors"]:
+            raise ValueError(f"{TENSORS} does not belong to it")
+        tensors = read_tensors(folder / TENSORS)
+        half = (kokoro_half(start),)
+        check_tensors("voice search", dict.fromkeys(VECTORS, half), tensors)
+        saved: dict[str, Any] = {name: tensors[name] for name in VECTORS}
+        return State(**saved, **{name: about["state"][name] for name in COUNTS})
+    except (OSError, ValueError, KeyError, TypeError, WeightsError) as error:
+        raise ConfigError(f"the checkpoint in {folder} is damaged ({error}); delete it to begin anew") from error
+
+
+def kokoro_half(start: Fit) -> int:
+    """Numbers that are searched."""
+    return int(start.pack.shape[1] // 2)
+
+
+def digest(reference: Reference, start: Fit) -> str:
+    """Tells one search from another."""
+    numbers = (reference.embedding, start.pack, np.float32(start.speed))
+    return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in numbers)).hexdigest()
+
+
+def _replace(path: Path, data: bytes) -> None:
+    beside = path.with_suffix(".part")
+    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(data)
+    os.replace(beside, path)
