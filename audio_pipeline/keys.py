@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import zmq
 from zmq.utils import z85
 
 from audio_pipeline.errors import KeysError, nearest
+from audio_pipeline.private_file import write_private
 
 FOLDER = "AUDIO_PIPELINE_KEYS"  # in the environment: another folder than the usual one
 ROLES = ("host", "listen", "play", "control")  # each may do what those before it may; `host` nothing at all
@@ -211,15 +211,6 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
     """All or nothing, and never readable by others, not even for a moment."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(dir=path.parent, prefix=".keys-")  # mode 0600
-        try:
-            with os.fdopen(number, "w") as file:
-                json.dump(content, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path)
-        except OSError:
-            os.unlink(name)
-            raise
+        write_private(path, json.dumps(content, indent=1).encode())
     except OSError as error:
         raise KeysError(f"{path} cannot be written: {error.strerror}") from error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audio_pipeline.errors import PipelineError
 from audio_pipeline.io.clip import read_clip
 
 if TYPE_CHECKING:
@@ -21,11 +23,20 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def detect(args: argparse.Namespace) -> int:
-    """Prints a line a file; the exit code is 0 where all carry the mark, else 1."""
+    """Prints a line a file; exit code 0: all carry the mark, 1: one does not, else the worst error's."""
     from audio_pipeline.models.hearing import perth
 
     networks = perth.load()
-    return max(_report(networks, path) for path in args.files)
+    return max(_told(networks, path) for path in args.files)
+
+
+def _told(networks: Perth, path: Path) -> int:
+    """One that cannot be looked at is named; the others are looked at all the same."""
+    try:
+        return _report(networks, path)
+    except PipelineError as error:
+        print(f"audio-pipeline: {error}", file=sys.stderr)
+        return error.exit_code
 
 
 def _report(networks: Perth, path: Path) -> int:

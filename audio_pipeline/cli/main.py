@@ -22,7 +22,8 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence, like every other error."""
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{self.prog}: {message}; see {self.prog} --help")
+        command = self.prog.partition(" ")[2]  # the program's own name stands before every error
+        raise ConfigError(f"{command}{': ' if command else ''}{message}; see {self.prog} --help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -181,6 +182,7 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
     say.add_argument("--device", default="default", metavar="NAME", help="sound output; null plays into nothing")
     detect = _add(commands, "detect", "detect:detect", "whether sound files carry the watermark of made speech")
     detect.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    detect.epilog = "Exit code 0: all of them carry it; 1: one does not; 2 and more: a file could not be looked at."
     nodes = _add(commands, "nodes", "nodes:nodes", "node kinds and their settings")
     nodes.add_argument("kind", nargs="?", metavar="KIND")
     nodes.add_argument("--markdown", type=Path, metavar="DIR", help="write a page a kind into this folder")

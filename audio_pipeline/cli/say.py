@@ -60,6 +60,8 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("--cancel and --pipeline go with --into NODE")
     if args.out and args.out.suffix.lower() not in (".wav", ".flac", ".ogg"):
         raise ConfigError(f"{str(args.out)!r}: expected a name that ends in .wav, .flac or .ogg")
+    if args.out and not args.out.parent.is_dir():
+        raise ConfigError(f"{str(args.out)!r} cannot be written: there is no folder {str(args.out.parent)!r}")
 
 
 def _piped() -> Iterator[str | None]:

@@ -81,6 +81,8 @@ def _row(record: Record) -> tuple[str, ...]:
 
 def show(args: argparse.Namespace) -> int:
     """Prints the card of a voice, as text or JSON, or writes it as a page or a picture."""
+    if args.png and args.png.suffix.lower() != ".png":
+        raise ConfigError(f"--png {str(args.png)!r}: expected a name that ends in .png")
     library = Library()
     record = library.record(args.name)
     if args.json:

@@ -111,7 +111,7 @@ class Editor:
         sup.nursery.learn(graph)
         for name in change.added:
             self.joining[name] = record = self._record(graph, name)
-            sup.join_transport(record)
+            sup.transports.join(record)
         for members in processes(graph).values():
             joining = [self.joining[name] for name in members if name in self.joining]
             if joining:
@@ -171,7 +171,7 @@ class Editor:
             if record.child is not None:
                 record.child.kill()
                 record.child.wait(2)
-            self._sup.leave_transport(record.name)
+            self._sup.transports.leave(record.name)
             self._keep(record)
         self._answer({"ok": False, "error": str(error)})
 
@@ -296,7 +296,7 @@ class Editor:
 
     def _gone(self, record: NodeRecord) -> None:
         del self.leaving[record.name]
-        self._sup.leave_transport(record.name)
+        self._sup.transports.leave(record.name)
         self._keep(record)
         self.turn(time.monotonic())
 

@@ -19,7 +19,7 @@ import zmq
 
 from audio_pipeline.clock import ClockLine, ClockRecord, start_clocks
 from audio_pipeline.control.client import ControlClient, encode
-from audio_pipeline.control.words import MALFORMED, request
+from audio_pipeline.control.words import request
 from audio_pipeline.errors import ConfigError, PipelineError, WireError
 from audio_pipeline.graph.load import Graph
 from audio_pipeline.graph.plan import make_plan
@@ -28,18 +28,17 @@ from audio_pipeline.host import runtime
 from audio_pipeline.host.limits import allow_files
 from audio_pipeline.links.socket_guard import SocketGuard
 from audio_pipeline.links.waker import Waker
-from audio_pipeline.node import Latency, Source
 from audio_pipeline.supervisor.desired import NodeRecord, Phase
 from audio_pipeline.supervisor.editor import Editor
 from audio_pipeline.supervisor.interpreter import check_interpreters
 from audio_pipeline.supervisor.jobs import Run, start_words
+from audio_pipeline.supervisor.node_words import NodeWords
 from audio_pipeline.supervisor.nursery import Nursery
 from audio_pipeline.supervisor.operator import Operator
-from audio_pipeline.supervisor.transport import Transport
+from audio_pipeline.supervisor.transport import Transports
 
 FINISH_S = 5.0
 POLL_MS = 50
-MAX_LATENCY_SAMPLES = 1 << 32
 
 
 class Supervisor:
@@ -68,10 +67,7 @@ class Supervisor:
         self.nodes = {
             name: NodeRecord(spec, spec.settings, dict(spec.input_settings)) for name, spec in graph.nodes.items()
         }
-        self.transports = {
-            name: Transport(loop=bool(getattr(spec.settings, "loop", False)))
-            for name, spec in graph.nodes.items() if issubclass(spec.cls, Source)
-        }  # fmt: skip
+        self.transports = Transports(graph)
         self._token = secrets.token_hex(16)
         self._waker = Waker()
         self._stop = threading.Event()
@@ -83,7 +79,7 @@ class Supervisor:
         self._final: dict[str, Any] | None = None
         self.operator = Operator(self)
         self.editor = Editor(self)
-        self._former_transports: dict[str, Transport] = {}
+        self._node_words = NodeWords(self)
 
     # -- for the caller ---------------------------------------------------------------------------
 
@@ -205,7 +201,7 @@ class Supervisor:
         if not secrets.compare_digest(str(word.get("token", "")).encode(), self._token.encode()):
             self.send(sender, {"id": word.get("id"), "ok": False, "error": "wrong token"})
         elif "node" in word and "v" not in word:
-            self._from_node(word)
+            self._node_words.hear(word)
         else:
             self.operator.request(sender, word)
 
@@ -216,36 +212,6 @@ class Supervisor:
     def tell(self, name: str, word: Mapping[str, Any]) -> None:
         """Sends a command to a node's present process."""
         self.send(self.nodes[name].address, word)
-
-    def _from_node(self, word: Mapping[str, Any]) -> None:
-        name = str(word["node"])
-        record = self.nodes.get(name) or self.editor.joining.get(name) or self.editor.leaving.get(name)
-        if record is None:
-            return
-        handlers = {
-            "ready": self._on_ready, "failed": self._on_failed, "ended": self._on_ended, "resumed": self._on_resumed,
-            "event": self.operator.on_event, "log": self._on_log, "snapshot": self._on_snapshot,
-            "reply": self.operator.on_reply, "dismissed": self._on_dismissed,
-        }  # fmt: skip
-        handler = handlers.get(str(word.get("op")))
-        try:
-            if handler is not None:
-                handler(record, word)
-        except MALFORMED as error:
-            self.log(f"{record.name} said something malformed ({word.get('op')}: {type(error).__name__} {error})")
-
-    def _on_ready(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
-        before, record.latency, record.live = record.latency, _stated(word["latency"]), list(word["live"])
-        record.ready = True
-        if record.name in self.editor.joining:
-            self.editor.on_ready(record)
-        elif self._started_s is not None:
-            self.start_node(record)
-            self.editor.bring_up_to_date(record)
-            if record.latency != before:
-                self.editor.replan()
-        elif all(other.ready or other.phase is Phase.ABSENT for other in self.nodes.values()):
-            self.start_all()
 
     def start_all(self) -> None:
         """Everybody is ready: the true latencies are known, the clock starts."""
@@ -273,43 +239,6 @@ class Supervisor:
     def absent(self) -> list[str]:
         """Optional nodes that are not there."""
         return [name for name, record in self.nodes.items() if record.phase is Phase.ABSENT]
-
-    def _on_failed(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
-        record.said = dict(word)
-
-    def _on_resumed(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
-        """Sought back after it had sent its end."""
-        if record.phase is Phase.ENDED:
-            record.phase = Phase.RUNNING
-            self.operator.changed()
-
-    def _on_ended(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
-        record.phase = Phase.ENDED
-        if record.name in self.editor.leaving:
-            self.editor.on_ended(record)
-        self.operator.changed()
-
-    def _on_dismissed(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
-        self.editor.on_dismissed(record)
-
-    def _on_log(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
-        record.note = str(word["message"])
-        self.log(f"{record.name}: {word['message']}", event="said", node=record.name)
-
-    def _on_snapshot(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
-        record.state = dict(word["state"])
-
-    def join_transport(self, record: NodeRecord) -> None:
-        """A source that joins can be paused and sought; what is left of an earlier one of its name is not heard."""
-        if issubclass(record.spec.cls, Source):
-            before = self._former_transports.pop(record.name, None)
-            loop = bool(getattr(record.settings, "loop", False))
-            self.transports[record.name] = Transport(loop=loop, generation=before.generation + 1 if before else 0)
-
-    def leave_transport(self, name: str) -> None:
-        """A source that was taken out."""
-        if name in self.transports:
-            self._former_transports[name] = self.transports.pop(name)
 
     def log(self, message: str, **fields: Any) -> None:
         """One line for whoever watches; `fields` (event, level, node, ...) are for those who read logs by machine."""
@@ -366,14 +295,6 @@ class Supervisor:
         self.clock.close()
         self._waker.close()
         self.run_dir.remove()
-
-
-def _stated(samples: Any) -> Latency:
-    """A node's own word on its latency. Raises ValueError for what no plan can be made of."""
-    window, lookahead, hop, compute = (int(each) for each in samples)
-    if min(window, lookahead, hop, compute) < 0 or window + lookahead + hop + compute > MAX_LATENCY_SAMPLES:
-        raise ValueError(f"latency {samples!r}, expected samples from 0 to {MAX_LATENCY_SAMPLES}")
-    return Latency(window, lookahead, hop, compute)
 
 
 def _refusal(error: Exception) -> PipelineError:

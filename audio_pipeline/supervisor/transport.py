@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from audio_pipeline.graph.types import Graph
+from audio_pipeline.node import Source
+from audio_pipeline.supervisor.desired import NodeRecord
+
 KEEP = 256  # pieces of the map; a loop of a second lasts minutes
 
 
@@ -49,3 +53,30 @@ class Transport:
         if piece is None:
             return 0.0
         return piece.media_s + max(position - piece.position, 0) / rate * piece.rate
+
+
+class Transports(dict[str, Transport]):
+    """Those of all sources of a graph, by name."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(
+            (name, Transport(loop=_loops(spec.settings)))
+            for name, spec in graph.nodes.items() if issubclass(spec.cls, Source)
+        )  # fmt: skip
+        self._former: dict[str, Transport] = {}
+
+    def join(self, record: NodeRecord) -> None:
+        """A source that joins can be paused and sought; what is left of an earlier one of its name is not heard."""
+        if issubclass(record.spec.cls, Source):
+            before = self._former.pop(record.name, None)
+            generation = before.generation + 1 if before else 0
+            self[record.name] = Transport(loop=_loops(record.settings), generation=generation)
+
+    def leave(self, name: str) -> None:
+        """A source that was taken out."""
+        if name in self:
+            self._former[name] = self.pop(name)
+
+
+def _loops(settings: Any) -> bool:
+    return bool(getattr(settings, "loop", False))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import tempfile
 import zipfile
 import zlib
 from dataclasses import replace
@@ -20,6 +19,7 @@ from audio_pipeline.models.voices import checked_json
 from audio_pipeline.models.voices.library import SAMPLE_BYTES, STYLE_BYTES, Library
 from audio_pipeline.models.voices.names import checked_name
 from audio_pipeline.models.voices.record import RECORD, RECORD_BYTES, SAMPLE, STYLE, Record, read_record, read_style
+from audio_pipeline.private_file import write_private
 
 SUFFIX = ".voice"
 MOST = {RECORD: RECORD_BYTES, STYLE: STYLE_BYTES, SAMPLE: SAMPLE_BYTES}  # bytes of each member
@@ -41,16 +41,7 @@ def export_voice(
     files = library.files(name) if with_sample else _without_sample(library.files(name))
     data = _packed(files)
     try:
-        number, scratch = tempfile.mkstemp(dir=path.parent, prefix=".voice-")  # mode 0600
-        try:
-            with os.fdopen(number, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(scratch, path)
-        except BaseException:
-            os.unlink(scratch)
-            raise
+        write_private(path, data)
     except OSError as error:
         raise PipelineError(f"{str(path)!r} cannot be written: {error.strerror}") from error
     return len(data)

@@ -14,6 +14,7 @@ import soundfile
 from audio_pipeline.cli import say as cli_say
 from audio_pipeline.cli import say_into
 from audio_pipeline.cli.main import main
+from audio_pipeline.errors import MediaError
 from audio_pipeline.models.weights import weights
 
 
@@ -37,6 +38,29 @@ def test_a_file_that_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixt
     out.write_bytes(b"mine")
     assert main(["say", "Hello.", "-o", str(out)]) != 0
     assert out.read_bytes() == b"mine" and "--force" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_said_before_anything_is_spoken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["say", "Hello.", "-o", str(tmp_path / "none" / "x.wav")]) == 2
+    assert f"there is no folder '{tmp_path / 'none'}'" in capsys.readouterr().err
+
+
+def test_what_cannot_be_looked_at_hides_nothing_of_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, marked = tmp_path / "a.wav", tmp_path / "b.wav"
+    text.write_text("no sound")
+    main(["say", "Hello there.", "-o", str(marked)])
+    assert main(["detect", str(text), str(marked)]) == MediaError.exit_code
+    said = capsys.readouterr()
+    assert "a.wav" in said.err and "made by a machine" in said.out
+
+
+def test_a_wrong_option_names_the_program_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["say", "--sped", "2"]) == 2
+    assert capsys.readouterr().err.startswith("audio-pipeline: say: ")
 
 
 def test_a_pipe_is_spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

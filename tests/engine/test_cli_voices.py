@@ -40,6 +40,12 @@ def test_the_card_as_page_and_picture(run: Run, sample: Path, tmp_path: Path) ->
     run("show", "<b>Ann $x$", "--png", png, "--force")
 
 
+def test_a_picture_of_a_card_is_a_png(run: Run, tmp_path: Path) -> None:
+    Library().add(draft("Ann"))
+    assert "ends in .png" in run("show", "ann", "--png", tmp_path / "ann.jpg", fails=2)
+    assert not (tmp_path / "ann.jpg").exists()
+
+
 def test_the_card_for_a_program(run: Run) -> None:
     Library().add(draft("Ann"))
     assert json.loads(run("show", "ann", "--json")) == json.loads(checked_json.dump(Library().record("Ann")))
