@@ -54,7 +54,8 @@ class Board:
 
     def _add(self, name: str, width: int) -> int:
         start = self._count[0]
-        entry = f"{' '.join(name.split())}\t{start}\t{width}\n".encode()
+        line = " ".join(name.replace("\0", " ").split())  # a zero ends the names
+        entry = f"{line}\t{start}\t{width}\n".encode()
         if start + width > SLOTS or self._names_end + len(entry) > NAME_BYTES:
             return 0
         self._index[name] = start

@@ -1,8 +1,7 @@
-"""`audio-pipeline doctor`: what this host has and lacks, each lack with the command that mends it."""
+"""What this host has and lacks, each lack with the command that mends it."""
 
 from __future__ import annotations
 
-import argparse
 import re
 import shutil
 import sys
@@ -17,13 +16,6 @@ from audio_pipeline.host import machine
 
 MARKS = {"ok": "✓", "lacks": "✗", "could": "·"}
 PIP = f"{Path(sys.executable)} -m pip install"
-
-
-def doctor(args: argparse.Namespace) -> int:
-    """Prints every finding; 1 where something that all pipelines need is missing."""
-    found = list(findings())
-    print("\n".join(lines(found)))
-    return int(any(finding.level == "lacks" for finding in found))
 
 
 def lines(found: Iterable[Finding]) -> Iterator[str]:

@@ -55,7 +55,7 @@ def _input_rate(graph: Graph, spec: NodeSpec, name: str) -> int:
 def command(python: str | None, roots: Sequence[str] = ()) -> list[str]:
     """The command that starts a worker under `python`, or under ours; its parent's id follows."""
     if python is None:
-        return [sys.executable, "-m", f"{OWN}.worker"]
+        return [sys.executable, "-m", f"{OWN}.worker.main"]
     return [python, "-I", str(PACKAGE / "worker" / "bootstrap.py"), os.pathsep.join([f"{OWN}={PACKAGE}", *roots])]
 
 

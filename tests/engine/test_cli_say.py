@@ -59,7 +59,7 @@ def test_what_cannot_be_looked_at_hides_nothing_of_the_rest(
 
 
 def test_a_wrong_option_names_the_program_once(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["say", "--sped", "2"]) == 2
+    assert main(["say", "Hello.", "--speed", "fast"]) == 2
     assert capsys.readouterr().err.startswith("audio-pipeline: say: ")
 
 

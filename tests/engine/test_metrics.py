@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from audio_pipeline.metrics import AGE_EDGES_MS, BINS, NAME_BYTES, SLOTS, Board, Reading, quantile_ms
@@ -54,6 +54,7 @@ def test_long_names_fill_a_board_too(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.text(max_size=20), max_size=8))
+@example(["\0"])
 def test_any_name_may_be_counted(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     path = tmp_path_factory.mktemp("board") / "board"
     board = Board(path)

@@ -61,9 +61,9 @@ def test_limits_are_those_of_the_page(said: str) -> None:
 
 
 @pytest.mark.parametrize(("module", "pattern", "heading"), [
-    ("operator.py", r"handlers = \{(.*?)\}  # fmt", "| op | arguments | result |"),
-    ("orders.py", r"_handlers[^=]*= \{(.*?)\}  # fmt", "| to a node | fields |"),
-    ("supervisor.py", r"handlers = \{(.*?)\}  # fmt", "| from a node | fields |"),
+    ("supervisor/operator.py", r"handlers = \{(.*?)\}  # fmt", "| op | arguments | result |"),
+    ("worker/orders.py", r"_handlers[^=]*= \{(.*?)\}  # fmt", "| to a node | fields |"),
+    ("supervisor/node_words.py", r"_handlers[^=]* = \{(.*?)\}  # fmt", "| from a node | fields |"),
 ])  # fmt: skip
 def test_every_operation_is_on_the_page(module: str, pattern: str, heading: str) -> None:
     source = (ROOT / "audio_pipeline" / module).read_text(encoding="utf-8")
