@@ -100,7 +100,8 @@ def test_doctor_ends_with_1_only_for_what_all_pipelines_need(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for level, code in (("could", 0), ("lacks", 1)):
-        monkeypatch.setattr("audio_pipeline.cli.doctor.findings", lambda level=level: iter([Finding(level, "it", "is so")]))
+        found = [Finding(level, "it", "is so")]
+        monkeypatch.setattr("audio_pipeline.cli.doctor.findings", lambda found=found: found)
         assert main(["doctor"]) == code
     assert "✗ it" in capsys.readouterr().out
 
