@@ -22,10 +22,10 @@ from audio_pipeline.models.convert import world
 from audio_pipeline.models.convert.blocks import BlockConverter, Layout
 from audio_pipeline.models.convert.formant import Calibration
 from audio_pipeline.models.convert.mark import BlockMark
-from audio_pipeline.models.convert.opening import Wish, open_converter
 from audio_pipeline.models.convert.target import target_of
 from audio_pipeline.models.convert.world_voice import WorldConverter
 from audio_pipeline.models.hearing import ge2e, perth, speech
+from audio_pipeline.models.voices.converter import Wish, open_converter
 
 RATE = 48_000
 PAIRS = {

