@@ -19,19 +19,18 @@ import msgpack
 import zmq
 
 from audio_pipeline.control.client import VERSION, decode, encode
-from audio_pipeline.errors import ConfigError, DeviceError, KeysError, WireError
+from audio_pipeline.errors import DeviceError, WireError
 from audio_pipeline.host.runtime import RunDir
-from audio_pipeline.io.curve import Gatekeeper, as_server, harden, is_loopback, parse_address
+from audio_pipeline.io.curve import Gatekeeper, as_server, harden, parse_address
+from audio_pipeline.io.remote_roles import NEEDED, Roles, own_pair
 from audio_pipeline.io.remote_session import CONTROLS, FEED, Session, Sessions
-from audio_pipeline.keys import KeyPair, Keys, may
+from audio_pipeline.keys import Keys
 from audio_pipeline.links.waker import Waker
 
 TURN_MS = 100
 LOOK_S = 1.0  # how often outputs and the address book are looked at
 MAX_BYTES = 1 << 20
 MAX_WAITING = 2_000  # messages to one peer that does not read
-NEEDED = {"state": "listen", "events": "listen", "ports": "listen", "set": "control", "transport": "control",
-          "stop": "control", "send": "control"}  # fmt: skip
 PORT = re.compile(r"[a-z][a-z0-9_]{0,39}\.[a-z0-9_]{1,40}")
 
 
@@ -41,19 +40,18 @@ class Door:
     def __init__(self, address: str, run: RunDir, exports: Sequence[str], *, keys: Keys | None, own: str = "") -> None:
         self.host, self.port = parse_address(address)
         self._run_dir, self._exports = run, [name if "." in name else f"{name}.out" for name in exports]
-        self._keys, self._pair = keys, _pair(keys, own, self.host)
+        self._roles, self._pair = Roles(keys), own_pair(keys, own, self.host)
         self.counts: Counter[str] = Counter()
         self.said: deque[str] = deque(maxlen=50)
         self._known_ports: dict[str, Any] = {"outputs": [], "feeds": []}
         self._stop = threading.Event()
-        self._stamp = keys.stamp() if keys else (0, 0)
         self._looked_s = 0.0
         self._thread = threading.Thread(target=self._work, name="door", daemon=True)
 
     def open(self) -> None:
         """Binds. DeviceError where the port is in use or the address is not this host's."""
         self._context: zmq.Context[Any] = zmq.Context()
-        self._gate = Gatekeeper(self._context, self._admit) if self._keys else None
+        self._gate = Gatekeeper(self._context, self._admit) if self._roles.keys else None
         self._router: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
         harden(self._router)
         for option, value in ((zmq.ROUTER_MANDATORY, 1), (zmq.SNDHWM, MAX_WAITING), (zmq.RCVHWM, MAX_WAITING),
@@ -121,22 +119,18 @@ class Door:
         if now_s - self._looked_s < LOOK_S:
             return
         self._looked_s = now_s
-        if self._keys is not None and self._keys.stamp() != self._stamp:
-            self._reread(self._keys)
+        if self._roles.changed():
+            self._reread()
         for session in self._sessions.silent(now_s):
             self._drop(session)
         word = {"v": VERSION, "token": self._run_dir.token, "id": 0, "op": "ports"}
         self._control.send(encode(word), flags=zmq.DONTWAIT)
 
-    def _reread(self, keys: Keys) -> None:
-        self._stamp = keys.stamp()
-        try:
-            self._keys = Keys(keys.folder)
-        except KeysError as error:  # nobody is let in on a book that cannot be read
-            self.said.append(str(error))
-            keys.known = {}
+    def _reread(self) -> None:
+        if said := self._roles.reread():
+            self.said.append(said)
         for session in self._sessions.all:
-            if not may(self._role(session.user), session.needs):
+            if not self._roles.allow(session.user, session.needs):
                 self._drop(session)
 
     def _note_ports(self, message: bytes) -> None:
@@ -150,18 +144,9 @@ class Door:
     # -- who may what -------------------------------------------------------------------------------
 
     def _admit(self, public: str) -> str | None:
-        """The name behind a key that has a role here."""
-        assert self._keys is not None
-        if self._keys.stamp() != self._stamp:
-            self._reread(self._keys)
-        name = self._keys.who(public)
-        return name if name is not None and may(self._keys.known[name].role, "listen") else None
-
-    def _role(self, user: str) -> str:
-        if self._keys is None:
-            return "listen"  # without keys, on loopback only
-        known = self._keys.known.get(user)
-        return known.role if known else "host"
+        if self._roles.changed():
+            self._reread()
+        return self._roles.who(public)
 
     def exported(self) -> list[dict[str, Any]]:
         """Outputs that may be heard: those that were named, or else what people hear at this host."""
@@ -222,7 +207,7 @@ class Door:
         if port not in known or not PORT.fullmatch(port):
             names = ", ".join(known) or "nothing"
             self._reply(identity, {"t": "refused", "why": f"{port!r} is not exported; exported are {names}"})
-        elif not may(self._role(user), "listen"):
+        elif not self._roles.allow(user, "listen"):
             self._reply(identity, {"t": "refused", "why": f"{user!r} may not listen here"})
         else:
             endpoint = self._run_dir.endpoint(*port.split("."))
@@ -232,7 +217,7 @@ class Door:
         node, feeds = str(word.get("node")), self._known_ports["feeds"]
         if not self._known_ports["outputs"]:
             return
-        if not may(self._role(user), "play"):
+        if not self._roles.allow(user, "play"):
             self._reply(identity, {"t": "refused", "why": f"{user or 'somebody without a key'!r} may not play here"})
         elif node not in feeds:
             names = ", ".join(feeds) or "none"
@@ -246,8 +231,8 @@ class Door:
         needed = NEEDED.get(op)
         if word.get("v") != VERSION or needed is None or "node" in word and needed != "control":
             self._reply(identity, {"id": number, "ok": False, "error": f"{op!r} is not for other hosts"})
-        elif not may(self._role(user), needed):
-            said = f"{user!r} has the role {self._role(user)!r}, which does not allow {op!r}"
+        elif not self._roles.allow(user, needed):
+            said = f"{user!r} has the role {self._roles.of(user)!r}, which does not allow {op!r}"
             self._reply(identity, {"id": number, "ok": False, "error": said})
         elif op == "ports":
             result = {**self._known_ports, "outputs": self.exported()}
@@ -318,14 +303,6 @@ def open_door(address: str, run_folder: str, exports: Sequence[str], *, own: str
     door = Door(address, RunDir(Path(run_folder)), exports, keys=Keys() if curve else None, own=own)
     door.open()
     return door
-
-
-def _pair(keys: Keys | None, own: str, host: str) -> KeyPair | None:
-    if keys is not None:
-        return keys.mine(own)[1]
-    if not is_loopback(host):
-        raise ConfigError(f"listen: {host} can be reached from other hosts, so it needs keys: leave out `curve: false`")
-    return None
 
 
 def _bind_error(error: zmq.ZMQError, where: str) -> str:
