@@ -54,6 +54,8 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError(f"a text of {length} characters is too long, expected at most {LONGEST}; give it by a pipe")
     if not args.text and not (args.into and args.cancel):
         raise ConfigError("expected words to say, or - for standard input")
+    if "-" in args.text and len(args.text) > 1:
+        raise ConfigError("- stands for standard input and goes with no other words")
     if not SLOWEST <= args.speed <= FASTEST:
         raise ConfigError(f"--speed: expected {SLOWEST:g} to {FASTEST:g}, got {args.speed:g}")
     if (args.cancel or args.pipeline) and not args.into:

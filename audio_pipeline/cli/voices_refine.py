@@ -29,6 +29,13 @@ def refine(args: argparse.Namespace) -> int:
     record = library.record(args.name)
 
     seconds, began = args.minutes * 60, time.monotonic()
+    steps = 0
+
+    def counted(step: int, likeness: float, left_s: float) -> None:
+        nonlocal steps
+        steps = step
+        progress(step, likeness, left_s)
+
     with _stopping() as stopped, _shown(record.name, seconds) as progress:
         from audio_pipeline.cli.voices_enrol import load_tools
         from audio_pipeline.models.voices import better as voice_better
@@ -36,9 +43,11 @@ def refine(args: argparse.Namespace) -> int:
         tools = load_tools()
         left_s = max(0.0, began + seconds - time.monotonic())
         before, after = voice_better.refine(
-            library, record.name, tools, seconds=left_s, progress=progress, cancelled=stopped.is_set
+            library, record.name, tools, seconds=left_s, progress=counted, cancelled=stopped.is_set
         )
     print(_said(before, after))
+    if after == before and not steps and not stopped.is_set():
+        print(f"{args.minutes:g} minutes were over before the first step; give it more with --minutes", file=sys.stderr)
     if stopped.is_set():
         name = shlex.quote(after.name)
         print(f"stopped early; the same command goes on from here: audio-pipeline voices refine {name}")

@@ -89,7 +89,8 @@ def scale(known: Likeness) -> str:
 def sample_said(sample: Sample) -> str:
     """How good a sample is, in one line."""
     found = {finding.what: finding.said for finding in findings(sample)}
-    return ", ".join(found[what] for what in ("length", "noise", "bandwidth"))
+    without = " (music taken away)" if sample.separated else ""
+    return ", ".join(found[what] for what in ("length", "noise", "bandwidth")) + without
 
 
 def traits_shown(speaker: Traits, voice: Traits) -> list[tuple[str, str, str]]:

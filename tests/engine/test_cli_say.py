@@ -47,6 +47,11 @@ def test_a_folder_that_is_not_there_is_said_before_anything_is_spoken(
     assert f"there is no folder '{tmp_path / 'none'}'" in capsys.readouterr().err
 
 
+def test_a_dash_stands_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["say", "-", "hello", "-o", str(tmp_path / "x.wav")]) == 2
+    assert "goes with no other words" in capsys.readouterr().err
+
+
 def test_what_cannot_be_looked_at_hides_nothing_of_the_rest(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from audio_pipeline.models.voices.record import Consent, Likeness, Record
-from audio_pipeline.report.voice_card import card, consent_said, reading, scale
+from audio_pipeline.report.voice_card import card, consent_said, reading, sample_said, scale
 from audio_pipeline.report.voice_card_page import card_page
 from audio_pipeline.report.voice_card_picture import card_picture
 from tests.models.voice_drafts import draft
@@ -88,3 +88,9 @@ def test_the_page_says_what_the_card_says_and_needs_nothing_else() -> None:
     assert "<script>" not in page and "A&lt;script&gt;&quot;&amp;" in page and "http" not in page
     assert "data:image/png;base64,iVBORw==" in page
     assert all(word in page for word in ("0.75", "0.87", "0.70", "af_heart", "I, Ann, agree"))
+
+
+@pytest.mark.parametrize("separated", [True, False])
+def test_a_card_says_that_music_was_taken_away(separated: bool) -> None:
+    known = record()
+    assert ("music taken away" in sample_said(replace(known.sample, separated=separated))) is separated
