@@ -180,7 +180,7 @@ class Node:
 
     @classmethod
     def assets(cls, settings: Any) -> tuple[str, ...]:
-        """Names in `models.weights` that must be there before the pipeline starts."""
+        """Names in `models.weights.registry` that must be there before the pipeline starts."""
         return ()
 
     @classmethod

@@ -1,6 +1,6 @@
 """Collect pairs of style and speaker embedding for the quick fit: random voices in the space of the stock voices.
 
-Run: AUDIO_PIPELINE_MODELS=... python scripts/voice_pairs.py pairs.npz --count 1000
+Run: AUDIO_PIPELINE_MODELS=... python scripts/voice_pairs.py pairs.npz --count 1500
 Each pair is 1.65 s of one of the search texts; a file that is there is continued. About a second a pair and core.
 """
 
@@ -92,7 +92,7 @@ def main() -> None:
     """Adds pairs until there are `--count`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
-    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--count", type=int, default=1500)
     args = parser.parse_args()
     collector, rows = Collector(), []
     if args.file.exists():

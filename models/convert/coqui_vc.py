@@ -2,7 +2,7 @@
 
 OpenVoice (Qin et al., arXiv 2312.01479) takes the tone colour of the speaker out of a spectrogram by a flow and puts
 another one in; pitch, pace and accent stay. FreeVC (Li, Tu, Xiao, ICASSP 2023, arXiv 2210.15418) makes speech anew
-from what was said (WavLM features) and the voice it should have. Neither streams; `convert_blocks` calls them a window
+from what was said (WavLM features) and the voice it should have. Neither streams; `blocks` calls them a window
 at a time. The networks are those of coqui-tts, its loaders are not used: they download, and they trust what they read.
 """
 

@@ -23,7 +23,7 @@ PAST_MS, FADE_MS = 100, 10
 
 
 class BlockMark:
-    """A `convert_blocks.Finish` that adds Perth's mark to mono blocks at `rate` Hz."""
+    """A `blocks.Finish` that adds Perth's mark to mono blocks at `rate` Hz."""
 
     def __init__(self, networks: Perth, rate: int, *, past_ms: float = PAST_MS) -> None:
         self._perth, self._rate = networks, rate

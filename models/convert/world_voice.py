@@ -36,7 +36,7 @@ class Heard(NamedTuple):
 
 
 class WorldConverter:
-    """A `convert_blocks.Converter`; its settings may be changed between windows and glide within a quarter second."""
+    """A `blocks.Converter`; its settings may be changed between windows and glide within a quarter second."""
 
     rate = RATE
 
@@ -82,7 +82,7 @@ class WorldConverter:
         return np.asarray(old + (new - old) * self._blend.at(places)[:, None])
 
     def convert(self, x: Array, start: int) -> Array:
-        """See `convert_blocks.Converter`."""
+        """See `blocks.Converter`."""
         if not np.any(x):
             return x
         sound = x.astype(np.float64)

@@ -2,7 +2,7 @@
 
 A model sees windows of magnitudes and answers with masks; everything in time (framing, lookahead, the hop
 between inferences, overlap-add) is here and the same for every model. Windows lie on a grid that is anchored
-at sample 0 (`separation_grid`), so any chunking of the input gives the same output.
+at sample 0 (`grid`), so any chunking of the input gives the same output.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def inspect(
 ) -> Inspected:
     """Measures a clip (samples, channels) whose file has the SHA-256 `digest`; of a long one the first two minutes.
 
-    Raises MediaError where there is no sound in it. Everything else is for `voice_advice` to judge.
+    Raises MediaError where there is no sound in it. Everything else is for `advice` to judge.
     """
     mono = to_channels(x[: round(MOST_S * rate)], 1)[:, 0]
     if not np.all(np.isfinite(mono)):

@@ -43,7 +43,7 @@ class Traits:
     pitch_hz: float  # median
     pitch_spread_st: float  # standard deviation, semitones
     syllables_per_s: float
-    pitch_counts: tuple[int, ...]  # frames by pitch, on the 48 bins of `voice_traits.edges_hz`
+    pitch_counts: tuple[int, ...]  # frames by pitch, on the 48 bins of `traits.edges_hz`
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The search behind `voice_fit.refine`: Adam on the timbre half of a style, up the gradient of GE2E's likeness.
+"""The search behind `fit.refine`: Adam on the timbre half of a style, up the gradient of GE2E's likeness.
 
 Every step decodes 1.65 s of another sentence in the style so far, embeds it, and follows the cosine to the reference's
 embedding back through both networks. Pitch and tempo stay as the quick fit chose them, so all that does not depend on
@@ -158,7 +158,7 @@ def refine(
     progress: voice_fit.Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> voice_fit.Fit:
-    """See `voice_fit.refine`."""
+    """See `fit.refine`."""
     began = time.monotonic()
     search = Search(reference, start, chosen_device(plan.device))
     state = load_state(plan.checkpoint_folder, reference, start) or State.at(search.timbre.cpu().numpy())
