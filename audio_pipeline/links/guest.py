@@ -18,6 +18,7 @@ import zmq
 from audio_pipeline.errors import ControlError
 from audio_pipeline.frame import Flag, Frame
 from audio_pipeline.links.link import InPort, InSpec
+from audio_pipeline.links.words import whole
 
 WINDOW = 32  # frames under way: a third of a second at 10 ms
 POLL_MS = 20
@@ -39,12 +40,15 @@ class Guest:
         self.ended = False
         self.heard_ns = time.monotonic_ns()  # when anything last came
         self._generation = 0
+        self._timeline: Any = None
+        self._coming: tuple[tuple[int, int], str] | None = None  # from which frame on there will be another timeline
         self._seq: tuple[int, int] | None = None  # epoch and number of the newest frame
         self._context: zmq.Context[Any] = zmq.Context()
         identity = f"{name}.{os.getpid()}.{secrets.token_hex(4)}"
         spec = InSpec("in", identity, endpoint, 0, window, "drop_oldest", window, prepare)
         self._port = InPort(self._context, spec, token, secrets.randbits(31), self._count)
         self._port.since = since
+        self._port.on_other = self._hear
 
     def _count(self, name: str, amount: int) -> None:
         self.counts[name] += amount
@@ -80,6 +84,7 @@ class Guest:
         while (frame := self._port.take()) is not None:
             self.heard_ns = time.monotonic_ns()
             self._note_number(frame)
+            self._note_timeline(frame)
             if frame.generation < self._generation:
                 self._port.dropped("cancelled")
                 continue
@@ -88,6 +93,18 @@ class Guest:
             self.ended = bool(frame.flags & Flag.END)
             return frame
         return None
+
+    def _hear(self, word: dict[str, Any]) -> None:
+        if word.get("t") == "timeline":
+            self._coming = (whole(word, "epoch"), whole(word, "from")), str(word.get("timeline"))
+
+    def _note_timeline(self, frame: Frame) -> None:
+        """Generations are counted by timeline; frames of the old one may still be under way behind the word."""
+        if self._coming is not None and (frame.epoch, frame.seq) >= self._coming[0]:
+            self._port.welcome = {**self._port.welcome, "timeline": self._coming[1]}
+            self._coming = None
+        if self.welcome.get("timeline") != self._timeline:
+            self._timeline, self._generation = self.welcome.get("timeline"), 0
 
     def _note_number(self, frame: Frame) -> None:
         """Numbers that are missing are frames that the producer dropped for us."""

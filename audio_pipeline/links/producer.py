@@ -268,6 +268,16 @@ class OutPort:
         for converted in self._converted.values():
             converted.cancel(generation)
 
+    def enter_timeline(self, timeline: str) -> None:
+        """Positions from the next frame on are of another timeline: what is remembered is of no use to anybody."""
+        self.spec = replace(self.spec, timeline=timeline)
+        self._history.clear()
+        for converted in self._converted.values():
+            converted.history.clear()
+        for name, subscription in list(self.subscriptions.items()):
+            if subscription.guest and name in self.connected:  # the graph's own consumers are told by the supervisor
+                self._reply(name, {"t": "timeline", "timeline": timeline, "epoch": self.epoch, "from": self.seq + 1})
+
     def backlog(self) -> dict[str, tuple[int, int]]:
         """Frames queued and under way, by consumer; of guests together."""
         found = {name: (0, 0) for name in (*self.spec.consumers, *([GUESTS] if self._had_guests else ()))}

@@ -99,6 +99,7 @@ class Core:
         for out in self.outputs:
             out.framer.flush()
             out.timeline, out.framer.generation = timeline, self.generations.get(timeline, 0)
+            out.port.enter_timeline(timeline)
 
     def count_link(self, source: str, port: str) -> Count:
         """Counts what became of frames from `node.port` at an input."""

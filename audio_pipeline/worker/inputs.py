@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -91,6 +91,11 @@ class Inputs:
         """The link that is wanted at an input now."""
         return self.links[self.current[port]]
 
+    def timeline_of(self, item: Input) -> str:
+        """That of the link itself, or of the one that it stands by for."""
+        main = self.links.get(item.key.partition("~")[0], item)
+        return main.job.timeline
+
     # -- changes ------------------------------------------------------------------------------------
 
     def rewire(self, jobs: Iterable[InJob], now_ns: int) -> None:
@@ -131,11 +136,11 @@ class Inputs:
         item.link.since = self._since(job, before)
         self.core.watch(item.link.socket)
         if self.aligner is not None and before is not None:
-            self._take_standby(before, item)
+            self._take_standby(before.key, item)
 
-    def _take_standby(self, before: Input, item: Input) -> None:
+    def _take_standby(self, before: str, item: Input) -> None:
         """The link that stood by for the old one stands by for the new one, if there is one at all."""
-        standby = self.links.pop(f"{before.key}~bypass", None)
+        standby = self.links.pop(f"{before}~bypass", None)
         if standby is not None:
             standby.key = f"{item.key}~bypass"
             self.links[standby.key] = standby
@@ -189,10 +194,12 @@ class Inputs:
                 self.core.enter_timeline(job.timeline)
             return
         key = f"{job.port}#{next(self._serial)}"
-        self._leave(self.aligner.connect(self._spec(key, job), now_ns), now_ns)
+        gone = self.aligner.connect(self._spec(key, job), now_ns)
         before, item.key, item.job = item.key, key, job
         self.links[key] = self.links.pop(before)
         self.current[job.port] = key
+        self._take_standby(before, item)
+        self._leave(gone, now_ns)
 
     def _leave(self, keys: Iterable[str], now_ns: int) -> None:
         """Lets go of links, with what stood by for them."""
@@ -211,22 +218,30 @@ class Inputs:
         """The node is taken away: it takes nothing more."""
         self._leave([key for key in list(self.links) if "~" not in key], now_ns)
 
-    def turn(self, position: int, now_ns: int) -> list[tuple[Input, Frame]]:
-        """Moves changes on; frames that the node gets because of that."""
+    def turn(self, position: int, now_ns: int) -> Iterator[tuple[Input, Frame]]:
+        """Moves changes on; frames that the node gets because of that, each with its link."""
         if self.aligner is not None:
             n = self.job.frame_samples
             deadline_ns = self.core.ctx.host_ns_at(position + n)
             self._leave(self.aligner.turn(position, n, now_ns, deadline_ns), now_ns)
-        found: list[tuple[Input, Frame]] = []
         for port, (splice, key) in list(self.splices.items()):
-            found += [(self.at(port), frame) for frame in splice.turn(now_ns)]
-            if splice.over:
+            yield from self._handed_on(self.links[key], splice, splice.turn(now_ns))
+            if splice.over and port in self.splices:
                 self._finish(port, splice, key, now_ns)
         for item in [item for item in self.links.values() if item.next_job is not None]:
             if now_ns - item.since_ns > PATIENCE_NS:
                 self.enter_timeline(item, now_ns)
         self._let_go(now_ns)
-        return found
+
+    def _handed_on(self, item: Input, splice: Splice, frames: Iterable[Frame]) -> Iterator[tuple[Input, Frame]]:
+        """Frames with their links: the node goes over to another timeline between the last of the old one and the
+        first of the new one, since all that it puts out from there on is counted on it."""
+        for frame in frames:
+            if frame is splice.begins:
+                port = item.job.port
+                self._finish(port, splice, self.splices[port][1], self.core.clock.now_ns())
+                item = self.at(port)
+            yield item, frame
 
     def _finish(self, port: str, splice: Splice, key: str, now_ns: int) -> None:
         del self.splices[port]
@@ -267,20 +282,20 @@ class Inputs:
         busy = self.splices or self.leaving or any(item.next_job for item in self.links.values())
         return bool(busy) or (self.aligner is not None and not self.aligner.settled)
 
-    def spliced(self, item: Input, frame: Frame) -> list[Frame]:
-        """What the node gets of a converted frame, in view of a link that leaves or comes."""
+    def spliced(self, item: Input, frame: Frame) -> Iterable[tuple[Input, Frame]]:
+        """What the node gets of a converted frame, in view of a link that leaves or comes, and of which link."""
         item.end = frame.end if frame.samples else item.end
         if frame.data is not None and frame.samples:
             data = item.mute.process(frame.data)
             frame = frame if data is frame.data else replace(frame, data=data)
         splice, leaving = self.splices.get(item.job.port, (None, ""))
         if splice is not None and not splice.over:
-            return splice.old(frame) if item.key == leaving else splice.new(frame)
+            return self._handed_on(item, splice, (splice.old if item.key == leaving else splice.new)(frame))
         if frame.end <= item.floor and frame.samples:
-            return []
+            return ()
         if frame.position < item.floor < frame.end:
-            return [frame.cut(item.floor - frame.position)[1]]
-        return [frame]
+            return ((item, frame.cut(item.floor - frame.position)[1]),)
+        return ((item, frame),)
 
 
 def is_beginning(frame: Frame) -> bool:

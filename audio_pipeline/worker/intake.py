@@ -68,10 +68,11 @@ class Intake:
         """Moves changes of links on; True if the node got something of it."""
         if not self.all.changing:
             return False
-        frames = self.all.turn(position, self.core.clock.now_ns())
-        for item, frame in frames:
+        moved = False
+        for item, frame in self.all.turn(position, self.core.clock.now_ns()):
             self._give(item, frame, spliced=True)
-        return bool(frames)
+            moved = True
+        return moved
 
     def mark_absent(self, node: str) -> None:
         """Nothing will ever come from an optional node that is not there."""
@@ -162,6 +163,8 @@ class Intake:
 
     def _align(self, item: Input, frame: Frame) -> None:
         assert self.aligner is not None
+        if item.job.timeline != self.all.timeline_of(item):
+            return  # stands by for a link that has not come to this timeline yet
         frame = item.converter.convert(frame)
         if frame.flags & Flag.END:
             item.ended = True
@@ -182,8 +185,8 @@ class Intake:
                 if heard:
                     self.node.reset(whole.position, "discontinuity", self.ctx)
             spliced = item.base in self.all.splices
-            for part in self.all.spliced(item, item.converter.convert(whole)):
-                self._give(item, part, spliced=spliced)
+            for link, part in self.all.spliced(item, item.converter.convert(whole)):
+                self._give(link, part, spliced=spliced)
         if frame.flags & Flag.END:
             item.ended = True
             if item.job.events:

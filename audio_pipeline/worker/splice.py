@@ -32,6 +32,7 @@ class Splice:
         self._fresh: deque[Frame] = deque(maxlen=MOST_FRESH)  # new, neighbours of each other
         self._behind = 0
         self._gone = end is None  # the old link says nothing any more
+        self.begins: Frame | None = None  # the first one of another timeline, among those that are handed on
         self.over = False
 
     def old(self, frame: Frame) -> list[Frame]:
@@ -129,6 +130,7 @@ class Splice:
             n = frames[0].samples
             first = _shaped(frames[0], rising(0, n, min(self._fade, n)))
             frames[0] = first if meets else replace(first, flags=first.flags | Flag.DISCONTINUITY)
+        self.begins = frames[0] if frames and not self._joined else None
         return frames
 
     @property
