@@ -53,7 +53,11 @@ class ControlClient:
         """Asks and waits for the answer. Raises ControlError with the reason."""
         with self._lock:
             number = next(self._ids)
-            self._socket.send(encode({"v": VERSION, "token": self._token, "id": number, "op": op, **args}))
+            try:
+                word = encode({"v": VERSION, "token": self._token, "id": number, "op": op, **args})
+            except (TypeError, ValueError, OverflowError, RecursionError) as error:
+                raise ControlError(f"{op}: this cannot be sent: {error}") from error
+            self._socket.send(word)
             deadline = time.monotonic() + timeout_s
             while self._socket.poll(max(int((deadline - time.monotonic()) * 1000), 0)):
                 answer = decode(self._socket.recv())

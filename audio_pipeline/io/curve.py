@@ -90,9 +90,12 @@ def as_server(socket: zmq.Socket[bytes], own: KeyPair) -> None:
 
 
 class Gatekeeper:
-    """Answers for a whole context who may connect (ZAP, RFC 27). `allows` maps a public key to a name, or None."""
+    """Answers for a whole context which public keys may connect (ZAP, RFC 27).
 
-    def __init__(self, context: zmq.Context[Any], allows: Callable[[str], str | None]) -> None:
+    The key itself is the user id of all that then comes: a name may be given to another key while this one is there.
+    """
+
+    def __init__(self, context: zmq.Context[Any], allows: Callable[[str], bool]) -> None:
         self._allows = allows
         self.denied = 0
         self.socket: zmq.Socket[bytes] = context.socket(zmq.REP)
@@ -105,13 +108,12 @@ class Gatekeeper:
         public = ""
         if len(parts) == 7 and parts[5] == b"CURVE" and len(parts[6]) == 32:
             public = z85.encode(parts[6]).decode()
-        name = self._allows(public) if public else None
         version, number = (*parts, b"", b"")[:2]
-        if name is None:
+        if not public or not self._allows(public):
             self.denied += 1
             self.socket.send_multipart([version, number, b"400", b"not allowed", b"", b""])
             return public
-        self.socket.send_multipart([version, number, b"200", b"OK", name.encode(), b""])
+        self.socket.send_multipart([version, number, b"200", b"OK", public.encode(), b""])
         return None
 
     def close(self) -> None:

@@ -75,7 +75,7 @@ class Door:
     @property
     def connected(self) -> list[str]:
         """Who is there: `laptop: mix.out`."""
-        return [f"{session.user or 'somebody'}: {session.what}" for session in self._sessions.all]
+        return [f"{session.name or 'somebody'}: {session.what}" for session in self._sessions.all]
 
     # -- the thread ---------------------------------------------------------------------------------
 
@@ -143,10 +143,10 @@ class Door:
 
     # -- who may what -------------------------------------------------------------------------------
 
-    def _admit(self, public: str) -> str | None:
+    def _admit(self, public: str) -> bool:
         if self._roles.changed():
             self._reread()
-        return self._roles.who(public)
+        return self._roles.allow(public, "listen")
 
     def exported(self) -> list[dict[str, Any]]:
         """Outputs that may be heard: those that were named, or else what people hear at this host."""
@@ -208,7 +208,7 @@ class Door:
             names = ", ".join(known) or "nothing"
             self._reply(identity, {"t": "refused", "why": f"{port!r} is not exported; exported are {names}"})
         elif not self._roles.allow(user, "listen"):
-            self._reply(identity, {"t": "refused", "why": f"{user!r} may not listen here"})
+            self._reply(identity, {"t": "refused", "why": f"{self._roles.name(user) or 'this key'!r} may not listen here"})
         else:
             endpoint = self._run_dir.endpoint(*port.split("."))
             self._enter(identity, user, session, f"hears {port}", "listen", endpoint, word)
@@ -218,12 +218,13 @@ class Door:
         if not self._known_ports["outputs"]:
             return
         if not self._roles.allow(user, "play"):
-            self._reply(identity, {"t": "refused", "why": f"{user or 'somebody without a key'!r} may not play here"})
+            name = self._roles.name(user) or "somebody without a key"
+            self._reply(identity, {"t": "refused", "why": f"{name!r} may not play here"})
         elif node not in feeds:
             names = ", ".join(feeds) or "none"
             self._reply(identity, {"t": "refused", "why": f"no node {node!r} waits for sound; those that do: {names}"})
         else:
-            word["user"] = user
+            word["user"] = self._roles.name(user)
             self._enter(identity, user, session, f"feeds {node}", "play", self._run_dir.endpoint(node, FEED), word)
 
     def _on_request(self, identity: bytes, user: str, session: Session | None, word: dict[str, Any]) -> None:
@@ -232,7 +233,7 @@ class Door:
         if word.get("v") != VERSION or needed is None or "node" in word and needed != "control":
             self._reply(identity, {"id": number, "ok": False, "error": f"{op!r} is not for other hosts"})
         elif not self._roles.allow(user, needed):
-            said = f"{user!r} has the role {self._roles.of(user)!r}, which does not allow {op!r}"
+            said = f"{self._roles.name(user) or 'this key'!r} has the role {self._roles.of(user)!r}, which does not allow {op!r}"
             self._reply(identity, {"id": number, "ok": False, "error": said})
         elif op == "ports":
             result = {**self._known_ports, "outputs": self.exported()}
@@ -248,11 +249,11 @@ class Door:
             self._drop(session)
             session = None
         if session is None:
-            session = self._sessions.enter(identity, user, what, needs, endpoint)
+            session = self._sessions.enter(identity, user, self._roles.name(user), what, needs, endpoint)
             if session is None:
                 self._reply(identity, {"t": "refused", "ok": False, "why": "too many connections from other hosts"})
                 return
-            self.said.append(f"{user or 'somebody'} {what}")
+            self.said.append(f"{session.name or 'somebody'} {what}")
         self._pass_in(session, msgpack.packb({**word, "token": self._run_dir.token}))
 
     # -- to and fro ---------------------------------------------------------------------------------
@@ -288,7 +289,7 @@ class Door:
     def _drop(self, session: Session) -> None:
         self._pass_in(session, msgpack.packb({"t": "bye"}))
         self._sessions.drop(session)
-        self.said.append(f"{session.user or 'somebody'} is gone ({session.what})")
+        self.said.append(f"{session.name or 'somebody'} is gone ({session.what})")
 
     def close(self) -> None:
         """Ends the thread; who is connected notices within seconds."""

@@ -32,22 +32,20 @@ class Roles:
             return str(error)
         return ""
 
-    def who(self, public: str) -> str | None:
-        """The name behind a key that has a role here."""
-        assert self.keys is not None
-        name = self.keys.who(public)
-        return name if name is not None and may(self.keys.known[name].role, "listen") else None
+    def name(self, public: str) -> str:
+        """Whose key it is now; empty where it is nobody's, or there are no keys."""
+        return (self.keys.who(public) or "") if self.keys is not None else ""
 
-    def of(self, user: str) -> str:
-        """The role of somebody who was let in."""
+    def of(self, public: str) -> str:
+        """The role of the key with which somebody was let in."""
         if self.keys is None:
             return "listen"
-        known = self.keys.known.get(user)
+        known = self.keys.known.get(self.name(public))
         return known.role if known else "host"
 
-    def allow(self, user: str, needed: str) -> bool:
+    def allow(self, public: str, needed: str) -> bool:
         """Whether that is enough."""
-        return may(self.of(user), needed)
+        return may(self.of(public), needed)
 
 
 def own_pair(keys: Keys | None, own: str, host: str) -> KeyPair | None:

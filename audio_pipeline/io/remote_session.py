@@ -22,7 +22,8 @@ class Session:
     """One connection from another host and its own socket to what it asked for."""
 
     identity: bytes
-    user: str
+    user: str  # the public key with which it came; empty without keys
+    name: str  # whose that was then
     what: str
     needs: str  # role
     inner: zmq.Socket[bytes]
@@ -52,19 +53,21 @@ class Sessions:
     def get(self, identity: bytes) -> Session | None:
         return self._sessions.get(identity)
 
-    def enter(self, identity: bytes, user: str, what: str, needs: str, endpoint: str) -> Session | None:
+    def enter(
+        self, identity: bytes, user: str, name: str, what: str, needs: str, endpoint: str
+    ) -> Session | None:
         """A new one, None where there are too many. Inside it has a name that no node can have."""
         if len(self._sessions) >= MAX_SESSIONS:
             return None
-        taken = {session.number for session in self.all if (session.user, session.what) == (user, what)}
+        taken = {session.number for session in self.all if (session.name, session.what) == (name, what)}
         number = next(n for n in range(MAX_SESSIONS + 1) if n not in taken)
         inner: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         for option, value in ((zmq.LINGER, 200), (zmq.SNDHWM, INNER_WAITING), (zmq.RCVHWM, INNER_WAITING)):
             inner.setsockopt(option, value)
         inner.setsockopt(zmq.IMMEDIATE, what != CONTROLS)  # sound does not wait for a node that is being restarted
-        inner.setsockopt(zmq.IDENTITY, f"~{user}~{number}".encode())
+        inner.setsockopt(zmq.IDENTITY, f"~{name}~{number}".encode())
         inner.connect(endpoint)
-        session = self._sessions[identity] = Session(identity, user, what, needs, inner, number)
+        session = self._sessions[identity] = Session(identity, user, name, what, needs, inner, number)
         return session
 
     def silent(self, now_s: float) -> list[Session]:

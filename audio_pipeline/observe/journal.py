@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -105,9 +106,7 @@ def _one_line(text: Any) -> str:
 def open_log(path: Path) -> TextIO:
     """A file to append to, for its owner alone. Raises PipelineError."""
     try:
-        file = path.open("a", encoding="utf-8")
-        if not path.stat().st_size:
-            path.chmod(0o600)
-        return file
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        return os.fdopen(number, "a", encoding="utf-8")
     except OSError as error:
         raise PipelineError(f"--log-file {str(path)!r} cannot be written: {error.strerror}") from error

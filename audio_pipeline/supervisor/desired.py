@@ -10,6 +10,7 @@ from typing import Any
 from audio_pipeline.graph.load import NodeSpec
 from audio_pipeline.metrics import Reading
 from audio_pipeline.node import Latency
+from audio_pipeline.settings import replaced
 from audio_pipeline.supervisor.process import Child
 
 BACKOFF_S = (0.0, 0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
@@ -47,6 +48,7 @@ class NodeRecord:
     latency: Latency | None = None
     live: list[str] = field(default_factory=list)
     state: dict[str, Any] = field(default_factory=dict)
+    schedule: list[list[Any]] = field(default_factory=list)  # (position, name, value) of settings that wait for it
     dead: list[Reading] = field(default_factory=list)
     note: str = ""
     said: dict[str, Any] = field(default_factory=dict)  # the node's own last word on why it failed
@@ -57,6 +59,18 @@ class NodeRecord:
     @property
     def name(self) -> str:
         return self.spec.name
+
+    def checked(self, name: str, value: Any) -> tuple[str, Any]:
+        """Which settings a live one is among, and these with it changed. Raises ConfigError."""
+        path = ("nodes", self.name)
+        if name.startswith("inputs."):
+            short = name.removeprefix("inputs.")
+            return "input_settings", replaced(self.input_settings, short, value, (*path, "inputs"))
+        return "settings", replaced(self.settings, name, value, path)
+
+    def change(self, name: str, value: Any) -> None:
+        """A live setting has another value now. Raises ConfigError."""
+        setattr(self, *self.checked(name, value))
 
     @property
     def address(self) -> bytes:

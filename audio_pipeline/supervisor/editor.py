@@ -101,13 +101,28 @@ class Editor:
 
     def _begin(self, client: bytes, number: Any, what: str, graph: Graph) -> dict[str, Any] | None:
         sup = self._sup
-        change = compare(sup.run, next_plan(sup.run.plan, graph, self._latencies()))
+        change = self._planned(graph)
         check_processes(sup.graph, change.added, graph)
         check_interpreters(graph)
         for name in change.touched:
             if sup.nodes[name].phase is Phase.ENDED:
                 raise ControlError(f"nodes.{name}: it has ended, so nothing can be connected to it any more")
         self._now = _Transaction(client, number, what, graph, change)
+        try:
+            self._launch(graph, change)
+        except Exception as error:  # noqa: BLE001 - a kind's own mistake, or no process to be had: the graph plays on
+            self._roll_back(_as_sentence(error))
+        return None
+
+    def _planned(self, graph: Graph) -> Rewiring:
+        """What a change comes to. Raises ConfigError, also for whatever a kind raises while it is asked."""
+        try:
+            return compare(self._sup.run, next_plan(self._sup.run.plan, graph, self._latencies()))
+        except Exception as error:
+            raise _as_sentence(error) from error
+
+    def _launch(self, graph: Graph, change: Rewiring) -> None:
+        sup = self._sup
         sup.nursery.learn(graph)
         for name in change.added:
             self.joining[name] = record = self._record(graph, name)
@@ -118,7 +133,6 @@ class Editor:
                 sup.nursery.launch(joining, change.run)
         if not change.added:
             self._switch()
-        return None
 
     def _record(self, graph: Graph, name: str) -> NodeRecord:
         spec, before = graph.nodes[name], self.former.pop(name, None)
@@ -138,7 +152,8 @@ class Editor:
 
     def on_ready(self, record: NodeRecord) -> None:
         """One that joins has started; when all have, the graph is switched."""
-        if self._now is not None and all(other.ready for other in self.joining.values()):
+        starting = self._now is not None and self._now.stage == "starting"  # else a successor, of one that had started
+        if starting and all(other.ready for other in self.joining.values()):
             self._switch()
 
     def on_exit(self, record: NodeRecord, cause: str) -> None:
@@ -333,6 +348,11 @@ class Editor:
         for name in change.touched:
             if sup.nodes[name].phase is Phase.RUNNING:
                 sup.tell(name, {**self._words(name, "rewire")[1], "id": next(self._numbers)})
+
+
+def _as_sentence(error: Exception) -> PipelineError:
+    """What went wrong with a change, in one; the graph is as it was."""
+    return error if isinstance(error, PipelineError) else ConfigError(f"{type(error).__name__}: {error}")
 
 
 def _links(links: Sequence[LinkPlan]) -> set[tuple[str, str]]:

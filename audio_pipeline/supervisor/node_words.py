@@ -23,7 +23,7 @@ class NodeWords:
         self._handlers: dict[str, Callable[[NodeRecord, Mapping[str, Any]], None]] = {
             "ready": self._on_ready, "failed": self._on_failed, "ended": self._on_ended, "resumed": self._on_resumed,
             "event": supervisor.operator.on_event, "log": self._on_log, "snapshot": self._on_snapshot,
-            "reply": supervisor.operator.on_reply, "dismissed": self._on_dismissed,
+            "reply": supervisor.operator.on_reply, "dismissed": self._on_dismissed, "applied": self._on_applied,
         }  # fmt: skip
 
     def hear(self, word: Mapping[str, Any]) -> None:
@@ -73,6 +73,14 @@ class NodeWords:
     def _on_log(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         record.note = str(word["message"])
         self._sup.log(f"{record.name}: {word['message']}", event="said", node=record.name)
+
+    def _on_applied(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+        """A setting that waited for its position is in force, for a successor as well."""
+        entry = [word["at"], str(word["name"]), word["value"]]
+        if entry in record.schedule:
+            record.schedule.remove(entry)
+            record.change(entry[1], entry[2])
+            self._sup.operator.changed()
 
     def _on_snapshot(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         record.state = dict(word["state"])

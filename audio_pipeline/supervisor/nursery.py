@@ -102,7 +102,7 @@ class Nursery:
         wanted: dict[str, Any] = {
             "settings": record.settings, "input_settings": record.input_settings, "state": record.state,
             "generations": {name: transport.generation for name, transport in self._sup.transports.items()},
-            "schedule": self._sup.schedule.get(record.name, []),
+            "schedule": record.schedule,
         }  # fmt: skip
         if record.name in self._sup.transports and not self._sup.live and self._sup.duration_s is not None:
             wanted["end_position"] = round(self._sup.duration_s * self._sup.graph.rate)

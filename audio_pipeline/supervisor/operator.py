@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from audio_pipeline.control.words import MALFORMED, VERSION, decode
 from audio_pipeline.errors import ControlError, PipelineError, WireError, nearest
 from audio_pipeline.frame import pack_event
-from audio_pipeline.settings import replaced
 from audio_pipeline.supervisor.desired import NodeRecord, Phase
 from audio_pipeline.supervisor.overview import Overview
 from audio_pipeline.supervisor.transport import Transport
@@ -96,15 +95,13 @@ class Operator:
         at = word.get("at")
         if at is not None and (not isinstance(at, int) or isinstance(at, bool) or at < 0):
             raise ControlError(f"set: at: expected a position (a whole number of samples), got {at!r}")
-        path = ("nodes", record.name)
-        if name.startswith("inputs."):
-            record.input_settings = replaced(
-                record.input_settings, name.removeprefix("inputs."), value, (*path, "inputs")
-            )
+        if at is None:
+            record.change(name, value)
         else:
-            record.settings = replaced(record.settings, name, value, path)
+            record.checked(name, value)
+            record.schedule.append([at, name, value])  # until the node says that it is there
         self.changed()
-        command = {"op": "set", "name": name, "value": value, "at": word.get("at")}
+        command = {"op": "set", "name": name, "value": value, "at": at}
         return self._ask(client, number, record, command)
 
     def _send(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -123,6 +120,8 @@ class Operator:
 
     def _ask(self, client: bytes, number: Any, record: NodeRecord, command: Mapping[str, Any]) -> dict[str, Any] | None:
         """Passes a command on; a node that is down gets it with its next start."""
+        if record.phase is Phase.ENDED and record.child is None:
+            raise ControlError(f"{record.name} has ended, and its process is gone")
         if record.phase not in (Phase.RUNNING, Phase.ENDED) or record.child is None:
             return {
                 "position": None,

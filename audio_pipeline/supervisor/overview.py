@@ -23,7 +23,9 @@ class Overview:
         self._sup = supervisor
 
     def boards(self, name: str) -> Boards:
-        record = self._sup.nodes.get(name) or self._sup.editor.leaving.get(name) or self._sup.editor.former[name]
+        editor = self._sup.editor
+        everybody = (self._sup.nodes, editor.joining, editor.leaving, editor.former)
+        record = next(records[name] for records in everybody if name in records)
         path = self._sup.run.board_path(name, record.incarnation)
         return Boards(record.dead, path if path.exists() else None)
 

@@ -39,6 +39,7 @@ from audio_pipeline.supervisor.transport import Transports
 
 FINISH_S = 5.0
 POLL_MS = 50
+HEAR_S = 0.02  # for words, between two looks at the nodes
 
 
 class Supervisor:
@@ -65,7 +66,8 @@ class Supervisor:
         self.revision = 0
         self.master = clocks_of(graph, live=self.live).master
         self.nodes = {
-            name: NodeRecord(spec, spec.settings, dict(spec.input_settings)) for name, spec in graph.nodes.items()
+            name: NodeRecord(spec, spec.settings, dict(spec.input_settings), schedule=list(self.schedule.get(name, ())))
+            for name, spec in graph.nodes.items()
         }
         self.transports = Transports(graph)
         self._token = secrets.token_hex(16)
@@ -119,7 +121,7 @@ class Supervisor:
         try:
             self._set_up()
         except Exception as error:  # noqa: BLE001 - planning asks nodes, and their mistakes must not leave `start` waiting
-            self.error = _refusal(error)
+            self.error = _refusal(error, "cannot start")
             self.exit_code = self.error.exit_code
             self._abandon()
             self._up.set()
@@ -127,13 +129,19 @@ class Supervisor:
             return
         self._up.set()
         try:
+            self._play()
+            self._tear_down()
+        except Exception as error:  # noqa: BLE001 - a mistake at the end is told, and nobody waits for it
+            self.give_up(_refusal(error, "ended badly"))
+        finally:
+            self._ended.set()
+
+    def _play(self) -> None:
+        try:
             while not self._over():
                 self._turn()
-        except OSError as error:  # no process, file or socket more to be had
-            self.give_up(PipelineError(f"the pipeline cannot go on: {error}"))
-        finally:
-            self._tear_down()
-            self._ended.set()
+        except Exception as error:  # noqa: BLE001 - nothing more to be had, or a mistake: what plays is ended and it is said
+            self.give_up(_refusal(error, "the pipeline cannot go on"))
 
     def _set_up(self) -> None:
         self.run_dir = runtime.create(self.graph.name, self._token)
@@ -166,14 +174,19 @@ class Supervisor:
     def _turn(self) -> None:
         self._poller.poll(POLL_MS)
         self._waker.clear()
-        while self._socket.poll(0):
-            sender, *parts = self._socket.recv_multipart()
-            self._hear(sender, parts[-1] if parts else b"")
+        self._take_words(self._hear)
         now_s = time.monotonic()
         self.nursery.turn(now_s)
         self.editor.turn(now_s)
         self._guard_sockets(now_s)
         self._end_in_time(now_s)
+
+    def _take_words(self, hear: Callable[[bytes, bytes], None]) -> None:
+        """Words that have come, for a while: whoever asks faster than is answered must not keep us from the nodes."""
+        until_s = time.monotonic() + HEAR_S
+        while self._socket.poll(0) and time.monotonic() < until_s:
+            sender, *parts = self._socket.recv_multipart()
+            hear(sender, parts[-1] if parts else b"")
 
     def _guard_sockets(self, now_s: float) -> None:
         """A socket that another process has taken is taken back: by its node's successor, or here."""
@@ -284,22 +297,22 @@ class Supervisor:
 
     def _tear_down(self) -> None:
         self.nursery.close()
-        self._final = {**self.operator.overview.state(), "ended": True}
-        self.operator.farewell()
-        self.editor.farewell()
-        while self._socket.poll(0):  # whoever asked meanwhile is told, so that nobody waits for an answer in vain
-            sender, *parts = self._socket.recv_multipart()
-            self.operator.too_late(sender, parts[-1] if parts else b"")
-        self._socket.close()
-        self._context.term()
-        self.clock.close()
-        self._waker.close()
-        self.run_dir.remove()
+        try:
+            self._final = {**self.operator.overview.state(), "ended": True}
+            self.operator.farewell()
+            self.editor.farewell()
+            self._take_words(self.operator.too_late)  # so that nobody waits for an answer in vain
+        finally:
+            self._socket.close()
+            self._context.term()
+            self.clock.close()
+            self._waker.close()
+            self.run_dir.remove()
 
 
-def _refusal(error: Exception) -> PipelineError:
-    """Why a pipeline did not start, as a sentence."""
+def _refusal(error: Exception, what: str) -> PipelineError:
+    """Why a pipeline did not start or cannot go on, as a sentence."""
     if isinstance(error, PipelineError):
         return error
     system = isinstance(error, (OSError, zmq.ZMQError))
-    return PipelineError(f"cannot start: {error}" if system else f"cannot start: {type(error).__name__}: {error}")
+    return PipelineError(f"{what}: {error}" if system else f"{what}: {type(error).__name__}: {error}")

@@ -150,8 +150,13 @@ class Core:
     def reached(self, position: int) -> None:
         """Applies what is due."""
         while self._schedule and int(self._schedule[0][0]) <= position:
-            _, name, value = self._schedule.popleft()
-            self.apply(name, value, position)
+            at, name, value = self._schedule.popleft()
+            self.apply_at(at, name, value, position)
+
+    def apply_at(self, at: int, name: str, value: Any, position: int) -> None:
+        """One that waited for its position, and says so: a successor must not wait for it again."""
+        self.apply(name, value, position)
+        self.tell({"op": "applied", "at": at, "name": name, "value": value})
 
     def apply(self, name: str, value: Any, position: int) -> None:
         """Changes a live setting now; it was checked before."""

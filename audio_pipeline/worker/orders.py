@@ -122,7 +122,10 @@ class Orders:
         if at is not None and at > position:
             self.core.schedule(at, command["name"], command["value"])
             return {"position": at}
-        self.core.apply(command["name"], command["value"], position)
+        if at is None:
+            self.core.apply(command["name"], command["value"], position)
+        else:
+            self.core.apply_at(at, command["name"], command["value"], position)
         return {"position": position}
 
     def _hear(self, command: Mapping[str, Any]) -> dict[str, Any]:
