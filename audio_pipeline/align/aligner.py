@@ -69,11 +69,10 @@ class Aligner(Rings):
             handover.coming.heard = True
         if item is None:
             return []
-        line = self._line(item)
-        line.part(item)
-        if not line.inputs:
-            del self.timelines[item.spec.timeline]
+        self._line(item).part(item)
         del self.inputs[item.spec.name]
+        if all(other.spec.timeline != item.spec.timeline for other in self.inputs.values()):
+            del self.timelines[item.spec.timeline]  # not before: an absent input waits for nobody, but is still read
         if self.ports.get(item.spec.port) == item.spec.name:
             del self.ports[item.spec.port]
         return [item.spec.name]

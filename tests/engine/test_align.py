@@ -507,6 +507,27 @@ def test_nobody_waits_for_what_is_absent() -> None:
     assert desk.aligner.ended
 
 
+def test_an_absent_input_outlives_the_last_link_of_its_timeline() -> None:
+    """The song itself is taken away; the node that was to work on it never was there. The microphone goes on."""
+    desk = Desk(spec("a"), spec("b"), spec("c", "mic"))
+    desk.aligner.absent("a")
+    for name in "bc":
+        desk.push(name, 0, ones(0, RATE))
+    for _ in range(5):
+        desk.tick()
+    desk.aligner.disconnect("b", desk.now_ns)
+    for _ in range(10):
+        desk.aligner.turn(desk.position, N, desk.now_ns, desk.now_ns)
+        desk.tick()
+    assert desk.aligner.settled and set(desk.aligner.ports) == {"a", "c"}
+    assert not desk.sound("a").any() and (desk.sound("c")[-N:] == 1).all()
+    desk.aligner.disconnect("a", desk.now_ns)
+    for _ in range(10):
+        desk.aligner.turn(desk.position, N, desk.now_ns, desk.now_ns)
+        desk.tick()
+    assert set(desk.aligner.timelines) == {"mic"}, "the last one that was on it takes the timeline with it"
+
+
 def test_after_a_hold_up_the_sound_is_live_again() -> None:
     desk = desk_with(song, seconds=1)
     desk.position += 20 * N - (desk.position + 20 * N) % N
