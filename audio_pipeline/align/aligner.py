@@ -185,6 +185,8 @@ class Aligner(Rings):
                 if item.capture is None or not item.heard or item.idle or item.ended_at is not None:
                     continue
                 position, host_ns, rate = item.capture
+                if not host_ns:  # unknown
+                    continue
                 at = host_ns + round((end - (line.anchor or 0) - position) / rate * 1e9)
                 for tag, younger_us in item.sources or ((item.tag, 0),):
                     times[tag] = min(times.get(tag, at + younger_us * 1000), at + younger_us * 1000)

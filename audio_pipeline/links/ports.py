@@ -211,7 +211,7 @@ class Framer:
     def _out(self, position: int, block: Samples) -> None:
         rate = self._format[0]
         end, captured_ns = self._capture
-        captured_ns -= round((end - position - len(block)) / rate * 1e9)
+        captured_ns -= round((end - position - len(block)) / rate * 1e9) if captured_ns else 0  # unknown stays unknown
         flags = self._flags_before(position + len(block))
         self._send(Frame(block, position, len(block), rate, self._format[1], flags, captured_ns=captured_ns,
                          generation=self.generation))  # fmt: skip

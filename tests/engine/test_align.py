@@ -556,6 +556,15 @@ def test_the_output_is_as_old_as_its_oldest_input() -> None:
     assert desk.aligner.captured_at(5 * N) == {tag_of("mic"): times["mic"]}
 
 
+def test_an_input_of_unknown_age_makes_the_output_no_older() -> None:
+    desk = Desk(spec("a", "mic"), spec("b", "card"))
+    desk.push("a", 0, ones(0, RATE))
+    desk.aligner.push("b", audio_frame(ones(0, RATE), 0, RATE), 0, desk.now_ns)
+    desk.tick()
+    assert set(desk.aligner.heard(0)) == {"mic", "card"}
+    assert desk.aligner.captured_at(N) == {tag_of("mic"): ns(N)}
+
+
 def test_a_mix_of_a_mix_is_as_old_as_each_source_in_it() -> None:
     desk = Desk(spec("a", "other"))
     frame = audio_frame(ones(0, RATE), 0, RATE, captured_ns=ns(RATE), sources=((1, 0), (2, 1500)))

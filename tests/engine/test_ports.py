@@ -221,6 +221,12 @@ def test_blocks_of_any_size_become_frames_of_one_size_with_their_own_age(chunks:
         assert abs(frame.captured_ns - 10**9 - frame.end / RATE * 1e9) < 2
 
 
+def test_an_unknown_time_of_capture_stays_unknown_in_every_frame_of_a_block() -> None:
+    bench = Bench()
+    bench.framer.emit(noise(0, 1440), 0, RATE, Flag.NONE, 0)
+    assert [frame.captured_ns for frame in bench.sent] == [0, 0, 0]
+
+
 def test_frames_have_the_length_of_the_graphs_frame_at_any_rate() -> None:
     bench = Bench()
     bench.emit(noise(0, 441), 0, rate=44_100)
