@@ -223,6 +223,22 @@ def test_when_the_host_is_calm_again_the_delay_goes_down_without_a_click() -> No
     np.testing.assert_allclose(desk.sound()[-N:], tone(want - N, N)[:, 0], atol=1e-6)
 
 
+@pytest.mark.parametrize("frame", [48, 120, 240, 480, 960])
+def test_what_is_heard_sooner_by_a_frame_has_no_hole(frame: int) -> None:
+    """Also where a frame is shorter than the fade: the one fades out while the other fades in, and nothing is lost.
+
+    With frames of 1 ms less is in hand than the fade takes: the old one is gone a little before the new one is whole.
+    """
+    desk = Desk(spec(eager=True, on_loss="fail"), frame=frame)
+    desk.push("a", 0, ones(0, 6 * frame), due_ns=desk.now_ns)
+    for at in range(6, 11 * RATE // frame):
+        desk.tick()
+        desk.push("a", at * frame, ones(0, frame), due_ns=desk.now_ns)
+    assert desk.counts == {"late_samples": 0, "delay_samples": -frame}
+    assert desk.aligner.heard(0)["song"] == frame
+    np.testing.assert_allclose(desk.sound(), 1, atol=0.07 if frame == 48 else 1.01 / FADE)
+
+
 def test_one_hold_up_is_no_reason_to_be_later_for_ever() -> None:
     desk = Desk(spec(eager=True))
     microphone(desk, 50, [0])
