@@ -31,6 +31,7 @@ SOURCES = struct.Struct("<I")  # behind it, where a frame is a mix: how many sou
 SOURCE = struct.Struct("<II")  # younger its newest sample is than `captured_ns`, in µs
 MAX_SOURCES = (255 - HEADER.size - SOURCES.size) // SOURCE.size
 MAX_CHANNELS = 32
+MIN_RATE, MAX_RATE = 1_000, 768_000
 MAX_SAMPLES = 1 << 20
 MAX_EVENT_BYTES = 1 << 16
 MAX_AGE_US = (1 << 32) - 1
@@ -189,13 +190,17 @@ def flagged(message: bytes, flag: Flag) -> bytes:
 
 
 def pack_event(event: dict[str, Any]) -> bytes:
-    """An event's payload. Raises WireError where it holds what msgpack cannot, or more than a link takes."""
+    """An event's payload. Raises WireError where it holds what msgpack cannot, or what nobody could read again."""
     try:
         packed: bytes = msgpack.packb(event)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise WireError(f"event {event.get('kind')!r} cannot be sent: {error}") from error
     if len(packed) > MAX_EVENT_BYTES:
         raise WireError(f"event {event.get('kind')!r} has {len(packed)} bytes, expected at most {MAX_EVENT_BYTES}")
+    try:
+        _parse_event(packed)
+    except WireError as error:
+        raise WireError(f"event {event.get('kind')!r} cannot be sent, since nobody could read it: {error}") from error
     return packed
 
 
@@ -206,6 +211,22 @@ def _payload(frame: Frame) -> tuple[Format, bytes]:
         return Format.F32, b""
     data = frame.data if _NATIVE and frame.data.dtype == np.float32 else frame.data.astype("<f4")
     return Format.F32, data.tobytes()
+
+
+def numbered(message: bytes) -> tuple[int, int] | None:
+    """Epoch and number of a frame that `parse` refuses; None where not even its fixed header can be read."""
+    if len(message) < HEADER.size:
+        return None
+    magic, version, *_, epoch, _, seq, _, _, _, _ = HEADER.unpack_from(message)
+    return (epoch, seq) if (magic, version) == (MAGIC, VERSION) else None
+
+
+def check_format(rate: int, channels: int) -> None:
+    """Raises WireError for sound that no frame can carry."""
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise WireError(f"sound with a rate of {rate} Hz cannot be sent, expected {MIN_RATE} to {MAX_RATE}")
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise WireError(f"sound with {channels} channels cannot be sent, expected 1 to {MAX_CHANNELS}")
 
 
 def parse(message: bytes) -> Frame:
@@ -222,8 +243,8 @@ def parse(message: bytes) -> Frame:
         raise WireError(
             f"frame of {len(message)} bytes states {header_bytes} bytes of header and {payload_bytes} of payload"
         )
-    if not 1_000 <= rate <= 768_000:
-        raise WireError(f"frame states a rate of {rate} Hz, expected 1000 to 768000")
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise WireError(f"frame states a rate of {rate} Hz, expected {MIN_RATE} to {MAX_RATE}")
     sources = _parse_sources(memoryview(message)[HEADER.size : header_bytes]) if header_bytes > HEADER.size else ()
     flags &= _KNOWN_FLAGS
     if code == _EVENT:
@@ -239,7 +260,7 @@ def parse(message: bytes) -> Frame:
                  clock_id, sent_age_us, None, sources)  # fmt: skip
 
 
-def _parse_event(body: memoryview) -> dict[str, Any]:
+def _parse_event(body: bytes | memoryview) -> dict[str, Any]:
     event = unpack_map(body, "event", MAX_EVENT_BYTES)
     if not all(isinstance(key, str) for key in event):
         raise WireError("event has a key that is no text, expected a map with text keys")

@@ -29,8 +29,6 @@ def unpack_map(data: bytes | memoryview, what: str, most_bytes: int) -> dict[Any
     return found
 
 
-def _is_deep(value: Any, left: int) -> bool:
-    if not isinstance(value, (dict, list)):
-        return False
+def _is_deep(value: dict[Any, Any] | list[Any], left: int) -> bool:
     inner = value.values() if isinstance(value, dict) else value
-    return left == 0 or any(_is_deep(item, left - 1) for item in inner)
+    return left == 0 or any(_is_deep(item, left - 1) for item in inner if isinstance(item, (dict, list)))

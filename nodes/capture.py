@@ -111,7 +111,8 @@ class Capture(Node):
             self._seam = Seam(data.shape[1], ctx.rate * FADE_MS // 1000)
         if 0 < hole <= ctx.rate:
             made_up, data = self._seam.join(hole, data)
-            ctx.emit("out", made_up, block.position - hole, flags=Flag.CONCEALED)
+            until_ns = block.captured_ns - round(len(data) / ctx.rate * 1e9)
+            ctx.emit("out", made_up, block.position - hole, captured_ns=until_ns, flags=Flag.CONCEALED)
         elif len(data):
             self._seam.process(data)
         flags = Flag.CONCEALED if block.made_up else Flag.NONE

@@ -72,11 +72,10 @@ class Aligner(Rings):
             handover.coming.heard = True
         if item is None:
             return []
-        line = self._line(item)
-        line.part(item)
-        if not line.inputs:
-            del self.timelines[item.spec.timeline]
+        self._line(item).part(item)
         del self.inputs[item.spec.name]
+        if all(other.spec.timeline != item.spec.timeline for other in self.inputs.values()):
+            del self.timelines[item.spec.timeline]  # not before: an absent input waits for nobody, but is still read
         if self.ports.get(item.spec.port) == item.spec.name:
             del self.ports[item.spec.port]
         return [item.spec.name]
@@ -189,6 +188,8 @@ class Aligner(Rings):
                 if item.capture is None or not item.heard or item.idle or item.ended_at is not None:
                     continue
                 position, host_ns, rate = item.capture
+                if not host_ns:  # unknown
+                    continue
                 at = host_ns + round((end - (line.anchor or 0) - position) / rate * 1e9)
                 for tag, younger_us in item.sources or ((item.tag, 0),):
                     times[tag] = min(times.get(tag, at + younger_us * 1000), at + younger_us * 1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -136,10 +137,7 @@ class AlignInput:
 
     def read(self, position: int, n: int) -> tuple[Samples, int]:
         """The block at `position` as it will be heard, and how many of its samples are made up."""
-        block, true = self.ring.read(position, n), n
-        if self._live:  # offline links are lossless and in order: where nothing is, nothing was sent
-            run = self._worth(position, n, self.run(position))
-            block, true = self._main.process(block, run, self._stand_in(position, n))
+        block, true = self._joined(position, n)
         self._next = position + n
         for held in (self.ring, self.standby, self.made_up, self.standby_made_up):
             if held is not None:
@@ -147,6 +145,14 @@ class AlignInput:
         if true == n:
             self.held = block
         return self._mute.process(block), n - true
+
+    def _joined(self, position: int, n: int) -> tuple[Samples, int]:
+        """The stream with what stands in for it where it has nothing, and how many samples are its own."""
+        block = self.ring.read(position, n)
+        if not self._live:  # offline links are lossless and in order: where nothing is, nothing was sent
+            return block, n
+        run = self._worth(position, n, self.run(position))
+        return self._main.process(block, run, self._stand_in(position, n))
 
     def _worth(self, position: int, n: int, run: int) -> int:
         """`run`, cut where the node made up its own input while what stands by has the true one."""
@@ -168,11 +174,14 @@ class AlignInput:
         return np.zeros((n, self.spec.channels), np.float32)
 
     def fade_out(self) -> Samples:
-        """What would be heard next, faded to silence; whatever comes after it fades in."""
+        """What would be heard next, faded to silence; whatever comes after it fades in.
+
+        The rings keep it: what is heard sooner by a frame shorter than the fade begins within it.
+        """
         tail = np.zeros((self._fade, self.spec.channels), np.float32)
         if self._next is not None:
             ramp = np.linspace(1.0, 0.0, self._fade, endpoint=False, dtype=np.float32)[:, None]
-            tail = self.read(self._next, self._fade)[0] * ramp
+            tail = copy(self._mute).process(self._joined(self._next, self._fade)[0]) * ramp
         self._main, self._reserve = self._fader(), self._fader()
         for fader in (self._main, self._reserve):
             fader.run_dry()

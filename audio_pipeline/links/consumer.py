@@ -10,7 +10,7 @@ import msgpack
 import zmq
 
 from audio_pipeline.errors import WireError
-from audio_pipeline.frame import Frame, parse
+from audio_pipeline.frame import Frame, numbered, parse
 from audio_pipeline.links.credit import Count, Grant
 from audio_pipeline.links.words import (
     DONTWAIT,
@@ -106,7 +106,23 @@ class InPort:
             self._on_word(unpack(message))
         except WireError:
             self._count("bad", 1)
+            self._pass_over(message)
         return False
+
+    def _pass_over(self, message: bytes) -> None:
+        """A frame that nobody can read took a place in the window all the same; a window of them is no dead link.
+
+        It is credited in its turn, with the last one before it that is taken.
+        """
+        number = numbered(message)
+        if number is None or self._leaving or not self._greeted or number[0] != self.grant.epoch:
+            return
+        self._received = max(self._received, number[1])
+        self._count("received", 1)
+        self.dropped("bad")
+        if not self.queue:
+            self.grant.delivered(self._received)
+            self._changed = True
 
     def _on_frame(self, frame: Frame) -> None:
         if self._leaving:
@@ -147,7 +163,9 @@ class InPort:
         if not self.queue:
             return None
         frame = self.queue.popleft()
-        if frame.epoch == self.grant.epoch:
+        if not self.queue:  # all that came is taken, also what could not be read
+            self.grant.delivered(self._received)
+        elif frame.epoch == self.grant.epoch:
             self.grant.delivered(frame.seq)
         self._changed = True
         return frame

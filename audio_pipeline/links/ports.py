@@ -13,7 +13,7 @@ from audio_pipeline.dsp.level import sanitise
 from audio_pipeline.dsp.ramp import Ramp
 from audio_pipeline.dsp.reframe import Reframer
 from audio_pipeline.dsp.resample import StreamResampler
-from audio_pipeline.frame import Flag, Frame, Samples, gap_frame
+from audio_pipeline.frame import Flag, Frame, Samples, check_format, gap_frame
 
 MAX_HOLE_S = 1.0  # longer holes are a new beginning
 FADE_MS = 10
@@ -204,6 +204,7 @@ class Framer:
         return flags
 
     def _restart(self, rate: int, channels: int) -> None:
+        check_format(rate, channels)
         self.flush()
         self._format = (rate, channels)
         self._reframer = Reframer(channels, max(round(self._frame_samples * rate / self._graph_rate), 1))
@@ -211,7 +212,7 @@ class Framer:
     def _out(self, position: int, block: Samples) -> None:
         rate = self._format[0]
         end, captured_ns = self._capture
-        captured_ns -= round((end - position - len(block)) / rate * 1e9)
+        captured_ns -= round((end - position - len(block)) / rate * 1e9) if captured_ns else 0  # unknown stays unknown
         flags = self._flags_before(position + len(block))
         self._send(Frame(block, position, len(block), rate, self._format[1], flags, captured_ns=captured_ns,
                          generation=self.generation))  # fmt: skip

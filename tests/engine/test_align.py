@@ -223,6 +223,22 @@ def test_when_the_host_is_calm_again_the_delay_goes_down_without_a_click() -> No
     np.testing.assert_allclose(desk.sound()[-N:], tone(want - N, N)[:, 0], atol=1e-6)
 
 
+@pytest.mark.parametrize("frame", [48, 120, 240, 480, 960])
+def test_what_is_heard_sooner_by_a_frame_has_no_hole(frame: int) -> None:
+    """Also where a frame is shorter than the fade: the one fades out while the other fades in, and nothing is lost.
+
+    With frames of 1 ms less is in hand than the fade takes: the old one is gone a little before the new one is whole.
+    """
+    desk = Desk(spec(eager=True, on_loss="fail"), frame=frame)
+    desk.push("a", 0, ones(0, 6 * frame), due_ns=desk.now_ns)
+    for at in range(6, 11 * RATE // frame):
+        desk.tick()
+        desk.push("a", at * frame, ones(0, frame), due_ns=desk.now_ns)
+    assert desk.counts == {"late_samples": 0, "delay_samples": -frame}
+    assert desk.aligner.heard(0)["song"] == frame
+    np.testing.assert_allclose(desk.sound(), 1, atol=0.07 if frame == 48 else 1.01 / FADE)
+
+
 def test_one_hold_up_is_no_reason_to_be_later_for_ever() -> None:
     desk = Desk(spec(eager=True))
     microphone(desk, 50, [0])
@@ -507,6 +523,27 @@ def test_nobody_waits_for_what_is_absent() -> None:
     assert desk.aligner.ended
 
 
+def test_an_absent_input_outlives_the_last_link_of_its_timeline() -> None:
+    """The song itself is taken away; the node that was to work on it never was there. The microphone goes on."""
+    desk = Desk(spec("a"), spec("b"), spec("c", "mic"))
+    desk.aligner.absent("a")
+    for name in "bc":
+        desk.push(name, 0, ones(0, RATE))
+    for _ in range(5):
+        desk.tick()
+    desk.aligner.disconnect("b", desk.now_ns)
+    for _ in range(10):
+        desk.aligner.turn(desk.position, N, desk.now_ns, desk.now_ns)
+        desk.tick()
+    assert desk.aligner.settled and set(desk.aligner.ports) == {"a", "c"}
+    assert not desk.sound("a").any() and (desk.sound("c")[-N:] == 1).all()
+    desk.aligner.disconnect("a", desk.now_ns)
+    for _ in range(10):
+        desk.aligner.turn(desk.position, N, desk.now_ns, desk.now_ns)
+        desk.tick()
+    assert set(desk.aligner.timelines) == {"mic"}, "the last one that was on it takes the timeline with it"
+
+
 def test_after_a_hold_up_the_sound_is_live_again() -> None:
     desk = desk_with(song, seconds=1)
     desk.position += 20 * N - (desk.position + 20 * N) % N
@@ -533,6 +570,15 @@ def test_the_output_is_as_old_as_its_oldest_input() -> None:
     assert times["song"] < times["mic"], "the song came later, so what is heard of it is older"
     desk.idle("b", RATE)
     assert desk.aligner.captured_at(5 * N) == {tag_of("mic"): times["mic"]}
+
+
+def test_an_input_of_unknown_age_makes_the_output_no_older() -> None:
+    desk = Desk(spec("a", "mic"), spec("b", "card"))
+    desk.push("a", 0, ones(0, RATE))
+    desk.aligner.push("b", audio_frame(ones(0, RATE), 0, RATE), 0, desk.now_ns)
+    desk.tick()
+    assert set(desk.aligner.heard(0)) == {"mic", "card"}
+    assert desk.aligner.captured_at(N) == {tag_of("mic"): ns(N)}
 
 
 def test_a_mix_of_a_mix_is_as_old_as_each_source_in_it() -> None:

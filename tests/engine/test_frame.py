@@ -24,6 +24,7 @@ from audio_pipeline.frame import (
     event_frame,
     flagged,
     gap_frame,
+    numbered,
     pack,
     parse,
 )
@@ -109,14 +110,35 @@ def test_events_survive_the_wire(event: dict[str, Any], position: int, rate: int
     assert parse(pack(frame)) == frame
 
 
+def deep(levels: int) -> list[Any]:
+    """Lists in lists."""
+    return [deep(levels - 1)] if levels > 1 else []
+
+
 @pytest.mark.parametrize(("value", "said"), [
     (np.float32(1), "event 'score' cannot be sent: can not serialize 'numpy.float32' object"),
     (1 << 64, "event 'score' cannot be sent: Integer value out of range"),
     ("x" * MAX_EVENT_BYTES, "event 'score' has 655.. bytes, expected at most 65536"),
+    ({1: 2}, "event 'score' cannot be sent, since nobody could read it: .* int is not allowed for map key"),
+    (deep(32), "event 'score' cannot be sent, since nobody could read it: event is nested deeper than 32 levels"),
 ])  # fmt: skip
 def test_an_event_that_cannot_be_sent_is_refused_by_name(value: object, said: str) -> None:
     with pytest.raises(WireError, match=said):
         pack(event_frame({"kind": "score", "value": value}, 0, 48_000))
+
+
+def test_what_is_sent_as_an_event_can_be_read() -> None:
+    event = {"kind": "score", "value": deep(31)}
+    assert parse(pack(event_frame(event, 0, 48_000))).event == event
+    with pytest.raises(WireError, match="event 'score' cannot be sent, since nobody could read it: .* no text"):
+        pack(event_frame({"kind": "score", b"value": 1}, 0, 48_000))  # type: ignore[dict-item]
+
+
+def test_a_frame_that_cannot_be_read_still_has_its_number() -> None:
+    good = pack(audio_frame(np.ones((3, 2), np.float32), 7, 48_000, epoch=4, seq=9))
+    assert numbered(good) == numbered(good[:-1]) == numbered(good[: HEADER.size]) == (4, 9)
+    for message in (b"", good[: HEADER.size - 1], b"APF2" + good[4:], good[:4] + b"\x02" + good[5:]):
+        assert numbered(message) is None
 
 
 def test_orientation_is_never_guessed() -> None:

@@ -6,6 +6,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import zmq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio_pipeline.frame import Flag, Frame, audio_frame, event_frame, gap_frame, pack
+from audio_pipeline.frame import MAX_CHANNELS, Flag, Frame, audio_frame, event_frame, gap_frame, pack
 from audio_pipeline.links.link import GUEST_FRAMES, MAX_GUESTS, PROTOCOL, InPort, InSpec, OutPort, OutSpec
 
 RATE, N = 48_000, 480
@@ -591,6 +592,43 @@ def test_a_consumer_counts_garbage_and_goes_on(messages: list[bytes]) -> None:
         assert bench.counts["in>a.bad"] <= 2 * len(messages)
     finally:
         bench.close()
+
+
+def unreadable(number: int) -> Frame:
+    """A frame that can be packed, with more channels than anybody reads."""
+    return audio_frame(np.zeros((N, MAX_CHANNELS + 1), np.float32), number * N, RATE)
+
+
+def test_windows_of_frames_that_nobody_can_read_do_not_stall_a_link(bench: Bench) -> None:
+    out, port = bench.out({"a": ("lossless", 20)}), bench.into(window=4)
+    bench.pump(lambda: port.greeted)
+    for number in range(9):
+        out.offer(unreadable(number))
+    offer(out, range(9, 12))
+    assert numbers(collect(bench, port, 3)) == [9, 10, 11]
+    bench.pump(lambda: out.drained)
+    assert bench.counts == {"out>a.offered": 12, "out>a.sent": 12, "in>a.received": 12, "in>a.delivered": 3,
+                            "in>a.bad": 9, "in>a.dropped.bad": 9}  # fmt: skip
+
+
+def test_a_frame_that_nobody_can_read_is_no_credit_for_what_waits_before_it(bench: Bench) -> None:
+    out, port = bench.out(), bench.into(window=4)
+    bench.pump(lambda: port.greeted)
+    offer(out, range(2))
+    out.offer(unreadable(2))
+    bench.pump(lambda: bench.counts["in>a.bad"] == 1)
+    through = [port.grant.delivered_through]
+    while port.take() is not None:
+        through.append(port.grant.delivered_through)
+    assert through == [0, 1, 3], "it goes with the last one before it"
+
+
+def test_an_unreadable_frame_of_another_epoch_is_no_credit_for_this_one(bench: Bench) -> None:
+    bench.out()
+    port = bench.into()
+    bench.pump(lambda: port.greeted)
+    port._hear(pack(replace(unreadable(0), seq=7, epoch=2)))
+    assert +bench.counts == {"in>a.bad": 1} and (port.grant.epoch, port.grant.delivered_through) == (1, 0)
 
 
 # -- guests ------------------------------------------------------------------------------------------

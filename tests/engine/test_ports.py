@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_pipeline.dsp.resample import StreamResampler
+from audio_pipeline.errors import WireError
 from audio_pipeline.frame import Flag, Frame, Samples, audio_frame, gap_frame
 from audio_pipeline.links.ports import MAX_HOLE_S, Continuity, Converter, Framer
 from tests.engine.graphs import noise
@@ -221,6 +222,12 @@ def test_blocks_of_any_size_become_frames_of_one_size_with_their_own_age(chunks:
         assert abs(frame.captured_ns - 10**9 - frame.end / RATE * 1e9) < 2
 
 
+def test_an_unknown_time_of_capture_stays_unknown_in_every_frame_of_a_block() -> None:
+    bench = Bench()
+    bench.framer.emit(noise(0, 1440), 0, RATE, Flag.NONE, 0)
+    assert [frame.captured_ns for frame in bench.sent] == [0, 0, 0]
+
+
 def test_frames_have_the_length_of_the_graphs_frame_at_any_rate() -> None:
     bench = Bench()
     bench.emit(noise(0, 441), 0, rate=44_100)
@@ -251,6 +258,19 @@ def test_another_rate_or_number_of_channels_never_shares_a_frame() -> None:
     bench.emit(noise(0, 500), 0)
     bench.emit(noise(0, 500)[:, :1], 500)
     assert [(frame.samples, frame.channels) for frame in bench.sent] == [(480, 2), (20, 2), (480, 1)]
+
+
+@pytest.mark.parametrize(("rate", "channels", "said"), [
+    (RATE, 33, "33 channels cannot be sent, expected 1 to 32"), (RATE, 0, "0 channels cannot be sent"),
+    (999, 2, "999 Hz cannot be sent, expected 1000 to 768000"), (768_001, 2, "768001 Hz cannot be sent"),
+])  # fmt: skip
+def test_sound_that_no_frame_can_carry_is_refused(rate: int, channels: int, said: str) -> None:
+    bench = Bench()
+    bench.emit(noise(0, 480), 0)
+    with pytest.raises(WireError, match=said):
+        bench.emit(np.zeros((480, channels), np.float32), 480, rate=rate)
+    bench.emit(noise(0, 480), 480)
+    assert [(frame.position, frame.samples) for frame in bench.sent] == [(0, 480), (480, 480)]
 
 
 def test_a_cancel_throws_the_rest_away_and_starts_another_generation() -> None:

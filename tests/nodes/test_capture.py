@@ -180,6 +180,10 @@ def test_a_card_that_is_pulled_out_is_silence_until_it_is_back(monkeypatch: pyte
     now = ctx.position_at(ctx.now) - ctx.sent["out"][0].position
     assert len(y) == pytest.approx(now, abs=3 * BLOCK), "silence takes as long as the card was away"
     assert np.abs(np.diff(y)).max() < 0.5 / 200 and np.all(y[-RATE // 2 :] == 0.5)
+    joined = [frame for frame in ctx.sent["out"] if frame.flags & Flag.CONCEALED]
+    assert joined, "what lies between the silence and the first block of the card"
+    for frame in joined:
+        assert frame.captured_ns == pytest.approx(ctx.host_ns_at(frame.end), abs=20_000_000)
     node.close()
 
 
