@@ -208,7 +208,7 @@ class Door:
             names = ", ".join(known) or "nothing"
             self._reply(identity, {"t": "refused", "why": f"{port!r} is not exported; exported are {names}"})
         elif not self._roles.allow(user, "listen"):
-            self._reply(identity, {"t": "refused", "why": f"{self._roles.name(user) or 'this key'!r} may not listen here"})
+            self._reply(identity, {"t": "refused", "why": f"{self._roles.called(user)!r} may not listen here"})
         else:
             endpoint = self._run_dir.endpoint(*port.split("."))
             self._enter(identity, user, session, f"hears {port}", "listen", endpoint, word)
@@ -233,7 +233,7 @@ class Door:
         if word.get("v") != VERSION or needed is None or "node" in word and needed != "control":
             self._reply(identity, {"id": number, "ok": False, "error": f"{op!r} is not for other hosts"})
         elif not self._roles.allow(user, needed):
-            said = f"{self._roles.name(user) or 'this key'!r} has the role {self._roles.of(user)!r}, which does not allow {op!r}"
+            said = f"{self._roles.called(user)!r} has the role {self._roles.of(user)!r}, which does not allow {op!r}"
             self._reply(identity, {"id": number, "ok": False, "error": said})
         elif op == "ports":
             result = {**self._known_ports, "outputs": self.exported()}

@@ -36,6 +36,10 @@ class Roles:
         """Whose key it is now; empty where it is nobody's, or there are no keys."""
         return (self.keys.who(public) or "") if self.keys is not None else ""
 
+    def called(self, public: str) -> str:
+        """The same for a sentence."""
+        return self.name(public) or "this key"
+
     def of(self, public: str) -> str:
         """The role of the key with which somebody was let in."""
         if self.keys is None:

@@ -170,6 +170,7 @@ class Supervisor:
             self._context.destroy(linger=0)
         if hasattr(self, "run_dir"):
             self.run_dir.remove()
+        self._waker.close()
 
     def _turn(self) -> None:
         self._poller.poll(POLL_MS)

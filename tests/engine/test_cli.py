@@ -172,6 +172,14 @@ def test_the_view_ends_with_the_pipeline_it_shows(
     assert main(["view"]) == 7
 
 
+def test_of_another_host_nobody_can_say_that_it_has_ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ControlError), cli_attach.until_it_ends("tcp://studio"):
+        raise ControlError("studio cannot be reached")
+    assert capsys.readouterr().err == ""
+
+
 def test_attaching_to_nothing_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))

@@ -83,7 +83,7 @@ class Studio:
         self._context.term()
 
     def _answer(self, word: dict[str, Any]) -> dict[str, Any]:
-        if word["op"] != "ports":
+        if word.get("op", "ports") != "ports":  # a door also says bye
             self.asked.append(word)
         outputs = [{"port": "mix.out", "heard": True}, {"port": "song.out", "heard": False}]
         result = {"name": "studio", "rate": RATE, "outputs": outputs, "feeds": ["voice"]}

@@ -248,6 +248,25 @@ def test_whoever_is_removed_from_the_address_book_is_gone_within_a_second(studio
     assert "does not let this host in" in trouble(link) or not link.peer.connected
 
 
+@pytest.mark.parametrize("between", [True, False])
+def test_a_name_that_gets_a_new_key_gives_the_old_one_nothing(
+    studio: Studio, closing: list[Any], tmp_path: Path, between: bool
+) -> None:
+    """Whoever stole the old key is still connected when the owner of the name gets a new one."""
+    thief = Stranger(studio.allow("control"))
+    closing.append(thief)
+    answer = thief.ask({"v": 1, "id": 1, "op": "stop"})
+    assert answer is not None and answer["ok"]
+    book = Keys(studio.keys.folder)
+    if between:
+        book.remove("laptop")
+    book.allow("laptop", Keys(tmp_path / "new").new("laptop").public, "control")
+    until(lambda: "laptop is gone (controls)" in studio.door.said)
+    asked = len(studio.asked)
+    answer = thief.ask({"v": 1, "id": 2, "op": "stop"})
+    assert answer is not None and "which does not allow 'stop'" in answer["error"] and len(studio.asked) == asked
+
+
 def test_an_address_book_that_others_can_read_lets_nobody_in(studio: Studio, listen: Listen) -> None:
     remote = studio.allow()
     (studio.keys.folder / "known.json").chmod(0o644)
