@@ -73,14 +73,14 @@ $(COQUI)/stamp: environments/coqui.txt
 	@python=$$(command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.14) || \
 		{ echo "The pinned packages need Python 3.11 to 3.14" >&2; exit 1; }; \
 		mkdir -p "$(dir $(COQUI))"; "$$python" -m venv --clear "$(COQUI)"
-	@echo "Installing coqui-tts and PyTorch into $(COQUI) (a few minutes; 2 GB without CUDA)"
+	@echo "Installing coqui-tts and PyTorch into $(COQUI) (a few minutes; 1.9 GB without CUDA)"
 	@"$(COQUI)/bin/python" -m pip install --disable-pip-version-check --progress-bar off -r $< $(SAY)
 	@touch $@
 
 $(SPLEETER)/stamp: environments/spleeter.txt
 	@python=$$(command -v python3.11 || command -v python3.10) || { echo "TensorFlow 2.12 needs Python 3.10 or 3.11" >&2; exit 1; }; \
 		mkdir -p "$(dir $(SPLEETER))"; "$$python" -m venv --clear "$(SPLEETER)"
-	@echo "Installing spleeter and TensorFlow into $(SPLEETER) (a few minutes, 1.5 GB)"
+	@echo "Installing spleeter and TensorFlow into $(SPLEETER) (a few minutes, 1.8 GB)"
 	@"$(SPLEETER)/bin/python" -m pip install --disable-pip-version-check --progress-bar off -r $< $(SAY)
 	@"$(SPLEETER)/bin/python" -m pip install --disable-pip-version-check --quiet --no-deps spleeter==2.4.2 \
 		2> >(grep -v ^WARNING >&2)
