@@ -14,7 +14,7 @@ import msgpack
 import zmq
 
 from audio_pipeline.errors import DeviceError, WireError
-from audio_pipeline.frame import Flag, Frame, pack, parse
+from audio_pipeline.frame import Flag, Frame, numbered, pack, parse
 from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.io.remote_peer import Peer, Remote
 from audio_pipeline.io.remote_session import FEED
@@ -214,7 +214,15 @@ class FeedPort:
             return self._on_word(sender, unpack(message), now_ns)
         except WireError:
             self.counts["bad"] += 1
+            return self._pass_over(sender, message)
+
+    def _pass_over(self, sender: bytes, message: bytes) -> bool:
+        """A frame that nobody can read took a place in the window all the same."""
+        number = numbered(message)
+        if number is None or sender != self._sender:
             return False
+        self._grant.delivered(number[1])
+        return True
 
     def _on_frame(self, sender: bytes, frame: Frame, now_ns: int) -> bool:
         if sender != self._sender:

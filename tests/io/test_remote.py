@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio_pipeline.errors import ConfigError, DeviceError, KeysError
-from audio_pipeline.frame import pack
+from audio_pipeline.frame import audio_frame, pack
 from audio_pipeline.graph.load import loads
 from audio_pipeline.io import remote_feed, remote_peer
 from audio_pipeline.io.remote_door import Door
@@ -22,7 +23,7 @@ from audio_pipeline.io.remote_link import QUEUE_FRAMES, WINDOW_FRAMES, RemoteLin
 from audio_pipeline.io.remote_peer import Remote, find_remote
 from audio_pipeline.io.remote_session import FEED
 from audio_pipeline.keys import Keys
-from tests.io.studio import N, Stranger, Studio, frame, until
+from tests.io.studio import RATE, N, Stranger, Studio, frame, until
 from tests.relay import Relay
 
 Listen = Callable[..., RemoteLink]
@@ -384,6 +385,19 @@ def test_an_allowed_key_plays_into_a_node_that_waits(studio: Studio, closing: li
         assert numbers(port, 20) == list(range(start, start + 20))
     until(lambda: not feed.in_flight)
     assert feed.counts["sent"] == feed.counts["offered"] - feed.counts["dropped.nobody"] == 400
+
+
+def test_frames_that_nobody_can_read_do_not_stop_a_feed(studio: Studio, closing: list[Any]) -> None:
+    feed = RemoteFeed(studio.allow("play"), "voice")
+    closing.append(feed)
+    port = FeedPort(studio.run.endpoint("voice", FEED), "the token of this run")
+    closing.append(port)
+    until(lambda: feed.peer.connected)
+    for number in range(remote_feed.WINDOW_FRAMES):
+        feed.offer(audio_frame(np.zeros((48, 33), np.float32), number * 48, RATE))
+    until(lambda: port.counts["bad"] and not feed.queued and not feed.in_flight)
+    feed.offer(frame(500))
+    assert numbers(port, 1) == [500]
 
 
 def test_one_plays_at_a_time_and_the_next_one_is_told_who(
