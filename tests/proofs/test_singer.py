@@ -78,7 +78,7 @@ def test_a_singer_is_heard_in_the_studio(private: Path, tmp_path: Path, proof_sc
         gauges = state["nodes"]["voice"]["gauges"]
         studio.finish()
     rows = returns(tmp_path)
-    clear = rows[rows[:, 1] > 0.9]
+    clear = rows[rows[:, 1] > 0.8]  # one whose delay slides while the buffer settles is bent a little
     last = said.read_text().splitlines()[-1]
     print(f"{len(clear)} of {len(rows)} chirps came back through loudspeaker, microphone and link after "
           f"{np.median(clear[:, 0]):.0f} ms ({clear[:, 0].min():.0f} to {clear[:, 0].max():.0f}); jitter buffer "
