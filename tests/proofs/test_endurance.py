@@ -20,7 +20,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 SLOTS = 40  # the run is cut into so many
 WARM_S = 30  # until every history, queue and ring has been full once
 CREEP_MB = 2.0  # by which memory may grow steadily, in all the time
-STEPS_MB = 24.0  # and in steps: a rung of the separator's ladder that it never stood on, an arena of its runtime
+STEPS_MB = 24.0  # and in steps: one of 15 MB was seen once in an hour, in the separator, and its cause was not found
 CREEP = 0.10
 TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")  # the kernel counts CPU time in these
 
