@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_pipeline.errors import WireError
-from audio_pipeline.packed import unpack_map
+from audio_pipeline.packed import UNPACKABLE, unpack_map
 
 Samples = NDArray[np.float32]  # (samples, channels), in [-1, 1]
 
@@ -193,7 +193,7 @@ def pack_event(event: dict[str, Any]) -> bytes:
     """An event's payload. Raises WireError where it holds what msgpack cannot, or what nobody could read again."""
     try:
         packed: bytes = msgpack.packb(event)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+    except UNPACKABLE as error:
         raise WireError(f"event {event.get('kind')!r} cannot be sent: {error}") from error
     if len(packed) > MAX_EVENT_BYTES:
         raise WireError(f"event {event.get('kind')!r} has {len(packed)} bytes, expected at most {MAX_EVENT_BYTES}")

@@ -9,6 +9,7 @@ import msgpack
 from audio_pipeline.errors import WireError
 
 MAX_DEPTH = 32  # of lists and maps
+UNPACKABLE = (TypeError, ValueError, OverflowError, RecursionError)  # what msgpack raises for what it cannot pack
 
 
 def unpack_map(data: bytes | memoryview, what: str, most_bytes: int) -> dict[Any, Any]:

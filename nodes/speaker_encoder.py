@@ -67,7 +67,7 @@ class SpeakerEncoder(Node):
     def open(self, ctx: Context) -> None:
         from audio_pipeline.models.hearing import ge2e
         from audio_pipeline.models.hearing.ge2e_stream import VoiceTracker
-        from audio_pipeline.models.voices.library import Library
+        from audio_pipeline.models.voices.enrolled import Library
 
         encoder = ge2e.load()
         files = {Path(path).stem: _voice_in(Path(path), encoder) for path in self.settings.known}

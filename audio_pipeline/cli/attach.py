@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeGuard
 
 from audio_pipeline.cli.text import assignment
 from audio_pipeline.control.client import ControlClient
@@ -22,7 +23,7 @@ from audio_pipeline.view.view import View, fits_terminal, follow
 @contextmanager
 def attached(which: str | None) -> Iterator[ControlClient]:
     """A client of the pipeline called `which`, or of the only one that runs. Raises ControlError."""
-    if which is not None and which.startswith("tcp://"):
+    if _is_elsewhere(which):
         from audio_pipeline.io.remote_control import connect
 
         client: ControlClient = connect(which)
@@ -73,9 +74,14 @@ def until_it_ends(which: str | None) -> Iterator[None]:
     try:
         yield
     except ControlError:
-        if (which or "").startswith("tcp://") or _runs(which):  # of another host nobody here knows whether it ended
+        if _is_elsewhere(which) or _runs(which):  # of another host nobody here knows whether it ended
             raise
         print("the pipeline has ended", file=sys.stderr)
+
+
+def _is_elsewhere(which: str | None) -> TypeGuard[str]:
+    """Whether a pipeline is named by the address of another host."""
+    return which is not None and which.startswith("tcp://")
 
 
 def _runs(which: str | None) -> bool:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from audio_pipeline.cli.text import columns
 from audio_pipeline.errors import DeviceError, PipelineError
-from audio_pipeline.graph.load import load
+from audio_pipeline.graph.load import bundled, load
 from audio_pipeline.io.sound import Device, list_devices
 
 
@@ -60,7 +58,7 @@ def _of_bundled() -> list[str]:
     """What the bundled pipelines need as they stand, in the registry's order."""
     from audio_pipeline.models.weights import weights
 
-    graphs = [load(file) for file in sorted((Path(str(files("audio_pipeline"))) / "configs").glob("*.yaml"))]
+    graphs = [load(file) for file in sorted(bundled().glob("*.yaml"))]
     needed = {name for graph in graphs for spec in graph.nodes.values() for name in spec.cls.assets(spec.settings)}
     return [name for name in weights.REGISTRY if name in needed]
 

@@ -13,7 +13,7 @@ from audio_pipeline.cli.text import columns
 from audio_pipeline.errors import ConfigError, PipelineError
 from audio_pipeline.io.clip import read_clip
 from audio_pipeline.models.voices import checked_json
-from audio_pipeline.models.voices.library import Library
+from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.models.voices.record import Record
 from audio_pipeline.report.voice_card import card, reading
 

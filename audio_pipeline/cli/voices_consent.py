@@ -13,7 +13,7 @@ from audio_pipeline.cli.voices_sound import Sound, from_files, from_microphone
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.voices import consent as voice_consent
 from audio_pipeline.models.voices.consent import GIVEN, HOW, OWN, Proof
-from audio_pipeline.models.voices.library import Library
+from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.models.voices.names import checked_name
 from audio_pipeline.models.voices.policy import read_policy
 from audio_pipeline.models.voices.record import Consent

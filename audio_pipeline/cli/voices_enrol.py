@@ -14,7 +14,7 @@ from audio_pipeline.cli.voices_keep import now
 from audio_pipeline.cli.voices_sound import Sound, from_files, from_microphone
 from audio_pipeline.errors import ConfigError, MediaError
 from audio_pipeline.models.voices.advice import REFUSED, findings
-from audio_pipeline.models.voices.library import Library
+from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.models.voices.names import key
 from audio_pipeline.models.voices.record import Sample
 from audio_pipeline.report.voice_card import card, finding_lines

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.voices.archive import SUFFIX, export_voice, import_voice
-from audio_pipeline.models.voices.library import Library
+from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.report.voice_card import consent_said
 
 

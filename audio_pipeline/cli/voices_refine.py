@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.models.voices.library import Library
+from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.models.voices.record import Record
 
 Progress = Callable[[int, float, float], None]

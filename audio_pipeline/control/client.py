@@ -18,6 +18,7 @@ import zmq
 from audio_pipeline.control.words import MAX_BYTES, VERSION, decode, encode
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.host import runtime
+from audio_pipeline.packed import UNPACKABLE
 
 TIMEOUT_S = 5.0
 EDIT_S = 150.0  # a new node may load for long
@@ -55,7 +56,7 @@ class ControlClient:
             number = next(self._ids)
             try:
                 word = encode({"v": VERSION, "token": self._token, "id": number, "op": op, **args})
-            except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            except UNPACKABLE as error:
                 raise ControlError(f"{op}: this cannot be sent: {error}") from error
             self._socket.send(word)
             deadline = time.monotonic() + timeout_s

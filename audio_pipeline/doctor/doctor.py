@@ -155,7 +155,7 @@ def tools() -> Iterator[Finding]:
 
 def voices() -> Iterator[Finding]:
     """The enrolled voices, and what this host asks of made ones."""
-    from audio_pipeline.models.voices.library import Library
+    from audio_pipeline.models.voices.enrolled import Library
     from audio_pipeline.models.voices.policy import read_policy
 
     library = Library()

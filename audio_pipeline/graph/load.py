@@ -21,16 +21,20 @@ from audio_pipeline.settings import Places, build, fail
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
+def bundled() -> Path:
+    """The folder of the pipelines that come with us."""
+    return Path(str(files("audio_pipeline"))) / "configs"
+
+
 def find_config(config: str | Path) -> Path:
     """The file for a path, or for the name of a bundled pipeline. Raises ConfigError."""
     path = Path(config)
     if path.is_file():
         return path
-    bundled = Path(str(files("audio_pipeline"))) / "configs"
-    for candidate in (bundled / f"{path.name}.yaml", bundled / path.name):
+    for candidate in (bundled() / f"{path.name}.yaml", bundled() / path.name):
         if candidate.is_file() and str(path.parent) in (".", "configs"):
             return candidate
-    known = sorted(file.stem for file in bundled.glob("*.yaml"))
+    known = sorted(file.stem for file in bundled().glob("*.yaml"))
     raise ConfigError(
         f"pipeline file {str(config)!r} not found{nearest(path.stem, known)}; bundled are {', '.join(known)}"
     )

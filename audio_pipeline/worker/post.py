@@ -13,9 +13,8 @@ from audio_pipeline.control.words import decode, encode
 from audio_pipeline.errors import WireError
 from audio_pipeline.graph.job import Job
 from audio_pipeline.links.waker import Waker
+from audio_pipeline.packed import UNPACKABLE
 from audio_pipeline.worker.runner import NodeRunner
-
-UNSENDABLE = (TypeError, ValueError, OverflowError, RecursionError)
 
 
 class Post:
@@ -45,7 +44,7 @@ class Post:
         whole = {"node": self.job.name, "token": self.job.token, **word}
         try:
             return encode(whole)
-        except UNSENDABLE as error:
+        except UNPACKABLE as error:
             return encode({**whole, **_instead(word, error)})
 
     def _send(self, message: bytes) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from audio_pipeline.errors import ConfigError, MediaError, PipelineError
 from audio_pipeline.models.voices import checked_json
-from audio_pipeline.models.voices.library import SAMPLE_BYTES, STYLE_BYTES, Library
+from audio_pipeline.models.voices.enrolled import SAMPLE_BYTES, STYLE_BYTES, Library
 from audio_pipeline.models.voices.names import checked_name
 from audio_pipeline.models.voices.record import RECORD, RECORD_BYTES, SAMPLE, STYLE, Record, read_record, read_style
 from audio_pipeline.private_file import write_private

@@ -45,7 +45,7 @@ def open_voice(name: str, *, speed: float = 1.0, threads: int = 0, device: str =
 
 def enrolled_voice(name: str) -> Voice | None:
     """The enrolled voice of this name, if there is one and it may be used. Raises ConfigError where it may not."""
-    from audio_pipeline.models.voices.library import Library
+    from audio_pipeline.models.voices.enrolled import Library
 
     library = Library()
     if name not in library:
@@ -59,7 +59,7 @@ def enrolled_sample(name: str) -> tuple[bytes, Path] | None:
     """The FLAC that an enrolled voice was made from, for engines of other kinds, and a folder (0700 if they make it)
     for what they compute from it, which is deleted with the voice. None where no voice of this name was enrolled, or
     its sample was not kept. Raises ConfigError where the voice may not be used."""
-    from audio_pipeline.models.voices.library import Library
+    from audio_pipeline.models.voices.enrolled import Library
 
     if enrolled_voice(name) is None:
         return None
@@ -82,7 +82,7 @@ def check_consent(voice: Voice) -> None:
 def voice_names() -> list[str]:
     """Every voice that can be named here: light, the stock voices that are here, the enrolled ones."""
     from audio_pipeline.models.speech import kokoro
-    from audio_pipeline.models.voices.library import Library
+    from audio_pipeline.models.voices.enrolled import Library
 
     return [LIGHT, *kokoro.voice_names(), *Library().names()]
 

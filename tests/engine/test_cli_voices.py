@@ -20,8 +20,8 @@ from audio_pipeline.cli import voices_refine
 from audio_pipeline.doctor import doctor
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.voices import checked_json, fit
+from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.models.voices.fit import Fit, Reference
-from audio_pipeline.models.voices.library import Library
 from tests.engine.voice_host import AGREED, Run, encoder, host, reader, run, sample
 from tests.models.voice_drafts import draft
 

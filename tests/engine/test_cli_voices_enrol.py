@@ -12,7 +12,7 @@ import soundfile
 from audio_pipeline.cli import voices_enrol, voices_record
 from audio_pipeline.models.voices import consent as voice_consent
 from audio_pipeline.models.voices import inspection
-from audio_pipeline.models.voices.library import Library
+from audio_pipeline.models.voices.enrolled import Library
 from tests.engine.voice_host import AGREED, Run, encoder, host, reader, run, sample
 from tests.models.voice_drafts import draft
 

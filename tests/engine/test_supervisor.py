@@ -23,7 +23,7 @@ from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.node import Latency
 from audio_pipeline.supervisor.desired import Phase
 from audio_pipeline.supervisor.supervisor import Supervisor
-from tests.engine.graphs import graph_of
+from tests.engine.graphs import KINDS, graph_of
 from tests.fuzz.control import CLIENT, Quiet, quiet_supervisor
 
 NODES = """
@@ -32,7 +32,6 @@ mix: {kind: sum, inputs: {dry: {from: song, on_loss: silence}}}
 out: {kind: sink, inputs: {a: mix}}
 """
 PATIENCE_S = 20.0
-KINDS = Path(__file__).parent / "kinds"
 SLOW = '''
 import time
 from audio_pipeline.node import Filter
@@ -63,6 +62,7 @@ def kinds(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pipeline(tmp_path: Path, kinds: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisor]:
+    before = set(psutil.Process().children())
     with tempfile.TemporaryDirectory(prefix="s") as folder:  # short: names of sockets are
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
         supervisor = Supervisor(graph_of(NODES, node_paths=f"[{KINDS}, {kinds}]"), folder=tmp_path / "take")
@@ -70,7 +70,8 @@ def pipeline(tmp_path: Path, kinds: Path, monkeypatch: pytest.MonkeyPatch) -> It
         yield supervisor
         supervisor.stop()
         assert supervisor.wait(PATIENCE_S)
-    assert not [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    left = set(psutil.Process().children()) - before
+    assert not [child for child in left if child.status() != psutil.STATUS_ZOMBIE]
 
 
 @pytest.fixture

@@ -12,22 +12,12 @@ import pytest
 
 from audio_pipeline.errors import ConfigError, PipelineError
 from audio_pipeline.models.voices.archive import export_voice, import_voice
-from audio_pipeline.models.voices.library import Library
-from tests.models.voice_drafts import draft
+from audio_pipeline.models.voices.enrolled import Library
+from tests.models.voice_drafts import library, there
+
+__all__ = ["library", "there"]
 
 NOW = "2026-02-03T04:05:06+00:00"
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Library:
-    found = Library(tmp_path / "here")
-    found.add(draft("Ann"))
-    return found
-
-
-@pytest.fixture
-def there(tmp_path: Path) -> Library:
-    return Library(tmp_path / "there")
 
 
 def test_there_and_back(library: Library, there: Library, tmp_path: Path) -> None:

@@ -22,25 +22,15 @@ from safetensors.numpy import save
 from audio_pipeline.errors import MediaError
 from audio_pipeline.models.voices import checked_json
 from audio_pipeline.models.voices.archive import import_voice
-from audio_pipeline.models.voices.library import Library
+from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.models.voices.record import read_record
-from tests.models.voice_drafts import draft
+from tests.models.voice_drafts import draft, library, there
+
+__all__ = ["library", "there"]
 
 NOW = "2026-02-03T04:05:06+00:00"
 RECORD = checked_json.dump(replace(draft().record, id="0" * 32, revision=1, files={"style.safetensors": "0"}))
 Files = dict[str, bytes]
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Library:
-    found = Library(tmp_path / "here")
-    found.add(draft("Ann"))
-    return found
-
-
-@pytest.fixture
-def there(tmp_path: Path) -> Library:
-    return Library(tmp_path / "there")
 
 
 def packed(files: Files, how: int = zipfile.ZIP_DEFLATED) -> bytes:

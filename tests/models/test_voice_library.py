@@ -15,7 +15,7 @@ import pytest
 
 from audio_pipeline.errors import ConfigError, MediaError, PipelineError
 from audio_pipeline.models.voices import files
-from audio_pipeline.models.voices.library import Library, voices_folder
+from audio_pipeline.models.voices.enrolled import Library, voices_folder
 from tests.models.voice_drafts import draft
 
 HOSTILE = ["../x", "/etc/passwd", "..", ".", "a/b", "con\\x", "-o", "; rm -rf ~", "%s%n", ".lock", ".new-x", "x" * 64]

@@ -10,7 +10,7 @@ import pytest
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.speech import kokoro
 from audio_pipeline.models.voices import by_name
-from audio_pipeline.models.voices.library import Library
+from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.models.voices.policy import Policy, policy_path, read_policy
 from tests.models.voice_drafts import draft
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
+from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.models.voices.record import Consent, Draft, Likeness, Provenance, Record, Sample, Traits
 
 SOUND = (np.random.default_rng(5).standard_normal(8_000) * 0.1).astype(np.float32)
@@ -42,3 +45,17 @@ def draft(name: str = "Ann", *, seed: int = 0, consent: bool = True) -> Draft:
     )
     pack = rng.standard_normal((510, 256)).astype(np.float32) * 0.2
     return Draft(record, pack, np.abs(rng.standard_normal(256)).astype(np.float32) / 16, flac())
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    """One with a voice, `Ann`."""
+    found = Library(tmp_path / "here")
+    found.add(draft("Ann"))
+    return found
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Library:
+    """Another, still empty."""
+    return Library(tmp_path / "there")

@@ -13,7 +13,7 @@ from audio_pipeline.errors import ConfigError, MediaError
 from audio_pipeline.frame import audio_frame
 from audio_pipeline.models.hearing import ge2e, speech
 from audio_pipeline.models.voices import live
-from audio_pipeline.models.voices.library import FOLDER, Library
+from audio_pipeline.models.voices.enrolled import FOLDER, Library
 from audio_pipeline.models.voices.live import Enroller
 from audio_pipeline.models.weights import weights
 from audio_pipeline.nodes.speaker_encoder import NODE, RATE, Settings

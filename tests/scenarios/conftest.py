@@ -10,7 +10,7 @@ import pytest
 from pytest_bdd import given, parsers, then, when
 
 from audio_pipeline.errors import ControlError
-from audio_pipeline.models.voices.library import Library
+from audio_pipeline.models.voices.enrolled import Library
 from tests.scenarios import conversion, ending, listen, offline, speech, telling, voices
 from tests.scenarios.conversion import Reading
 from tests.scenarios.ending import Command

@@ -13,7 +13,7 @@ import soundfile
 
 from audio_pipeline.cli.main import main
 from audio_pipeline.models.voices.consent import GIVEN
-from audio_pipeline.models.voices.library import Library
+from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.models.weights import weights
 from tests.shared import shared
 
