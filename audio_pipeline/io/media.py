@@ -12,6 +12,7 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
+from audio_pipeline.dsp import limits
 from audio_pipeline.errors import ConfigError, MediaError
 
 READ_AHEAD = 16384  # python-soundfile seeks after each read, which in FLAC costs a decoded frame
@@ -129,13 +130,22 @@ def open_media(path: str | Path) -> MediaReader:
     path = Path(path)
     _check_file(path)
     try:
-        reader = SoundFileReader(path)
+        reader: MediaReader = SoundFileReader(path)
     except sf.SoundFileError:
-        return _open_av(path)
-    if reader.is_reliable:
-        return reader
-    reader.close()
-    return _open_av(path)
+        reader = _open_av(path)
+    if isinstance(reader, SoundFileReader) and not reader.is_reliable:
+        reader.close()
+        reader = _open_av(path)
+    return _within_limits(reader)
+
+
+def _within_limits(reader: MediaReader) -> MediaReader:
+    try:
+        limits.check_format(reader.path, reader.rate, reader.channels)
+    except MediaError:
+        reader.close()
+        raise
+    return reader
 
 
 def reason(e: Exception) -> str:

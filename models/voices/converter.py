@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from audio_pipeline.models.convert.target import Target, target_from, target_of
 from audio_pipeline.models.convert.world_voice import WorldConverter
 from audio_pipeline.models.hearing import ge2e
 from audio_pipeline.models.voices import by_name, policy
+from audio_pipeline.models.voices.sample import unpacked
 
 Array = NDArray[np.float32]
 
@@ -174,10 +174,7 @@ def reference(wish: Wish) -> tuple[Array, int]:
     found = by_name.enrolled_sample(wish.voice)
     if found is None:
         raise ConfigError(f"voice {wish.voice!r} was enrolled without keeping its sample, which is needed here")
-    import soundfile
-
-    x, rate = soundfile.read(io.BytesIO(found[0]), dtype="float32", always_2d=True)
-    return x, int(rate)
+    return unpacked(found[0], f"the sample of voice {wish.voice!r}")
 
 
 def _neural(wish: Wish) -> Converter:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from audio_pipeline.dsp import limits
 from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.errors import MediaError
 
@@ -14,6 +15,7 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 MOST_RATE = 48_000
 MOST_S = 120
+LONGEST_S = 600
 
 
 def pack_sample(x: Array, rate: int) -> bytes:
@@ -29,11 +31,18 @@ def pack_sample(x: Array, rate: int) -> bytes:
 
 def read_sample(data: bytes) -> tuple[Array, int]:
     """Mono sound (samples,) and its rate; of what unpacks to hours the first two minutes. Raises MediaError."""
+    x, rate = unpacked(data, "the voice's sample", MOST_S)
+    return x[:, 0], rate
+
+
+def unpacked(data: bytes, name: str, longest_s: float = LONGEST_S) -> tuple[Array, int]:
+    """Sound (samples, channels) in the bytes of a file and its rate, the beginning of longer sound. MediaError."""
     import soundfile
 
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            x = file.read(MOST_S * file.samplerate, dtype="float32", always_2d=True)
-            return np.asarray(x[:, 0], np.float32), int(file.samplerate)
-    except (soundfile.SoundFileError, OSError, ValueError) as error:
-        raise MediaError(f"the voice's sample is damaged: {error}") from error
+            limits.check_format(name, file.samplerate, file.channels)
+            most = limits.most_samples(file.samplerate, file.channels, longest_s)
+            return np.asarray(file.read(min(most, file.frames), dtype="float32", always_2d=True)), int(file.samplerate)
+    except (soundfile.SoundFileError, OSError, ValueError, TypeError) as error:
+        raise MediaError(f"{name}: cannot be read ({error})") from error

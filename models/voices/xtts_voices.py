@@ -7,7 +7,6 @@ is understood before the model speaks.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import tempfile
 from collections.abc import Callable
@@ -17,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from audio_pipeline.dsp.channels import to_channels
-from audio_pipeline.errors import ConfigError, MediaError, WeightsError, nearest
+from audio_pipeline.errors import ConfigError, WeightsError, nearest
 from audio_pipeline.models.speech.coqui import weights_folder
 from audio_pipeline.models.speech.xtts import CONFIG, MODEL, VOCABULARY, Latents, Xtts, XttsVoice
 from audio_pipeline.models.speech.xtts_text import checked_language
 from audio_pipeline.models.voices import by_name
+from audio_pipeline.models.voices.sample import unpacked
 from audio_pipeline.models.weights.tensors import read_tensors
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -97,13 +97,8 @@ def latents_of(model: Xtts, recording: bytes, cache: Path) -> Latents:
 
 def decoded(recording: bytes) -> tuple[Array, int]:
     """Mono sound (samples,) and its rate. Raises MediaError."""
-    import soundfile
-
-    try:
-        sound, rate = soundfile.read(io.BytesIO(recording), dtype="float32", always_2d=True)
-    except (RuntimeError, TypeError) as error:
-        raise MediaError(f"the recording of the voice cannot be read: {error}") from error
-    return to_channels(sound, 1)[:, 0], int(rate)
+    sound, rate = unpacked(recording, "the recording of the voice")
+    return to_channels(sound, 1)[:, 0], rate
 
 
 def _key(folder: Path, recording: bytes) -> str:

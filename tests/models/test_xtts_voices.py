@@ -139,7 +139,7 @@ def test_latents_are_for_their_user_alone_and_a_damaged_file_is_made_anew(weight
 
 
 def test_a_recording_that_is_no_sound_is_refused(weights: Path, tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="the recording of the voice cannot be read"):
+    with pytest.raises(MediaError, match="the recording of the voice: cannot be read"):
         latents_of(Tones(weights), b"no sound", tmp_path)  # type: ignore[arg-type]
 
 
