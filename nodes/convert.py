@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audio_pipeline import threads
 from audio_pipeline.frame import Flag, Frame
 from audio_pipeline.node import Bypass, Context, Latency, Node, Ports
 from audio_pipeline.settings import setting
@@ -84,7 +84,7 @@ class Convert(Node):
         from audio_pipeline.models.voices.converter import open_converter
 
         s = self.settings
-        self._pool, self._leisure = ThreadPoolExecutor(1, "convert"), at_leisure()
+        self._pool, self._leisure = threads.pool("convert"), at_leisure()
         self._ready = open_converter(_wish(s), ctx.rate, self._leisure.submit if ctx.live else None)
         self._ready.warm_up()
         self._ready.restore(self._learnt)

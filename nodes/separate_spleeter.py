@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from audio_pipeline import threads
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Frame, Samples
 from audio_pipeline.node import Bypass, Context, Latency, Node, Ports
@@ -71,7 +72,7 @@ class SeparateSpleeter(Node):
         self._separate = Original(weights.path("spleeter-original"), wiener=s.wiener, threads=s.threads)
         block, context = (round(s.block_s * RATE), round(s.context_s * RATE)) if ctx.live else (0, 0)
         self._blocks = Blockwise(block, context, min(round(FADE_S * RATE), 2 * context))
-        self._pool = ThreadPoolExecutor(1, "inference")
+        self._pool = threads.pool("inference")
         self._under_way: deque[tuple[Excerpt, Future[dict[str, Samples]] | None]] = deque()
         self._base = self._next = 0  # positions of the stream's first and next sample
         began = time.perf_counter()

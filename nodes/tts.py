@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from audio_pipeline import threads
 from audio_pipeline.errors import ConfigError, NodeError
 from audio_pipeline.frame import Samples
 from audio_pipeline.node import Context, Ports, Source
@@ -100,7 +100,7 @@ class Tts(Source):
         self._talker = Talker(engine, mark, clock=time.monotonic if ctx.live else None)
         for _ in self._talker.say(["Hello."]):  # the first synthesis is slower than any later one
             pass
-        self._pool = ThreadPoolExecutor(1, "voice")
+        self._pool = threads.pool("voice")
         self._live = LiveTalker(self._talker, ctx.rate, self._pool, ctx.wake)
         self._report = TalkerReport(ctx.rate)
         if self._interrupted:

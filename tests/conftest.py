@@ -6,6 +6,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from audio_pipeline import threads
 from tests.proof_table import ProofTable
 
 # programs of their own, which need atheris, coqui-tts
@@ -26,8 +27,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--proof-table", type=Path, help="write what the proofs print into this Markdown file")
 
 
+def _fail_the_test(error: BaseException) -> None:
+    """In place of the end of the process, which would be that of all tests: pytest reports what a thread raises."""
+    raise error
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Watch the proofs where a table is wanted."""
+    threads.end_process = _fail_the_test
     path = config.getoption("--proof-table")
     if path:
         config.pluginmanager.register(ProofTable(path, config.getoption("--proof-scale")))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from audio_pipeline import threads
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.models.voices.record import Record
@@ -114,8 +115,7 @@ def _lines(seconds: float) -> Iterator[Progress]:
             left_s = max(0.0, began + seconds - time.monotonic())
             print(f"{left_s:5.0f} s left, {said}", file=sys.stderr, flush=True)
 
-    teller = threading.Thread(target=say, name="progress", daemon=True)
-    teller.start()
+    teller = threads.start(say, "progress", on_error=lambda error: None)  # nobody reads it: the search goes on
     try:
         yield look
     finally:

@@ -18,6 +18,7 @@ from typing import Any
 import msgpack
 import zmq
 
+from audio_pipeline import threads
 from audio_pipeline.control.client import VERSION, decode, encode
 from audio_pipeline.errors import DeviceError, WireError
 from audio_pipeline.host.runtime import RunDir
@@ -46,7 +47,6 @@ class Door:
         self._known_ports: dict[str, Any] = {"outputs": [], "feeds": []}
         self._stop = threading.Event()
         self._looked_s = 0.0
-        self._thread = threading.Thread(target=self._work, name="door", daemon=True)
 
     def open(self) -> None:
         """Binds. DeviceError where the port is in use or the address is not this host's."""
@@ -70,7 +70,7 @@ class Door:
         self._control.setsockopt(zmq.LINGER, 0)
         self._control.connect(self._run_dir.control)
         self._waker = Waker()
-        self._thread.start()
+        self._thread = threads.start(self._work, "door", stop=self._stop)
 
     @property
     def connected(self) -> list[str]:

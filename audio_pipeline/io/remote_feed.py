@@ -13,6 +13,7 @@ from typing import Any
 import msgpack
 import zmq
 
+from audio_pipeline import threads
 from audio_pipeline.errors import DeviceError, WireError
 from audio_pipeline.frame import Flag, Frame, numbered, pack, parse
 from audio_pipeline.host.runtime import RunDir
@@ -179,8 +180,7 @@ class FeedPort:
             raise DeviceError(f"cannot wait for sound at {endpoint}: {error.strerror}") from error
         self._waker = Waker()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
-        self._thread.start()
+        self._thread = threads.start(self._run, "feed", stop=self._stop)
 
     def take(self) -> tuple[Frame, int] | None:
         """The next frame and when it came."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgpack
 import zmq
 
+from audio_pipeline import threads
 from audio_pipeline.clock_offset import ClockOffset
 from audio_pipeline.io.curve import DENIED, DOWN, SILENT_MS, UP, Watcher, as_client, explain, harden, parse_address
 from audio_pipeline.keys import KeyPair, Keys
@@ -96,7 +97,7 @@ class Peer:
         self._heard_ns = self._exchanged_ns = 0
         self._exchanges = 0
         self._was_connected = False
-        self._thread = threading.Thread(target=self._run, name="remote", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def prepare(self, socket: zmq.Socket[bytes]) -> None:
         """For the end: options, and a monitor, before it connects."""
@@ -107,7 +108,7 @@ class Peer:
         """From now on the end belongs to the thread."""
         self._end = end
         self._heard_ns = time.monotonic_ns()
-        self._thread.start()
+        self._thread = threads.start(self._run, "remote", stop=self._stop)
 
     def on_word(self, word: dict[str, Any]) -> None:
         """Answers to our own words."""
@@ -203,6 +204,6 @@ class Peer:
         """Ends the thread."""
         self._stop.set()
         self.waker.wake()
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join(5)
         self.waker.close()

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
+from audio_pipeline import threads
 from audio_pipeline.errors import DeviceError
 
 RETRY_NS = 1_000_000_000
@@ -46,8 +47,7 @@ class Reopening(Generic[_D]):
         if made is None and not busy and now_ns >= self._next_ns:
             self._tries += 1
             self._next_ns = now_ns + (RETRY_NS if self._tries < OFTEN else SELDOM_NS)
-            self._thread = threading.Thread(target=self._try, name="reopen", daemon=True)
-            self._thread.start()
+            self._thread = threads.start(self._try, "reopen")
         return made
 
     def _try(self) -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_pipeline import threads
 from audio_pipeline.clock import HostClock
 from audio_pipeline.dsp.channels import to_channels
 from audio_pipeline.dsp.level import overs
@@ -91,8 +92,7 @@ class NullOutput(Output):
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="null output", daemon=True)
-        self._thread.start()
+        self._thread = threads.start(self._run, "null output", stop=self._stop)
 
     def close(self) -> None:
         self._stop.set()

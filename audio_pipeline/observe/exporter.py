@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from audio_pipeline import threads
 from audio_pipeline.errors import ConfigError, PipelineError
 from audio_pipeline.observe.prometheus import CONTENT_TYPE, State, text_of
 
@@ -101,10 +102,10 @@ class Exporter:
         self._token = the_token(self.token_path) if self.token_path else ""
         self._server = _bound(address, _handler(self))
         self.address = Address(address.host, int(self._server.server_address[1]))
-        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        self._thread.start()
+        self._thread = threads.start(self._server.serve_forever, "metrics")
 
     @property
     def said(self) -> str:
@@ -124,7 +125,7 @@ class Exporter:
             return self._kept[1]
 
     def close(self) -> None:
-        if self._thread.is_alive():
+        if self._thread is not None and self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
         self._server.server_close()

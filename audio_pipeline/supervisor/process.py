@@ -7,11 +7,11 @@ import os
 import signal
 import struct
 import subprocess
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from audio_pipeline import threads
 from audio_pipeline.graph.job import Job, pack_jobs
 from audio_pipeline.graph.types import Graph, NodeSpec
 from audio_pipeline.host.strays import end_strays, mark
@@ -67,10 +67,30 @@ class Child:
         except BrokenPipeError:
             pass  # it died while it waited; the watcher tells
         def watch() -> None:
-            on_exit(self._end())
-            end_strays(self.log.parent)  # what it started and what left its process group
+            on_exit(self._watch())
+            self._sweep()
 
-        threading.Thread(target=watch, name=f"watch-{jobs[0].name}", daemon=True).start()
+        threads.start(watch, f"watch-{jobs[0].name}")
+
+    def _watch(self) -> int:
+        """Its exit code, once it is gone. Whatever the system refuses on the way (descriptors, memory), it is gone."""
+        try:
+            return self._end()
+        except Exception as error:  # noqa: BLE001 - a watch that ends unseen leaves a node that is never restarted
+            self._note(f"its process cannot be watched any more: {type(error).__name__}: {error}")
+            self.kill()
+            return threads.CRASHED
+
+    def _sweep(self) -> None:
+        """Ends what it started and what left its process group; what cannot be found now is found at the next start."""
+        try:
+            end_strays(self.log.parent)
+        except Exception as error:  # noqa: BLE001 - psutil raises what /proc does to it
+            self._note(f"what it started cannot be looked for: {type(error).__name__}: {error}")
+
+    def _note(self, sentence: str) -> None:
+        with contextlib.suppress(OSError), self.log.open("a") as log:
+            log.write(sentence + "\n")
 
     def _end(self) -> int:
         """Waits for its end, and ends what it started before its id can be anybody else's."""

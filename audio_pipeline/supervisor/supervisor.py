@@ -17,6 +17,7 @@ from typing import Any
 
 import zmq
 
+from audio_pipeline import threads
 from audio_pipeline.clock import ClockLine, ClockRecord, start_clocks
 from audio_pipeline.control.client import ControlClient, encode
 from audio_pipeline.control.words import request
@@ -77,7 +78,6 @@ class Supervisor:
         self._up = threading.Event()
         self.finishing_s: float | None = None
         self._started_s: float | None = None
-        self._thread = threading.Thread(target=self._main, name="supervisor")
         self._final: dict[str, Any] | None = None
         self.operator = Operator(self)
         self.editor = Editor(self)
@@ -93,7 +93,7 @@ class Supervisor:
         except OSError as error:
             raise ConfigError(f"folder {str(self.folder)!r} cannot be made: {error.strerror}") from error
         check_interpreters(self.graph)
-        self._thread.start()
+        threads.start(self._main, "supervisor", daemon=False)
         self._up.wait()
         if self.error is not None:
             raise self.error

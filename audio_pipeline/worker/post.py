@@ -9,6 +9,7 @@ from typing import Any
 
 import zmq
 
+from audio_pipeline import threads
 from audio_pipeline.control.words import decode, encode
 from audio_pipeline.errors import WireError
 from audio_pipeline.graph.job import Job
@@ -95,12 +96,7 @@ class PostOffice:
         self._waker = Waker()
         self._done = threading.Event()
         self.posts = [Post(job, self._waker) for job in jobs]
-        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
-        self._thread.start()
-
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
+        self._thread = threads.start(self._run, "control", stop=self._done)
 
     def _run(self) -> None:
         sockets = [self._connect(post.job) for post in self.posts]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_pipeline import threads
 from audio_pipeline.models.convert.blocks import BlockConverter, Window
 
 Array = NDArray[np.float32]
@@ -37,14 +38,14 @@ class Deadline:
     wake: Callable[[], None]  # called in a thread of the pool when a block is done
 
 
-def at_leisure() -> ThreadPoolExecutor:
+def at_leisure() -> Executor:
     """A thread for what nobody waits for, which the others can interrupt at once.
 
     Its priority is that of the others: one of low priority would lose its core to other programs while it holds the
     interpreter's lock, and all would wait for it.
     """
     sys.setswitchinterval(SWITCH_S)
-    return ThreadPoolExecutor(1, "search")
+    return threads.pool("search")
 
 
 class Driver:

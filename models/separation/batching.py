@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from audio_pipeline import threads
 from audio_pipeline.models.separation.batching_places import Place, Places
 from audio_pipeline.models.separation.types import STFT, Array, Model, Window
 
@@ -84,8 +85,7 @@ class Batcher:
         self._closed = False
         self._blank: dict[tuple[int, range], Window] = {}
         self.batches: dict[int, int] = {}  # how many there were, by streams in them
-        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
-        self._thread.start()
+        self._thread = threads.start(self._run, "inference")
 
     def join(self, stream: str) -> Place:
         """A place for a stream. Raises NodeError where all are taken."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 
 import numpy as np
 
+from audio_pipeline import threads
 from audio_pipeline.dsp.normalise import SlowNormaliser
 from audio_pipeline.dsp.stft import Analyser
 from audio_pipeline.models.separation.grid import Cut, Grid, Rung, top_rung
@@ -211,14 +212,14 @@ def separate(
     stream = SeparatorStream(model, settings)
     stream.take_rung(rung or stream.rung)
     done: dict[str, list[Array]] = {name: [np.zeros((0, CHANNELS), np.float32)] for name in stream.outputs}
-    with ThreadPoolExecutor(1) as pool:
+    with threads.pool("inference") as pool:
         for sound in _answers(stream, x, pool):
             for name, samples in sound.items():
                 done[name].append(samples)
     return {name: np.concatenate(parts) for name, parts in done.items()}
 
 
-def _answers(stream: SeparatorStream, x: Array, pool: ThreadPoolExecutor) -> Iterator[dict[str, Array]]:
+def _answers(stream: SeparatorStream, x: Array, pool: Executor) -> Iterator[dict[str, Array]]:
     state = stream.model.initial_state()
     jobs: deque[tuple[Window, Future[Array]]] = deque()
 

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CORE_PACKAGES = ["msgpack", "numpy", "psutil", "soxr", "yaml", "zmq"]
 MAY_IMPORT = {
     "dsp": {"dsp", "errors"},
-    "models": {"dsp", "errors", "models", "private_file"},
-    "nodes": {"clock", "dsp", "errors", "frame", "io", "models", "node", "settings"},
+    "models": {"dsp", "errors", "models", "private_file", "threads"},
+    "nodes": {"clock", "dsp", "errors", "frame", "io", "models", "node", "settings", "threads"},
 }
 
 # Imports the engine and every node with all third-party packages but the core ones hidden. A module of io or
