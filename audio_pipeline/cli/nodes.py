@@ -15,6 +15,7 @@ from audio_pipeline.graph.load import LinkKeys, Top
 from audio_pipeline.graph.node_keys import NodeKeys
 from audio_pipeline.graph.registry import kinds, load_kind
 from audio_pipeline.node import ANY, Node
+from audio_pipeline.private_file import write_whole
 from audio_pipeline.settings import expectation, rule_of
 
 HEAD = ("setting", "default", "accepts", "live", "what it does")
@@ -131,7 +132,7 @@ def write_pages(folder: Path, known: Mapping[str, type[Node]]) -> list[Path]:
     for stale in set(folder.glob("*.md")) - {folder / name for name in wanted}:
         stale.unlink()
     for name, text in wanted.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_whole(folder / name, text)
     return [folder / name for name in wanted]
 
 

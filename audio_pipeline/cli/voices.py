@@ -15,6 +15,7 @@ from audio_pipeline.io.clip import read_clip
 from audio_pipeline.models.voices import checked_json
 from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.models.voices.record import Record
+from audio_pipeline.private_file import write_whole
 from audio_pipeline.report.voice_card import card, reading
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _write(path: Path, data: bytes, force: bool) -> None:
     if path.exists() and not force:
         raise ConfigError(f"{str(path)!r} is there already; add --force to write over it")
     try:
-        path.write_bytes(data)
+        write_whole(path, data)
     except OSError as error:
         raise PipelineError(f"{str(path)!r} cannot be written: {error.strerror}") from error
     print(f"written: {path}")

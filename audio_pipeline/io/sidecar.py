@@ -7,12 +7,12 @@ speaks of is written: a recorder killed at any moment leaves no silence that is 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from audio_pipeline.errors import MediaError, PipelineError
+from audio_pipeline.private_file import write_whole
 
 SIDECAR = "take.json"
 JOURNAL = ".take.journal"
@@ -72,13 +72,10 @@ class Sidecar:
         """Writes everything anew; a reader sees the old file or the new one, never half."""
         tracks = {name: asdict(info) for name, info in self.tracks.items()}
         text = json.dumps({"version": VERSION, "tracks": tracks}, indent=1)
-        scratch = self.path.with_name(f".{SIDECAR}.new")
         try:
-            scratch.write_text(text + "\n")
-            os.replace(scratch, self.path)
+            write_whole(self.path, text + "\n", sync=False)
             self._journal.unlink(missing_ok=True)
         except OSError as error:
-            scratch.unlink(missing_ok=True)
             raise _refused(self.path, error) from error
 
     def clear(self) -> None:

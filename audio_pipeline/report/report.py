@@ -10,6 +10,7 @@ from pathlib import Path
 
 from audio_pipeline.errors import MediaError
 from audio_pipeline.host.machine import machine
+from audio_pipeline.private_file import write_whole
 from audio_pipeline.report import page
 from audio_pipeline.report.latency import histograms, latency_paths
 from audio_pipeline.report.sound import Picture, picture
@@ -33,7 +34,8 @@ def write_report(folder: Path, state: State, tracks: Sequence[Path]) -> Path:
     """Writes the page for a run into `folder` and returns its path.
 
     `state` is the last one that the pipeline told; `tracks` are sound files in or below `folder`. One that
-    cannot be read is named on the page, and the rest is shown.
+    cannot be read is named on the page, and the rest is shown. Raises OSError where the disk refuses; a report
+    that was there before stays whole.
     """
     pictures: dict[str, Picture] = {}
     failures: list[str] = []
@@ -43,7 +45,7 @@ def write_report(folder: Path, state: State, tracks: Sequence[Path]) -> Path:
         except MediaError as error:
             failures.append(str(error))
     target = folder / NAME
-    target.write_text(_html(state, pictures, failures), encoding="utf-8")
+    write_whole(target, _html(state, pictures, failures))
     return target
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from audio_pipeline.errors import ConfigError, WeightsError
 from audio_pipeline.models.voices.adam import State
 from audio_pipeline.models.voices.reference import Reference
 from audio_pipeline.models.weights.tensors import check_tensors, read_tensors
+from audio_pipeline.private_file import write_private
 
 if TYPE_CHECKING:
     from audio_pipeline.models.voices.fit import Fit
@@ -35,8 +35,8 @@ def save_state(folder: Path | None, reference: Reference, start: Fit, state: Sta
     tensors = save({name: np.ascontiguousarray(getattr(state, name), np.float32) for name in VECTORS})
     numbers: dict[str, Any] = {name: getattr(state, name) for name in COUNTS}
     about = {"version": VERSION, "of": digest(reference, start), "tensors": hashlib.sha256(tensors).hexdigest()}
-    _replace(folder / TENSORS, tensors)
-    _replace(folder / NUMBERS, json.dumps(about | {"state": numbers}, indent=1).encode())
+    write_private(folder / TENSORS, tensors)
+    write_private(folder / NUMBERS, json.dumps(about | {"state": numbers}, indent=1).encode())
 
 
 def load_state(folder: Path | None, reference: Reference, start: Fit) -> State | None:
@@ -67,10 +67,3 @@ def digest(reference: Reference, start: Fit) -> str:
     """Tells one search from another."""
     numbers = (reference.embedding, start.pack, np.float32(start.speed))
     return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in numbers)).hexdigest()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    beside = path.with_suffix(".part")
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(data)
-    os.replace(beside, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -156,6 +157,18 @@ def test_broken_and_empty_tracks_are_named_and_the_rest_is_shown(take: Path) -> 
     _, page = report(take, karaoke())
     assert "vocals.wav cannot be read" in page.words and "accompaniment" in page.words
     assert page.sources.count("accompaniment.wav") == 1
+
+
+def test_a_full_disk_leaves_no_half_report(take: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(number: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    (take / "report.html").write_text("of an earlier run")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_report(take, karaoke(), tracks_in(take))
+    assert (take / "report.html").read_text() == "of an earlier run"
+    assert sorted(path.suffix for path in take.iterdir()) == [".html", ".wav", ".wav", ".wav"]
 
 
 def test_run_without_links_paths_or_tracks_has_a_report(tmp_path: Path) -> None:
