@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
+import struct
 import zipfile
 import zlib
 from dataclasses import replace
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from audio_pipeline.errors import ConfigError, MediaError, PipelineError
 from audio_pipeline.models.voices import checked_json
+from audio_pipeline.models.voices import files as voice_files
 from audio_pipeline.models.voices.enrolled import SAMPLE_BYTES, STYLE_BYTES, Library
 from audio_pipeline.models.voices.names import checked_name
 from audio_pipeline.models.voices.record import RECORD, RECORD_BYTES, SAMPLE, STYLE, Record, read_record, read_style
@@ -28,6 +29,9 @@ PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same voice is the same file
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 FLAC_MAGIC = b"fLaC"
+END = struct.Struct("<4s4H2LH")  # what a zip without a comment ends with
+END_MAGIC, END_64, END_64_BYTES = b"PK\x05\x06", b"PK\x06\x07", 20
+MOST_LISTED, DIRECTORY_BYTES = 20, 10_000  # three members take 200 bytes; a few more are named in the error
 
 
 def export_voice(
@@ -82,12 +86,12 @@ def _packed(files: dict[str, bytes]) -> bytes:
 def _unpacked(path: Path) -> dict[str, bytes]:
     """The members, each within its bound. Raises MediaError, ValueError, or what zipfile raises."""
     try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size > ARCHIVE_BYTES:
-                raise ValueError(f"it is larger than {ARCHIVE_BYTES} bytes")
-            data = file.read(ARCHIVE_BYTES)
+        data = voice_files.read(path, ARCHIVE_BYTES, follow=True)
     except OSError as error:
         raise MediaError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"it {error}") from error
+    _check_directory(data)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         infos = archive.infolist()
         names = [info.filename for info in infos]
@@ -95,6 +99,17 @@ def _unpacked(path: Path) -> dict[str, bytes]:
             said = ", ".join(repr(name)[:40] for name in names[:5])
             raise ValueError(f"it holds {said or 'nothing'}, expected {', '.join(MOST)}")
         return {info.filename: _member(archive, info) for info in infos}
+
+
+def _check_directory(data: bytes) -> None:
+    """Raises ValueError where the list of members is longer than a voice's: zipfile builds objects for all it lists."""
+    if len(data) < END.size or data[-END.size :][:4] != END_MAGIC:
+        raise ValueError("it is not a zip file, or one with a comment")
+    _, _, _, _, count, size, _, comment = END.unpack(data[-END.size :])
+    zip64 = data[-END.size - END_64_BYTES : -END.size].startswith(END_64)
+    if count > MOST_LISTED or size > DIRECTORY_BYTES or comment or zip64:
+        listed = f"{count} files" if not zip64 else "more than a small zip can"
+        raise ValueError(f"it lists {listed} in {size} bytes, expected at most {MOST_LISTED} in {DIRECTORY_BYTES}")
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audio_pipeline.errors import ConfigError, WeightsError
+from audio_pipeline.models.voices import files
 from audio_pipeline.models.voices.adam import State
 from audio_pipeline.models.voices.reference import Reference
 from audio_pipeline.models.weights.tensors import check_tensors, read_tensors
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 TENSORS, NUMBERS = "search.safetensors", "search.json"
 VERSION = 1
+TENSORS_BYTES, NUMBERS_BYTES, MOST_COUNT = 1 << 20, 10_000, 1e15
 VECTORS = ("point", "first", "second", "average", "best")
 COUNTS = tuple(field.name for field in fields(State) if field.name not in VECTORS)
 
@@ -44,18 +46,24 @@ def load_state(folder: Path | None, reference: Reference, start: Fit) -> State |
     if folder is None or not (folder / NUMBERS).exists():
         return None
     try:
-        about = json.loads((folder / NUMBERS).read_text())
+        about = json.loads(files.read(folder / NUMBERS, NUMBERS_BYTES))
         if about["of"] != digest(reference, start) or about["version"] != VERSION:
             return None
-        if hashlib.sha256((folder / TENSORS).read_bytes()).hexdigest() != about["tensors"]:
+        if hashlib.sha256(files.read(folder / TENSORS, TENSORS_BYTES)).hexdigest() != about["tensors"]:
             raise ValueError(f"{TENSORS} does not belong to it")
         tensors = read_tensors(folder / TENSORS)
         half = (kokoro_half(start),)
         check_tensors("voice search", dict.fromkeys(VECTORS, half), tensors)
         saved: dict[str, Any] = {name: tensors[name] for name in VECTORS}
-        return State(**saved, **{name: about["state"][name] for name in COUNTS})
-    except (OSError, ValueError, KeyError, TypeError, WeightsError) as error:
+        return State(**saved, **{name: _number(about["state"][name]) for name in COUNTS})
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, WeightsError) as error:
         raise ConfigError(f"the checkpoint in {folder} is damaged ({error}); delete it to begin anew") from error
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < MOST_COUNT:
+        raise ValueError(f"expected a number of sense, got {value!r:.40}")
+    return value
 
 
 def kokoro_half(start: Fit) -> int:

@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -33,9 +34,13 @@ def latest(base: Path) -> dict[str, Path]:
     return {id_: path for id_, (_, path) in found.items()}
 
 
-def read(path: Path, most: int) -> bytes:
-    """A file of at most so many bytes, which is no link. Raises OSError, or ValueError where it is larger."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+def read(path: Path, most: int, *, follow: bool = False) -> bytes:
+    """A regular file of at most so many bytes; a link only with `follow`. Raises OSError, or ValueError saying what
+    is wrong with it. A FIFO or a device is refused at once: it is opened without waiting for a writer."""
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("is not a regular file")
         data = file.read(most + 1)
     if len(data) > most:
         raise ValueError(f"is larger than {most} bytes")

@@ -42,7 +42,7 @@ def read_policy() -> Policy:
     """What holds now. Raises ConfigError, and nothing is switched off, where the file cannot be trusted or read."""
     path = policy_path()
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO must not hold us up
     except FileNotFoundError:
         if FILE in os.environ:
             raise ConfigError(f"voice policy: {path} is not there ({FILE} names it)") from None

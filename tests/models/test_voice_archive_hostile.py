@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import struct
 import warnings
 import zipfile
@@ -152,6 +153,37 @@ def test_what_is_no_zip(there: Library, tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(200 << 20)
     refused(there, path, "it is larger than")
+
+
+def listed(count: int, size: int, *, comment: int = 0, zip64: bool = False) -> bytes:
+    """A zip whose end says that it lists so many members in so many bytes."""
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 1) if zip64 else b""
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count, count, size, 0, comment)
+    return bytes(size) + locator + end + bytes(comment)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (listed(65_535, 60_000_000), "it lists 65535 files in 60000000 bytes, expected at most 20 in 10000"),
+        (listed(3, 60_000_000), "it lists 3 files in 60000000 bytes"),
+        (listed(21, 2_000), "it lists 21 files in 2000 bytes"),
+        (listed(3, 200, zip64=True), "it lists more than a small zip can"),
+        (listed(3, 200, comment=9), "not a zip file, or one with a comment"),
+    ],
+)
+def test_a_long_list_of_members_is_not_even_read(
+    there: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, said: str
+) -> None:
+    """zipfile makes an object of half a kilobyte of each of them: 1.4 million took 615 MB."""
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    (tmp_path / "x").write_bytes(data)
+    refused(there, tmp_path / "x", said)
+
+
+def test_a_fifo_is_refused_at_once(there: Library, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x")
+    refused(there, tmp_path / "x", "it is not a regular file")
 
 
 @given(st.data())
