@@ -18,6 +18,7 @@ import zmq
 from zmq.utils import z85
 
 from audio_pipeline.errors import KeysError, nearest
+from audio_pipeline.home import CONFIG
 from audio_pipeline.private_file import write_private
 
 FOLDER = "AUDIO_PIPELINE_KEYS"  # in the environment: another folder than the usual one
@@ -47,8 +48,7 @@ def keys_dir() -> Path:
     said = os.environ.get(FOLDER)
     if said:
         return Path(said)
-    home = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(home) if home else Path.home() / ".config") / "audio-pipeline" / "keys"
+    return CONFIG.folder() / "keys"
 
 
 def may(role: str, wanted: str) -> bool:
@@ -168,7 +168,7 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise KeysError(f"{path} cannot be read: {error.strerror}") from error
+        raise KeysError(f"{path} cannot be read: {CONFIG.why(error)}") from error
     with os.fdopen(file, "rb") as opened:
         _check_private(path, os.fstat(opened.fileno()))
         try:
@@ -213,4 +213,4 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(path, json.dumps(content, indent=1).encode())
     except OSError as error:
-        raise KeysError(f"{path} cannot be written: {error.strerror}") from error
+        raise KeysError(f"{path} cannot be written: {CONFIG.why(error)}") from error

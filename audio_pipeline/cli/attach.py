@@ -15,6 +15,7 @@ from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.host import runtime
 from audio_pipeline.report.report import credit
+from audio_pipeline.terminal import warn, write
 from audio_pipeline.view.keys import heard
 from audio_pipeline.view.top import Top, write_json, write_once
 from audio_pipeline.view.view import View, fits_terminal, follow
@@ -76,7 +77,7 @@ def until_it_ends(which: str | None) -> Iterator[None]:
     except ControlError:
         if _is_elsewhere(which) or _runs(which):  # of another host nobody here knows whether it ended
             raise
-        print("the pipeline has ended", file=sys.stderr)
+        warn("the pipeline has ended")
 
 
 def _is_elsewhere(which: str | None) -> TypeGuard[str]:
@@ -102,7 +103,7 @@ def change(args: argparse.Namespace) -> int:
     wanted = [assignment(text) for text in args.assignments]
     with attached(args.pipeline) as client:
         for node, name, value in wanted:
-            print(f"{node}.{name} = {value}{heard(client.set(node, name, value))}")
+            write(f"{node}.{name} = {value}{heard(client.set(node, name, value))}")
     return 0
 
 

@@ -9,6 +9,7 @@ from audio_pipeline.cli.text import columns
 from audio_pipeline.graph.load import Graph, load
 from audio_pipeline.graph.plan import LinkPlan, PathLatency, Plan, make_plan
 from audio_pipeline.supervisor.interpreter import check_interpreters
+from audio_pipeline.terminal import write
 from audio_pipeline.view.text import ms_text
 
 
@@ -17,7 +18,7 @@ def check(args: argparse.Namespace) -> int:
     graph = load(args.config, args.sets)
     check_interpreters(graph)
     plan = make_plan(graph, live=not args.offline)
-    print("\n".join(describe(graph, plan)))
+    write(*describe(graph, plan))
     return 0
 
 

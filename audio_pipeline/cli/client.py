@@ -21,6 +21,7 @@ from audio_pipeline.io.remote_control import RemoteControl
 from audio_pipeline.io.remote_peer import find_remote
 from audio_pipeline.settings import Places
 from audio_pipeline.supervisor.supervisor import Supervisor
+from audio_pipeline.terminal import printable, warn, write
 
 LOOK_S = 0.25
 LINE_S = 1.0
@@ -41,7 +42,7 @@ def client(args: argparse.Namespace) -> int:
             control.close()
             supervisor.wait(None)
     if supervisor.error is not None:
-        print(f"audio-pipeline: {supervisor.error}", file=sys.stderr)
+        warn(f"audio-pipeline: {supervisor.error}")
     return supervisor.exit_code
 
 
@@ -95,18 +96,18 @@ def show(control: ControlClient, wait: Callable[[float], bool]) -> None:
     with Live(refresh_per_second=4, transient=True) as live:
         while not wait(LOOK_S):
             for event in _news(control):
-                live.console.print(event, markup=False, highlight=False)
+                live.console.print(printable(event), markup=False, highlight=False)
             state = _look(control)
-            live.update(Text(status(state) if state else "", no_wrap=True, overflow="ellipsis"))
+            live.update(Text(printable(status(state)) if state else "", no_wrap=True, overflow="ellipsis"))
 
 
 def _follow(control: ControlClient, wait: Callable[[float], bool]) -> None:
     while not wait(LINE_S):
         for event in _news(control):
-            print(event, flush=True)
+            write(printable(event))
         state = _look(control)
         if state:
-            print(status(state), flush=True)
+            write(printable(status(state)))
 
 
 def _look(control: ControlClient) -> dict[str, Any] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.io.clip import read_clip
+from audio_pipeline.terminal import warn, write
 
 if TYPE_CHECKING:
     from audio_pipeline.models.hearing.perth import Perth
@@ -35,7 +35,7 @@ def _told(networks: Perth, path: Path) -> int:
     try:
         return _report(networks, path)
     except PipelineError as error:
-        print(f"audio-pipeline: {error}", file=sys.stderr)
+        warn(f"audio-pipeline: {error}")
         return error.exit_code
 
 
@@ -48,5 +48,5 @@ def _report(networks: Perth, path: Path) -> int:
     marked = max([whole, *spans], default=0.0) >= perth.PRESENT
     row = "".join(BARS[round(value * (len(BARS) - 1))] for value in spans[:60])
     said = "made by a machine: it carries the mark" if marked else "no mark found"
-    print(f"{path}: {said} (confidence {whole:.2f}; |{row}| every {SPAN_S} s)")
+    write(f"{path}: {said} (confidence {whole:.2f}; |{row}| every {SPAN_S} s)")
     return 0 if marked else NOT_MARKED

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 
 from audio_pipeline.doctor.doctor import findings, lines
+from audio_pipeline.terminal import write
 
 
 def doctor(args: argparse.Namespace) -> int:
     """Prints every finding; 1 where something that all pipelines need is missing."""
     found = list(findings())
-    print("\n".join(lines(found)))
+    write(*lines(found))
     return int(any(finding.level == "lacks" for finding in found))

@@ -12,6 +12,7 @@ from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.graph.text import graph_text, read_patch, save_graph
 from audio_pipeline.graph.yamlfile import parse_yaml
+from audio_pipeline.terminal import write
 
 USAGE = {
     "show": "show",
@@ -40,7 +41,7 @@ def graph(args: argparse.Namespace) -> int:
     changes = None if action in whole else read_changes(words)
     with attached(args.pipeline) as client:
         said = _told(client.edit(changes)) if changes is not None else whole[action](client, rest, args.force)
-    print(said)
+    write(said)
     return 0
 
 

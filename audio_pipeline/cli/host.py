@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +10,7 @@ from audio_pipeline.cli.text import columns
 from audio_pipeline.errors import DeviceError, PipelineError
 from audio_pipeline.graph.load import bundled, load
 from audio_pipeline.io.sound import Device, list_devices
+from audio_pipeline.terminal import warn, write
 
 
 def devices(args: argparse.Namespace) -> int:
@@ -18,7 +18,7 @@ def devices(args: argparse.Namespace) -> int:
     found = list_devices()
     if not found:
         raise DeviceError("this host has no sound device; audio-pipeline doctor says what may be missing")
-    print("\n".join(device_lines(found)))
+    write(*device_lines(found))
     return 0
 
 
@@ -47,7 +47,7 @@ def models(args: argparse.Namespace) -> int:
     if args.action == "list":
         chosen = [state for state in weights.status() if not names or state.asset.name in names]
         rows = [(state.asset.name, _where(state), state.asset.licence, state.asset.what) for state in chosen]
-        print("\n".join(columns([("name", "here", "licence", "what"), *rows], indent="")))
+        write(*columns([("name", "here", "licence", "what"), *rows], indent=""))
         return 0
     if args.action == "fetch":
         return _each(names or (list(weights.REGISTRY) if args.all else _of_bundled()), weights.fetch)
@@ -72,8 +72,8 @@ def _each(names: Iterable[str], act: Any) -> int:
     for name in names:
         try:
             folder = act(name)
-            print(f"{name}: {folder or 'as it should be'}", flush=True)
+            write(f"{name}: {folder or 'as it should be'}")
         except PipelineError as error:
-            print(f"audio-pipeline: {error}", file=sys.stderr)
+            warn(f"audio-pipeline: {error}")
             code = code or error.exit_code
     return code

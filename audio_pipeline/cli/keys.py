@@ -7,6 +7,7 @@ import socket
 
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.keys import ROLES, Keys
+from audio_pipeline.terminal import write
 
 MAY = {
     "host": "nothing here; this host connects to it",
@@ -26,35 +27,35 @@ def keys(args: argparse.Namespace) -> int:
 def _new(held: Keys, args: argparse.Namespace) -> None:
     name = args.name or socket.gethostname().split(".")[0] or "this"
     pair = held.new(name)
-    print(f"{pair.public}\nis the public key of {name!r}. On the other host: audio-pipeline keys allow {name} "
+    write(f"{pair.public}\nis the public key of {name!r}. On the other host: audio-pipeline keys allow {name} "
           f"'{pair.public}'")  # fmt: skip
 
 
 def _show(held: Keys, args: argparse.Namespace) -> None:
-    print(held.mine(args.name or "")[1].public)
+    write(held.mine(args.name or "")[1].public)
 
 
 def _allow(held: Keys, args: argparse.Namespace) -> None:
     if not args.name or not args.key:
         raise ConfigError("keys allow: expected a name and a public key")
     held.allow(args.name, args.key, args.role)
-    print(f"{args.name} is known; it may do {MAY[args.role]}" if args.role == "host" else
+    write(f"{args.name} is known; it may do {MAY[args.role]}" if args.role == "host" else
           f"{args.name} may {MAY[args.role]}")  # fmt: skip
 
 
 def _list(held: Keys, args: argparse.Namespace) -> None:
     for name, pair in held.own.items():
-        print(f"{pair.public}  {name}  (this host)")
+        write(f"{pair.public}  {name}  (this host)")
     for name, known in held.known.items():
-        print(f"{known.public}  {name}  {known.role}")
+        write(f"{known.public}  {name}  {known.role}")
     if not held.own and not held.known:
-        print(f"no keys in {held.folder}; make one with `audio-pipeline keys new`")
+        write(f"no keys in {held.folder}; make one with `audio-pipeline keys new`")
 
 
 def _remove(held: Keys, args: argparse.Namespace) -> None:
     if not args.name:
         raise ConfigError("keys remove: expected a name")
-    print(f"removed {args.name} ({'a key of this host' if held.remove(args.name) == 'own' else 'known host'})")
+    write(f"removed {args.name} ({'a key of this host' if held.remove(args.name) == 'own' else 'known host'})")
 
 
 __all__ = ["ROLES", "keys"]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from audio_pipeline.host import runtime
 from audio_pipeline.host.strays import Stray, strays
+from audio_pipeline.terminal import write
 
 GONE_S = 2.0
 WHAT = {".board": "board", ".log": "log"}
@@ -23,13 +24,13 @@ def leftovers(args: argparse.Namespace) -> int:
     """Prints each thing that is left and returns 1; 0 where nothing is, or where the sweep took everything."""
     if args.sweep:
         for line in sweep():
-            print(line)
+            write(line)
     left = list(found())
     for line in left:
-        print(line)
+        write(line)
     if not left:
         running = ", ".join(run.name for run in runtime.running())
-        print(f"nothing is left over; running: {running or 'nothing'}")
+        write(f"nothing is left over; running: {running or 'nothing'}")
     return int(bool(left))
 
 

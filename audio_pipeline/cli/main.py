@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from audio_pipeline.cli.voices_words import add_voices
 from audio_pipeline.errors import ConfigError, PipelineError, nearest
+from audio_pipeline.terminal import mend, warn
 
 CANCELLED = 128 + signal.SIGINT
 
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PipelineError as error:
         if debug:
             raise
-        print(f"audio-pipeline: {error}", file=sys.stderr)
+        warn(f"audio-pipeline: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         return CANCELLED
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _mend_streams() -> None:
-    """Standard streams that are closed (`>&-`) lead nowhere, and no other file gets their numbers."""
+    """Standard streams that are closed (`>&-`) lead nowhere; no other file gets their numbers; all can be written."""
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))
@@ -57,6 +58,8 @@ def _mend_streams() -> None:
             os.fstat(number)
         except OSError:
             os.dup2(getattr(sys, name).fileno(), number)
+    mend(sys.stdout)
+    mend(sys.stderr)
 
 
 def _dispatch(words: list[str]) -> int:

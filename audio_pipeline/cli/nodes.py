@@ -17,6 +17,7 @@ from audio_pipeline.graph.registry import kinds, load_kind
 from audio_pipeline.node import ANY, Node
 from audio_pipeline.private_file import write_whole
 from audio_pipeline.settings import expectation, rule_of
+from audio_pipeline.terminal import write
 
 HEAD = ("setting", "default", "accepts", "live", "what it does")
 Cells = tuple[str, str, str, str, str]
@@ -25,13 +26,13 @@ Cells = tuple[str, str, str, str, str]
 def nodes(args: argparse.Namespace) -> int:
     """Lists the kinds, shows one, or writes a page a kind."""
     if args.kind:
-        print("\n".join(describe(args.kind, load_kind(args.kind))))
+        write(*describe(args.kind, load_kind(args.kind)))
         return 0
     known = kinds()
     if args.markdown:
-        print("\n".join(map(str, write_pages(args.markdown, known))))
+        write(*map(str, write_pages(args.markdown, known)))
     else:
-        print("\n".join(columns([(name, summary(cls)) for name, cls in known.items()], indent="")))
+        write(*columns([(name, summary(cls)) for name, cls in known.items()], indent=""))
     return 0
 
 

@@ -17,6 +17,7 @@ from audio_pipeline.graph.load import Graph
 from audio_pipeline.host import runtime
 from audio_pipeline.observe.exporter import Exporter, parse_address
 from audio_pipeline.observe.journal import Journal, open_log
+from audio_pipeline.terminal import printable, warn, write
 
 if TYPE_CHECKING:
     from audio_pipeline.supervisor.supervisor import Supervisor
@@ -45,7 +46,7 @@ def observed(graph: Graph, supervisor: Supervisor, args: argparse.Namespace) -> 
             exporter = Exporter(parse_address(where), look)
             stack.callback(exporter.close)
             exporter.start()
-            print(f"audio-pipeline: {exporter.said}", file=sys.stderr)
+            warn(f"audio-pipeline: {exporter.said}")
         yield
 
 
@@ -89,7 +90,7 @@ def metrics(args: argparse.Namespace) -> int:
     from audio_pipeline.observe.prometheus import text_of
 
     with attached(args.pipeline) as client:
-        sys.stdout.write(text_of(client.state()).decode())
+        write(text_of(client.state()).decode().rstrip("\n"))
     return 0
 
 
@@ -104,7 +105,7 @@ def logs(args: argparse.Namespace) -> int:
         names = [args.node] if args.node else list(state["nodes"])
         reader = Printed(run, prefix=args.node is None)
         if args.node is None:
-            print(*state["log"], sep="\n")
+            write(*map(printable, state["log"]))
         reader.show(state, names)
         while args.follow:
             time.sleep(FOLLOW_S)
@@ -131,7 +132,7 @@ class Printed:
         for name in names:
             file = state["nodes"][name].get("printed", "") if name in state["nodes"] else ""
             for line in self._new_lines(file) if file else ():
-                print(f"{name} | {line}" if self._prefix else line, flush=True)
+                write(f"{name} | {printable(line)}" if self._prefix else printable(line))
 
     def _new_lines(self, file: str) -> list[str]:
         path = self._run / Path(file).name

@@ -23,6 +23,7 @@ from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.report.report import credit, tracks_in, write_report
 from audio_pipeline.settings import replaced
 from audio_pipeline.supervisor.supervisor import Supervisor
+from audio_pipeline.terminal import printable, warn, write
 from audio_pipeline.view.text import State, content_s
 from audio_pipeline.view.view import View, Watch, fits_terminal, follow
 
@@ -62,10 +63,10 @@ def _run(graph: Graph, supervisor: Supervisor, args: argparse.Namespace) -> int:
             client.close()
             supervisor.wait(None)
     if supervisor.error is not None:
-        print(f"audio-pipeline: {supervisor.error}", file=sys.stderr)
+        warn(f"audio-pipeline: {supervisor.error}")
     else:
         for line in untold(supervisor.final_state()["log"], told):
-            print(f"audio-pipeline: {line}", file=sys.stderr)
+            warn(f"audio-pipeline: {printable(line)}")
     _leave_report(graph, supervisor, began)
     return supervisor.exit_code
 
@@ -169,7 +170,8 @@ def progress(client: ControlClient, wait: Wait) -> None:
         while not wait(PROGRESS_S):
             state = watch.look()
             if state is not None:
-                bar.update(task, description=state["name"], completed=state["progress"], speed=speed_text(state))
+                name = printable(state["name"])
+                bar.update(task, description=name, completed=state["progress"], speed=speed_text(state))
         bar.update(task, completed=1.0)
 
 
@@ -184,11 +186,11 @@ def _leave_report(graph: Graph, supervisor: Supervisor, began: float) -> None:
         return
     folder, tracks = takes(graph, supervisor.folder, began - CLOCK_SLACK_S)
     for track in tracks:
-        print(f"wrote {shown(track)}")
+        write(f"wrote {shown(track)}")
     try:
-        print(f"wrote {shown(write_report(folder, state, tracks))}")
+        write(f"wrote {shown(write_report(folder, state, tracks))}")
     except OSError as error:
-        print(f"audio-pipeline: no report in {folder}: {error.strerror}", file=sys.stderr)
+        warn(f"audio-pipeline: no report in {folder}: {error.strerror}")
 
 
 def takes(graph: Graph, folder: Path, since: float) -> tuple[Path, list[Path]]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from audio_pipeline.cli.say_into import into
 from audio_pipeline.errors import ConfigError, DeviceError, PipelineError
+from audio_pipeline.terminal import warn
 
 if TYPE_CHECKING:
     from audio_pipeline.models.speech.talker import Talker
@@ -74,7 +75,7 @@ def _piped() -> Iterator[str | None]:
     while True:
         if waiting and not select.select([file], [], [], STALL_S)[0]:
             waiting = False  # said once, until more comes
-            print(f"the text did not go on for {STALL_S:g} s: what was written is said", file=sys.stderr)
+            warn(f"the text did not go on for {STALL_S:g} s: what was written is said")
             yield None
         if not (portion := os.read(file, READ_BYTES)):
             return
@@ -89,11 +90,11 @@ def _pieces(talker: Talker, portions: Iterable[str | None]) -> Iterator[Array]:
         took = time.perf_counter() - began
         spoken_s += len(piece.sound) / talker.rate
         if sys.stderr.isatty():
-            print(f"{took:6.2f} s  {piece.text}", file=sys.stderr)
+            warn(f"{took:6.2f} s  {piece.text}")
         yield piece.sound
     took = time.perf_counter() - began
     if spoken_s and took > spoken_s and sys.stderr.isatty():
-        print(f"this voice took {took:.1f} s for {spoken_s:.1f} s of speech here: it pauses", file=sys.stderr)
+        warn(f"this voice took {took:.1f} s for {spoken_s:.1f} s of speech here: it pauses")
 
 
 def _to_file(args: argparse.Namespace, talker: Talker, portions: Iterable[str | None]) -> float:

@@ -15,6 +15,7 @@ from audio_pipeline.frame import Frame
 from audio_pipeline.host import runtime
 from audio_pipeline.links.guest import Guest
 from audio_pipeline.links.link import GUEST_FRAMES
+from audio_pipeline.terminal import warn, write
 from audio_pipeline.view.keys import Keyboard
 from audio_pipeline.view.tap import Filled, Level, Picture, Recording, find_port, write_event
 from audio_pipeline.view.tap_screen import Waterfall, header, level_lines
@@ -84,7 +85,7 @@ class Listener:
         try:
             runtime.attach(self._run)
         except PipelineError:
-            print("the pipeline has ended", file=sys.stderr)
+            warn("the pipeline has ended")
             return False
         self.guest.heard_ns = time.monotonic_ns()  # a node between two lives, or one that has nothing to say
         return True
@@ -136,12 +137,12 @@ class Listener:
             if self.filled.filled_samples else ""  # fmt: skip
         path = self.recording.close() if self.recording is not None else None
         if path is not None:
-            print(f"wrote {path}: {self.seconds_written:.3f} s from position {self.filled.begin}{holes}")
+            write(f"wrote {path}: {self.seconds_written:.3f} s from position {self.filled.begin}{holes}")
         drawn_to = self._args.spectrogram
         if self.picture is not None and (path := self.picture.save(drawn_to, f"{self.pipeline}: {self.port}")):
-            print(f"wrote {path}")
+            write(f"wrote {path}")
         if self.filled.begin is None and (self.recording or self.picture):
-            print(f"audio-pipeline: nothing came from {self.port}", file=sys.stderr)
+            warn(f"audio-pipeline: nothing came from {self.port}")
 
     @property
     def seconds_written(self) -> float:
@@ -165,7 +166,7 @@ def _plain(listener: Listener, out: TextIO) -> None:
         listener.listen(1.0)
         if listener.wants_screen and listener.filled.rate:
             words = "  ".join(f"{db_text(peak)} peak {db_text(rms)} rms" for peak, rms in listener.level.look())
-            print(f"{clock_text(listener.seconds)}  {words} dBFS", file=out, flush=True)
+            write(f"{clock_text(listener.seconds)}  {words} dBFS", out=out)
 
 
 def _screen(listener: Listener) -> None:

@@ -17,6 +17,7 @@ from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.models.voices.record import Record
 from audio_pipeline.private_file import write_whole
 from audio_pipeline.report.voice_card import card, reading
+from audio_pipeline.terminal import write
 
 if TYPE_CHECKING:
     from audio_pipeline.models.hearing.ge2e import SpeakerEncoder
@@ -32,7 +33,7 @@ def score(args: argparse.Namespace) -> int:
     encoder = ge2e.load()
     a, b = (_embedding(encoder, str(name)) for name in args.files)
     value = ge2e.similarity(a, b)
-    print(f"{value:.2f}  {reading(value)}")
+    write(f"{value:.2f}  {reading(value)}")
     return 0
 
 
@@ -63,12 +64,12 @@ def listing(args: argparse.Namespace) -> int:
     records, stock = library.records(), kokoro.voice_names()
     rows = [_row(record) for record in records]
     if rows:
-        print("\n".join(columns([("enrolled", "likeness", "pitch", "speech", "consent", "made"), *rows], indent="")))
+        write(*columns([("enrolled", "likeness", "pitch", "speech", "consent", "made"), *rows], indent=""))
     else:
-        print(f"none is enrolled in {library.folder}; audio-pipeline voices enrol FILE --name NAME")
-    print(f"\nstock: {', '.join([LIGHT, *stock])}")
+        write(f"none is enrolled in {library.folder}; audio-pipeline voices enrol FILE --name NAME")
+    write(f"\nstock: {', '.join([LIGHT, *stock])}")
     for id_, said in library.damaged().items():
-        print(f"{said}\n  to remove it: audio-pipeline voices delete {id_}")
+        write(f"{said}\n  to remove it: audio-pipeline voices delete {id_}")
     return 0
 
 
@@ -87,11 +88,11 @@ def show(args: argparse.Namespace) -> int:
     library = Library()
     record = library.record(args.name)
     if args.json:
-        print(checked_json.dump(record))
+        write(checked_json.dump(record))
     elif args.html or args.png:
         _write_card(library, record, args)
     else:
-        print("\n".join(card(record)))
+        write(*card(record))
     return 0
 
 
@@ -114,4 +115,4 @@ def _write(path: Path, data: bytes, force: bool) -> None:
         write_whole(path, data)
     except OSError as error:
         raise PipelineError(f"{str(path)!r} cannot be written: {error.strerror}") from error
-    print(f"written: {path}")
+    write(f"written: {path}")

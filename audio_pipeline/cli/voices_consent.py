@@ -17,6 +17,7 @@ from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.models.voices.names import checked_name
 from audio_pipeline.models.voices.policy import read_policy
 from audio_pipeline.models.voices.record import Consent
+from audio_pipeline.terminal import warn, write
 
 if TYPE_CHECKING:
     from audio_pipeline.models.hearing.ge2e import SpeakerEncoder
@@ -53,7 +54,7 @@ def consent(
         return given
     if args.prove:
         sentence = voice_consent.new_sentence()
-        print(f"Read this aloud:\n\n  {sentence}\n", file=sys.stderr)
+        warn(f"Read this aloud:\n\n  {sentence}\n")
         sound = from_microphone(args.device, PROOF_S, "the sentence")
         return _spoken(args, sentence, sound, embedding, sample, encoder)
     return None
@@ -61,18 +62,18 @@ def consent(
 
 def sentence(args: argparse.Namespace) -> int:
     """Prints a sentence to be read aloud and recorded elsewhere."""
-    print(voice_consent.keep_sentence(Library().folder))
-    print("record it, read by the speaker, and give it to: voices enrol ... --proof FILE", file=sys.stderr)
+    write(voice_consent.keep_sentence(Library().folder))
+    warn("record it, read by the speaker, and give it to: voices enrol ... --proof FILE")
     return 0
 
 
 def _asked() -> str:
     """The statement that somebody at the terminal makes. Raises ConfigError where they do not."""
-    print("A voice is made only with its speaker's consent.", file=sys.stderr)
+    warn("A voice is made only with its speaker's consent.")
     speaker = checked_name(ask("Whose voice is it? "))
     own = is_yes(ask("Is it your own? [y/n] "))
     statement = (OWN if own else GIVEN).format(speaker=speaker)
-    print(f"\n  {statement}\n", file=sys.stderr)
+    warn(f"\n  {statement}\n")
     if ask(f'Type "{AGREED}" if that is so: ').lower() != AGREED.lower():
         raise ConfigError("no consent was given, so no voice was made")
     return statement

@@ -18,6 +18,7 @@ from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.models.voices.names import key
 from audio_pipeline.models.voices.record import Sample
 from audio_pipeline.report.voice_card import card, finding_lines
+from audio_pipeline.terminal import warn, write
 
 if TYPE_CHECKING:
     from audio_pipeline.models.voices.enrol import Tools
@@ -43,11 +44,11 @@ def enrol(args: argparse.Namespace) -> int:
         draft = voice_enrol.enrol(inspected, args.name, consent, now(), tools, british=args.british,
                                   keep_sample=not args.forget_sample, stage=stage)  # fmt: skip
     record = library.add(draft)
-    print("\n".join(card(record)))
+    write(*card(record))
     name = shlex.quote(record.name)
-    print(f'\nHear it:     audio-pipeline say "It is a fine day." --voice {name}')
+    write(f'\nHear it:     audio-pipeline say "It is a fine day." --voice {name}')
     if draft.sample_flac is not None:
-        print(f"Come nearer: audio-pipeline voices refine {name}")
+        write(f"Come nearer: audio-pipeline voices refine {name}")
     return 0
 
 
@@ -117,7 +118,7 @@ def _check_sample(sample: Sample, force: bool) -> None:
     found = findings(sample)
     refused = [finding for finding in found if finding.level == REFUSED and not (force and finding.forcible)]
     for line in finding_lines([finding for finding in found if finding.advice and finding not in refused]):
-        print(line, file=sys.stderr)
+        warn(line)
     if refused:
         worst = refused[0]
         raise MediaError(f"the sample cannot be used ({worst.what}: {worst.said}). {worst.advice}")

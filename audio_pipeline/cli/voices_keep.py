@@ -12,6 +12,7 @@ from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.voices.archive import SUFFIX, export_voice, import_voice
 from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.report.voice_card import consent_said
+from audio_pipeline.terminal import printable, warn, write
 
 
 def export(args: argparse.Namespace) -> int:
@@ -19,15 +20,15 @@ def export(args: argparse.Namespace) -> int:
     path: Path = args.out or Path(f"{_plain(args.name)}{SUFFIX}")
     size = export_voice(Library(), args.name, path, with_sample=not args.without_sample, overwrite=args.force)
     holds = "" if args.without_sample else "; it holds the voice's sample, so give it to those who may hear that"
-    print(f"written: {path}, {size / 1e6:.1f} MB{holds}")
+    write(f"written: {path}, {size / 1e6:.1f} MB{holds}")
     return 0
 
 
 def bring(args: argparse.Namespace) -> int:
     """Keeps the voice that is in a file."""
     record = import_voice(Library(), args.file, now=now(), name=args.name or "")
-    print(f"{record.name!r} is here: audio-pipeline say Hello. --voice {shlex.quote(record.name)}")
-    print(f"consent: {consent_said(record)}")
+    write(f"{record.name!r} is here: audio-pipeline say Hello. --voice {shlex.quote(record.name)}")
+    write(f"consent: {consent_said(record)}")
     return 0
 
 
@@ -40,13 +41,13 @@ def delete(args: argparse.Namespace) -> int:
         if not sys.stdin.isatty():
             raise ConfigError(f"delete removes all there is of {name!r}; add --yes")
         if not is_yes(ask(f"Remove {name!r} with its sample, style and consent? [y/N] ")):
-            print("kept")
+            write("kept")
             return 1
     if damaged:
         library.delete_damaged(damaged)
     else:
         library.delete(name)
-    print(f"removed {name!r}")
+    write(f"removed {name!r}")
     return 0
 
 
@@ -58,9 +59,9 @@ def _damaged(library: Library, name: str) -> str | None:
 def ask(question: str) -> str:
     """What somebody types at the terminal; nothing where they end the input instead."""
     try:
-        return input(question).strip()
+        return input(printable(question, keep="\n")).strip()
     except EOFError:
-        print(file=sys.stderr)
+        warn("")
         return ""
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.io.sample_recorder import Heard, record
+from audio_pipeline.terminal import warn
 
 Samples = NDArray[np.float32]
 
@@ -44,7 +45,7 @@ def check_microphone(device: str) -> None:
 def _meter(title: str, seconds: float) -> Iterator[tuple[Callable[[int], None], Heard]]:
     """What shows the countdown, and what shows how far and how loud a recording is."""
     if not sys.stderr.isatty():
-        print(f"{title}: {seconds:g} s, beginning in {COUNT_FROM} s", file=sys.stderr)
+        warn(f"{title}: {seconds:g} s, beginning in {COUNT_FROM} s")
         yield (lambda left: None), (lambda so_far, db: None)
         return
     from rich.console import Console

@@ -16,6 +16,7 @@ from audio_pipeline import threads
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.models.voices.record import Record
+from audio_pipeline.terminal import warn, write
 
 Progress = Callable[[int, float, float], None]
 LONGEST_MIN = 24 * 60
@@ -46,12 +47,12 @@ def refine(args: argparse.Namespace) -> int:
         before, after = voice_better.refine(
             library, record.name, tools, seconds=left_s, progress=counted, cancelled=stopped.is_set
         )
-    print(_said(before, after))
+    write(_said(before, after))
     if after == before and not steps and not stopped.is_set():
-        print(f"{args.minutes:g} minutes were over before the first step; give it more with --minutes", file=sys.stderr)
+        warn(f"{args.minutes:g} minutes were over before the first step; give it more with --minutes")
     if stopped.is_set():
         name = shlex.quote(after.name)
-        print(f"stopped early; the same command goes on from here: audio-pipeline voices refine {name}")
+        write(f"stopped early; the same command goes on from here: audio-pipeline voices refine {name}")
     return 0
 
 
@@ -113,7 +114,7 @@ def _lines(seconds: float) -> Iterator[Progress]:
     def say() -> None:
         while not over.wait(LINE_S):
             left_s = max(0.0, began + seconds - time.monotonic())
-            print(f"{left_s:5.0f} s left, {said}", file=sys.stderr, flush=True)
+            warn(f"{left_s:5.0f} s left, {said}")
 
     teller = threads.start(say, "progress", on_error=lambda error: None)  # nobody reads it: the search goes on
     try:

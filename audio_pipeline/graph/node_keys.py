@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audio_pipeline.home import expanded
 from audio_pipeline.settings import Places, build, fail, setting
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _with_python(keys: NodeKeys, path: tuple[str, ...], places: Places, base: Pa
 
 
 def _absolute(python: str, base: Path) -> Path:
-    return Path(os.path.abspath(base / Path(python).expanduser()))
+    return Path(os.path.abspath(base / expanded(python)))
 
 
 def _home(python: Path) -> Path:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from audio_pipeline import threads
 from audio_pipeline.errors import ConfigError, PipelineError
+from audio_pipeline.home import CONFIG
 from audio_pipeline.observe.prometheus import CONTENT_TYPE, State, text_of
 
 LOOPBACK = "127.0.0.1"
@@ -67,8 +68,7 @@ def parse_address(text: str) -> Address:
 
 def token_file() -> Path:
     """Where the token lies: `audio-pipeline/metrics.token` in $XDG_CONFIG_HOME (~/.config)."""
-    home = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(home) if home else Path.home() / ".config") / "audio-pipeline" / "metrics.token"
+    return CONFIG.folder() / "metrics.token"
 
 
 def the_token(path: Path) -> str:
@@ -85,7 +85,7 @@ def the_token(path: Path) -> str:
             raise PipelineError(f"metrics: {path} must be a file of yours with mode 0600; remove it to get a new token")
         token = path.read_text().strip()
     except OSError as error:
-        raise PipelineError(f"metrics: {path} cannot be used: {error.strerror}") from error
+        raise PipelineError(f"metrics: {path} cannot be used: {CONFIG.why(error)}") from error
     if len(token) < 16:
         raise PipelineError(f"metrics: {path} holds no token of 16 characters or more; remove it to get a new one")
     return token

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from audio_pipeline.errors import PipelineError
+from audio_pipeline.terminal import FALLBACK, json_text, printable, warn, write
 
 FORMATS = ("text", "json")
 QUIET = ("level",)  # events that come ten times a second
@@ -39,7 +39,7 @@ class Journal:
         if event.get("kind") in QUIET:
             return
         entry = entry_of(event, self._now(), self._common)
-        line = json.dumps(plain(entry), ensure_ascii=False) if self._form == "json" else text_of(entry)
+        line = json_text(plain(entry), self._out) if self._form == "json" else text_of(entry)
         for secret in self._secrets:
             line = line.replace(secret, SECRET)
         self._write(line)
@@ -50,10 +50,10 @@ class Journal:
                 return
             try:
                 coding = getattr(self._out, "encoding", None) or "utf-8"
-                print(line.encode(coding, "backslashreplace").decode(coding), file=self._out, flush=True)
+                write(printable(line).encode(coding, FALLBACK).decode(coding), out=self._out)
             except (OSError, ValueError) as error:
                 self._broken = True
-                print(f"audio-pipeline: the log ends here: {error}", file=sys.stderr)
+                warn(f"audio-pipeline: the log ends here: {error}")
 
 
 def entry_of(event: Mapping[str, Any], now: datetime, common: Mapping[str, str]) -> dict[str, Any]:

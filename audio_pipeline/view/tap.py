@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,6 +13,8 @@ from audio_pipeline.dsp.spectrogram import LogSpectrogram
 from audio_pipeline.errors import ControlError, nearest
 from audio_pipeline.frame import Flag, Frame
 from audio_pipeline.io.wav import WavWriter
+from audio_pipeline.observe.journal import plain
+from audio_pipeline.terminal import write_json_line
 from audio_pipeline.view.text import SILENCE_DB
 
 State = Mapping[str, Any]
@@ -153,4 +154,4 @@ def _db(amplitude: float) -> float:
 def write_event(frame: Frame, out: TextIO) -> None:
     """An event as a JSON line."""
     if frame.event is not None:
-        print(json.dumps(frame.event, ensure_ascii=False, default=str), file=out, flush=True)
+        write_json_line(plain(frame.event), out)

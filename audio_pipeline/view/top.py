@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from audio_pipeline.errors import ControlError
+from audio_pipeline.terminal import write, write_json_line
 from audio_pipeline.view.keys import Client, Keyboard
 from audio_pipeline.view.loads import State, node_loads, path_loads, quantum_ms
 from audio_pipeline.view.top_page import GRAPH, SORTS, page
@@ -93,9 +93,9 @@ def write_once(top: Top, width: int, out: TextIO) -> None:
     rows = PAGE_ROWS + 4 * len(top.now["nodes"]) + len(top.now["paths"])
     lines = page(top.before, top.now, (width, rows), top.by)[:-1]
     text = ["".join(part for part, _ in line).rstrip() for line in lines]
-    print("\n".join(text).rstrip(), file=out, flush=True)
+    write("\n".join(text).rstrip(), out=out)
 
 
 def write_json(top: Top, out: TextIO) -> None:
     """One line."""
-    print(json.dumps(top.as_json(), allow_nan=False), file=out, flush=True)
+    write_json_line(top.as_json(), out)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from audio_pipeline.errors import ControlError
+from audio_pipeline.terminal import printable, write
 from audio_pipeline.view.keys import QUIT, Client, Commands, Keyboard, fader_target
 from audio_pipeline.view.lines import log_line, page
 from audio_pipeline.view.text import Line, PeakHold, State
@@ -135,7 +136,11 @@ def drawn(lines: list[Line]) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    return Group(*[Text.assemble(*line, no_wrap=True, overflow="crop", end="\n") for line in lines])
+    return Group(*[Text.assemble(*_safe(line), no_wrap=True, overflow="crop", end="\n") for line in lines])
+
+
+def _safe(line: Line) -> Line:
+    return [(printable(text), style) for text, style in line]
 
 
 def follow(
@@ -153,7 +158,7 @@ def follow(
         state = watch.look()
         if state is None:
             continue
-        print(*watch.logged(), log_line(state), sep="\n", file=out, flush=True)
+        write(*map(printable, watch.logged()), log_line(state), out=out)
         if state["ended"]:
             break
     return watch.last

@@ -25,6 +25,7 @@ from audio_pipeline.errors import PipelineError
 from audio_pipeline.graph.job import Job, unpack_jobs
 from audio_pipeline.metrics import Board
 from audio_pipeline.settings import live_names
+from audio_pipeline.terminal import mend
 from audio_pipeline.worker.build_node import build_node
 from audio_pipeline.worker.ensemble import Ensemble, Member
 from audio_pipeline.worker.post import Post, PostOffice
@@ -116,6 +117,8 @@ def _open(post: Post, context: zmq.Context[Any]) -> Member:
 
 def main() -> int:
     """Entry point: `worker PARENT_PID [MODULE...]`, modules to import while waiting for a job."""
+    mend(sys.stdout)  # what a node prints ends no node, whatever the locale
+    mend(sys.stderr)
     parent = int(sys.argv[1]) if len(sys.argv) > 1 else 0
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what Ctrl-C means

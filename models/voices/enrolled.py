@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from audio_pipeline.errors import ConfigError, MediaError
+from audio_pipeline.home import DATA
 from audio_pipeline.models.voices import checked_json
 from audio_pipeline.models.voices import files as voice_files
 from audio_pipeline.models.voices.names import checked_name, free_name, key
@@ -42,8 +43,7 @@ def voices_folder() -> Path:
     said = os.environ.get(FOLDER)
     if said:
         return Path(said)
-    home = os.environ.get("XDG_DATA_HOME")
-    return (Path(home) if home else Path.home() / ".local" / "share") / "audio-pipeline" / "voices"
+    return DATA.folder() / "voices"
 
 
 class Library:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from audio_pipeline.errors import ConfigError, PipelineError
+from audio_pipeline.home import DATA
 
 LOCK = ".lock"
 NEW, GONE = ".new-", ".gone-"
@@ -123,7 +124,7 @@ def _names(base: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise ConfigError(f"the voices' folder {str(base)!r} cannot be read: {error.strerror}") from error
+        raise ConfigError(f"the voices' folder {str(base)!r} cannot be read: {DATA.why(error)}") from error
 
 
 def _sweep(base: Path) -> None:
@@ -157,4 +158,4 @@ def _said(base: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise PipelineError(f"the voices in {base} cannot be written: {error.strerror or error}") from error
+        raise PipelineError(f"the voices in {base} cannot be written: {DATA.why(error)}") from error

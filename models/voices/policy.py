@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from audio_pipeline.errors import ConfigError, nearest
+from audio_pipeline.home import CONFIG
 
 if TYPE_CHECKING:
     from audio_pipeline.models.hearing.perth import Perth
@@ -34,8 +35,7 @@ def policy_path() -> Path:
     said = os.environ.get(FILE)
     if said:
         return Path(said)
-    home = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(home) if home else Path.home() / ".config") / "audio-pipeline" / NAME
+    return CONFIG.folder() / NAME
 
 
 def read_policy() -> Policy:
@@ -48,7 +48,7 @@ def read_policy() -> Policy:
             raise ConfigError(f"voice policy: {path} is not there ({FILE} names it)") from None
         return Policy()
     except OSError as error:
-        raise ConfigError(f"voice policy: {path} cannot be read: {error.strerror}") from error
+        raise ConfigError(f"voice policy: {path} cannot be read: {CONFIG.why(error)}") from error
     with os.fdopen(file, "rb") as opened:
         _check_owner(path, os.fstat(opened.fileno()))
         return _parsed(path, opened.read(MOST_BYTES))

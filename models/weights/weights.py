@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from audio_pipeline.errors import WeightsError, nearest
+from audio_pipeline.home import CACHE
 from audio_pipeline.models.weights import scratch
 from audio_pipeline.models.weights.registry import REGISTRY, Asset, asset
 from audio_pipeline.models.weights.sources import Progress, Source, check, sha256, terminal_bar
@@ -37,9 +38,9 @@ def models_folder() -> Path | None:
 
 
 def cache_folder() -> Path:
-    """Where fetched weights are kept: `AUDIO_PIPELINE_CACHE` or `~/.cache/audio-pipeline`, then `models`."""
+    """Where fetched weights are: `models` in $AUDIO_PIPELINE_CACHE, or in $XDG_CACHE_HOME/audio-pipeline (~/.cache)."""
     base = os.environ.get("AUDIO_PIPELINE_CACHE")
-    return (Path(base) if base else Path.home() / ".cache" / "audio-pipeline") / "models"
+    return (Path(base) if base else CACHE.folder()) / "models"
 
 
 def locate(name: str) -> State:
@@ -47,7 +48,7 @@ def locate(name: str) -> State:
     wanted = asset(name)
     for place, base in (("folder", models_folder()), ("cache", cache_folder())):
         folder = base / name if base else None
-        if folder and all((folder / file).is_file() for file in wanted.files):
+        if folder and all(os.path.isfile(folder / file) for file in wanted.files):  # False where nobody may look
             size = sum((folder / file).stat().st_size for file in wanted.files)
             return State(wanted, place, folder, size)
     return State(wanted, None, None, 0)
@@ -140,7 +141,7 @@ def _obtain(wanted: Asset, source: Source, progress: Progress) -> Path:
             _seal(wanted, done)
             return _install(done, cache / wanted.name)
     except OSError as error:
-        raise WeightsError(f"{cache} cannot be written: {error}") from error
+        raise WeightsError(f"{cache} cannot be written: {CACHE.why(error)}") from error
 
 
 def _bring(wanted: Asset, source: Source, raw: Path, progress: Progress) -> None:

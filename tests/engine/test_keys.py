@@ -87,10 +87,10 @@ def test_a_name_is_data_and_never_a_path(tmp_path_factory: pytest.TempPathFactor
     assert Keys(folder).mine(name)[0] == name
 
 
-@pytest.mark.parametrize("key", ["", "short", "x" * 41, "é" * 40, "~" * 40, LAPTOP + "x", '"' * 40])
+@pytest.mark.parametrize("key", ["", "short", "x" * 41, "é" * 40, "~" * 40, "{real}x", '"' * 40])
 def test_what_is_no_key_is_not_written_down(folder: Path, key: str) -> None:
     with pytest.raises(KeysError, match="40 characters of Z85"):
-        Keys().allow("laptop", key, "play")
+        Keys().allow("laptop", key.format(real=LAPTOP), "play")
     assert not folder.exists()
 
 
