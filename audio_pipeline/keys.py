@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from zmq.utils import z85
 
 from audio_pipeline.errors import KeysError, nearest
 from audio_pipeline.home import CONFIG
-from audio_pipeline.private_file import write_private
+from audio_pipeline.private_file import locked, write_private
 
 FOLDER = "AUDIO_PIPELINE_KEYS"  # in the environment: another folder than the usual one
 ROLES = ("host", "listen", "play", "control")  # each may do what those before it may; `host` nothing at all
@@ -65,8 +66,18 @@ class Keys:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or keys_dir()
+        self._load()
+
+    def _load(self) -> None:
         self.own = {name: _pair(self._own, name, raw) for name, raw in _read(self._own).items()}
         self.known = {name: _known(self._known, name, raw) for name, raw in _read(self._known).items()}
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Alone with the files, as they are now: another process may have changed them since they were read."""
+        with _alone(self.folder):
+            self._load()
+            yield
 
     @property
     def _own(self) -> Path:
@@ -79,37 +90,39 @@ class Keys:
     def new(self, name: str) -> KeyPair:
         """Makes and keeps a key pair of this host."""
         _check_name(name)
-        if name in self.own:
-            raise KeysError(f"there is a key {name!r} of this host already; remove it first, or choose another name")
-        public, secret = zmq.curve_keypair()
-        while public.startswith(b"-"):  # on a command line it would look like an option
-            public, secret = zmq.curve_keypair()
-        self.own[name] = KeyPair(public.decode(), secret.decode())
-        _write(self._own, {key: asdict(pair) for key, pair in self.own.items()})
-        return self.own[name]
+        with self._changing():
+            if name in self.own:
+                said = f"there is a key {name!r} of this host already"
+                raise KeysError(f"{said}; remove it first, or choose another name")
+            self.own[name] = _made()
+            _write(self._own, {key: asdict(pair) for key, pair in self.own.items()})
+            return self.own[name]
 
     def allow(self, name: str, public: str, role: str) -> None:
         """Writes somebody's public key down with a role; a known name gets the new key and role."""
         _check_name(name)
         if role not in ROLES:
             raise KeysError(f"role: expected one of {', '.join(ROLES)}, got {role!r}{nearest(role, ROLES)}")
-        other = next((who for who, known in self.known.items() if known.public == public and who != name), None)
-        if other is not None:
-            raise KeysError(f"this key is {other!r} already; remove that first, or use its name")
-        self.known[name] = Known(_public(public), role)
-        _write(self._known, {key: asdict(known) for key, known in self.known.items()})
+        entry = Known(_public(public), role)
+        with self._changing():
+            other = next((who for who, known in self.known.items() if known.public == public and who != name), None)
+            if other is not None:
+                raise KeysError(f"this key is {other!r} already; remove that first, or use its name")
+            self.known[name] = entry
+            _write(self._known, {key: asdict(known) for key, known in self.known.items()})
 
     def remove(self, name: str) -> str:
         """Forgets a name; says what it was."""
-        if name in self.known:
-            del self.known[name]
-            _write(self._known, {key: asdict(known) for key, known in self.known.items()})
-            return "known"
-        if name in self.own:
-            del self.own[name]
-            _write(self._own, {key: asdict(pair) for key, pair in self.own.items()})
-            return "own"
-        raise KeysError(f"no key is called {name!r}{nearest(name, [*self.own, *self.known])}")
+        with self._changing():
+            if name in self.known:
+                del self.known[name]
+                _write(self._known, {key: asdict(known) for key, known in self.known.items()})
+                return "known"
+            if name in self.own:
+                del self.own[name]
+                _write(self._own, {key: asdict(pair) for key, pair in self.own.items()})
+                return "own"
+            raise KeysError(f"no key is called {name!r}{nearest(name, [*self.own, *self.known])}")
 
     def mine(self, name: str = "") -> tuple[str, KeyPair]:
         """This host's key called `name`, or its only one."""
@@ -142,6 +155,13 @@ class Keys:
         except OSError:
             return 0, 0
         return found.st_mtime_ns, found.st_size
+
+
+def _made() -> KeyPair:
+    public, secret = zmq.curve_keypair()
+    while public.startswith(b"-"):  # on a command line it would look like an option
+        public, secret = zmq.curve_keypair()
+    return KeyPair(public.decode(), secret.decode())
 
 
 def _check_name(name: str) -> None:
@@ -207,10 +227,19 @@ def _known(path: Path, name: str, raw: Any) -> Known:
     return Known(_public(raw.get("public")), str(raw["role"]))
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """The lock of the folder. Raises KeysError where it cannot be had."""
+    try:
+        with locked(folder):
+            yield
+    except OSError as error:
+        raise KeysError(f"the keys in {folder} cannot be changed: {CONFIG.why(error)}") from error
+
+
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     """All or nothing, and never readable by others, not even for a moment."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(path, json.dumps(content, indent=1).encode())
     except OSError as error:
         raise KeysError(f"{path} cannot be written: {CONFIG.why(error)}") from error

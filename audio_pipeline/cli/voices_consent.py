@@ -50,7 +50,7 @@ def consent(
     if args.proof:
         sentence = voice_consent.kept_sentence(library.folder)
         given = _spoken(args, sentence, from_files([args.proof]), embedding, sample, encoder)
-        voice_consent.forget_sentence(library.folder)
+        voice_consent.use_sentence(library.folder, sentence)
         return given
     if args.prove:
         sentence = voice_consent.new_sentence()

@@ -23,6 +23,7 @@ from audio_pipeline import threads
 from audio_pipeline.errors import ConfigError, PipelineError
 from audio_pipeline.home import CONFIG
 from audio_pipeline.observe.prometheus import CONTENT_TYPE, State, text_of
+from audio_pipeline.private_file import create_private
 
 LOOPBACK = "127.0.0.1"
 FRESH_S = 0.5  # however many ask, the supervisor is asked no more often
@@ -76,8 +77,8 @@ def the_token(path: Path) -> str:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
-                file.write(secrets.token_urlsafe(32) + "\n")
+            if not path.is_symlink():
+                create_private(path, f"{secrets.token_urlsafe(32)}\n".encode())  # whole: another may read it now
         except FileExistsError:
             pass
         found = path.lstat()

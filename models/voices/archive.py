@@ -20,7 +20,7 @@ from audio_pipeline.models.voices import files as voice_files
 from audio_pipeline.models.voices.enrolled import SAMPLE_BYTES, STYLE_BYTES, Library
 from audio_pipeline.models.voices.names import checked_name
 from audio_pipeline.models.voices.record import RECORD, RECORD_BYTES, SAMPLE, STYLE, Record, read_record, read_style
-from audio_pipeline.private_file import write_private
+from audio_pipeline.private_file import create_private, write_private
 
 SUFFIX = ".voice"
 MOST = {RECORD: RECORD_BYTES, STYLE: STYLE_BYTES, SAMPLE: SAMPLE_BYTES}  # bytes of each member
@@ -40,12 +40,15 @@ def export_voice(
     """Writes everything of a voice into one file, private and all at once; returns its size in bytes."""
     if path.is_dir():
         raise ConfigError(f"{str(path)!r} is a folder, expected the name of a file")
+    there = ConfigError(f"{str(path)!r} is there already; add --force to write over it")
     if path.exists() and not overwrite:
-        raise ConfigError(f"{str(path)!r} is there already; add --force to write over it")
+        raise there
     files = library.files(name) if with_sample else _without_sample(library.files(name))
     data = _packed(files)
     try:
-        write_private(path, data)
+        (write_private if overwrite else create_private)(path, data)
+    except FileExistsError:
+        raise there from None
     except OSError as error:
         raise PipelineError(f"{str(path)!r} cannot be written: {error.strerror}") from error
     return len(data)

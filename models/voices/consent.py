@@ -106,10 +106,12 @@ def kept_sentence(folder: Path) -> str:
     return found
 
 
-def forget_sentence(folder: Path) -> None:
-    """A sentence proves one voice."""
+def use_sentence(folder: Path, sentence: str) -> None:
+    """Forgets the sentence: it proves one voice. Raises ConfigError where another process used it meanwhile."""
     with files.writing(folder):
-        (folder / SENTENCE).unlink(missing_ok=True)
+        if kept_sentence(folder) != sentence:
+            raise ConfigError("--proof: another sentence was asked for meanwhile; record that one")
+        (folder / SENTENCE).unlink()
 
 
 def digest_of(parts: Iterable[bytes]) -> str:

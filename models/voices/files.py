@@ -6,7 +6,6 @@ is a folder with another beginning, or an old revision; the next writer removes 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -18,8 +17,8 @@ from pathlib import Path
 
 from audio_pipeline.errors import ConfigError, PipelineError
 from audio_pipeline.home import DATA
+from audio_pipeline.private_file import locked
 
-LOCK = ".lock"
 NEW, GONE = ".new-", ".gone-"
 WORK, CACHE = ".work-", ".cache-"  # a folder a voice, which goes with it
 FOLDER = re.compile(r"([0-9a-f]{32})-([1-9][0-9]{0,8})")
@@ -51,15 +50,9 @@ def read(path: Path, most: int, *, follow: bool = False) -> bytes:
 @contextmanager
 def writing(base: Path) -> Iterator[None]:
     """Alone with the folder among all processes; leftovers of crashes are removed first. Raises PipelineError."""
-    with _said(base):
-        base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(base / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            _sweep(base)
-            yield
-        finally:
-            os.close(lock)
+    with _said(base), locked(base):
+        _sweep(base)
+        yield
 
 
 def check_writable(base: Path) -> None:

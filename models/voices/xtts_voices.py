@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from audio_pipeline.models.speech.xtts_text import checked_language
 from audio_pipeline.models.voices import by_name
 from audio_pipeline.models.voices.sample import unpacked
 from audio_pipeline.models.weights.tensors import read_tensors
+from audio_pipeline.private_file import write_private
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Sample = Callable[[str], "tuple[bytes, Path] | None"]
@@ -124,7 +124,4 @@ def _write(file: Path, latents: Latents) -> None:
 
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     data = save({"style": latents.style.cpu().numpy(), "speaker": latents.speaker.cpu().numpy()})
-    handle, name = tempfile.mkstemp(dir=file.parent)  # 0600
-    with os.fdopen(handle, "wb") as out:
-        out.write(data)
-    os.replace(name, file)
+    write_private(file, data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +19,7 @@ from audio_pipeline.models.weights.sources import Progress, Source, check, sha25
 __all__ = ["REGISTRY", "Asset", "State", "asset", "cache_folder", "fetch", "locate", "path", "status", "verify"]
 
 MANIFEST = "manifest.json"
+INSTALLS = 10  # tries to put a finished folder in place
 
 
 @dataclass(frozen=True)
@@ -172,11 +173,18 @@ def _seal(wanted: Asset, folder: Path) -> None:
 
 
 def _install(done: Path, target: Path) -> Path:
-    """Renames a finished folder into place; another process that came first did the same work."""
-    try:
-        done.rename(target)
-    except OSError:
-        if not all((target / file.name).is_file() for file in done.iterdir()):
-            shutil.rmtree(target)
+    """Renames a finished folder into place; another process that came first did the same work.
+
+    One that lacks a file goes aside first, into the scratch folder. Whoever does not succeed looks again: what another
+    process has put there meanwhile is never removed.
+    """
+    for attempt in range(INSTALLS):
+        try:
             done.rename(target)
-    return target
+            return target
+        except OSError:
+            if all((target / file.name).is_file() for file in done.iterdir()):
+                return target
+        with suppress(FileNotFoundError):
+            target.rename(done.with_name(f"aside-{attempt}"))
+    raise OSError(f"{target} is changed by another program")

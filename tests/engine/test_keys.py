@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from audio_pipeline.cli.main import main
 from audio_pipeline.errors import KeysError
 from audio_pipeline.keys import FOLDER, ROLES, Keys, keys_dir, may
+from audio_pipeline.private_file import LOCK
 
 LAPTOP = zmq.curve_keypair()[0].decode()
 
@@ -35,7 +36,7 @@ def test_keys_are_kept_where_nobody_else_can_read_them(folder: Path) -> None:
     held = Keys()
     assert held.mine() == ("studio", made) and held.peer("laptop").role == "play" and held.who(LAPTOP) == "laptop"
     assert mode(folder) == 0o700
-    assert {path.name: mode(path) for path in folder.iterdir()} == {"own.json": 0o600, "known.json": 0o600}
+    assert {path.name: mode(path) for path in folder.iterdir()} == {"own.json": 0o600, "known.json": 0o600, LOCK: 0o600}
 
 
 @pytest.mark.parametrize("file", ["own.json", "known.json"])
@@ -83,7 +84,7 @@ def test_a_name_is_data_and_never_a_path(tmp_path_factory: pytest.TempPathFactor
     except KeysError:
         assert not folder.exists()
         return
-    assert [path.name for path in folder.parent.rglob("*")] == ["keys", "own.json"]
+    assert {path.name for path in folder.parent.rglob("*")} == {"keys", "own.json", LOCK}
     assert Keys(folder).mine(name)[0] == name
 
 

@@ -64,7 +64,11 @@ def test_a_sentence_is_kept_until_it_is_used(tmp_path: Path) -> None:
         voice_consent.kept_sentence(tmp_path)
     sentence = voice_consent.keep_sentence(tmp_path)
     assert voice_consent.kept_sentence(tmp_path) == sentence
-    voice_consent.forget_sentence(tmp_path)
+    with pytest.raises(ConfigError, match="another sentence was asked for meanwhile"):
+        voice_consent.use_sentence(tmp_path, "an older one")
+    voice_consent.use_sentence(tmp_path, sentence)
+    with pytest.raises(ConfigError, match="no sentence was asked for"):
+        voice_consent.use_sentence(tmp_path, sentence)  # by whoever comes second
     with pytest.raises(ConfigError, match="no sentence was asked for"):
         voice_consent.kept_sentence(tmp_path)
 
