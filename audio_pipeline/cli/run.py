@@ -20,6 +20,7 @@ from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.load import Graph, load
 from audio_pipeline.graph.plan import make_plan
+from audio_pipeline.host.file_names import file_name
 from audio_pipeline.report.report import credit, tracks_in, write_report
 from audio_pipeline.settings import replaced
 from audio_pipeline.supervisor.supervisor import Supervisor
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     graph = load(args.config, args.sets)
     make_plan(graph, live=not args.offline)  # a budget that cannot hold is said before a folder is made
     fetch_assets(graph)
-    folder = args.folder or Path("takes") / f"{graph.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = args.folder or Path("takes") / f"{file_name(graph.name)}-{datetime.now():%Y%m%d-%H%M%S}"
     supervisor = Supervisor(
         graph,
         offline=args.offline,

@@ -1,29 +1,35 @@
-"""Folders of running pipelines: private, locked by pid and start time, swept when their owner is gone."""
+"""Folders of running pipelines: private, locked for as long as their owner lives, swept when it is gone."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import os
+import secrets
 import shutil
 import signal
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from audio_pipeline.errors import PipelineError
-from audio_pipeline.host.strays import end_strays, is_same, started
+from audio_pipeline.host.file_names import file_name
+from audio_pipeline.host.lock import LOCK, Hold, is_held, owner_of
+from audio_pipeline.host.processes import is_same
+from audio_pipeline.host.strays import end_strays, note, noted
 
-LOCK = "lock"
 TOKEN = "token"
 CONTROL = "control"
 SOCKET_PATH_MAX = 107  # bytes in the path of a Unix socket
 DIGEST = 12
-BASE_MAX = 70  # leaves room for a pipeline's folder and a digest
+BASE_MAX = 70  # bytes; leaves room for a pipeline's folder and a digest
+NAME_MAX = 24
 YOUNG_S = 60.0
+NEW = ".new-"  # a folder that is being made: its lock is in it before it gets its name
+_HELD: dict[Path, Hold] = {}  # this process's, until it ends
 
 
 def base_dir() -> Path:
@@ -65,35 +71,57 @@ class RunDir:
     def endpoint(self, node: str, port: str) -> str:
         """Where a port binds: named for it, or by a digest where the name is too long for a socket's path."""
         path = f"{self.path / node}.{port}"
-        if len(path) > SOCKET_PATH_MAX:
+        if _length(path) > SOCKET_PATH_MAX:
             path = str(self.path / hashlib.sha256(f"{node}.{port}".encode()).hexdigest()[:DIGEST])
         return f"ipc://{path}"
 
-    def add_pid(self, pid: int) -> None:
-        """Remembers a child, so that the next start can tell leftovers."""
-        with (self.path / "pids").open("a") as file:
-            file.write(f"{pid} {started(pid)}\n")
+    def note_children(self, pids: Mapping[int, int]) -> None:
+        """Remembers the children by number, so that the next start can tell leftovers."""
+        with contextlib.suppress(OSError):  # what is not noted bears its mark all the same
+            note(self.path, pids)
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
+        if self.path in _HELD:
+            _HELD.pop(self.path).close()
 
 
 def create(name: str, token: str) -> RunDir:
     """A fresh folder for this process's pipeline; sweeps what dead ones left."""
     base = base_dir()
-    if len(str(base)) > BASE_MAX:
+    if _length(base) > BASE_MAX:
         raise PipelineError(f"{base} is too long a path for sockets; set XDG_RUNTIME_DIR to a shorter one")
     sweep()
-    tail = f"-{os.getpid()}-"  # mkdtemp adds 8 characters
-    room = SOCKET_PATH_MAX - len(str(base)) - len(tail) - 8 - DIGEST - 2
-    path = Path(tempfile.mkdtemp(prefix=f"{name[: min(room, 24)]}{tail}", dir=base))
-    try:
-        _write_private(path / LOCK, json.dumps({"pid": os.getpid(), "started": started(os.getpid())}))
-        _write_private(path / TOKEN, token)
-    except BaseException:
-        shutil.rmtree(path, ignore_errors=True)
-        raise
+    tail = f"-{os.getpid()}-{secrets.token_hex(4)}"
+    room = SOCKET_PATH_MAX - _length(base) - len(tail) - DIGEST - 2
+    path = base / f"{file_name(name, min(room, NAME_MAX))}{tail}"
+    _place(path, token)
     return RunDir(path)
+
+
+def _length(path: Path | str) -> int:
+    return len(os.fsencode(path))
+
+
+def _place(path: Path, token: str) -> None:
+    """Makes the folder elsewhere, locked and with its token, and gives it its name. Raises PipelineError."""
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix=NEW, dir=path.parent))
+    except OSError as error:
+        raise PipelineError(f"{path} cannot be made: {error.strerror or error}") from error
+    try:
+        hold = Hold(scratch)
+        _write_private(scratch / TOKEN, token)
+        os.rename(scratch, path)
+    except OSError as error:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise PipelineError(f"{path} cannot be made: {error.strerror or error}") from error
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    if path in _HELD:
+        _HELD.pop(path).close()
+    _HELD[path] = hold
 
 
 def _write_private(path: Path, text: str) -> None:
@@ -105,23 +133,30 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def is_alive(path: Path) -> bool:
-    """True while the process that owns the folder lives."""
-    try:
-        lock = json.loads((path / LOCK).read_bytes())
-        return is_same(int(lock["pid"]), float(lock["started"]))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return False
+    """True while the process that owns the folder lives, in whatever PID namespace, or where that cannot be told."""
+    return is_held(path)
+
+
+def _folders() -> list[Path]:
+    return [path for path in base_dir().iterdir() if path.is_dir() and not path.is_symlink()]
 
 
 def running() -> list[RunDir]:
     """Pipelines that run now, oldest first."""
-    found = [path for path in base_dir().iterdir() if path.is_dir() and is_alive(path)]
-    return [RunDir(path) for path in sorted(found, key=lambda path: path.stat().st_mtime)]
+    found = [path for path in _folders() if not path.name.startswith(NEW) and is_alive(path)]
+    return [RunDir(path) for path in sorted(found, key=_made)]
+
+
+def _made(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0  # it ended just now
 
 
 def dead() -> list[Path]:
     """Folders of pipelines that are gone."""
-    return [path for path in base_dir().iterdir() if path.is_dir() and not is_alive(path) and not _is_young(path)]
+    return [path for path in _folders() if not is_alive(path) and not _is_young(path)]
 
 
 def sweep() -> list[str]:
@@ -143,31 +178,20 @@ def _is_young(path: Path) -> bool:
 
 
 def _end_leftovers(path: Path) -> list[int]:
-    """The children that it noted, and whatever else bears its mark."""
+    """The children that it noted, where their ids are of this PID namespace, and whatever else bears its mark."""
     ended: list[int] = []
-    for pid in _noted(path):
-        try:
-            os.kill(pid, signal.SIGKILL)
-            ended.append(pid)
-        except ProcessLookupError:
-            continue  # gone meanwhile
+    for pid, since in noted(path).values() if owner_of(path / LOCK) else ():
+        if is_same(pid, since):
+            with contextlib.suppress(ProcessLookupError):  # gone meanwhile
+                os.kill(pid, signal.SIGKILL)
+                ended.append(pid)
     return sorted({*ended, *end_strays(path)})
-
-
-def _noted(path: Path) -> Iterator[int]:
-    pids = path / "pids"
-    for line in pids.read_text(errors="replace").splitlines() if pids.exists() else ():
-        try:
-            pid, since = line.split()
-            if is_same(int(pid), float(since)):
-                yield int(pid)
-        except (ValueError, OverflowError):
-            continue  # damaged
 
 
 def attach(which: str | None = None) -> RunDir:
     """The running pipeline called `which` (name or start of it), or the only one. Raises PipelineError."""
-    found = [run for run in running() if which is None or run.name.startswith(which)]
+    starts = () if which is None else (which, file_name(which, NAME_MAX))
+    found = [run for run in running() if which is None or run.name.startswith(starts)]
     if len(found) == 1:
         return found[0]
     names = ", ".join(run.name for run in running()) or "none"

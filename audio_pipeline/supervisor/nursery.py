@@ -48,7 +48,7 @@ class Nursery:
         self._next_sample_s = self._next_watch_s = self._next_memory_s = 0.0
         self._usage, self._beats = Usage(), Beats()
         self._stall = Stall()
-        self._spares = Spares(broods(supervisor.graph), supervisor.run_dir.path, supervisor.run_dir.add_pid)
+        self._spares = Spares(broods(supervisor.graph), supervisor.run_dir.path, supervisor.run_dir.note_children)
         for members in self._processes(supervisor.run.plan.order):
             self.launch(members, supervisor.run)
 

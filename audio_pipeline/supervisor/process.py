@@ -47,8 +47,9 @@ def _modules(specs: Sequence[NodeSpec]) -> tuple[str, ...]:
 class Child:
     """A worker process that waits for its job, then runs it."""
 
-    def __init__(self, brood: Brood, log: Path, marked: Mapping[str, str]) -> None:
-        self.log = log
+    def __init__(self, brood: Brood, number: int, folder: Path) -> None:
+        self.number, self.log = number, folder / f"worker-{number}.log"
+        log, marked = self.log, mark(folder, number)
         with log.open("ab") as out:
             self._popen = subprocess.Popen(
                 [*command(brood.python, brood.roots), str(os.getpid()), *brood.preload],
@@ -84,7 +85,7 @@ class Child:
     def _sweep(self) -> None:
         """Ends what it started and what left its process group; what cannot be found now is found at the next start."""
         try:
-            end_strays(self.log.parent)
+            end_strays(self.log.parent, self.number)
         except Exception as error:  # noqa: BLE001 - psutil raises what /proc does to it
             self._note(f"what it started cannot be looked for: {type(error).__name__}: {error}")
 
@@ -102,6 +103,11 @@ class Child:
     @property
     def alive(self) -> bool:
         return self._popen.poll() is None
+
+    @property
+    def collected(self) -> bool:
+        """True once its end is known to us; until then its id is nobody else's."""
+        return self._popen.returncode is not None
 
     def kill(self) -> None:
         """At once, with everything it started."""
@@ -131,20 +137,27 @@ class Child:
 class Spares:
     """Keeps one process of each interpreter ready, imports done."""
 
-    def __init__(self, broods: Sequence[Brood], folder: Path, note: Callable[[int], None]) -> None:
+    def __init__(
+        self, broods: Sequence[Brood], folder: Path, note: Callable[[Mapping[int, int]], None]
+    ) -> None:
         self._broods = {brood.python: brood for brood in broods}
         self._folder, self._note = folder, note
         self._made = 0
-        self._mark = mark(folder)
+        self._children: list[Child] = []
         self._spares: dict[str | None, Child] = {}
 
     def make(self, python: str | None = None) -> Child:
         """A new process that waits for a job."""
         self._made += 1
-        log = self._folder / f"worker-{self._made}.log"
-        child = Child(self._broods.get(python) or Brood(python), log, self._mark)
-        self._note(child.pid)
+        child = Child(self._broods.get(python) or Brood(python), self._made, self._folder)
+        self._children = [other for other in self._children if not other.collected] + [child]
+        self._note({other.number: other.pid for other in self._children})
         return child
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """All processes that were made and whose end nobody has taken notice of yet."""
+        return frozenset(child.pid for child in self._children if not child.collected)
 
     def learn(self, broods: Sequence[Brood]) -> None:
         """What processes that are made from now on import."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
+from audio_pipeline.host.processes import children
 from audio_pipeline.supervisor.desired import NodeRecord
 from audio_pipeline.supervisor.glance import Glance
 from audio_pipeline.supervisor.process import Child
@@ -19,7 +19,6 @@ SIGNS = ("beat_ns", "worst_step_ns", "busy_ns", "in_turn")
 SAMPLE_S = 1.0
 MEMORY_S = 0.25  # how often a process with a cap is looked at
 MB = 1e6
-KERNEL_KNOWS = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 
 
 class Usage:
@@ -32,7 +31,7 @@ class Usage:
         """Share of one core since the last call; 0 for one that is gone."""
         try:
             return float(self._process(pid).cpu_percent() / 100)
-        except psutil.Error:
+        except (psutil.Error, OSError):  # it is gone, or there is no file to be opened just now
             self._processes.pop(pid, None)
             return 0.0
 
@@ -52,30 +51,13 @@ def family(pid: int) -> Iterator[int]:
     while todo:
         parent = todo.pop()
         yield parent
-        todo += _children(parent)
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        files = [task / "children" for task in Path(f"/proc/{pid}/task").iterdir()]
-        return [int(child) for file in files for child in file.read_text().split()]
-    except FileNotFoundError:
-        return [] if KERNEL_KNOWS else _asked(pid)
-    except OSError:
-        return []  # it ended just now
-
-
-def _asked(pid: int) -> list[int]:
-    try:
-        return [int(child.pid) for child in psutil.Process(pid).children()]
-    except psutil.Error:
-        return []
+        todo += children(parent)
 
 
 def _rss(pid: int) -> int:
     try:
         return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return 0  # it ended just now
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import socket
@@ -17,7 +18,8 @@ import pytest
 
 from audio_pipeline.cli.main import main
 from audio_pipeline.host import runtime
-from audio_pipeline.host.strays import MARK, mark, started, strays
+from audio_pipeline.host.processes import here, reap, started
+from audio_pipeline.host.strays import MARK, Mark, end_strays, mark, note, strays
 
 DEAD = 2**22 + 1  # above Linux's largest pid
 
@@ -57,7 +59,7 @@ def orphan(home: Path, name: str = "old") -> Path:
 
 def gone(folder: Path) -> dict[str, str]:
     """What a process of a dead supervisor has in its environment."""
-    return {MARK: f"{DEAD}:1.0:{folder}"}
+    return {MARK: str(Mark(DEAD, 1.0, here(), 1, folder))}
 
 
 def test_nothing_is_left_over(capsys: pytest.CaptureFixture[str], home: Path) -> None:
@@ -108,9 +110,12 @@ def test_the_next_start_ends_marked_processes_too(home: Path) -> None:
         assert child.wait() == -9
 
 
-@pytest.mark.parametrize("said", ["", "x", "1:2", "{ours}", "a:b:c", f"{DEAD}:1.0:/elsewhere/old"])
+OTHERS = f"{DEAD}:1.0:{{here}}:1:/elsewhere/old"
+
+
+@pytest.mark.parametrize("said", ["", "x", "1:2", "{ours}", "a:b:c:d:e", OTHERS, f"{DEAD}:1.0:/elsewhere/old"])
 def test_a_mark_that_is_none_ends_nobody(home: Path, said: str) -> None:
-    with waiting({MARK: said.format(ours=os.getpid())}) as child:
+    with waiting({MARK: said.format(ours=os.getpid(), here=here())}) as child:
         assert child.pid not in [stray.pid for stray in strays(home)]
 
 
@@ -120,3 +125,63 @@ def test_who_is_above_us_is_never_ended(home: Path, monkeypatch: pytest.MonkeyPa
     marked = {**os.environ, **gone(home / "old")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=marked)
     assert done.stdout == "[]\n" and started(os.getpid()) > 0
+
+
+STAYS = "import os, sys; os.setsid(); print(os.getpid(), flush=True); sys.stdin.read()"
+
+
+@contextmanager
+def orphaned(marked: dict[str, str]) -> Iterator[int]:
+    """A process whose parent, a node say, is gone, and which left its session; this process is a subreaper."""
+    helper = f'{sys.executable} -c "{STAYS}" <&3 &'
+    adopt_orphans(True)
+    try:
+        with waiting(marked, f"exec 3<&0; {helper}") as node:
+            assert node.stdout is not None
+            pid = int(node.stdout.readline())
+            node.wait()
+            assert psutil.Process(pid).ppid() == os.getpid()
+            yield pid
+    finally:
+        adopt_orphans(False)
+
+
+def adopt_orphans(on: bool) -> None:
+    ctypes.CDLL(None).prctl(36, int(on))  # PR_SET_CHILD_SUBREAPER
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl")
+def test_as_pid_1_the_helpers_of_a_dead_node_are_ended_and_collected(home: Path) -> None:
+    """The kernel gives orphans to PID 1 and to subreapers: there they are below the supervisor, and yet nobody's."""
+    folder = home / "live"
+    folder.mkdir(parents=True, mode=0o700)
+    with orphaned(mark(folder, 7)) as pid, waiting(mark(folder, 8)) as other:
+        note(folder, {7: DEAD, 8: other.pid})
+        assert [stray.pid for stray in strays(home)] == [pid], "the child that it came from is gone"
+        assert end_strays(folder, 7) == [pid] and other.poll() is None
+        reaped = []
+        while not reaped:
+            reaped = reap(frozenset([other.pid]))
+        assert reaped == [pid] and not psutil.pid_exists(pid)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_only_orphans_are_collected(home: Path) -> None:
+    """Exit codes of whatever this process waits for itself stay where they are."""
+    mine = subprocess.Popen(["sh", "-c", "exit 3"])
+    spared = subprocess.Popen(["sh", "-c", "exit 4"], start_new_session=True)
+    for child in (mine, spared):
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert reap(frozenset([spared.pid])) == []
+    assert (mine.wait(), spared.wait()) == (3, 4)
+
+
+def test_a_mark_of_another_pid_namespace_is_judged_by_the_lock(home: Path) -> None:
+    """Seen from the host, the supervisor in a container has an id that is nobody's or somebody else's."""
+    run = runtime.create("karaoke", "secret")
+    with waiting({MARK: str(Mark(DEAD, 1.0, "elsewhere", 1, run.path))}) as child:
+        assert main(["leftovers", "--sweep"]) == 0 and child.poll() is None
+        folder = orphan(home)
+    with waiting({MARK: str(Mark(os.getpid(), started(os.getpid()), "elsewhere", 1, folder))}) as child:
+        assert [stray.pid for stray in strays(home)] == [child.pid]
+    run.remove()

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,7 @@ def test_folders_and_what_is_in_them_are_private(home: Path) -> None:
     finally:
         os.umask(before)
     assert run.path.parent == home and run.name.startswith(f"karaoke-{os.getpid()}-")
+    assert [path.name for path in home.iterdir()] == [run.name]
     for path, mode in ((home, 0o700), (run.path, 0o700), (run.path / "lock", 0o600), (run.path / "token", 0o600)):
         assert path.stat().st_mode & 0o777 == mode, path
     assert run.token == "secret" and run.control == f"ipc://{run.path}/control"
@@ -143,7 +146,7 @@ def test_the_owner_is_known_whatever_the_wall_clock_says(home: Path) -> None:
     """A clock that is set on a host must not make a living pipeline look dead: its sockets would be swept."""
     run = runtime.create("alive", "t")
     started = json.loads((run.path / "lock").read_text())["started"]
-    code = "import sys; from audio_pipeline.host.strays import started; print(started(int(sys.argv[1])))"
+    code = "import sys; from audio_pipeline.host.processes import started; print(started(int(sys.argv[1])))"
     told = subprocess.run([sys.executable, "-c", code, str(os.getpid())], capture_output=True, text=True, check=True)
     assert float(told.stdout) == started
     if sys.platform == "linux":
@@ -164,9 +167,9 @@ def test_processes_that_a_dead_pipeline_left_are_ended_and_no_others(home: Path)
     old = orphan(home)
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    runtime.RunDir(old).add_pid(child.pid)
+    runtime.RunDir(old).note_children({3: child.pid})
     with (old / "pids").open("a") as file:
-        file.write(f"{other.pid} 12.5\n{DEAD} 1.0\ngarbage\n1\n-1 -1\n{other.pid} nan\n{other.pid} 1e999 x\n\n")
+        file.write(f"4 {other.pid} 12.5\n5 {DEAD} 1.0\ngarbage\n1\n6 -1 -1\n7 {other.pid} nan\n{other.pid} 1e999\n\n")
     try:
         assert runtime.sweep() == [f"ended leftover process {child.pid}", "removed old"]
         assert child.wait(10) == -9 and other.poll() is None
@@ -184,6 +187,107 @@ def test_any_bytes_in_lock_and_pids_are_swept_without_a_crash(home: Path, lock: 
     (old / "lock").write_bytes(lock)
     (old / "pids").write_bytes(pids)
     assert runtime.sweep()[-1] == "removed old"
+
+
+# -- life is held ------------------------------------------------------------------------------------
+
+OWNER = """
+import sys
+from audio_pipeline.host import runtime
+print(runtime.create("held", "t").path, flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def owner() -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """A process that owns a folder until it is killed."""
+    child = subprocess.Popen([sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout is not None
+        yield child, Path(child.stdout.readline().strip())
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def test_who_lives_is_seen_by_its_lock_whatever_the_ids_say(home: Path) -> None:
+    """In another PID namespace the id in the lock is nobody's here, or somebody else's."""
+    with owner() as (child, folder):
+        (folder / "lock").write_text(json.dumps({"pid": DEAD, "started": 1.0}))
+        assert runtime.is_alive(folder) and runtime.sweep() == []
+        assert [run.path for run in runtime.running()] == [folder]
+        child.kill()
+        child.wait()
+        assert not runtime.is_alive(folder) and runtime.sweep() == [f"removed {folder.name}"]
+
+
+@pytest.mark.parametrize("lost", [["lock"], ["lock", "token"]])
+def test_a_lock_file_that_something_removed_does_not_give_a_living_pipeline_away(home: Path, lost: list[str]) -> None:
+    """`systemd-tmpfiles` removes what is old; the lock on the folder itself is still held."""
+    with owner() as (_, folder):
+        for name in lost:
+            (folder / name).unlink()
+        os.utime(folder, (0, 0))
+        assert runtime.is_alive(folder) and runtime.sweep() == [] and folder.exists()
+
+
+def test_a_folder_has_its_lock_when_it_gets_its_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no moment in which a sweep elsewhere sees half a lock, or none."""
+    seen: list[tuple[str, bool]] = []
+    rename = os.rename
+
+    def look(source: Path, target: Path) -> None:
+        assert runtime.running() == [] and runtime.sweep() == []
+        seen.append((target.name.partition("-")[0], runtime.is_alive(source)))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", look)
+    run = runtime.create("karaoke", "t")
+    assert seen == [("karaoke", True)] and runtime.running() == [run]
+
+
+def test_a_file_system_without_locks_is_one_sentence(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(number: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(PipelineError, match=r"is on a file system without locks \(No locks available\); set XDG_RUNT"):
+        runtime.create("karaoke", "t")
+    assert list(home.iterdir()) == [], "and nothing is left"
+    assert runtime.is_alive(orphan(home)), "what could not be locked is not swept"
+
+
+def test_ids_of_another_pid_namespace_are_not_taken_for_ours(home: Path) -> None:
+    """A dead pipeline in a container noted the id of a child; here that id is another process."""
+    old = orphan(home)
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        runtime.RunDir(old).note_children({1: child.pid})
+        (old / "lock").write_text(json.dumps({"pid": DEAD, "started": 1.0, "here": "elsewhere"}))
+        assert runtime.sweep() == ["removed old"] and child.poll() is None
+    finally:
+        child.kill()
+        child.communicate()
+
+
+# -- names -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "/etc/passwd", "a/b", "..", ".", "", "\0", "-x", "\ud800", "日本語", "ü" * 99]
+)
+def test_no_name_of_a_pipeline_is_a_path_or_too_long_a_one(home: Path, name: str) -> None:
+    run = runtime.create(name, "t")
+    assert run.path.parent == home and run.path.resolve() == home.resolve() / run.name and run.name.isascii()
+    assert len(run.endpoint("n" * 40, "o" * 40).removeprefix("ipc://")) <= 107
+    assert runtime.attach(name) == run
+
+
+def test_a_folder_with_letters_of_several_bytes_counts_by_bytes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home.parent / ("ü" * 30)))
+    with pytest.raises(PipelineError, match="is too long a path for sockets"):
+        runtime.create("x", "t")
 
 
 # -- attaching ---------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 
 from audio_pipeline.graph.job import Job
 from audio_pipeline.graph.plan import make_plan
+from audio_pipeline.host import processes
 from audio_pipeline.metrics import Board
 from audio_pipeline.node import Node
 from audio_pipeline.supervisor import desired, watch
@@ -180,9 +181,9 @@ def test_a_job_without_wishes_changes_nothing(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("kernel_knows", [True, False])
 def test_a_family_is_a_process_and_all_that_it_started(monkeypatch: pytest.MonkeyPatch, kernel_knows: bool) -> None:
     if not kernel_knows:
-        monkeypatch.setattr(watch, "KERNEL_KNOWS", False)
-        monkeypatch.setattr(watch, "Path", lambda path: Path(path) / "nowhere")
-    elif not watch.KERNEL_KNOWS:
+        monkeypatch.setattr(processes, "KERNEL_KNOWS", False)
+        monkeypatch.setattr(processes, "Path", lambda path: Path(path) / "nowhere")
+    elif not processes.KERNEL_KNOWS:
         pytest.skip("this kernel does not list children")
     shell = "sh -c 'echo $$; read x' & echo $!; wait"
     with subprocess.Popen(["sh", "-c", f"exec 3<&0; {shell.replace('read x', 'read x <&3')}"], stdin=subprocess.PIPE,
