@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import json
+import os
 import re
 import sys
+from contextlib import suppress
 from typing import Any, TextIO
 
 FALLBACK = "audio_pipeline.fallback"  # how our streams write what their encoding does not have
@@ -47,8 +50,24 @@ def write(*lines: object, out: TextIO | None = None) -> None:
 
 
 def warn(*lines: object) -> None:
-    """Writes lines to standard error."""
-    write(*lines, out=sys.stderr)
+    """Writes lines to standard error; where nobody can read it any more, nothing happens."""
+    try:
+        write(*lines, out=sys.stderr)
+    except (OSError, ValueError):
+        abandon(sys.stderr)
+
+
+def is_gone(error: BaseException) -> bool:
+    """Whether an error says that nobody reads any more: a closed pipe, or a terminal that was closed."""
+    return isinstance(error, EOFError) or (isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.EIO))
+
+
+def abandon(stream: Any) -> None:
+    """What is still written to `stream` leads nowhere, and what it holds back is no error at the end."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def write_json_line(value: Any, out: TextIO) -> None:

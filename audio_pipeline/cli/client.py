@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from audio_pipeline.cli.run import stopping
+from audio_pipeline.cli.onlooker import looked_at, stopping
 from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import ConfigError, ControlError, nearest
 from audio_pipeline.graph.load import Graph, build_graph
@@ -36,7 +36,7 @@ def client(args: argparse.Namespace) -> int:
         supervisor.start()
         control = supervisor.client()
         try:
-            show(control, supervisor.wait)
+            looked_at(lambda: show(control, supervisor.wait), supervisor.wait)
         finally:
             supervisor.stop()
             control.close()
@@ -85,11 +85,11 @@ def _check(option: str, name: str, known: list[str], lacks: str) -> None:
         raise ConfigError(f"{option}: the other host {lacks} {name!r}{nearest(name, known)}; there are: {names}")
 
 
-def show(control: ControlClient, wait: Callable[[float], bool]) -> None:
+def show(control: ControlClient, wait: Callable[[float], bool]) -> str:
     """One line that is kept up to date, or one a second where nobody looks; the log as it comes."""
     if not sys.stdout.isatty():
         _follow(control, wait)
-        return
+        return ""
     from rich.live import Live
     from rich.text import Text
 
@@ -99,6 +99,7 @@ def show(control: ControlClient, wait: Callable[[float], bool]) -> None:
                 live.console.print(printable(event), markup=False, highlight=False)
             state = _look(control)
             live.update(Text(printable(status(state)) if state else "", no_wrap=True, overflow="ellipsis"))
+    return ""
 
 
 def _follow(control: ControlClient, wait: Callable[[float], bool]) -> None:

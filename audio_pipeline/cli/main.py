@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ from typing import NoReturn
 
 from audio_pipeline.cli.voices_words import add_voices
 from audio_pipeline.errors import ConfigError, PipelineError, nearest
-from audio_pipeline.terminal import mend, warn
+from audio_pipeline.terminal import abandon, is_gone, mend, warn
 
 CANCELLED = 128 + signal.SIGINT
 
@@ -44,9 +45,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return CANCELLED
-    except BrokenPipeError:  # `audio-pipeline nodes | head`: whoever read has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+    except (OSError, EOFError) as error:
+        if debug or not (is_gone(error) or error.args[:1] == (errno.ENOSPC,)):
+            raise
+        return _unread(error)
+
+
+def _unread(error: Exception) -> int:
+    """`audio-pipeline nodes | head` has seen enough; a terminal was closed; standard output's disk is full."""
+    abandon(sys.stdout)
+    if not is_gone(error):
+        warn(f"audio-pipeline: standard output: {error}")
+        return PipelineError.exit_code
+    return 128 + (signal.SIGPIPE if isinstance(error, BrokenPipeError) else signal.SIGHUP)
 
 
 def _mend_streams() -> None:
@@ -75,15 +86,18 @@ def _dispatch(words: list[str]) -> int:
         return 0
     module, _, name = args.function.partition(":")
     function: Callable[[argparse.Namespace], int] = getattr(import_module(f"audio_pipeline.cli.{module}"), name)
-    before = signal.signal(signal.SIGTERM, _leave)
+    ending = [signal.SIGTERM]
+    ending += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []  # nohup
+    before = [signal.signal(number, _leave) for number in ending]
     try:
         return function(args)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(ending, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    """SIGTERM unwinds like Ctrl-C, so that the terminal is put back."""
+    """SIGTERM and SIGHUP unwind like Ctrl-C, so that the terminal is put back and files are closed."""
     raise SystemExit(128 + number)
 
 

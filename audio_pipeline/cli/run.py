@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from audio_pipeline.cli.observe import logs_on_screen, observed
+from audio_pipeline.cli.onlooker import Wait, looked_at, stopping, tell
 from audio_pipeline.cli.text import timed_assignment
 from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import ConfigError
@@ -24,11 +24,10 @@ from audio_pipeline.host.file_names import file_name
 from audio_pipeline.report.report import credit, tracks_in, write_report
 from audio_pipeline.settings import replaced
 from audio_pipeline.supervisor.supervisor import Supervisor
-from audio_pipeline.terminal import printable, warn, write
+from audio_pipeline.terminal import printable, warn
 from audio_pipeline.view.text import State, content_s
 from audio_pipeline.view.view import View, Watch, fits_terminal, follow
 
-Wait = Callable[[float | None], bool]
 PROGRESS_S = 0.2
 KEEP_LINES = 20
 CLOCK_SLACK_S = 2.0  # file times are coarser than ours
@@ -58,7 +57,7 @@ def _run(graph: Graph, supervisor: Supervisor, args: argparse.Namespace) -> int:
         supervisor.start()
         client = supervisor.client()
         try:
-            told = show(client, supervisor.wait, offline=args.offline, view=not args.no_view, log=logs_on_screen(args))
+            told = looked_at(lambda: _show(client, supervisor, args), supervisor.wait)
         finally:
             supervisor.stop()
             client.close()
@@ -110,36 +109,24 @@ def schedule(graph: Graph, texts: Sequence[str]) -> dict[str, list[list[Any]]]:
     return wanted
 
 
-@contextmanager
-def stopping(stop: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a closed terminal end the pipeline cleanly; a second Ctrl-C does not wait."""
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        stop()
-
-    before = [signal.signal(number, ask) for number in signals]
-    try:
-        yield
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)
+def _show(client: ControlClient, supervisor: Supervisor, args: argparse.Namespace) -> str:
+    return show(client, supervisor.wait, offline=args.offline, view=not args.no_view, log=logs_on_screen(args))
 
 
 def show(client: ControlClient, wait: Wait, *, offline: bool, view: bool, log: bool = False) -> str:
     """The view, the progress bar or log lines, until the pipeline ends or somebody ends it.
 
-    Gives the last message of the pipeline's log that stays on the screen, empty for none.
+    Gives the last message of the pipeline's log that stays on the screen, empty for none. How long it takes to answer
+    ends nothing: it is a thread of this process, and its end is known without an answer.
     """
     if log:
         wait(None)
     elif offline and sys.stdout.isatty():
         progress(client, wait)
     elif view and not offline and fits_terminal():
-        View(client, title=credit).run(ended=lambda: wait(0.0))
+        View(client, title=credit, patience_s=math.inf).run(ended=lambda: wait(0.0))
     else:
-        return follow(client, wait, sys.stdout)
+        return follow(client, wait, sys.stdout, patience_s=math.inf)
     return ""
 
 
@@ -167,7 +154,7 @@ def progress(client: ControlClient, wait: Wait) -> None:
     )
     with Progress(*columns) as bar:
         task = bar.add_task("offline", total=1.0, speed="")
-        watch = Watch(client)
+        watch = Watch(client, patience_s=math.inf)
         while not wait(PROGRESS_S):
             state = watch.look()
             if state is not None:
@@ -182,16 +169,19 @@ def speed_text(state: State) -> str:
 
 
 def _leave_report(graph: Graph, supervisor: Supervisor, began: float) -> None:
+    """The report of a run that got going; where it fails, that is one sentence, and the run is as good as before."""
     state = supervisor.final_state()
     if not state or not state["uptime_s"]:  # it never got going, and the folder may hold an earlier take
         return
     folder, tracks = takes(graph, supervisor.folder, began - CLOCK_SLACK_S)
-    for track in tracks:
-        write(f"wrote {shown(track)}")
+    tell(*[f"wrote {shown(track)}" for track in tracks])
     try:
-        write(f"wrote {shown(write_report(folder, state, tracks))}")
-    except OSError as error:
-        warn(f"audio-pipeline: no report in {folder}: {error.strerror}")
+        report = write_report(folder, state, tracks)
+    except Exception as error:  # noqa: BLE001 - the recordings are there, whatever a picture of them dies of
+        said = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        warn(f"audio-pipeline: no report in {folder}: {said}")
+    else:
+        tell(f"wrote {shown(report)}")
 
 
 def takes(graph: Graph, folder: Path, since: float) -> tuple[Path, list[Path]]:

@@ -97,12 +97,14 @@ class Keyboard:
         termios.tcsetattr(self._fd, termios.TCSANOW, self._before)
 
     def read(self, timeout_s: float) -> list[str]:
-        """The keys pressed within `timeout_s`; returns at the first. A closed terminal reads as `q`."""
+        """The keys pressed within `timeout_s`; returns at the first. Raises EOFError, OSError: it was closed."""
         ready, _, _ = select.select([self._fd], [], [], max(timeout_s, 0.0))
         if not ready:
             return []
         data = os.read(self._fd, 256)
-        return decode_keys(data.decode(errors="ignore")) if data else ["q"]
+        if not data:
+            raise EOFError("the terminal was closed")
+        return decode_keys(data.decode(errors="ignore"))
 
 
 def fader_target(state: State) -> tuple[str, str] | None:

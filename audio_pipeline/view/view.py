@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 REFRESH_S = 1 / 8
 MESSAGE_S = 4.0
 ANSWER_S = 0.5
-PATIENCE_S = 5.0  # how long a pipeline may leave us without an answer
+PATIENCE_S = 5.0  # how long a pipeline of another process may leave us without an answer
 
 
 def fits_terminal() -> bool:
@@ -31,18 +31,21 @@ def fits_terminal() -> bool:
 class Watch:
     """Looks at a pipeline that may be too busy to answer at once, or just ending."""
 
-    def __init__(self, client: Client, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, client: Client, clock: Callable[[], float] = time.monotonic, patience_s: float = PATIENCE_S
+    ) -> None:
         self._client = client
         self._clock = clock
+        self._patience_s = patience_s
         self._answered = clock()
         self.last = ""  # message of the log that was passed on
 
     def look(self) -> State | None:
-        """The state, None without an answer. Raises ControlError after PATIENCE_S without any."""
+        """The state, None without an answer. Raises ControlError after `patience_s` without any."""
         try:
             state: State = self._client.request("state", timeout_s=ANSWER_S)
         except ControlError:
-            if self._clock() - self._answered > PATIENCE_S:
+            if self._clock() - self._answered > self._patience_s:
                 raise
             return None
         self._answered = self._clock()
@@ -68,6 +71,7 @@ class View:
         *,
         title: Callable[[State], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._commands = Commands(client)
         self._title = title
@@ -75,11 +79,11 @@ class View:
         self._hold = PeakHold()
         self._message = ""
         self._message_until = 0.0
-        self._watch = Watch(client, clock)
+        self._watch = Watch(client, clock, patience_s)
         self.state: State | None = None  # the newest one
 
     def refresh(self) -> None:
-        """Asks for the state. Raises ControlError when nothing has answered for PATIENCE_S."""
+        """Asks for the state. Raises ControlError when nothing has answered for `patience_s`."""
         state = self._watch.look()
         if state is None:
             self._say("the pipeline does not answer")
@@ -144,13 +148,14 @@ def _safe(line: Line) -> Line:
 
 
 def follow(
-    client: Client, wait: Callable[[float], bool], out: TextIO, clock: Callable[[], float] = time.monotonic
-) -> str:
+    client: Client, wait: Callable[[float], bool], out: TextIO, clock: Callable[[], float] = time.monotonic,
+    patience_s: float = PATIENCE_S,
+) -> str:  # fmt: skip
     """Writes a line a second, and what is logged, until `wait(seconds)` says that the pipeline has ended.
 
     Gives the last message of the log that was written.
     """
-    watch = Watch(client, clock)
+    watch = Watch(client, clock, patience_s)
     start = clock()
     for second in range(1, sys.maxsize):
         if wait(max(start + second - clock(), 0.0)):

@@ -12,7 +12,7 @@ import pytest
 from audio_pipeline.cli import run as cli_run
 from audio_pipeline.cli.main import main
 from audio_pipeline.cli.run import schedule, stopping, takes
-from audio_pipeline.errors import ConfigError, NodeError
+from audio_pipeline.errors import ConfigError, ControlError, NodeError
 from audio_pipeline.graph.load import load
 from tests.engine.states import FakeClient, karaoke
 
@@ -89,6 +89,42 @@ def test_run_that_fails_says_why_and_has_its_exit_code(
     assert not (tmp_path / "take").exists()
 
 
+@pytest.mark.parametrize("error", [
+    KeyError("levels_db"), BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error"), EOFError(),
+    UnicodeEncodeError("ascii", "é", 0, 1, "ordinal not in range"), ControlError("no answer"),
+])  # fmt: skip
+def test_whatever_a_view_dies_of_is_one_line_and_ends_nothing(
+    config: Path, tmp_path: Path, supervisor: type[FakeSupervisor], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], error: Exception,
+) -> None:  # fmt: skip
+    def dies(*args: Any, **words: Any) -> str:
+        raise error
+
+    monkeypatch.setattr(cli_run, "follow", dies)
+    monkeypatch.setattr("audio_pipeline.cli.onlooker.abandon", lambda stream: None)  # it is pytest's
+    waited: list[float | None] = []
+    monkeypatch.setattr(supervisor, "wait", lambda self, timeout_s=None: waited.append(timeout_s) or True)
+    assert main(["run", str(config), "--folder", str(tmp_path / "take")]) == 0
+    assert waited[0] is None  # until its own end, before anything is stopped
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "view" in line]
+    assert line.startswith("audio-pipeline: the view ended (") and "the pipeline goes on" in line
+    assert (tmp_path / "take" / "report.html").exists()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("cannot cache function"), OSError(28, "No space left on device")])
+def test_a_report_that_fails_is_one_sentence_and_never_the_exit_code(
+    config: Path, tmp_path: Path, supervisor: type[FakeSupervisor], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], error: Exception,
+) -> None:  # fmt: skip
+    def fails(*args: Any) -> Path:
+        raise error
+
+    monkeypatch.setattr(cli_run, "write_report", fails)
+    assert main(["run", str(config), "--folder", str(tmp_path / "take")]) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "report" in line]
+    assert line.startswith(f"audio-pipeline: no report in {tmp_path / 'take'}: ") and str(error.args[-1]) in line
+
+
 @pytest.mark.parametrize("content", ["a take", "an empty folder of the user's"])
 def test_a_run_that_fails_takes_no_folder_away_but_its_own_empty_one(
     config: Path, tmp_path: Path, supervisor: type[FakeSupervisor], monkeypatch: pytest.MonkeyPatch, content: str
@@ -140,6 +176,17 @@ def test_takes_are_found_where_the_recorder_puts_them(config: Path, tmp_path: Pa
     graph = load(config, [f"nodes.rec.folder={elsewhere}"])
     assert takes(graph, folder, since=2_000) == (elsewhere, [new])
     assert takes(graph, folder, since=4_000) == (folder, [])
+
+
+def test_a_hangup_that_was_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`nohup audio-pipeline run ... &`"""
+    before, stops = signal.signal(signal.SIGHUP, signal.SIG_IGN), []
+    try:
+        with stopping(lambda: stops.append(1)):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN and not stops
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -206,6 +206,33 @@ def test_view_waits_for_a_quiet_pipeline_then_gives_up() -> None:
         view.refresh()
 
 
+def test_a_run_waits_for_its_own_pipeline_as_long_as_it_takes() -> None:
+    """No answer for minutes is a busy machine; that it ended, `run` knows without an answer."""
+    now, client = [0.0], FakeClient()
+    client.refuses = True
+    waits = iter([False] * 100 + [True])
+
+    def wait(seconds: float) -> bool:
+        now[0] += 10.0
+        return next(waits)
+
+    assert follow(client, wait, io.StringIO(), lambda: now[0], patience_s=math.inf) == ""
+    view = View(client, clock=lambda: now[0], patience_s=math.inf)
+    now[0] += 3600
+    view.refresh()
+    with pytest.raises(ControlError):
+        follow(client, lambda seconds: now.__setitem__(0, now[0] + 10.0) or False, io.StringIO(), lambda: now[0])
+
+
+def test_a_closed_terminal_is_no_key() -> None:
+    reads, writes = os.pipe()
+    os.close(writes)
+    keyboard = Keyboard(reads)
+    with pytest.raises(EOFError):
+        keyboard.read(1.0)
+    os.close(reads)
+
+
 def test_view_draws_presses_and_quits() -> None:
     from rich.console import Console
 
