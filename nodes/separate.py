@@ -13,6 +13,7 @@ from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:
     from audio_pipeline.models.separation.live import Block, Driver
+    from audio_pipeline.models.separation.remembered import Remembered
     from audio_pipeline.models.separation.separation import SeparatorSettings
     from audio_pipeline.models.separation.spleeter import Spleeter
 
@@ -81,10 +82,13 @@ class Separate(Node):
     Live it states its latency (window, lookahead, hop, compute) and keeps it: where an inference would come
     too late the aligned dry sound goes out as the last stem (and in `mix`), the other stems are silent, the
     frames are marked CONCEALED and `missed_deadlines` counts one; then the next inference is tried, nothing is
-    caught up. The hop is chosen at warm-up and kept over restarts. Where misses go on for half a second it steps
-    down a ladder: half the inferences, with as much less of the future, so that the latency stays; then half the
-    past; then the dry sound without inference. After `calm_s` it steps up again. Every step is said aloud: a line
-    in the log, an event `mode` on `notes`, the gauge `mode` (0 is the top).
+    caught up. The hop is chosen at warm-up, on the safe side: it counts what the rest of the graph needs. Where
+    inferences begin to take too long, before one is missed, it steps down a ladder: half the inferences, with as
+    much less of the future, so that the latency stays; then half the past; then, where misses go on, the dry sound
+    without inference. After `calm_s` it steps up again, and at most to twice the inferences of the hop it stated,
+    where that is measured to take less than half of the time. What held for a minute is remembered for this machine,
+    and the next start states that. Every step is a line in the log, an event `mode` on `notes`, and the gauge `mode`
+    (steps down; -1 is the one above).
     """
 
     Settings = Settings
@@ -107,7 +111,8 @@ class Separate(Node):
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
         self._tuned: dict[str, Any] = {}
-        self._rung = 0  # where on the ladder to begin
+        self._step = 0  # where on the ladder to begin
+        self._known: Remembered | None = None
 
     def input_rate(self, port: str, graph_rate: int) -> int:
         return RATE
@@ -117,17 +122,18 @@ class Separate(Node):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._tuned = dict(state)
-        self._rung = int(self._tuned.pop("rung", 0))
+        self._step = int(self._tuned.pop("step", 0))
 
     def snapshot(self) -> dict[str, Any]:
         ladder = self._driver.ladder
-        return {**self._tuned, "rung": ladder.at} if ladder else {}
+        return {**self._tuned, "step": ladder.step} if ladder else {}
 
     def open(self, ctx: Context) -> None:
         from audio_pipeline.models.separation import live
         from audio_pipeline.models.separation.grid import ladder_latency
         from audio_pipeline.models.separation.ladder import LadderSettings
         from audio_pipeline.models.separation.pool import SHARED
+        from audio_pipeline.models.separation.remembered import remembered
         from audio_pipeline.models.separation.tuning import Tuning, tune, warm_up
 
         own = self.settings
@@ -136,13 +142,16 @@ class Separate(Node):
         ctx.log(model.engine)
         self._driver: Driver
         if ctx.live:
+            self._known = remembered(model.engine, (own.stems, own.mode, own.threads, own.batch))
             if not self._tuned:
-                self._tuned = tune(model, settings, own.hop, own.batch)._asdict()
+                self._tuned = tune(model, settings, own.hop, own.batch, settle=self._known.settle)._asdict()
             spare_ns, tuning = ctx.frame_samples * NS // ctx.rate, Tuning(**self._tuned)
             settings, steps = replace(settings, hop=tuning.hop), LadderSettings(calm_s=own.calm_s)
             warm_up(model, settings, own.batch)
             seat = SHARED.seat(self._key, ctx.name, ctx.wake, own.batch, fixed=model.padded)
-            self._driver = live.live_driver(model, settings, tuning, spare_ns, seat, steps, self._rung)
+            free = not own.hop
+            self._driver = live.live_driver(model, settings, tuning, spare_ns, seat, steps, self._step, trial=free)
+            self._known = self._known.begin(tuning.hop) if free else None
         else:
             self._driver = live.offline_driver(model, settings)
         stated = ladder_latency(settings) if ctx.live else settings.latency
@@ -195,13 +204,15 @@ class Separate(Node):
         if driver.steps != self._steps and driver.ladder:
             self._steps, ladder = driver.steps, driver.ladder
             self._show_mode(ctx)
-            ctx.event("notes", "mode", position, step=ladder.at, dry=ladder.dry, **ladder.rung._asdict())
-            ctx.log(f"mode {self.settings.mode}, step {ladder.at} of {len(ladder.rungs)}: {ladder.described}")
+            ctx.event("notes", "mode", position, step=ladder.step, dry=ladder.dry, **ladder.rung._asdict())
+            ctx.log(f"mode {self.settings.mode}, step {ladder.step}: {ladder.described}")
+        if self._known and driver.ladder:
+            self._known.note(ctx.now_ns(), driver.ladder.step, driver.missed)
 
     def _show_mode(self, ctx: Context) -> None:
         ladder = self._driver.ladder
         ctx.gauge("hop", self._driver.stream.rung.hop)
-        ctx.gauge("mode", ladder.at if ladder else 0)
+        ctx.gauge("mode", ladder.step if ladder else 0)
 
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
         stem = name.removesuffix("_db")

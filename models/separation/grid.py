@@ -68,6 +68,18 @@ def ladder_rungs(settings: SeparatorSettings) -> tuple[Rung, ...]:
     return (*rungs, rungs[-1]._replace(window=SHORT))
 
 
+def trial_rung(settings: SeparatorSettings) -> Rung | None:
+    """One rung above the stated one, at the same latency: twice the inferences, the hop turned into lookahead.
+
+    >>> trial_rung(SeparatorSettings("balanced", hop=4)), trial_rung(SeparatorSettings("low", hop=1))
+    (Rung(window=128, lookahead=6, hop=2), None)
+    """
+    window, lookahead, hop = top_rung(settings)
+    if not MODES[settings.mode].sliding or hop == 1:
+        return None
+    return Rung(window, lookahead + hop - hop // 2, hop // 2)
+
+
 def ladder_latency(settings: SeparatorSettings) -> Latency:
     """The latency of every rung, by the terms of the one that puts out most at once.
 

@@ -17,11 +17,17 @@ NS = 1_000_000_000
 class LadderSettings:
     """What counts as overload, and as calm.
 
+    A stream steps down before it misses, as long as there is a rung with inference: when all but one of the last
+    `slow` inferences took more than `strain` of the time between two, or when `slow` // 2 answers in a row came with
+    less than `near` of the promised time left.
     A miss is a strike unless one was counted `apart_s` before: one stall of the machine makes many windows late
     at once, and is no reason to step down. After a step up that did not last, calm has to be twice as long, up to
     `calm_most` times. On the dry rung an inference every `probe_s` is made for its time alone.
     """
 
+    strain: float = 0.85
+    near: float = 0.15
+    slow: int = 4
     strikes: int = 3
     within_s: float = 2.0
     apart_s: float = 0.25
@@ -29,6 +35,7 @@ class LadderSettings:
     calm_most: float = 16.0
     probe_s: float = 0.5
     share: float = 0.75  # of the time between two inferences, that one may take on the rung above
+    trial_share: float = 0.5  # the same for rungs above the stated one: nobody needs them
     window: int = 64  # inferences whose slower ones are looked at before a step up
 
 
@@ -36,16 +43,19 @@ class Ladder:
     """Where on its rungs a stream stands: 0 is the top; one below the last rung there is no inference at all.
 
     `note` is called for each window with what became of it, and says whether the stream has to change over.
-    `most_s` is what an inference may take whatever the hop.
+    `most_s` is what an inference may take whatever the hop. A `trial` is a rung above the stated ones; it is reached
+    by climbing only. `step` counts from the stated one: -1 is the trial, the ladder begins `step` rungs below 0.
     """
 
     def __init__(
         self, rungs: Sequence[Rung], rate: int, settings: LadderSettings | None = None, *,
-        most_s: float = math.inf, at: int = 0,
+        most_s: float = math.inf, step: int = 0, trial: Rung | None = None,
     ) -> None:  # fmt: skip
-        self.rungs, self.settings, self._most_s = tuple(rungs), settings or LadderSettings(), most_s
+        self._stated = 0 if trial is None else 1
+        self.rungs: tuple[Rung, ...] = (*(() if trial is None else (trial,)), *rungs)
+        self.settings, self._most_s = settings or LadderSettings(), most_s
         self._frame_s = STFT.hop / rate
-        self.at = min(max(at, 0), len(self.rungs))
+        self.at = min(max(self._stated + step, 0), len(self.rungs))
         self._calm_s = self.settings.calm_s
         self._climbed_ns: int | None = None
         self.reset()
@@ -54,8 +64,14 @@ class Ladder:
         """Forgets what was noted; stays on its rung."""
         self._strikes: deque[int] = deque(maxlen=self.settings.strikes)
         self._took: deque[float] = deque(maxlen=self.settings.window)
+        self._near = 0  # answers in a row that came shortly before their deadline
         self._calm_since: int | None = None
         self._probed_ns: int | None = None
+
+    @property
+    def step(self) -> int:
+        """Rungs below the stated one; -1 on the trial above it."""
+        return self.at - self._stated
 
     @property
     def dry(self) -> bool:
@@ -74,7 +90,7 @@ class Ladder:
             return "this machine is too busy to separate, the dry sound is heard"
         window, ahead, hop = (1000 * frames * self._frame_s for frames in self.rung)
         said = f"an inference each {hop:.0f} ms, with {ahead:.0f} ms of future and {window - ahead:.0f} ms of past"
-        return f"this machine is busy, {said}" if self.at else said
+        return f"this machine {'is busy' if self.step > 0 else 'has time to spare'}, {said}" if self.step else said
 
     def probe(self, now_ns: int) -> bool:
         """On the dry rung: whether it is time to find out what an inference takes."""
@@ -83,16 +99,30 @@ class Ladder:
         self._probed_ns = now_ns
         return True
 
-    def note(self, now_ns: int, *, missed: bool = False, took_s: float | None = None) -> bool:
-        """A window was missed, or kept after an inference of `took_s` (None without one): True after a step."""
+    def note(
+        self, now_ns: int, *, missed: bool = False, took_s: float | None = None, left: float | None = None
+    ) -> bool:
+        """A window was missed, or kept after an inference of `took_s` (None without one): True after a step.
+
+        `left` is the share of the promised time that was left when the answer came; None without a deadline.
+        """
         if missed:
             return self._strike(now_ns)
         if self._calm_since is None:
             self._calm_since = now_ns
         if took_s is not None:
             self._took.append(took_s)
+            self._near = self._near + 1 if left is not None and left < self.settings.near else 0
+            if self.at + 1 < len(self.rungs) and self._strained():
+                return self._descend(now_ns)
         calm = now_ns - self._calm_since >= self._calm_s * NS
         return calm and self._climb(now_ns)
+
+    def _strained(self) -> bool:
+        """Whether the next stall would cost a deadline."""
+        least_s = self.settings.strain * self.rung.hop * self._frame_s
+        slow = [took > least_s for took in list(self._took)[-self.settings.slow :]]
+        return sum(slow) >= self.settings.slow - 1 or self._near >= self.settings.slow // 2
 
     def _strike(self, now_ns: int) -> bool:
         self._calm_since = None
@@ -102,6 +132,9 @@ class Ladder:
         full = len(self._strikes) == self.settings.strikes
         if not full or now_ns - self._strikes[0] > self.settings.within_s * NS:
             return False
+        return self._descend(now_ns)
+
+    def _descend(self, now_ns: int) -> bool:
         self._stand(self.at + 1)
         recent = self._climbed_ns is not None and now_ns - self._climbed_ns < 3 * self._calm_s * NS
         most_s = self.settings.calm_most * self.settings.calm_s
@@ -121,7 +154,8 @@ class Ladder:
         if not self._took:
             return False
         slow = sorted(self._took)[math.ceil(0.9 * (len(self._took) - 1))] * above.window / self.rung.window
-        return slow <= min(self.settings.share * above.hop * self._frame_s, self._most_s)
+        share = self.settings.trial_share if self.step <= 0 else self.settings.share
+        return slow <= min(share * above.hop * self._frame_s, (1 - 2 * self.settings.near) * self._most_s)
 
     def _stand(self, at: int) -> None:
         self.at = at

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from audio_pipeline.models.separation.grid import ladder_rungs
+from audio_pipeline.models.separation.grid import ladder_rungs, trial_rung
 from audio_pipeline.models.separation.ladder import Ladder, LadderSettings
 from audio_pipeline.models.separation.separation import Array, Model, SeparatorSettings, SeparatorStream, Window
 from audio_pipeline.models.separation.tuning import Tuning
@@ -35,6 +35,7 @@ class Limits(NamedTuple):
     latency_ns: int  # all four terms
     spare_ns: int  # on top of it, before a deadline has passed
     fastest_ns: int  # no inference takes less
+    compute_ns: int  # the part of the latency that is for computing
 
 
 class Driver:
@@ -86,8 +87,9 @@ class Driver:
         while (window := self.stream.pending()) is not None:
             masks = self.worker.take(window)
             if masks is not None:
+                left = self._left(window, now_ns)
                 done.append(self._put(window, self.stream.accept(window, masks), False, now_ns))
-                self._note(now_ns, took_s=self.worker.last_s)
+                self._note(now_ns, took_s=self.worker.last_s, left=left)
             elif self.ladder and self.ladder.dry:
                 took_s = self._probe(self.ladder, window, now_ns)
                 done.append(self._put(window, self.stream.skip(window), True, now_ns))
@@ -117,12 +119,21 @@ class Driver:
             self.missed += 1
             self._note(now_ns, missed=True)
 
-    def _note(self, now_ns: int, *, missed: bool = False, took_s: float | None = None) -> None:
+    def _left(self, window: Window, now_ns: int) -> float | None:
+        """The share of the time to compute, as it was promised, that is left before a window's deadline."""
+        due = self.due_ns(window.start)
+        if due is None or self._limits is None:
+            return None
+        return (due - now_ns) / (self._limits.compute_ns + self._limits.spare_ns)
+
+    def _note(
+        self, now_ns: int, *, missed: bool = False, took_s: float | None = None, left: float | None = None
+    ) -> None:
         """The ladder hears what became of a window; a step holds from the next window on."""
         if not self.ladder:
             return
         dry = self.ladder.dry
-        if self.ladder.note(now_ns, missed=missed, took_s=took_s):
+        if self.ladder.note(now_ns, missed=missed, took_s=took_s, left=left):
             self.stream.take_rung(self.ladder.rung)
             self.steps += 1
             self._probed = None
@@ -179,15 +190,19 @@ class Driver:
 
 def live_driver(
     model: Model, settings: SeparatorSettings, tuning: Tuning, spare_ns: int, worker: Worker,
-    steps: LadderSettings | None = None, at: int = 0,
+    steps: LadderSettings | None = None, step: int = 0, *, trial: bool = False,
 ) -> Driver:  # fmt: skip
-    """A driver that keeps what a tuned machine can promise; it begins on the rung `at` of its ladder."""
+    """A driver that keeps what a tuned machine can promise; it begins `step` rungs down its ladder.
+
+    With `trial` it may climb to twice the inferences of the tuned hop, at the same latency.
+    """
     settings = replace(settings, hop=tuning.hop)
     stream = SeparatorStream(model, settings)
-    ladder = Ladder(ladder_rungs(settings), model.rate, steps, most_s=tuning.compute_s, at=at)
-    latency_ns = stream.latency_samples * NS // model.rate + round(tuning.compute_s * NS)
-    limits = Limits(latency_ns, spare_ns, round(tuning.fastest_s * NS))
-    return Driver(stream, worker, limits, ladder)
+    above = trial_rung(settings) if trial else None
+    ladder = Ladder(ladder_rungs(settings), model.rate, steps, most_s=tuning.compute_s, step=step, trial=above)
+    compute_ns = round(tuning.compute_s * NS)
+    latency_ns = stream.latency_samples * NS // model.rate + compute_ns
+    return Driver(stream, worker, Limits(latency_ns, spare_ns, round(tuning.fastest_s * NS), compute_ns), ladder)
 
 
 def offline_driver(model: Model, settings: SeparatorSettings) -> Driver:

@@ -1,13 +1,20 @@
-"""Finds out how often this machine can run a separator, and what an inference takes."""
+"""Finds out how often this machine can run a separator, and what an inference takes.
+
+At warm-up the process has the machine to itself. What is chosen then has to hold while the rest of the graph plays,
+a spare process starts and a viewer looks on; whether a smaller hop would hold as well, only the running graph shows
+(`remembered`).
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from audio_pipeline.host.machine import cores
 from audio_pipeline.models.separation.grid import Rung, ladder_rungs, top_rung
 from audio_pipeline.models.separation.separation import (
     CHANNELS,
@@ -24,6 +31,11 @@ USUAL, SLOW = 0.25, 0.8  # quantiles: start-up is busy, so the quicker steps say
 SAFETY = 1.5  # on a slow one, for the term that is stated
 STALL_S = 0.04  # for which a shared machine keeps a process waiting now and then, whatever it computes
 PROBE_FRAMES = 32
+REST_CORES = 0.5  # what the other nodes of a karaoke graph, its supervisor and its view take, measured on two cores
+SHARE = 0.65  # of the time between two inferences, that one may take while those run as well
+
+
+Settle = Callable[[int], int]
 
 
 class Tuning(NamedTuple):
@@ -34,16 +46,18 @@ class Tuning(NamedTuple):
     fastest_s: float
 
 
-def tune(model: Model, settings: SeparatorSettings, hop: int = 0, streams: int = 1) -> Tuning:
-    """Measures the model and all around it; chooses the smallest hop that this machine can keep up with.
+def tune(model: Model, settings: SeparatorSettings, hop: int = 0, streams: int = 1, *, settle: Settle = int) -> Tuning:
+    """Measures the model and all around it; chooses the smallest hop that this machine can keep up with for sure.
 
-    A `hop` above 0 is kept. `streams` share the model. Takes about ten inferences. What is stated holds on
-    every rung below, too.
+    A `hop` above 0 is kept; one that is chosen here, `settle` may replace. `streams` share the model. Takes about ten
+    inferences. What is stated holds on every rung below, too.
     """
     inference = _inference_times(model, settings, streams)
     frame_s = _frame_time(model, settings)
     usual, slow = (float(np.quantile(inference, q)) for q in (USUAL, SLOW))
-    hop = hop or choose_hop(lambda frames: usual + frames * frame_s * streams, rate=model.rate)
+    crowded = 1 + REST_CORES / cores()
+    if not hop:
+        hop = settle(choose_hop(lambda n: crowded * usual + n * frame_s * streams, rate=model.rate, share=SHARE))
     frames = max(rung.hop for rung in ladder_rungs(replace(settings, hop=hop)))
     return Tuning(hop, SAFETY * slow + frames * frame_s + STALL_S, min(inference))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from audio_pipeline.models.separation.grid import Rung, ladder_rungs
+from audio_pipeline.models.separation.grid import Rung, ladder_rungs, top_rung, trial_rung
 from audio_pipeline.models.separation.ladder import Ladder, LadderSettings
 from audio_pipeline.models.separation.separation import MODES, SeparatorSettings
 
@@ -37,7 +37,7 @@ class Machine:
             now_ns = round(self.now_s * SECOND)
             known = not late and (not self.ladder.dry or self.ladder.probe(now_ns))
             if self.ladder.note(now_ns, missed=late, took_s=took if known else None):
-                self.steps.append((self.now_s, self.ladder.at))
+                self.steps.append((self.now_s, self.ladder.step))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -64,7 +64,7 @@ def test_misses_stop_within_two_seconds_and_the_way_back_is_up() -> None:
     """From 10 to 40 s an inference takes 110 ms: more than two or four frames, less than six."""
     machine = Machine(lambda now: 0.11 if 10 <= now < 40 else 0.02)
     machine.run(120)
-    assert [at for _, at in machine.steps] == [1, 2, 1, 0]
+    assert [step for _, step in machine.steps] == [1, 2, 1, 0]
     assert machine.steps[1][0] < 12
     assert max(machine.missed) < 12
     assert machine.steps[2][0] > 40
@@ -88,6 +88,61 @@ def test_one_stall_is_no_reason_to_step_down() -> None:
     assert not machine.steps
 
 
+def test_it_steps_down_before_the_first_miss() -> None:
+    """An inference takes ever longer, up to 80 ms: more than two frames (46 ms), less than four."""
+    machine = Machine(lambda now: min(0.02 + now / 1000, 0.08))
+    machine.run(200)
+    assert not machine.missed
+    assert [step for _, step in machine.steps] == [1, 2], "80 ms are more than 85 % of four frames as well"
+
+
+def test_answers_that_come_just_in_time_are_a_reason_too() -> None:
+    """As after a stall on a machine that catches up slowly: inferences are quick, what waits for them is late."""
+    ladder = Ladder(RUNGS, RATE)
+    left = [0.9, 0.1, 0.8, 0.1, 0.05]
+    moved = [ladder.note(k * SECOND // 20, took_s=0.03, left=share) for k, share in enumerate(left)]
+    assert moved == [False, False, False, False, True]
+    assert ladder.step == 1
+
+
+def test_only_misses_make_it_play_the_dry_sound() -> None:
+    """Where there is no cheaper rung, inferences that are just in time are better than none."""
+    ladder = Ladder(RUNGS, RATE, step=len(RUNGS) - 1)
+    assert not any(ladder.note(k * SECOND // 10, took_s=0.135, left=0.05) for k in range(50))
+    assert not ladder.dry
+
+
+@pytest.mark.parametrize(("took_ms", "climbs"), [(20, True), (24, False), (33, False)])
+def test_the_trial_above_needs_twice_the_time(took_ms: float, climbs: bool) -> None:
+    """Hop 4 is stated and hop 2 tried, where an inference takes less than half of two frames (46 ms)."""
+    settings = SeparatorSettings("balanced", hop=4)
+    ladder = Ladder(ladder_rungs(settings), RATE, trial=trial_rung(settings))
+    assert (ladder.step, ladder.rung) == (0, top_rung(settings))
+    moved = [ladder.note(k * SECOND // 10, took_s=took_ms / 1000, left=0.9) for k in range(300)]
+    assert any(moved) is climbs
+    assert ladder.step == (-1 if climbs else 0)
+    assert not moved.index(True) < 100 if climbs else True  # after ten seconds
+
+
+def test_the_trial_ends_at_the_first_sign() -> None:
+    settings = SeparatorSettings("balanced", hop=4)
+    ladder = Ladder(ladder_rungs(settings), RATE, step=-1, trial=trial_rung(settings))
+    moved = [ladder.note(k * SECOND // 20, took_s=0.042, left=0.6) for k in range(4)]
+    assert moved == [False, False, True, False]
+    assert ladder.step == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("hop", [1, 2, 4, 8, 16, 32])
+def test_a_trial_has_the_latency_of_what_it_is_above(mode: str, hop: int) -> None:
+    settings = SeparatorSettings(mode, hop)
+    trial, top = trial_rung(settings), top_rung(settings)
+    assert (trial is None) == (mode == "offline" or hop == 1)
+    if trial is not None:
+        assert trial.lookahead + trial.hop == top.lookahead + top.hop
+        assert trial.work == 2 * top.work
+
+
 def test_misses_now_and_then_are_no_reason_either() -> None:
     machine = Machine(lambda now: 0.1 if now % 1.5 < FRAME_S * 2 else 0.02)
     machine.run(60)
@@ -105,9 +160,9 @@ def test_it_does_not_climb_where_it_would_not_fit() -> None:
 
 def test_it_does_not_climb_where_an_inference_would_come_too_late() -> None:
     """50 ms on the short window: in time for six frames (139 ms) on the long one, but more than was promised."""
-    ladder = Ladder(RUNGS, RATE, most_s=0.08, at=3)
+    ladder = Ladder(RUNGS, RATE, most_s=0.08, step=3)
     assert not any(ladder.note(round(now * 0.1 * SECOND), took_s=0.05) for now in range(1_000))
-    assert any(ladder.note(round((100 + now * 0.1) * SECOND), took_s=0.035) for now in range(1_000))
+    assert any(ladder.note(round((100 + now * 0.1) * SECOND), took_s=0.027) for now in range(1_000))
 
 
 def test_a_machine_that_comes_and_goes_is_tried_ever_less_often() -> None:
@@ -138,6 +193,6 @@ def test_after_a_long_good_time_calm_is_short_again() -> None:
 
 
 def test_a_successor_begins_where_its_predecessor_stood() -> None:
-    assert Ladder(RUNGS, RATE, at=2).rung == RUNGS[2]
-    assert Ladder(RUNGS, RATE, at=99).dry
-    assert Ladder([Rung(128, 0, 1)], RATE, at=1).rung == Rung(128, 0, 1)
+    assert Ladder(RUNGS, RATE, step=2).rung == RUNGS[2]
+    assert Ladder(RUNGS, RATE, step=99).dry
+    assert Ladder([Rung(128, 0, 1)], RATE, step=1).rung == Rung(128, 0, 1)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from audio_pipeline.models.separation import tuning
 from audio_pipeline.models.separation.batching import Batcher
 from audio_pipeline.models.separation.grid import ladder_rungs
 from audio_pipeline.models.separation.ladder import Ladder, LadderSettings
@@ -83,8 +84,9 @@ class Live:
         self.worker = Worker(self.clock, cost_ms)
         stream = SeparatorStream(FakeModel(), settings)
         self.latency_ns = round(stream.latency_samples / RATE * 1e9) + COMPUTE_MS * MS
-        limits = Limits(self.latency_ns, SPARE_MS * MS, fastest_ns=40 * MS)
-        ladder = Ladder(ladder_rungs(settings), RATE, LadderSettings(calm_s=calm_s)) if calm_s else None
+        limits = Limits(self.latency_ns, SPARE_MS * MS, fastest_ns=40 * MS, compute_ns=COMPUTE_MS * MS)
+        most_s = COMPUTE_MS / 1000
+        ladder = Ladder(ladder_rungs(settings), RATE, LadderSettings(calm_s=calm_s), most_s=most_s) if calm_s else None
         self.driver = Driver(stream, self.worker, limits, ladder)
         self.out: list[tuple[int, Block]] = []  # (when, what)
         self.sent = 0
@@ -337,3 +339,32 @@ def test_tuning_keeps_a_given_hop_and_measures_what_it_costs() -> None:
     assert tuning.hop == 4
     assert 0 < tuning.fastest_s <= tuning.compute_s < 10
     assert tune(FakeModel(), SeparatorSettings("low")).hop >= 1
+
+
+@pytest.mark.parametrize(
+    ("inference_ms", "cores", "hop"),
+    [(22, 2, 2), (25, 2, 4), (33, 2, 4), (44, 2, 4), (90, 2, 8), (25, 16, 2), (1, 2, 1), (10_000, 2, 32)],
+)
+def test_the_hop_leaves_room_for_the_rest_of_the_graph(
+    inference_ms: float, cores: int, hop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """33 ms took 71 % of the time at hop 2 on a quiet machine with two cores, and missed deadlines there."""
+    monkeypatch.setattr(tuning, "_inference_times", lambda *_: [inference_ms / 1000] * 9)
+    monkeypatch.setattr(tuning, "_frame_time", lambda *_: 0.0005)
+    monkeypatch.setattr(tuning, "cores", lambda: cores)
+    assert tune(FakeModel(), SeparatorSettings("balanced")).hop == hop
+
+
+def test_only_a_hop_that_is_chosen_here_is_settled_by_what_is_known() -> None:
+    assert tune(FakeModel(), SeparatorSettings("low"), settle=lambda hop: 16).hop == 16
+    assert tune(FakeModel(), SeparatorSettings("low"), 4, settle=lambda hop: 16).hop == 4
+
+
+def test_inferences_that_get_slower_are_answered_before_one_is_missed() -> None:
+    """From 60 to 170 ms within 20 s, beside 186 ms from one to the next and 130 ms until a deadline."""
+    live = Live(lambda now_ns: 60 + 110 * min(now_ns / 20e9, 1), calm_s=10.0)
+    live.run(music(30))
+    live.check_joined()
+    assert live.driver.missed == 0
+    assert live.driver.ladder is not None and live.driver.ladder.step == 2
+    assert max(live.late_ms()) <= SPARE_MS

@@ -1,3 +1,6 @@
+import json
+import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -5,6 +8,7 @@ import pytest
 
 from audio_pipeline.dsp.ramp import db_to_gain
 from audio_pipeline.frame import Flag, Samples, audio_frame
+from audio_pipeline.models.separation import tuning
 from audio_pipeline.models.separation.pool import SHARED
 from audio_pipeline.models.separation.separation import SeparatorSettings
 from audio_pipeline.models.separation.separation import separate as one_shot
@@ -19,8 +23,9 @@ RATE, FRAME = 44_100, 441
 
 
 @pytest.fixture(autouse=True)
-def fake_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def fake_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(SHARED, "_models", {})
+    monkeypatch.setenv("AUDIO_PIPELINE_CACHE", str(tmp_path))
     monkeypatch.setattr(separate, "_load", lambda settings: FakeModel(separate.STEMS[settings.stems]))
 
 
@@ -122,7 +127,7 @@ def test_live_measures_where_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -
 
 def test_missed_deadlines_are_dry_marked_and_counted_and_it_steps_down_aloud(monkeypatch: pytest.MonkeyPatch) -> None:
     ctx, x = FakeContext(RATE), noise(22 * RATE)
-    node = live(ctx, monkeypatch, residual=True, calm_s=2.0)
+    node = live(ctx, monkeypatch, residual=True, calm_s=2.0, hop=8)
     worker = node._driver.worker
     play(node, ctx, x[: 4 * RATE])
     assert ctx.gauges["mode"] == 0
@@ -130,7 +135,7 @@ def test_missed_deadlines_are_dry_marked_and_counted_and_it_steps_down_aloud(mon
     play(node, ctx, x[4 * RATE : 8 * RATE], 4 * RATE)
     missed = [frame for frame in ctx.sent["vocals"] if frame.flags & Flag.CONCEALED]
     assert len(missed) > ctx.counters["missed_deadlines"] >= 9  # on the dry rung nothing is missed
-    assert node.snapshot()["rung"] == ctx.gauges["mode"] == 3
+    assert node.snapshot()["step"] == ctx.gauges["mode"] == 3
     monkeypatch.setattr(worker, "idle", True)
     play(node, ctx, x[8 * RATE :], 8 * RATE)
     mix = ctx.heard("vocals") + ctx.heard("accompaniment")
@@ -141,6 +146,48 @@ def test_missed_deadlines_are_dry_marked_and_counted_and_it_steps_down_aloud(mon
     assert "the dry sound is heard" in ctx.logs[3]
     assert "an inference each 186 ms, with 93 ms of future" in ctx.logs[-1]
     assert ctx.gauges["mode"] == 0
+
+
+def test_with_time_to_spare_it_tries_half_the_hop_and_the_next_start_states_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The latency that was stated stays; only a start may state another."""
+    ctx = FakeContext(RATE)
+    node = live(ctx, monkeypatch, mode="balanced", calm_s=2.0)
+    monkeypatch.setattr(tuning, "choose_hop", lambda *_, **__: 8)
+    play(node, ctx, noise(4 * RATE))
+    assert (ctx.gauges["mode"], ctx.gauges["hop"]) == (-1, 4)
+    assert "has time to spare" in ctx.logs[-1]
+    assert node.latency().total == 4_096 + 11_264 + 4_410
+    stored = tmp_path / "separator.json"
+    assert not stored.exists(), "nothing has held for a minute yet"
+    for thread in played_on(node, ctx, 61):
+        thread.join()
+    assert list(json.loads(stored.read_text()).values()) == [4]
+    successor = NODE(Settings(mode="balanced", normalise=False))
+    successor.open(FakeContext(RATE))
+    assert successor.snapshot()["hop"] == 4
+    successor.close()
+
+
+def played_on(node: Separate, ctx: FakeContext, seconds: float) -> list[threading.Thread]:
+    """A minute in which nothing is missed, of which one second is sound; the threads that keep something."""
+    ctx.advance(seconds)
+    node._driver.reset()
+    node._base = node._next = 0
+    play(node, ctx, noise(RATE))
+    return [thread for thread in threading.enumerate() if thread.name == "remember"]
+
+
+def test_a_hop_that_the_user_states_is_neither_tried_nor_remembered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ctx = FakeContext(RATE)
+    node = live(ctx, monkeypatch, mode="balanced", calm_s=2.0, hop=8)
+    play(node, ctx, noise(4 * RATE))
+    assert ctx.gauges["mode"] == 0
+    assert not played_on(node, ctx, 61)
+    assert not (tmp_path / "separator.json").exists()
 
 
 def test_a_cancel_drops_what_is_inside_and_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:

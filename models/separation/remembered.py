@@ -1,0 +1,118 @@
+"""Which hop a separator should start with on this machine, from what earlier runs showed.
+
+A warm-up measures a process that has the machine to itself. A run shows what held with its whole graph: a hop that went
+without a miss for a minute, the hop above it that was tried, or that the stream had to step down.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from audio_pipeline import threads
+from audio_pipeline.host.machine import cores, processor
+from audio_pipeline.models.separation.types import HOPS
+from audio_pipeline.models.weights.weights import cache_folder
+from audio_pipeline.private_file import write_private
+
+FILE = "separator.json"  # in the cache folder
+NS = 1_000_000_000
+HELD_S = 60.0  # without a miss: long enough for a spare process to start, a song to change and a view to open
+MOST = 64  # machines and models in one file; the oldest goes
+MOST_BYTES = 1 << 16
+
+
+class Remembered:
+    """What is known of one network on this machine, and what the run adds to it. Nothing of it waits for the disk."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._path, self._key = path, key
+        self._evidence: Evidence | None = None
+
+    def settle(self, measured: int) -> int:
+        """The hop to begin with, where the warm-up asks for `measured`."""
+        return starting_hop(measured, recall(self._path, self._key))
+
+    def begin(self, hop: int) -> Remembered:
+        """The run begins, and states this hop."""
+        self._evidence = Evidence(hop)
+        return self
+
+    def note(self, now_ns: int, step: int, missed: int) -> None:
+        """After each window; see `Evidence.note`."""
+        hop = self._evidence.note(now_ns, step, missed) if self._evidence else None
+        if hop is not None:  # a cache that cannot be written is no reason to end anything
+            threads.start(partial(remember, self._path, self._key, hop), "remember", on_error=lambda _: None)
+
+
+def remembered(engine: str, run: Sequence[object]) -> Remembered:
+    """For an engine on this machine; `run` is what else decides how long an inference takes."""
+    key = "; ".join(map(str, (processor(), f"{cores()} cores", engine, *run)))
+    return Remembered(cache_folder().parent / FILE, key)
+
+
+class Evidence:
+    """What a run says about its hop: `note` after each window; a hop once there is news.
+
+    A hop holds when the stream stood on it, or above it, for `held_s` without a miss. Below the stated rung
+    twice the hop is called for, until the stated one has held again.
+    """
+
+    def __init__(self, hop: int, held_s: float = HELD_S) -> None:
+        self._hop, self._held_ns = hop, round(held_s * NS)
+        self._step = self._missed = 0
+        self._since_ns: int | None = None
+        self._last: int | None = None
+
+    def note(self, now_ns: int, step: int, missed: int) -> int | None:
+        """The stream stands `step` rungs below the stated one (-1: above it), `missed` deadlines in all."""
+        if self._since_ns is None or step != self._step or missed != self._missed:
+            self._since_ns, self._step, self._missed = now_ns, step, missed
+        if step > 0:
+            return self._say(2 * self._hop)
+        if now_ns - self._since_ns >= self._held_ns:
+            return self._say(self._hop // 2 if step < 0 else self._hop)
+        return None
+
+    def _say(self, hop: int) -> int | None:
+        hop = min(max(hop, HOPS[0]), HOPS[-1])
+        if hop == self._last:
+            return None
+        self._last = hop
+        return hop
+
+
+def starting_hop(measured: int, remembered: int | None) -> int:
+    """The hop to begin with: what held before, but never under half of what the warm-up asks for now.
+
+    >>> starting_hop(4, None), starting_hop(4, 2), starting_hop(8, 2), starting_hop(4, 8)
+    (4, 2, 4, 8)
+    """
+    return measured if remembered is None else max(remembered, measured // 2, HOPS[0])
+
+
+def recall(path: Path, key: str) -> int | None:
+    """The hop that is remembered for a machine and model; None where there is none, or no such file can be read."""
+    hop = _read(path).get(key)
+    return hop if hop in HOPS else None
+
+
+def remember(path: Path, key: str, hop: int) -> None:
+    """Writes it down, whole or not at all. Raises OSError. Two at once: one of them is forgotten until its next run."""
+    known = _read(path)
+    known.pop(key, None)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_private(path, json.dumps({**dict(list(known.items())[1 - MOST :]), key: hop}, indent=1).encode())
+
+
+def _read(path: Path) -> dict[str, int]:
+    """What stands in the file; nothing where it is missing, damaged or too large to be ours."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            return {}
+        found = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {str(key): hop for key, hop in found.items() if isinstance(hop, int)} if isinstance(found, dict) else {}
