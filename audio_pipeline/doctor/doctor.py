@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from audio_pipeline.cpu import cores, processor
 from audio_pipeline.doctor.finding import Finding, install
 from audio_pipeline.doctor.sound import sound
 from audio_pipeline.errors import PipelineError
@@ -99,8 +100,8 @@ def _numbers(text: str) -> list[int]:
 
 def host() -> Finding:
     """Processor and memory."""
-    cores, gib = machine.cores(), machine.memory_gib()
-    detail = f"{machine.processor()}, {cores} core{'s' * (cores > 1)}, {gib:.0f} GiB"
+    count, gib = cores(), machine.memory_gib()
+    detail = f"{processor()}, {count} core{'s' * (count > 1)}, {gib:.0f} GiB"
     if cores < 2:
         return Finding("could", "processor", f"{detail}; live separation wants two cores")
     return Finding("ok", "processor", detail)

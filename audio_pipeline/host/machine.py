@@ -7,7 +7,8 @@ import platform
 import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+
+from audio_pipeline.cpu import cores, processor
 
 SHOWN_PACKAGES = ("audio-pipeline", "numpy", "pyzmq", "onnxruntime", "torch")
 
@@ -31,19 +32,6 @@ def os_name() -> str:
         return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
     except OSError:
         return platform.system()
-
-
-def processor() -> str:
-    """The processor's model, or its architecture where the system does not tell."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(errors="replace").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory_gib() -> float:

@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 
 from audio_pipeline import threads
-from audio_pipeline.host.machine import cores, processor
+from audio_pipeline.cpu import cores, processor
 from audio_pipeline.models.separation.types import HOPS
 from audio_pipeline.models.weights.weights import cache_folder
-from audio_pipeline.private_file import write_private
+from audio_pipeline.private_file import locked, write_private
 
 FILE = "separator.json"  # in the cache folder
 NS = 1_000_000_000
@@ -100,11 +100,11 @@ def recall(path: Path, key: str) -> int | None:
 
 
 def remember(path: Path, key: str, hop: int) -> None:
-    """Writes it down, whole or not at all. Raises OSError. Two at once: one of them is forgotten until its next run."""
-    known = _read(path)
-    known.pop(key, None)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_private(path, json.dumps({**dict(list(known.items())[1 - MOST :]), key: hop}, indent=1).encode())
+    """Writes it down, whole or not at all, beside what others write. Raises OSError."""
+    with locked(path.parent):
+        known = _read(path)
+        known.pop(key, None)
+        write_private(path, json.dumps({**dict(list(known.items())[1 - MOST :]), key: hop}, indent=1).encode())
 
 
 def _read(path: Path) -> dict[str, int]:

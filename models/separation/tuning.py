@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from audio_pipeline.host.machine import cores
+from audio_pipeline.cpu import cores
 from audio_pipeline.models.separation.grid import Rung, ladder_rungs, top_rung
 from audio_pipeline.models.separation.separation import (
     CHANNELS,

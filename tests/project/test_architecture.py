@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CORE_PACKAGES = ["msgpack", "numpy", "psutil", "soxr", "yaml", "zmq"]
 MAY_IMPORT = {
     "dsp": {"dsp", "errors"},
-    "models": {"dsp", "errors", "home", "models", "private_file", "terminal", "threads"},
+    "models": {"cpu", "dsp", "errors", "home", "models", "private_file", "terminal", "threads"},
     "nodes": {"clock", "dsp", "errors", "frame", "io", "models", "node", "settings", "threads"},
 }
 
