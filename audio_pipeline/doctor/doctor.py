@@ -102,7 +102,7 @@ def host() -> Finding:
     """Processor and memory."""
     count, gib = cores(), machine.memory_gib()
     detail = f"{processor()}, {count} core{'s' * (count > 1)}, {gib:.0f} GiB"
-    if cores < 2:
+    if count < 2:
         return Finding("could", "processor", f"{detail}; live separation wants two cores")
     return Finding("ok", "processor", detail)
 
