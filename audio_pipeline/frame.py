@@ -35,6 +35,9 @@ MIN_RATE, MAX_RATE = 1_000, 768_000
 MAX_SAMPLES = 1 << 20
 MAX_EVENT_BYTES = 1 << 16
 MAX_AGE_US = (1 << 32) - 1
+MAX_SEQ = (1 << 62) - 1  # with a window added it can still be packed
+MAX_POSITION = 1 << 53  # exact in a float and at any other rate within 63 bits; 372 years at 768 kHz
+MAX_CAPTURED_NS = 1 << 61  # by the clock of another host too
 
 
 class Format(enum.IntEnum):
@@ -218,7 +221,7 @@ def numbered(message: bytes) -> tuple[int, int] | None:
     if len(message) < HEADER.size:
         return None
     magic, version, *_, epoch, _, seq, _, _, _, _ = HEADER.unpack_from(message)
-    return (epoch, seq) if (magic, version) == (MAGIC, VERSION) else None
+    return (epoch, seq) if (magic, version) == (MAGIC, VERSION) and seq <= MAX_SEQ else None
 
 
 def check_format(rate: int, channels: int) -> None:
@@ -245,6 +248,8 @@ def parse(message: bytes) -> Frame:
         )
     if not MIN_RATE <= rate <= MAX_RATE:
         raise WireError(f"frame states a rate of {rate} Hz, expected {MIN_RATE} to {MAX_RATE}")
+    if seq > MAX_SEQ or position > MAX_POSITION or not -MAX_CAPTURED_NS < captured_ns < MAX_CAPTURED_NS:
+        raise WireError(f"frame states number {seq}, position {position}, captured at {captured_ns} ns: out of range")
     sources = _parse_sources(memoryview(message)[HEADER.size : header_bytes]) if header_bytes > HEADER.size else ()
     flags &= _KNOWN_FLAGS
     if code == _EVENT:

@@ -27,8 +27,9 @@ class RemoteDoor(Node):
 
     Who may do what is in this host's address book (`audio-pipeline keys`): `listen` hears what is exported and sees
     the state, `play` feeds `remote_mic` nodes as well, `control` changes settings and transport and may stop. What
-    is slow or gone on the other side is never waited for. Gauge `connections`, counters `denied`, `bad_words`,
-    `dropped_in`.
+    is slow or gone on the other side is never waited for. A key has 16 places of 64 (16 are kept for keys that may
+    play or control), 2,000 messages and 20 requests a second. Gauge `connections`; counters `denied`, `bad_words`,
+    `dropped_in`, `over_budget`, and of bare connections `refused`, `made_room`, `silent`, `unread`.
     """
 
     Settings = Settings

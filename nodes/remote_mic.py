@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from audio_pipeline.node import Context, Latency, Node, Ports
 from audio_pipeline.settings import setting
 
+DROPPED = ("bad", "dropped_again", "dropped_beyond", "dropped_format", "dropped_over_budget", "dropped_too_long",
+           "dropped_too_many")  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -20,7 +23,9 @@ class RemoteMic(Node):
 
     One sender at a time; the next one is told who plays. While nobody does it is idle, which is not a loss. The
     sender connects through this pipeline's `remote_door` and needs the role `play`. Gauges and counters are those of
-    `remote_in`; `age_ms` counts from the microphone there.
+    `remote_in`; `age_ms` counts from the microphone there. What a sender may not send is dropped and counted:
+    `dropped_beyond` its window, `dropped_too_long` (frames of more than a second), `dropped_over_budget` (8 million
+    samples x channels a second), `dropped_too_many` (2,000 frames a second), `dropped_format`, `dropped_again`, `bad`.
     """
 
     Settings = Settings
@@ -29,16 +34,16 @@ class RemoteMic(Node):
 
     @classmethod
     def preload(cls, settings: object) -> tuple[str, ...]:
-        return ("audio_pipeline.io.remote_feed", "audio_pipeline.io.remote_player")
+        return ("audio_pipeline.io.remote_feed_port", "audio_pipeline.io.remote_player")
 
     def open(self, ctx: Context) -> None:
-        from audio_pipeline.io.remote_feed import open_feed
+        from audio_pipeline.io.remote_feed_port import open_feed
         from audio_pipeline.io.remote_player import RemotePlayer
 
         wanted = self.settings
         self._ctx = ctx
         self._player = RemotePlayer(ctx, wanted.channels, wanted.least_ms, wanted.most_ms)
-        self._feed = open_feed(ctx.run_folder, ctx.name)
+        self._feed = open_feed(ctx.run_folder, ctx.name, rate=ctx.rate, channels=wanted.channels)
 
     def latency(self) -> Latency:
         return Latency()  # what the network takes cannot be stated; `age_ms` shows it
@@ -55,6 +60,7 @@ class RemoteMic(Node):
         self._player.poll(ctx)
         while self._feed.said:
             ctx.log(self._feed.said.popleft())
+        self._player.count(ctx, {name: total for name, total in self._feed.counts.copy().items() if name in DROPPED})
         ctx.gauge("connected", float(self._feed.connected))
 
     def close(self) -> None:

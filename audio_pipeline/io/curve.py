@@ -95,8 +95,11 @@ class Gatekeeper:
     The key itself is the user id of all that then comes: a name may be given to another key while this one is there.
     """
 
-    def __init__(self, context: zmq.Context[Any], allows: Callable[[str], bool]) -> None:
-        self._allows = allows
+    def __init__(
+        self, context: zmq.Context[Any], allows: Callable[[str], bool],
+        is_early: Callable[[str], bool] = lambda public: False,
+    ) -> None:  # fmt: skip
+        self._allows, self._is_early = allows, is_early
         self.denied = 0
         self.socket: zmq.Socket[bytes] = context.socket(zmq.REP)
         self.socket.setsockopt(zmq.LINGER, 0)
@@ -113,6 +116,9 @@ class Gatekeeper:
             self.denied += 1
             self.socket.send_multipart([version, number, b"400", b"not allowed", b"", b""])
             return public
+        if self._is_early(public):  # 300: the connection is closed without a word, and the peer tries again
+            self.socket.send_multipart([version, number, b"300", b"too often", b"", b""])
+            return None
         self.socket.send_multipart([version, number, b"200", b"OK", public.encode(), b""])
         return None
 
@@ -121,6 +127,7 @@ class Gatekeeper:
 
 
 _numbers = itertools.count()
+MOST_NEWS = 64  # at once
 
 
 class Watcher:
@@ -134,8 +141,8 @@ class Watcher:
 
     def news(self) -> list[str]:
         """What happened since the last call, oldest first."""
-        found = []
-        while self.socket.poll(0):
+        found: list[str] = []
+        while len(found) < MOST_NEWS and self.socket.poll(0):
             event = int(recv_monitor_message(self.socket)["event"])
             meaning = _MEANING.get(event)
             if meaning is not None and not (meaning == UNREACHABLE and self._reached):

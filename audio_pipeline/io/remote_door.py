@@ -6,7 +6,10 @@ control socket), so links and credit reach from end to end and nothing waits her
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
+import os
 import re
 import threading
 import time
@@ -22,16 +25,27 @@ from audio_pipeline import threads
 from audio_pipeline.control.client import VERSION, decode, encode
 from audio_pipeline.errors import DeviceError, WireError
 from audio_pipeline.host.runtime import RunDir
+from audio_pipeline.io.budget import Budget
 from audio_pipeline.io.curve import Gatekeeper, as_server, harden, parse_address
+from audio_pipeline.io.remote_bounds import Bounds, connections_here
+from audio_pipeline.io.remote_entrance import Entrance
 from audio_pipeline.io.remote_roles import NEEDED, Roles, own_pair
 from audio_pipeline.io.remote_session import CONTROLS, FEED, Session, Sessions
+from audio_pipeline.io.remote_way import number_of
 from audio_pipeline.keys import Keys
 from audio_pipeline.links.waker import Waker
+from audio_pipeline.links.words import moment
+from audio_pipeline.packed import UNPACKABLE
 
 TURN_MS = 100
 LOOK_S = 1.0  # how often outputs and the address book are looked at
 MAX_BYTES = 1 << 20
-MAX_WAITING = 2_000  # messages to one peer that does not read
+MAX_WAITING = 100  # messages to one peer that does not read: a second of sound
+MAX_UNREAD = 1_000  # messages from one peer
+A_TURN, AN_ANSWER = 64, 16  # messages: from outside altogether, and to each session
+CALM_MS = 5  # after a turn that took all it might, so that a flood costs no more than a sixth of a core
+SENTENCES_S, SENTENCES = 1.0, 20.0  # for the log
+_numbers = itertools.count()
 PORT = re.compile(r"[a-z][a-z0-9_]{0,39}\.[a-z0-9_]{1,40}")
 
 
@@ -47,29 +61,36 @@ class Door:
         self._known_ports: dict[str, Any] = {"outputs": [], "feeds": []}
         self._stop = threading.Event()
         self._looked_s = 0.0
+        self._bounds = Bounds()
+        self._sentences = Budget(SENTENCES_S, SENTENCES)
+        self._ways: dict[int, bytes] = {}  # connections with a session, and how that is called
 
     def open(self) -> None:
         """Binds. DeviceError where the port is in use or the address is not this host's."""
+        self._token = self._run_dir.token  # once: a flood of connections may leave no descriptor to read it with
         self._context: zmq.Context[Any] = zmq.Context()
-        self._gate = Gatekeeper(self._context, self._admit) if self._roles.keys else None
+        self._gate = Gatekeeper(self._context, self._admit, self._is_early) if self._roles.keys else None
         self._router: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
         harden(self._router)
-        for option, value in ((zmq.ROUTER_MANDATORY, 1), (zmq.SNDHWM, MAX_WAITING), (zmq.RCVHWM, MAX_WAITING),
+        for option, value in ((zmq.ROUTER_MANDATORY, 1), (zmq.SNDHWM, MAX_WAITING), (zmq.RCVHWM, MAX_UNREAD),
                               (zmq.MAXMSGSIZE, MAX_BYTES)):  # fmt: skip
             self._router.setsockopt(option, value)
         if self._pair is not None:
             as_server(self._router, self._pair)
+        inside = self._run_dir.endpoint("~door", f"{os.getpid()}-{next(_numbers)}")
         try:
-            self._router.bind(f"tcp://{self.host}:{self.port or '*'}")
-        except zmq.ZMQError as error:
+            self._router.bind(inside)
+            self._entrance = Entrance(self.host, self.port, inside.removeprefix("ipc://"), connections_here())
+        except (zmq.ZMQError, OSError) as error:
             self._context.destroy(linger=0)
             raise DeviceError(_bind_error(error, f"{self.host}:{self.port}")) from error
-        self.port = int(self._router.getsockopt(zmq.LAST_ENDPOINT).decode().rstrip("\0").rpartition(":")[2])  # type: ignore[union-attr]
+        self.port = self._entrance.port
         self._sessions = Sessions(self._context)
         self._control: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         self._control.setsockopt(zmq.LINGER, 0)
         self._control.connect(self._run_dir.control)
         self._waker = Waker()
+        self._entrance.start()
         self._thread = threads.start(self._work, "door", stop=self._stop)
 
     @property
@@ -98,37 +119,57 @@ class Door:
         if self._gate is not None and gate in ready:
             denied = self._gate.handle()
             self._note_denied(denied)
-        if self._router in ready:
-            self._hear()
         if self._control in ready:
             self._note_ports(self._control.recv())
         for session in self._sessions.all:
             if session.inner in ready:
                 self._answer(session)
+        full = self._router in ready and self._hear()
+        self._note_gone()
         self._look(time.monotonic())
+        if full:
+            self._stop.wait(CALM_MS / 1000)
 
     def _note_denied(self, public: str | None) -> None:
         if public is not None:
             self.counts["denied"] += 1
             sentence = f"turned away the key {public}, which is not on the allow-list or has no role"
             if sentence not in self.said:
-                self.said.append(sentence)
+                self._say(sentence)
+
+    def _say(self, sentence: str) -> None:
+        """For the log, as often as the log can bear."""
+        if self._sentences.take(1, time.monotonic()):
+            self.said.append(sentence)
+        else:
+            self.counts["unsaid"] += 1
+
+    def _note_gone(self) -> None:
+        """Connections that ended take their sessions with them."""
+        gone = self._entrance.gone
+        while gone:
+            identity = self._ways.pop(gone.popleft(), None)
+            session = self._sessions.get(identity) if identity is not None else None
+            if session is not None:
+                self._drop(session)
 
     def _look(self, now_s: float) -> None:
         """Once a second: who is silent, who is allowed, what is there to hear."""
         if now_s - self._looked_s < LOOK_S:
             return
         self._looked_s = now_s
-        if self._roles.changed():
+        if self._roles.unread or self._roles.changed():
             self._reread()
         for session in self._sessions.silent(now_s):
             self._drop(session)
-        word = {"v": VERSION, "token": self._run_dir.token, "id": 0, "op": "ports"}
-        self._control.send(encode(word), flags=zmq.DONTWAIT)
+        self.counts.update({name: total - self.counts[name] for name, total in self._entrance.counts.items()})
+        word = {"v": VERSION, "token": self._token, "id": 0, "op": "ports"}
+        with contextlib.suppress(zmq.Again):  # the supervisor has stood still for long
+            self._control.send(encode(word), flags=zmq.DONTWAIT)
 
     def _reread(self) -> None:
         if said := self._roles.reread():
-            self.said.append(said)
+            self._say(said)
         for session in self._sessions.all:
             if not self._roles.allow(session.user, session.needs):
                 self._drop(session)
@@ -148,6 +189,10 @@ class Door:
             self._reread()
         return self._roles.allow(public, "listen")
 
+    def _is_early(self, public: str) -> bool:
+        """Whether a key has come so often that it has to wait."""
+        return not self._bounds.may_enter(public, time.monotonic())
+
     def exported(self) -> list[dict[str, Any]]:
         """Outputs that may be heard: those that were named, or else what people hear at this host."""
         return [
@@ -157,34 +202,48 @@ class Door:
 
     # -- from outside -------------------------------------------------------------------------------
 
-    def _hear(self) -> None:
-        for _ in range(MAX_WAITING):
+    def _hear(self) -> bool:
+        """Takes a turn's share of what came, a message of each connection after the other; True where that was all of
+        the share."""
+        for _ in range(A_TURN):
             try:
                 frames = self._router.recv_multipart(zmq.DONTWAIT, copy=False)
             except zmq.Again:
-                return
-            identity, body = frames[0].bytes, frames[-1].bytes
-            user = str(frames[-1].get("User-Id")) if self._gate is not None else ""
-            session = self._sessions.get(identity)
-            if session is not None and session.user != user:
-                self._drop(session)
-                session = None
-            try:
-                self._on_message(identity, user, session, body)
-            except WireError:
-                self.counts["bad_words"] += 1
+                return False
+            self._take(frames)
+        return True
+
+    def _take(self, frames: Sequence[zmq.Frame]) -> None:
+        identity, body = frames[0].bytes, frames[-1]
+        user = str(body.get("User-Id")) if self._gate is not None else ""
+        session = self._sessions.get(identity)
+        if session is not None and session.user != user:
+            self._drop(session)
+            session = None
+        now_s = time.monotonic()
+        if session is not None:
+            session.heard_s = now_s
+        if not self._bounds.may_send(user, body.bytes, now_s):
+            self.counts["over_budget"] += 1
+            return
+        self._file = int(body.get(zmq.SRCFD))
+        try:
+            self._on_message(identity, user, session, body.bytes)
+        except WireError:
+            self.counts["bad_words"] += 1
 
     def _on_message(self, identity: bytes, user: str, session: Session | None, body: bytes) -> None:
-        if session is not None:
-            session.heard_s = time.monotonic()
         if body[:1] == b"A":
             if session is not None and session.what.startswith("feeds "):
                 self._pass_in(session, body)
             return
-        word = decode(body)
+        word = self._bounds.word(user, body)
+        if word is None:
+            self.counts["over_budget"] += 1
+            return
         kind = word.get("t")
         if kind == "time":
-            self._reply(identity, {"t": "time", "t1": word.get("t1"), "t2": time.monotonic_ns(),
+            self._reply(identity, {"t": "time", "t1": moment(word, "t1"), "t2": time.monotonic_ns(),
                                    "t3": time.monotonic_ns()})  # fmt: skip
         elif "op" in word:
             self._on_request(identity, user, session, word)
@@ -197,7 +256,7 @@ class Door:
         else:
             self._pass_in(session, body)
             if kind == "bye":
-                self._sessions.drop(session)
+                self._forget(session)
 
     def _on_hello(self, identity: bytes, user: str, session: Session | None, word: dict[str, Any]) -> None:
         port = str(word.get("port"))
@@ -211,6 +270,7 @@ class Door:
             self._reply(identity, {"t": "refused", "why": f"{self._roles.called(user)!r} may not listen here"})
         else:
             endpoint = self._run_dir.endpoint(*port.split("."))
+            word["since"] = None  # what was played before is not for guests from other hosts
             self._enter(identity, user, session, f"hears {port}", "listen", endpoint, word)
 
     def _on_offer(self, identity: bytes, user: str, session: Session | None, word: dict[str, Any]) -> None:
@@ -249,12 +309,31 @@ class Door:
             self._drop(session)
             session = None
         if session is None:
-            session = self._sessions.enter(identity, user, self._roles.name(user), what, needs, endpoint)
+            session = self._seat(identity, user, what, needs, endpoint)
             if session is None:
-                self._reply(identity, {"t": "refused", "ok": False, "why": "too many connections from other hosts"})
+                full = self._sessions.full(user, self._roles.of(user)) or "too many connections from other hosts"
+                self._reply(identity, {"t": "refused", "id": word.get("id"), "ok": False, "why": full, "error": full})
                 return
-            self.said.append(f"{session.name or 'somebody'} {what}")
-        self._pass_in(session, msgpack.packb({**word, "token": self._run_dir.token}))
+            self._say(f"{session.name or 'somebody'} {what}")
+        try:
+            inward = msgpack.packb({**word, "token": self._token})
+        except UNPACKABLE as error:
+            raise WireError(f"a word cannot be passed on: {error}") from error
+        self._pass_in(session, inward)
+
+    def _seat(self, identity: bytes, user: str, what: str, needs: str, endpoint: str) -> Session | None:
+        """A place for the connection whose word this is; None where there is none."""
+        if self._sessions.full(user, self._roles.of(user)):
+            return None
+        try:
+            session = self._sessions.enter(identity, user, self._roles.name(user), what, needs, endpoint)
+        except zmq.ZMQError:  # no descriptor for a socket
+            return None
+        session.way = number_of(self._file)
+        if session.way is not None:
+            self._ways[session.way] = identity
+            self._entrance.claim(session.way)
+        return session
 
     # -- to and fro ---------------------------------------------------------------------------------
 
@@ -265,7 +344,7 @@ class Door:
             self.counts["dropped_in"] += 1  # nobody there inside: a node that is being restarted
 
     def _answer(self, session: Session) -> None:
-        for _ in range(MAX_WAITING):
+        for _ in range(AN_ANSWER):
             try:
                 message = session.inner.recv(zmq.DONTWAIT)
             except zmq.Again:
@@ -288,14 +367,20 @@ class Door:
 
     def _drop(self, session: Session) -> None:
         self._pass_in(session, msgpack.packb({"t": "bye"}))
+        self._forget(session)
+        self._say(f"{session.name or 'somebody'} is gone ({session.what})")
+
+    def _forget(self, session: Session) -> None:
         self._sessions.drop(session)
-        self.said.append(f"{session.name or 'somebody'} is gone ({session.what})")
+        if session.way is not None and self._ways.pop(session.way, None) is not None:
+            self._entrance.release(session.way)
 
     def close(self) -> None:
         """Ends the thread; who is connected notices within seconds."""
         self._stop.set()
         self._waker.wake()
         self._thread.join(5)
+        self._entrance.close()
         self._waker.close()
 
 
@@ -306,7 +391,7 @@ def open_door(address: str, run_folder: str, exports: Sequence[str], *, own: str
     return door
 
 
-def _bind_error(error: zmq.ZMQError, where: str) -> str:
+def _bind_error(error: zmq.ZMQError | OSError, where: str) -> str:
     reason = {zmq.EADDRINUSE: "the port is in use", zmq.EADDRNOTAVAIL: "this host has no such address",
               errno.ENODEV: "this host has no such address"}.get(error.errno or 0, error.strerror)  # fmt: skip
     return f"cannot listen on {where}: {reason}"

@@ -1,27 +1,21 @@
-"""Sound into a pipeline on another host: the sender's end, and the place inside the other pipeline where it ends."""
+"""Sound into a pipeline on another host: the sender's end."""
 
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections import Counter, deque
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgpack
 import zmq
 
-from audio_pipeline import threads
-from audio_pipeline.errors import DeviceError, WireError
-from audio_pipeline.frame import Flag, Frame, numbered, pack, parse
-from audio_pipeline.host.runtime import RunDir
+from audio_pipeline.errors import WireError
+from audio_pipeline.frame import Flag, Frame, pack
 from audio_pipeline.io.remote_peer import Peer, Remote
-from audio_pipeline.io.remote_session import FEED
-from audio_pipeline.links.credit import Grant, Item, Subscription
-from audio_pipeline.links.waker import Waker
-from audio_pipeline.links.words import EVENTS, IMPATIENT_NS, KEEPALIVE_NS, POLLIN, PROTOCOL, unpack, whole
+from audio_pipeline.links.credit import Item, Subscription
+from audio_pipeline.links.words import A_TURN, EVENTS, IMPATIENT_NS, KEEPALIVE_NS, POLLIN, PROTOCOL, unpack, whole
 
 QUEUE_FRAMES = 25
 WINDOW_FRAMES = 50
@@ -92,13 +86,16 @@ class _SendingEnd:
         self.subscription.reconnected(0)
         self.socket = self._connect()
 
-    def handle(self) -> None:
-        """Takes all waiting words."""
-        while int(self.socket.get(EVENTS)) & POLLIN:
+    def handle(self) -> bool:
+        """Takes a turn's share of waiting words; True where there may be more."""
+        for _ in range(A_TURN):
+            if not int(self.socket.get(EVENTS)) & POLLIN:
+                return False
             try:
                 self._on_word(unpack(self.socket.recv(zmq.DONTWAIT)))
             except WireError:
                 self._feed.counts["bad"] += 1
+        return True
 
     def _on_word(self, word: dict[str, Any]) -> None:
         kind = word.get("t")
@@ -154,137 +151,3 @@ class _SendingEnd:
     def close(self) -> None:
         self._send(msgpack.packb({"t": "bye"}))
         self.socket.close(linger=100)
-
-
-class FeedPort:
-    """Where a node takes sound from another host: one sender at a time, the others are told who it is."""
-
-    def __init__(self, endpoint: str, token: str) -> None:
-        self._token = token
-        self.counts: Counter[str] = Counter()
-        self.said: deque[str] = deque(maxlen=20)
-        self.user = ""  # who plays
-        self._frames: deque[tuple[Frame, int]] = deque(maxlen=KEPT_FRAMES)
-        self._sender = b""
-        self._instance = -1
-        self._greeting = self._heard_ns = self._said_ns = 0
-        self._grant = Grant(WINDOW_FRAMES)
-        self._context: zmq.Context[Any] = zmq.Context()
-        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
-        for option, value in ((zmq.LINGER, 0), (zmq.ROUTER_HANDOVER, 1), (zmq.MAXMSGSIZE, 1 << 20)):
-            self._socket.setsockopt(option, value)
-        try:
-            self._socket.bind(endpoint)
-        except zmq.ZMQError as error:
-            self._context.destroy(linger=0)
-            raise DeviceError(f"cannot wait for sound at {endpoint}: {error.strerror}") from error
-        self._waker = Waker()
-        self._stop = threading.Event()
-        self._thread = threads.start(self._run, "feed", stop=self._stop)
-
-    def take(self) -> tuple[Frame, int] | None:
-        """The next frame and when it came."""
-        return self._frames.popleft() if self._frames else None
-
-    @property
-    def connected(self) -> bool:
-        return bool(self._sender)
-
-    def _run(self) -> None:
-        poller = zmq.Poller()
-        poller.register(self._socket, zmq.POLLIN)
-        poller.register(self._waker.fd, zmq.POLLIN)
-        while not self._stop.is_set():
-            poller.poll(TURN_MS)
-            now_ns = time.monotonic_ns()
-            changed = False
-            while int(self._socket.get(EVENTS)) & POLLIN:
-                sender, *parts = self._socket.recv_multipart(zmq.DONTWAIT)
-                changed = self._hear(sender, parts[-1] if parts else b"", now_ns) or changed
-            if self._sender and now_ns - self._heard_ns > SILENT_NS:
-                self._leave("has fallen silent")
-            if self._sender and (changed or now_ns - self._said_ns > KEEPALIVE_NS):
-                self._credit(now_ns)
-        self._context.destroy(linger=0)
-
-    def _hear(self, sender: bytes, message: bytes, now_ns: int) -> bool:
-        try:
-            if message[:1] == b"A":
-                return self._on_frame(sender, parse(message), now_ns)
-            return self._on_word(sender, unpack(message), now_ns)
-        except WireError:
-            self.counts["bad"] += 1
-            return self._pass_over(sender, message)
-
-    def _pass_over(self, sender: bytes, message: bytes) -> bool:
-        """A frame that nobody can read took a place in the window all the same."""
-        number = numbered(message)
-        if number is None or sender != self._sender:
-            return False
-        self._grant.delivered(number[1])
-        return True
-
-    def _on_frame(self, sender: bytes, frame: Frame, now_ns: int) -> bool:
-        if sender != self._sender:
-            self._reply(sender, {"t": "who"})
-            return False
-        self._heard_ns = now_ns
-        self.counts["received"] += 1
-        self._grant.delivered(frame.seq)
-        self._frames.append((frame, now_ns))
-        return True
-
-    def _on_word(self, sender: bytes, word: dict[str, Any], now_ns: int) -> bool:
-        if word.get("t") == "offer":
-            self._on_offer(sender, word, now_ns)
-        elif sender != self._sender:
-            self._reply(sender, {"t": "who"})
-        elif word.get("t") == "bye":
-            self._leave("is gone")
-        else:
-            self._heard_ns = now_ns
-        return False
-
-    def _on_offer(self, sender: bytes, word: dict[str, Any], now_ns: int) -> None:
-        user, instance = str(word.get("user") or "somebody"), whole(word, "instance")
-        if word.get("v") != PROTOCOL or str(word.get("token")) != self._token:
-            self._reply(sender, {"t": "refused", "why": "wrong protocol version or token"})
-            return
-        if self._sender not in (b"", sender) and instance != self._instance:
-            self._reply(sender, {"t": "refused", "why": f"{self.user!r} plays here already"})
-            return
-        if self._sender != sender or self._greeting != whole(word, "greeting") or self._instance != instance:
-            self._grant = Grant(WINDOW_FRAMES)
-            self.said.append(f"{user} plays here now")
-        self._sender, self.user, self._instance = sender, user, instance
-        self._greeting, self._heard_ns = whole(word, "greeting"), now_ns
-        self._reply(sender, {"t": "welcome", "v": PROTOCOL, "window": WINDOW_FRAMES})
-
-    def _credit(self, now_ns: int) -> None:
-        self._said_ns = now_ns
-        through = self._grant.delivered_through
-        if through:
-            self._reply(self._sender, {"t": "credit", "greeting": self._greeting, "delivered": through,
-                                       "granted": self._grant.granted_through})  # fmt: skip
-        else:
-            self._reply(self._sender, {"t": "still"})
-
-    def _leave(self, why: str) -> None:
-        self.said.append(f"{self.user} {why}")
-        self._sender, self.user, self._instance = b"", "", -1
-
-    def _reply(self, sender: bytes, word: dict[str, Any]) -> None:
-        self._socket.send_multipart([sender, msgpack.packb(word)], flags=zmq.DONTWAIT)
-
-    def close(self) -> None:
-        """Ends the thread; whoever plays notices within seconds."""
-        self._stop.set()
-        self._waker.wake()
-        self._thread.join(5)
-        self._waker.close()
-
-
-def open_feed(run_folder: str, node: str) -> FeedPort:
-    """The place where a node of the pipeline with this private folder takes sound from other hosts."""
-    run = RunDir(Path(run_folder))
-    return FeedPort(run.endpoint(node, FEED), run.token)

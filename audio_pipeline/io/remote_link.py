@@ -7,8 +7,10 @@ import time
 from collections import Counter, deque
 
 from audio_pipeline.frame import Frame
+from audio_pipeline.io.remote_frames import FrameBounds
 from audio_pipeline.io.remote_peer import Peer, Remote
 from audio_pipeline.links.link import InPort, InSpec
+from audio_pipeline.links.words import A_TURN
 
 WINDOW_FRAMES = 50  # covers the way there and back: half a second at 10 ms
 QUEUE_FRAMES = 25  # waits at the other host while the way is shut; older sound is worth nothing
@@ -18,8 +20,9 @@ KEPT_FRAMES = 1_000
 class RemoteLink:
     """Frames of a remote port with the time at which they came; `take` and `close` belong to the caller's thread."""
 
-    def __init__(self, remote: Remote, port: str) -> None:
+    def __init__(self, remote: Remote, port: str, *, rate: int = 48_000, channels: int = 2) -> None:
         self.peer = Peer(remote)
+        self.bounds = FrameBounds(rate, channels)
         self.counts: Counter[str] = Counter()
         self._frames: deque[tuple[Frame, int]] = deque(maxlen=KEPT_FRAMES)
         terms = {"port": port, "queue": QUEUE_FRAMES}
@@ -58,9 +61,13 @@ class _ListeningEnd(InPort):
         self.grant.new_epoch(0)
         self._received, self.welcome = 0, {}
 
-    def handle(self) -> None:
-        """Takes all waiting messages, and all frames among them."""
-        super().handle()
+    def handle(self, most: int = A_TURN) -> bool:
+        """Takes a turn's share of what waits, and all frames among it that we can afford."""
+        more = super().handle(most)
         while (frame := self.take()) is not None:
+            if reason := self._link.bounds.refusal(frame, time.monotonic()):
+                self.dropped(reason)
+                continue
             self.used()
             self._link.heard(frame)
+        return more

@@ -16,12 +16,15 @@ from audio_pipeline.clock_offset import ClockOffset
 from audio_pipeline.io.curve import DENIED, DOWN, SILENT_MS, UP, Watcher, as_client, explain, harden, parse_address
 from audio_pipeline.keys import KeyPair, Keys
 from audio_pipeline.links.waker import Waker
+from audio_pipeline.links.words import moment
 
 TURN_MS = 50
 RETRY_MS, RETRY_MOST_MS = 200, 2_000
 EXCHANGE_S, FIRST_EXCHANGES, FIRST_EXCHANGE_S = 1.0, 8, 0.1
 ENOUGH_SILENCE_NS = SILENT_MS * 1_000_000
 REFUSED_WAIT_S = 1.0
+MAX_UNREAD, MAX_BYTES = 1_000, 1 << 22  # messages that wait here, and how long one may be
+CALM_S = 0.005  # after a turn that took all it might: a flood costs no more than a part of a core
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Remote:
     def prepare(self, socket: zmq.Socket[bytes]) -> None:
         """Options before connect."""
         harden(socket)
+        socket.setsockopt(zmq.RCVHWM, MAX_UNREAD)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
         socket.setsockopt(zmq.RECONNECT_IVL, RETRY_MS)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, RETRY_MOST_MS)
         if self.own is not None:
@@ -67,8 +72,8 @@ class End(Protocol):
     def greeted(self) -> bool:
         """True while the other side has welcomed us."""
 
-    def handle(self) -> None:
-        """Takes all waiting messages."""
+    def handle(self) -> bool:
+        """Takes a turn's share of what waits; True where there may be more."""
 
     def speak(self, now_ns: int) -> None:
         """Says what is to be said."""
@@ -112,9 +117,8 @@ class Peer:
 
     def on_word(self, word: dict[str, Any]) -> None:
         """Answers to our own words."""
-        times = [at for at in (word.get(key) for key in ("t1", "t2", "t3")) if isinstance(at, int)]
-        if word.get("t") == "time" and len(times) == 3:
-            sent, received, answered = times
+        if word.get("t") == "time":
+            sent, received, answered = (moment(word, key) for key in ("t1", "t2", "t3"))
             self.offset.add(sent, received, answered, time.monotonic_ns())
 
     def _run(self) -> None:
@@ -139,7 +143,8 @@ class Peer:
         now_ns = time.monotonic_ns()
         if self._end.socket in ready:
             self._heard_ns = now_ns
-            self._end.handle()
+            if self._end.handle():
+                self._stop.wait(CALM_S)
         self._end.speak(now_ns)
         self._note(now_ns)
         self._exchange(now_ns)

@@ -16,6 +16,7 @@ IDLE_NS = 100_000_000
 LOST_NS = 1_000_000_000  # no frame for so long: what the consumers' `on_loss` says is heard
 REPORT_NS = 100_000_000
 MAX_BEHIND_FRAMES = 5
+LEAP_S = 60.0  # a hole that is longer is none
 Taker = Callable[[], "tuple[Frame, int] | None"]
 
 
@@ -56,7 +57,7 @@ class RemotePlayer:
             self._idle = True
             return
         frame = self._converter.convert(frame)
-        if (frame.epoch, frame.generation) != self._identity or self._idle or self._went_back(frame):
+        if self._begins_anew(frame):
             self._identity, self._idle, self._expected = (frame.epoch, frame.generation), False, None
             self.buffer.clear()
         if self._expected is not None and frame.position > self._expected:
@@ -66,8 +67,11 @@ class RemotePlayer:
         if frame.samples:
             self.buffer.push(frame.position, frame.audio(), arrival_ns)
 
-    def _went_back(self, frame: Frame) -> bool:
-        return self._expected is not None and frame.position < self._expected
+    def _begins_anew(self, frame: Frame) -> bool:
+        """Another stream, or another place of this one: it went back, or more is missing than can have been lost."""
+        if (frame.epoch, frame.generation) != self._identity or self._idle:
+            return True
+        return self._expected is not None and not 0 <= frame.position - self._expected <= LEAP_S * frame.rate
 
     def poll(self, ctx: Context) -> None:
         """Emits what is due."""

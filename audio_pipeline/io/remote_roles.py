@@ -16,6 +16,7 @@ class Roles:
     def __init__(self, keys: Keys | None) -> None:
         self.keys = keys
         self._stamp = keys.stamp() if keys else (0, 0)
+        self.unread = False  # the book could not be read: descriptors may have run out, so it is tried each second
 
     def changed(self) -> bool:
         """True where the address book is another than when it was read."""
@@ -29,7 +30,9 @@ class Roles:
             self.keys = Keys(self.keys.folder)
         except KeysError as error:  # nobody is let in on a book that cannot be read
             self.keys.known = {}
+            self.unread = True
             return str(error)
+        self.unread = False
         return ""
 
     def name(self, public: str) -> str:

@@ -9,7 +9,11 @@ from typing import Any
 
 import zmq
 
+from audio_pipeline.keys import may
+
 MAX_SESSIONS = 64
+KEPT = 16  # of them, for keys that may play or control
+MAX_OF_A_KEY = 16
 SILENT_S = 5.0  # links and feeds speak ten times a second
 PATIENT_S = 60.0  # control clients speak when they want something
 INNER_WAITING = 1_000
@@ -28,6 +32,7 @@ class Session:
     needs: str  # role
     inner: zmq.Socket[bytes]
     number: int
+    way: int | None = None  # the connection that it came by
     heard_s: float = field(default_factory=time.monotonic)
 
     @property
@@ -53,12 +58,17 @@ class Sessions:
     def get(self, identity: bytes) -> Session | None:
         return self._sessions.get(identity)
 
-    def enter(
-        self, identity: bytes, user: str, name: str, what: str, needs: str, endpoint: str
-    ) -> Session | None:
-        """A new one, None where there are too many. Inside it has a name that no node can have."""
-        if len(self._sessions) >= MAX_SESSIONS:
-            return None
+    def full(self, user: str, role: str) -> str:
+        """Why there is no place for one more of a key with this role; empty where there is one."""
+        mine = sum(session.user == user for session in self.all)
+        if user and mine >= MAX_OF_A_KEY:
+            return f"this key has {mine} connections already, which is as many as one may have"
+        if len(self._sessions) >= (MAX_SESSIONS if may(role, "play") else MAX_SESSIONS - KEPT):
+            return "too many connections from other hosts"
+        return ""
+
+    def enter(self, identity: bytes, user: str, name: str, what: str, needs: str, endpoint: str) -> Session:
+        """A new one; ZMQError where the system has no socket for it. Inside it has a name that no node can have."""
         taken = {session.number for session in self.all if (session.name, session.what) == (name, what)}
         number = next(n for n in range(MAX_SESSIONS + 1) if n not in taken)
         inner: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)

@@ -16,6 +16,7 @@ from audio_pipeline.frame import Flag, Frame, flagged, pack_as
 from audio_pipeline.links.convert import Converted
 from audio_pipeline.links.credit import Count, Item, Subscription
 from audio_pipeline.links.words import (
+    A_TURN,
     DONTWAIT,
     EVENTS,
     GUEST_FRAMES,
@@ -168,8 +169,10 @@ class OutPort:
             gone.leave() if gone.guest else gone.unlink()
 
     def handle(self) -> None:
-        """Takes all waiting words of consumers."""
-        while int(self.socket.get(EVENTS)) & POLLIN:
+        """Takes waiting words of consumers, a turn's share: whoever says more must not keep the node from its sound."""
+        for _ in range(A_TURN):
+            if not int(self.socket.get(EVENTS)) & POLLIN:
+                return
             parts = self.socket.recv_multipart(DONTWAIT)
             try:
                 self._on_word(parts[0].decode(), unpack(parts[-1]))

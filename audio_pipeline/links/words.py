@@ -25,6 +25,9 @@ GUESTS = "guests"  # all of a port's guests count together: they come and go, an
 EVENTS, POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)  # plain numbers: enum arithmetic costs on every turn
 DONTWAIT, SNDMORE = int(zmq.DONTWAIT), int(zmq.SNDMORE)
 MAX_WORD_BYTES = 1 << 12
+A_TURN = 64  # messages taken off a socket before everything else has its turn: about 2 ms
+MOST = 1 << 62
+MOST_NS = 1 << 60  # 36 years
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,20 @@ def unpack(message: bytes) -> dict[str, Any]:
 
 
 def whole(word: dict[str, Any], key: str, default: int | None = None) -> int:
-    """A whole number from 0 below 2**63 in a word. Raises WireError."""
+    """A whole number from 0 below 2**62 in a word: what is reckoned with it can still be packed. Raises WireError."""
     value = word.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
-        raise WireError(f"link word {word.get('t')!r} has {key} = {value!r}, expected a whole number")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MOST:
+        raise WireError(f"link word {word.get('t')!r} has {key} = {_shown(value)}, expected a whole number below 2**62")
     return value
+
+
+def moment(word: dict[str, Any], key: str) -> int:
+    """A host time in ns in a word; the difference of two of them, and a third one, can be packed. Raises WireError."""
+    value = word.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or not -MOST_NS < value < MOST_NS:
+        raise WireError(f"link word {word.get('t')!r} has {key} = {_shown(value)}, expected a time in ns")
+    return value
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:40]

@@ -14,6 +14,7 @@ from audio_pipeline.control.words import decode, encode
 from audio_pipeline.errors import WireError
 from audio_pipeline.graph.job import Job
 from audio_pipeline.links.waker import Waker
+from audio_pipeline.links.words import A_TURN
 from audio_pipeline.packed import UNPACKABLE
 from audio_pipeline.worker.runner import NodeRunner
 
@@ -109,7 +110,9 @@ class PostOffice:
             for post, socket in zip(self.posts, sockets, strict=True):
                 while post.outgoing:
                     socket.send(post.outgoing.popleft())
-                while int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
+                for _ in range(A_TURN):
+                    if not int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
+                        break
                     post.hear(socket.recv())
         for socket in sockets:
             socket.close()

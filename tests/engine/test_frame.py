@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from audio_pipeline.errors import WireError
 from audio_pipeline.frame import (
     HEADER,
+    MAX_CAPTURED_NS,
     MAX_CHANNELS,
     MAX_EVENT_BYTES,
+    MAX_POSITION,
     MAX_SAMPLES,
+    MAX_SEQ,
     MAX_SOURCES,
     Flag,
     Format,
@@ -34,8 +37,8 @@ FIELDS = ("magic", "version", "header", "code", "channels", "rate", "samples", "
           "epoch", "stream", "seq", "position", "captured", "generation", "reserved")  # fmt: skip
 
 stamps = st.fixed_dictionaries({
-    "seq": st.integers(0, U64), "epoch": st.integers(0, U32), "stream": st.integers(0, U32),
-    "generation": st.integers(0, U32), "captured_ns": st.integers(-(1 << 63), (1 << 63) - 1),
+    "seq": st.integers(0, MAX_SEQ), "epoch": st.integers(0, U32), "stream": st.integers(0, U32),
+    "generation": st.integers(0, U32), "captured_ns": st.integers(1 - MAX_CAPTURED_NS, MAX_CAPTURED_NS - 1),
     "clock_id": st.integers(0, U16),
 })  # fmt: skip
 sound_flags = st.sampled_from(
@@ -87,7 +90,10 @@ def test_the_header_has_64_bytes() -> None:
     assert HEADER.size == 64
 
 
-@given(st.integers(0, 50), st.integers(1, MAX_CHANNELS), st.integers(0, U64), rates, sound_flags, stamps, st.randoms())
+positions = st.integers(0, MAX_POSITION)
+
+
+@given(st.integers(0, 50), st.integers(1, MAX_CHANNELS), positions, rates, sound_flags, stamps, st.randoms())
 def test_sound_survives_the_wire_to_the_bit(
     samples: int, channels: int, position: int, rate: int, flags: Flag, fields: dict[str, int], random: Any
 ) -> None:
@@ -96,7 +102,7 @@ def test_sound_survives_the_wire_to_the_bit(
     assert same(parse(pack(frame)), frame)
 
 
-@given(st.integers(0, MAX_SAMPLES), st.integers(0, U64), rates, sound_flags, stamps)
+@given(st.integers(0, MAX_SAMPLES), st.integers(0, MAX_POSITION), rates, sound_flags, stamps)
 def test_gaps_survive_the_wire(samples: int, position: int, rate: int, flags: Flag, fields: dict[str, int]) -> None:
     frame = gap_frame(samples, position, rate, 2, flags=flags, **fields)
     assert len(pack(frame)) == HEADER.size
@@ -104,7 +110,7 @@ def test_gaps_survive_the_wire(samples: int, position: int, rate: int, flags: Fl
     assert frame.audio().shape == (samples, 2)
 
 
-@given(st.dictionaries(st.text(), values, max_size=4), st.integers(0, U64), rates, stamps)
+@given(st.dictionaries(st.text(), values, max_size=4), st.integers(0, MAX_POSITION), rates, stamps)
 def test_events_survive_the_wire(event: dict[str, Any], position: int, rate: int, fields: dict[str, int]) -> None:
     frame = event_frame(event, position, rate, **fields)
     assert parse(pack(frame)) == frame
@@ -258,3 +264,17 @@ def test_a_huge_claim_allocates_nothing() -> None:
     assert parse(pack(gap_frame(MAX_SAMPLES, 0, 48_000, MAX_CHANNELS))).data is None
     with pytest.raises(struct.error):
         pack(gap_frame(1 << 32, 0, 48_000, 2))
+
+
+@pytest.mark.parametrize("over", [
+    {"seq": MAX_SEQ + 1}, {"seq": U64}, {"position": MAX_POSITION + 1}, {"position": U64},
+    {"captured": MAX_CAPTURED_NS}, {"captured": -(1 << 63)},
+])  # fmt: skip
+def test_numbers_that_could_not_be_reckoned_with_are_refused(over: dict[str, int]) -> None:
+    """With a window added, at another rate, by another host's clock: what follows from a number must be packable."""
+    with pytest.raises(WireError, match=r"^frame states number \d+, position \d+, captured at -?\d+ ns: out of range$"):
+        parse(packed(**over))
+
+
+def test_the_number_of_a_frame_beyond_all_windows_is_none() -> None:
+    assert numbered(packed(seq=MAX_SEQ + 1)) is None and numbered(packed(seq=MAX_SEQ)) == (0, MAX_SEQ)

@@ -18,7 +18,8 @@ from audio_pipeline.frame import audio_frame, pack
 from audio_pipeline.graph.load import loads
 from audio_pipeline.io import remote_feed, remote_peer
 from audio_pipeline.io.remote_door import Door
-from audio_pipeline.io.remote_feed import FeedPort, RemoteFeed
+from audio_pipeline.io.remote_feed import RemoteFeed
+from audio_pipeline.io.remote_feed_port import FeedPort
 from audio_pipeline.io.remote_link import QUEUE_FRAMES, WINDOW_FRAMES, RemoteLink
 from audio_pipeline.io.remote_peer import Remote, find_remote
 from audio_pipeline.io.remote_session import FEED
