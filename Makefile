@@ -1,25 +1,28 @@
 # make run     the karaoke demo; ARGS="--duration 30" and the like go to it
-# make test    everything a change must pass; make check is its first half minute. What runs live comes last,
-#              without the load of measuring coverage
+# make test    everything whose outcome depends on no clock: the same on a slow or busy machine; make check is its
+#              first half minute
+# make live    what runs in real time: scenarios, the proofs for a few percent of their length, sound cards
 # make prove   the long measurements in full (hours); what they print becomes a table in proofs.md
+# make coverage   make test with one worker, and which lines it reached
 # make coqui  an environment with coqui-tts (XTTS, OpenVoice, FreeVC), for `python:` of the nodes tts and convert
 # make spleeter   an environment with the original Spleeter (TensorFlow), for the node separate_spleeter
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 PROOF_SCALE ?= 0.03
+WORKERS ?= 2
 COQUI ?= $(HOME)/.cache/audio-pipeline/envs/coqui
 SPLEETER ?= $(HOME)/.cache/audio-pipeline/envs/spleeter
 
 WEIGHTS := spleeter-2stems spleeter-original silero-vad ge2e perth kokoro demo-song
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q
-LIVE := $(PYTEST) tests/scenarios tests/proofs -m '' --proof-scale $(PROOF_SCALE)
+LIVE := $(PYTEST) tests -m 'live or proof' --proof-scale $(PROOF_SCALE)
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
-.PHONY: run check test prove coqui spleeter clean
+.PHONY: run check test live prove coverage weights coqui spleeter clean
 MAKEFLAGS += --no-print-directory
 
 run: $(VENV)/run.stamp
@@ -31,15 +34,24 @@ check: $(VENV)/test.stamp
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python scripts/size.py
 
-test: check
+test: check weights
+	@$(PYTEST) -n $(WORKERS) --dist worksteal
+
+live: $(VENV)/test.stamp weights
+	@$(BIN)/python -m tests.machine
+	@$(LIVE) || { echo "Once more what failed, if others had the machine meanwhile:"; $(BIN)/python -m tests.machine; \
+		$(LIVE) --last-failed --last-failed-no-failures none --excuse-busy -rs; }
+
+coverage: $(VENV)/test.stamp weights
+	@$(PYTEST) --cov --cov-report=term
+
+weights: $(VENV)/test.stamp
 	@$(BIN)/audio-pipeline models fetch $(WEIGHTS) || echo "Without these weights their tests are skipped."
-	@$(PYTEST) --ignore tests/scenarios --cov --cov-report=term
-	@$(LIVE) || { echo "Once more what failed: these run in real time, and a shared machine is taken away now and then."; \
-		$(LIVE) --last-failed --last-failed-no-failures none; }
 
 prove: $(VENV)/test.stamp $(SPLEETER)/stamp
 	@$(INSTALL) '.[dev,torch,fuzz]' $(SAY) || echo "No atheris for this Python: inputs chosen by coverage are left out."
-	@$(PYTEST) -m proof --proof-scale 1 --timeout 0 -v -rP --proof-table proofs.md
+	@$(BIN)/python -m tests.machine
+	@$(PYTEST) -m 'proof or long' --proof-scale 1 --timeout 0 -v -rP --proof-table proofs.md
 
 coqui: $(COQUI)/stamp
 	@echo "In a pipeline file: python: $(COQUI)/bin/python"

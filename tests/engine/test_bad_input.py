@@ -17,6 +17,7 @@ import soundfile
 
 from audio_pipeline.cli.main import main
 from tests.leftovers import leftovers
+from tests.patience import PATIENCE_S
 from tests.shared import ROOT
 
 pytestmark = pytest.mark.slow
@@ -87,7 +88,7 @@ class Command:
         done = subprocess.run(
             [sys.executable, *entry, "copy.yaml", "--folder", "take", *words],
             cwd=self.folder, env={**os.environ, **(env or {}), "XDG_RUNTIME_DIR": str(self.runtime)},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, hard)),
         )  # fmt: skip
         assert not leftovers(self.runtime)

@@ -29,7 +29,7 @@ def played(tmp_path: Path, ppm: float, seconds: float) -> LocalGraph:
     return graph
 
 
-@pytest.mark.parametrize("ppm", [200.0, -200.0])
+@pytest.mark.parametrize("ppm", [200.0, pytest.param(-200.0, marks=pytest.mark.long)])
 def test_a_minute_of_a_card_that_drifts_is_a_minute_without_a_hole(tmp_path: Path, ppm: float) -> None:
     """Without a bridge 200 ppm are a frame in 50 s: one more, or one too few."""
     with played(tmp_path, ppm, 52) as graph:

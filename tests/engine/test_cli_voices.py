@@ -24,6 +24,7 @@ from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.models.voices.fit import Fit, Reference
 from tests.engine.voice_host import AGREED, Run, encoder, host, reader, run, sample
 from tests.models.voice_drafts import draft
+from tests.patience import PATIENCE_S
 
 __all__ = ["encoder", "host", "run", "sample"]
 pytestmark = pytest.mark.usefixtures("host")
@@ -204,7 +205,7 @@ def test_a_log_has_lines_while_the_search_loads(run: Run, sample: Path, monkeypa
             return super().write(text)
 
     def refine(reference: Reference, start: Fit, **how: Any) -> Fit:
-        assert told.wait(60)
+        assert told.wait(PATIENCE_S)
         return start
 
     run("enrol", sample, "--name", "Ann", "--consent", AGREED)

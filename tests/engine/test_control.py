@@ -18,6 +18,7 @@ from audio_pipeline.control.client import MAX_BYTES, VERSION, ControlClient, dec
 from audio_pipeline.errors import ControlError, WireError
 from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.graphs import graph_of
+from tests.patience import PATIENCE_S
 
 NODES = """
 song: {kind: noise, seed: 0}
@@ -37,7 +38,7 @@ def pipeline() -> Iterator[Supervisor]:
             yield supervisor
         finally:
             supervisor.stop()
-            assert supervisor.wait(20) and supervisor.exit_code == 0
+            assert supervisor.wait(PATIENCE_S) and supervisor.exit_code == 0
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def socket(pipeline: Supervisor) -> Iterator[zmq.Socket[bytes]]:
 
 def asked(socket: zmq.Socket[bytes], message: bytes) -> dict[str, Any]:
     socket.send(message)
-    assert socket.poll(10_000), "no answer"
+    assert socket.poll(PATIENCE_S * 1000), "no answer"
     answer: dict[str, Any] = msgpack.unpackb(socket.recv())
     return answer
 
@@ -143,7 +144,7 @@ def test_garbage_is_answered_or_ignored_and_the_music_goes_on(
     client: ControlClient, socket: zmq.Socket[bytes], parts: list[bytes]
 ) -> None:
     socket.send_multipart(parts)
-    assert socket.poll(10_000) and not msgpack.unpackb(socket.recv())["ok"]
+    assert socket.poll(PATIENCE_S * 1000) and not msgpack.unpackb(socket.recv())["ok"]
     assert not client.state()["ended"]
 
 

@@ -17,6 +17,7 @@ from audio_pipeline.supervisor.local import LocalGraph
 from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.graphs import graph_of
 from tests.engine.test_control import wait_for_running
+from tests.patience import PATIENCE_S
 
 NODES = """
 song: {kind: noise, seconds: 1}
@@ -96,7 +97,7 @@ def client() -> Iterator[ControlClient]:
         finally:
             made.close()
             supervisor.stop()
-            assert supervisor.wait(20) and supervisor.exit_code == 0
+            assert supervisor.wait(PATIENCE_S) and supervisor.exit_code == 0
 
 
 def counters(client: ControlClient) -> dict[str, int]:

@@ -19,6 +19,7 @@ from audio_pipeline.supervisor.local import LocalGraph
 from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.environments import environment
 from tests.engine.graphs import graph_of, noise
+from tests.patience import PATIENCE_S
 
 RATE = 48_000
 TONE = """
@@ -175,7 +176,7 @@ rec: {{kind: recorder, subtype: float32, inputs: {{a: {{from: fade, policy: bloc
 """
     supervisor = Supervisor(graph_of(nodes), offline=True, folder=tmp_path)
     supervisor.start()
-    assert supervisor.wait(100) and supervisor.error is None, supervisor.error
+    assert supervisor.wait(PATIENCE_S) and supervisor.error is None, supervisor.error
     events = [event for _, event in supervisor.operator._events if event.get("kind") == "place"]
     assert [(event["python"], event["here"]) for event in events] == [(str(python), ["numpy", "zmq", "msgpack"])]
     sound, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")

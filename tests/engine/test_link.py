@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from audio_pipeline.frame import MAX_CHANNELS, Flag, Frame, audio_frame, event_frame, gap_frame, pack
 from audio_pipeline.links.link import GUEST_FRAMES, MAX_GUESTS, PROTOCOL, InPort, InSpec, OutPort, OutSpec
+from tests.patience import PATIENCE_S
 
 RATE, N = 48_000, 480
 TOKEN = "secret"
-DEADLINE_S = 10
 
 
 class Bench:
@@ -61,7 +61,7 @@ class Bench:
 
     def pump(self, until: Callable[[], object], *, but: InPort | None = None) -> None:
         """Lets everybody hear and speak until it is so; consumer `but` hangs."""
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = time.monotonic() + PATIENCE_S
         while not until():
             assert time.monotonic() < deadline, "it never came to that"
             self.now_ns += 100_000_000

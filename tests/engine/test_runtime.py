@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.host import runtime
+from tests.patience import PATIENCE_S
 
 DEAD = 2**22 + 1  # above Linux's largest pid
 
@@ -172,7 +173,7 @@ def test_processes_that_a_dead_pipeline_left_are_ended_and_no_others(home: Path)
         file.write(f"4 {other.pid} 12.5\n5 {DEAD} 1.0\ngarbage\n1\n6 -1 -1\n7 {other.pid} nan\n{other.pid} 1e999\n\n")
     try:
         assert runtime.sweep() == [f"ended leftover process {child.pid}", "removed old"]
-        assert child.wait(10) == -9 and other.poll() is None
+        assert child.wait(PATIENCE_S) == -9 and other.poll() is None
     finally:
         for process in (child, other):
             process.kill()
@@ -194,6 +195,8 @@ def test_any_bytes_in_lock_and_pids_are_swept_without_a_crash(home: Path, lock: 
 OWNER = """
 import sys
 from audio_pipeline.host import runtime
+from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S
 print(runtime.create("held", "t").path, flush=True)
 sys.stdin.read()
 """

@@ -25,13 +25,13 @@ from audio_pipeline.supervisor.desired import Phase
 from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.graphs import KINDS, graph_of
 from tests.fuzz.control import CLIENT, Quiet, quiet_supervisor
+from tests.patience import PATIENCE_S
 
 NODES = """
 song: {kind: noise, seed: 0}
 mix: {kind: sum, inputs: {dry: {from: song, on_loss: silence}}}
 out: {kind: sink, inputs: {a: mix}}
 """
-PATIENCE_S = 20.0
 SLOW = '''
 import time
 from audio_pipeline.node import Filter

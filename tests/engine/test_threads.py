@@ -14,6 +14,7 @@ import pytest
 
 from audio_pipeline import threads
 from audio_pipeline.supervisor.process import Brood, Child
+from tests.patience import PATIENCE_S
 
 
 def fail() -> None:
@@ -23,7 +24,8 @@ def fail() -> None:
 def run(lines: str) -> subprocess.CompletedProcess[str]:
     """A process that would wait for an hour beside its thread."""
     program = f"import threading\nfrom audio_pipeline import threads\n{lines}\nthreading.Event().wait(3600)"
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 def test_an_exception_ends_the_process_and_is_printed() -> None:
@@ -81,5 +83,5 @@ def test_the_end_of_a_node_is_told_whatever_the_system_refuses(
     told: queue.Queue[int] = queue.Queue()
     child.give([SimpleNamespace(name="mix")], told.put)  # type: ignore[list-item]
     child.kill()
-    told.get(timeout=100)
-    assert child.wait(100)
+    told.get(timeout=PATIENCE_S)
+    assert child.wait(PATIENCE_S)

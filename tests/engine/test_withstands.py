@@ -22,6 +22,7 @@ import pytest
 import soundfile
 
 from tests.leftovers import leftovers
+from tests.patience import PATIENCE_S
 from tests.shared import ROOT
 
 pytestmark = pytest.mark.slow
@@ -77,7 +78,7 @@ class Place:
             env={**os.environ, "XDG_RUNTIME_DIR": runtime or str(self.runtime), "TERM": "xterm"}, **streams,
         )  # fmt: skip
 
-    def end(self, process: subprocess.Popen[Any], *, timeout_s: float = 60) -> tuple[int, str]:
+    def end(self, process: subprocess.Popen[Any], *, timeout_s: float = PATIENCE_S) -> tuple[int, str]:
         """Exit code and everything it said; nothing of it may be left."""
         out, err = process.communicate(timeout=timeout_s)
         said = ((out or b"") + (err or b"")).decode(errors="replace")
@@ -131,7 +132,7 @@ def test_one_pipeline_started_twice_runs_twice_and_has_to_be_told_apart(place: P
     one_sentence(asked.stderr, "several pipelines run, name one: twin-", f"-{twins[0].pid}-", f"-{twins[1].pid}-")
     assert asked.returncode == 7
     twins[0].send_signal(signal.SIGTERM)
-    twins[0].communicate(timeout=60)
+    twins[0].communicate(timeout=PATIENCE_S)
     twins[1].send_signal(signal.SIGTERM)
     assert place.end(twins[1])[0] == twins[0].returncode == 0
     assert place.recorded_s("one") > 0 and place.recorded_s("two") > 0
@@ -223,7 +224,7 @@ def test_a_closed_terminal_leaves_the_recording_and_the_report(place: Place, vie
     while playing not in shown:
         shown += os.read(master, 4096)
     os.close(master)
-    assert process.wait(60) == 0 and not leftovers(place.runtime)
+    assert process.wait(PATIENCE_S) == 0 and not leftovers(place.runtime)
     assert b"Traceback" not in shown
     assert "track.wav" in (place.folder / "take" / "report.html").read_text()
     assert place.recorded_s() > 0 if hangup else abs(place.recorded_s() - 6.0) < 0.1

@@ -20,15 +20,15 @@ from audio_pipeline.io.remote_door import Door
 from audio_pipeline.io.remote_peer import Remote
 from audio_pipeline.keys import Keys
 from audio_pipeline.links.link import OutPort, OutSpec
+from tests.patience import PATIENCE_S
 
 RATE, N = 48_000, 480
 TOKEN = "the token of this run"
-DEADLINE_S = 20
 
 
 def until(true_of: Callable[[], object], what: str = "it never came to that") -> None:
     """Waits for other threads."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + PATIENCE_S
     while not true_of():
         assert time.monotonic() < deadline, what
         threading.Event().wait(0.002)
@@ -124,7 +124,7 @@ class Stranger:
         remote.prepare(self.socket)
         self.socket.connect(remote.endpoint)
 
-    def ask(self, word: dict[str, Any] | bytes, timeout_ms: int = 5_000) -> dict[str, Any] | None:
+    def ask(self, word: dict[str, Any] | bytes, timeout_ms: float = PATIENCE_S * 1000) -> dict[str, Any] | None:
         """Sends a word; the answer, None where nothing came."""
         self.socket.send(word if isinstance(word, bytes) else msgpack.packb(word))
         if not self.socket.poll(timeout_ms):

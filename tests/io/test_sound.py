@@ -17,6 +17,7 @@ from audio_pipeline.io import sound
 from audio_pipeline.io.sound import InputDevice, NullOutput, OutputDevice
 from tests.dsp.chunking import tone
 from tests.io.pulse import RATE, pulse
+from tests.patience import PATIENCE_S
 
 __all__ = ["pulse"]
 BLOCK = 480
@@ -270,11 +271,12 @@ def test_null_output_runs_by_itself() -> None:
         return np.full((n, 2), 2, np.float32)
 
     with NullOutput(48000, 2, 48, pull, MonotonicClock()) as output:
-        assert done.wait(5) and output.active
+        assert done.wait(PATIENCE_S) and output.active
     assert not output.active and output.clipped >= 5 * 96
     output.close()
 
 
+@pytest.mark.live
 def test_tone_through_a_real_card_keeps_its_level(pulse: dict[str, str]) -> None:
     """Played into the sink, recorded from its monitor: level within 0.1 dB, nothing else above -60 dB.
 

@@ -36,6 +36,7 @@ from tests.dsp.chunking import noise
 from tests.dsp.measures import snr_db
 from tests.models.fake_model import FakeModel
 from tests.models.small_unets import save_small, small_weights
+from tests.patience import PATIENCE_S
 
 MS = 1_000_000
 LOW = SeparatorSettings("low", 4)
@@ -90,7 +91,7 @@ class Listener:
     def _drain(self) -> None:
         while (window := self.stream.pending()) is not None:
             self.seat.submit(window)
-            self.seat.wait(60)
+            self.seat.wait(PATIENCE_S)
             masks = self.seat.take(window)
             assert masks is not None
             self.parts.append(self.stream.accept(window, masks)["vocals"])
@@ -316,14 +317,14 @@ def test_what_nobody_waits_for_any_more_is_dropped() -> None:
 
         def step(self, windows: Sequence[Window], states: Sequence[State]) -> tuple[Array, list[State]]:
             self.begun.set()
-            self.go.wait(60)
+            self.go.wait(PATIENCE_S)
             return super().step(windows, states)
 
     model = Slow()
     batcher = Batcher(model, 3)
     one, two, three = (batcher.join(name) for name in ("one", "two", "three"))
     running = batcher.submit(one, window())
-    model.begun.wait(60)
+    model.begun.wait(PATIENCE_S)
     replaced, left = batcher.submit(two, window()), batcher.submit(three, window())
     wanted = batcher.submit(two, window())
     batcher.leave(three)
@@ -336,7 +337,7 @@ def test_what_nobody_waits_for_any_more_is_dropped() -> None:
     model.go.clear()
     model.begun.clear()
     batcher.submit(one, window())
-    model.begun.wait(60)
+    model.begun.wait(PATIENCE_S)
     waiting = batcher.submit(two, window())
     model.go.set()
     batcher.close()

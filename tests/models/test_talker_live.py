@@ -16,6 +16,7 @@ from audio_pipeline.models.speech.talker_report import TalkerReport
 from tests.models.test_speech_engine import Parts
 from tests.models.test_talker import Beeps
 from tests.nodes.fake import InTurn
+from tests.patience import PATIENCE_S
 
 
 def test_a_long_text_is_made_no_further_ahead_than_needed() -> None:
@@ -44,7 +45,7 @@ class Stuck(Beeps):
         if "stuck" not in text:
             return super().speak(text)
         self.begun.set()
-        assert self.stopped.wait(30)
+        assert self.stopped.wait(PATIENCE_S)
         raise Cancelled
 
     def cancel(self) -> None:
@@ -57,7 +58,7 @@ def test_cancel_reaches_the_synthesis_under_way_and_the_next_text_is_said() -> N
     with ThreadPoolExecutor(1) as pool:
         talker = LiveTalker(Talker(engine, None), 24_000, pool, lambda: None)
         talker.say("I am stuck.")
-        assert engine.begun.wait(30) and talker.making
+        assert engine.begun.wait(PATIENCE_S) and talker.making
         assert talker.cancel()
         assert not talker.busy
         talker.say("Something else.")

@@ -185,7 +185,7 @@ def test_a_device_that_is_not_there_is_named(device: str) -> None:
     assert chosen_device(None) == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_real_gradient_points_towards_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     """One step of a twentieth of a style's length, on one sentence, which is also the one that is checked."""
     import soundfile

@@ -18,6 +18,7 @@ from audio_pipeline.nodes import separate
 from audio_pipeline.nodes.separate import NODE, Separate, Settings
 from tests.models.fake_model import FakeModel
 from tests.nodes.fake import FakeContext, noise, run
+from tests.patience import PATIENCE_S
 
 RATE, FRAME = 44_100, 441
 
@@ -272,7 +273,7 @@ def test_nodes_of_one_process_share_a_model_and_each_hears_itself(monkeypatch: p
             ctx.advance(0.01)
             node.process({"in": audio_frame(x[at : at + FRAME], at, RATE, captured_ns=ctx.now)}, ctx)
         for node, ctx in zip(nodes, contexts, strict=True):
-            node._driver.worker.wait(60)
+            node._driver.worker.wait(PATIENCE_S)
             node.poll(ctx)
     assert len(loads) == 1
     assert len({id(node._driver.worker._batcher) for node in nodes}) == 1  # type: ignore[attr-defined]

@@ -16,6 +16,7 @@ from audio_pipeline.models.weights import weights
 from audio_pipeline.nodes import separate_spleeter
 from audio_pipeline.nodes.separate_spleeter import NODE, RATE, Settings
 from tests.nodes.fake import FakeContext, InTurn, blocks, noise, run
+from tests.patience import PATIENCE_S
 
 
 class Halves:
@@ -28,7 +29,7 @@ class Halves:
         self.lengths: list[int] = []
 
     def __call__(self, x: Samples) -> dict[str, Samples]:
-        assert Halves.free.wait(30)
+        assert Halves.free.wait(PATIENCE_S)
         self.lengths.append(len(x))
         return {"vocals": x * 0.5, "accompaniment": x * 0.5}
 

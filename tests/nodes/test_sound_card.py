@@ -13,6 +13,7 @@ from audio_pipeline.nodes import capture, playback
 from tests.io.pulse import plug, pulse, unplug  # noqa: F401
 from tests.nodes.fake import SECOND, FakeContext, noise
 
+pytestmark = pytest.mark.live
 RATE, FRAME = 48_000, 480
 PLAYED_S = 3
 
