@@ -22,7 +22,7 @@ class SocketGuard:
         self._known: dict[str, tuple[int, dict[str, int]]] = {}  # owner -> process, its sockets by name
         self._next_s = 0.0
         self.control_taken = False
-        self._control_inode = self._found().get(control)
+        self._control_inode = (self._found() or {}).get(control)
 
     def turn(self, now_s: float, owners: Mapping[str, int]) -> dict[str, str]:
         """Once a second: the owners (a node's name and its process) whose sockets were taken, and which one was."""
@@ -30,6 +30,8 @@ class SocketGuard:
             return {}
         self._next_s = now_s + EVERY_S
         found = self._found()
+        if found is None:
+            return {}  # the folder cannot be looked at now, so nothing is known of who took what
         self.control_taken = found.get(self._control) != self._control_inode
         self._known = {owner: known for owner, known in self._known.items() if owners.get(owner) == known[0]}
         taken: dict[str, str] = {}
@@ -44,15 +46,18 @@ class SocketGuard:
 
     def took_back(self) -> None:
         """The control socket was bound anew."""
-        self._control_inode, self.control_taken = self._found().get(self._control), False
+        self._control_inode, self.control_taken = (self._found() or {}).get(self._control), False
 
-    def _found(self) -> dict[str, int]:
+    def _found(self) -> dict[str, int] | None:
+        """The sockets in the folder by name; None where the system does not let us look."""
         found: dict[str, int] = {}
         try:
             for entry in os.scandir(self._folder):
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISSOCK(status.st_mode):
                     found[entry.name] = status.st_ino
-        except OSError:
+        except FileNotFoundError:
             pass  # gone while we looked
+        except OSError:
+            return None
         return found

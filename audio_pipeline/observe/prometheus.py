@@ -97,7 +97,8 @@ def _pipeline(state: State) -> Iterator[Metric]:
     yield _gauge("clock_drift_ratio", "By how much the clock's master is faster than it says.", (),
                  [((), state["clock"]["ppm"] * 1e-6)])  # fmt: skip
     yield _counter("clock_samples", "Samples of the graph's clock.", (), [((), max(state["position"], 0))])
-    yield _counter("incidents", "Deaths of nodes' processes.", (), [((), len(state["incidents"]))])
+    deaths = state.get("incident_count", len(state["incidents"]))
+    yield _counter("incidents", "Deaths of nodes' processes.", (), [((), deaths)])
 
 
 def _nodes(nodes: Mapping[str, Any]) -> Iterator[Metric]:

@@ -25,7 +25,7 @@ class Phase(str, enum.Enum):
     RUNNING = "running"
     RESTARTING = "restarting"
     ABSENT = "absent"  # optional, and what it needs is not there
-    FAILED = "failed"
+    FAILED = "failed"  # again and again: parked, and tried each minute
     ENDED = "ended"
 
 
@@ -52,6 +52,7 @@ class NodeRecord:
     dead: list[Reading] = field(default_factory=list)
     note: str = ""
     said: dict[str, Any] = field(default_factory=dict)  # the node's own last word on why it failed
+    disk_wait_s: float = 0.0  # for so long its loop has stood still for a disk
     cpu: float = 0.0
     rss_mb: float = 0.0
     busy_ns: float = 0.0  # of the present process, when its CPU was last looked at
@@ -87,6 +88,11 @@ class NodeRecord:
     def healthy(self) -> bool:
         """Running long enough that earlier failures are forgotten."""
         return self.phase is Phase.RUNNING and time.monotonic() - self.started_s > HEALTHY_S
+
+    def hurry(self) -> None:
+        """One that is parked is tried at once."""
+        if self.phase is Phase.FAILED and self.retry_s is not None:
+            self.retry_s = time.monotonic()
 
     def backoff_s(self) -> float:
         """Time to wait before the next start."""

@@ -211,6 +211,8 @@ class Editor:
             record.input_settings = merged_inputs(record.spec, spec, record.input_settings)
             record.spec = spec
         sup.nodes = {name: everybody[name] for name in now.graph.nodes}
+        for name in now.change.touched:  # what made it fail may have been taken away
+            sup.nodes[name].hurry()
         self.revision += 1
         self._stage("expecting", [self._words(name, "expect") for name in now.change.touched])
 
@@ -317,9 +319,7 @@ class Editor:
 
     def _keep(self, record: NodeRecord) -> None:
         """What is remembered of a node that is gone: what it counted, and how it was set."""
-        path = self._sup.run.board_path(record.name, record.incarnation)
-        record.dead = [Reading.added([*record.dead, Reading(path)])]
-        path.unlink(missing_ok=True)
+        record.dead = [Reading.added([*record.dead, *self._sup.nursery.last_board(record)])]
         record.child, record.ready = None, False
         self.former[record.name] = record
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,15 @@ class Run:
     endpoint: Callable[[str, str], str]  # (node, port) -> endpoint
     control: str = ""
     token: str = field(default_factory=lambda: secrets.token_hex(16))
+    apart: frozenset[str] = frozenset()  # nodes that left their group, since they failed in it again and again
+
+    def with_apart(self, name: str) -> Run:
+        """From now on a node has a process of its own, whatever group the file puts it in."""
+        return replace(self, apart=self.apart & self.plan.graph.nodes.keys() | {name})
+
+    def process_of(self, spec: NodeSpec) -> str:
+        """The group whose process runs a node, or its own name."""
+        return spec.name if spec.name in self.apart else process_of(spec)
 
     @property
     def clock_path(self) -> Path:
@@ -145,7 +154,7 @@ def _input_clock(run: Run, spec: NodeSpec, source: str) -> tuple[str, bool]:
 
 def _endpoint(run: Run, node: str, port: str, consumer: NodeSpec) -> str:
     """Where a consumer connects: inside the process where the producer is in it."""
-    together = process_of(run.plan.graph.nodes[node]) == process_of(consumer)
+    together = run.process_of(run.plan.graph.nodes[node]) == run.process_of(consumer)
     return local_endpoint(node, port) if together else run.endpoint(node, port)
 
 

@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audio_pipeline.errors import NodeError
 from audio_pipeline.graph.job import Job
-from audio_pipeline.graph.node_keys import process_of
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.metrics import Reading
 from audio_pipeline.settings import plain
-from audio_pipeline.supervisor.desired import MAX_FAILURES, NodeRecord, Phase
+from audio_pipeline.supervisor.desired import BACKOFF_S, MAX_FAILURES, NodeRecord, Phase
+from audio_pipeline.supervisor.incidents import CAUSE_CHARACTERS, Incidents, clipped
 from audio_pipeline.supervisor.jobs import Run, make_job
+from audio_pipeline.supervisor.lookout import Lookout
+from audio_pipeline.supervisor.parking import PARKED_S, ending_sentence, heard, parked_sentence, sources_of
 from audio_pipeline.supervisor.process import Child, Spares, broods
-from audio_pipeline.supervisor.stall import Stall
-from audio_pipeline.supervisor.watch import (
-    MEMORY_S,
-    SAMPLE_S,
-    Beats,
-    Usage,
-    by_child,
-    hangs,
-    late_start,
-    over_cap,
-    share_cpu,
-)
+from audio_pipeline.supervisor.shortage import is_shortage, reason_of
+from audio_pipeline.supervisor.watch import by_child
 
 if TYPE_CHECKING:
     from audio_pipeline.supervisor.supervisor import Supervisor
 
-WATCH_S = 0.25
-OVERSLEPT_S = 0.5  # a look that comes so late tells of this process, not of the nodes
 MAX_START_FAILURES = 2  # crashes in a row before it was ever up; one more and it is given up
-WHOLE_INCIDENTS = 50  # older ones keep when, who and why
+LOGS_KEPT = 50  # of processes that are gone
 
 
 class Nursery:
@@ -43,34 +36,35 @@ class Nursery:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._sup = supervisor
-        self.incidents: list[dict[str, Any]] = []
+        self.incidents = Incidents()
+        self._logs: deque[Path] = deque()  # of processes that are gone
+        self._released: set[str] = set()  # parked nodes that nobody waits for any more
         self._exits: deque[tuple[Child, int]] = deque()
-        self._next_sample_s = self._next_watch_s = self._next_memory_s = 0.0
-        self._usage, self._beats = Usage(), Beats()
-        self._stall = Stall()
+        self._lookout = Lookout(supervisor)
         self._spares = Spares(broods(supervisor.graph), supervisor.run_dir.path, supervisor.run_dir.note_children)
         for members in self._processes(supervisor.run.plan.order):
             self.launch(members, supervisor.run)
 
     def turn(self, now_s: float) -> None:
-        """Looks after everybody."""
+        """Looks after everybody. What the system refuses one step does not keep the others from being done."""
         while self._exits:
             self._on_exit(*self._exits.popleft())
-        self._restart_due(now_s)
-        self._watch(now_s)
-        self._check_memory(now_s)
-        self._sample(now_s)
+        self._sup.steps.attempt("restarts", lambda: self._restart_due(now_s))
+        self._lookout.turn(now_s)
+        self._release_parked()
 
     def prepare_spare(self) -> None:
         """Has a process ready for whoever dies next."""
-        self._spares.prepare()
+        refused = self._spares.prepare(time.monotonic())
+        if refused:
+            self._sup.steps.note("a spare process", refused)
 
     def _processes(self, names: Iterable[str]) -> list[list[NodeRecord]]:
         """The records of these nodes, those of a group together, in this order."""
         found: dict[str, list[NodeRecord]] = {}
         for name in names:
             record = self._sup.nodes[name]
-            found.setdefault(process_of(record.spec), []).append(record)
+            found.setdefault(self._sup.run.process_of(record.spec), []).append(record)
         return list(found.values())
 
     # -- launch -------------------------------------------------------------------------------------
@@ -80,20 +74,23 @@ class Nursery:
         self._spares.learn(broods(graph))
 
     def launch(self, records: Sequence[NodeRecord], run: Run) -> None:
-        """Gives a process the jobs of its nodes, with everything their predecessors knew."""
+        """Gives a process the jobs of its nodes, with everything their predecessors knew.
+
+        Raises what the system or a job refuses; then there is no process, and the records are as they were.
+        """
         run.add_clocks()
         jobs = [self._job(record, run) for record in records]
         child = self._spares.take(records[0].spec.keys.python)
-        for record in records:
-            record.ready, record.retry_s, record.said = False, None, {}
-            record.started_s, record.child, record.busy_ns = time.monotonic(), child, 0.0
-            record.revision = self._sup.editor.revision
 
         def gone(code: int) -> None:
             self._exits.append((child, code))
             self._sup.wake()
 
         child.give(jobs, gone)
+        for record in records:
+            record.ready, record.retry_s, record.said = False, None, {}
+            record.started_s, record.child, record.busy_ns = time.monotonic(), child, 0.0
+            record.revision = self._sup.editor.revision
 
     def _job(self, record: NodeRecord, run: Run) -> Job:
         return make_job(run, record.name, incarnation=record.incarnation, born=record.born, **self._desired(record))
@@ -126,19 +123,33 @@ class Nursery:
         for record in self._sup.editor.bystanders(child):
             record.child = None
             self._sup.editor.on_exit(record, str(record.said.get("error") or _cause_of(code)))
-        if not records or self._is_over(records):
-            return
+        if records and not self._is_over(records):
+            self._on_death(records, child, code)
+        self._forget_log(child.log)
+
+    def _on_death(self, records: list[NodeRecord], child: Child, code: int) -> None:
         culprit = next((record for record in records if record.said), records[0])
-        cause = str(culprit.said.get("error") or _cause_of(code))
+        cause = clipped(str(culprit.said.get("error") or _cause_of(code)), CAUSE_CHARACTERS)
         if self._beyond_repair(culprit, cause):
             if culprit.phase is not Phase.ABSENT:
                 return
             records.remove(culprit)
-        elif self._is_hopeless(records, culprit, child, cause):
-            return
+        else:
+            self._count_failure(records, culprit, cause, child)
         for record in records:
             self._bury(record)
-        self._retry(records)
+        self._go_on(records, culprit, cause)
+
+    def _go_on(self, records: Sequence[NodeRecord], culprit: NodeRecord, cause: str) -> None:
+        """They come back; one that failed too often is parked, and the others of its process come back without it."""
+        rest = [record for record in records if record is not culprit]
+        if culprit not in records or culprit.failures <= MAX_FAILURES:
+            self._retry(records)
+            return
+        for record in rest:
+            record.failures = 0  # it was not theirs
+        self._retry(rest)
+        self._park(culprit, cause, alone=not rest)
 
     def _is_over(self, records: Sequence[NodeRecord]) -> bool:
         """True where nobody needs the process any more."""
@@ -146,53 +157,116 @@ class Nursery:
             return False
         for record in records:
             if record.phase is not Phase.ENDED:  # it died during the end: its consumers need not wait for it
-                record.phase = Phase.ENDED
-                for other in self._sup.nodes:
-                    self._sup.tell(other, {"op": "absent", "node": record.name})
+                record.phase = Phase.FAILED if record.phase is Phase.FAILED else Phase.ENDED
+                self._tell_absent(record.name)
         return True
 
-    def _is_hopeless(self, records: Sequence[NodeRecord], culprit: NodeRecord, child: Child, cause: str) -> bool:
-        """Notes the incident; True where it was one too many."""
+    def _tell_absent(self, name: str) -> None:
+        for other in self._sup.nodes:
+            self._sup.tell(other, {"op": "absent", "node": name})
+
+    def _count_failure(
+        self, records: Sequence[NodeRecord], culprit: NodeRecord, cause: str, child: Child | None
+    ) -> None:
+        """Notes the incident."""
         with_it = [record.name for record in records if record is not culprit]
         shared = f", and with it {', '.join(with_it)}" if with_it else ""
-        self._note_incident(culprit, child, cause, with_it, f"{culprit.name} died ({cause}){shared}, restarting")
+        again = f", tried again in {PARKED_S:g} s" if culprit.phase is Phase.FAILED else ", restarting"
+        self._note_incident(culprit, child, cause, with_it, f"{culprit.name} died ({cause}){shared}{again}")
         for record in records:
             record.failures = 1 if record.healthy else record.failures + 1
-        if culprit.failures <= MAX_FAILURES:
-            return False
-        culprit.phase = Phase.FAILED
-        self._sup.give_up(NodeError(f"node {culprit.name!r} failed {MAX_FAILURES} times in a row: {cause}"))
-        return True
 
     def _note_incident(
-        self, record: NodeRecord, child: Child, cause: str, with_it: Sequence[str], said: str
+        self, record: NodeRecord, child: Child | None, cause: str, with_it: Sequence[str], said: str
     ) -> None:
         """For the report, for whoever watches, and for logs: what died and how, and what became of its frames."""
-        facts = {"node": record.name, "pid": child.pid, "incarnation": record.incarnation, "cause": cause}
+        pid = child.pid if child is not None else None
+        facts = {"node": record.name, "pid": pid, "incarnation": record.incarnation, "cause": cause}
         incident = {
-            "time_s": self._sup.uptime_s, **facts, "with": list(with_it), "log": child.last_lines(),
-            "ledger": self._sup.operator.overview.ledger(record.name),
+            "time_s": self._sup.uptime_s, **facts, "with": list(with_it),
+            "log": child.last_lines() if child is not None else [], "ledger": self._ledger(record.name),
             "settings": {**plain(record.settings), "inputs": plain(record.input_settings)},
         }  # fmt: skip
-        self.incidents.append(incident)
-        if len(self.incidents) > WHOLE_INCIDENTS:  # so that the state stays small however often something dies
-            self.incidents[-WHOLE_INCIDENTS - 1].update(log=[], ledger=[], settings={})
+        self.incidents.add(incident)
         self._sup.log(said, event="died", level="error", **facts)
         self._sup.operator.publish({"kind": "incident", "message": said, **incident})
 
+    def note_shortage(self, said: str) -> None:
+        """The supervisor itself had too little of something."""
+        self.incidents.add({
+            "time_s": self._sup.uptime_s, "node": "supervisor", "pid": os.getpid(), "incarnation": 0, "cause": said,
+            "with": [], "log": [], "ledger": [], "settings": {},
+        })  # fmt: skip
+
+    def _ledger(self, name: str) -> list[dict[str, Any]]:
+        """What became of a node's frames; nothing where its boards cannot be read now."""
+        found: list[dict[str, Any]] = []
+        self._sup.steps.attempt(f"the ledger of {name}", lambda: found.extend(self._sup.operator.overview.ledger(name)))
+        return found
+
     def _bury(self, record: NodeRecord) -> None:
         """What is left of the incarnation is its board; the next one comes."""
-        path = self._sup.run.board_path(record.name, record.incarnation)
-        record.dead = [*([Reading.added(record.dead)] if record.dead else []), Reading(path)]  # two, however many died
-        path.unlink(missing_ok=True)
+        read = self.last_board(record)
+        record.dead = [*([Reading.added(record.dead)] if record.dead else []), *read]  # two, however many died
         record.incarnation += 1
-        record.phase = Phase.RESTARTING
+        record.phase = Phase.FAILED if record.phase is Phase.FAILED else Phase.RESTARTING
+
+    def last_board(self, record: NodeRecord) -> list[Reading]:
+        """The board that a process left, which is removed; none where the system does not let us read it."""
+        path = self._sup.run.board_path(record.name, record.incarnation)
+        read: list[Reading] = []
+        self._sup.steps.attempt(f"the last figures of {record.name}", lambda: read.append(Reading(path)))
+        with suppress(OSError):
+            path.unlink()
+        return read
+
+    def _forget_log(self, log: Path) -> None:
+        """Of processes that are gone the newest logs are kept."""
+        self._logs.append(log)
+        while len(self._logs) > LOGS_KEPT:
+            with suppress(OSError):
+                self._logs.popleft().unlink()
 
     def _retry(self, records: Sequence[NodeRecord]) -> None:
         """All of a process at once, when the most unlucky of them may."""
         wait_s = max((record.backoff_s() for record in records), default=0.0)
         for record in records:
             record.retry_s = time.monotonic() + wait_s
+
+    # -- parked -------------------------------------------------------------------------------------
+
+    def _park(self, record: NodeRecord, cause: str, *, alone: bool) -> None:
+        """Given up for now: the pipeline goes on without it, while there is anything to hear."""
+        sup = self._sup
+        said = parked_sentence(record.name, record.failures, cause)
+        if record.phase is not Phase.FAILED:
+            sup.log(said, event="parked", level="error", node=record.name, cause=cause)
+        record.phase, record.note, record.retry_s = Phase.FAILED, said, time.monotonic() + PARKED_S
+        self._released.discard(record.name)
+        if not alone:
+            sup.run = sup.run.with_apart(record.name)
+        sup.operator.changed()
+        gone = [name for name, other in sup.nodes.items() if other.phase in (Phase.FAILED, Phase.ABSENT)]
+        if not heard(sup.graph.nodes, sup.run.plan.links, gone):
+            sup.give_up(NodeError(ending_sentence(self.parked(), cause)))
+
+    def parked(self) -> list[str]:
+        """The nodes that are given up for now."""
+        return [name for name, record in self._sup.nodes.items() if record.phase is Phase.FAILED]
+
+    def _release_parked(self) -> None:
+        """Where every source has ended, or the pipeline is told to, nobody waits for the end of a parked node."""
+        waiting = [name for name in self.parked() if name not in self._released]
+        if not waiting or not (self._sup.finishing_s is not None or self._sources_ended()):
+            return
+        for name in waiting:
+            self._released.add(name)
+            self._tell_absent(name)
+
+    def _sources_ended(self) -> bool:
+        nodes = self._sup.nodes
+        phases = {nodes[name].phase for name in sources_of(self._sup.graph.nodes) if name in nodes}
+        return phases <= {Phase.ENDED, Phase.FAILED, Phase.ABSENT}
 
     def _beyond_repair(self, record: NodeRecord, cause: str) -> bool:
         """A death that no restart mends: a node that cannot start, or any death offline, where nothing may be lost."""
@@ -218,81 +292,35 @@ class Nursery:
             if all(other.ready or other.phase is Phase.ABSENT for other in self._sup.nodes.values()):
                 self._sup.start_all()
             return
-        for name in self._sup.nodes:
-            self._sup.tell(name, {"op": "absent", "node": record.name})
+        self._tell_absent(record.name)
 
     def _restart_due(self, now_s: float) -> None:
         waiting = [record for record in self._sup.nodes.values() if record.retry_s is not None]
         for records in self._processes(record.name for record in waiting if now_s >= (record.retry_s or 0)):
+            if self._sup.finishing_s is None or not all(record.phase is Phase.FAILED for record in records):
+                self._launch_again(records)
+        if self._sup.started and all(r.retry_s is None and r.ready for r in self._sup.nodes.values() if r.child):
+            self.prepare_spare()
+
+    def _launch_again(self, records: Sequence[NodeRecord]) -> None:
+        """A successor; what the system refuses is a failed try, and another comes after a while."""
+        try:
             for record in records:
                 if record.name in self._sup.transports:
                     self._sup.operator.before_restart(record.name)
             self.launch(records, self._sup.run)
-        if self._sup.started and all(r.retry_s is None and r.ready for r in self._sup.nodes.values() if r.child):
-            self._spares.prepare()
-
-    # -- watch --------------------------------------------------------------------------------------
-
-    def _watch(self, now_s: float) -> None:
-        """Kills what hangs: a start that does not end, a loop that does not turn."""
-        if now_s < self._next_watch_s:
-            return
-        overslept = now_s - self._next_watch_s > OVERSLEPT_S
-        self._next_watch_s = now_s + WATCH_S
-        if overslept:  # the host stood still, and the nodes with it: they get the time to say so
-            return
-        for child, records in by_child([*self._sup.nodes.values(), *self._sup.editor.joining.values()]):
-            for record in records:
-                said = self._stuck(record, records, now_s)
-                if said:
-                    self._end(child, record, said, "hang")
-                    break
-        self._watch_for_stall()
-
-    def _watch_for_stall(self) -> None:
-        """Offline nodes wait for each other; when all do, for ever, the run ends with an error."""
-        if self._sup.live or not self._sup.started or self._sup.finishing_s is not None:
-            return
-        running = [record for record in self._sup.nodes.values() if record.phase is Phase.RUNNING]
-        boards = {r.name: Reading(self._sup.run.board_path(r.name, r.incarnation)) for r in running}
-        said = self._stall.look(boards, time.monotonic_ns())
-        if said:
-            self._sup.give_up(NodeError(said))
-
-    def _stuck(self, record: NodeRecord, fellows: Sequence[NodeRecord], now_s: float) -> str:
-        if not record.ready:
-            return late_start(record, fellows, now_s)
-        if record.phase not in (Phase.RUNNING, Phase.ENDED) or not all(fellow.ready for fellow in fellows):
-            return ""
-        return hangs(record, self._signs(record), time.monotonic_ns(), live=self._sup.live, alone=len(fellows) == 1)
-
-    def _signs(self, record: NodeRecord) -> dict[str, int]:
-        return self._beats.of(record.name, self._sup.run.board_path(record.name, record.incarnation))
-
-    def _check_memory(self, now_s: float) -> None:
-        if now_s < self._next_memory_s:
-            return
-        self._next_memory_s = now_s + MEMORY_S
-        for child, records in by_child(self._sup.nodes.values()):
-            for said in over_cap(records, self._usage, child.pid):
-                self._end(child, records[0], said, "memory")
-
-    @staticmethod
-    def _end(child: Child, record: NodeRecord, said: str, cause: str) -> None:
-        record.said = {"error": said, "cause": cause}
-        child.kill()
-
-    def _sample(self, now_s: float) -> None:
-        """Once a second: CPU and memory of each process."""
-        if now_s < self._next_sample_s:
-            return
-        self._next_sample_s = now_s + SAMPLE_S
-        for child, records in by_child(self._sup.nodes.values()):
-            cpu, rss_mb = self._usage.cpu(child.pid), self._usage.rss_mb(child.pid)
-            for record in records:
-                record.cpu, record.rss_mb = cpu, rss_mb
-            if len(records) > 1:
-                share_cpu(records, cpu, [self._signs(record) for record in records])
+        except Exception as error:
+            if not (isinstance(error, OSError) or is_shortage(error)):
+                raise
+            cause = clipped(f"no process can be started: {reason_of(error)}", CAUSE_CHARACTERS)
+            before = [record.failures for record in records]
+            self._count_failure(records, records[0], cause, None)
+            if not is_shortage(error):
+                self._go_on(records, records[0], cause)
+                return
+            for record, failures in zip(records, before, strict=True):  # not its fault: it waits, and is not parked
+                record.failures = max(failures, min(failures + 1, len(BACKOFF_S)))
+            self._retry(records)
 
     def close(self) -> None:
         """Ends everybody: asked first, then not."""

@@ -11,6 +11,7 @@ from audio_pipeline.errors import ControlError, PipelineError, WireError, neares
 from audio_pipeline.frame import pack_event
 from audio_pipeline.supervisor.desired import NodeRecord, Phase
 from audio_pipeline.supervisor.overview import Overview
+from audio_pipeline.supervisor.shortage import reason_of
 from audio_pipeline.supervisor.transport import Transport
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ class Operator:
                 str(error) if isinstance(error, PipelineError) else f"{word.get('op')}: {type(error).__name__} {error}"
             )
             self._sup.send(client, {"id": number, "ok": False, "error": said})
+            return
+        except (OSError, MemoryError) as error:  # the system has too little of something: this question's misfortune
+            self._sup.send(client, {"id": number, "ok": False, "error": f"{word.get('op')}: {reason_of(error)}"})
             return
         if result is not None:
             self._sup.send(client, {"id": number, "ok": True, "result": result})

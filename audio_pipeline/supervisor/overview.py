@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from audio_pipeline.clock import ClockLine
-from audio_pipeline.graph.node_keys import process_of
 from audio_pipeline.settings import live_names, plain
 from audio_pipeline.supervisor.desired import NodeRecord
 from audio_pipeline.supervisor.state import Boards, guests_state, ledger_of, link_state, node_state, paths_state
@@ -72,7 +71,8 @@ class Overview:
             "former_links": self._former_links(boards), "graph_revision": sup.editor.revision,
             "guests": [guest for name in sup.run.plan.order for guest in guests_state(name, boards[name])],
             "paths": paths_state(sup.run.plan, boards), "transport": self._transports(),
-            "incidents": sup.nursery.incidents, "log": list(sup.log_lines),
+            "incidents": list(sup.nursery.incidents), "incident_count": sup.nursery.incidents.total,
+            "log": list(sup.log_lines),
         }  # fmt: skip
 
     def ledger(self, name: str) -> list[dict[str, Any]]:
@@ -103,10 +103,10 @@ class Overview:
                  "compute": latency.compute, "total": latency.total}  # fmt: skip
         age_ns = int((time.monotonic() - record.started_s) * 1e9)
         return {
-            "kind": record.spec.kind, "process": process_of(record.spec), "state": record.phase.value,
+            "kind": record.spec.kind, "process": self._sup.run.process_of(record.spec), "state": record.phase.value,
             "pid": record.child.pid if record.child else None,
             "restarts": record.incarnation - record.born, "cpu": record.cpu, "rss_mb": record.rss_mb,
-            "note": record.note,
+            "note": record.note, "disk_wait_s": record.disk_wait_s,
             "outputs": list(record.spec.ports.outputs), "events": list(record.spec.ports.events),
             "printed": record.child.log.name if record.child else "",
             "latency_ms": {name: value * to_ms for name, value in terms.items()},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import struct
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +15,16 @@ from audio_pipeline.graph.job import Job, pack_jobs
 from audio_pipeline.graph.types import Graph, NodeSpec
 from audio_pipeline.host.strays import end_strays, mark
 from audio_pipeline.supervisor.interpreter import USER, command, roots
+from audio_pipeline.supervisor.job_file import remove_job, write_job
+from audio_pipeline.supervisor.shortage import reason_of
 
 # one thread of linear algebra a node: the graph is the parallelism, and idle pools cost wake-ups
 QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+TAIL_BYTES = 16_384
+LINE_CHARACTERS = 400  # of a printed line, in an incident
+KILLED_S = 2.0  # to be gone after SIGKILL
+SPARE_AGAIN_S = 5.0  # after the system refused a spare process
 
 
 @dataclass(frozen=True)
@@ -59,19 +65,34 @@ class Child:
         self.pid = self._popen.pid
 
     def give(self, jobs: Sequence[Job], on_exit: Callable[[int], None]) -> None:
-        """Tells the jobs; `on_exit(code)` is called from a thread when the process and what it started are gone."""
-        data = pack_jobs(jobs)
-        assert self._popen.stdin is not None
-        try:
-            self._popen.stdin.write(struct.pack("<I", len(data)) + data)
-            self._popen.stdin.close()
-        except BrokenPipeError:
-            pass  # it died while it waited; the watcher tells
+        """Hands the jobs over; `on_exit(code)` is called from a thread when the process and what it started are gone.
+
+        Raises OSError or RuntimeError where the system refuses the file or the thread; then the process is gone.
+        """
+        job = self.log.with_suffix(".job")
+
         def watch() -> None:
-            on_exit(self._watch())
+            code = self._watch()
+            remove_job(job)  # where the process died before it read it
+            on_exit(code)
             self._sweep()
 
-        threads.start(watch, f"watch-{jobs[0].name}")
+        try:
+            message = write_job(job, pack_jobs(jobs))
+            threads.start(watch, f"watch-{jobs[0].name}")
+        except (OSError, RuntimeError):
+            remove_job(job)
+            self.kill()
+            self.wait(KILLED_S)
+            raise
+        self._tell(message)
+
+    def _tell(self, message: bytes) -> None:
+        """Where the job lies, on standard input: a few bytes in an empty pipe, which never wait for a reader."""
+        assert self._popen.stdin is not None
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it died while it waited; the watcher tells
+            self._popen.stdin.write(message)
+            self._popen.stdin.close()
 
     def _watch(self) -> int:
         """Its exit code, once it is gone. Whatever the system refuses on the way (descriptors, memory), it is gone."""
@@ -127,11 +148,14 @@ class Child:
         return True
 
     def last_lines(self, count: int = 20) -> list[str]:
-        """The end of what it printed."""
+        """The end of what it printed, however much that was."""
         try:
-            return self.log.read_text(errors="replace").splitlines()[-count:]
+            with self.log.open("rb") as file:
+                file.seek(-min(file.seek(0, os.SEEK_END), TAIL_BYTES), os.SEEK_END)
+                lines = file.read().decode(errors="replace").splitlines()
         except OSError:
             return []
+        return [line[:LINE_CHARACTERS] for line in lines[-count:]]
 
 
 class Spares:
@@ -145,9 +169,10 @@ class Spares:
         self._made = 0
         self._children: list[Child] = []
         self._spares: dict[str | None, Child] = {}
+        self._again_s = 0.0
 
     def make(self, python: str | None = None) -> Child:
-        """A new process that waits for a job."""
+        """A new process that waits for a job. Raises OSError where the system refuses one."""
         self._made += 1
         child = Child(self._broods.get(python) or Brood(python), self._made, self._folder)
         self._children = [other for other in self._children if not other.collected] + [child]
@@ -163,11 +188,18 @@ class Spares:
         """What processes that are made from now on import."""
         self._broods |= {brood.python: brood for brood in broods}
 
-    def prepare(self) -> None:
-        """Has one ready for each interpreter."""
+    def prepare(self, now_s: float) -> str:
+        """Has one ready for each interpreter; gives what the system refused, or an empty string."""
+        if now_s < self._again_s:
+            return ""
         for python in self._broods:
             if python not in self._spares or not self._spares[python].alive:
-                self._spares[python] = self.make(python)
+                try:
+                    self._spares[python] = self.make(python)
+                except OSError as error:
+                    self._again_s = now_s + SPARE_AGAIN_S
+                    return reason_of(error)
+        return ""
 
     def take(self, python: str | None = None) -> Child:
         """The one of this interpreter that is ready, or a new one."""
@@ -177,4 +209,4 @@ class Spares:
     def close(self) -> None:
         for spare in self._spares.values():
             spare.kill()
-            spare.wait(2)
+            spare.wait(KILLED_S)

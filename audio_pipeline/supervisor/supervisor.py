@@ -21,7 +21,7 @@ from audio_pipeline import threads
 from audio_pipeline.clock import ClockLine, ClockRecord, start_clocks
 from audio_pipeline.control.client import ControlClient, encode
 from audio_pipeline.control.words import request
-from audio_pipeline.errors import ConfigError, PipelineError, WireError
+from audio_pipeline.errors import ConfigError, NodeError, PipelineError, WireError
 from audio_pipeline.graph.load import Graph
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.graph.regions import clocks_of
@@ -36,6 +36,7 @@ from audio_pipeline.supervisor.jobs import Run, start_words
 from audio_pipeline.supervisor.node_words import NodeWords
 from audio_pipeline.supervisor.nursery import Nursery
 from audio_pipeline.supervisor.operator import Operator
+from audio_pipeline.supervisor.shortage import Steps
 from audio_pipeline.supervisor.transport import Transports
 
 FINISH_S = 5.0
@@ -64,6 +65,7 @@ class Supervisor:
         self.exit_code = 0
         self.log_lines: deque[str] = deque(maxlen=200)
         self.listeners: list[Callable[[dict[str, Any]], None]] = []  # are told every event, in the supervisor's thread
+        self.steps = Steps(self._note_shortage)
         self.revision = 0
         self.master = clocks_of(graph, live=self.live).master
         self.nodes = {
@@ -173,14 +175,21 @@ class Supervisor:
         self._waker.close()
 
     def _turn(self) -> None:
+        """Each step by itself: what the system refuses one of them does not keep the others from being done."""
         self._poller.poll(POLL_MS)
         self._waker.clear()
-        self._take_words(self._hear)
+        self.steps.attempt("words", lambda: self._take_words(self._hear))
         now_s = time.monotonic()
-        self.nursery.turn(now_s)
-        self.editor.turn(now_s)
-        self._guard_sockets(now_s)
+        self.steps.attempt("processes", lambda: self.nursery.turn(now_s))
+        self.steps.attempt("a change of the graph", lambda: self.editor.turn(now_s))
+        self.steps.attempt("sockets", lambda: self._guard_sockets(now_s))
         self._end_in_time(now_s)
+
+    def _note_shortage(self, step: str, reason: str) -> None:
+        """The system has too little of something: said, and tried again with the next turn."""
+        said = f"{step}: {reason}; it is tried again"
+        self.log(said, event="shortage", level="error", step=step, cause=reason)
+        self.nursery.note_shortage(said)
 
     def _take_words(self, hear: Callable[[bytes, bytes], None]) -> None:
         """Words that have come, for a while: whoever asks faster than is answered must not keep us from the nodes."""
@@ -245,7 +254,7 @@ class Supervisor:
     def start_node(self, record: NodeRecord) -> None:
         """The clock runs: it begins to work."""
         self.tell(record.name, start_words(self.run.plan, record.name, self.absent()))
-        if record.phase is Phase.RESTARTING:
+        if record.phase in (Phase.RESTARTING, Phase.FAILED):
             self.log(f"{record.name} is back", event="back", node=record.name, incarnation=record.incarnation)
         record.phase = Phase.RUNNING
         self.operator.changed()
@@ -296,8 +305,16 @@ class Supervisor:
             return True
         return self.finishing_s is not None and time.monotonic() - self.finishing_s > FINISH_S
 
+    def _tell_of_parked(self) -> None:
+        """A pipeline that ended without one of its nodes says so, and its exit code does."""
+        lost = [self.nodes[name].note for name in self.nursery.parked()]
+        if lost and self.error is None:
+            self.error = NodeError("; ".join(lost))
+            self.exit_code = self.error.exit_code
+
     def _tear_down(self) -> None:
         self.nursery.close()
+        self._tell_of_parked()
         try:
             self._final = {**self.operator.overview.state(), "ended": True}
             self.operator.farewell()

@@ -46,12 +46,15 @@ def die_with_parent(parent: int) -> None:
 
 
 def read_jobs() -> list[Job]:
-    """The jobs from standard input; none when the supervisor has gone."""
+    """The jobs from the file that standard input names; none when the supervisor has gone. The file is removed."""
     head = sys.stdin.buffer.read(4)
     if len(head) < 4:
         return []
     (size,) = struct.unpack("<I", head)
-    return unpack_jobs(sys.stdin.buffer.read(size))
+    path = Path(os.fsdecode(sys.stdin.buffer.read(size)))
+    data = path.read_bytes()
+    path.unlink(missing_ok=True)
+    return unpack_jobs(data)
 
 
 def run_jobs(jobs: Sequence[Job]) -> int:

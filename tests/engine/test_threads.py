@@ -78,7 +78,7 @@ def test_the_end_of_a_node_is_told_whatever_the_system_refuses(
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr("audio_pipeline.supervisor.process.pack_jobs", lambda jobs: b"")
-    child = Child(Brood(), tmp_path / "node.log", {})
+    child = Child(Brood(), 1, tmp_path)
     monkeypatch.setattr(refused, no_more)
     told: queue.Queue[int] = queue.Queue()
     child.give([SimpleNamespace(name="mix")], told.put)  # type: ignore[list-item]

@@ -49,6 +49,9 @@ class Nobody:
     def kill(self) -> None:
         """There is none to kill."""
 
+    def last_lines(self) -> list[str]:
+        return []
+
 
 class Quiet:
     """A supervisor that was set up and never started."""

@@ -1,0 +1,51 @@
+"""Nodes that fail again and again: they are parked and tried each minute, while anything is left that people hear."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from audio_pipeline.graph.plan import LinkPlan
+from audio_pipeline.graph.types import NodeSpec
+from audio_pipeline.node import Source
+
+PARKED_S = 60.0  # between two tries of a parked node
+
+
+def ends_of(specs: Mapping[str, NodeSpec], links: Iterable[LinkPlan]) -> set[str]:
+    """The nodes for which the others work: loudspeakers, and what takes sound and puts none out (a recorder, an
+    output to another host); where there are none of these, the nodes to which nobody in the graph listens."""
+    working = {name: spec for name, spec in specs.items() if not spec.cls.attendant}
+    ends = {name for name, spec in working.items() if spec.cls.edge or (spec.sound_inputs and not spec.ports.outputs)}
+    return ends or working.keys() - {link.source.partition(".")[0] for link in links}
+
+
+def sources_of(specs: Mapping[str, NodeSpec]) -> set[str]:
+    """The nodes in which sound begins."""
+    return {
+        name for name, spec in specs.items()
+        if not spec.cls.attendant and (not spec.sound_inputs or issubclass(spec.cls, Source))
+    }  # fmt: skip
+
+
+def heard(specs: Mapping[str, NodeSpec], links: Iterable[LinkPlan], gone: Collection[str]) -> set[str]:
+    """The ends that sound still reaches without the nodes that are `gone`; standby links lead around one of them."""
+    pairs = [(link.source.partition(".")[0], link.target.partition(".")[0]) for link in links]
+    reached = sources_of(specs) - set(gone)
+    while True:
+        more = {target for source, target in pairs if source in reached and target not in gone} - reached
+        if not more:
+            return reached & ends_of(specs, links)
+        reached |= more
+
+
+def parked_sentence(name: str, failures: int, cause: str) -> str:
+    """What is said once, when a node is given up for now."""
+    return (
+        f"{name} failed {failures} times in a row ({cause}): it is parked as failed, its consumers go on as their "
+        f"on_loss says, and it is tried again each minute"
+    )
+
+
+def ending_sentence(names: Iterable[str], cause: str) -> str:
+    """Why a pipeline ends though nobody asked it to."""
+    return f"{', '.join(names)} failed again and again, and nothing is left that people hear: {cause}"
