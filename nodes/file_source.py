@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ class Settings:
     playlist: tuple[str, ...] = setting((), "more songs, played after it and reached with `next`", file=(DEMO,))
     loop: bool = setting(False, "start again after the last song", live=True)
     start_s: float = setting(0.0, "where in the first song to start", unit="s", minimum=0.0)
+    track: int = setting(1, "which audio track of a film to play, counted from 1", minimum=1, maximum=1000)
     channels: int = setting(2, "channels; songs of other layouts are mixed to them", minimum=1, maximum=32)
 
 
@@ -29,7 +31,9 @@ class FileSource(Source):
 
     Commands: `seek` {seconds}, `next`, `loop` {on}. Where a song starts, loops or is sought, an event `media`
     on the port `map` says which song time lies at which position: {file, media_id, media_s, length_s,
-    playing, rate}. A damaged song is played as far as it goes; NaN and infinities in it are silence.
+    playing, rate}. What is damaged in a song is silence, and so are NaN and infinities and gaps in its time stamps;
+    the log says so in one sentence a kind when the song ends, and `bad_frames` counts them. Files are opened, sought
+    and read in threads: while one is waited for, what plays goes on, or silence (`waited_samples`).
     """
 
     Settings = Settings
@@ -48,21 +52,24 @@ class FileSource(Source):
         super().__init__(settings)
         self._resume: dict[str, Any] = {}
         self._said_bad: set[str] = set()
+        self._said_frames = 0
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._resume = {key: state[key] for key in ("position", "file", "media_s", "loop") if key in state}
 
     def snapshot(self) -> dict[str, Any]:
         player = self._player
-        place = {"position": player.position, "file": player.file, "media_s": player.media_s}
+        file, media_s = player.target
+        place = {"position": player.position, "file": file, "media_s": media_s}
         return {**place, "loop": player.loop}
 
     def open(self, ctx: Context) -> None:
-        from audio_pipeline.io.player import Player
+        from audio_pipeline.io.player import PATIENCE_S, Player, Reading
 
         paths = [_path(name) for name in (self.settings.path, *self.settings.playlist)]
         start = {"media_s": self.settings.start_s, "loop": self.settings.loop} | self._resume
-        self._player = Player(paths, ctx.rate, self.settings.channels, **start)
+        reading = Reading(self.settings.track, PATIENCE_S if ctx.live else math.inf, ctx.alive)
+        self._player = Player(paths, ctx.rate, self.settings.channels, reading=reading, **start)
 
     def blocks(self, ctx: Context) -> Iterator[Samples | int]:
         while len(block := self._player.read(ctx.frame_samples)):
@@ -95,10 +102,20 @@ class FileSource(Source):
         while player.errors:
             ctx.log(player.errors.pop(0))
             ctx.count("damaged_files")
+        self._count(ctx)
         if player.bad_samples:
             ctx.count("bad_samples", player.bad_samples)
             player.bad_samples = 0
             self._say_bad(player.paths[player.file].name, ctx)
+
+    def _count(self, ctx: Context) -> None:
+        player = self._player
+        if player.waited_samples:
+            ctx.count("waited_samples", player.waited_samples)
+            player.waited_samples = 0
+        if player.damaged_frames != self._said_frames:
+            self._said_frames = player.damaged_frames
+            ctx.gauge("bad_frames", self._said_frames)
 
     def _say_bad(self, name: str, ctx: Context) -> None:
         if name not in self._said_bad:
@@ -119,7 +136,7 @@ def _path(name: str) -> Path:
 
 def _number(args: Mapping[str, Any], key: str) -> float:
     value = args.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ConfigError(f"seek: expected {key} as a number, got {value!r}")
     return float(value)
 

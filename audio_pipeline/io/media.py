@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import soundfile as sf
 from numpy.typing import NDArray
 
 from audio_pipeline.dsp import limits
 from audio_pipeline.errors import ConfigError, MediaError
+from audio_pipeline.io.media_faults import Faults
 
-READ_AHEAD = 16384  # python-soundfile seeks after each read, which in FLAC costs a decoded frame
-OGG_PREROLL = 16384  # two of Vorbis's longest blocks
-OGG_LAST_PAGE = 1 << 19  # 255 packets of 2048 samples, the most that a page holds
+__all__ = ["MediaReader", "open_media"]
+
+SKIP = 65536  # samples read and dropped at a time on the way to a place
 
 
 class MediaReader(ABC):
     """A sound file open for reading: float32 (n, channels) as the file has it, NaN and overs included.
 
-    `samples` is the length the file declares, None where the end alone will tell; a damaged file may be
-    shorter.
+    `samples` is its length, None where the end alone will tell; a damaged file may be shorter. Damage within is
+    silence of the same length, counted in `faults`. `layout` names the channels as FFmpeg does (FL, FR, FC, LFE,
+    ...), empty where the file does not say. Time stamps are the truth: a gap in them is silence, and so is what lies
+    between the file's start and that of its sound.
     """
 
     path: Path
     rate: int
     channels: int
+    layout: tuple[str, ...]
     samples: int | None
     position: int
+    faults: Faults
     _rest: NDArray[np.float32]  # decoded, not yet read
 
     def read(self, n: int) -> NDArray[np.float32]:
-        """The next `n` samples, fewer at the end alone, then none; MediaError where the data is damaged."""
+        """The next `n` samples, fewer at the end alone, then none; MediaError where the file cannot be read on."""
         parts = [np.zeros((0, self.channels), np.float32)]
         while n > 0:
             if not len(self._rest):
@@ -61,6 +64,15 @@ class MediaReader(ABC):
     @abstractmethod
     def _seek(self, sample: int) -> None: ...
 
+    def _read_on(self, sample: int) -> None:
+        """Decodes and drops what lies ahead of `sample`."""
+        while self.position < sample and len(self.read(min(sample - self.position, SKIP))):
+            pass
+
+    def cancel_by(self, is_cancelled: Callable[[], bool]) -> None:
+        """Lets a read or a seek that is under way in another thread end with `CancelledError` once this is true."""
+        raise NotImplementedError
+
     @abstractmethod
     def close(self) -> None:
         """Let go of the file; a second call changes nothing."""
@@ -73,73 +85,19 @@ class MediaReader(ABC):
     ) -> None:
         self.close()
 
-    def damaged(self, e: Exception) -> MediaError:
-        """What to raise when the decoder gave up."""
-        return MediaError(f"{self.path}: damaged at {self.position / self.rate:.2f} s ({reason(e)})")
+    def failed(self, e: BaseException) -> MediaError:
+        """What to raise when the file cannot be read any further."""
+        return MediaError(f"{self.path}: cannot be read on at {self.position / self.rate:.2f} s ({reason(e)})")
 
 
-class SoundFileReader(MediaReader):
-    """WAV, FLAC, Ogg, AIFF and the rest of libsndfile, MP3 apart."""
-
-    def __init__(self, path: Path) -> None:
-        # By descriptor, since a name that ends in .raw would be taken for headerless audio.
-        self._file = sf.SoundFile(os.open(path, os.O_RDONLY), closefd=True)
-        self.path, self.position = path, 0
-        self.rate, self.channels, self.samples = self._file.samplerate, self._file.channels, self._file.frames
-        self._rest = np.zeros((0, self.channels), np.float32)
-
-    @property
-    def is_reliable(self) -> bool:
-        """False for what this path gets wrong.
-
-        A FLAC of unknown length it refuses to read. In MP3 each read of python-soundfile ends with a seek,
-        which loses the bit reservoir: of a tone at 30 kbit/s read by 100 ms, 29 % of the samples came out
-        wrong. And a VBR MP3 without Xing header stopped at a guessed 57 % of its length.
-        """
-        return bool(self._file.format != "MP3" and self._file.frames < sys.maxsize // 2)
-
-    def _decode(self) -> NDArray[np.float32]:
-        try:
-            x: NDArray[np.float32] = self._file.read(READ_AHEAD, dtype="float32", always_2d=True)
-        except sf.SoundFileError as e:
-            raise self.damaged(e) from e
-        return x
-
-    def _seek(self, sample: int) -> None:
-        landing = sample
-        if self._file.format == "OGG":
-            # Right behind a seek the overlap with the packet before is missing, and on the last page, whose
-            # end is cut, positions are off: land well before both and decode the rest (30 ms at most).
-            landing = max(0, min(sample - OGG_PREROLL, self._file.frames - OGG_LAST_PAGE))
-        try:
-            self.position = self._file.seek(landing)
-        except sf.SoundFileError as e:
-            raise self.damaged(e) from e
-        self._rest = self._rest[:0]
-        self.read(sample - landing)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def open_media(path: str | Path) -> MediaReader:
+def open_media(path: str | Path, track: int = 1) -> MediaReader:
     """Open a sound file by its content, whatever its name; MediaError with the path and the reason if not.
 
-    libsndfile reads what it can, FFmpeg the rest (MP3, AAC and ALAC in MP4, Matroska, WMA, ...).
+    FFmpeg reads what it can, libsndfile what is left. `track` counts the audio tracks of a film from 1.
     """
-    path = Path(path)
-    _check_file(path)
-    try:
-        reader: MediaReader = SoundFileReader(path)
-    except sf.SoundFileError:
-        reader = _open_av(path)
-    if isinstance(reader, SoundFileReader) and not reader.is_reliable:
-        reader.close()
-        reader = _open_av(path)
-    return _within_limits(reader)
+    from audio_pipeline.io.media_open import opened
 
-
-def _within_limits(reader: MediaReader) -> MediaReader:
+    reader = opened(Path(path), track)
     try:
         limits.check_format(reader.path, reader.rate, reader.channels)
     except MediaError:
@@ -148,26 +106,11 @@ def _within_limits(reader: MediaReader) -> MediaReader:
     return reader
 
 
-def reason(e: Exception) -> str:
+def reason(e: BaseException) -> str:
     """The cause in a foreign error, without the path that it may repeat."""
-    text = getattr(e, "error_string", "") or getattr(e, "strerror", "") or str(e)
-    return text.removeprefix("Error : ").rstrip(".")
-
-
-def _open_av(path: Path) -> MediaReader:
-    from audio_pipeline.io.media_av import AvReader
-
-    return AvReader(path)
-
-
-def _check_file(path: Path) -> None:
-    try:
-        if path.is_dir():
-            raise MediaError(f"{path}: is a folder, expected a sound file")
-        if path.exists() and not path.is_file():
-            raise MediaError(f"{path}: is not a regular file")
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise MediaError(f"{path}: is empty")
-    except OSError as e:
-        raise MediaError(f"{path}: cannot be opened ({e.strerror})") from e
+    if isinstance(e, MemoryError):
+        return "it takes more memory than there is"
+    if type(e).__name__ == "InvalidDataError":
+        return "no sound is found in it"
+    text = getattr(e, "error_string", "") or getattr(e, "strerror", "") or getattr(e, "message", "") or str(e)
+    return str(text).removeprefix("Error : ").rstrip(".")

@@ -1,131 +1,254 @@
-"""Sound files through FFmpeg's libraries, for what libsndfile does not read."""
+"""Sound files through FFmpeg's libraries."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 
+from audio_pipeline.dsp import limits
+from audio_pipeline.dsp.channels import is_placed
 from audio_pipeline.errors import MediaError
 from audio_pipeline.io.media import MediaReader, reason
+from audio_pipeline.io.media_facts import Facts, facts_of
+from audio_pipeline.io.media_faults import CHANGE, Faults
+from audio_pipeline.io.media_file import FilePart, NotReadError
+from audio_pipeline.io.media_fit import Fit, Samples, layout_of, samples_of
+from audio_pipeline.io.media_line import Line
+from audio_pipeline.io.media_packets import Packets, Timed
 
 # Files alone: playlists (HLS, concat) would make FFmpeg open whatever they name.
-_FORMATS = (
-    "aac,ac3,aiff,amr,ape,asf,avi,caf,dsf,dts,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,"
-    "mpegts,ogg,tta,w64,wav,wv"
+FORMATS = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,dtshd,eac3,flac,flv,ircam,loas,matroska,webm,mlp,mov,mp4,m4a,3gp,3g2,"
+    "mj2,mp3,mpc,mpc8,mpeg,mpegts,nistsphere,nut,ogg,oma,qcp,shn,sox,tak,truehd,tta,voc,w64,wav,wv,xwma"
 )
-_PREROLL = 16384  # samples decoded ahead of a seek: more than AAC with SBR, or Opus (80 ms), needs to settle
+PREROLL = 16384  # samples decoded ahead of a jump: more than AAC with SBR, or Opus (80 ms), needs to settle
+SILENCE = 65536  # samples of a gap at a time
+CUT = 8192  # samples at the end that a last packet has too many or a first one has cost
+_ERRORS = (av.error.FFmpegError, OSError, MemoryError, ValueError)
 
 
 class AvReader(MediaReader):
-    """Any file with sound that FFmpeg decodes, its encoder delay left out where the container tells it.
+    """One track of a file that FFmpeg decodes, its encoder delay left out where the container tells it.
 
-    In MP4 and MP3 packets have exact times: a seek jumps close by, decodes and discards. Elsewhere times are
-    rounded or estimated, so that a seek backwards decodes from the start: exact as well, but slower (an hour
-    of AAC takes some 4 s). A codec's own random noise (AAC's PNS) differs from one pass to the next.
+    Where packets have exact times, a seek jumps close by, decodes and discards; MP3 and AAC without a container are
+    gone through packet by packet, undecoded (half a second an hour). Elsewhere times are rounded, so that a seek
+    backwards decodes from the start: exact as well, but slower (an hour takes some 4 s). A codec's own random noise
+    (AAC's PNS) differs from one pass to the next.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.position = path, 0
-        self._container, self._stream = self._open()
-        self._frames: Iterator[Any] = self._container.decode(self._stream)
-        stream = self._stream
-        self.rate, self.channels = int(stream.rate), int(stream.codec_context.layout.nb_channels)
-        self._ticks = stream.time_base * self.rate  # samples a tick
-        self._is_mp4 = "mp4" in self._container.format.name and self._ticks == 1
-        self._jumps = self._is_mp4 or self._container.format.name == "mp3"
-        known = self._is_mp4 or (self._jumps and _has_xing(path))
-        self.samples = int(stream.duration * self._ticks) if known and stream.duration else None
-        first = self._next_frame()
-        self._base = 0 if first is None or first.pts is None else int(first.pts)
-        self._rest = self._convert(first)
+    def __init__(self, path: Path, track: int = 1, start: int = 0, end: int | None = None) -> None:
+        self.path, self.position, self.faults = path, 0, Faults()
+        self._track = track
+        self._part = FilePart(path, start, end)
+        self._container: Any = None
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
 
-    def read(self, n: int) -> NDArray[np.float32]:
-        if self._is_mp4 and self.samples is not None:
-            n = min(n, self.samples - self.position)  # of the last packet only so much counts
-        return super().read(n)
+    def _begin(self) -> None:
+        """Opens the container and decodes its first frame, which tells the format."""
+        self._open()
+        self._facts: Facts = facts_of(self._container, self._stream, self._part)
+        self._packets = Packets(self._container, self._stream, self.faults)
+        frames = self._packets.frames()
+        try:
+            first = next(frames, None)
+        except _ERRORS as e:
+            raise NotReadError(f"{self.path}: is not a sound file that can be read ({reason(e)})") from e
+        if first is None:
+            raise self._nothing()
+        self.rate, self.layout = int(first.frame.sample_rate), layout_of(first.frame)
+        self.channels = int(first.frame.layout.nb_channels)
+        limits.check_format(self.path, self.rate, self.channels)
+        self.samples = self._facts.samples(self.rate)
+        if not is_placed(self.layout, self.channels):
+            self.faults.layout = f"of its {self.channels} channels a stereo mix has the first two"
+        self._line = self._new_line()
+        self._run(_with(first, frames))
 
-    def _decode(self) -> NDArray[np.float32]:
-        return self._convert(self._next_frame())
+    def _nothing(self) -> MediaError:
+        if self.faults.damaged_frames:
+            return NotReadError(f"{self.path}: is not a sound file that can be read (no sound in it can be decoded)")
+        return MediaError(f"{self.path}: holds no sound, not one sample")
+
+    def _new_line(self) -> Line:
+        return Line(self.rate, self._facts, self.faults)
+
+    def _run(self, frames: Iterator[Timed]) -> None:
+        self._fit = Fit(self.rate, self.channels)
+        self._sound = self._pieces(frames)
+        self._rest = np.zeros((0, self.channels), np.float32)
+
+    def _decode(self) -> Samples:
+        try:
+            return next(self._sound, self._rest[:0])
+        except _ERRORS as e:
+            raise self.failed(e) from e
+
+    def _pieces(self, frames: Iterator[Timed]) -> Iterator[Samples]:
+        """Sound on the time line, never empty: gaps filled, what is doubled left out, of one format."""
+        held = next(frames, None)
+        while held is not None:
+            following = next(frames, None)
+            for piece in self._placed(held, following):
+                if len(piece):
+                    yield piece
+            held = following
+        yield from (piece for piece in (self._fit.flush(), self._ending()) if len(piece))
+
+    def _placed(self, timed: Timed, following: Timed | None) -> Iterator[Samples]:
+        frame = timed.frame
+        if frame.sample_rate != self._line.own or frame.layout.nb_channels != self.channels:
+            yield self._change(frame)
+        x = samples_of(frame)
+        extra = self._line.correction(timed.at_s, len(x), following.at_s if following else None)
+        if extra < 0:
+            x = x[-extra:]
+        while extra > 0:
+            quiet = min(extra, SILENCE)
+            extra -= quiet
+            yield self._put(np.zeros((quiet, x.shape[1]), np.float32), ())
+        if following is None:
+            x = self._cut(x)
+        yield self._put(x, layout_of(frame))
+
+    def _put(self, x: Samples, layout: tuple[str, ...]) -> Samples:
+        self._line.add(len(x))
+        return self._fit.process(x, layout)
+
+    def _change(self, frame: Any) -> Samples:
+        """What is left of the format before, when another one begins."""
+        limits.check_format(self.path, int(frame.sample_rate), int(frame.layout.nb_channels))
+        detail = f"from {self.rate} Hz, {self.channels} channels to {frame.sample_rate} Hz, {frame.layout.nb_channels}"
+        if (frame.sample_rate, frame.layout.nb_channels) != (self.rate, self.channels):
+            self.faults.add(CHANGE, self._line.place_s, detail=detail)
+        if frame.sample_rate == self._line.own:
+            return np.zeros((0, self.channels), np.float32)
+        self._line.change(int(frame.sample_rate))
+        return self._fit.change(int(frame.sample_rate))
+
+    def _cut(self, x: Samples) -> Samples:
+        """Of the last frame what lies within the declared length."""
+        if self.samples is None or self._line.own != self.rate:
+            return x
+        over = self._line.place + len(x) - self.samples
+        return x[:-over] if 0 < over < min(len(x), CUT) else x
+
+    def _ending(self) -> Samples:
+        """Silence in the place of a last piece that the codec swallowed; said, where more is missing."""
+        place = self._line.place
+        missing = 0 if self.samples is None else self.samples - place
+        if 0 < missing <= CUT:
+            return np.zeros((missing, self.channels), np.float32)
+        if missing:
+            assert self.samples is not None
+            if missing > 0:
+                self.faults.ends_s = place / self.rate, self.samples / self.rate
+            self.samples = place
+        return np.zeros((0, self.channels), np.float32)
 
     def _seek(self, sample: int) -> None:
-        if not self._jump(sample) and sample < self.position:
-            self._rewind()
-        while self.position < sample and len(self.read(min(sample - self.position, _PREROLL))):
-            pass
+        ahead = sample - self.position
+        try:
+            if not (0 <= ahead < self.rate or self._jump(sample)) and sample < self.position:
+                self._rewind()
+        except _ERRORS as e:
+            raise self.failed(e) from e
+        self._read_on(sample)
 
     def _jump(self, sample: int) -> bool:
         """Go to a packet ahead of `sample` by the preroll; not to the start, whose priming a jump misses."""
-        target = sample - _PREROLL
-        if not self._jumps or target <= _PREROLL or 0 <= sample - self.position < self.rate:
+        target = sample - PREROLL
+        if target <= PREROLL or self.faults.tallies[CHANGE].count or not self._facts.jumps:
             return False
-        try:
-            self._container.seek(self._base + int(target / self._ticks), stream=self._stream)
-        except (av.error.FFmpegError, OSError) as e:
-            raise self.damaged(e) from e
-        self._frames = self._container.decode(self._stream)
-        self._next_frame()  # it lacks the packet before it, which its transform overlaps with
-        frame = self._next_frame()
-        if frame is None or frame.pts is None or (frame.pts - self._base) * self._ticks > sample:
-            self.position = sample + 1  # an index that is wrong: decode from the start
+        if not self._go(target / self.rate + self._line.zero_s, back=sample < self.position):
             return False
-        self.position = round((frame.pts - self._base) * self._ticks)
-        self._rest = self._convert(frame)
+        frames = self._packets.frames()
+        next(frames, None)  # it lacks the packet before it, which its transform overlaps with
+        found = next(frames, None)
+        if found is None or found.at_s is None or self._is_other(found.frame) or self._line.start(found.at_s) > sample:
+            self.position = sample + 1  # not to be relied on: decode from the start
+            return False
+        self.position = self._line.place
+        self._run(_with(found, frames))
         return True
 
-    def _open(self) -> tuple[Any, Any]:
-        """The container and its first stream of sound that has a decoder."""
-        try:
-            container = av.open(str(self.path.resolve()), options={"format_whitelist": _FORMATS})
-        except (av.error.FFmpegError, OSError) as e:
-            raise MediaError(f"{self.path}: is not a sound file that can be read ({reason(e)})") from e
-        for stream in container.streams.audio:
-            if stream.codec_context is not None and stream.rate and stream.codec_context.layout.nb_channels:
-                return container, stream
-        container.close()
-        raise MediaError(f"{self.path}: has no sound in it that can be decoded")
+    def _go(self, at_s: float, back: bool) -> bool:
+        if self._facts.skips:
+            if back:
+                self._open()
+                self._packets = Packets(self._container, self._stream, self.faults)
+            else:
+                self._stream.codec_context.flush_buffers()
+            self._packets.skipping_until_s = at_s
+            return True
+        self._container.seek(math.floor(at_s / self._stream.time_base), stream=self._stream)
+        self._packets = Packets(self._container, self._stream, self.faults)
+        return True
+
+    def _is_other(self, frame: Any) -> bool:
+        return bool((frame.sample_rate, frame.layout.nb_channels) != (self.rate, self.channels))
 
     def _rewind(self) -> None:
-        self.close()
-        self._container, self._stream = self._open()
-        self._frames = self._container.decode(self._stream)
-        self.position, self._rest = 0, self._rest[:0]
+        self._open()
+        self._packets = Packets(self._container, self._stream, self.faults)
+        self._line = self._new_line()
+        self.position = 0
+        self._run(self._packets.frames())
 
-    def _next_frame(self) -> Any:
+    def _open(self) -> None:
+        """The container from its start, and the track."""
+        if self._container is not None:
+            self._container.close()
+        self._part.seek(0)
+        options = {"format_whitelist": FORMATS}
         try:
-            return next((frame for frame in self._frames if frame.samples), None)
-        except (av.error.FFmpegError, OSError) as e:
-            raise self.damaged(e) from e
+            self._container = av.open(self._part, options=options, metadata_errors="replace")
+        except _ERRORS as e:
+            raise NotReadError(f"{self.path}: is not a sound file that can be read ({reason(e)})") from e
+        self._stream = self._chosen()
+        self._stream.codec_context.options = {"err_detect": "crccheck+careful"}
 
-    def _convert(self, frame: Any) -> NDArray[np.float32]:
-        """(n, channels) float32 of a decoded frame in any of FFmpeg's sample formats."""
-        if frame is None:
-            return np.zeros((0, self.channels), np.float32)
-        if (frame.sample_rate, frame.layout.nb_channels) != (self.rate, self.channels):
-            raise MediaError(
-                f"{self.path}: changes at {self.position / self.rate:.2f} s from {self.rate} Hz, "
-                f"{self.channels} channels to {frame.sample_rate} Hz, {frame.layout.nb_channels}"
-            )
-        x = frame.to_ndarray()
-        x = x.T if frame.format.is_planar else x.reshape(-1, self.channels)
-        if x.dtype == np.uint8:
-            return np.asarray((x.astype(np.float32) - 128) / 128, np.float32)
-        scale = 2.0 ** (8 * x.dtype.itemsize - 1) if x.dtype.kind == "i" else 1.0
-        return np.ascontiguousarray(x / scale, np.float32)
+    def _chosen(self) -> Any:
+        """The track that was asked for; of those that can be decoded it is the first where none was."""
+        tracks = list(self._container.streams.audio)
+        good = [track for track in tracks if _is_decodable(track)]
+        if self._track == 1 and good:
+            return good[0]
+        if 1 < self._track <= len(tracks) and tracks[self._track - 1] in good:
+            return tracks[self._track - 1]
+        if not good:
+            raise MediaError(f"{self.path}: has no sound in it that can be decoded")
+        known = ", ".join(f"{number} ({_described(track)})" for number, track in enumerate(tracks, 1))
+        raise MediaError(f"{self.path}: has no audio track {self._track} that can be decoded; its tracks are {known}")
+
+    def cancel_by(self, is_cancelled: Callable[[], bool]) -> None:
+        self._part.is_cancelled = is_cancelled
 
     def close(self) -> None:
-        self._container.close()
+        if self._container is not None:
+            self._container.close()
+        self._part.close()
 
 
-def _has_xing(path: Path) -> bool:
-    """Whether the first frame of an MP3, behind its ID3v2 tag, tells the length; else FFmpeg guesses it."""
-    with path.open("rb") as file:
-        tag = file.read(10)
-        is_tag = tag[:3] == b"ID3"  # its size is four times seven bits, ID3v2.4 section 3.1
-        file.seek(10 + sum((byte & 0x7F) << 7 * (3 - i) for i, byte in enumerate(tag[6:10])) if is_tag else 0)
-        head = file.read(4096)
-    return b"Xing" in head or b"Info" in head
+def _with(first: Timed, rest: Iterator[Timed]) -> Iterator[Timed]:
+    yield first
+    yield from rest
+
+
+def _is_decodable(track: Any) -> bool:
+    context = track.codec_context
+    return bool(context is not None and context.codec is not None and track.rate and context.layout.nb_channels)
+
+
+def _described(track: Any) -> str:
+    context = track.codec_context
+    language = track.language or "no language given"
+    return f"{language}, {context.name}, {context.layout.name}" if context is not None else f"{language}, no decoder"

@@ -36,7 +36,7 @@ OUTSIDE = {
     "384001 Hz": (wav(384_001, 1), "has a rate of 384001 Hz"),
     "2 GHz": (wav(2_000_000_000, 1), "has a rate of 2000000000 Hz"),
     "33 channels": (wav(8_000, 33), "has 33 channels, expected 1 to 32"),
-    "1000 channels": (wav(8_000, 1_000), "has 1000 channels"),
+    "500 channels": (wav(8_000, 500), "has 500 channels"),
     "a FLAC of 655,350 Hz": (flac(655_350, 8, 5_000), "has a rate of 655350 Hz"),
 }
 
@@ -55,7 +55,7 @@ def test_a_rate_or_a_channel_count_outside_is_one_sentence(tmp_path: Path, name:
 @pytest.mark.parametrize(("rate", "channels"), [(4_000, 1), (384_000, 1), (8_000, 32)])
 def test_what_lies_on_the_edge_is_read(tmp_path: Path, rate: int, channels: int) -> None:
     (tmp_path / "x.wav").write_bytes(wav(rate, channels))
-    assert read_clip(tmp_path / "x.wav")[0].shape == (1_000, channels)
+    assert read_clip(tmp_path / "x.wav")[0].shape == (1_000, min(channels, 2))
     assert unpacked(wav(rate, channels), "x")[0].shape == (1_000, channels)
 
 

@@ -177,10 +177,22 @@ def test_a_truncated_song_is_played_as_far_as_it_goes(tmp_path: Path) -> None:
     assert len(y) > RATE + RATE // 4
 
 
-def test_a_file_without_a_sample_does_not_loop_for_ever(tmp_path: Path) -> None:
-    ctx = FakeContext(RATE)
+def test_a_file_without_a_sample_is_an_error_that_names_it(tmp_path: Path) -> None:
+    ctx, x = FakeContext(RATE), noise(4_800)
     path = write(tmp_path / "empty.wav", np.zeros((0, 2), np.float32))
-    assert len(play(opened(ctx, Settings(path=path, loop=True)), ctx)) == 0
+    with pytest.raises(MediaError, match=r"empty\.wav: holds no sound, not one sample"):
+        opened(ctx, Settings(path=path, loop=True))
+    y = play(opened(ctx, Settings(path=write(tmp_path / "a.wav", x), playlist=(path, path))), ctx)
+    assert np.array_equal(y, x)
+    assert ctx.logs == [f"{path}: holds no sound, not one sample"]
+
+
+def test_a_list_of_nothing_but_bad_files_ends(tmp_path: Path) -> None:
+    ctx, x = FakeContext(RATE), noise(4_800)
+    first = Path(write(tmp_path / "a.wav", x))
+    node = opened(ctx, Settings(path=str(first), playlist=(str(tmp_path / "gone.wav"),), loop=True))
+    first.unlink()
+    assert len(play(node, ctx)) == 4_800
 
 
 def test_errors_name_the_file_and_the_reason(tmp_path: Path) -> None:

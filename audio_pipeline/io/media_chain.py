@@ -1,0 +1,173 @@
+"""Several files in one, one behind the other, as one: in the format of the first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from audio_pipeline.dsp.resample import StreamResampler
+from audio_pipeline.errors import MediaError
+from audio_pipeline.io.media import SKIP, MediaReader
+from audio_pipeline.io.media_av import PREROLL, AvReader
+from audio_pipeline.io.media_faults import CHANGE, DAMAGED, KINDS, Faults
+from audio_pipeline.io.media_fit import Fit, Samples
+from audio_pipeline.io.media_ogg import Link
+
+MEASURED = 64  # links whose lengths are looked up at once; with more the end alone tells
+
+
+class ChainReader(MediaReader):
+    """Each link has its own rate, channels and codec, and is opened when it is needed."""
+
+    def __init__(self, path: Path, links: Sequence[Link], track: int = 1) -> None:
+        self.path, self.position, self._links, self._track = path, 0, links, track
+        self._faults = Faults()
+        self._done: dict[int, tuple[float, Faults]] = {}  # of links that were left: where they begin, their faults
+        self._starts = [0]  # positions of the links that are known
+        self._is_cancelled: Callable[[], bool] = lambda: False
+        self._link = -1
+        first = self._reader = AvReader(path, track, *links[0])
+        self.rate, self.channels, self.layout = first.rate, first.channels, first.layout
+        self._enter(0, first)
+        self.samples = self._measured() if len(links) <= MEASURED else None
+
+    @property
+    def faults(self) -> Faults:  # type: ignore[override]
+        """Those of the links, at their times in the whole."""
+        found = Faults(layout=self._reader.faults.layout, ends_s=None)
+        here = {**self._done, self._link: (self._starts[self._link] / self.rate, self._reader.faults)}
+        for offset_s, faults in [(0.0, self._faults), *(here[link] for link in sorted(here))]:
+            for kind in KINDS:
+                _merge(found, faults, kind, offset_s)
+        return found
+
+    def _measured(self) -> int | None:
+        """Length of all links, by their headers."""
+        total = 0
+        for i, link in enumerate(self._links):
+            try:
+                reader = self._reader if not i else AvReader(self.path, self._track, *link)
+            except MediaError:
+                continue
+            if i:
+                reader.close()
+            if reader.samples is None:
+                return None
+            total += _converted(reader.samples, reader.rate, self.rate)
+        return total
+
+    def _enter(self, link: int, reader: AvReader) -> None:
+        self._link, self._reader = link, reader
+        reader.cancel_by(self._is_cancelled)
+        self._fit = Fit(self.rate, self.channels)
+        self._fit.change(reader.rate)
+        self._rest = np.zeros((0, self.channels), np.float32)
+        if (reader.rate, reader.channels) != (self.rate, self.channels):
+            detail = f"to {reader.rate} Hz, {reader.channels} channels"
+            self._faults.add(CHANGE, self._starts[link] / self.rate, detail=detail)
+
+    def _decode(self) -> Samples:
+        while True:
+            x = self._reader.read(SKIP)
+            out = self._fit.process(x, self._reader.layout) if len(x) else self._fit.flush()
+            if len(out):
+                return out
+            if not len(x) and not self._next():
+                return out
+
+    def _next(self) -> bool:
+        """Goes on to the next link that can be opened."""
+        self._leave()
+        for link in range(self._link + 1, len(self._links)):
+            if len(self._starts) <= link:
+                self._starts.append(self._end())
+            try:
+                reader = AvReader(self.path, self._track, *self._links[link])
+            except MediaError as e:
+                self._faults.add(DAMAGED, self._starts[link] / self.rate, detail=str(e))
+                self._link = link
+                continue
+            self._enter(link, reader)
+            return True
+        self._link = len(self._links) - 1
+        return False
+
+    def _end(self) -> int:
+        """Where the link in hand ends, now that it is over."""
+        reader = self._reader
+        return self._starts[self._link] + _converted(reader.position, reader.rate, self.rate)
+
+    def _leave(self) -> None:
+        if self._link not in self._done:
+            self._done[self._link] = (self._starts[self._link] / self.rate, self._reader.faults)
+
+    def _seek(self, sample: int) -> None:
+        if not self._starts[self._link] <= sample or self._link not in range(len(self._links)):
+            self._go_back(sample)
+        while self._is_beyond(sample) and self._next():
+            self.position = self._starts[self._link]
+        self._seek_within(sample)
+
+    def _go_back(self, sample: int) -> None:
+        """Into the last link that is known to begin at or ahead of `sample` and that can be opened."""
+        self._leave()
+        for link in reversed([i for i, start in enumerate(self._starts) if start <= sample]):
+            try:
+                reader = AvReader(self.path, self._track, *self._links[link])
+            except MediaError:
+                continue
+            self._reader.close()
+            self._enter(link, reader)
+            self.position = self._starts[link]
+            return
+
+    def _is_beyond(self, sample: int) -> bool:
+        """Whether `sample` lies behind the link in hand; one of unknown length is read to its end for that."""
+        link = self._link
+        if link + 1 < len(self._starts):
+            return sample >= self._starts[link + 1]
+        reader = self._reader
+        local = (sample - self._starts[link]) * reader.rate // self.rate
+        reader.seek(local)
+        return reader.position < local or not self._has_more(reader)
+
+    def _has_more(self, reader: AvReader) -> bool:
+        at = reader.position
+        more = bool(len(reader.read(1)))
+        if more:
+            reader.seek(at)
+        return more
+
+    def _seek_within(self, sample: int) -> None:
+        """To the sample; in a link of another rate to a place whose position is whole, far enough ahead."""
+        start, reader = self._starts[self._link], self._reader
+        step = StreamResampler(reader.rate, self.rate, 1).step_samples if reader.rate != self.rate else 1
+        ahead = (sample - start) * reader.rate // self.rate
+        local = ahead if step == 1 and reader.rate == self.rate else max(ahead - PREROLL, 0) // step * step
+        reader.seek(local)
+        self._fit = Fit(self.rate, self.channels)
+        self._fit.change(reader.rate)
+        self._rest = self._rest[:0]
+        self.position = start + _converted(reader.position, reader.rate, self.rate)
+        self._read_on(sample)
+
+    def cancel_by(self, is_cancelled: Callable[[], bool]) -> None:
+        self._is_cancelled = is_cancelled
+        self._reader.cancel_by(is_cancelled)
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def _converted(samples: int, own: int, rate: int) -> int:
+    return -(-samples * rate // own)
+
+
+def _merge(into: Faults, faults: Faults, kind: str, offset_s: float) -> None:
+    """Adds one kind of fault of a link that begins at `offset_s`."""
+    tally, total = faults.tallies[kind], into.tallies[kind]
+    if tally.count and not total.count:
+        total.first_s, total.detail = tally.first_s + offset_s, tally.detail
+    total.count, total.seconds = total.count + tally.count, total.seconds + tally.seconds
