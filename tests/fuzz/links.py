@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -105,20 +106,30 @@ def consumer() -> Iterator[Callable[[bytes], None]]:
 
         def target(data: bytes) -> None:
             choice = Choice(data)
-            port._hear(_word(choice) if choice.chance(3) else data)
+            port._hear(_word(choice) if choice.chance(3) else _extreme(choice) if choice.chance(3) else data)
             while port.take() is not None:
                 port.used()
-            assert port.grant.delivered_through < 1 << 64
+            assert port.grant.delivered_through < 1 << 62
+            for answer in (port._credit(), port._hello()):  # what follows from a number has to be sent
+                msgpack.packb(answer)
 
         yield target
         port.close()
+
+
+def _extreme(choice: Choice) -> bytes:
+    """A frame with a number that nobody could count to."""
+    message = bytearray(choice.pick(GENUINE))
+    struct.pack_into("<Q", message, choice.pick((32, 40, 48)), choice.pick((1 << 53, (1 << 62) - 1, (1 << 64) - 1)))
+    return bytes(message)
 
 
 def _word(choice: Choice) -> bytes:
     typical: dict[str, Any] = {
         "t": ("hello", "credit", "bye", "welcome", "who", "refused", "still"), "v": (1,), "token": (TOKEN,),
         "stream": (0,), "instance": (1, 2), "since": (None, 0, 480), "window": (5, 0, 1 << 20), "policy": ("block",),
-        "epoch": (1, 2), "delivered": (0, 1, 5, 1 << 40), "granted": (5, 1 << 62), "why": ("no",),
+        "epoch": (1, 2), "delivered": (0, 1, 5, 1 << 40), "granted": (5, 1 << 62, (1 << 64) - 1), "why": ("no",),
+        "greeting": (0, (1 << 62) - 1, (1 << 64) - 1),
     }  # fmt: skip
     try:
         packed: bytes = msgpack.packb(mixed(choice, typical))

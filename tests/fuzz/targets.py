@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-from tests.fuzz import control, files, links
+from tests.fuzz import control, ends, files, links
 
 
 class Target(NamedTuple):
@@ -18,10 +18,14 @@ class Target(NamedTuple):
 
 
 TARGETS = {
-    "frame": Target(links.frames, links.FRAME_SEEDS, 0.28),
-    "event": Target(links.events, links.EVENT_SEEDS, 0.15),
+    "frame": Target(links.frames, links.FRAME_SEEDS, 0.2),
+    "event": Target(links.events, links.EVENT_SEEDS, 0.1),
     "producer": Target(links.producer, links.WORD_SEEDS, 0.1),
-    "consumer": Target(links.consumer, links.WORD_SEEDS, 0.15),
+    "consumer": Target(links.consumer, links.WORD_SEEDS, 0.1),
+    "feed": Target(ends.feed, ends.SEEDS, 0.05),
+    "sending": Target(ends.sending, ends.SEEDS, 0.04),
+    "listening": Target(ends.listening, ends.SEEDS, 0.05),
+    "door": Target(ends.door, ends.SEEDS, 0.04),
     "control-bytes": Target(control.raw, control.SEEDS, 0.1),
     "control-words": Target(control.words, [bytes(40), bytes(range(200))], 0.08),
     "yaml": Target(files.yaml, files.YAML_SEEDS, 0.03),

@@ -1,0 +1,279 @@
+"""Whole ends of a connection between hosts: what comes in, what follows from it, and what they answer."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgpack
+import numpy as np
+import zmq
+
+from audio_pipeline.errors import WireError
+from audio_pipeline.frame import Flag, audio_frame, gap_frame, pack, parse
+from audio_pipeline.host.runtime import RunDir
+from audio_pipeline.io.remote_door import Door
+from audio_pipeline.io.remote_feed import _SendingEnd
+from audio_pipeline.io.remote_feed_port import WINDOW_FRAMES, FeedPort
+from audio_pipeline.io.remote_frames import FrameBounds
+from audio_pipeline.io.remote_link import _ListeningEnd
+from audio_pipeline.io.remote_peer import Peer, Remote
+from audio_pipeline.io.remote_player import RemotePlayer
+from audio_pipeline.io.remote_session import MAX_SESSIONS, Sessions
+from audio_pipeline.keys import Keys
+from audio_pipeline.links.link import InSpec
+from tests.fuzz.choice import Choice, mixed
+
+RATE, CHANNELS, NS = 48_000, 2, 1_000_000_000
+TOKEN = "secret"
+TICK_NS = 10_000_000
+REMEMBERED = 1 << 63  # what a board's slot holds
+GENUINE = [
+    pack(audio_frame(np.linspace(-1, 1, 960, dtype=np.float32).reshape(480, 2), 480, RATE, seq=3, captured_ns=9)),
+    pack(audio_frame(np.ones((441, 1), np.float32), 441, 44_100, seq=4)), pack(gap_frame(0, 9, RATE, 2, seq=5)),
+    pack(gap_frame(1 << 20, 7, 1_000, 32, seq=6)), pack(gap_frame(480, 7, RATE, 2, flags=Flag.END, epoch=2, seq=7)),
+]
+OFFER = {"t": "offer", "v": 1, "node": "voice", "instance": 1, "greeting": 0, "token": TOKEN}
+HELLO = {"t": "hello", "v": 1, "port": "mix.out", "instance": 1, "window": 9, "since": 0}
+STATE = {"v": 1, "id": 1, "op": "state"}
+WORDS = [msgpack.packb(word) for word in (
+    OFFER, HELLO, STATE, {"t": "alive"}, {"t": "bye"}, {"t": "time", "t1": 5}, {"v": 1, "id": 1, "op": "ports"},
+    {"t": "welcome", "v": 1, "epoch": 1, "window": 9}, {"t": "time", "t1": 5, "t2": 6, "t3": 7}, {"t": "who"},
+    {"t": "credit", "epoch": 1, "greeting": 0, "delivered": 0, "granted": 9},
+)]  # fmt: skip
+SEEDS = [*GENUINE, *WORDS, bytes(60), bytes(range(200))]
+NUMBERS = (0, 1, 1 << 31, 1 << 53, (1 << 61) - 1, 1 << 62, (1 << 62) - 1, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
+AT = {"seq": 32, "position": 40, "captured_ns": 48}  # in a frame, each of 8 bytes
+
+
+def message_of(data: bytes) -> bytes:
+    """Bytes as they are, a word that is nearly right, or a frame with a number that nobody could count to."""
+    choice = Choice(data)
+    kind = choice.byte() % 5
+    if kind == 1:
+        return _word(choice)
+    if kind == 2:
+        frame = bytearray(choice.pick(GENUINE))
+        for at in AT.values():
+            if choice.chance(2):
+                struct.pack_into("<Q", frame, at, choice.pick(NUMBERS))
+        return bytes(frame)
+    if kind == 3:
+        there = choice.pick(NUMBERS)
+        return bytes(msgpack.packb({"t": "time", "t1": 0, "t2": there, "t3": there}))
+    return data
+
+
+def _word(choice: Choice) -> bytes:
+    typical: dict[str, Any] = {
+        "t": ("hello", "offer", "credit", "welcome", "time", "bye", "who", "refused", "still", "alive", "timeline"),
+        "op": ("state", "ports", "set", "stop", "events", "edit", "send"), "v": (1,), "token": (TOKEN,), "id": (1, "x"),
+        "instance": (1, 2), "window": (9, *NUMBERS), "greeting": (0, 1, *NUMBERS), "epoch": (1, *NUMBERS),
+        "delivered": NUMBERS, "granted": NUMBERS, "t1": NUMBERS, "t2": NUMBERS, "t3": NUMBERS, "since": (None, 0),
+        "port": ("mix.out", "song.out"), "node": ("voice", "mix"), "from": NUMBERS, "received": NUMBERS,
+    }  # fmt: skip
+    word = mixed(choice, typical)
+    for other in ("op", "t"):
+        if choice.chance(2):
+            word.pop(other, None)
+            break
+    try:
+        packed: bytes = msgpack.packb(word)
+    except (ValueError, OverflowError):
+        packed = b""
+    return packed
+
+
+class Clock:
+    """What a node has of its graph, at a time that goes on by itself; counts are held to what a board can hold."""
+
+    rate, frame_samples = RATE, 480
+
+    def __init__(self) -> None:
+        self.now = NS
+        self.emitted = 0
+
+    def now_ns(self) -> int:
+        return self.now
+
+    def position_at(self, host_ns: int) -> float:
+        return host_ns * RATE / NS
+
+    def host_ns_at(self, position: float) -> int:
+        return round(position * NS / RATE)
+
+    def emit(self, port: str, sound: Any, position: int, **_: Any) -> None:
+        assert np.isfinite(sound).all() and len(sound) == self.frame_samples
+        self.emitted += 1
+
+    def emit_idle(self, port: str, position: int) -> None:
+        """Nothing is to be heard."""
+
+    def gauge(self, name: str, value: float) -> None:
+        struct.pack("<d", value)
+
+    def count(self, name: str, amount: int = 1) -> None:
+        assert -REMEMBERED <= amount * 1_000_000 < REMEMBERED, f"{name} += {amount}"
+
+
+@contextmanager
+def feed() -> Iterator[Callable[[bytes], None]]:
+    """A place for a singer, with all that is made of the frames."""
+    with tempfile.TemporaryDirectory() as folder:
+        port = FeedPort(f"ipc://{folder}/feed", TOKEN, rate=RATE, channels=CHANNELS)
+        port._stop.set()
+        port._waker.wake()
+        port._thread.join()
+        port._reply = lambda sender, word: _heard(msgpack.packb(word))  # type: ignore[method-assign]
+        ctx = Clock()
+        player = RemotePlayer(ctx, CHANNELS, 0.0, 250.0)  # type: ignore[arg-type]
+
+        def target(data: bytes) -> None:
+            ctx.now += TICK_NS
+            for message in (msgpack.packb(OFFER), message_of(data)):
+                port._hear(b"a", message, ctx.now)
+            assert len(port._frames) <= WINDOW_FRAMES
+            while (came := port.take()) is not None:
+                player.push(came[0], came[1], came[0].captured_ns)
+            player.poll(ctx)  # type: ignore[arg-type]
+            port._is_taken()
+            port._credit(ctx.now)
+
+        yield target
+        assert ctx.emitted or not port.counts["received"]
+        port.close()
+
+
+def _heard(answer: bytes) -> None:
+    """What is answered can be read, and is short."""
+    assert isinstance(msgpack.unpackb(answer), dict) and len(answer) < 1_000
+
+
+@contextmanager
+def _peer() -> Iterator[Peer]:
+    """A connection without its thread."""
+    peer = Peer(Remote("127.0.0.1", 9))
+    peer.prepare = lambda socket: None  # type: ignore[method-assign]
+    yield peer
+    peer.waker.close()
+    peer.context.destroy(linger=0)
+
+
+class Wire:
+    """In place of a socket: gives what was put in, and keeps nothing of what is sent."""
+
+    def __init__(self) -> None:
+        self.coming: list[bytes] = []
+
+    def get(self, option: int) -> int:
+        return int(zmq.POLLIN) if self.coming else 0
+
+    def recv(self, flags: int = 0) -> bytes:
+        return self.coming.pop(0)
+
+    def send(self, message: bytes, flags: int = 0) -> None:
+        if message[:1] == b"A":
+            parse(message)
+        else:
+            _heard(message)
+
+    def close(self, linger: int = 0) -> None:
+        """Nothing is open."""
+
+
+@contextmanager
+def sending() -> Iterator[Callable[[bytes], None]]:
+    """The sender's end: words of the host that it plays to, and frames that go out after them."""
+    with _peer() as peer:
+        own = SimpleNamespace(peer=peer, counts=Counter(), offered=deque())
+        end = _SendingEnd(own, Remote("127.0.0.1", 9), "voice")  # type: ignore[arg-type]
+        end.socket.close(linger=0)
+        wire = end.socket = Wire()  # type: ignore[assignment]
+        now = [NS]
+
+        def target(data: bytes) -> None:
+            now[0] += TICK_NS
+            wire.coming += [msgpack.packb({"t": "welcome", "window": 9}), message_of(data)]  # type: ignore[attr-defined]
+            end.handle()
+            own.offered.append(replace(parse(GENUINE[0]), captured_ns=now[0]))
+            end.speak(now[0])
+            assert len(end.subscription.queue) <= 25 and len(end.subscription.in_flight) <= 1 << 16
+
+        yield target
+
+
+@contextmanager
+def listening() -> Iterator[Callable[[bytes], None]]:
+    """The listener's end, with all that is made of the frames."""
+    with _peer() as peer:
+        ctx = Clock()
+        player = RemotePlayer(ctx, CHANNELS, 0.0, 250.0)  # type: ignore[arg-type]
+        link = SimpleNamespace(counts=Counter(), bounds=FrameBounds(RATE, CHANNELS))
+        link.heard = lambda frame: player.push(frame, ctx.now, peer.offset.here(frame.captured_ns))
+        spec = InSpec("mix.out", "", "tcp://127.0.0.1:9", 0, 50, "drop_oldest", 25, prepare=peer.prepare)
+        end = _ListeningEnd(peer, spec, 1, link)  # type: ignore[arg-type]
+        end.socket.close(linger=0)
+        wire = end.socket = Wire()  # type: ignore[assignment]
+
+        def target(data: bytes) -> None:
+            ctx.now += TICK_NS
+            welcome = msgpack.packb({"t": "welcome", "epoch": 1, "greeting": end._greeting})
+            wire.coming += [welcome, message_of(data)]  # type: ignore[attr-defined]
+            end.handle()
+            end.speak(ctx.now)
+            player.poll(ctx)  # type: ignore[arg-type]
+            assert not end.queue and end.grant.delivered_through < 1 << 62
+
+        yield target
+
+
+class Router:
+    """The side of a door that other hosts are at."""
+
+    def __init__(self) -> None:
+        self.answers: list[bytes] = []
+
+    def send_multipart(self, parts: list[bytes], flags: int = 0) -> None:
+        self.answers.append(parts[1])
+
+
+@contextmanager
+def door() -> Iterator[Callable[[bytes], None]]:
+    """Whatever a key of each role says to a door: it answers little, and nobody outside learns the token."""
+    with tempfile.TemporaryDirectory() as folder, zmq.Context() as context:
+        keys, users = Keys(Path(folder) / "keys"), {}
+        keys.new("studio")
+        for role in ("listen", "play", "control"):
+            users[role] = Keys(Path(folder) / role).new(role).public
+            keys.allow(role, users[role], role)
+        made = Door("127.0.0.1:0", RunDir(Path(folder)), (), keys=keys)
+        router = made._router = Router()  # type: ignore[assignment]
+        made._token, made._file, made._sessions = TOKEN, -1, Sessions(context)
+        made._entrance = SimpleNamespace(claim=len, release=len)  # type: ignore[assignment]
+        outputs = [{"port": "mix.out", "heard": True}, {"port": "song.out", "heard": False}]
+        made._known_ports = {"name": "studio", "rate": RATE, "outputs": outputs, "feeds": ["voice"]}
+
+        def target(data: bytes) -> None:
+            role = Choice(data).pick(tuple(users))
+            body, identity = message_of(data[1:]), role.encode()
+            try:
+                made._on_message(identity, users[role], made._sessions.get(identity), body)
+            except WireError:
+                pass
+            assert all(len(answer) < len(body) + 1_000 for answer in router.answers)  # type: ignore[attr-defined]
+            assert all(isinstance(msgpack.unpackb(answer), dict) for answer in router.answers)  # type: ignore[attr-defined]
+            router.answers.clear()  # type: ignore[attr-defined]
+            made.said.clear()
+            assert len(made._sessions.all) <= min(3, MAX_SESSIONS)
+            for session in made._sessions.all:
+                made._forget(session)
+
+        yield target
+        made._sessions.close()
