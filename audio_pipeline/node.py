@@ -242,6 +242,15 @@ class Node:
     def flush(self, ctx: Context) -> None:
         """All inputs have ended: emit what is still inside."""
 
+    @property
+    def busy(self) -> bool:
+        """True while a thread of its own has work left. After `flush` its END waits for that, and `poll` is called.
+
+        Virtual time waits as well. A node that shows how much that is in a gauge `unwritten_bytes` is also waited for
+        when the pipeline ends.
+        """
+        return False
+
     def latency(self) -> Latency:
         """Valid after `open`; an estimate before."""
         return Latency()

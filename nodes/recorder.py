@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.io.segments import Segment, Segments
+from audio_pipeline.io.disk import Disk
+from audio_pipeline.io.recording import Block, Notice, Recording
+from audio_pipeline.io.segments import Segments
 from audio_pipeline.io.take import Take
 from audio_pipeline.node import ANY, Context, Node, Ports
 from audio_pipeline.settings import setting
 
 EVENTS = "events.jsonl"
-SUBTYPES = ("pcm24", "pcm16", "float32")
+SUBTYPES = ("float32", "pcm24", "pcm16")
+OFFLINE_BYTES = 16 << 20  # offline nothing is refused: it waits until no more than this waits
+SLOW_S = 2.0  # older than that, and it is said that the disk is slow
+WELL_S = 0.5
 
 
 @dataclass(frozen=True)
 class Settings:
     folder: str = setting("", "where the files go; empty for the folder of the run", file=True)
     subtype: str = setting(
-        "pcm24", "how samples are stored; float32 keeps what is over full scale", choices=SUBTYPES
+        "float32", "how samples are stored; float32 keeps what is over full scale, the others cut it", choices=SUBTYPES
+    )
+    gain_db: float = setting(
+        0.0, "one gain for every track; a negative one lets pcm files keep peaks", unit="dB", minimum=-96, maximum=24
     )
     segments: bool = setting(False, "a file for each utterance that a `vad` marked, instead of one a track")
     overwrite: bool = setting(False, "replace recordings of the same name")
@@ -35,9 +44,12 @@ class Recorder(Node):
 
     Files are true to position: a sample that never came is silence and is listed under `gaps`, what stands in
     for lost sound under `concealed`. They can be opened at any moment, also after a crash, with all but the last
-    second; a restarted recorder goes on where its predecessor was cut off. A full disk ends the tracks it hits
+    second; a restarted recorder goes on where its predecessor was cut off, and no file of a run is replaced by
+    another of the same run (`<input>-2.wav`). A thread of its own writes: a disk that does not answer is waited for
+    through 120 s or 128 MB of sound, and what comes after that is a gap. A full disk ends the tracks it hits
     with one error and nothing else. Inputs that carry events are appended to `events.jsonl`. Its own events:
-    `saved` {track, path, samples}, `segment` {track, path, start, end} and `error` {track, message}.
+    `saved` {track, path, samples, clipped, peak_db}, `segment` {track, path, start, end} and `error` {track, message}.
+    `audio-pipeline takes` lists recordings and repairs those that were cut off.
     """
 
     Settings = Settings
@@ -47,97 +59,141 @@ class Recorder(Node):
 
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:
-        return ("audio_pipeline.io.take",)
+        return ("audio_pipeline.io.recording",)
 
     def open(self, ctx: Context) -> None:
-        self._folder = Path(self.settings.folder or ctx.folder)
-        self._take = Take(self._folder, self.settings.subtype, overwrite=self.settings.overwrite)
-        self._segments = Segments(self._folder, self.settings.subtype)
+        folder = Path(self.settings.folder or ctx.folder)
+        self._take = Take(folder, self.settings.subtype, overwrite=self.settings.overwrite,
+                          run=Path(ctx.run_folder).name, node=ctx.name, gain_db=self.settings.gain_db)  # fmt: skip
+        segments = None
+        try:
+            if self.settings.segments:
+                segments = Segments(folder, self.settings.subtype, Path(ctx.run_folder).name)
+            for said in self._take.begin(() if segments else self.input_settings, restarted=ctx.incarnation > 0):
+                ctx.log(said)
+        except PipelineError:
+            self._take.close()
+            raise
+        self._recording = Recording(self._take, segments, folder / EVENTS)
+        self._resumed = {name: track.position for name, track in self._take.tracks.items()}
+        self._ends = dict(self._resumed)  # by input: the position up to which its stream has come
         self._failed: set[str] = set()
-        if ctx.incarnation:
-            self._take.resume()
-        elif not self.settings.segments:
-            for path in self._take.prepare(self.input_settings):
-                ctx.log(f"kept an unfinished recording of an earlier run as {path}")
+        self._is_slow = False
+        self._disk = Disk(self._recording, ctx.name, ctx.wake)
 
     def resume_position(self, port: str) -> int | None:
-        track = self._take.tracks.get(port)
-        return track.position if track else None
+        return self._resumed.get(port)
 
     def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
         for name, frame in inputs.items():
-            if name in self._failed or not frame.samples:
-                continue
-            try:
-                self._write(name, frame, ctx)
-            except PipelineError as error:
-                self._fail(name, error, frame.position, ctx)
+            if name not in self._failed and frame.samples:
+                self._put(name, frame, ctx)
+        self.poll(ctx)
 
-    def _write(self, name: str, frame: Frame, ctx: Context) -> None:
+    def _put(self, name: str, frame: Frame, ctx: Context) -> None:
+        """Gives a frame to the disk's thread; what finds no room becomes a gap, since positions go on."""
+        recording, size = self._recording, 0 if frame.data is None else frame.data.nbytes
         if self.settings.segments:
-            return _tell(self._segments.put(name, frame), ctx)
-        track = self._take.track(name, frame.position, frame.rate, frame.channels, frame.stream)
-        what = "gaps" if frame.flags & Flag.GAP else "concealed" if frame.flags & Flag.CONCEALED else ""
-        filled = track.put(frame.position, frame.audio(), what)
-        ctx.count("filled_samples", filled)
-        self._take.save_soon(frame.samples, frame.rate)
+            taken = self._give(lambda: recording.segment(name, frame), size, ctx)
+        else:
+            self._ends[name] = max(frame.end, self._ends.get(name, 0))
+            what = "gaps" if frame.flags & Flag.GAP else "concealed" if frame.flags & Flag.CONCEALED else ""
+            x = frame.samples if frame.data is None else frame.audio()
+            block = Block(name, frame.position, x, frame.rate, frame.channels, frame.stream, what)
+            taken = self._give(lambda: recording.put(block), size, ctx)
+        if not taken:
+            ctx.count("overflow_samples", frame.samples)
 
-    def _fail(self, name: str, error: PipelineError, position: int, ctx: Context) -> None:
+    def _give(self, work: Callable[[], None], size: int, ctx: Context) -> bool:
+        """False where there is no room; offline, where nothing may be lost, it waits for some."""
+        if ctx.live:
+            return self._disk.offer(work, size)
+        self._disk.wait(OFFLINE_BYTES, ctx.alive)
+        self._disk.submit(work, size)
+        return True
+
+    def poll(self, ctx: Context) -> None:
+        """Tells what the disk's thread has done."""
+        held = self._disk.held_bytes
+        ctx.gauge("unwritten_bytes", held)
+        self._tell_slow(self._disk.age_s if held else 0.0, ctx)
+        while self._recording.notices:
+            notice = self._recording.notices.popleft()
+            {"counted": self._on_counted, "saved": self._on_saved, "segment": self._on_segment,
+             "error": self._on_error}[notice.kind](notice, ctx)  # fmt: skip
+
+    def _tell_slow(self, age_s: float, ctx: Context) -> None:
+        if age_s > SLOW_S and not self._is_slow:
+            ctx.log(f"the disk of {self._take.folder} has not answered for {age_s:.0f} s; sound waits in memory")
+        elif self._is_slow and age_s <= WELL_S:
+            ctx.log(f"the disk of {self._take.folder} answers again")
+        self._is_slow = age_s > (WELL_S if self._is_slow else SLOW_S)
+
+    @staticmethod
+    def _on_counted(notice: Notice, ctx: Context) -> None:
+        ctx.count("filled_samples", notice.data["filled"])
+        ctx.count("clipped", notice.data["clipped"])
+
+    @staticmethod
+    def _on_saved(notice: Notice, ctx: Context) -> None:
+        path, samples, clipped, peak = (notice.data[key] for key in ("path", "samples", "clipped", "peak"))
+        peak_db = round(20 * math.log10(max(peak, 1e-6)), 2)
+        ctx.event("takes", "saved", notice.position, track=notice.track, path=path, samples=samples, clipped=clipped,
+                  peak_db=peak_db)  # fmt: skip
+        if clipped:
+            ctx.log(f"{path}: {clipped} values beyond full scale were cut, the highest at {peak_db:+.1f} dBFS; "
+                    f"subtype float32 keeps them, and so does gain_db {-math.ceil(peak_db * 10) / 10:g}")  # fmt: skip
+
+    @staticmethod
+    def _on_segment(notice: Notice, ctx: Context) -> None:
+        ctx.event("takes", "segment", notice.position, track=notice.track, **notice.data)
+
+    def _on_error(self, notice: Notice, ctx: Context) -> None:
         """One track ends, the rest goes on; offline, where nothing may be lost, the run ends."""
+        name, error = notice.track, notice.data["error"]
         self._failed.add(name)
-        if name in self._take.tracks:
-            with suppress(PipelineError):  # what is on disk is readable without this
-                self._take.finish(name)
         if not ctx.live:
             raise error
         ctx.log(f"{error}; track {name!r} ends here, the rest goes on")
-        ctx.event("takes", "error", position, track=name, message=str(error))
+        ctx.event("takes", "error", notice.position, track=name, message=str(error))
         ctx.count("failed_tracks")
 
     def on_event(self, port: str, event: Mapping[str, Any], position: int, ctx: Context) -> None:
         if port in self._failed:
             return
         entry = {"input": port, "position": position, "s": round(position / ctx.rate, 3), **event}
-        line = json.dumps(entry, default=str)
-        path = self._folder / EVENTS
-        try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-        except OSError as error:
-            self._fail(port, PipelineError(f"recording {path}: {error.strerror or error}"), position, ctx)
+        recording, line = self._recording, json.dumps(entry, default=str)
+        if not self._give(lambda: recording.line(port, line), len(line), ctx):
+            ctx.count("lost_events")
 
     def on_inputs(self, ctx: Context) -> None:
-        for name in [name for name in self._take.tracks if name not in self.input_settings]:
-            self._finish(name, ctx)
+        for name in [name for name in self._ends if name not in self.input_settings]:
+            self._finish(name)
+        for name in self._failed - self.input_settings.keys():
+            self._disk.submit(partial(self._recording.forgive, name))
         self._failed &= set(self.input_settings)
 
-    def flush(self, ctx: Context) -> None:
-        try:
-            _tell(self._segments.close(), ctx)
-        except PipelineError as error:
-            ctx.log(str(error))
-        for name in list(self._take.tracks):
-            self._finish(name, ctx)
+    def _finish(self, name: str) -> None:
+        recording, end = self._recording, self._ends.pop(name)
+        self._disk.submit(lambda: recording.finish(name, end))
 
-    def _finish(self, name: str, ctx: Context) -> None:
-        position = self._take.tracks[name].position
-        try:
-            path, samples = self._take.finish(name)
-            ctx.event("takes", "saved", position, track=name, path=str(path), samples=samples)
-        except PipelineError as error:
-            self._fail(name, error, position, ctx)
+    def flush(self, ctx: Context) -> None:
+        for name in list(self._ends):
+            self._finish(name)
+        self._disk.submit(self._recording.close)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._disk.held_bytes or self._recording.notices)
 
     def close(self) -> None:
-        with suppress(PipelineError):
-            self._segments.close()
-        for name in list(self._take.tracks):
-            with suppress(PipelineError):
-                self._take.finish(name)
-
-
-def _tell(segments: list[Segment], ctx: Context) -> None:
-    for track, path, start, end in segments:
-        ctx.event("takes", "segment", end, track=track, path=str(path), start=start, end=end)
+        disk = getattr(self, "_disk", None)
+        if disk is not None:  # it was opened
+            disk.submit(self._recording.close)
+            disk.close()
+        take = getattr(self, "_take", None)
+        if take is not None:
+            take.close()
 
 
 NODE = Recorder

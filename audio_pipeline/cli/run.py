@@ -6,7 +6,6 @@ import argparse
 import math
 import os
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -30,7 +29,6 @@ from audio_pipeline.view.view import View, Watch, fits_terminal, follow
 
 PROGRESS_S = 0.2
 KEEP_LINES = 20
-CLOCK_SLACK_S = 2.0  # file times are coarser than ours
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,20 +36,18 @@ def run(args: argparse.Namespace) -> int:
     graph = load(args.config, args.sets)
     make_plan(graph, live=not args.offline)  # a budget that cannot hold is said before a folder is made
     fetch_assets(graph)
-    folder = args.folder or Path("takes") / f"{file_name(graph.name)}-{datetime.now():%Y%m%d-%H%M%S}"
-    supervisor = Supervisor(
-        graph,
-        offline=args.offline,
-        duration_s=args.duration,
-        folder=folder.absolute(),
-        schedule=schedule(graph, args.at),
-    )
-    with nothing_empty_left(supervisor.folder):
+    with run_folder(args.folder, f"{file_name(graph.name)}-{datetime.now():%Y%m%d-%H%M%S}") as folder:
+        supervisor = Supervisor(
+            graph,
+            offline=args.offline,
+            duration_s=args.duration,
+            folder=folder,
+            schedule=schedule(graph, args.at),
+        )
         return _run(graph, supervisor, args)
 
 
 def _run(graph: Graph, supervisor: Supervisor, args: argparse.Namespace) -> int:
-    began = time.time()
     told = ""
     with stopping(supervisor.stop), observed(graph, supervisor, args):
         supervisor.start()
@@ -67,21 +63,46 @@ def _run(graph: Graph, supervisor: Supervisor, args: argparse.Namespace) -> int:
     else:
         for line in untold(supervisor.final_state()["log"], told):
             warn(f"audio-pipeline: {printable(line)}")
-    _leave_report(graph, supervisor, began)
+    _leave_report(graph, supervisor)
     return supervisor.exit_code
 
 
 @contextmanager
-def nothing_empty_left(folder: Path) -> Iterator[None]:
-    """Takes `folder`, and those around it, away again where they came meanwhile and nothing came into them."""
+def run_folder(wanted: Path | None, name: str) -> Iterator[Path]:
+    """The folder of a run, `takes/<name>` where none is wanted.
+
+    It goes again, with those around it that came meanwhile, where nothing came into it.
+    """
+    own = Path("takes") / name
     # what cannot be looked at counts as not there: it cannot be taken away either
-    new = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
+    new = [path for path in (wanted or own, *(wanted or own).absolute().parents) if not os.path.exists(path)]
+    folder = (wanted or new_folder(own)).absolute()
     try:
-        yield
+        yield folder
     finally:
         with suppress(OSError, ValueError):  # it is not empty, or was never made
-            for path in new:
+            for path in new if wanted else (folder, *new[1:]):
                 path.rmdir()
+
+
+def new_folder(path: Path) -> Path:
+    """Makes it, with a number behind its name where another run of this second has that one.
+
+    Two runs never get the same; where it cannot be made, the run says why.
+    """
+    number, free = 1, path
+    while True:
+        try:
+            free.mkdir(parents=True)
+        except FileExistsError:
+            if not free.is_dir():  # something else is in the way
+                return free
+        except OSError:
+            return free
+        else:
+            return free
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
 
 
 def fetch_assets(graph: Graph) -> None:
@@ -168,12 +189,12 @@ def speed_text(state: State) -> str:
     return f"{content_s(state) / state['uptime_s']:.1f}x real time" if state["uptime_s"] > 1 else ""
 
 
-def _leave_report(graph: Graph, supervisor: Supervisor, began: float) -> None:
+def _leave_report(graph: Graph, supervisor: Supervisor) -> None:
     """The report of a run that got going; where it fails, that is one sentence, and the run is as good as before."""
     state = supervisor.final_state()
     if not state or not state["uptime_s"]:  # it never got going, and the folder may hold an earlier take
         return
-    folder, tracks = takes(graph, supervisor.folder, began - CLOCK_SLACK_S)
+    folder, tracks = takes(graph, supervisor.folder, state["run"])
     tell(*[f"wrote {shown(track)}" for track in tracks])
     try:
         report = write_report(folder, state, tracks)
@@ -184,11 +205,11 @@ def _leave_report(graph: Graph, supervisor: Supervisor, began: float) -> None:
         tell(f"wrote {shown(report)}")
 
 
-def takes(graph: Graph, folder: Path, since: float) -> tuple[Path, list[Path]]:
-    """The folder that got the recordings, and what was written there in this run."""
+def takes(graph: Graph, folder: Path, run: str) -> tuple[Path, list[Path]]:
+    """The folder that got the recordings, and those that this run wrote there."""
     own = [getattr(spec.settings, "folder", "") for spec in graph.nodes.values()]
     for candidate in (folder, *[Path(name) for name in own if name]):
-        tracks = tracks_in(candidate, since)
+        tracks = tracks_in(candidate, run)
         if tracks:
             return candidate, tracks
     return folder, []

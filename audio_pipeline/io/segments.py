@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from audio_pipeline.dsp.channels import to_channels
+from audio_pipeline.errors import MediaError, PipelineError
 from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.io.sidecar import SIDECAR, read_tracks
 from audio_pipeline.io.wav import PART, Subtype, WavWriter, repair
 
 MAX_HOLE_S = 10
+
+
+LIST = "segments.jsonl"
 
 
 class Segment(NamedTuple):
@@ -31,11 +36,12 @@ class _Open(NamedTuple):
 class Segments:
     """Writes a numbered WAV for each stretch from SEGMENT_START to SEGMENT_END, frames included whole.
 
-    Names hold the number and the start in seconds alone; numbers go on from those found in the folder.
+    Names hold the number and the start in seconds alone; numbers go on from those found in the folder. Each finished
+    one is a line of `segments.jsonl`.
     """
 
-    def __init__(self, folder: Path, subtype: Subtype) -> None:
-        self._folder, self._subtype = folder, subtype
+    def __init__(self, folder: Path, subtype: Subtype, run: str = "") -> None:
+        self._folder, self._subtype, self._run = folder, subtype, run
         self._open: dict[str, _Open] = {}
         for part in sorted(folder.glob(f"segment_*.wav{PART}")):
             repair(part)
@@ -74,9 +80,39 @@ class Segments:
         """A hole inside an utterance is silence, so that its length stays true."""
         writer = self._open[track].writer
         hole = min(max(frame.position - self._end(track), 0), MAX_HOLE_S * frame.rate)
-        writer.write(np.zeros((hole, writer.format.channels), np.float32))
+        writer.skip(hole)
         writer.write(to_channels(frame.audio(), writer.format.channels))
 
     def _finish(self, track: str, end: int) -> Segment:
         open_ = self._open.pop(track)
-        return Segment(track, open_.writer.close(), open_.start, end)
+        segment = Segment(track, open_.writer.close(), open_.start, end)
+        entry = {"run": self._run, "track": track, "file": segment.path.name, "start": open_.start, "end": end,
+                 "clipped": open_.writer.clipped}  # fmt: skip
+        path = self._folder / LIST
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            raise PipelineError(f"recording {path}: {error.strerror or error}") from error
+        return segment
+
+
+def listed(folder: Path) -> Iterator[dict[str, Any]]:
+    """What `segments.jsonl` says of each finished segment."""
+    path = folder / LIST
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # torn
+        if isinstance(entry, dict) and isinstance(entry.get("file"), str) and Path(entry["file"]).name == entry["file"]:
+            yield entry
+
+
+def finished_by(folder: Path, run: str) -> list[str]:
+    """The files in a folder that a run says it finished there: tracks and segments."""
+    try:
+        tracks = [info.file for info in read_tracks(folder / SIDECAR).values() if info.run == run and info.finished]
+    except MediaError:
+        tracks = []
+    return tracks + [str(entry["file"]) for entry in listed(folder) if entry.get("run") == run]

@@ -1,28 +1,33 @@
-"""`take.json`: what a take's tracks are and which of their samples are not the stream's own.
+"""`take.json`: what a folder's recordings are and which of their samples are not the stream's own.
 
-It is rewritten now and then, and each new fact is appended to a journal beside it before the sound that it
-speaks of is written: a recorder killed at any moment leaves no silence that is not stated.
+There is an entry a file, under the file's name without `.wav`, from before the file is made. So whoever goes on after
+a crash knows the finished files of the run as well as those that it was writing. The file is rewritten now and then,
+and each new fact is appended to a journal beside it before the sound that it speaks of is written: a recorder killed
+at any moment leaves no silence that is not stated.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from audio_pipeline.errors import MediaError, PipelineError
+from audio_pipeline.io.take_lock import turn
 from audio_pipeline.private_file import write_whole
 
 SIDECAR = "take.json"
-JOURNAL = ".take.journal"
-VERSION = 1
+JOURNALS = ".take.*journal"
+VERSION = 2
+KINDS = ("gaps", "concealed", "jumps")
 Span = dict[str, int]  # {"at": file sample, "samples": how many}
 
 
 @dataclass
 class TrackInfo:
-    """What the sidecar says of one track; `at` counts file samples."""
+    """What the sidecar says of one file; `at` counts file samples."""
 
     file: str
     rate: int
@@ -31,6 +36,13 @@ class TrackInfo:
     gaps: list[Span] = field(default_factory=list)  # silence where nothing came
     concealed: list[Span] = field(default_factory=list)  # not silence, but a stand-in that a node made up
     jumps: list[Span] = field(default_factory=list)  # positions left out: nothing was written for them
+    track: str = ""  # the input that it holds
+    node: str = ""  # the recorder that wrote it
+    run: str = ""  # of which run
+    finished: bool = False  # it has its final name, and nobody writes it any more
+    clipped: int = 0  # values beyond full scale that PCM cut off
+    peak: float = 0.0  # highest value that came, before any cut
+    gain_db: float = 0.0  # that every track of the take was given
 
     def note(self, kind: str, at: int, samples: int) -> None:
         """Adds what is known of `samples` from file sample `at` on; saying it twice changes nothing."""
@@ -45,6 +57,7 @@ class TrackInfo:
 
     def trim(self, samples: int) -> None:
         """Forgets what was said of samples that were not written any more."""
+        self.samples = samples
         for spans in (self.gaps, self.concealed):
             while spans and spans[-1]["at"] >= samples:
                 spans.pop()
@@ -52,62 +65,131 @@ class TrackInfo:
                 spans[-1]["samples"] = min(spans[-1]["samples"], samples - spans[-1]["at"])
 
 
-class Sidecar:
-    """The tracks of a folder's take, on disk at any moment. PipelineError where the disk refuses."""
+Tracks = dict[str, TrackInfo]
 
-    def __init__(self, folder: Path) -> None:
-        self.path, self._journal = folder / SIDECAR, folder / JOURNAL
-        self.tracks: dict[str, TrackInfo] = {}
+
+class Sidecar:
+    """The entries of a folder, on disk at any moment. PipelineError where the disk refuses.
+
+    `tracks` are those of this recorder in this run; what others wrote there is kept as it is.
+    """
+
+    def __init__(self, folder: Path, run: str = "", node: str = "") -> None:
+        self.folder, self.path, self.run, self.node = folder, folder / SIDECAR, run, node
+        self._journal = folder / f".take.{node.replace('/', '_')}.journal"
+        self.tracks: Tracks = {}
+        self._pending: list[str] = []  # of the journal
+        self._gone: set[str] = set()  # entries that are there no more
 
     def note(self, name: str, kind: str, at: int, samples: int) -> None:
-        """As `TrackInfo.note`, and on disk at once."""
+        """As `TrackInfo.note`; on disk from the next `flush` on."""
         self.tracks[name].note(kind, at, samples)
+        self._pending.append(json.dumps([name, kind, at, samples]) + "\n")
+
+    def flush(self) -> None:
+        """Brings what was noted to the disk; the sound that it speaks of may be written after that."""
+        if not self._pending:
+            return
         try:
             with self._journal.open("a") as file:
-                file.write(json.dumps([name, kind, at, samples]) + "\n")
+                file.write("".join(self._pending))
         except OSError as error:
             raise _refused(self._journal, error) from error
+        self._pending.clear()
 
-    def save(self) -> None:
+    def save(self, *, sync: bool = False) -> None:
         """Writes everything anew; a reader sees the old file or the new one, never half."""
-        tracks = {name: asdict(info) for name, info in self.tracks.items()}
-        text = json.dumps({"version": VERSION, "tracks": tracks}, indent=1)
         try:
-            write_whole(self.path, text + "\n", sync=False)
+            with turn(self.folder):
+                others = {name: info for name, info in self._others().items() if name not in self._gone}
+                write_whole(self.path, text_of({**others, **self.tracks}), sync=sync)
+            self._pending.clear()
             self._journal.unlink(missing_ok=True)
         except OSError as error:
             raise _refused(self.path, error) from error
 
-    def clear(self) -> None:
-        """A new take: what a dead recorder's journal says is of another one."""
-        self._journal.unlink(missing_ok=True)
+    def forget(self, name: str) -> None:
+        """The file of that entry is not there (any more)."""
+        self.tracks.pop(name, None)
+        self._gone.add(name)
 
-    def load(self) -> dict[str, TrackInfo]:
-        """What a dead recorder left. Raises MediaError for a damaged sidecar."""
+    def begin(self, name: str, info: TrackInfo) -> None:
+        """A new entry, on disk before its file is made."""
+        self._gone.discard(name)
+        self.tracks[name] = info
+        self.save(sync=True)
+
+    def all(self) -> Tracks:
+        """Every entry of the folder, also those of others."""
+        return {**self._others(), **self.tracks}
+
+    def _others(self) -> Tracks:
         try:
-            document: dict[str, Any] = json.loads(self.path.read_text())
-            self.tracks = {name: TrackInfo(**info) for name, info in document["tracks"].items()}
-        except FileNotFoundError:
-            self.tracks = {}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise MediaError(f"{self.path}: is not the sidecar of a take ({error})") from error
-        for name, kind, at, samples in self._journalled():
-            if name in self.tracks and kind in ("gaps", "concealed", "jumps"):
-                self.tracks[name].note(kind, int(at), int(samples))
+            found = read_tracks(self.path)
+        except MediaError:
+            return {}
+        return {name: info for name, info in found.items() if name not in self.tracks and not self._owns(info)}
+
+    def _owns(self, info: TrackInfo) -> bool:
+        return info.run == self.run and info.node == self.node
+
+    def load(self) -> Tracks:
+        """What a dead recorder left of this run. Raises MediaError for a damaged sidecar."""
+        found = read_folder(self.folder)
+        self.tracks = {name: info for name, info in found.items() if self._owns(info)}
         return self.tracks
 
-    def _journalled(self) -> list[tuple[str, str, int, int]]:
-        lines = self._journal.read_text(errors="replace").split("\n")[:-1] if self._journal.exists() else []
-        return [tuple(entry) for entry in map(_entry, lines) if entry]
+
+def text_of(tracks: Tracks) -> str:
+    """The file as it is written."""
+    entries = {name: asdict(info) for name, info in tracks.items()}
+    return json.dumps({"version": VERSION, "tracks": entries}, indent=1) + "\n"
 
 
-def _entry(line: str) -> list[Any] | None:
-    """A line of the journal, None for one that was torn."""
+def read_tracks(path: Path) -> Tracks:
+    """The entries of a sidecar, none where there is no file. Raises MediaError for one that is damaged."""
+    known = {each.name for each in fields(TrackInfo)}
     try:
-        entry = json.loads(line)
-    except ValueError:
-        return None
-    return entry if isinstance(entry, list) and len(entry) == 4 else None
+        document: dict[str, Any] = json.loads(path.read_text())
+        raw = {str(name): {key: info[key] for key in info if key in known} for name, info in document["tracks"].items()}
+        tracks = {name: TrackInfo(**info) for name, info in raw.items()}
+        for info in tracks.values():
+            _check(info)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise MediaError(f"{path}: is not the sidecar of a take ({error})") from error
+    return tracks
+
+
+def _check(info: TrackInfo) -> None:
+    """Raises ValueError for what no recorder writes: a file elsewhere, spans that are none."""
+    if not info.file or Path(info.file).name != info.file or int(info.rate) < 1:
+        raise ValueError(f"file {info.file!r} at {info.rate!r} Hz")
+    for kind in KINDS:
+        for span in getattr(info, kind):
+            span["at"], span["samples"] = int(span["at"]), int(span["samples"])
+
+
+def read_folder(folder: Path) -> Tracks:
+    """The entries of a folder's sidecar, with what journals add to them. Raises MediaError for a damaged one."""
+    tracks = read_tracks(folder / SIDECAR)
+    for journal in sorted(folder.glob(JOURNALS)):
+        for name, kind, at, samples in _entries(journal):
+            if name in tracks and kind in KINDS:
+                tracks[name].note(kind, int(at), int(samples))
+    return tracks
+
+
+def _entries(journal: Path) -> Iterator[list[Any]]:
+    """The lines of a journal, without one that was torn."""
+    for line in journal.read_text(errors="replace").split("\n")[:-1]:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, list) and len(entry) == 4:
+            yield entry
 
 
 def _refused(path: Path, error: OSError) -> PipelineError:

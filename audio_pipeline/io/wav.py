@@ -1,8 +1,9 @@
 """WAV files that stay readable when the writer dies: sizes in the header are kept up to date on disk.
 
-Once a second of audio the header is rewritten in place and the file synced: a process killed at any moment
-loses less than that second, and `repair` or `resume` gets even that back as far as it had reached the system.
-A file is called `<name>.part` until it is closed.
+Once a second of audio, or when the caller says so, the header is rewritten in place and the file synced: a process
+killed at any moment loses less than that, and `repair` or `resume` gets even that back as far as it had reached the
+system. A file is called `<name>.part` until it is closed. Silence is a hole in the file, which costs no time and,
+where the file system knows holes, no space.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from numpy.typing import NDArray
 
 from audio_pipeline.dsp.level import overs, sanitise
 from audio_pipeline.errors import ConfigError, MediaError, PipelineError
-from audio_pipeline.io.wav_format import MAX_HEADER_BYTES, Subtype, WavFormat, encode
+from audio_pipeline.io.wav_format import MAX_HEADER_BYTES, MIN_HEADER_BYTES, Subtype, WavFormat, encode
 
-__all__ = ["Repaired", "Subtype", "WavFormat", "WavWriter", "part_of", "repair", "scan"]
+__all__ = [
+    "Repaired", "Subtype", "WavFormat", "WavWriter", "is_begun", "is_taken", "part_of", "repair", "samples_in", "scan",
+]  # fmt: skip
 
 SYNC_S = 1
 PART = ".part"
@@ -42,15 +45,22 @@ def part_of(path: str | Path) -> Path:
 
 
 class WavWriter:
-    """One recording in progress, by `open` or `resume`; its file is locked against a second writer."""
+    """One recording in progress, by `open` or `resume`; its file is locked against a second writer.
+
+    `buffered` keeps what is written until `flush` and leaves it to the caller when to `sync`: for writers that take
+    many small blocks at once.
+    """
 
     def __init__(
-        self, fd: int, path: Path, fmt: WavFormat, samples: int, *, overwrite: bool, dither: bool
+        self, fd: int, path: Path, fmt: WavFormat, samples: int, *, overwrite: bool, dither: bool, buffered: bool
     ) -> None:
         self.path, self.format, self.samples = path, fmt, samples
         self.clipped = 0  # values beyond full scale that PCM cut off
+        self.peak = 0.0  # highest value that came
         self.bad = 0  # NaN and infinities written as 0
-        self._fd, self._overwrite = fd, overwrite
+        self._fd, self._overwrite, self._buffered = fd, overwrite, buffered
+        self._pending: list[tuple[int, bytearray]] = []  # where, what
+        self._given = samples  # how many the system has
         self._dither = np.random.default_rng(samples) if dither and fmt.subtype == "pcm16" else None
         try:
             self.sync()
@@ -68,6 +78,7 @@ class WavWriter:
         *,
         overwrite: bool = False,
         dither: bool = True,
+        buffered: bool = False,
     ) -> WavWriter:
         """Start `path`, as `<path>.part` until closed; PipelineError where there is a file of either name.
 
@@ -78,22 +89,24 @@ class WavWriter:
         if path.exists() and not overwrite:
             raise PipelineError(f"recording {path}: the file exists already")
         part = part_of(path)
-        if part.exists() and part.stat().st_size >= fmt.header_bytes:
+        if is_taken(part):
             raise PipelineError(f"recording {path}: {part.name} is unfinished, resume or repair it first")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             fd = os.open(part, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as e:
             raise _failed(path, e) from e
-        return cls(_locked(fd, part), path, fmt, 0, overwrite=overwrite, dither=dither)
+        return cls(_locked(fd, part), path, fmt, 0, overwrite=overwrite, dither=dither, buffered=buffered)
 
     @classmethod
-    def resume(cls, path: str | Path, *, overwrite: bool = False, dither: bool = True) -> WavWriter:
+    def resume(
+        cls, path: str | Path, *, overwrite: bool = False, dither: bool = True, buffered: bool = False
+    ) -> WavWriter:
         """Go on with an unfinished recording (either name); `samples` is what it holds by now."""
         part = part_of(path)
         fd, fmt, samples = _reopen(part)
         final = part.with_name(part.name.removesuffix(PART))
-        return cls(fd, final, fmt, samples, overwrite=overwrite, dither=dither)
+        return cls(fd, final, fmt, samples, overwrite=overwrite, dither=dither, buffered=buffered)
 
     def write(self, x: NDArray[np.float32]) -> None:
         """Append (n, channels); PipelineError when the disk is full, what was written before stays."""
@@ -101,17 +114,46 @@ class WavWriter:
             raise ConfigError(f"recording {self.path}: expected (n, {self.format.channels}), got {x.shape}")
         x, bad = sanitise(x)
         self.bad += bad
+        self.peak = max(self.peak, float(np.max(np.abs(x), initial=0.0)))
         if self.format.subtype != "float32":
             self.clipped += overs(x)
-        self._put(encode(x, self.format.subtype, self._dither), self._end())
+        self._keep(encode(x, self.format.subtype, self._dither))
         self.samples += len(x)
-        if self.samples - self._synced >= SYNC_S * self.format.rate:
-            self.sync()
+        if not self._buffered:
+            self.flush()
+            if self.samples - self._synced >= SYNC_S * self.format.rate:
+                self.sync()
+
+    def skip(self, samples: int) -> None:
+        """Append silence, as a hole in the file."""
+        self.samples += samples
+        if not self._buffered:
+            self.flush()
+
+    @property
+    def is_synced(self) -> bool:
+        """True where header and disk have everything."""
+        return self._synced == self.samples
+
+    def flush(self) -> None:
+        """Give the system what was written; PipelineError when the disk is full, what it has stays."""
+        try:
+            for at, data in self._pending:
+                self._put(data, at)
+            if os.fstat(self._fd).st_size < self._end():
+                os.ftruncate(self._fd, self._end())  # silence at the end
+        except OSError as e:
+            self.samples = self._given
+            raise _failed(self.path, e) from e
+        finally:
+            self._pending.clear()
+        self._given = self.samples
 
     def sync(self) -> None:
-        """Bring header and audio to the disk now; `write` does it each second of audio."""
-        self._put(self.format.header(self.samples), 0)
+        """Bring header and audio to the disk now; an unbuffered `write` does it each second of audio."""
+        self.flush()
         try:
+            self._put(self.format.header(self.samples), 0)
             _sync(self._fd)
         except OSError as e:
             raise _failed(self.path, e) from e
@@ -126,8 +168,8 @@ class WavWriter:
             return self.path
         part = part_of(self.path)
         try:
-            os.ftruncate(self._fd, self._end() + self._end() % 2)  # RIFF chunks have even lengths
             self.sync()
+            os.ftruncate(self._fd, self._end() + self._end() % 2)  # RIFF chunks have even lengths
             self.path = self.path if self._overwrite else _free_name(self.path)
             os.replace(part, self.path)
         except OSError as e:
@@ -148,14 +190,19 @@ class WavWriter:
     def _end(self) -> int:
         return self.format.header_bytes + self.samples * self.format.frame_bytes
 
-    def _put(self, data: bytes, offset: int) -> None:
+    def _keep(self, data: bytes) -> None:
+        """For `flush`: one write where it goes on from the last."""
+        end = self._end()
+        if self._pending and self._pending[-1][0] + len(self._pending[-1][1]) == end:
+            self._pending[-1][1].extend(data)
+        else:
+            self._pending.append((end, bytearray(data)))
+
+    def _put(self, data: bytes | bytearray, offset: int) -> None:
         view = memoryview(data)
-        try:
-            while view:
-                n = os.pwrite(self._fd, view, offset)
-                view, offset = view[n:], offset + n
-        except OSError as e:
-            raise _failed(self.path, e) from e
+        while view:
+            n = os.pwrite(self._fd, view, offset)
+            view, offset = view[n:], offset + n
 
 
 def repair(path: str | Path) -> Repaired:
@@ -167,6 +214,27 @@ def repair(path: str | Path) -> Repaired:
 def scan(folder: str | Path) -> list[Path]:
     """Unfinished recordings below `folder` that no living process is writing."""
     return [p for p in sorted(Path(folder).rglob("*.wav" + PART)) if not _in_use(p)]
+
+
+def is_begun(part: Path) -> bool:
+    """True for an unfinished file of this program that has a header: it can be resumed."""
+    try:
+        with part.open("rb") as file:
+            return WavFormat.parse(file.read(MAX_HEADER_BYTES)) is not None
+    except OSError:
+        return False
+
+
+def is_taken(part: Path) -> bool:
+    """True where something lies under an unfinished file's name that `WavWriter.open` does not take over."""
+    return part.exists() and part.stat().st_size >= MIN_HEADER_BYTES
+
+
+def samples_in(path: Path) -> int:
+    """How many samples a file of this program holds by its size, without the byte that makes it even."""
+    with path.open("rb") as file:
+        fmt = WavFormat.parse(file.read(MAX_HEADER_BYTES))
+    return max(path.stat().st_size - fmt.header_bytes, 0) // fmt.frame_bytes if fmt else 0
 
 
 def _reopen(part: Path) -> tuple[int, WavFormat, int]:

@@ -19,7 +19,7 @@ from audio_pipeline.errors import ConfigError
 Subtype = Literal["float32", "pcm16", "pcm24"]
 
 U32 = 0xFFFFFFFF
-MAX_HEADER_BYTES = 92
+MIN_HEADER_BYTES, MAX_HEADER_BYTES = 80, 92
 _BYTES: dict[Subtype, int] = {"float32": 4, "pcm16": 2, "pcm24": 3}
 _FMT_AT, _FMT = 48, struct.Struct("<4sIHHIIHH")
 
@@ -53,7 +53,7 @@ class WavFormat:
     @property
     def header_bytes(self) -> int:
         """Where the audio starts: RIFF 12, JUNK 36, fmt 24, fact 12 (float alone), data 8."""
-        return MAX_HEADER_BYTES if self.subtype == "float32" else 80
+        return MAX_HEADER_BYTES if self.subtype == "float32" else MIN_HEADER_BYTES
 
     def header(self, samples: int) -> bytes:
         """The header of a file of `samples`; every length gives the same size and layout.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from audio_pipeline.errors import MediaError
 from audio_pipeline.host.machine import machine
+from audio_pipeline.io.segments import finished_by
 from audio_pipeline.private_file import write_whole
 from audio_pipeline.report import page
 from audio_pipeline.report.latency import histograms, latency_paths
@@ -21,13 +22,14 @@ NAME = "report.html"
 FIRST = ("mix", "vocals", "accompaniment")  # the order of the tracks that most runs leave
 
 
-def tracks_in(folder: Path, since: float = 0.0) -> list[Path]:
-    """The WAV files of a take, the mix first; only those written after `since` (Unix time)."""
+def tracks_in(folder: Path, run: str | None = None) -> list[Path]:
+    """The WAV files of a folder, the mix first; with `run` only those that this run says it finished there."""
 
     def rank(path: Path) -> tuple[int, str]:
         return FIRST.index(path.stem) if path.stem in FIRST else len(FIRST), path.name
 
-    return sorted((path for path in folder.glob("*.wav") if path.stat().st_mtime >= since), key=rank)
+    found = folder.glob("*.wav") if run is None else (folder / name for name in finished_by(folder, run))
+    return sorted((path for path in found if path.is_file()), key=rank)
 
 
 def write_report(folder: Path, state: State, tracks: Sequence[Path]) -> Path:

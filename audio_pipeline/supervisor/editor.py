@@ -26,6 +26,7 @@ from audio_pipeline.supervisor.jobs import lead_words, rewire_words
 from audio_pipeline.supervisor.live_graph import live_raw
 from audio_pipeline.supervisor.process import Child
 from audio_pipeline.supervisor.rewire import Rewiring, check_processes, compare, merged_inputs, next_plan
+from audio_pipeline.supervisor.writing import WRITE_S, is_writing
 
 if TYPE_CHECKING:
     from audio_pipeline.supervisor.supervisor import Supervisor
@@ -298,10 +299,11 @@ class Editor:
 
     def _end_leaving(self, now: _Transaction, now_s: float) -> None:
         if self.leaving and now_s > now.deadline_s:
+            late_s = now_s - now.deadline_s
             for record in self.leaving.values():
-                if record.child is not None:
+                if record.child is not None and (late_s > WRITE_S or not is_writing(self._sup, record)):
                     record.child.kill()
-            now.deadline_s = now_s + LEAVE_S
+                    now.deadline_s = now_s + LEAVE_S
         if self.leaving:
             return
         change = now.change

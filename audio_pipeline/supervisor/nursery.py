@@ -23,6 +23,7 @@ from audio_pipeline.supervisor.parking import PARKED_S, ending_sentence, heard, 
 from audio_pipeline.supervisor.process import Child, Spares, broods
 from audio_pipeline.supervisor.shortage import is_shortage, reason_of
 from audio_pipeline.supervisor.watch import by_child
+from audio_pipeline.supervisor.writing import WRITE_S, is_writing
 
 if TYPE_CHECKING:
     from audio_pipeline.supervisor.supervisor import Supervisor
@@ -328,11 +329,13 @@ class Nursery:
         for record in everybody:
             if record.child is not None:
                 self._sup.send(record.address, {"op": "stop"})
-        deadline = time.monotonic() + 3
-        for child, _ in by_child(everybody):
-            if not child.wait(max(deadline - time.monotonic(), 0.05)):
-                child.kill()
-                child.wait(2)
+        asked_s = time.monotonic()
+        for child, records in by_child(everybody):
+            while not child.wait(max(asked_s + 3 - time.monotonic(), 0.05)):
+                if time.monotonic() - asked_s > WRITE_S or not any(is_writing(self._sup, each) for each in records):
+                    child.kill()
+                    child.wait(2)
+                    break
         self._spares.close()
 
 

@@ -38,6 +38,7 @@ from audio_pipeline.supervisor.nursery import Nursery
 from audio_pipeline.supervisor.operator import Operator
 from audio_pipeline.supervisor.shortage import Steps
 from audio_pipeline.supervisor.transport import Transports
+from audio_pipeline.supervisor.writing import WRITE_S, is_writing
 
 FINISH_S = 5.0
 POLL_MS = 50
@@ -303,7 +304,10 @@ class Supervisor:
         everyone = [record for record in everyone if not record.spec.cls.attendant] or everyone
         if all(record.phase in (Phase.ENDED, Phase.FAILED) for record in everyone):
             return True
-        return self.finishing_s is not None and time.monotonic() - self.finishing_s > FINISH_S
+        if self.finishing_s is None:
+            return False
+        late_s = time.monotonic() - self.finishing_s
+        return late_s > WRITE_S or (late_s > FINISH_S and not any(is_writing(self, record) for record in everyone))
 
     def _tell_of_parked(self) -> None:
         """A pipeline that ended without one of its nodes says so, and its exit code does."""

@@ -34,7 +34,7 @@ class Core:
         self.ctx = RunnerContext(job, board, clock, record, self.waker, tell)
         self.ctx.send = self.send
         self.generations = dict(job.generations)
-        self.ended = False
+        self.ended = self.flushed = False
         self._schedule = deque(sorted(job.schedule, key=lambda item: int(item[0])))
         self.outputs: list[Out] = []
         self._context = context
@@ -166,6 +166,14 @@ class Core:
         else:
             self.node.settings = replaced(self.node.settings, name, value)
         self.node.on_param(name, value, position, self.ctx)
+
+    def end(self) -> None:
+        """Flushes the node, and sends END once it has no work left; asked again in each turn until then."""
+        if not self.flushed:
+            self.node.flush(self.ctx)
+            self.flushed = True
+        if not self.node.busy:
+            self.finish()
 
     def finish(self) -> None:
         """Sends END everywhere: nothing comes after it."""

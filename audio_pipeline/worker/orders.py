@@ -64,8 +64,7 @@ class Orders:
     def _finish(self, command: Mapping[str, Any]) -> None:
         """A clean stop: whoever makes sound ends it now, and the end travels through the graph."""
         if self.started and not self.core.ended and (self.drive.source is not None or not self.intake.inputs):
-            self.core.node.flush(self.core.ctx)
-            self.core.finish()
+            self.core.end()
 
     def _expect(self, command: Mapping[str, Any]) -> None:
         """Somebody will listen soon."""
@@ -113,8 +112,7 @@ class Orders:
         """The node is taken out of the graph: nobody listens any more, and what it has is finished."""
         self.core.rewire([])
         if not self.core.ended:
-            self.core.node.flush(self.core.ctx)
-            self.core.finish()
+            self.core.end()
         self.intake.all.retire(self.core.clock.now_ns())
 
     def _set(self, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,7 +145,8 @@ class Orders:
         self.intake.forget(timeline, generation)
         core.cancel_outputs(timeline, generation)
         if any(out.timeline == timeline for out in core.outputs):
-            core.ended = False  # its END was of what is cancelled now; a mixer's END is of its own timeline
+            # its END was of what is cancelled now; a mixer's END is of its own timeline
+            core.ended = core.flushed = False
 
     def _transport(self, command: Mapping[str, Any]) -> Any:
         """play, pause and what the source itself knows; a new generation where old sound must not be heard."""

@@ -151,10 +151,14 @@ class NodeRunner:
             self.node.poll(self.ctx)
             moved = True
         moved = self.drive.work() or moved
-        if not self.ended and self.inputs and self.intake.finished and self.drive.source is None:
-            self.node.flush(self.ctx)
-            self.core.finish()
+        if not self.ended and (self.core.flushed or self._has_all):
+            self.core.end()
         return moved
+
+    @property
+    def _has_all(self) -> bool:
+        """True where nothing more comes in."""
+        return bool(self.inputs) and self.intake.finished and self.drive.source is None
 
     @property
     def drained(self) -> bool:

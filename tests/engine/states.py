@@ -75,6 +75,7 @@ def karaoke() -> dict[str, Any]:
     separator_ms = {"window": 92.9, "lookahead": 92.9, "hop": 185.8, "compute": 64.0, "total": 435.6}
     return {
         "name": "karaoke",
+        "run": "karaoke-1-abc",
         "revision": 7,
         "uptime_s": 83.4,
         "rate": RATE,

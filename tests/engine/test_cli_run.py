@@ -11,9 +11,10 @@ import pytest
 
 from audio_pipeline.cli import run as cli_run
 from audio_pipeline.cli.main import main
-from audio_pipeline.cli.run import schedule, stopping, takes
+from audio_pipeline.cli.run import run_folder, schedule, stopping, takes
 from audio_pipeline.errors import ConfigError, ControlError, NodeError
 from audio_pipeline.graph.load import load
+from audio_pipeline.io.sidecar import TrackInfo, text_of
 from tests.engine.states import FakeClient, karaoke
 
 
@@ -29,7 +30,7 @@ class FakeSupervisor:
         FakeSupervisor.made.append(self)
 
     def start(self) -> None:
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def client(self) -> FakeClient:
         return FakeClient()
@@ -170,12 +171,33 @@ def test_takes_are_found_where_the_recorder_puts_them(config: Path, tmp_path: Pa
     for place in (elsewhere, folder):
         place.mkdir()
     old, new = elsewhere / "old.wav", elsewhere / "voice.wav"
-    for path, changed in ((old, 1_000), (new, 3_000)):
+    tracks = {}
+    for path, run in ((old, "before"), (new, "this")):
         path.write_bytes(b"")
-        os.utime(path, (changed, changed))
+        tracks[path.stem] = TrackInfo(path.name, 48_000, 0, run=run, finished=True)
+    (elsewhere / "take.json").write_text(text_of(tracks))
     graph = load(config, [f"nodes.rec.folder={elsewhere}"])
-    assert takes(graph, folder, since=2_000) == (elsewhere, [new])
-    assert takes(graph, folder, since=4_000) == (folder, [])
+    assert takes(graph, folder, "this") == (elsewhere, [new])
+    assert takes(graph, folder, "another") == (folder, [])
+
+
+def test_two_runs_of_one_second_get_a_folder_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with run_folder(None, "song-1") as first, run_folder(None, "song-1") as second:
+        assert first.is_dir() and second.is_dir()
+        assert (first.name, second.name) == ("song-1", "song-1-2")
+        (first / "mix.wav").touch()
+    assert first.is_dir() and not second.exists()
+
+
+def test_a_folder_for_which_a_file_is_in_the_way_is_said_by_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "takes").touch()
+    with run_folder(None, "song-1") as folder:
+        assert not folder.exists()
+    assert (tmp_path / "takes").is_file()
 
 
 def test_a_hangup_that_was_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

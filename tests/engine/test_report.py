@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 from audio_pipeline.errors import MediaError
+from audio_pipeline.io.sidecar import TrackInfo, text_of
 from audio_pipeline.report.report import credit, tracks_in, write_report
 from audio_pipeline.report.sound import BANDS, mel_share, picture, png, time_ticks
 from tests.engine.states import karaoke
@@ -194,7 +195,13 @@ def test_only_the_demo_song_is_credited() -> None:
 
 def test_tracks_of_an_earlier_run_are_left_out(take: Path) -> None:
     assert [path.stem for path in tracks_in(take)] == ["mix", "vocals", "accompaniment"]
-    assert tracks_in(take, since=(take / "mix.wav").stat().st_mtime + 100) == []
+    info = TrackInfo("mix.wav", 48_000, 0, run="this", finished=True)
+    unfinished = TrackInfo("vocals.wav", 48_000, 0, run="this")
+    other = TrackInfo("accompaniment.wav", 48_000, 0, run="another", finished=True)
+    (take / "take.json").write_text(text_of({"mix": info, "vocals": unfinished, "accompaniment": other}))
+    (take / "segments.jsonl").write_text('{"run": "this", "file": "../x.wav"}\n{"run": "this", "file": "gone.wav"}\n{')
+    assert tracks_in(take, "this") == [take / "mix.wav"]
+    assert tracks_in(take, "") == []
 
 
 def test_paths_say_what_was_measured_and_which_frame_was_the_oldest(take: Path) -> None:

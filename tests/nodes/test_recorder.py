@@ -14,6 +14,7 @@ from audio_pipeline.errors import PipelineError
 from audio_pipeline.frame import Flag, Samples, audio_frame, gap_frame
 from audio_pipeline.nodes.recorder import NODE, Recorder, Settings
 from tests.nodes.fake import FakeContext, noise
+from tests.nodes.inline_disk import InlineDisk
 
 RATE, FRAME = 48_000, 480
 BOTH = Flag.SEGMENT_START | Flag.SEGMENT_END
@@ -30,11 +31,35 @@ def feed(node: Recorder, ctx: FakeContext, x: Samples, position: int = 0, name: 
     for start in range(0, len(x), FRAME):
         frame = audio_frame(x[start : start + FRAME], position + start, RATE)
         node.process({name: frame}, ctx)
+    settle(node, ctx)
+
+
+def settle(node: Recorder, ctx: FakeContext) -> None:
+    """Until everything that was given to the node is done."""
+    node._disk.wait()
+    node.poll(ctx)
 
 
 def finish(node: Recorder, ctx: FakeContext) -> None:
     node.flush(ctx)
+    settle(node, ctx)
     node.close()
+
+
+def another_run(folder: Path, name: str = "another run") -> FakeContext:
+    ctx = FakeContext(folder=str(folder))
+    ctx.run_folder = name
+    return ctx
+
+
+def kill(node: Recorder) -> None:
+    """What the system does when the process is killed: nothing of the program runs, files and locks are let go."""
+    node._disk.kill()
+    for track in node._take.tracks.values():
+        os.close(track.writer._fd)
+    for writing in node._recording.segments._open.values() if node._recording.segments else ():
+        os.close(writing.writer._fd)
+    os.close(node._take._lock._fd)
 
 
 def read(path: Path) -> Samples:
@@ -60,10 +85,12 @@ def test_every_input_becomes_a_file_of_its_name(tmp_path: Path) -> None:
     assert {event.data["track"] for event in ctx.events if event.kind == "saved"} == {"vocals", "band"}
 
 
-def test_default_format_is_read_by_the_standard_library(tmp_path: Path) -> None:
+def test_pcm_is_read_by_the_standard_library_while_it_is_written(tmp_path: Path) -> None:
     ctx = FakeContext(folder=str(tmp_path))
-    node = recorder(ctx, "a")
+    node = recorder(ctx, "a", subtype="pcm24")
     feed(node, ctx, noise(RATE))
+    node._disk.submit(node._take.tracks["a"].writer.sync)  # as the clock does once a second
+    settle(node, ctx)
     with wave.open(str(tmp_path / "a.wav.part")) as unfinished:  # while it is being written
         assert unfinished.getnframes() == RATE
     finish(node, ctx)
@@ -142,7 +169,7 @@ def test_a_restart_goes_on_where_the_dead_one_was_cut_off(tmp_path: Path) -> Non
     first = FakeContext(folder=str(tmp_path))
     dead = recorder(first, "a", subtype="float32")
     feed(dead, first, x[:RATE], 960)
-    os.close(dead._take.tracks["a"].writer._fd)  # as the system does when the process is killed
+    kill(dead)
 
     second = FakeContext(folder=str(tmp_path), incarnation=1)
     node = recorder(second, "a", subtype="float32")
@@ -158,6 +185,7 @@ def test_a_restart_goes_on_where_the_dead_one_was_cut_off(tmp_path: Path) -> Non
 
 def test_no_silence_is_unstated_whenever_the_recorder_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed at each of its writes in turn: what follows lists every sample that is not the stream's own."""
+    monkeypatch.setattr("audio_pipeline.nodes.recorder.Disk", InlineDisk)
     x, real = noise(9_600), os.pwrite
     for fatal in range(2, 12):
         folder = tmp_path / str(fatal)
@@ -176,8 +204,7 @@ def test_no_silence_is_unstated_whenever_the_recorder_dies(tmp_path: Path, monke
             feed(dead, first, x[4_800:6_720], 4_800)  # a hole
             dead.process({"a": audio_frame(x[6_720:7_200], 6_720, RATE, flags=Flag.CONCEALED)}, first)
         monkeypatch.setattr(os, "pwrite", real)
-        for track in dead._take.tracks.values():
-            os.close(track.writer._fd)
+        kill(dead)
         second = FakeContext(folder=str(folder), incarnation=1)
         node = recorder(second, "a", subtype="float32")
         resumed = node.resume_position("a") or 0
@@ -190,7 +217,7 @@ def test_no_silence_is_unstated_whenever_the_recorder_dies(tmp_path: Path, monke
             true[span["at"] : span["at"] + span["samples"]] = False  # type: ignore[index]
         assert np.array_equal(recorded[true], x[true]), f"killed at write {fatal}"
         assert true.sum() >= 4_320
-        assert not (folder / ".take.journal").exists()
+        assert not list(folder.glob(".take*"))
 
 
 def test_what_stands_in_for_lost_sound_is_listed(tmp_path: Path) -> None:
@@ -209,8 +236,8 @@ def test_an_unfinished_recording_of_an_earlier_run_is_kept(tmp_path: Path) -> No
     first = FakeContext(folder=str(tmp_path))
     dead = recorder(first, "a")
     feed(dead, first, noise(RATE))
-    os.close(dead._take.tracks["a"].writer._fd)
-    ctx = FakeContext(folder=str(tmp_path))
+    kill(dead)
+    ctx = another_run(tmp_path)
     node = recorder(ctx, "a")
     feed(node, ctx, noise(FRAME))
     finish(node, ctx)
@@ -220,13 +247,14 @@ def test_an_unfinished_recording_of_an_earlier_run_is_kept(tmp_path: Path) -> No
 
 
 def test_a_finished_recording_is_not_replaced_unless_asked(tmp_path: Path) -> None:
-    for overwrite in (False, True):
-        ctx = FakeContext(folder=str(tmp_path))
+    for number, overwrite in enumerate((False, True)):
+        ctx = another_run(tmp_path, str(number))
         node = recorder(ctx, "a", overwrite=overwrite)
         feed(node, ctx, noise(FRAME))
         finish(node, ctx)
     with pytest.raises(PipelineError, match=r"a\.wav: it exists already; set overwrite or another folder"):
-        recorder(FakeContext(folder=str(tmp_path)), "a")
+        recorder(another_run(tmp_path), "a")
+    assert not list(tmp_path.glob(".take*"))  # whoever is refused leaves no lock
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -269,6 +297,8 @@ def test_offline_a_full_disk_ends_the_run(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "pwrite", pwrite)
     with pytest.raises(PipelineError, match=r"a\.wav: No space left on device"):
         feed(node, ctx, noise(4_800), 4_800)
+    monkeypatch.undo()
+    node.close()
 
 
 def test_events_become_lines(tmp_path: Path) -> None:
@@ -276,6 +306,8 @@ def test_events_become_lines(tmp_path: Path) -> None:
     node = recorder(ctx, "speech")
     node.on_event("speech", {"kind": "segment", "start": 0, "end": 4_800}, 4_800, ctx)
     node.on_event("speech", {"kind": "segment", "start": 9_600, "end": 48_000}, 48_000, ctx)
+    settle(node, ctx)
+    node.close()
     lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert lines[1] == {
         "input": "speech", "position": 48_000, "s": 1.0, "kind": "segment", "start": 9_600, "end": 48_000,

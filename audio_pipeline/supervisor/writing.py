@@ -1,0 +1,20 @@
+"""Whether a node has something left to write, on a disk that is slow: then it is waited for when it is to end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from audio_pipeline.supervisor.desired import NodeRecord
+from audio_pipeline.supervisor.glance import Glance
+
+if TYPE_CHECKING:
+    from audio_pipeline.supervisor.supervisor import Supervisor
+
+WRITE_S = 120.0  # for longer nobody is kept waiting
+UNWRITTEN = "gauge.unwritten_bytes"
+
+
+def is_writing(supervisor: Supervisor, record: NodeRecord) -> bool:
+    """True while the process of a node says that something waits for the disk."""
+    board = supervisor.run.board_path(record.name, record.incarnation)
+    return record.child is not None and bool(Glance(board, (UNWRITTEN,)).look().get(UNWRITTEN))
