@@ -111,25 +111,37 @@ def build(cls: type[T], raw: Mapping[str, Any], path: Path = (), places: Places 
     return cls(**values)
 
 
-def replaced(settings: T, name: str, value: Any, path: Path = ()) -> T:
-    """`settings` with the live setting `name` (dotted for nested ones) changed. Raises ConfigError."""
+def replaced(settings: T, name: str, value: Any, path: Path = (), typed: str | None = None) -> T:
+    """`settings` with the live setting `name` (dotted for nested ones) changed. Raises ConfigError.
+
+    `typed` is what somebody typed for it, word for word, where `value` is only what that could mean.
+    """
     head, _, rest = name.partition(".")
     here = (*path, head)
     if isinstance(settings, dict):
         _check_known(head, settings, here)
-        return typing.cast(T, {**settings, head: replaced(settings[head], rest, value, here)})
+        return typing.cast(T, {**settings, head: replaced(settings[head], rest, value, here, typed)})
     fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, settings))}
     _check_known(head, fields, here)
     current = getattr(settings, head)
     if rest and (isinstance(current, dict) or dataclasses.is_dataclass(current)):
-        changed = replaced(current, rest, value, here)
+        changed = replaced(current, rest, value, here, typed)
     elif rest:
         raise fail(here, f"has no part {rest!r}", Places())
     elif not rule_of(fields[head]).live:
         raise fail(here, "cannot be changed while the pipeline runs", Places())
     else:
-        changed = _convert(typing.get_type_hints(type(settings))[head], rule_of(fields[head]), value, here, Places())
+        places = Places()
+        places.typed = {} if typed is None else {here: typed}
+        changed = _convert(typing.get_type_hints(type(settings))[head], rule_of(fields[head]), value, here, places)
     return typing.cast(T, dataclasses.replace(typing.cast(Any, settings), **{head: changed}))
+
+
+def value_at(settings: Any, name: str) -> Any:
+    """The plain value of a setting by its dotted name."""
+    for part in name.split("."):
+        settings = settings[part] if isinstance(settings, Mapping) else getattr(settings, part)
+    return plain(settings)
 
 
 def _check_known(name: str, known: Mapping[str, Any], path: Path) -> None:

@@ -102,8 +102,8 @@ def change(args: argparse.Namespace) -> int:
     """Sets live values and says when each is heard."""
     wanted = [assignment(text) for text in args.assignments]
     with attached(args.pipeline) as client:
-        for node, name, value in wanted:
-            write(f"{node}.{name} = {value}{heard(client.set(node, name, value))}")
+        for node, name, value, typed in wanted:
+            write(f"{node}.{name} = {typed}{heard(client.set(node, name, value, typed=typed))}")
     return 0
 
 

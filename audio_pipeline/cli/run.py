@@ -21,7 +21,7 @@ from audio_pipeline.graph.load import Graph, load
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.host.file_names import file_name
 from audio_pipeline.report.report import credit, tracks_in, write_report
-from audio_pipeline.settings import replaced
+from audio_pipeline.settings import replaced, value_at
 from audio_pipeline.supervisor.supervisor import Supervisor
 from audio_pipeline.terminal import printable, warn
 from audio_pipeline.view.text import State, content_s
@@ -118,15 +118,16 @@ def schedule(graph: Graph, texts: Sequence[str]) -> dict[str, list[list[Any]]]:
     """What `--at` asks for, by node: [position, setting, value]. Raises ConfigError for what is not live."""
     wanted: dict[str, list[list[Any]]] = {}
     for text in texts:
-        position, node, name, value = timed_assignment(text, graph.rate)
+        position, (node, name, value, typed) = timed_assignment(text, graph.rate)
         if node not in graph.nodes:
             raise ConfigError(f"--at {text!r}: unknown node {node!r}; known are {', '.join(graph.nodes)}")
         spec, path = graph.nodes[node], ("nodes", node)
         if name.startswith("inputs."):
-            replaced(dict(spec.input_settings), name.removeprefix("inputs."), value, (*path, "inputs"))
+            short = name.removeprefix("inputs.")
+            found = value_at(replaced(dict(spec.input_settings), short, value, (*path, "inputs"), typed), short)
         else:
-            replaced(spec.settings, name, value, path)
-        wanted.setdefault(node, []).append([position, name, value])
+            found = value_at(replaced(spec.settings, name, value, path, typed), name)
+        wanted.setdefault(node, []).append([position, name, found])
     return wanted
 
 

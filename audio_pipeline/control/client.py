@@ -79,9 +79,14 @@ class ControlClient:
         result: dict[str, Any] = self.request("state")
         return result
 
-    def set(self, node: str, name: str, value: Any, at: int | None = None) -> dict[str, Any]:
-        """Changes a live setting; says at which position and in how many ms it is heard."""
-        result: dict[str, Any] = self.request("set", node=node, name=name, value=value, at=at)
+    def set(
+        self, node: str, name: str, value: Any, at: int | None = None, *, typed: str | None = None
+    ) -> dict[str, Any]:
+        """Changes a live setting; says at which position and in how many ms it is heard.
+
+        `typed` is what somebody typed for it: a setting that is text takes that, whatever YAML makes of it.
+        """
+        result: dict[str, Any] = self.request("set", node=node, name=name, value=value, at=at, typed=typed)
         return result
 
     def transport(self, node: str, command: str, **args: Any) -> dict[str, Any]:

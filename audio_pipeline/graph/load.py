@@ -14,7 +14,7 @@ from audio_pipeline.graph.node_keys import NAMES, build_keys, check_untrusted
 from audio_pipeline.graph.registry import load_kind
 from audio_pipeline.graph.rules import check_graph
 from audio_pipeline.graph.types import ON_LOSS, POLICIES, VERSION, Graph, Link, LinkKeys, NodeSpec, Top
-from audio_pipeline.graph.yamlfile import parse_yaml, read_yaml
+from audio_pipeline.graph.yamlfile import parse_yaml, read_yaml, value_of
 from audio_pipeline.node import Node
 from audio_pipeline.settings import Places, build, fail
 
@@ -58,18 +58,9 @@ def _with_sets(raw: dict[str, Any], sets: Sequence[str], places: Places) -> dict
         key, equals, value = item.partition("=")
         if not equals or not key:
             raise ConfigError(f"--set {item!r}: expected key=value, such as nodes.song.path=song.mp3")
-        _set_at(raw, key.split("."), _said(value), item)
+        _set_at(raw, key.split("."), value_of(value), item)
         places.typed[tuple(key.split("."))] = value
     return raw
-
-
-def _said(text: str) -> Any:
-    """The value as YAML, where that is more than text; a path keeps its `#` and `: `."""
-    try:
-        value = parse_yaml(f"value: {text}", "")[0]["value"]
-    except ConfigError:
-        return text
-    return text if isinstance(value, str) and text[:1] not in ("'", '"') else value
 
 
 def _set_at(raw: dict[str, Any], path: list[str], value: Any, item: str) -> None:

@@ -53,6 +53,19 @@ def parse_yaml(text: str, name: str) -> tuple[dict[str, Any], Places]:
     return value, Places(name, builder.lines)
 
 
+def value_of(text: str) -> Any:
+    """The value that somebody typed as YAML understands it, where that is more than text; text keeps its `#` and `: `.
+
+    >>> value_of("-6"), value_of("true"), value_of("Number # one"), value_of("'12:30'")
+    (-6, True, 'Number # one', '12:30')
+    """
+    try:
+        value = parse_yaml(f"value: {text}", "")[0]["value"]
+    except ConfigError:
+        return text
+    return text if isinstance(value, str) and text[:1] not in ("'", '"') else value
+
+
 def _check_size(size: int, name: str) -> None:
     if size > MAX_BYTES:
         raise ConfigError(f"{name}: is larger than {MAX_BYTES} bytes")

@@ -10,7 +10,7 @@ from typing import Any
 from audio_pipeline.graph.load import NodeSpec
 from audio_pipeline.metrics import Reading
 from audio_pipeline.node import Latency
-from audio_pipeline.settings import replaced
+from audio_pipeline.settings import replaced, value_at
 from audio_pipeline.supervisor.process import Child
 
 BACKOFF_S = (0.0, 0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
@@ -36,6 +36,7 @@ class NodeRecord:
     spec: NodeSpec
     settings: Any
     input_settings: Any
+    proven: tuple[Any, Any] | None = None  # settings and those of inputs, with which it last ran
     phase: Phase = Phase.STARTING
     child: Child | None = None
     incarnation: int = 0
@@ -61,13 +62,31 @@ class NodeRecord:
     def name(self) -> str:
         return self.spec.name
 
-    def checked(self, name: str, value: Any) -> tuple[str, Any]:
+    def checked(self, name: str, value: Any, typed: str | None = None) -> tuple[str, Any]:
         """Which settings a live one is among, and these with it changed. Raises ConfigError."""
         path = ("nodes", self.name)
         if name.startswith("inputs."):
             short = name.removeprefix("inputs.")
-            return "input_settings", replaced(self.input_settings, short, value, (*path, "inputs"))
-        return "settings", replaced(self.settings, name, value, path)
+            return "input_settings", replaced(self.input_settings, short, value, (*path, "inputs"), typed)
+        return "settings", replaced(self.settings, name, value, path, typed)
+
+    def meant(self, name: str, value: Any, typed: str | None = None) -> Any:
+        """The value that a live setting takes from a request; nothing is changed. Raises ConfigError."""
+        where, settings = self.checked(name, value, typed)
+        return value_at(settings, name.removeprefix("inputs.") if where == "input_settings" else name)
+
+    def change_unseen(self, name: str, value: Any) -> None:
+        """As `change`, while no process is there that could refuse it: what held before is kept until one is."""
+        before = self.settings, self.input_settings
+        self.change(name, value)
+        self.proven = self.proven or before
+
+    def take_back(self) -> bool:
+        """What was changed while no process was there is as it was before; True where anything was."""
+        proven, self.proven = self.proven, None
+        if proven is not None:
+            self.settings, self.input_settings = proven
+        return proven is not None
 
     def change(self, name: str, value: Any) -> None:
         """A live setting has another value now. Raises ConfigError."""

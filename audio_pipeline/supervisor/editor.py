@@ -210,7 +210,7 @@ class Editor:
         for name in now.graph.nodes.keys() & old.nodes.keys():
             record, spec = everybody[name], now.graph.nodes[name]
             record.input_settings = merged_inputs(record.spec, spec, record.input_settings)
-            record.spec = spec
+            record.spec, record.proven = spec, None
         sup.nodes = {name: everybody[name] for name in now.graph.nodes}
         for name in now.change.touched:  # what made it fail may have been taken away
             sup.nodes[name].hurry()

@@ -41,7 +41,7 @@ class NodeWords:
     def _on_ready(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         sup = self._sup
         before, record.latency, record.live = record.latency, _stated(word["latency"]), list(word["live"])
-        record.ready = True
+        record.ready, record.proven = True, None
         if record.name in sup.editor.joining:
             sup.editor.on_ready(record)
         elif sup.started:
@@ -75,11 +75,12 @@ class NodeWords:
         self._sup.log(f"{record.name}: {word['message']}", event="said", node=record.name)
 
     def _on_applied(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
-        """A setting that waited for its position is in force, for a successor as well."""
+        """A setting that waited for its position is in force, for a successor as well; or the node refused it."""
         entry = [word["at"], str(word["name"]), word["value"]]
         if entry in record.schedule:
             record.schedule.remove(entry)
-            record.change(entry[1], entry[2])
+            if word.get("ok", True):
+                record.change(entry[1], entry[2])
             self._sup.operator.changed()
 
     def _on_snapshot(self, record: NodeRecord, word: Mapping[str, Any]) -> None:

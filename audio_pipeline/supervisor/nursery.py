@@ -139,7 +139,14 @@ class Nursery:
             self._count_failure(records, culprit, cause, child)
         for record in records:
             self._bury(record)
+            self._put_back(record, cause)
         self._go_on(records, culprit, cause)
+
+    def _put_back(self, record: NodeRecord, cause: str) -> None:
+        """One that died before it was ready does not get again what was set while it was down."""
+        if not record.ready and record.take_back():
+            said = f"{record.name} did not start with what was set while it was down ({cause}); that is taken back"
+            self._sup.log(said, event="taken_back", level="warning", node=record.name)
 
     def _go_on(self, records: Sequence[NodeRecord], culprit: NodeRecord, cause: str) -> None:
         """They come back; one that failed too often is parked, and the others of its process come back without it."""

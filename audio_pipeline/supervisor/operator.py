@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from audio_pipeline.control.numbers import field, seconds, shown, switch, table, whole
 from audio_pipeline.control.words import MALFORMED, VERSION, decode
 from audio_pipeline.errors import ControlError, PipelineError, WireError, nearest
 from audio_pipeline.frame import pack_event
@@ -18,6 +20,19 @@ if TYPE_CHECKING:
     from audio_pipeline.supervisor.supervisor import Supervisor
 
 KEEP_EVENTS = 2_000
+MOST_PENDING = 1_000
+MOST_SCHEDULED = 1_000  # settings of a node that wait for their position
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A request that waits for a node's answer."""
+
+    client: bytes
+    number: Any  # the client's own
+    node: str
+    taken: Callable[[bool], None]
+    refused: Callable[[], None]
 
 
 class Operator:
@@ -28,7 +43,7 @@ class Operator:
         self.overview = Overview(supervisor)
         self._events: deque[tuple[int, dict[str, Any]]] = deque(maxlen=KEEP_EVENTS)
         self._next_event = 1
-        self._pending: dict[int, tuple[bytes, Any, str]] = {}  # reply id -> (client, its id, node)
+        self._pending: dict[int, Pending] = {}  # by the id of the reply
         self._next_reply = 1
 
     # -- requests ---------------------------------------------------------------------------------
@@ -78,7 +93,7 @@ class Operator:
                 "feeds": [spec.name for spec in specs if spec.cls.fed]}  # fmt: skip
 
     def _since(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
-        since = int(word.get("since") or 0)
+        since = whole("events: since", word.get("since") or 0)
         return {"next": self._next_event, "events": [event for at, event in self._events if at >= since]}
 
     def _stop(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,22 +110,32 @@ class Operator:
         return self._sup.editor.step(client, number, word, back=False)
 
     def _set(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
-        record, name, value = self._record(word["node"]), str(word["name"]), word["value"]
-        at = word.get("at")
-        if at is not None and (not isinstance(at, int) or isinstance(at, bool) or at < 0):
-            raise ControlError(f"set: at: expected a position (a whole number of samples), got {at!r}")
+        record, name, at = self._record(field("set", word, "node")), str(field("set", word, "name")), word.get("at")
+        if at is not None:
+            whole("set: at", at, "a position (a whole number of samples)")
+        value = record.meant(name, field("set", word, "value"), _text(word.get("typed")))
+        command = {"op": "set", "name": name, "value": value, "at": at}
         if at is None:
+            return self._ask(client, number, record, command, lambda seen: self._put(record, name, value, seen=seen))
+        if len(record.schedule) >= MOST_SCHEDULED:
+            raise ControlError(f"set: {record.name} has {MOST_SCHEDULED} settings that wait for their position")
+        entry = [at, name, value]
+        record.schedule.append(entry)  # until the node says that it is there
+        self.changed()
+        return self._ask(client, number, record, command, refused=lambda: _remove(record.schedule, entry))
+
+    def _put(self, record: NodeRecord, name: str, value: Any, *, seen: bool) -> None:
+        """A value is wanted from now on: the node has taken it, or there is no process that could refuse it."""
+        if seen:
             record.change(name, value)
         else:
-            record.checked(name, value)
-            record.schedule.append([at, name, value])  # until the node says that it is there
+            record.change_unseen(name, value)
         self.changed()
-        command = {"op": "set", "name": name, "value": value, "at": at}
-        return self._ask(client, number, record, command)
 
     def _send(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
         """An event for an event input of a node; it is not kept, so the node must be there."""
-        record, port, event = self._record(word["node"]), str(word["port"]), word["event"]
+        record, port = self._record(field("send", word, "node")), str(field("send", word, "port"))
+        event = field("send", word, "event")
         known = record.spec.ports.hears
         if port not in known:
             said = f"{record.name} ({record.spec.kind}) hears no events on {port!r}{nearest(port, known)}"
@@ -122,18 +147,29 @@ class Operator:
             raise ControlError(f"{record.name} is {record.phase.value}; send it again when it runs")
         return self._ask(client, number, record, {"op": "hear", "port": port, "event": dict(event)})
 
-    def _ask(self, client: bytes, number: Any, record: NodeRecord, command: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Passes a command on; a node that is down gets it with its next start."""
+    def _ask(
+        self, client: bytes, number: Any, record: NodeRecord, command: Mapping[str, Any],
+        taken: Callable[[bool], None] = lambda seen: None, refused: Callable[[], None] = lambda: None,
+    ) -> dict[str, Any] | None:  # fmt: skip
+        """Passes a command on; a node that is down gets it with its next start.
+
+        `taken` is called once the node has done it (True), or where it is down (False); `refused` where it will not.
+        """
         if record.phase is Phase.ENDED and record.child is None:
+            refused()
             raise ControlError(f"{record.name} has ended, and its process is gone")
         if record.phase not in (Phase.RUNNING, Phase.ENDED) or record.child is None:
+            taken(False)
             return {
                 "position": None,
                 "note": f"{record.name} is {record.phase.value}; it takes this when it is back",
             }
+        if len(self._pending) >= MOST_PENDING:
+            refused()
+            raise ControlError(f"{MOST_PENDING} requests wait for an answer of a node; try again")
         reply = self._next_reply
         self._next_reply += 1
-        self._pending[reply] = (client, number, record.name)
+        self._pending[reply] = Pending(client, number, record.name, taken, refused)
         self._sup.tell(record.name, {**command, "id": reply})
         return None
 
@@ -145,15 +181,16 @@ class Operator:
         waiting = self._pending.pop(int(word["id"]), None)
         if waiting is None:
             return
-        client, number, _ = waiting
-        answer: dict[str, Any] = {"id": number, "ok": bool(word.get("ok"))}
+        client, answer = waiting.client, {"id": waiting.number, "ok": bool(word.get("ok"))}
         if answer["ok"]:
+            waiting.taken(True)
             result = word.get("result")
             answer["result"] = {
                 **(result if isinstance(result, dict) else {}),
                 "heard_in_ms": self._heard_in_ms(record.name),
             }
         else:
+            waiting.refused()
             answer["error"] = word.get("error")
         self._sup.send(client, answer)
 
@@ -166,12 +203,13 @@ class Operator:
     # -- transport ----------------------------------------------------------------------------------
 
     def _transport(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
-        record, command = self._record(word["node"]), str(word["command"])
+        record = self._record(field("transport", word, "node"))
+        command = str(field("transport", word, "command"))
         transport = self._sup.transports.get(record.name)
         if transport is None:
             known = ", ".join(self._sup.transports) or "none"
             raise ControlError(f"{record.name} is no source that can be paused; sources are {known}")
-        args = dict(word.get("args") or {})
+        args = table("transport: args", word.get("args"))
         order = self._order(record, transport, command, args)
         self.changed()
         return self._ask(client, number, record, {"op": "transport", "command": command, **order})
@@ -184,7 +222,7 @@ class Operator:
                 f"{record.name} does not know {command!r}{nearest(command, known)}; it knows {', '.join(known)}"
             )
         if command == "loop":
-            transport.loop = bool(args.get("on", True))
+            transport.loop = switch("loop: on", args.get("on", True))
             return {"args": {"on": transport.loop}}
         if command in ("play", "pause") and transport.playing == (command == "play"):
             return {"args": {}}  # it is so already
@@ -195,7 +233,7 @@ class Operator:
             args = {"seconds": self.overview.heard_media_s(record.name)} if "seek" in known else {}
             transport.playing = False
         elif command == "seek":
-            args = {"seconds": _seconds(args)}
+            args = {"seconds": seconds("seek: seconds", args.get("seconds"))}
         self._cancel(record.name, transport)
         return {"generation": transport.generation, "playing": transport.playing, "args": args}
 
@@ -245,10 +283,10 @@ class Operator:
     def farewell(self, node: str | None = None) -> None:
         """Answers whoever still waits for a node that died, or for any at the end."""
         said = f"{node} died before it answered" if node else "the pipeline ended"
-        for reply, (client, number, asked) in list(self._pending.items()):
-            if node in (None, asked):
+        for reply, waiting in list(self._pending.items()):
+            if node in (None, waiting.node):
                 del self._pending[reply]
-                self._sup.send(client, {"id": number, "ok": False, "error": said})
+                self._sup.send(waiting.client, {"id": waiting.number, "ok": False, "error": said})
 
     def too_late(self, client: bytes, message: bytes) -> None:
         """Answers a request that came during the end."""
@@ -260,10 +298,14 @@ class Operator:
             self._sup.send(client, {"id": number, "ok": False, "error": "the pipeline ended"})
 
 
+def _text(typed: Any) -> str | None:
+    """What a client says that somebody typed."""
+    if typed is not None and not isinstance(typed, str):
+        raise ControlError(f"set: typed: expected text, got {shown(typed)}")
+    return typed
 
 
-def _seconds(args: Mapping[str, Any]) -> float:
-    value = args.get("seconds")
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < float("inf"):
-        raise ControlError(f"seek: seconds: expected a number >= 0, got {value!r}")
-    return float(value)
+def _remove(schedule: list[list[Any]], entry: list[Any]) -> None:
+    """One that was refused is not waited for; it may have been applied meanwhile."""
+    if entry in schedule:
+        schedule.remove(entry)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from audio_pipeline.control.numbers import finite
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.node import Source
 from audio_pipeline.supervisor.desired import NodeRecord
@@ -38,8 +39,8 @@ class Transport:
     def on_event(self, event: Mapping[str, Any]) -> None:
         """Takes a `media` event of the source."""
         self.pieces.append(Piece(
-            int(event["position"]), float(event.get("media_s", 0.0)), float(event.get("length_s") or 0.0),
-            str(event.get("media_id", "")), float(event.get("rate", 1.0)),
+            int(event["position"]), finite(event.get("media_s", 0.0)), finite(event.get("length_s") or 0.0),
+            str(event.get("media_id", "")), finite(event.get("rate", 1.0)),
         ))  # fmt: skip
 
     def piece_at(self, position: int) -> Piece | None:

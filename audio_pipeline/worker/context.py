@@ -10,6 +10,7 @@ import numpy as np
 
 from audio_pipeline.align.made_up import MadeUp
 from audio_pipeline.clock import ClockLine, ClockRecord, HostClock
+from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Frame, Samples, event_frame, gap_frame, pack_event
 from audio_pipeline.graph.job import Job
 from audio_pipeline.links.link import OutPort
@@ -20,6 +21,7 @@ from audio_pipeline.metrics import Board
 LEVEL_EVERY_NS = 100_000_000
 GRID = 705_600_000  # a multiple of the usual rates: positions of different rates are compared in it
 HOLD_NS = 1_000_000_000
+FIGURE_CHARACTERS = 100  # of a counter's or a gauge's name
 
 
 class Out:
@@ -49,6 +51,11 @@ class Out:
 
 def _db(amplitude: float) -> float:
     return 20 * float(np.log10(amplitude)) if amplitude > 1e-6 else -120.0
+
+
+def _figure(name: str) -> str:
+    """The name of a counter or a gauge, as far as anybody will read it: the state of a pipeline holds all of them."""
+    return name if len(name) <= FIGURE_CHARACTERS else name[:FIGURE_CHARACTERS]
 
 
 class RunnerContext:
@@ -89,7 +96,7 @@ class RunnerContext:
 
     def emit(self, port: str, data: Samples, position: int, *, flags: Flag = Flag.NONE,
              captured_ns: int | None = None, rate: int | None = None) -> None:  # fmt: skip
-        out = self.outs[port]
+        out = self._out(port, events=False)
         rate = rate or self.rate
         if out.port.wanted:
             if captured_ns is None:
@@ -98,6 +105,15 @@ class RunnerContext:
                 flags |= Flag.CONCEALED
             out.framer.emit(data, position, rate, flags & ~(Flag.GAP | Flag.END), captured_ns)
         out.measure(data)  # last: nobody waits for it
+
+    def _out(self, port: str, *, events: bool) -> Out:
+        """The output of that name. NodeError where the node declares none."""
+        out = self.outs.get(port)
+        if out is None or out.events != events:
+            what = "event outputs" if events else "outputs for sound"
+            known = ", ".join(name for name, other in self.outs.items() if other.events == events) or "none"
+            raise NodeError(f"{self.name} sends on {port!r}, which is not among its declared {what}: {known}")
+        return out
 
     def _is_made_up(self, position: int, samples: int, rate: int) -> bool:
         """True where a sound comes, at these positions, from input that was not there."""
@@ -108,19 +124,18 @@ class RunnerContext:
         self.emit(port, np.zeros((samples, channels), np.float32), position)
 
     def emit_idle(self, port: str, position: int) -> None:
-        out = self.outs[port]
+        out = self._out(port, events=False)
         frame = gap_frame(0, position, self.rate, 2, generation=out.framer.generation, captured_ns=self.now_ns())
         self.send(frame, out.port)
 
     def event(self, port: str, kind: str, position: int, **data: Any) -> None:
         event = {"kind": kind, "position": position, "node": self.name, **data}
         pack_event(event)  # here, where the traceback shows who said it
-        out = self.outs.get(port)
-        if out is not None:
-            captured_ns = self.captured_at(position, self.rate)
-            generation = out.framer.generation
-            frame = event_frame(event, position, self.rate, captured_ns=captured_ns, generation=generation)
-            self.send(frame, out.port)
+        out = self._out(port, events=True)
+        captured_ns = self.captured_at(position, self.rate)
+        generation = out.framer.generation
+        frame = event_frame(event, position, self.rate, captured_ns=captured_ns, generation=generation)
+        self.send(frame, out.port)
         self._tell({"op": "event", "event": event})
 
     def now_ns(self) -> int:
@@ -158,10 +173,16 @@ class RunnerContext:
         return all(item.same_clock for item in self._job.inputs if item.port == port)
 
     def count(self, name: str, amount: int = 1) -> None:
-        self.board.add(f"count.{name}", amount)
+        try:
+            self.board.add(f"count.{_figure(name)}", amount)
+        except (TypeError, ValueError):
+            raise NodeError(f"{self.name} counts {amount!r:.80} as {name!r:.80}, expected a whole number") from None
 
     def gauge(self, name: str, value: float) -> None:
-        self.board.gauge(f"gauge.{name}", value)
+        try:
+            self.board.gauge(f"gauge.{_figure(name)}", value)
+        except (TypeError, ValueError, OverflowError):
+            raise NodeError(f"{self.name} shows {value!r:.80} as {name!r:.80}, expected a number") from None
 
     def wake(self) -> None:
         self.woken_ns = self.woken_ns or self._clock.now_ns()

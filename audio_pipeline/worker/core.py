@@ -10,6 +10,7 @@ from typing import Any
 import zmq
 
 from audio_pipeline.clock import ClockRecord, HostClock
+from audio_pipeline.errors import PipelineError
 from audio_pipeline.frame import MAX_AGE_US, Frame
 from audio_pipeline.graph.job import Job, OutJob
 from audio_pipeline.links.credit import Count
@@ -151,21 +152,33 @@ class Core:
         """Applies what is due."""
         while self._schedule and int(self._schedule[0][0]) <= position:
             at, name, value = self._schedule.popleft()
-            self.apply_at(at, name, value, position)
+            try:
+                self.apply_at(at, name, value, position)
+            except PipelineError as error:
+                self.ctx.log(f"{name} stays as it was at position {at}: {error}")
 
     def apply_at(self, at: int, name: str, value: Any, position: int) -> None:
-        """One that waited for its position, and says so: a successor must not wait for it again."""
-        self.apply(name, value, position)
-        self.tell({"op": "applied", "at": at, "name": name, "value": value})
+        """One that waited for its position, and says so: a successor must not wait for it again, refused or not."""
+        ok = False
+        try:
+            self.apply(name, value, position)
+            ok = True
+        finally:
+            self.tell({"op": "applied", "at": at, "name": name, "value": value, "ok": ok})
 
     def apply(self, name: str, value: Any, position: int) -> None:
-        """Changes a live setting now; it was checked before."""
-        if name.startswith("inputs."):
-            inputs = replaced(self.node.input_settings, name.removeprefix("inputs."), value, ("inputs",))
-            self.node.input_settings = inputs
-        else:
-            self.node.settings = replaced(self.node.settings, name, value)
-        self.node.on_param(name, value, position, self.ctx)
+        """Changes a live setting now; where the node refuses it, by any error, it is as it was."""
+        before = self.node.settings, self.node.input_settings
+        try:
+            if name.startswith("inputs."):
+                inputs = replaced(self.node.input_settings, name.removeprefix("inputs."), value, ("inputs",))
+                self.node.input_settings = inputs
+            else:
+                self.node.settings = replaced(self.node.settings, name, value)
+            self.node.on_param(name, value, position, self.ctx)
+        except Exception:
+            self.node.settings, self.node.input_settings = before
+            raise
 
     def end(self) -> None:
         """Flushes the node, and sends END once it has no work left; asked again in each turn until then."""

@@ -6,12 +6,15 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from audio_pipeline.control.words import MALFORMED
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.graph.job import InJob, OutJob
 from audio_pipeline.settings import build
 from audio_pipeline.worker.core import Core
 from audio_pipeline.worker.drive import Drive
 from audio_pipeline.worker.intake import Intake
+
+FROM_CLIENTS = ("set", "transport", "hear")  # whose mistakes are answered; they do not end the node
 
 
 class Orders:
@@ -46,6 +49,11 @@ class Orders:
             return {"ok": False, "error": f"{job.name} ({job.kind}) does not know {command.get('command')!r}"}
         except PipelineError as error:
             return {"ok": False, "error": str(error)}
+        except MALFORMED as error:
+            if command["op"] not in FROM_CLIENTS:
+                raise
+            said = f"{self.core.job.name}: {command['op']}: {type(error).__name__}: {error}"
+            return {"ok": False, "error": said[:500]}
 
     def _start(self, command: Mapping[str, Any]) -> None:
         self.intake.adopt(command["inputs"])

@@ -200,7 +200,9 @@ class FakeClient:
         told, self.told = self.told, []
         return told
 
-    def set(self, node: str, name: str, value: Any, at: float | None = None) -> dict[str, Any]:
+    def set(
+        self, node: str, name: str, value: Any, at: float | None = None, *, typed: str | None = None
+    ) -> dict[str, Any]:
         self._check()
         self.asked.append(("set", node, name, value))
         *path, last = name.split(".")

@@ -1,0 +1,273 @@
+"""What a client or a node says wrongly is one sentence, changes nothing, and does not reach a successor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+
+from audio_pipeline.cli.text import assignment, timed_assignment
+from audio_pipeline.control.numbers import switch
+from audio_pipeline.control.words import VERSION, encode
+from audio_pipeline.errors import ConfigError, ControlError, NodeError
+from audio_pipeline.node import Latency
+from audio_pipeline.supervisor.desired import Phase
+from audio_pipeline.supervisor.local import LocalGraph
+from audio_pipeline.supervisor.operator import MOST_PENDING, MOST_SCHEDULED
+from audio_pipeline.supervisor.transport import Transport
+from tests.engine.graphs import graph_of
+from tests.fuzz import control
+from tests.fuzz.control import CLIENT, Quiet, quiet_supervisor
+
+NODES = """
+song: {kind: noise, seed: 0}
+wet: {kind: picky, in: song}
+out: {kind: sink, inputs: {a: wet}}
+"""
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Quiet]:
+    monkeypatch.setattr(control, "NODES", NODES)
+    with quiet_supervisor() as made:
+        for record in made.supervisor.nodes.values():
+            record.ready, record.latency = True, Latency()
+        made.supervisor.start_all()
+        yield made
+
+
+def send(quiet: Quiet, **word: Any) -> None:
+    """A request; the node's answer to it has not come yet."""
+    quiet.answers.clear()
+    quiet.supervisor._hear(CLIENT, encode({"v": VERSION, "token": quiet.token, "id": 1, **word}))
+
+
+def reply(quiet: Quiet, node: str, **answer: Any) -> dict[str, Any]:
+    """The node answers the one request that waits."""
+    (number,) = quiet.supervisor.operator._pending
+    quiet.supervisor._hear(node.encode(), encode({"node": node, "token": quiet.token, "op": "reply", "id": number,
+                                                  **answer}))  # fmt: skip
+    (said,) = quiet.answers
+    return said
+
+
+def refused(quiet: Quiet, **word: Any) -> str:
+    send(quiet, **word)
+    (answer,) = quiet.answers
+    assert not answer["ok"], answer
+    error: str = answer["error"]
+    return error
+
+
+# -- settings ------------------------------------------------------------------------------------------
+
+
+def test_what_the_node_refuses_is_not_wanted_of_its_successor(quiet: Quiet) -> None:
+    record = quiet.supervisor.nodes["wet"]
+    send(quiet, op="set", node="wet", name="voice", value="unknown")
+    answer = reply(quiet, "wet", ok=False, error="'unknown' is no voice")
+    assert answer["error"] == "'unknown' is no voice" and record.settings.voice == "first"
+    assert quiet.supervisor.nursery._desired(record)["settings"].voice == "first"
+    send(quiet, op="set", node="wet", name="voice", value="second")
+    assert record.settings.voice == "first", "nothing is known of it yet"
+    assert reply(quiet, "wet", ok=True, result={})["ok"] and record.settings.voice == "second"
+
+
+def test_a_timed_one_that_is_refused_is_not_waited_for(quiet: Quiet) -> None:
+    record = quiet.supervisor.nodes["wet"]
+    send(quiet, op="set", node="wet", name="voice", value="unknown", at=48_000)
+    assert record.schedule == [[48_000, "voice", "unknown"]]
+    quiet.supervisor._hear(b"wet", encode({"node": "wet", "token": quiet.token, "op": "applied", "at": 48_000,
+                                           "name": "voice", "value": "unknown", "ok": False}))  # fmt: skip
+    assert record.schedule == [] and record.settings.voice == "first"
+    reply(quiet, "wet", ok=True, result={})
+    send(quiet, op="set", node="wet", name="voice", value="unknown", at=1)
+    reply(quiet, "wet", ok=False, error="no")
+    assert record.schedule == []
+
+
+def test_what_was_set_while_it_was_down_is_taken_back_when_it_does_not_start_with_it(quiet: Quiet) -> None:
+    supervisor, record = quiet.supervisor, quiet.supervisor.nodes["wet"]
+    assert record.child is not None
+    supervisor.nursery._on_exit(record.child, -9)
+    send(quiet, op="set", node="wet", name="voice", value="unknown")
+    send(quiet, op="set", node="wet", name="level", value=3.0)
+    assert record.settings.voice == "unknown"
+    supervisor.nursery._restart_due(float("inf"))
+    record.ready, record.said = False, {"error": "'unknown' is no voice"}
+    assert record.child is not None
+    supervisor.nursery._on_exit(record.child, 1)
+    assert (record.settings.voice, record.settings.level) == ("first", 0.0)
+    assert any("that is taken back" in line for line in supervisor.log_lines)
+
+
+def local(**over: str) -> LocalGraph:
+    return LocalGraph(graph_of(NODES), Path("."), live=True, **over)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", ["unknown", "broken"])
+def test_in_the_node_a_refused_value_is_not_in_force(value: str) -> None:
+    with local() as graph:
+        graph.run_until(100_000_000)
+        graph.command("wet", op="set", name="voice", value=value, at=None, id=5)
+        assert graph.runners["wet"].node.settings.voice == "first"
+        graph.command("wet", op="set", name="voice", value=value, at=50_000, id=6)
+        graph.run_until(2_000_000_000)
+        assert graph.runners["wet"].node.settings.voice == "first"
+
+
+def test_a_mistake_in_what_a_client_sends_does_not_end_the_node() -> None:
+    with local() as graph:
+        answers: list[dict[str, Any]] = []
+        runner = graph.runners["wet"]
+        runner.core.tell = answers.append
+        graph.command("wet", op="hear", port="text", event={"kind": "text", "text": 5}, id=7)
+        (answer,) = answers
+        assert not answer["ok"] and "wet: hear: TypeError" in answer["error"]
+
+
+# -- numbers -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [
+    1e308, math.nan, math.inf, -math.inf, -1, -0.5, 2**63, "1:00", True, None, [5], {"s": 5}, "x" * 10_000,
+])  # fmt: skip
+def test_a_place_in_a_song_is_a_number_of_seconds_that_a_song_can_have(quiet: Quiet, value: Any) -> None:
+    error = refused(quiet, op="transport", node="song", command="seek", args={"seconds": value})
+    assert error.startswith("seek: seconds: expected a number >= 0 and <= 10000000, got ") and len(error) < 200
+
+
+@pytest.mark.parametrize(("over", "said"), [
+    ({"op": "set", "node": "wet", "name": "level", "value": math.nan}, "nodes.wet.level: expected a number, got nan"),
+    ({"op": "set", "node": "wet", "name": "level", "value": math.inf}, "nodes.wet.level: expected a number, got inf"),
+    ({"op": "set", "node": "wet", "name": "level", "value": 2**63}, "nodes.wet.level: expected a number, got"),
+    ({"op": "set", "node": "wet", "name": "level", "value": True}, "nodes.wet.level: expected a number, got True"),
+    ({"op": "set", "node": "wet", "name": "on", "value": 1}, "nodes.wet.on: expected true or false, got 1"),
+    ({"op": "set", "node": "wet", "name": "voice", "value": 5}, "nodes.wet.voice: expected text, got 5"),
+    ({"op": "set", "node": "wet", "name": "level", "value": 0.0, "at": 2**63}, "set: at: expected a position"),
+    ({"op": "set", "node": "wet", "name": "level", "value": 0.0, "at": 1.0}, "set: at: expected a position"),
+    ({"op": "set", "node": "wet", "name": "level", "value": 0.0, "at": True}, "set: at: expected a position"),
+    ({"op": "set", "node": "wet", "name": "level", "value": 0.0, "typed": 5}, "set: typed: expected text, got 5"),
+    ({"op": "set", "node": "wet", "name": "level"}, "set: value is missing"),
+    ({"op": "transport", "node": "song"}, "transport: command is missing"),
+    ({"op": "events", "since": math.inf}, "events: since: expected a whole number, got inf"),
+    ({"op": "events", "since": -5}, "events: since: expected a whole number, got -5"),
+    ({"op": "send", "node": "wet"}, "send: port is missing"),
+    ({"op": "edit", "revision": 1e308, "changes": []}, "the change was made against 1e+308"),
+])  # fmt: skip
+def test_every_other_number_is_checked_before_it_is_used(quiet: Quiet, over: dict[str, Any], said: str) -> None:
+    assert said in refused(quiet, **over)
+
+
+@pytest.mark.parametrize("value", ["off", 0, 1, None, [], math.nan])
+def test_only_true_and_false_switch(value: Any) -> None:
+    with pytest.raises(ControlError, match="loop: on: expected true or false, got"):
+        switch("loop: on", value)
+
+
+@pytest.mark.parametrize("key", ["media_s", "length_s", "rate"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, "x"])
+def test_a_song_is_mapped_by_finite_numbers(key: str, value: Any) -> None:
+    transport = Transport()
+    with pytest.raises(ValueError):
+        transport.on_event({"position": 0, key: value})
+    assert not transport.pieces
+
+
+def test_more_than_is_reasonable_is_refused(quiet: Quiet) -> None:
+    record = quiet.supervisor.nodes["wet"]
+    record.schedule = [[position, "level", 0.0] for position in range(MOST_SCHEDULED)]
+    word = {"op": "set", "node": "wet", "name": "level", "value": 1.0}
+    assert refused(quiet, **word, at=5) == "set: wet has 1000 settings that wait for their position"
+    for _ in range(MOST_PENDING):
+        send(quiet, **word)
+    assert refused(quiet, **word) == "1000 requests wait for an answer of a node; try again"
+    assert len(quiet.supervisor.operator._pending) == MOST_PENDING
+
+
+# -- what somebody typed -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [
+    "Number # one", "12:30", "yes", "null", "5", "1e3", "2024-12-24", "[a, b]", "{", "a: b", "'quoted'", "~", "0x10",
+])  # fmt: skip
+def test_a_setting_that_is_text_is_what_was_typed(quiet: Quiet, text: str) -> None:
+    _, name, value, typed = assignment(f"wet.voice={text}")
+    send(quiet, op="set", node="wet", name=name, value=value, typed=typed)
+    assert reply(quiet, "wet", ok=True, result={})["ok"]
+    assert quiet.supervisor.nodes["wet"].settings.voice == text.strip("'"), "as `run --set` has it"
+
+
+@pytest.mark.parametrize(("text", "value"), [("-6", -6.0), ("1e3", 1000.0), ("0x10", 16.0)])
+def test_one_that_is_a_number_is_what_yaml_makes_of_it(quiet: Quiet, text: str, value: float) -> None:
+    _, name, given, typed = assignment(f"wet.level={text}")
+    send(quiet, op="set", node="wet", name=name, value=given, typed=typed)
+    reply(quiet, "wet", ok=True, result={})
+    assert quiet.supervisor.nodes["wet"].settings.level == value
+
+
+def test_a_client_that_types_nothing_sends_values(quiet: Quiet) -> None:
+    """As the one in C does."""
+    quiet.supervisor._hear(CLIENT, msgpack.packb({"v": 1, "token": quiet.token, "id": 1, "op": "set", "node": "wet",
+                                                  "name": "level", "value": 2}))  # fmt: skip
+    reply(quiet, "wet", ok=True, result={})
+    assert quiet.supervisor.nodes["wet"].settings.level == 2.0
+
+
+@pytest.mark.parametrize("when", ["infs", "nans", "1e308s", str(1 << 62), "-1"])
+def test_a_time_that_no_song_has_is_refused(when: str) -> None:
+    with pytest.raises(ConfigError, match="expected TIME:NODE"):
+        timed_assignment(f"{when}:wet.level=1", 48_000)
+
+
+# -- what nodes do -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("call", "said"), [
+    (lambda ctx: ctx.emit("wet", np.zeros((4, 2), np.float32), 0),
+     "wet sends on 'wet', which is not among its declared outputs for sound: out"),
+    (lambda ctx: ctx.emit_gap("left", 4, 0), "wet sends on 'left', which is not among its declared outputs for sound"),
+    (lambda ctx: ctx.emit_idle("left", 0), "wet sends on 'left', which is not among its declared outputs for sound"),
+    (lambda ctx: ctx.event("out", "note", 0),
+     "wet sends on 'out', which is not among its declared event outputs: none"),
+    (lambda ctx: ctx.event("notes", "note", 0), "wet sends on 'notes', which is not among its declared event outputs"),
+    (lambda ctx: ctx.count("words", 1.5), "wet counts 1.5 as 'words', expected a whole number"),
+    (lambda ctx: ctx.count("words", 1 << 70), "as 'words', expected a whole number"),
+    (lambda ctx: ctx.gauge("pitch", "high"), "wet shows 'high' as 'pitch', expected a number"),
+    (lambda ctx: ctx.gauge("pitch", None), "wet shows None as 'pitch', expected a number"),
+])  # fmt: skip
+def test_what_a_node_did_not_declare_is_one_sentence(call: Any, said: str) -> None:
+    with local() as graph, pytest.raises(NodeError) as caught:
+        call(graph.runners["wet"].ctx)
+    assert said in str(caught.value) and len(str(caught.value)) < 300
+
+
+def test_names_of_figures_are_cut_where_nobody_would_read_them() -> None:
+    with local() as graph:
+        ctx = graph.runners["wet"].ctx
+        for name in ("x" * 100_000, "a\tb\nc\0", "", "é" * 100):
+            ctx.count(name)
+            ctx.gauge(name, 1.0)
+        board = graph.board("wet")
+        assert board[f"count.{'x' * 100}"] == 1 and board["gauge.a b c"] == 1.0
+
+
+def test_a_run_that_is_over_says_so_to_whoever_waits(quiet: Quiet) -> None:
+    send(quiet, op="set", node="wet", name="level", value=1.0)
+    quiet.supervisor.operator.farewell()
+    assert quiet.answers == [{"id": 1, "ok": False, "error": "the pipeline ended"}]
+    assert quiet.supervisor.nodes["wet"].settings.level == 0.0
+
+
+def test_the_phase_decides_who_is_asked(quiet: Quiet) -> None:
+    record = quiet.supervisor.nodes["wet"]
+    record.phase, record.child = Phase.ENDED, None
+    assert refused(quiet, op="set", node="wet", name="level", value=1.0) == "wet has ended, and its process is gone"
+    assert refused(quiet, op="set", node="wet", name="level", value=1.0, at=5) and record.schedule == []
+    with pytest.raises(ControlError):
+        quiet.supervisor.operator._record("west")
