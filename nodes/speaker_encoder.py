@@ -44,7 +44,7 @@ class SpeakerEncoder(Node):
     like, an empty name for none; said when the answer changes. `style` {style, speed, british, nearest, speech_s}:
     with `enrol_s` and `consent`, a Kokoro style fitted to what was heard, for a tts; again when twice as much was
     heard. `withdrawn`: `consent` was taken back; a tts stops speaking in that style. Positions are those at which the
-    look ended.
+    look ended. The level changes nothing; of stereo whose sides cancel, one is listened to.
     """
 
     Settings = Settings
@@ -61,10 +61,8 @@ class SpeakerEncoder(Node):
     def input_rate(self, port: str, graph_rate: int) -> int:
         return RATE
 
-    def input_channels(self, port: str) -> int | None:
-        return 1
-
     def open(self, ctx: Context) -> None:
+        from audio_pipeline.dsp.mono import Mono
         from audio_pipeline.models.hearing import ge2e
         from audio_pipeline.models.hearing.ge2e_stream import VoiceTracker
         from audio_pipeline.models.voices.enrolled import Library
@@ -74,6 +72,7 @@ class SpeakerEncoder(Node):
         self._known = files | {name: Library().voice(name).embedding for name in self.settings.enrolled}
         self._tracker = VoiceTracker(encoder, every_s=self.settings.every_s, other_below=self.settings.other_below)
         self._enroller = self._new_enroller(ctx)
+        self._sides = Mono(RATE)
         self._who: str | None = None
         self._base: int | None = None  # position of the tracker's first sample, at 16 kHz
         self._heard = 0  # up to this position, at 16 kHz
@@ -83,9 +82,10 @@ class SpeakerEncoder(Node):
         if self._base is None:
             self._base = frame.position
         self._heard = frame.end
+        x = self._sides.process(frame.audio())[:, 0]
         if self._enroller is not None:
-            self._enroller.push(frame.audio()[:, 0])
-        for look in self._tracker.push(frame.audio()[:, 0]):
+            self._enroller.push(x)
+        for look in self._tracker.push(x):
             self._tell(look, (self._base + look.end) * ctx.rate // RATE, ctx)
 
     def _tell(self, look: Look, position: int, ctx: Context) -> None:
@@ -136,6 +136,7 @@ class SpeakerEncoder(Node):
 
     def reset(self, position: int, reason: str, ctx: Context) -> None:
         self._tracker.reset()
+        self._sides.reset()
         if self._enroller is not None:
             self._enroller.reset()
         self._base = None
@@ -143,13 +144,15 @@ class SpeakerEncoder(Node):
 
 def _voice_in(path: Path, encoder: Any) -> Array:
     """The embedding of a reference file."""
+    from audio_pipeline.dsp.leveller import levelled
     from audio_pipeline.io.clip import read_clip
     from audio_pipeline.models.hearing import speech
+    from audio_pipeline.models.hearing.ge2e_stream import LEVEL_DB
 
     x = speech.prepare(*read_clip(path))
     if len(x) < LEAST_S * RATE:
         raise ConfigError(f"known: {str(path)!r} holds {len(x) / RATE:.1f} s of speech, expected {LEAST_S:g} s or more")
-    voice: Array = encoder.utterance(x)
+    voice: Array = encoder.utterance(levelled(x, LEVEL_DB))
     return voice
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from audio_pipeline.dsp.hysteresis import Gate, Hysteresis
+from audio_pipeline.dsp.leveller import Leveller
+from audio_pipeline.dsp.mono import MEAN
 from audio_pipeline.dsp.resample import StreamResampler
 from audio_pipeline.dsp.utterances import Detect, Found, Utterances
 from audio_pipeline.errors import ConfigError
@@ -24,7 +26,11 @@ APART = 0.15  # between entering and leaving speech, as in Silero's own iterator
 
 @dataclass(frozen=True)
 class Settings:
-    engine: str = setting("silero", "silero is more reliable, webrtc needs no weights", choices=tuple(WINDOW))
+    engine: str = setting(
+        "silero",
+        "silero is more reliable; webrtc needs no weights, but takes music and noise that comes and goes for speech",
+        choices=tuple(WINDOW),
+    )
     threshold: float = setting(
         0.5, "silero: probability from which on it is speech", minimum=0.05, maximum=0.95
     )
@@ -43,7 +49,7 @@ class Settings:
 
 
 class Vad(Node):
-    """Marks the utterances of a stream.
+    """Marks the utterances of a stream, at any level from -60 dBFS on.
 
     `out` is the sound, delayed by the node's latency so that the frames in which an utterance begins and ends
     can carry SEGMENT_START and SEGMENT_END; with `gate` all else is silent. Events on `speech`: `start`
@@ -76,6 +82,7 @@ class Vad(Node):
     def open(self, ctx: Context) -> None:
         self._rate = ctx.rate
         self._new_detector = _detectors(self.settings)
+        self._side = MEAN
         self._begin()
 
     def _begin(self) -> None:
@@ -88,6 +95,15 @@ class Vad(Node):
         frame = inputs["in"]
         self._send(self._speech.push(frame.position, frame.audio()), ctx)
         ctx.gauge("probability", self._speech.probability)
+        self._tell_side(ctx)
+
+    def _tell_side(self, ctx: Context) -> None:
+        """Says once that both sides cancel, and which one is listened to instead."""
+        sides = self._speech.sides
+        if sides.choice != MEAN and self._side == MEAN:
+            lost = f"mixed they are {sides.loss_db:.0f} dB softer than alone"
+            ctx.log(f"the two sides of the sound cancel ({lost}): speech is looked for on {sides.said}")
+        self._side = sides.choice
 
     def _send(self, found: Found, ctx: Context) -> None:
         for start, end in found.utterances:
@@ -131,8 +147,8 @@ def _detectors(settings: Settings) -> Callable[[], Detect]:
 def _webrtc(aggressiveness: int) -> Detect:
     import webrtcvad
 
-    vad = webrtcvad.Vad(aggressiveness)
-    return lambda x: float(vad.is_speech((np.clip(x, -1, 1) * 32767).astype("<i2").tobytes(), RATE))
+    vad, level = webrtcvad.Vad(aggressiveness), Leveller(WINDOW["webrtc"] / RATE)
+    return lambda x: float(vad.is_speech((np.clip(level(x), -1, 1) * 32767).astype("<i2").tobytes(), RATE))
 
 
 NODE = Vad

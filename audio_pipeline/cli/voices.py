@@ -38,7 +38,7 @@ def score(args: argparse.Namespace) -> int:
 
 
 def _embedding(encoder: SpeakerEncoder, name: str) -> Array:
-    from audio_pipeline.dsp.channels import to_channels
+    from audio_pipeline.dsp.mono import mono
     from audio_pipeline.models.hearing import speech
     from audio_pipeline.models.voices.reference import embedding
 
@@ -51,7 +51,7 @@ def _embedding(encoder: SpeakerEncoder, name: str) -> Array:
     found_s = len(speech.prepare(x, rate)) / speech.RATE
     if found_s < LEAST_S:
         raise ConfigError(f"{name!r} holds {found_s:.1f} s of speech, expected {LEAST_S:g} s or more")
-    found: Array = embedding(encoder, to_channels(x, 1)[:, 0], rate)
+    found: Array = embedding(encoder, mono(x, rate)[0][:, 0], rate)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_pipeline.dsp.channels import to_channels
+from audio_pipeline.dsp.mono import MEAN, mono
 from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.errors import MediaError
 from audio_pipeline.io.clip import read_clip
@@ -33,8 +34,17 @@ def from_files(paths: Sequence[Path]) -> Sound:
     """Clips of one voice one after another, at the first one's rate."""
     clips = [read_clip(path) for path in paths]
     rate = clips[0][1]
-    parts = [resampled(to_channels(x, 1), own, rate) for x, own in clips]
+    parts = [resampled(_mono(path, x, own), own, rate) for path, (x, own) in zip(paths, clips, strict=True)]
     return Sound(np.concatenate(parts).astype(np.float32), rate, digest_of(_pieces(paths)))
+
+
+def _mono(path: Path, x: Samples, rate: int) -> Samples:
+    """One channel of a file; says so where that is one side alone."""
+    found, sides = mono(x, rate)
+    if sides.choice != MEAN:
+        lost = f"mixed they are {sides.loss_db:.0f} dB softer than alone"
+        print(f"{str(path)!r}: its two sides cancel ({lost}), so {sides.said} is used", file=sys.stderr)
+    return found
 
 
 def _pieces(paths: Sequence[Path]) -> Iterator[bytes]:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_pipeline.dsp.channels import to_channels
 from audio_pipeline.dsp.hysteresis import Edge, Gate, Hysteresis
+from audio_pipeline.dsp.mono import Mono
 from audio_pipeline.dsp.resample import StreamResampler
 
 Samples = NDArray[np.float32]
@@ -52,6 +52,7 @@ class Utterances:
         self._rate, self._detect, self._detect_rate, self._window = rate, detect, detect_rate, window
         self._hysteresis, self._gate = hysteresis, gate
         self._resampler = StreamResampler(rate, detect_rate, 1)
+        self.sides = Mono(rate)
         self.probability = 0.0  # of the last window
         self._origin: int | None = None
         self._sent = self._windows = 0
@@ -66,7 +67,7 @@ class Utterances:
         if self._origin is None:
             self._origin = self._sent = position
         self._held = np.concatenate([self._held, x]) if len(self._held) else x
-        told = self._hear(self._resampler.process(to_channels(x, 1))[:, 0])
+        told = self._hear(self._resampler.process(self.sides.process(x))[:, 0])
         return Found(self._cut(self._heard(self._windows) - self._hysteresis.latency_samples), told)
 
     def flush(self) -> Found:

@@ -1,5 +1,6 @@
 """Silero VAD by ONNX Runtime: the probability of speech in each 32 ms of a 16 kHz stream.
 
+A stream brings each window to one level first (`dsp/leveller.py`): the bare network finds nothing below -50 dBFS.
 The network takes 64 samples of the window before, 512 new ones and its recurrent state
 (`OnnxWrapper` in silero-vad's utils_vad.py).
 """
@@ -15,6 +16,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NoSuchFile
 
+from audio_pipeline.dsp.leveller import Leveller
 from audio_pipeline.errors import WeightsError
 from audio_pipeline.models.weights import weights
 
@@ -75,17 +77,19 @@ class SileroStream:
 
     def __init__(self, model: Silero) -> None:
         self._model = model
+        self._level = Leveller(WINDOW / RATE)
         self.reset()
 
     def reset(self) -> None:
         """Forgets the sound; the next sample is sample 0."""
         self._state = self._model.initial_state()
+        self._level.reset()
         self._tail = np.zeros(0, np.float32)
         self._position = 0
 
     def __call__(self, window: Array) -> float:
         """The probability of speech in the next window (512,)."""
-        found, (self._state,) = self._model.step(window[None], [self._state])
+        found, (self._state,) = self._model.step(self._level(window)[None], [self._state])
         return float(found[0])
 
     def process(self, x: Array) -> Iterator[tuple[int, float]]:

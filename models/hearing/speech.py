@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from audio_pipeline.dsp.channels import to_channels
+from audio_pipeline.dsp.leveller import levelled
+from audio_pipeline.dsp.mono import mono
 from audio_pipeline.dsp.resample import resampled
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 RATE = 16_000
 LEVEL_DB = -30.0
+COMPARED_DB = -26.0  # RMS at which speech is told from pauses and voices are compared: no verdict follows the level
 WINDOW = RATE * 30 // 1000
 STRICTEST = 3
 SMOOTH = 8  # windows
@@ -26,7 +28,7 @@ FULL_SCALE = 32_767
 
 def prepare(x: Array, rate: int) -> Array:
     """Mono speech (samples,) at 16 kHz from a clip (samples, channels) at `rate`; empty where nothing is speech."""
-    return without_silence(raised(resampled(to_channels(x, 1), rate, RATE)[:, 0]))
+    return without_silence(raised(resampled(mono(x, rate)[0], rate, RATE)[:, 0]))
 
 
 def raised(x: Array) -> Array:
@@ -38,7 +40,7 @@ def raised(x: Array) -> Array:
 
 def without_silence(x: Array) -> Array:
     """What is left of (samples,) at 16 kHz when pauses are cut to a fifth of a second."""
-    spoken = speech_windows(x)
+    spoken = speech_windows(levelled(x, COMPARED_DB))
     return x[: len(spoken) * WINDOW][np.repeat(spoken, WINDOW)]
 
 

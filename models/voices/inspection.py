@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from audio_pipeline.dsp.channels import to_channels
+from audio_pipeline.dsp.leveller import levelled
+from audio_pipeline.dsp.mono import mono as mono_of
+from audio_pipeline.dsp.normalise import NormaliserSettings
 from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.dsp.sample_quality import bandwidth_hz, clipped_ms, snr_db
 from audio_pipeline.errors import MediaError, WeightsError
@@ -42,13 +44,13 @@ def inspect(
 
     Raises MediaError where there is no sound in it. Everything else is for `advice` to judge.
     """
-    mono = to_channels(x[: round(MOST_S * rate)], 1)[:, 0]
+    mono = mono_of(x[: round(MOST_S * rate)], rate)[0][:, 0]
     if not np.all(np.isfinite(mono)):
         raise MediaError("the sample holds numbers that are no sound")
     if np.max(np.abs(mono), initial=0.0) < SILENT:
         raise MediaError("the sample is silent; is the right microphone chosen, and is it switched on?")
     spoken = _spoken(mono, rate)
-    snr = snr_db(mono, rate, spoken)
+    snr = snr_db(levelled(mono, speech.COMPARED_DB), rate, spoken)
     voice, music_db = _without_music(mono, rate, separate or separated) if snr < SILENT_DB else (mono, None)
     taken_away = voice is not mono
     low = _at_16k(voice, rate)
@@ -58,7 +60,7 @@ def inspect(
         seconds=len(mono) / rate,
         speech_s=float(np.sum(left)) * speech.WINDOW / RATE,
         rate=rate,
-        snr_db=snr_db(voice, rate, left) if taken_away else snr,
+        snr_db=snr_db(levelled(voice, speech.COMPARED_DB), rate, left) if taken_away else snr,
         clipped_ms=clipped_ms(mono, rate),
         bandwidth_hz=bandwidth_hz(voice, rate, left),
         music_db=music_db,
@@ -71,7 +73,6 @@ def inspect(
 
 def second_voice(x: Array, encoder: ge2e.SpeakerEncoder) -> bool:
     """Whether another voice takes over somewhere in mono sound (samples,) at 16 kHz."""
-    x = speech.raised(x)
     trackers = (VoiceTracker(encoder, every_s=every) for every in LOOKS_S)
     return any(look.changed for tracker in trackers for look in tracker.push(x))
 
@@ -87,13 +88,17 @@ def is_made(x: Array, rate: int) -> bool:
 
 
 def separated(x: Array, rate: int) -> tuple[Array, Array]:
-    """Voice and accompaniment of mono sound by Spleeter."""
+    """Voice and accompaniment of mono sound by Spleeter, which gets it at the level of the music that it knows."""
     from audio_pipeline.models.separation import separation, spleeter
 
     model = spleeter.load()
-    both = np.repeat(resampled(x[:, None], rate, model.rate), 2, axis=1)
+    loud = levelled(x, NormaliserSettings().target_db)
+    gain = _power(x) ** 0.5 / max(_power(loud) ** 0.5, 1e-12)
+    both = np.repeat(resampled(loud[:, None], rate, model.rate), 2, axis=1)
     stems = separation.separate(model, both)
-    voice, rest = (resampled(stems[name][:, :1], model.rate, rate)[:, 0] for name in ("vocals", "accompaniment"))
+    voice, rest = (
+        resampled(stems[name][:, :1], model.rate, rate)[:, 0] * np.float32(gain) for name in ("vocals", "accompaniment")
+    )
     return voice, rest
 
 
@@ -103,7 +108,8 @@ def _without_music(x: Array, rate: int, separate: Separate) -> tuple[Array, floa
         voice, rest = separate(x, rate)
     except WeightsError:
         return x, None
-    music_db = float(10 * np.log10((_power(rest) + 1e-12) / (_power(voice) + 1e-12)))
+    least = 1e-12 * _power(x)  # -120 dB of the whole: no level decides
+    music_db = float(10 * np.log10((_power(rest) + least) / (_power(voice) + least)))
     return (voice if music_db > MUSIC_DB else x), music_db
 
 
@@ -117,4 +123,4 @@ def _at_16k(x: Array, rate: int) -> Array:
 
 
 def _spoken(x: Array, rate: int) -> Any:
-    return speech.speech_windows(speech.raised(_at_16k(x, rate)))
+    return speech.speech_windows(levelled(_at_16k(x, rate), speech.COMPARED_DB))

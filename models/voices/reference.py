@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from audio_pipeline.dsp.leveller import levelled as at_level
 from audio_pipeline.dsp.syllables import rate_of
 from audio_pipeline.dsp.yin import pitch, pitch_range
 from audio_pipeline.errors import ConfigError
@@ -17,7 +18,7 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 LEAST_S, MOST_S = 1.6, 30.0  # one look of the encoder; more than this adds nothing that is measured here
 HALVES_S = 2 * LEAST_S
-LEVEL_DB = -26.0  # GE2E hears how loud somebody is (a factor of 2 costs 0.07), so all is compared at this level
+LEVEL_DB = speech.COMPARED_DB  # GE2E follows the level: a factor of 2 costs 0.07
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +64,7 @@ def analyse(x: Array, rate: int, encoder: SpeakerEncoder | None = None) -> Refer
 
 def levelled(x: Array) -> Array:
     """Speech (samples,) at -26 dBFS RMS; silence stays."""
-    rms = float(np.sqrt(np.mean(np.square(x, dtype=np.float64)))) if len(x) else 0.0
-    return (x * (10 ** (LEVEL_DB / 20) / rms)).astype(np.float32) if rms else x
+    return at_level(x, LEVEL_DB)
 
 
 def embedding(encoder: SpeakerEncoder, x: Array, rate: int) -> Array:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from audio_pipeline.dsp.leveller import levelled
 from audio_pipeline.models.hearing import ge2e, speech
 from audio_pipeline.models.hearing.ge2e import RATE, Array, SpeakerEncoder, similarity
-from audio_pipeline.models.hearing.ge2e_stream import Look, VoiceTracker
+from audio_pipeline.models.hearing.ge2e_stream import LEVEL_DB, Look, VoiceTracker
 from audio_pipeline.models.weights import weights
 from tests.dsp.chunking import SIZES, chunks
 from tests.shared import shared
@@ -48,8 +49,8 @@ def test_the_running_mean_becomes_the_clips_embedding(encoder: SpeakerEncoder, n
     x = reader(name)
     found = looks(encoder, x)
     assert not any(look.changed for look in found)
-    whole = encoder.utterance(speech.prepare(x[:, None], RATE))
-    assert similarity(found[-1].mean, whole) > 0.99
+    whole = encoder.utterance(levelled(speech.prepare(x[:, None], RATE), LEVEL_DB))
+    assert similarity(found[-1].mean, whole) > 0.985  # the detector gets each at its own gain: by window, or whole
 
 
 def test_another_voice_is_noticed_within_four_seconds_of_its_speech(encoder: SpeakerEncoder) -> None:
@@ -59,7 +60,7 @@ def test_another_voice_is_noticed_within_four_seconds_of_its_speech(encoder: Spe
     assert len(changes) == 1
     assert 0 < changes[0] - len(first) / RATE < 5
     mean = looks(encoder, np.concatenate([first, second]))[-1].mean
-    alone = encoder.utterance(speech.prepare(second[:, None], RATE))
+    alone = encoder.utterance(levelled(speech.prepare(second[:, None], RATE), LEVEL_DB))
     assert similarity(mean, alone) > 0.97
 
 
