@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from audio_pipeline.errors import MediaError
 from audio_pipeline.io.clip import read_clip
 from audio_pipeline.models.voices.consent import digest_of
 from audio_pipeline.models.voices.sample import pack_sample
+from audio_pipeline.terminal import warn
 
 Samples = NDArray[np.float32]
 PIECE_BYTES = 1 << 20
@@ -43,7 +43,7 @@ def _mono(path: Path, x: Samples, rate: int) -> Samples:
     found, sides = mono(x, rate)
     if sides.choice != MEAN:
         lost = f"mixed they are {sides.loss_db:.0f} dB softer than alone"
-        print(f"{str(path)!r}: its two sides cancel ({lost}), so {sides.said} is used", file=sys.stderr)
+        warn(f"{str(path)!r}: its two sides cancel ({lost}), so {sides.said} is used")
     return found
 
 
