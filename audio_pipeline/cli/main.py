@@ -173,6 +173,9 @@ def _add_pipeline_commands(commands: Commands[Parser]) -> None:
 def _add_host_commands(commands: Commands[Parser]) -> None:
     _add(commands, "devices", "host:devices", "list sound devices")
     _add(commands, "doctor", "doctor:doctor", "what this host has and lacks, and the command that mends it")
+    takes = _add(commands, "takes", "takes:takes", "recordings and their state; 1 if one is not whole")
+    takes.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="or WAV file (takes and this folder)")
+    takes.add_argument("--repair", action="store_true", help="finish what was cut off, from the length of the files")
     left = _add(commands, "leftovers", "leftovers:leftovers", "what dead pipelines left here; 1 if anything")
     left.add_argument("--sweep", action="store_true", help="end the processes and remove the folders")
     models = _add(commands, "models", "host:models", "model weights: list, fetch or verify them")

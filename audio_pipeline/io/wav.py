@@ -22,7 +22,8 @@ from audio_pipeline.errors import ConfigError, MediaError, PipelineError
 from audio_pipeline.io.wav_format import MAX_HEADER_BYTES, MIN_HEADER_BYTES, Subtype, WavFormat, encode
 
 __all__ = [
-    "Repaired", "Subtype", "WavFormat", "WavWriter", "is_begun", "is_taken", "part_of", "repair", "samples_in", "scan",
+    "Repaired", "Subtype", "WavFormat", "WavWriter", "is_begun", "is_in_use", "is_taken", "part_of", "repair",
+    "samples_in", "scan",
 ]  # fmt: skip
 
 SYNC_S = 1
@@ -213,7 +214,7 @@ def repair(path: str | Path) -> Repaired:
 
 def scan(folder: str | Path) -> list[Path]:
     """Unfinished recordings below `folder` that no living process is writing."""
-    return [p for p in sorted(Path(folder).rglob("*.wav" + PART)) if not _in_use(p)]
+    return [p for p in sorted(Path(folder).rglob("*.wav" + PART)) if not is_in_use(p)]
 
 
 def is_begun(part: Path) -> bool:
@@ -261,7 +262,8 @@ def _locked(fd: int, part: Path) -> int:
     return fd
 
 
-def _in_use(part: Path) -> bool:
+def is_in_use(part: Path) -> bool:
+    """True while a process of this program writes it."""
     try:
         with part.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

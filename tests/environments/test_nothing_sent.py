@@ -24,13 +24,14 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "check": ("karaoke",),
     "keys": ("list",),
     "leftovers": (),
+    "takes": (),
     "voices": ("list",),
     "detect": ("tone.wav",),
     "say": ("Hello.", "-o", "hello.wav"),
 }
 NEEDS = {
     "doctor": (), "devices": (), "nodes": (), "models": ("silero-vad",), "check": ("spleeter-2stems", "demo-song"),
-    "keys": (), "leftovers": (), "voices": (), "detect": ("perth",), "say": ("perth",),
+    "keys": (), "leftovers": (), "takes": (), "voices": (), "detect": ("perth",), "say": ("perth",),
     "karaoke": ("spleeter-2stems", "demo-song"), "mic_stems": ("spleeter-2stems",), "passthrough": ("demo-song",),
     "speak": ("perth",), "speak_over_music": ("spleeter-2stems", "demo-song", "perth"),
     "stems": ("spleeter-2stems", "demo-song"), "studio": ("demo-song",), "vad": ("silero-vad",),
