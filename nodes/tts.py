@@ -45,7 +45,8 @@ class Tts(Source):
 
     Live it never ends. Offline it takes all events first, says its text and theirs, none before its position, and
     ends. Events on `words`, at the positions at which they are heard: `start` {after_ms} the first sound, `clause`
-    {text} and `clause_end`, `word` {text, samples}, `done`; `cancelled`; `stalled`; `failed` {why}. Where the voice is
+    {text} (as it is said, numbers in words) and `clause_end`, `word` {text, samples}, `done`; `cancelled`; `stalled`;
+    `failed` {why}; `left_out` {what}: signs that the voice cannot say, such as other scripts. Where the voice is
     slower than real time it pauses between clauses: `starved` {ms}, a line in the log, and the counter
     `starved_samples`.
     """
@@ -189,6 +190,8 @@ class Tts(Source):
         while self._live.failed:
             self._written_ns = None
             self._give_up(self._live.failed.popleft(), ctx)
+        while self._live.left_out:
+            self._tell_left_out(self._live.left_out.popleft(), ctx)
         self._live.hurry()
         stall_s = self.settings.stall_s
         if self._written_ns is not None and ctx.now_ns() - self._written_ns > stall_s * 1e9:
@@ -201,6 +204,11 @@ class Tts(Source):
         ctx.count("failures")
         ctx.event("words", "failed", self._position, why=why)
         ctx.log(f"this text is given up: {why}")
+
+    def _tell_left_out(self, what: str, ctx: Context) -> None:
+        ctx.event("words", "left_out", self._position, what=what)
+        if any(char.isalpha() for char in what.replace(" and ", "").replace(" more", "")):  # more than pictures
+            ctx.log(f"left out, since this voice cannot say it: {what}")
 
     def _tell(self, spoken: Any, missing: int, ctx: Context, *, making: bool) -> None:
         ctx.count("starved_samples", self._report.starved(missing, making=making))
@@ -224,10 +232,13 @@ class Tts(Source):
                 for told in self._report.heard(spoken, 0, ctx.now_ns(), making=False, busy=True):
                     ctx.event("words", told.kind, self._position + told.at, **told.data)
                 yield from self._block(spoken.sound, len(spoken.sound))
+            left_out = self._talker.left_out()
             if not self._report.talking:
                 if text.strip():
                     self._give_up(NOTHING, ctx)
                 continue
+            if left_out:
+                self._tell_left_out(left_out, ctx)
             self._report.cancelled()
             ctx.event("words", "done", self._position)
 

@@ -31,6 +31,7 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 def say(args: argparse.Namespace) -> int:
     """Speaks the words of the command line, or standard input while it is being written."""
     _check(args)
+    from audio_pipeline.models.speech.clauses import for_a_file
     from audio_pipeline.models.speech.talker import Talker
     from audio_pipeline.models.voices.by_name import open_voice
     from audio_pipeline.models.voices.policy import open_mark
@@ -39,7 +40,9 @@ def say(args: argparse.Namespace) -> int:
     if args.into:
         return into(args, portions)
     clock = None if args.out else time.monotonic  # a file is the same on any machine
-    talker = Talker(open_voice(args.voice or "light", speed=args.speed), open_mark(), clock=clock)
+    engine = open_voice(args.voice or "light", speed=args.speed)
+    policy = for_a_file(getattr(engine, "policy", None)) if args.out else None
+    talker = Talker(engine, open_mark(), policy, clock=clock)
     write = _to_file if args.out else _to_speaker
     seconds = write(args, talker, portions)
     if not seconds:
@@ -92,6 +95,8 @@ def _pieces(talker: Talker, portions: Iterable[str | None]) -> Iterator[Array]:
         if sys.stderr.isatty():
             warn(f"{took:6.2f} s  {piece.text}")
         yield piece.sound
+    if left_out := talker.left_out():
+        warn(f"left out, since this voice cannot say it: {left_out}")
     took = time.perf_counter() - began
     if spoken_s and took > spoken_s and sys.stderr.isatty():
         warn(f"this voice took {took:.1f} s for {spoken_s:.1f} s of speech here: it pauses")

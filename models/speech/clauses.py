@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TITLES = frozenset("mr mrs ms dr prof rev hon sr jr st vs etc e.g i.e fig no vol".split())
-STOP = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s|$)|\n+")
-CLAUSE = re.compile(r"[,;:—–][\"'”’)\]]*(?=\s|$)|[.!?…。！？]+[\"'”’)\]]*(?=\s|$)|\n+")
+PARAGRAPH = r"\n[ \t\r]*\n\s*"  # one line break alone ends nothing
+_STOP = r"[.!?…。！？]{1,16}[\"'”’)\]]{0,8}(?=\s|$)"  # bounded: each place in a row of points is tried
+STOP = re.compile(rf"{_STOP}|{PARAGRAPH}")
+CLAUSE = re.compile(rf"[,;:—–][\"'”’)\]]{{0,8}}(?=\s|$)|{_STOP}|{PARAGRAPH}")
+BLANKS = re.compile(r"\s*")
+FILE_MOST = 400  # characters; Kokoro takes 510 phonemes at once
+BEHIND = 64  # characters behind the longest piece that are looked at
 WORD = re.compile(r"\S+\s*")
 
 
@@ -26,6 +31,13 @@ class Policy:
     growth: float = 1.8
     most: int = 250
     tiny: int = 12  # a last piece shorter than this is said with the one before it
+    sentences: bool = False  # nobody waits: no cut inside of a sentence unless it is longer than `most`
+
+
+def for_a_file(policy: Policy | None) -> Policy:
+    """For speech that is written to a file: whole sentences, several of them where they are short."""
+    most = policy.most if policy else FILE_MOST
+    return replace(policy or Policy(), first_least=most // 4, first_most=most, most=most, sentences=True)
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,7 @@ class ClauseSplitter:
 
     def settle(self) -> Iterator[Clause]:
         """All that is left, as if it ended here; what comes after goes on with pieces of the length reached."""
-        self._text, self._whole = self._text.rstrip() + "\n", True
+        self._text, self._whole = self._text.rstrip() + "\n\n", True
         yield from self.push("")
         yield from self._cut(len(self._text))
         self._whole = False
@@ -76,18 +88,24 @@ class ClauseSplitter:
     def _too_little_behind(self, end: int) -> bool:
         """True where a tiny rest may be all that follows; the first piece does not wait for that to be known."""
         first = self._least == self._policy.first_least
-        return not (first or self._whole) and len(self._text[end:].strip()) < self._policy.tiny
+        return not (first or self._whole) and self._left(end) < self._policy.tiny
+
+    def _left(self, end: int) -> int:
+        """How many characters follow; of many only that they are many."""
+        blanks = BLANKS.match(self._text, end)
+        start = blanks.end() if blanks else end
+        return len(self._text[start : start + BEHIND].rstrip())
 
     def _with_tiny(self, end: int) -> int:
         """The end of the text where so little is left behind `end` that it would sound odd alone."""
-        left = len(self._text[end:].strip())
+        left = self._left(end)
         return len(self._text) if self._whole and 0 < left < self._policy.tiny else end
 
     def _cut(self, end: int) -> Iterator[Clause]:
         piece, self._text = self._text[:end], self._text[end:]
         text = " ".join(piece.split())
         if any(char.isalnum() for char in text):
-            yield Clause(text, bool(STOP.search(piece.rstrip()[-4:])) or piece.endswith("\n"))
+            yield Clause(text, bool(STOP.search(piece.rstrip()[-4:])) or piece.rstrip(" ").endswith("\n\n"))
             self._least = min(self._least * self._policy.growth, self._policy.most / 2)
             self._most = min(self._most * self._policy.growth, self._policy.most)
 
@@ -95,8 +113,8 @@ class ClauseSplitter:
         """Where the first piece ends; None while more text could change that."""
         least, longest = self._lengths()
         early = least <= self._policy.first_least * self._policy.growth
-        pattern = CLAUSE if early else STOP
-        found = self._boundary(pattern, least)
+        pattern = CLAUSE if early and not self._policy.sentences else STOP
+        found = self._boundary(pattern, least, longest)
         if found is not None and found <= longest:
             return None if self._too_little_behind(found) else found
         if len(self._text) <= longest:
@@ -110,9 +128,10 @@ class ClauseSplitter:
         most = max(min(self._most, self.most_now), self._policy.first_most)
         return max(min(self._least, most / 2), self._policy.first_least), most
 
-    def _boundary(self, pattern: re.Pattern[str], least: float) -> int | None:
-        """The end of the first stop behind enough characters."""
-        ends = (match.end() for match in pattern.finditer(self._text) if self._is_end(match))
+    def _boundary(self, pattern: re.Pattern[str], least: float, longest: float) -> int | None:
+        """The end of the first stop behind enough characters; none that lies too far is looked for."""
+        found = pattern.finditer(self._text, 0, int(longest) + BEHIND)
+        ends = (match.end() for match in found if self._is_end(match))
         return next((end for end in ends if end >= least), None)
 
     def _last_boundary(self, most: int) -> int | None:
@@ -131,7 +150,7 @@ class ClauseSplitter:
 
     def _between_words(self, most: float) -> int:
         end = 0
-        for match in WORD.finditer(self._text):
+        for match in WORD.finditer(self._text, 0, int(most) + BEHIND):
             if match.end() > most:
                 break
             end = match.end()

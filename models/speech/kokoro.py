@@ -16,8 +16,8 @@ import numpy as np
 
 from audio_pipeline.errors import ConfigError, WeightsError, nearest
 from audio_pipeline.models.speech import durations
-from audio_pipeline.models.speech.engine import Engine, Speech
-from audio_pipeline.models.speech.phonemes import joined, to_words
+from audio_pipeline.models.speech.engine import Engine, Speech, Word
+from audio_pipeline.models.speech.phonemes import Spoken, joined, portions, to_words
 from audio_pipeline.models.speech.session import open_session
 from audio_pipeline.models.weights import weights as registry
 from audio_pipeline.models.weights.torch_files import read_torch_tensor
@@ -86,7 +86,16 @@ class KokoroVoice:
 
     def timed(self, text: str) -> Speech:
         """As `speak`, with the words as the network timed them."""
-        spoken = to_words(text, british=self._british)
+        parts = [self._timed(part) for part in portions(to_words(text, british=self._british), ROWS)]
+        starts = np.cumsum([0, *(len(part.sound) for part in parts)])
+        words = [
+            Word(word.text, word.start + int(start), word.end + int(start))
+            for part, start in zip(parts, starts, strict=False) for word in part.words
+        ]  # fmt: skip
+        sounds = [part.sound for part in parts] or [np.zeros(0, np.float32)]
+        return Speech(np.concatenate(sounds), tuple(words))
+
+    def _timed(self, spoken: list[Spoken]) -> Speech:
         phonemes = joined(spoken)
         sound, frames = self._model.timed(phonemes, row(self._pack, len(phonemes)), self._speed)
         return Speech(sound, durations.words(spoken, self._model.signs, frames) if len(frames) else ())

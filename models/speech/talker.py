@@ -14,10 +14,13 @@ from audio_pipeline.models.speech.blockwise import Blockwise, Excerpt
 from audio_pipeline.models.speech.clauses import Clause, ClauseSplitter, Policy
 from audio_pipeline.models.speech.engine import Engine
 from audio_pipeline.models.speech.joins import Level, Piece, said
+from audio_pipeline.models.speech.phonemes import known_word
 from audio_pipeline.models.speech.talker_pace import Pace
+from audio_pipeline.models.speech.text.stream import SpokenText
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
+PORTION = 2_000  # characters
 BLOCK_S, CONTEXT_S, FADE_S = 0.4, 0.1, 0.02  # of what an engine streams, as the mark is put into it
 
 
@@ -37,6 +40,7 @@ class Talker:
         self._pace = Pace(clock) if clock is not None else None
         self._splitter = ClauseSplitter(policy or getattr(engine, "policy", None))
         self._level = Level(engine.rate)
+        self._text = SpokenText(known_word, english=getattr(engine, "language", "en") == "en")
 
     @property
     def rate(self) -> int:
@@ -56,11 +60,12 @@ class Talker:
     def begin(self) -> None:
         """What comes next is another text."""
         self._splitter.reset()
+        self._text.reset()
         self._level = Level(self.engine.rate)
 
     def write(self, portion: str) -> Iterator[Piece]:
         """More of the text: what is certain now."""
-        return self._speak(self._splitter.push(portion))
+        return self._speak(self._clauses(portion))
 
     def hurry(self) -> Iterator[Piece]:
         """What is certain, however short."""
@@ -68,11 +73,23 @@ class Talker:
 
     def settle(self) -> Iterator[Piece]:
         """No more may come for long: what there is, as if a clause ended here."""
-        return self._speak(self._splitter.settle())
+        return self._speak(self._ended(self._splitter.settle))
 
     def finish(self) -> Iterator[Piece]:
         """The text has ended: all that is left."""
-        return self._speak(self._splitter.flush())
+        return self._speak(self._ended(self._splitter.flush))
+
+    def left_out(self) -> str:
+        """What of this text could not be said, in a few words; empty where all was, or it was asked for already."""
+        return self._text.take_left_out()
+
+    def _clauses(self, portion: str) -> Iterator[Clause]:
+        for at in range(0, len(portion), PORTION):  # a long text is not read whole before its first word is spoken
+            yield from self._splitter.push(self._text.push(portion[at : at + PORTION]))
+
+    def _ended(self, rest: Callable[[], Iterator[Clause]]) -> Iterator[Clause]:
+        yield from self._splitter.push(self._text.flush())
+        yield from rest()
 
     def _speak(self, clauses: Iterable[Clause]) -> Iterator[Piece]:
         for clause in clauses:

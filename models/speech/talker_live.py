@@ -60,6 +60,7 @@ class LiveTalker:
         self._writing = self._hurried = False
         self._written = self._spoken = False  # of the text at work: anything but blanks, any sound
         self.failed: deque[str] = deque()
+        self.left_out: deque[str] = deque()  # of texts that were said but for this
         self.broken: Exception | None = None
 
     def say(self, text: str) -> None:
@@ -150,8 +151,11 @@ class LiveTalker:
 
     def _finish(self) -> Iterator[Piece]:
         yield from self._talker.finish()
+        left_out = self._talker.left_out()
         if self._written and not self._spoken:
             self.failed.append(NOTHING)
+        elif left_out:
+            self.left_out.append(left_out)
 
     def _submit(self, work: Callable[[], Iterable[Piece]]) -> None:
         with self._change:

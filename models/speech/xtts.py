@@ -122,7 +122,7 @@ class XttsVoice:
         self, model: Xtts, voice: Latents, *, language: str = "en", speed: float = 1.0, seed: int = 0
     ) -> None:
         self._model, self._voice, self._speed, self._seed = model, voice, speed, seed
-        self._language = checked_language(language)
+        self.language = checked_language(language)
         self.policy: Policy = policy(language)
         self._lock = threading.Lock()
         self._halt: threading.Event | None = None  # of the synthesis under way
@@ -137,7 +137,7 @@ class XttsVoice:
         with self._lock:
             self._halt = halt
         try:
-            for piece in pieces(text, self._language):
+            for piece in pieces(text, self.language):
                 yield from self._piece(piece, halt)
         finally:
             with self._lock:
@@ -151,7 +151,7 @@ class XttsVoice:
 
     def _piece(self, text: str, halt: threading.Event) -> Iterator[Array]:
         vocoder, end = self._model.vocoder(self._voice, self._speed), SpeechEnd(RATE)
-        for latents in _portions(self._model.latents(text, self._language, self._voice, self._seed), halt):
+        for latents in _portions(self._model.latents(text, self.language, self._voice, self._seed), halt):
             sound = end.process(vocoder.push(latents))
             if len(sound):
                 yield sound

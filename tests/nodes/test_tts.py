@@ -32,7 +32,7 @@ STORY = "Well, hello there. Three of us went to the old mill, because it rained.
 @pytest.fixture(autouse=True)
 def beeps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(by_name, "open_voice", lambda name, **settings: Beeps())
-    monkeypatch.setattr(tts, "ThreadPoolExecutor", InTurn)
+    monkeypatch.setattr(tts.threads, "pool", InTurn)
 
 
 def live(**settings: Any) -> tuple[Tts, FakeContext, Iterator[Samples | int]]:
