@@ -129,25 +129,33 @@ def _mapped(path: Path) -> mmap.mmap:
 
 def _contents(path: Path) -> tuple[bytes, NDArray[np.int64]]:
     """Names and slots in use of a board's file; none yet while it is being made. Most of it is empty and not read."""
-    nothing = b"", np.zeros(0, np.int64)
     try:
         with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size != _SIZE:
-                return nothing
-            with mmap.mmap(file.fileno(), _SIZE, access=mmap.ACCESS_READ) as view:
-                names = view[: view.find(b"\0", 0, NAME_BYTES) % (NAME_BYTES + 1)]
-                used = int.from_bytes(view[NAME_BYTES : NAME_BYTES + 8], sys.byteorder, signed=True)
-                slots = view[NAME_BYTES + 8 : NAME_BYTES + 8 + 8 * min(max(used, 0), SLOTS)]
+            if os.fstat(file.fileno()).st_size == _SIZE:
+                with mmap.mmap(file.fileno(), _SIZE, access=mmap.ACCESS_READ) as view:
+                    return _in_use(view)
     except FileNotFoundError:
-        return nothing
+        pass
+    return _in_use(b"")
+
+
+def _in_use(view: mmap.mmap | bytes) -> tuple[bytes, NDArray[np.int64]]:
+    if len(view) != _SIZE:
+        return b"", np.zeros(0, np.int64)
+    names = view[: view.find(b"\0", 0, NAME_BYTES) % (NAME_BYTES + 1)]
+    used = int.from_bytes(view[NAME_BYTES : NAME_BYTES + 8], sys.byteorder, signed=True)
+    slots = view[NAME_BYTES + 8 : NAME_BYTES + 8 + 8 * min(max(used, 0), SLOTS)]
     return names, np.frombuffer(slots, np.int64)
 
 
 class Reading(Mapping[str, float]):
-    """What a board says at one moment: counters, gauges (by plain name) and histograms."""
+    """What a board says at one moment: counters, gauges (by plain name) and histograms.
 
-    def __init__(self, path: Path) -> None:
-        names, ints = _contents(path)
+    Where a descriptor of the file is there already, none is needed for a look. Raises OSError where there is none.
+    """
+
+    def __init__(self, path: Path, descriptor: int | None = None) -> None:
+        names, ints = _contents(path) if descriptor is None else _in_use(os.pread(descriptor, _SIZE, 0))
         floats = ints.view(np.float64)
         self.values_: dict[str, float] = {}
         self.histograms: dict[str, NDArray[np.int64]] = {}

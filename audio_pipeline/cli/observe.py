@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audio_pipeline.cli.attach import attached, until_it_ends
-from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import ControlError, PipelineError, nearest
 from audio_pipeline.graph.load import Graph
 from audio_pipeline.host import runtime
-from audio_pipeline.observe.exporter import Exporter, parse_address
+from audio_pipeline.host.log_ring import read_from
+from audio_pipeline.observe.exporter import Endpoint, parse_address
 from audio_pipeline.observe.journal import Journal, open_log
+from audio_pipeline.supervisor.helper import Helper
 from audio_pipeline.terminal import printable, warn, write
 
 if TYPE_CHECKING:
     from audio_pipeline.supervisor.supervisor import Supervisor
 
 FOLLOW_S = 0.25
-SCRAPE_S = 2.0
 
 
 def logs_on_screen(args: argparse.Namespace) -> bool:
@@ -41,12 +41,10 @@ def observed(graph: Graph, supervisor: Supervisor, args: argparse.Namespace) -> 
             supervisor.listeners.append(_Late(supervisor, out, form))
         where = args.metrics or graph.top.metrics
         if where:
-            look = _Look(supervisor)
-            stack.callback(look.close)
-            exporter = Exporter(parse_address(where), look)
-            stack.callback(exporter.close)
-            exporter.start()
-            warn(f"audio-pipeline: {exporter.said}")
+            endpoint = Endpoint(parse_address(where))
+            stack.callback(endpoint.close)
+            supervisor.helpers.append(_metrics_helper(supervisor, endpoint))
+            warn(f"audio-pipeline: {endpoint.said}")
         yield
 
 
@@ -65,24 +63,13 @@ class _Late:
         self._journal(event)
 
 
-class _Look:
-    """Asks the supervisor for its state over a connection of its own, made when it is first needed."""
+def _metrics_helper(supervisor: Supervisor, endpoint: Endpoint) -> Helper:
+    """The process that answers scrapes."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
-        self._client: ControlClient | None = None
+    def words() -> Mapping[str, Any]:
+        return {**supervisor.access, "bearer": endpoint.bearer}
 
-    def __call__(self) -> Mapping[str, Any]:
-        if not hasattr(self._supervisor, "run_dir"):
-            raise ControlError("the pipeline is just starting")
-        self._client = self._client or self._supervisor.client()
-        state: Mapping[str, Any] = self._client.request("state", timeout_s=SCRAPE_S)
-        return state
-
-
-    def close(self) -> None:
-        if self._client is not None:
-            self._client.close()
+    return Helper("metrics", "audio_pipeline.control.metrics_process", words, [endpoint.socket.fileno()])
 
 
 def metrics(args: argparse.Namespace) -> int:
@@ -135,13 +122,7 @@ class Printed:
                 write(f"{name} | {printable(line)}" if self._prefix else printable(line))
 
     def _new_lines(self, file: str) -> list[str]:
-        path = self._run / Path(file).name
-        try:
-            with path.open("rb") as source:
-                source.seek(self._read.get(file, 0))
-                data = source.read()
-        except OSError:
-            return []
+        data, start = read_from(self._run / Path(file).name, self._read.get(file, 0))
         whole = data[: data.rfind(b"\n") + 1] if self._read.get(file) or b"\n" in data else data
-        self._read[file] = self._read.get(file, 0) + len(whole)
+        self._read[file] = start + len(whole)
         return whole.decode(errors="replace").splitlines()

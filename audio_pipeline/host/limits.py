@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import resource
+from collections.abc import Iterator
 
 from audio_pipeline.errors import PipelineError
 
@@ -25,3 +28,43 @@ def allow_files(nodes: int) -> None:
         raise PipelineError(
             f"a process may open {soft} files here (ulimit -n), expected {wanted} or more for {nodes} nodes"
         )
+
+
+RESERVE = 8  # descriptors: what starting a process takes
+
+
+class Reserve:
+    """A few descriptors that are held back, so that there are some for what must not fail."""
+
+    def __init__(self, size: int = RESERVE) -> None:
+        self._size = size
+        self._held: list[int] = []
+        self.refill()
+
+    def refill(self) -> None:
+        """As many as there are to be had."""
+        with contextlib.suppress(OSError):
+            while len(self._held) < self._size:
+                self._held.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+
+    @contextlib.contextmanager
+    def released(self) -> Iterator[None]:
+        """Meanwhile they can be had."""
+        self.close()
+        try:
+            yield
+        finally:
+            self.refill()
+
+    def check(self) -> None:
+        """Raises OSError where there are not as many besides: ZeroMQ ends a process that cannot take a connection."""
+        another = Reserve(0)
+        try:
+            for _ in range(self._size):
+                another._held.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        finally:
+            another.close()
+
+    def close(self) -> None:
+        while self._held:
+            os.close(self._held.pop())

@@ -124,6 +124,23 @@ def _place(path: Path, token: str) -> None:
     _HELD[path] = hold
 
 
+def restore(run: RunDir, token: str) -> list[str]:
+    """Puts back what is gone of this process's folder, its lock and its token: their names. Raises PipelineError."""
+    if not run.path.is_dir():
+        base_dir()
+        _place(run.path, token)
+        return [run.name]
+    back = []
+    if run.path in _HELD and not _HELD[run.path].is_at(run.path):
+        before, _HELD[run.path] = _HELD[run.path], Hold(run.path)
+        before.close()
+        back.append(LOCK)
+    if not (run.path / TOKEN).exists():
+        _write_private(run.path / TOKEN, token)
+        back.append(TOKEN)
+    return back
+
+
 def _write_private(path: Path, text: str) -> None:
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -300,6 +300,11 @@ class OutPort:
         """True when every lossless consumer has taken everything."""
         return all(sub.drained for sub in self.subscriptions.values() if sub.policy in STALLING)
 
+    def bind_again(self) -> None:
+        """Its socket's file is gone: who connects from now on must find it. Connections that there are stay."""
+        if self.spec.endpoint.startswith("ipc:"):
+            self.socket.bind(self.spec.endpoint)  # a second time: an unbind would remove the new file, later
+
     def close(self) -> None:
         for endpoint in {self.spec.endpoint, self.spec.local}:
             if endpoint.startswith("inproc:"):

@@ -39,10 +39,15 @@ class SocketGuard:
             mine = {name: inode for name, inode in found.items() if name.partition(".")[0] == owner}
             _, before = self._known.setdefault(owner, (process, mine))
             lost = [name for name, inode in before.items() if found.get(name) != inode]
-            if lost:
-                taken[owner] = lost[0]
+            stolen = [name for name in lost if name in found]  # what is gone is bound again by its owner
+            if stolen:
+                taken[owner] = stolen[0]
             self._known[owner] = (process, mine)
         return taken
+
+    def expect(self, owner: str) -> None:
+        """Its sockets are bound anew, by itself: what is there next is its own."""
+        self._known.pop(owner, None)
 
     def took_back(self) -> None:
         """The control socket was bound anew."""
@@ -52,10 +57,11 @@ class SocketGuard:
         """The sockets in the folder by name; None where the system does not let us look."""
         found: dict[str, int] = {}
         try:
-            for entry in os.scandir(self._folder):
-                status = entry.stat(follow_symlinks=False)
-                if stat.S_ISSOCK(status.st_mode):
-                    found[entry.name] = status.st_ino
+            with os.scandir(self._folder) as entries:
+                for entry in entries:
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISSOCK(status.st_mode):
+                        found[entry.name] = status.st_ino
         except FileNotFoundError:
             pass  # gone while we looked
         except OSError:

@@ -1,33 +1,24 @@
-"""The metrics endpoint: Prometheus' text format over HTTP, in threads that never touch the sound.
+"""Where metrics are served: an address, the socket that listens there, and who may read.
 
-It asks the supervisor for the state, which reads the boards. Loopback needs nothing; an address that others
-can reach must be named, and asks for a bearer token that lies in a private file.
+Loopback needs nothing; an address that others can reach must be named, and asks for a bearer token that lies in a
+private file. Requests are answered by a process of their own (`scrapes`, `control.metrics_process`).
 """
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 import os
 import secrets
 import socket
-import socketserver
-import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from audio_pipeline import threads
 from audio_pipeline.errors import ConfigError, PipelineError
 from audio_pipeline.home import CONFIG
-from audio_pipeline.observe.prometheus import CONTENT_TYPE, State, text_of
 from audio_pipeline.private_file import create_private
 
 LOOPBACK = "127.0.0.1"
-FRESH_S = 0.5  # however many ask, the supervisor is asked no more often
-SLOW_S = 5.0  # a client may take so long to say what it wants
+BACKLOG = 128  # connections that the kernel holds while the process that answers is started again
 EXAMPLE = "expected [HOST:]PORT, such as 9464 or 127.0.0.1:9464"
 
 
@@ -92,21 +83,14 @@ def the_token(path: Path) -> str:
     return token
 
 
-class Exporter:
-    """Listens from `start` on; `look` gives the state and may raise PipelineError."""
+class Endpoint:
+    """A socket that listens for scrapes; who has it may be started again, the address stays. Raises PipelineError."""
 
-    def __init__(self, address: Address, look: Callable[[], State], *, token_path: Path | None = None) -> None:
-        self._look = look
-        self._lock = threading.Lock()
-        self._kept: tuple[float, bytes] | None = None
+    def __init__(self, address: Address, *, token_path: Path | None = None) -> None:
         self.token_path = None if address.is_loopback else token_path or token_file()
-        self._token = the_token(self.token_path) if self.token_path else ""
-        self._server = _bound(address, _handler(self))
-        self.address = Address(address.host, int(self._server.server_address[1]))
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        self._thread = threads.start(self._server.serve_forever, "metrics")
+        self.bearer = the_token(self.token_path) if self.token_path else ""
+        self.socket = _listening(address)
+        self.address = Address(address.host, int(self.socket.getsockname()[1]))
 
     @property
     def said(self) -> str:
@@ -114,80 +98,22 @@ class Exporter:
         key = f", with the bearer token in {self.token_path}" if self.token_path else ""
         return f"metrics at {self.address.url}{key}"
 
-    def admits(self, authorization: str) -> bool:
-        """Whether a request's Authorization header may read."""
-        return not self._token or hmac.compare_digest(authorization.encode(), f"Bearer {self._token}".encode())
-
-    def text(self) -> bytes:
-        """The metrics now, or those of half a second ago. Raises PipelineError."""
-        with self._lock:
-            if self._kept is None or time.monotonic() - self._kept[0] > FRESH_S:
-                self._kept = (time.monotonic(), text_of(self._look()))
-            return self._kept[1]
-
     def close(self) -> None:
-        if self._thread is not None and self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join()
-        self._server.server_close()
+        self.socket.close()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 16
-
-    def server_bind(self) -> None:
-        """Without asking a name server for our own name, which can take long."""
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that breaks off is nobody's news."""
-
-
-class _Server6(_Server):
-    address_family = socket.AF_INET6
-
-
-def _bound(address: Address, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
-    kind = _Server6 if ":" in address.host else _Server
+def _listening(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
     try:
-        return kind((address.host, address.port), handler)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((address.host, address.port))
+        made.listen(BACKLOG)
+        made.setblocking(False)
     except OSError as error:
+        made.close()
         raise PipelineError(
             f"metrics: cannot listen on {address.host} port {address.port}: {error.strerror or error}; "
             "choose another with --metrics [HOST:]PORT"
         ) from error
-
-
-def _handler(exporter: Exporter) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        timeout = SLOW_S
-        server_version, sys_version = "audio-pipeline", ""
-
-        def do_GET(self) -> None:
-            if not exporter.admits(self.headers.get("Authorization", "")):
-                self._answer(401, b"a bearer token is needed\n", {"WWW-Authenticate": "Bearer"})
-            elif self.path.partition("?")[0] != "/metrics":
-                self._answer(404, b"metrics are at /metrics\n")
-            else:
-                self._metrics()
-
-        def _metrics(self) -> None:
-            try:
-                self._answer(200, exporter.text(), {"Content-Type": CONTENT_TYPE})
-            except PipelineError as error:
-                self._answer(503, f"{error}\n".encode())
-
-        def _answer(self, code: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-            self.send_response(code)
-            for name, value in {"Content-Type": "text/plain; charset=utf-8", **(headers or {})}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Scrapes are not news."""
-
-    return Handler
+    return made

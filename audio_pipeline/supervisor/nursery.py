@@ -60,6 +60,16 @@ class Nursery:
         if refused:
             self._sup.steps.note("a spare process", refused)
 
+    @property
+    def pids(self) -> frozenset[int]:
+        """Processes that somebody waits for."""
+        return self._spares.pids
+
+    @property
+    def logs(self) -> list[Path]:
+        """What the nodes' processes print into."""
+        return self._spares.logs
+
     def _processes(self, names: Iterable[str]) -> list[list[NodeRecord]]:
         """The records of these nodes, those of a group together, in this order."""
         found: dict[str, list[NodeRecord]] = {}
@@ -223,10 +233,13 @@ class Nursery:
         """The board that a process left, which is removed; none where the system does not let us read it."""
         path = self._sup.run.board_path(record.name, record.incarnation)
         read: list[Reading] = []
-        self._sup.steps.attempt(f"the last figures of {record.name}", lambda: read.append(Reading(path)))
+        self._sup.steps.attempt(f"the last figures of {record.name}", lambda: read.append(self._read(path)))
         with suppress(OSError):
             path.unlink()
         return read
+
+    def _read(self, path: Path) -> Reading:
+        return Reading(path, self._sup.housekeeping.descriptor(path))
 
     def _forget_log(self, log: Path) -> None:
         """Of processes that are gone the newest logs are kept."""
@@ -316,6 +329,7 @@ class Nursery:
             for record in records:
                 if record.name in self._sup.transports:
                     self._sup.operator.before_restart(record.name)
+            self._sup.housekeeping.check_room()
             self.launch(records, self._sup.run)
         except Exception as error:
             if not (isinstance(error, OSError) or is_shortage(error)):

@@ -13,6 +13,7 @@ from pathlib import Path
 from audio_pipeline import threads
 from audio_pipeline.graph.job import Job, pack_jobs
 from audio_pipeline.graph.types import Graph, NodeSpec
+from audio_pipeline.host.log_ring import last_lines
 from audio_pipeline.host.strays import end_strays, mark
 from audio_pipeline.supervisor.interpreter import USER, command, roots
 from audio_pipeline.supervisor.job_file import remove_job, write_job
@@ -21,7 +22,6 @@ from audio_pipeline.supervisor.shortage import reason_of
 # one thread of linear algebra a node: the graph is the parallelism, and idle pools cost wake-ups
 QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
-TAIL_BYTES = 16_384
 LINE_CHARACTERS = 400  # of a printed line, in an incident
 KILLED_S = 2.0  # to be gone after SIGKILL
 SPARE_AGAIN_S = 5.0  # after the system refused a spare process
@@ -149,13 +149,7 @@ class Child:
 
     def last_lines(self, count: int = 20) -> list[str]:
         """The end of what it printed, however much that was."""
-        try:
-            with self.log.open("rb") as file:
-                file.seek(-min(file.seek(0, os.SEEK_END), TAIL_BYTES), os.SEEK_END)
-                lines = file.read().decode(errors="replace").splitlines()
-        except OSError:
-            return []
-        return [line[:LINE_CHARACTERS] for line in lines[-count:]]
+        return [line[:LINE_CHARACTERS] for line in last_lines(self.log, count)]
 
 
 class Spares:
@@ -183,6 +177,11 @@ class Spares:
     def pids(self) -> frozenset[int]:
         """All processes that were made and whose end nobody has taken notice of yet."""
         return frozenset(child.pid for child in self._children if not child.collected)
+
+    @property
+    def logs(self) -> list[Path]:
+        """What they print into."""
+        return [child.log for child in self._children if not child.collected]
 
     def learn(self, broods: Sequence[Brood]) -> None:
         """What processes that are made from now on import."""

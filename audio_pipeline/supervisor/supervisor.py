@@ -31,6 +31,8 @@ from audio_pipeline.links.socket_guard import SocketGuard
 from audio_pipeline.links.waker import Waker
 from audio_pipeline.supervisor.desired import NodeRecord, Phase
 from audio_pipeline.supervisor.editor import Editor
+from audio_pipeline.supervisor.helper import Helper
+from audio_pipeline.supervisor.housekeeping import Housekeeping
 from audio_pipeline.supervisor.interpreter import check_interpreters
 from audio_pipeline.supervisor.jobs import Run, start_words
 from audio_pipeline.supervisor.node_words import NodeWords
@@ -67,6 +69,7 @@ class Supervisor:
         self.log_lines: deque[str] = deque(maxlen=200)
         self.listeners: list[Callable[[dict[str, Any]], None]] = []  # are told every event, in the supervisor's thread
         self.steps = Steps(self._note_shortage)
+        self.helpers: list[Helper] = []  # processes beside the nodes; complete before `start`
         self.revision = 0
         self.master = clocks_of(graph, live=self.live).master
         self.nodes = {
@@ -113,6 +116,11 @@ class Supervisor:
     def client(self) -> ControlClient:
         """A control client for this pipeline."""
         return ControlClient(self.run_dir.control, self._token)
+
+    @property
+    def access(self) -> dict[str, str]:
+        """Where a control client connects, and its token."""
+        return {"endpoint": self.run_dir.control, "token": self._token}
 
     def final_state(self) -> dict[str, Any]:
         """The last state, after the end."""
@@ -162,6 +170,7 @@ class Supervisor:
         self.run = Run(plan, self.run_dir.path, self.folder, self.run_dir.endpoint, self.run_dir.control, self._token)
         self.run.add_clocks()
         self.clock = ClockRecord(self.run.clock_path)
+        self.housekeeping = Housekeeping(self, self._token)
         self.nursery = Nursery(self)
 
     def _abandon(self) -> None:
@@ -171,6 +180,8 @@ class Supervisor:
             child.wait(2)
         if hasattr(self, "_context"):
             self._context.destroy(linger=0)
+        if hasattr(self, "housekeeping"):
+            self.housekeeping.close()
         if hasattr(self, "run_dir"):
             self.run_dir.remove()
         self._waker.close()
@@ -179,11 +190,13 @@ class Supervisor:
         """Each step by itself: what the system refuses one of them does not keep the others from being done."""
         self._poller.poll(POLL_MS)
         self._waker.clear()
-        self.steps.attempt("words", lambda: self._take_words(self._hear))
         now_s = time.monotonic()
-        self.steps.attempt("processes", lambda: self.nursery.turn(now_s))
-        self.steps.attempt("a change of the graph", lambda: self.editor.turn(now_s))
-        self.steps.attempt("sockets", lambda: self._guard_sockets(now_s))
+        with self.housekeeping.enough_files():
+            self.steps.attempt("words", lambda: self._take_words(self._hear))
+            self.housekeeping.turn(now_s)
+            self.steps.attempt("processes", lambda: self.nursery.turn(now_s))
+            self.steps.attempt("a change of the graph", lambda: self.editor.turn(now_s))
+            self.steps.attempt("sockets", lambda: self._guard_sockets(now_s))
         self._end_in_time(now_s)
 
     def _note_shortage(self, step: str, reason: str) -> None:
@@ -210,9 +223,22 @@ class Supervisor:
             if child is not None:
                 child.kill()
         if self._guard.control_taken:
-            self.log(f"another process has taken the control socket in {self.run_dir.path}; it is taken back")
+            self.log(f"the control socket in {self.run_dir.path} was taken or removed; it is bound again")
+            self._bind_control_again()
+
+    def _bind_control_again(self) -> None:
+        try:
             self._socket.bind(self.run_dir.control)  # a second time: an unbind would remove the new file, later
+        except zmq.ZMQError as error:
+            self.log(f"the control socket cannot be bound again now: {error}")
+        else:
             self._guard.took_back()
+
+    def bind_again(self, name: str, ports: list[str]) -> None:
+        """The files of a node's sockets were removed: it binds them anew, and nobody is restarted."""
+        self.log(f"sockets of {name} were removed from {self.run_dir.path}; it binds them again")
+        self._guard.expect(name)
+        self.tell(name, {"op": "bind", "ports": ports})
 
     # -- what is heard ----------------------------------------------------------------------------
 
@@ -319,6 +345,7 @@ class Supervisor:
     def _tear_down(self) -> None:
         self.nursery.close()
         self._tell_of_parked()
+        self.housekeeping.close()
         try:
             self._final = {**self.operator.overview.state(), "ended": True}
             self.operator.farewell()

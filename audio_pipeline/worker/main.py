@@ -7,7 +7,6 @@ milliseconds.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
 import os
 import signal
@@ -23,6 +22,7 @@ import zmq
 from audio_pipeline.clock import ClockRecord, MonotonicClock
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.graph.job import Job, unpack_jobs
+from audio_pipeline.host.parent import die_with_parent
 from audio_pipeline.metrics import Board
 from audio_pipeline.settings import live_names
 from audio_pipeline.terminal import mend
@@ -33,16 +33,7 @@ from audio_pipeline.worker.runner import NodeRunner
 from audio_pipeline.worker.scheduling import apply_scheduling
 from audio_pipeline.worker.slices import shorten_links
 
-PR_SET_PDEATHSIG = 1
 CRASHED = 70
-
-
-def die_with_parent(parent: int) -> None:
-    """Linux: this process gets SIGKILL when the thread that started it ends; elsewhere the control socket tells."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if parent and os.getppid() != parent:
-        os._exit(0)
 
 
 def read_jobs() -> list[Job]:

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import zmq
+
 from audio_pipeline.control.words import MALFORMED
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.graph.job import InJob, OutJob
@@ -29,6 +31,7 @@ class Orders:
             "start": self._start, "set": self._set, "cancel": self._cancel, "transport": self._transport,
             "absent": self._absent, "finish": self._finish, "expect": self._expect,
             "lead": self._lead, "rewire": self._rewire, "retire": self._retire, "hear": self._hear,
+            "bind": self._bind,
         }  # fmt: skip
 
     def obey(self) -> bool:
@@ -62,6 +65,14 @@ class Orders:
             self._absent({"node": node})
         self.drive.start(command["lead_ms"])
         self.started = True
+
+    def _bind(self, command: Mapping[str, Any]) -> None:
+        """The files of its sockets were removed."""
+        for out in [out for out in self.core.outputs if out.port.spec.port in command["ports"]]:
+            try:
+                out.port.bind_again()
+            except zmq.ZMQError as error:
+                self.core.tell({"op": "log", "message": f"{out.port.spec.endpoint} cannot be bound again: {error}"})
 
     def _absent(self, command: Mapping[str, Any]) -> None:
         """An optional node is not there: nothing comes from it, and nobody waits for it to take anything."""

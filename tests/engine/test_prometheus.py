@@ -6,8 +6,11 @@ import http.client
 import json
 import os
 import re
+import resource
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from audio_pipeline.errors import ConfigError, ControlError, PipelineError
 from audio_pipeline.metrics import AGE_EDGES_MS
-from audio_pipeline.observe.exporter import Address, Exporter, parse_address, the_token, token_file
+from audio_pipeline.observe.exporter import Address, Endpoint, parse_address, the_token, token_file
 from audio_pipeline.observe.prometheus import text_of
+from audio_pipeline.observe.scrapes import PLACES, REQUEST_S, Metrics, Scrapes
 from tests.engine.graphs import graph_of
 from tests.engine.states import karaoke
 from tests.engine.test_top import WORST, times
@@ -109,59 +113,82 @@ def test_what_others_can_reach_is_not_loopback() -> None:
     assert not any(Address(host, 1).is_loopback for host in ("0.0.0.0", "::", "10.0.0.1", "example.org"))
 
 
+class Served:
+    """An endpoint whose scrapes are answered in a thread here."""
+
+    def __init__(self, look: Callable[[], Any] = state, host: str = "127.0.0.1", **kept: Any) -> None:
+        self.endpoint = Endpoint(Address(host, 0), **kept)
+        self.scrapes = Scrapes(self.endpoint.socket, Metrics(look, self.endpoint.bearer))
+        self._over = False
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._over:
+            self.scrapes.turn(0.02)
+
+    def __enter__(self) -> Served:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over = True
+        self._thread.join()
+        self.scrapes.close()
+        self.endpoint.close()
+
+    def get(self, path: str = "/metrics", **headers: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.endpoint.address.port)
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer.status, body
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.endpoint.address.port))
+
+
 @pytest.fixture
-def exporter() -> Iterator[Exporter]:
-    made = Exporter(Address("127.0.0.1", 0), state)
-    made.start()
-    yield made
-    made.close()
+def served() -> Iterator[Served]:
+    with Served() as made:
+        yield made
 
 
-def get(exporter: Exporter, path: str = "/metrics", **headers: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", exporter.address.port)
-    connection.request("GET", path, headers=headers)
-    answer = connection.getresponse()
-    body = answer.read()
-    connection.close()
-    return answer.status, body
-
-
-def test_a_scrape_over_http(exporter: Exporter) -> None:
-    status, body = get(exporter)
+def test_a_scrape_over_http(served: Served) -> None:
+    status, body = served.get()
     assert status == 200 and value(body, "uptime_seconds") == pytest.approx(83.4)
-    assert get(exporter, "/")[0] == 404
-    assert exporter.said == f"metrics at http://127.0.0.1:{exporter.address.port}/metrics"
+    assert served.get("/")[0] == 404
+    assert served.endpoint.said == f"metrics at http://127.0.0.1:{served.endpoint.address.port}/metrics"
 
 
 def test_many_scrapes_ask_the_pipeline_once() -> None:
     asked: list[int] = []
-    made = Exporter(Address("127.0.0.1", 0), lambda: asked.append(1) or state())  # type: ignore[func-returns-value]
-    assert made.text() == made.text() == made.text()
+    metrics = Metrics(lambda: asked.append(1) or state())  # type: ignore[func-returns-value]
+    assert metrics.text() == metrics.text() == metrics.text()
     assert len(asked) == 1
-    made.close()
 
 
 def test_a_pipeline_that_does_not_answer_is_said_so() -> None:
+    asked: list[int] = []
+
     def silent() -> dict[str, Any]:
+        asked.append(1)
         raise ControlError("the pipeline did not answer 'state' within 2 s")
 
-    made = Exporter(Address("127.0.0.1", 0), silent)
-    made.start()
-    assert get(made) == (503, b"the pipeline did not answer 'state' within 2 s\n")
-    made.close()
+    with Served(silent) as served:
+        assert served.get() == served.get() == (503, b"the pipeline did not answer 'state' within 2 s\n")
+    assert len(asked) == 1, "a pipeline that is slow is not asked more often"
 
 
 def test_what_others_can_reach_asks_for_a_token(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "metrics.token"
-    made = Exporter(Address("0.0.0.0", 0), state, token_path=path)
-    made.start()
-    token = path.read_text().strip()
-    assert path.stat().st_mode & 0o777 == 0o600 and len(token) > 30
-    assert str(path) in made.said and token not in made.said
-    assert get(made)[0] == get(made, Authorization="Bearer wrong")[0] == get(made, "/x")[0] == 401
-    assert get(made, Authorization="Bearer ü".encode().decode("latin-1"))[0] == 401
-    assert get(made, Authorization=f"Bearer {token}")[0] == 200
-    made.close()
+    with Served(host="0.0.0.0", token_path=path) as served:
+        token = path.read_text().strip()
+        assert path.stat().st_mode & 0o777 == 0o600 and len(token) > 30
+        assert str(path) in served.endpoint.said and token not in served.endpoint.said
+        assert served.get()[0] == served.get(Authorization="Bearer wrong")[0] == served.get("/x")[0] == 401
+        assert served.get(Authorization="Bearer ü".encode().decode("latin-1"))[0] == 401
+        assert served.get(Authorization=f"Bearer {token}")[0] == 200
     assert the_token(path) == token, "it stays, so that Prometheus needs to be told once"
 
 
@@ -186,17 +213,94 @@ def test_the_token_lies_in_the_users_own_folder(monkeypatch: pytest.MonkeyPatch,
     assert token_file() == tmp_path / "audio-pipeline" / "metrics.token"
 
 
-def test_a_port_in_use_is_one_sentence(exporter: Exporter, tmp_path: Path) -> None:
-    port = exporter.address.port
+def test_a_port_in_use_is_one_sentence(served: Served, tmp_path: Path) -> None:
+    port = served.endpoint.address.port
     with pytest.raises(PipelineError, match=rf"^metrics: cannot listen on 127.0.0.1 port {port}: Address already in"):
-        Exporter(exporter.address, state)
+        Endpoint(served.endpoint.address)
     with pytest.raises(PipelineError, match="metrics: cannot listen on 192.0.2.1 port 1: "):  # nobody's: RFC 5737
-        Exporter(Address("192.0.2.1", 1), state, token_path=tmp_path / "token")
+        Endpoint(Address("192.0.2.1", 1), token_path=tmp_path / "token")
 
 
-def test_a_client_that_says_nothing_blocks_nobody(exporter: Exporter) -> None:
-    with socket.create_connection(("127.0.0.1", exporter.address.port)):
-        assert get(exporter)[0] == 200
+# -- hostile peers of the metrics port ----------------------------------------------------------------
+
+
+def test_however_many_say_nothing_the_next_one_is_answered(served: Served) -> None:
+    """The oldest one that still owes its request makes way; descriptors stay a fixed number."""
+    idle = [served.connect() for _ in range(3 * PLACES)]
+    assert served.get()[0] == 200
+    assert len(served.scrapes._callers) <= PLACES
+    for connection in idle:
+        connection.close()
+
+
+def test_a_request_has_a_deadline_as_a_whole() -> None:
+    """A byte now and then renews nothing."""
+    now_s = 0.0
+    endpoint = Endpoint(Address("127.0.0.1", 0))
+    scrapes = Scrapes(endpoint.socket, Metrics(state), lambda: now_s)
+    with socket.create_connection(("127.0.0.1", endpoint.address.port)) as slow:
+        for byte in b"GET /metr":
+            slow.send(bytes([byte]))
+            scrapes.turn(1.0)
+            assert len(scrapes._callers) == 1
+            now_s += REQUEST_S / 9
+        now_s = REQUEST_S + 0.1
+        scrapes.turn(0.0)
+        assert scrapes._callers == [] and slow.recv(1) == b""
+    scrapes.close()
+    endpoint.close()
+
+
+@pytest.mark.parametrize("said", [
+    b"\n\n", b"\0" * 20_000, b"GET\n\n", b"GET / HTTP/9.9\r\n\r\n", b"POST /metrics HTTP/1.1\r\n\r\n",
+    b"GET /" + b"a" * 70_000, b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 5_000, b"\xff\xfe\r\n\r\n",
+])  # fmt: skip
+def test_what_is_no_request_is_answered_or_dropped(served: Served, said: bytes) -> None:
+    with served.connect() as odd:
+        with suppress(OSError):
+            odd.sendall(said)
+            assert b"200" not in odd.recv(200)[:15]
+    assert served.get()[0] == 200
+
+
+def test_an_answer_that_nobody_takes_is_given_up() -> None:
+    now_s = 0.0
+    endpoint = Endpoint(Address("127.0.0.1", 0))
+    metrics = Metrics(state)
+    metrics._kept = (float("inf"), 200, bytes(64 << 20))
+    scrapes = Scrapes(endpoint.socket, metrics, lambda: now_s)
+    with socket.create_connection(("127.0.0.1", endpoint.address.port)) as deaf:
+        deaf.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        while not scrapes._callers or scrapes._callers[0].answer is None:
+            scrapes.turn(1.0)
+        for _ in range(50):
+            scrapes.turn(0.0)
+        assert len(scrapes._callers) == 1, "it waits, and others are answered meanwhile"
+        now_s = REQUEST_S + 0.1
+        scrapes.turn(0.0)
+        assert scrapes._callers == []
+    scrapes.close()
+    endpoint.close()
+
+
+def test_without_a_descriptor_the_oldest_makes_way(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    idle = served.connect()
+    while not served.scrapes._callers:
+        pass
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        os.close(taken.pop())  # for the client's side
+        assert served.get()[0] == 200
+    finally:
+        for number in taken:
+            os.close(number)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        idle.close()
 
 
 def test_a_pipeline_file_is_checked_for_its_address() -> None:

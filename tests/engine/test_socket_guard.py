@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,12 +54,34 @@ def test_a_successor_that_binds_anew_is_no_thief(tmp_path: Path, context: zmq.Co
     assert guard.turn(2 * EVERY_S, {"mix": 12}) == {}
 
 
-def test_a_socket_that_is_removed_counts_as_taken(tmp_path: Path, context: zmq.Context[Any]) -> None:
+def test_a_socket_that_is_removed_is_bound_again_by_its_owner(tmp_path: Path, context: zmq.Context[Any]) -> None:
     bind(context, tmp_path / "mix.out")
     guard = SocketGuard(tmp_path, "control")
     guard.turn(0.0, {"mix": 10})
     (tmp_path / "mix.out").unlink()
-    assert guard.turn(EVERY_S, {"mix": 10}) == {"mix": "mix.out"}
+    assert guard.turn(EVERY_S, {"mix": 10}) == {}, "nobody needs to be restarted"
+    bind(context, tmp_path / "mix.out")
+    assert guard.turn(2 * EVERY_S, {"mix": 10}) == {}
+    (tmp_path / "mix.out").unlink()
+    guard.expect("mix")
+    bind(context, tmp_path / "mix.out")
+    assert guard.turn(3 * EVERY_S, {"mix": 10}) == {}, "removed and bound again between two looks"
+
+
+def test_a_folder_that_cannot_be_looked_into_accuses_nobody(
+    tmp_path: Path, context: zmq.Context[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a descriptor nothing is seen: every node was restarted for that."""
+
+    def refuse(folder: Path) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    bind(context, tmp_path / "mix.out")
+    bind(context, tmp_path / "control")
+    guard = SocketGuard(tmp_path, "control")
+    guard.turn(0.0, {"mix": 10})
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert guard.turn(EVERY_S, {"mix": 10}) == {} and not guard.control_taken
 
 
 def test_the_control_socket_is_watched_as_well(tmp_path: Path, context: zmq.Context[Any]) -> None:

@@ -20,6 +20,7 @@ import zmq
 from audio_pipeline.control.client import ControlClient
 from audio_pipeline.control.words import VERSION, encode
 from audio_pipeline.errors import ControlError, PipelineError
+from audio_pipeline.host import runtime
 from audio_pipeline.node import Latency
 from audio_pipeline.supervisor.desired import Phase
 from audio_pipeline.supervisor.supervisor import Supervisor
@@ -124,10 +125,13 @@ def test_a_kind_that_fails_while_a_change_is_planned_is_refused_and_the_next_cha
     assert client.request("edit", changes=[add("good", kind="fader")], revision=1)["added"] == ["good"]
 
 
-def test_a_runtime_folder_that_is_gone_ends_it_with_a_sentence(pipeline: Supervisor, client: ControlClient) -> None:
+def test_a_runtime_folder_that_is_gone_is_made_again(pipeline: Supervisor, client: ControlClient) -> None:
+    before = client.state()
     shutil.rmtree(pipeline.run_dir.path)
-    assert pipeline.wait(PATIENCE_S)
-    assert pipeline.exit_code == 1 and "cannot go on" in str(pipeline.error)
+    until(lambda: (pipeline.run_dir.path / "control").exists() and (pipeline.run_dir.path / "mix.out").exists())
+    after = client.state()
+    assert [node["pid"] for node in after["nodes"].values()] == [node["pid"] for node in before["nodes"].values()]
+    assert runtime.running() == [pipeline.run_dir] and all(link["balanced"] for link in after["links"])
 
 
 def test_whoever_asks_without_end_does_not_keep_it_from_its_nodes(pipeline: Supervisor, client: ControlClient) -> None:

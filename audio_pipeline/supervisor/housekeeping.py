@@ -1,0 +1,104 @@
+"""What a pipeline needs beside its nodes: files that stay, logs that do not grow, no dead orphans, helpers that live,
+and a way through when the system refuses something.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audio_pipeline.host.keeper import Keeper
+from audio_pipeline.host.limits import Reserve
+from audio_pipeline.host.log_ring import trim
+from audio_pipeline.host.processes import reap
+from audio_pipeline.supervisor.desired import Phase
+from audio_pipeline.supervisor.helper import Helper
+from audio_pipeline.supervisor.shortage import reason_of
+
+if TYPE_CHECKING:
+    from audio_pipeline.supervisor.supervisor import Supervisor
+
+REAP_S = 1.0
+BIND_S = 5.0  # a node that is asked to bind again is not asked sooner once more
+
+
+class Housekeeping:
+    """Lives in the supervisor's thread."""
+
+    def __init__(self, supervisor: Supervisor, token: str) -> None:
+        self._sup = supervisor
+        self._keeper = Keeper(supervisor.run_dir, token)
+        self._reserve = Reserve()
+        self._next_reap_s = 0.0
+        self._asked_s: dict[str, float] = {}  # nodes that were asked to bind again, and when
+
+    def turn(self, now_s: float) -> None:
+        for line in self._keeper.turn(now_s, frozenset(self._wanted())):
+            self._sup.log(line, event="folder", level="warning")
+        for path in self._logs():
+            trim(path)
+        for helper in self._sup.helpers:
+            self._look_after(helper, now_s)
+        if now_s >= self._next_reap_s:
+            self._next_reap_s = now_s + REAP_S
+            reap(self._sup.nursery.pids)
+            self._bind_again(now_s)
+
+    def _look_after(self, helper: Helper, now_s: float) -> None:
+        try:
+            helper.turn(now_s, self._sup.run_dir.path, self._note_helper)
+        except OSError as error:  # a process or its log is not to be had now: the next try comes
+            self._sup.steps.note(f"the process for {helper.name}", reason_of(error))
+
+    def _bind_again(self, now_s: float) -> None:
+        """Who plays and whose sockets have lost their files binds those again: who comes later must find them."""
+        self._asked_s = {name: asked_s for name, asked_s in self._asked_s.items() if now_s - asked_s < BIND_S}
+        for record in self._sup.nodes.values():
+            if record.phase is Phase.RUNNING and record.ready and record.name not in self._asked_s:
+                ports = [port for port in (*record.spec.ports.outputs, *record.spec.ports.events)
+                         if not os.path.lexists(self._socket(record.name, port))]  # fmt: skip
+                if ports:
+                    self._asked_s[record.name] = now_s
+                    self._sup.bind_again(record.name, ports)
+
+    def _socket(self, node: str, port: str) -> str:
+        return self._sup.run_dir.endpoint(node, port).removeprefix("ipc://")
+
+    def _note_helper(self, line: str) -> None:
+        self._sup.log(line, event="helper", level="warning")
+
+    def _wanted(self) -> Iterator[Path]:
+        """Files that somebody may open later."""
+        run, editor = self._sup.run, self._sup.editor
+        yield from run.clocks
+        for records in (self._sup.nodes, editor.joining, editor.leaving):
+            for record in records.values():
+                yield run.board_path(record.name, record.incarnation)
+        yield from self._logs()
+
+    def _logs(self) -> list[Path]:
+        folder = self._sup.run_dir.path
+        return [*self._sup.nursery.logs, *(folder / f"{helper.name}.log" for helper in self._sup.helpers)]
+
+    def descriptor(self, path: Path) -> int | None:
+        """Of a file in the folder that is held open: a look at it needs no other."""
+        return self._keeper.descriptor(path)
+
+    @contextlib.contextmanager
+    def enough_files(self) -> Iterator[None]:
+        """Meanwhile there are descriptors, whoever has taken the rest."""
+        with self._reserve.released():
+            yield
+
+    def check_room(self) -> None:
+        """Raises OSError where a process had better not be started, since its connections could not be taken."""
+        self._reserve.check()
+
+    def close(self) -> None:
+        self._keeper.close()
+        self._reserve.close()
+        for helper in self._sup.helpers:
+            helper.close()
