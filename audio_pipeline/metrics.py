@@ -24,6 +24,7 @@ SLOTS = 8192
 NAME_BYTES = 160 * 1024
 _SIZE = NAME_BYTES + 8 + SLOTS * 8
 SUMS = ("steps", "busy_ns", "waits", "wait_ns")
+SPREADS = 512  # histograms that are kept of processes that are gone
 _FLOAT = "~"  # names that start with it hold a float64 in the slot
 
 # log-spaced edges: 0.05 ms to 46 s in 192 steps (a factor of 1.075 each, so a quantile is right within 4 %)
@@ -182,9 +183,10 @@ class Reading(Mapping[str, float]):
         total.values_, total.histograms = {}, {}
         for reading in readings:
             for name, value in reading.values_.items():
-                total._add_value(name, value, reading)
+                if name in total.values_ or len(total.values_) < SLOTS:
+                    total._add_value(name, value, reading)
             for name, counts in reading.histograms.items():
-                if len(counts) == BINS:
+                if len(counts) == BINS and (name in total.histograms or len(total.histograms) < SPREADS):
                     total.histograms[name] = total.histogram(name) + counts
         for name in total.values_:
             if name.endswith((".queued", ".in_flight")):

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import msgpack
+
 from audio_pipeline.errors import ConfigError, ControlError, NodeError, PipelineError
 from audio_pipeline.graph.edit import Raw, edited, rebuilt
 from audio_pipeline.graph.load import Graph
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 SWITCH_S = 8.0  # more than any patience on the way; then the graph goes on as it is
 LEAVE_S = 3.0  # to finish files and end; then it is ended
 MOST_STEPS = 100  # that can be undone
+MOST_STEP_BYTES = 16 << 20  # of all of them
+FORMER, RETIRED = 200, 100  # nodes and links that are gone and still known
 
 
 @dataclass
@@ -205,6 +209,7 @@ class Editor:
         old, sup.graph, sup.run = sup.graph, now.graph, now.change.run
         self.retired |= {(link.source, link.target): link for link in now.change.retired}
         self.retired = {key: link for key, link in self.retired.items() if key not in _links(sup.run.plan.links)}
+        self.retired = dict(list(self.retired.items())[-RETIRED:])
         everybody = {**sup.nodes, **self.joining}
         self.leaving = {name: everybody[name] for name in now.change.removed}
         for name in now.graph.nodes.keys() & old.nodes.keys():
@@ -225,7 +230,7 @@ class Editor:
             self.undos.pop()
             self.redos.append(raw)
         else:
-            self.undos = [*self.undos, raw][-MOST_STEPS:]
+            self.undos = bounded([*self.undos, raw])
             self.redos = self.redos if what == "redo" else []
 
     def _words(self, name: str, op: str) -> tuple[str, dict[str, Any]]:
@@ -323,7 +328,18 @@ class Editor:
         """What is remembered of a node that is gone: what it counted, and how it was set."""
         record.dead = [Reading.added([*record.dead, *self._sup.nursery.last_board(record)])]
         record.child, record.ready = None, False
-        self.former[record.name] = record
+        self.former.pop(record.name, None)
+        self.former[record.name] = record  # the newest last
+        while len(self.former) > FORMER:
+            del self.former[next(iter(self.former))]
+        self._forget_links()
+
+    def _forget_links(self) -> None:
+        """Of links that are no more the newest are kept, where both ends are known."""
+        known = self._sup.nodes.keys() | self.joining.keys() | self.leaving.keys() | self.former.keys()
+        kept = {key: link for key, link in self.retired.items()
+                if all(end.partition(".")[0] in known for end in key)}  # fmt: skip
+        self.retired = dict(list(kept.items())[-RETIRED:])
 
     def _answer(self, answer: dict[str, Any]) -> None:
         now, self._now = self._now, None
@@ -350,6 +366,12 @@ class Editor:
         for name in change.touched:
             if sup.nodes[name].phase is Phase.RUNNING:
                 sup.tell(name, {**self._words(name, "rewire")[1], "id": next(self._numbers)})
+
+
+def bounded(steps: Sequence[Raw]) -> list[Raw]:
+    """The newest graphs, as many as may be undone; the larger they are, the fewer."""
+    size = len(msgpack.packb(steps[-1], default=str))
+    return list(steps[-min(MOST_STEPS, max(MOST_STEP_BYTES // size, 1)) :])
 
 
 def _as_sentence(error: Exception) -> PipelineError:

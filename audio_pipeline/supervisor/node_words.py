@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from audio_pipeline.control.words import MALFORMED
 from audio_pipeline.node import Latency
 from audio_pipeline.supervisor.desired import NodeRecord, Phase
+from audio_pipeline.supervisor.incidents import CAUSE_CHARACTERS, clipped
 
 if TYPE_CHECKING:
     from audio_pipeline.supervisor.supervisor import Supervisor
 
 MAX_LATENCY_SAMPLES = 1 << 32
+MOST_LIVE = 1_000  # names of live settings
 
 
 class NodeWords:
@@ -40,7 +42,8 @@ class NodeWords:
 
     def _on_ready(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         sup = self._sup
-        before, record.latency, record.live = record.latency, _stated(word["latency"]), list(word["live"])
+        live = [str(name) for name in word["live"][:MOST_LIVE]]
+        before, record.latency, record.live = record.latency, _stated(word["latency"]), live
         record.ready, record.proven = True, None
         if record.name in sup.editor.joining:
             sup.editor.on_ready(record)
@@ -53,7 +56,7 @@ class NodeWords:
             sup.start_all()
 
     def _on_failed(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
-        record.said = dict(word)
+        record.said = {**word, "error": clipped(str(word.get("error", "")), CAUSE_CHARACTERS)}
 
     def _on_resumed(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         """Sought back after it had sent its end."""
@@ -71,8 +74,8 @@ class NodeWords:
         self._sup.editor.on_dismissed(record)
 
     def _on_log(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
-        record.note = str(word["message"])
-        self._sup.log(f"{record.name}: {word['message']}", event="said", node=record.name)
+        record.note = clipped(str(word["message"]), CAUSE_CHARACTERS)
+        self._sup.log(f"{record.name}: {record.note}", event="said", node=record.name)
 
     def _on_applied(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         """A setting that waited for its position is in force, for a successor as well; or the node refused it."""

@@ -277,7 +277,9 @@ class Nursery:
 
     def _release_parked(self) -> None:
         """Where every source has ended, or the pipeline is told to, nobody waits for the end of a parked node."""
-        waiting = [name for name in self.parked() if name not in self._released]
+        parked = self.parked()
+        self._released &= set(parked)
+        waiting = [name for name in parked if name not in self._released]
         if not waiting or not (self._sup.finishing_s is not None or self._sources_ended()):
             return
         for name in waiting:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,14 +11,15 @@ from audio_pipeline.control.words import MALFORMED, VERSION, decode
 from audio_pipeline.errors import ControlError, PipelineError, WireError, nearest
 from audio_pipeline.frame import pack_event
 from audio_pipeline.supervisor.desired import NodeRecord, Phase
+from audio_pipeline.supervisor.event_log import EventLog
 from audio_pipeline.supervisor.overview import Overview
 from audio_pipeline.supervisor.shortage import reason_of
+from audio_pipeline.supervisor.state_size import fitted
 from audio_pipeline.supervisor.transport import Transport
 
 if TYPE_CHECKING:
     from audio_pipeline.supervisor.supervisor import Supervisor
 
-KEEP_EVENTS = 2_000
 MOST_PENDING = 1_000
 MOST_SCHEDULED = 1_000  # settings of a node that wait for their position
 
@@ -41,8 +41,7 @@ class Operator:
     def __init__(self, supervisor: Supervisor) -> None:
         self._sup = supervisor
         self.overview = Overview(supervisor)
-        self._events: deque[tuple[int, dict[str, Any]]] = deque(maxlen=KEEP_EVENTS)
-        self._next_event = 1
+        self.events = EventLog()
         self._pending: dict[int, Pending] = {}  # by the id of the reply
         self._next_reply = 1
 
@@ -81,7 +80,7 @@ class Operator:
         return record
 
     def _state(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
-        return self.overview.state()
+        return fitted(self.overview.state())
 
     def _ports(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
         """What can be listened to, and who waits for sound from elsewhere."""
@@ -93,8 +92,8 @@ class Operator:
                 "feeds": [spec.name for spec in specs if spec.cls.fed]}  # fmt: skip
 
     def _since(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
-        since = whole("events: since", word.get("since") or 0)
-        return {"next": self._next_event, "events": [event for at, event in self._events if at >= since]}
+        following, events = self.events.since(whole("events: since", word.get("since") or 0))
+        return {"next": following, "events": events}
 
     def _stop(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
         self._sup.stop()
@@ -271,8 +270,7 @@ class Operator:
     def publish(self, event: dict[str, Any]) -> None:
         """Adds to the stream of changes."""
         event = {"time_s": self._sup.uptime_s, **event}
-        self._events.append((self._next_event, event))
-        self._next_event += 1
+        self.events.add(event)
         for hear in self._sup.listeners:
             hear(event)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from audio_pipeline.frame import tag_of
 from audio_pipeline.graph.plan import LinkPlan, Plan
 from audio_pipeline.metrics import AGE_EDGES_MS, BINS, Reading, quantile_ms
+from audio_pipeline.supervisor.state_size import few
 
 READ_SLACK = 16  # frames that may pass between reading the boards of two processes
 
@@ -136,7 +137,7 @@ def node_state(boards: Boards, uptime_ns: int) -> dict[str, Any]:
         levels.setdefault(port, [-120.0, -120.0])[0 if what == "peak_db" else 1] = value
     return {
         "levels_db": levels, "busy": now.get("busy_ns", 0) / max(uptime_ns, 1),
-        "counters": boards.totals("count."), "gauges": now.under("gauge."),
+        "counters": few(boards.totals("count.")), "gauges": few(now.under("gauge.")),
         "worst_step_ms": now.get("worst_step_ns", 0) / 1e6,
         "wait": _times(boards, "wait", boards.total("wait_ns")),
         "work": _times(boards, "busy", boards.total("busy_ns")),

@@ -33,6 +33,7 @@ from audio_pipeline.supervisor.desired import NodeRecord, Phase
 from audio_pipeline.supervisor.editor import Editor
 from audio_pipeline.supervisor.helper import Helper
 from audio_pipeline.supervisor.housekeeping import Housekeeping
+from audio_pipeline.supervisor.incidents import clipped
 from audio_pipeline.supervisor.interpreter import check_interpreters
 from audio_pipeline.supervisor.jobs import Run, start_words
 from audio_pipeline.supervisor.node_words import NodeWords
@@ -44,6 +45,8 @@ from audio_pipeline.supervisor.writing import WRITE_S, is_writing
 
 FINISH_S = 5.0
 POLL_MS = 50
+LINE_CHARACTERS = 2_000  # of the log
+SEND_QUEUE = 256  # messages for one client or node; whoever does not read loses what is beyond
 HEAR_S = 0.02  # for words, between two looks at the nodes
 
 
@@ -161,6 +164,7 @@ class Supervisor:
         self._socket.setsockopt(zmq.LINGER, 200)
         self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         self._socket.setsockopt(zmq.MAXMSGSIZE, 1 << 22)
+        self._socket.setsockopt(zmq.SNDHWM, SEND_QUEUE)
         self._socket.bind(self.run_dir.control)
         self._guard = SocketGuard(self.run_dir.path, runtime.CONTROL)
         self._poller = zmq.Poller()
@@ -292,6 +296,7 @@ class Supervisor:
 
     def log(self, message: str, **fields: Any) -> None:
         """One line for whoever watches; `fields` (event, level, node, ...) are for those who read logs by machine."""
+        message = clipped(message, LINE_CHARACTERS)
         self.log_lines.append(message)
         self.operator.publish({"kind": "log", "message": message, **fields})
 

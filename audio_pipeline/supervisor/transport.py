@@ -12,6 +12,7 @@ from audio_pipeline.graph.types import Graph
 from audio_pipeline.node import Source
 from audio_pipeline.supervisor.desired import NodeRecord
 
+FORMER = 200  # sources that were taken out and may be back
 KEEP = 256  # pieces of the map; a loop of a second lasts minutes
 
 
@@ -77,6 +78,8 @@ class Transports(dict[str, Transport]):
         """A source that was taken out."""
         if name in self:
             self._former[name] = self.pop(name)
+            while len(self._former) > FORMER:
+                del self._former[next(iter(self._former))]
 
 
 def _loops(settings: Any) -> bool:

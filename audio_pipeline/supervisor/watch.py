@@ -19,6 +19,7 @@ SIGNS = ("beat_ns", "worst_step_ns", "busy_ns", "in_turn")
 SAMPLE_S = 1.0
 MEMORY_S = 0.25  # how often a process with a cap is looked at
 MB = 1e6
+MOST_KNOWN = 2_000  # processes and boards, of those that live and of those that are gone
 
 
 class Usage:
@@ -40,6 +41,8 @@ class Usage:
         return sum(map(_rss, family(pid))) / MB
 
     def _process(self, pid: int) -> psutil.Process:
+        if len(self._processes) > MOST_KNOWN:
+            self._processes.clear()  # most of them are gone; the others begin to be measured anew
         if pid not in self._processes:
             self._processes[pid] = psutil.Process(pid)
         return self._processes[pid]
@@ -93,6 +96,8 @@ class Beats:
     def of(self, node: str, board: Path) -> dict[str, int]:
         """What SIGNS say now."""
         glance = self._glances.get(node)
+        if len(self._glances) > MOST_KNOWN:
+            self._glances.clear()
         if glance is None or glance.path != board:
             glance = self._glances[node] = Glance(board, SIGNS)
         return glance.look()

@@ -18,6 +18,9 @@ from audio_pipeline.links.words import A_TURN
 from audio_pipeline.packed import UNPACKABLE
 from audio_pipeline.worker.runner import NodeRunner
 
+MOST_WAITING = 10_000  # words that the supervisor has not taken yet
+CHATTER = ("log", "event")
+
 
 class Post:
     """What one node says to the supervisor and hears from it."""
@@ -32,8 +35,12 @@ class Post:
         self._last_news = b""
 
     def tell(self, word: dict[str, Any]) -> None:
-        """Sends a word to the supervisor; from any thread. One that cannot be packed is replaced by its error."""
-        self._send(self._packed(word))
+        """Sends a word to the supervisor; from any thread. One that cannot be packed is replaced by its error.
+
+        Where nobody takes them, log lines and events beyond a bound are left out.
+        """
+        if word["op"] not in CHATTER or len(self.outgoing) < MOST_WAITING:
+            self._send(self._packed(word))
 
     def tell_news(self, word: dict[str, Any]) -> None:
         """As `tell`, unless it is the same as what was told last in this way."""

@@ -111,7 +111,7 @@ def test_a_node_that_fails_thirteen_times_is_parked_and_the_others_play_on(quiet
     assert state["nodes"]["wet"]["state"] == "failed" and state["incident_count"] == MAX_FAILURES + 1
     assert 'node_up{kind="fader",node="wet",state="failed"} 0.0' in text_of(state).decode()
     assert any(record.note == line for line in supervisor.log_lines)
-    (event,) = [event for _, event in supervisor.operator._events if event.get("event") == "parked"]
+    (event,) = [event for event in supervisor.operator.events if event.get("event") == "parked"]
     assert event["level"] == "error" and event["node"] == "wet"
 
 

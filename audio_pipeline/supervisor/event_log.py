@@ -1,0 +1,55 @@
+"""The stream of changes: the newest events, as many as memory may hold, and as many at once as a message may."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import msgpack
+
+from audio_pipeline.packed import UNPACKABLE
+
+KEEP_EVENTS = 2_000
+KEEP_BYTES = 4 << 20
+ANSWER_BYTES = 1 << 20
+
+
+class EventLog:
+    """Events by number, oldest first."""
+
+    def __init__(self) -> None:
+        self._events: deque[tuple[int, int, dict[str, Any]]] = deque()  # number, bytes, event
+        self._bytes = 0
+        self.next = 1
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Takes one in; the oldest go where there are too many, or too large ones. What cannot be sent is left out."""
+        try:
+            size = len(msgpack.packb(event))
+        except UNPACKABLE:
+            return
+        self._events.append((self.next, size, event))
+        self._bytes += size
+        self.next += 1
+        while self._events and (len(self._events) > KEEP_EVENTS or self._bytes > KEEP_BYTES):
+            self._bytes -= self._events.popleft()[1]
+
+    def since(self, number: int) -> tuple[int, list[dict[str, Any]]]:
+        """The events from a number on, as many as one answer holds, and the number to ask from next."""
+        found: list[dict[str, Any]] = []
+        size = 0
+        for at, bytes_, event in self._events:
+            if at < number:
+                continue
+            size += bytes_
+            if found and size > ANSWER_BYTES:
+                return at, found
+            found.append(event)
+        return self.next, found
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (event for _, _, event in self._events)
+
+    def __len__(self) -> int:
+        return len(self._events)

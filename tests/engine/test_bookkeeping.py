@@ -1,0 +1,211 @@
+"""A hundred thousand restarts, edits, log lines and events: what is kept of them, and what `state` weighs, is bounded.
+
+There are no processes and no time: deaths, edits and words go through the bookkeeping as fast as it takes them.
+"""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgpack
+import pytest
+
+from audio_pipeline.control.words import VERSION, encode
+from audio_pipeline.graph.job import InJob  # noqa: F401 - the kinds of the graph are loaded before memory is counted
+from audio_pipeline.graph.plan import LinkPlan
+from audio_pipeline.metrics import SLOTS, Board, Reading
+from audio_pipeline.node import Latency
+from audio_pipeline.supervisor.desired import NodeRecord, Phase
+from audio_pipeline.supervisor.editor import FORMER, MOST_STEPS, RETIRED, bounded
+from audio_pipeline.supervisor.event_log import ANSWER_BYTES, KEEP_BYTES, KEEP_EVENTS, EventLog
+from audio_pipeline.supervisor.incidents import KEPT, WHOLE, Incidents
+from audio_pipeline.supervisor.state_size import STATE_BYTES, fitted
+from audio_pipeline.supervisor.transport import Transport
+from tests.fuzz.control import CLIENT, Nobody, Quiet, quiet_supervisor
+
+MANY = 100_000
+SLACK = 64 << 10  # bytes that the interpreter itself may take meanwhile: 26 a step, less than any entry
+LINE = "a line of a node, as long as lines are: " + "x" * 100
+
+
+@pytest.fixture
+def quiet() -> Iterator[Quiet]:
+    with quiet_supervisor() as made:
+        for record in made.supervisor.nodes.values():
+            record.ready, record.latency = True, Latency()
+        made.supervisor.start_all()
+        yield made
+
+
+def grown(step: Callable[[int], object], count: int = MANY, window: int = 2_500) -> int:
+    """By how many bytes memory grows over the last `window` of `count` steps; all that is kept was full before."""
+    steps = iter(range(count))
+    _take(step, steps, count - 2 * window)
+    tracemalloc.start()
+    try:
+        _take(step, steps, window)  # what is kept now is traced
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        _take(step, steps, window)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+
+
+def _take(step: Callable[[int], object], steps: Iterator[int], count: int) -> None:
+    for _, number in zip(range(count), steps, strict=False):
+        step(number)
+
+
+def state_of(quiet: Quiet) -> dict[str, Any]:
+    quiet.answers.clear()
+    quiet.supervisor._hear(CLIENT, encode({"v": VERSION, "token": quiet.token, "id": 1, "op": "state"}))
+    (answer,) = quiet.answers
+    result: dict[str, Any] = answer["result"]
+    return result
+
+
+def incident(number: int) -> dict[str, Any]:
+    return {"time_s": float(number), "node": f"node{number}", "pid": number, "incarnation": number, "cause": LINE * 7,
+            "with": [], "log": [LINE * 3] * 20, "ledger": [{"from": LINE}] * 5, "settings": {"text": LINE}}  # fmt: skip
+
+
+def test_of_incidents_a_thousand_are_kept_and_all_are_counted() -> None:
+    kept = Incidents()
+    assert grown(lambda number: kept.add(incident(number))) < SLACK
+    assert kept.total == MANY and len(kept) == KEPT
+    whole = [item for item in kept if item["log"]]
+    assert len(whole) == WHOLE and list(kept)[-1]["node"] == f"node{MANY - 1}"
+
+
+def test_a_hundred_thousand_log_lines_and_events(quiet: Quiet) -> None:
+    word = encode({"node": "mix", "token": quiet.token, "op": "log", "message": LINE})
+    event = encode({"node": "mix", "token": quiet.token, "op": "event", "event": {"kind": "note", "text": LINE}})
+
+    def step(number: int) -> None:
+        quiet.supervisor._hear(b"mix", word if number % 2 else event)
+
+    assert grown(step) < SLACK
+    assert len(quiet.supervisor.log_lines) == 200 and len(quiet.supervisor.operator.events) == KEEP_EVENTS
+    assert len(msgpack.packb(state_of(quiet))) < 200_000
+
+
+def test_a_line_of_any_length_is_cut(quiet: Quiet) -> None:
+    for _ in range(200):
+        quiet.supervisor._hear(b"mix", encode({"node": "mix", "token": quiet.token, "op": "log",
+                                               "message": "x" * 1_000_000}))  # fmt: skip
+    assert len(msgpack.packb(state_of(quiet))) < 1_000_000
+
+
+def test_a_hundred_thousand_restarts(
+    quiet: Quiet, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """Through the real burial; the system is not asked for a process or a file each time, which would take minutes.
+
+    A short run takes fewer, yet more than all that is kept.
+    """
+    count = max(round(MANY * request.config.getoption("--proof-scale")), 8_000)
+    supervisor, record = quiet.supervisor, quiet.supervisor.nodes["mix"]
+    nursery = supervisor.nursery
+    board = supervisor.run.board_path("mix", 0)
+    Board(board).add("count.frames", 3)
+    last = Reading(board)
+    monkeypatch.setattr(nursery, "last_board", lambda record: [last])
+    monkeypatch.setattr(nursery, "_ledger", lambda name: [{"from": "song.out", "offered": 5}])
+
+    def step(number: int) -> None:
+        record.phase, record.child, record.failures = Phase.RUNNING, Nobody(), 0  # type: ignore[assignment]
+        record.said = {"error": LINE}
+        nursery._on_exit(record.child, 1)  # type: ignore[arg-type]
+
+    assert grown(step, count) < SLACK
+    assert nursery.incidents.total == count and len(record.dead) == 2
+    state = state_of(quiet)
+    assert state["incident_count"] == count and len(state["incidents"]) == KEPT
+    assert state["nodes"]["mix"]["counters"]["frames"] == 3 * count
+    assert len(msgpack.packb(state)) < 1_000_000
+
+
+def test_counters_of_all_incarnations_add_up_under_so_many_names_as_a_board_has(quiet: Quiet) -> None:
+    total = Reading.added([])
+    for number in range(20):
+        one = Reading.added([])
+        one.values_ = {f"count.{number}.{index}": 1 for index in range(1_000)} | {"count.all": 1}
+        total = Reading.added([total, one])
+    assert len(total) <= SLOTS and total["count.all"] == 20
+
+
+def test_nodes_and_links_that_are_gone_are_forgotten_in_their_turn(quiet: Quiet) -> None:
+    editor, sup = quiet.supervisor.editor, quiet.supervisor
+    (link, *_) = sup.run.plan.links
+    song = sup.nodes["song"].spec
+
+    def step(number: int) -> None:
+        name = f"node{number}"
+        record = NodeRecord(_called(song, name), song.settings, {})
+        sup.transports[name] = Transport()
+        editor.retired[f"{name}.out", "mix.dry"] = _link(link, f"{name}.out")
+        sup.transports.leave(name)
+        editor._keep(record)
+
+    assert grown(step, 3_000, 500) < SLACK
+    assert len(editor.former) == FORMER and len(editor.retired) == RETIRED
+    state = state_of(quiet)
+    assert len(state["former_links"]) == RETIRED and len(msgpack.packb(state)) < STATE_BYTES
+
+
+def _called(spec: Any, name: str) -> Any:
+    from dataclasses import replace
+
+    return replace(spec, name=name)
+
+
+def _link(link: LinkPlan, source: str) -> LinkPlan:
+    from dataclasses import replace
+
+    return replace(link, source=source)
+
+
+def test_a_hundred_thousand_edits_leave_a_hundred_to_undo() -> None:
+    steps: list[Any] = []
+
+    def step(number: int) -> None:
+        nonlocal steps
+        steps = bounded([*steps, {"nodes": {"song": {"kind": "noise", "seed": number}}}])
+
+    assert grown(step) < SLACK and len(steps) == MOST_STEPS
+    assert len(bounded([{"text": "x" * 10_000_000}] * 50)) == 1, "large ones are fewer"
+
+
+def test_events_of_any_size_are_bounded_in_memory_and_in_each_answer() -> None:
+    log = EventLog()
+    for number in range(1_000):
+        log.add({"number": number, "text": "x" * 60_000})
+    log.add({"what": object()})
+    assert len(log) * 60_000 <= KEEP_BYTES
+    number, seen = 0, []
+    while True:
+        number, events = log.since(number)
+        if not events:
+            break
+        assert len(msgpack.packb(events)) <= ANSWER_BYTES + 70_000
+        seen += [event["number"] for event in events]
+    assert seen == list(range(1_000 - len(log), 1_000)), "each once, to the newest"
+
+
+@pytest.mark.parametrize("nodes", [1, 30, 400])
+def test_a_state_fits_into_a_message_whatever_is_in_it(quiet: Quiet, nodes: int) -> None:
+    state = state_of(quiet)
+    node, link = state["nodes"]["mix"], state["links"][0]
+    node = {**node, "counters": {f"{'x' * 90}{number}": 1 for number in range(256)}, "settings": {"text": LINE * 20}}
+    big = {**state, "nodes": {f"node{number}": node for number in range(nodes)}, "links": [link] * 3 * nodes,
+           "former_links": [link] * 100, "incidents": [incident(number) for number in range(KEPT)]}  # fmt: skip
+    fit = fitted(big)
+    assert len(msgpack.packb(fit)) <= STATE_BYTES and set(fit["nodes"]) == set(big["nodes"])
+    assert fit["left_out"][0] == "details of incidents"
+    assert [len(link["age_ms"]) for link in fit["links"]] == [3] * 3 * nodes
+    assert fitted(state) is state, "what fits is as it was"
