@@ -16,10 +16,11 @@ from audio_pipeline.errors import MediaError
 from audio_pipeline.io.media import MediaReader, reason
 from audio_pipeline.io.media_facts import Facts, facts_of
 from audio_pipeline.io.media_faults import CHANGE, Faults
-from audio_pipeline.io.media_file import FilePart, NotReadError
+from audio_pipeline.io.media_file import FilePart, NotReadError, Patches
 from audio_pipeline.io.media_fit import Fit, Samples, layout_of, samples_of
 from audio_pipeline.io.media_line import Line
-from audio_pipeline.io.media_packets import Packets, Timed
+from audio_pipeline.io.media_packets import Again, Packets, Timed
+from audio_pipeline.io.media_riff import is_empty, mended
 
 # Files alone: playlists (HLS, concat) would make FFmpeg open whatever they name.
 FORMATS = (
@@ -28,8 +29,9 @@ FORMATS = (
 )
 PREROLL = 16384  # samples decoded ahead of a jump: more than AAC with SBR, or Opus (80 ms), needs to settle
 SILENCE = 65536  # samples of a gap at a time
+SHORT_S = 0.1  # a header in milliseconds, or of whole packets, says that much more than there is
 CUT = 8192  # samples at the end that a last packet has too many or a first one has cost
-_ERRORS = (av.error.FFmpegError, OSError, MemoryError, ValueError)
+_ERRORS = (av.error.FFmpegError, OSError, MemoryError, ValueError, IndexError)
 
 
 class AvReader(MediaReader):
@@ -41,10 +43,13 @@ class AvReader(MediaReader):
     (AAC's PNS) differs from one pass to the next.
     """
 
-    def __init__(self, path: Path, track: int = 1, start: int = 0, end: int | None = None) -> None:
+    def __init__(
+        self, path: Path, track: int = 1, start: int = 0, end: int | None = None, *, patches: Patches | None = None
+    ) -> None:
         self.path, self.position, self.faults = path, 0, Faults()
         self._track = track
         self._part = FilePart(path, start, end)
+        self._part.patches = patches or mended(self._part)
         self._container: Any = None
         try:
             self._begin()
@@ -56,13 +61,13 @@ class AvReader(MediaReader):
         """Opens the container and decodes its first frame, which tells the format."""
         self._open()
         self._facts: Facts = facts_of(self._container, self._stream, self._part)
-        self._packets = Packets(self._container, self._stream, self.faults)
+        self._packets = self._new_packets()
         frames = self._packets.frames()
         try:
             first = next(frames, None)
         except _ERRORS as e:
             raise NotReadError(f"{self.path}: is not a sound file that can be read ({reason(e)})") from e
-        if first is None:
+        if first is None or is_empty(self._part):
             raise self._nothing()
         self.rate, self.layout = int(first.frame.sample_rate), layout_of(first.frame)
         self.channels = int(first.frame.layout.nb_channels)
@@ -80,6 +85,13 @@ class AvReader(MediaReader):
 
     def _new_line(self) -> Line:
         return Line(self.rate, self._facts, self.faults)
+
+    def _new_packets(self) -> Packets:
+        return Packets(self._container, self._stream, self.faults, Again(self._part, self._open_again))
+
+    def _open_again(self) -> tuple[Any, Any]:
+        self._open()
+        return self._container, self._stream
 
     def _run(self, frames: Iterator[Timed]) -> None:
         self._fit = Fit(self.rate, self.channels)
@@ -144,6 +156,7 @@ class AvReader(MediaReader):
     def _ending(self) -> Samples:
         """Silence in the place of a last piece that the codec swallowed; said, where more is missing."""
         place = self._line.place
+        self._say_cut(place / self.rate)
         missing = 0 if self.samples is None else self.samples - place
         if 0 < missing <= CUT:
             return np.zeros((missing, self.channels), np.float32)
@@ -153,6 +166,13 @@ class AvReader(MediaReader):
                 self.faults.ends_s = place / self.rate, self.samples / self.rate
             self.samples = place
         return np.zeros((0, self.channels), np.float32)
+
+    def _say_cut(self, place_s: float) -> None:
+        """Whether there should be more, by what else the container tells."""
+        declared_s = max(place_s * self._facts.share, self._facts.header_s or 0.0)
+        if declared_s > place_s + SHORT_S:
+            self.faults.ends_s = place_s, declared_s
+        self.faults.is_cut |= self._packets.is_cut(self._part)
 
     def _seek(self, sample: int) -> None:
         ahead = sample - self.position
@@ -184,13 +204,13 @@ class AvReader(MediaReader):
         if self._facts.skips:
             if back:
                 self._open()
-                self._packets = Packets(self._container, self._stream, self.faults)
+                self._packets = self._new_packets()
             else:
                 self._stream.codec_context.flush_buffers()
             self._packets.skipping_until_s = at_s
             return True
         self._container.seek(math.floor(at_s / self._stream.time_base), stream=self._stream)
-        self._packets = Packets(self._container, self._stream, self.faults)
+        self._packets = self._new_packets()
         return True
 
     def _is_other(self, frame: Any) -> bool:
@@ -198,7 +218,7 @@ class AvReader(MediaReader):
 
     def _rewind(self) -> None:
         self._open()
-        self._packets = Packets(self._container, self._stream, self.faults)
+        self._packets = self._new_packets()
         self._line = self._new_line()
         self.position = 0
         self._run(self._packets.frames())
@@ -218,7 +238,10 @@ class AvReader(MediaReader):
 
     def _chosen(self) -> Any:
         """The track that was asked for; of those that can be decoded it is the first where none was."""
-        tracks = list(self._container.streams.audio)
+        try:
+            tracks = list(self._container.streams.audio)
+        except IndexError as e:  # PyAV counts tracks that came up later
+            raise NotReadError(f"{self.path}: is not a sound file that can be read ({reason(e)})") from e
         good = [track for track in tracks if _is_decodable(track)]
         if self._track == 1 and good:
             return good[0]

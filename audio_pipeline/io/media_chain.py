@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from audio_pipeline.io.media import SKIP, MediaReader
 from audio_pipeline.io.media_av import PREROLL, AvReader
 from audio_pipeline.io.media_faults import CHANGE, DAMAGED, KINDS, Faults
 from audio_pipeline.io.media_fit import Fit, Samples
-from audio_pipeline.io.media_ogg import Link
+from audio_pipeline.io.media_ogg import Survey
 
 MEASURED = 64  # links whose lengths are looked up at once; with more the end alone tells
 
@@ -21,34 +21,39 @@ MEASURED = 64  # links whose lengths are looked up at once; with more the end al
 class ChainReader(MediaReader):
     """Each link has its own rate, channels and codec, and is opened when it is needed."""
 
-    def __init__(self, path: Path, links: Sequence[Link], track: int = 1) -> None:
-        self.path, self.position, self._links, self._track = path, 0, links, track
+    def __init__(self, path: Path, ogg: Survey, track: int = 1) -> None:
+        self.path, self.position, self._ogg, self._track = path, 0, ogg, track
         self._faults = Faults()
         self._done: dict[int, tuple[float, Faults]] = {}  # of links that were left: where they begin, their faults
         self._starts = [0]  # positions of the links that are known
         self._is_cancelled: Callable[[], bool] = lambda: False
         self._link = -1
-        first = self._reader = AvReader(path, track, *links[0])
+        first = self._reader = self._open(0)
         self.rate, self.channels, self.layout = first.rate, first.channels, first.layout
         self._enter(0, first)
-        self.samples = self._measured() if len(links) <= MEASURED else None
+        self.samples = self._measured() if len(ogg.links) <= MEASURED else None
 
     @property
     def faults(self) -> Faults:  # type: ignore[override]
         """Those of the links, at their times in the whole."""
-        found = Faults(layout=self._reader.faults.layout, ends_s=None)
+        found = Faults(layout=self._reader.faults.layout, pages=self._ogg.damaged, is_cut=self._ogg.is_cut)
         here = {**self._done, self._link: (self._starts[self._link] / self.rate, self._reader.faults)}
         for offset_s, faults in [(0.0, self._faults), *(here[link] for link in sorted(here))]:
             for kind in KINDS:
                 _merge(found, faults, kind, offset_s)
         return found
 
+    def _open(self, link: int) -> AvReader:
+        start, end = self._ogg.links[link]
+        patches = {at: patch for at, patch in self._ogg.patches.items() if start <= at < end}
+        return AvReader(self.path, self._track, start, end, patches=patches)
+
     def _measured(self) -> int | None:
         """Length of all links, by their headers."""
         total = 0
-        for i, link in enumerate(self._links):
+        for i in range(len(self._ogg.links)):
             try:
-                reader = self._reader if not i else AvReader(self.path, self._track, *link)
+                reader = self._reader if not i else self._open(i)
             except MediaError:
                 continue
             if i:
@@ -80,18 +85,18 @@ class ChainReader(MediaReader):
     def _next(self) -> bool:
         """Goes on to the next link that can be opened."""
         self._leave()
-        for link in range(self._link + 1, len(self._links)):
+        for link in range(self._link + 1, len(self._ogg.links)):
             if len(self._starts) <= link:
                 self._starts.append(self._end())
             try:
-                reader = AvReader(self.path, self._track, *self._links[link])
+                reader = self._open(link)
             except MediaError as e:
                 self._faults.add(DAMAGED, self._starts[link] / self.rate, detail=str(e))
                 self._link = link
                 continue
             self._enter(link, reader)
             return True
-        self._link = len(self._links) - 1
+        self._link = len(self._ogg.links) - 1
         return False
 
     def _end(self) -> int:
@@ -104,7 +109,7 @@ class ChainReader(MediaReader):
             self._done[self._link] = (self._starts[self._link] / self.rate, self._reader.faults)
 
     def _seek(self, sample: int) -> None:
-        if not self._starts[self._link] <= sample or self._link not in range(len(self._links)):
+        if not self._starts[self._link] <= sample or self._link not in range(len(self._ogg.links)):
             self._go_back(sample)
         while self._is_beyond(sample) and self._next():
             self.position = self._starts[self._link]
@@ -115,7 +120,7 @@ class ChainReader(MediaReader):
         self._leave()
         for link in reversed([i for i, start in enumerate(self._starts) if start <= sample]):
             try:
-                reader = AvReader(self.path, self._track, *self._links[link])
+                reader = self._open(link)
             except MediaError:
                 continue
             self._reader.close()

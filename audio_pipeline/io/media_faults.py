@@ -32,6 +32,8 @@ class Faults:
 
     tallies: dict[str, Tally] = field(default_factory=lambda: {kind: Tally() for kind in KINDS})
     ends_s: tuple[float, float] | None = None  # where it ends, and where its header says that it ends
+    is_cut: bool = False  # it breaks off, by its own marks
+    pages: int = 0  # of a container, that are damaged
     layout: str = ""  # of channels whose places nothing tells
 
     def add(self, kind: str, at_s: float, seconds: float = 0.0, detail: str = "") -> None:
@@ -54,6 +56,8 @@ class Faults:
             (change.count, f"{_many(change.count, 'change')} of format, at {change.first_s:.2f} s {change.detail}; "
                            f"all is converted to the format that it begins with"),
             (self.ends_s is not None, "ends at {:.2f} s, its header says {:.2f} s".format(*self.ends_s or (0, 0))),
+            (self.is_cut and self.ends_s is None, "breaks off: its last page is missing"),
+            (self.pages, f"{_many(self.pages, 'page')} of it damaged; what cannot be decoded of them is silence"),
             (self.layout, f"does not say which channel is which; {self.layout}"),
         ]  # fmt: skip
         return [f"{name}: {sentence}" for is_so, sentence in said if is_so]

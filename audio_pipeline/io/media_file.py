@@ -11,6 +11,7 @@ from pathlib import Path
 
 from audio_pipeline.errors import MediaError
 
+Patches = dict[int, bytes]
 SEARCHED = 1 << 20  # bytes in which a file that begins with junk is looked through
 _MARKS = (b"fLaC\x00\x00\x00\x22", b"OggS\x00\x02", b"RIFF", b"RF64", b"\x1a\x45\xdf\xa3", b"ftyp", b"FORM", b"ID3")
 
@@ -28,6 +29,7 @@ class FilePart:
 
     def __init__(self, path: Path, start: int = 0, end: int | None = None) -> None:
         self.path, self.start = path, start
+        self.patches: Patches = {}  # what to read in the file's place, by position in the whole file
         self.is_cancelled: Callable[[], bool] = lambda: False
         self._fd = open_regular(path)
         size = os.fstat(self._fd).st_size
@@ -45,7 +47,15 @@ class FilePart:
         left = max(self.size - self._at, 0)
         data = os.pread(self._fd, left if n < 0 else min(n, left), self.start + self._at)
         self._at += len(data)
-        return data
+        return self._patched(data, self.start + self._at - len(data)) if self.patches else data
+
+    def _patched(self, data: bytes, start: int) -> bytes:
+        out, end = bytearray(data), start + len(data)
+        for at, patch in self.patches.items():
+            if at < end and start < at + len(patch):
+                begin, stop = max(at, start), min(at + len(patch), end)
+                out[begin - start : stop - start] = patch[begin - at : stop - at]
+        return bytes(out)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]

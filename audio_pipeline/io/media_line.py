@@ -15,6 +15,7 @@ class Line:
     def __init__(self, rate: int, facts: Facts, faults: Faults) -> None:
         self.rate, self.own = rate, rate
         self.zero_s, self.tolerance_s, self._end_s = facts.zero_s, facts.tolerance_s, facts.end_s
+        self._rounding_s = facts.rounding_s
         self._gap = GAP if facts.has_gaps else DAMAGED
         self.off_s = 0.0  # stamp less count, of the last frame that fitted
         self._faults, self._damaged = faults, 0
@@ -59,7 +60,12 @@ class Line:
             return 0
         self._note(off_s)
         self.off_s = 0.0
-        return round(off_s * self.own)
+        return self._unrounded(off_s * self.own, samples)
+
+    def _unrounded(self, gap: float, samples: int) -> int:
+        """A gap in samples; a whole number of frames, where rounded stamps are that near: frames were lost then."""
+        frames = round(gap / samples) * samples
+        return frames if frames and abs(frames - gap) <= self._rounding_s * self.own else round(gap)
 
     def _is_odd(self, samples: int, next_s: float | None) -> bool:
         """Whether the frame behind it lies where it would without this stamp."""

@@ -8,19 +8,25 @@ from audio_pipeline.io.media import MediaReader
 from audio_pipeline.io.media_av import AvReader
 from audio_pipeline.io.media_chain import ChainReader
 from audio_pipeline.io.media_file import NotReadError, behind_junk
-from audio_pipeline.io.media_ogg import links_of
+from audio_pipeline.io.media_ogg import survey
 
 
 def opened(path: Path, track: int) -> MediaReader:
     """The first reader that makes sound of it; the first one's error where none does."""
     try:
-        links = links_of(path)
-        return ChainReader(path, links, track) if len(links) > 1 else AvReader(path, track)
+        return _by_ffmpeg(path, track)
     except NotReadError as error:
         found = _otherwise(path, track)
         if found is None:
             raise error
         return found
+
+
+def _by_ffmpeg(path: Path, track: int) -> MediaReader:
+    ogg = survey(path)
+    reader = ChainReader(path, ogg, track) if len(ogg.links) > 1 else AvReader(path, track, patches=ogg.patches)
+    reader.faults.pages, reader.faults.is_cut = ogg.damaged, bool(ogg.links) and ogg.is_cut
+    return reader
 
 
 def _otherwise(path: Path, track: int) -> MediaReader | None:

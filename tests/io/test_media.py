@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import os
 import re
-from itertools import count, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,9 @@ import pytest
 import soundfile as sf
 
 from audio_pipeline.errors import ConfigError, MediaError
-from audio_pipeline.io.media import MediaReader, open_media
+from audio_pipeline.io.media import open_media
 from tests.io.encoding import encode, signal
+from tests.io.reading import read_all
 
 RATE, SECONDS = 44100, 14
 VBR = {"flags": "+qscale", "global_quality": "236"}  # in FFmpeg's lambda units: quality 2
@@ -42,10 +42,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rate = 48000 if "opus" in codec else RATE
         encode(path / name, signal(SECONDS, rate), rate, codec, options, muxing)
     return path
-
-
-def read_all(reader: MediaReader, block: int = 4410) -> np.ndarray:
-    return np.concatenate(list(takewhile(len, (reader.read(block) for _ in count()))))
 
 
 @pytest.mark.parametrize("name", KINDS)
