@@ -21,16 +21,18 @@ from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import ControlError
 from tests.engine.graphs import KINDS
 
-NODES = """
+HEAD = """
 version: 1
 name: matrix
 rate: 48000
 node_paths: [{kinds}]
 {top}
 nodes:
-  song: {{kind: noise, seed: 0}}
-  mix: {{kind: sum, inputs: {{dry: {{from: song, on_loss: silence}}}}}}
-  out: {{kind: sink, inputs: {{a: mix}}}}
+"""
+LIGHT = """
+  song: {kind: noise, seed: 0}
+  mix: {kind: sum, inputs: {dry: {from: song, on_loss: silence}}}
+  out: {kind: sink, inputs: {a: mix}}
 """
 State = dict[str, Any]
 T = TypeVar("T")
@@ -112,11 +114,12 @@ def restarts(state: State) -> int:
 @contextmanager
 def running(
     folder: Path, *, prefix: Sequence[str] = (), env: Mapping[str, str | None] | None = None, top: str = "",
-    args: Sequence[str] = (), runtime: Path | None = None,
+    nodes: str = LIGHT, args: Sequence[str] = (), runtime: Path | None = None,
 ) -> Iterator[Running]:  # fmt: skip
-    """Runs three light nodes until the block ends."""
+    """Runs three light nodes, or others, until the block ends; kinds may lie in `folder`/kinds."""
     config = folder / "matrix.yaml"
-    config.write_text(NODES.format(kinds=KINDS, top=top))
+    kinds = ", ".join(str(path) for path in (KINDS, folder / "kinds") if path.is_dir())
+    config.write_text(HEAD.format(kinds=kinds, top=top) + nodes)
     with tempfile.TemporaryDirectory(prefix="e") as short:  # names of sockets are
         private = runtime or Path(short)
         wanted = {**os.environ, "XDG_RUNTIME_DIR": str(private), **(env or {})}
