@@ -19,8 +19,7 @@ from audio_pipeline.errors import ConfigError
 from audio_pipeline.keys import KeyPair
 
 PORT = 7700
-HEARTBEAT_MS = 1_000
-SILENT_MS = 3_000  # a peer that answers no heartbeat for so long is gone
+SILENT_MS = 3_000  # a peer that says nothing for so long is gone
 HANDSHAKE_MS = 5_000
 ZAP = "inproc://zeromq.zap.01"
 ADDRESS = re.compile(r"(?:tcp://)?(\[[0-9a-fA-F:.%a-z]+\]|[^\[\]:/\s]+)(?::(\d{1,5}))?")
@@ -66,9 +65,8 @@ def check_listen(text: str, *, curve: bool) -> None:
 
 
 def harden(socket: zmq.Socket[bytes]) -> None:
-    """For tcp: a peer that vanished without a word is noticed within seconds, a handshake cannot be held open."""
-    for option, value in ((zmq.HEARTBEAT_IVL, HEARTBEAT_MS), (zmq.HEARTBEAT_TIMEOUT, SILENT_MS),
-                          (zmq.HEARTBEAT_TTL, SILENT_MS), (zmq.HANDSHAKE_IVL, HANDSHAKE_MS),
+    """For tcp: a handshake cannot be held open. ZeroMQ's heartbeats are not used: see `remote_entrance`."""
+    for option, value in ((zmq.HANDSHAKE_IVL, HANDSHAKE_MS),
                           (zmq.TCP_KEEPALIVE, 1), (zmq.TCP_KEEPALIVE_IDLE, 10), (zmq.TCP_KEEPALIVE_INTVL, 5),
                           (zmq.TCP_KEEPALIVE_CNT, 3), (zmq.IPV6, 1), (zmq.LINGER, 0)):  # fmt: skip
         socket.setsockopt(option, value)

@@ -41,7 +41,7 @@ TURN_MS = 100
 LOOK_S = 1.0  # how often outputs and the address book are looked at
 MAX_BYTES = 1 << 20
 MAX_WAITING = 100  # messages to one peer that does not read: a second of sound
-MAX_UNREAD = 1_000  # messages from one peer
+MAX_UNREAD = 20_000  # messages from one peer; the entrance lets in far fewer, see there why
 A_TURN, AN_ANSWER = 64, 16  # messages: from outside altogether, and to each session
 CALM_MS = 5  # after a turn that took all it might, so that a flood costs no more than a sixth of a core
 SENTENCES_S, SENTENCES = 1.0, 20.0  # for the log
@@ -63,7 +63,8 @@ class Door:
         self._looked_s = 0.0
         self._bounds = Bounds()
         self._sentences = Budget(SENTENCES_S, SENTENCES)
-        self._ways: dict[int, bytes] = {}  # connections with a session, and how that is called
+        self._ways: dict[int, bytes] = {}  # connections that have said something, and what ZeroMQ calls them
+        self._numbers: dict[bytes, int] = {}  # the other way round
 
     def open(self) -> None:
         """Binds. DeviceError where the port is in use or the address is not this host's."""
@@ -149,8 +150,10 @@ class Door:
         gone = self._entrance.gone
         while gone:
             identity = self._ways.pop(gone.popleft(), None)
-            session = self._sessions.get(identity) if identity is not None else None
-            if session is not None:
+            if identity is None:
+                continue
+            del self._numbers[identity]
+            if (session := self._sessions.get(identity)) is not None:
                 self._drop(session)
 
     def _look(self, now_s: float) -> None:
@@ -209,8 +212,10 @@ class Door:
             try:
                 frames = self._router.recv_multipart(zmq.DONTWAIT, copy=False)
             except zmq.Again:
+                self._entrance.wake()
                 return False
             self._take(frames)
+        self._entrance.wake()
         return True
 
     def _take(self, frames: Sequence[zmq.Frame]) -> None:
@@ -220,17 +225,24 @@ class Door:
         if session is not None and session.user != user:
             self._drop(session)
             session = None
+        self._note_taken(identity, frames)
         now_s = time.monotonic()
         if session is not None:
             session.heard_s = now_s
         if not self._bounds.may_send(user, body.bytes, now_s):
             self.counts["over_budget"] += 1
             return
-        self._file = int(body.get(zmq.SRCFD))
         try:
             self._on_message(identity, user, session, body.bytes)
         except WireError:
             self.counts["bad_words"] += 1
+
+    def _note_taken(self, identity: bytes, frames: Sequence[zmq.Frame]) -> None:
+        """Tells the entrance by which connection a message came."""
+        number = self._numbers.get(identity) or number_of(int(frames[-1].get(zmq.SRCFD)))
+        if number is not None:
+            self._numbers[identity], self._ways[number] = number, identity
+            self._entrance.took(number, len(frames) - 1)
 
     def _on_message(self, identity: bytes, user: str, session: Session | None, body: bytes) -> None:
         if body[:1] == b"A":
@@ -329,9 +341,8 @@ class Door:
             session = self._sessions.enter(identity, user, self._roles.name(user), what, needs, endpoint)
         except zmq.ZMQError:  # no descriptor for a socket
             return None
-        session.way = number_of(self._file)
+        session.way = self._numbers.get(identity)
         if session.way is not None:
-            self._ways[session.way] = identity
             self._entrance.claim(session.way)
         return session
 
@@ -372,7 +383,7 @@ class Door:
 
     def _forget(self, session: Session) -> None:
         self._sessions.drop(session)
-        if session.way is not None and self._ways.pop(session.way, None) is not None:
+        if session.way is not None and session.way in self._ways:
             self._entrance.release(session.way)
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ RETRY_MS, RETRY_MOST_MS = 200, 2_000
 EXCHANGE_S, FIRST_EXCHANGES, FIRST_EXCHANGE_S = 1.0, 8, 0.1
 ENOUGH_SILENCE_NS = SILENT_MS * 1_000_000
 REFUSED_WAIT_S = 1.0
-MAX_UNREAD, MAX_BYTES = 1_000, 1 << 22  # messages that wait here, and how long one may be
+MAX_UNREAD, MAX_BYTES = 10_000, 1 << 22  # messages that wait here, and how long one may be
 CALM_S = 0.005  # after a turn that took all it might: a flood costs no more than a part of a core
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import deque
 from dataclasses import dataclass, field
 
 from audio_pipeline.io.budget import Budget
+from audio_pipeline.io.remote_meter import Meter
 
 BYTES_S, BYTES_BURST = 8 << 20, 4 << 20  # from one connection
+MOST_UNTAKEN, MOST_UNTAKEN_BYTES = 64, 2 << 20  # messages of a connection that nobody inside has taken
 READY = b"\x05READY"  # ends the handshake (RFC 23); in a cookie these six bytes stand once in 10**12 connections
 HEAD_BYTES = 1024
 
@@ -26,6 +29,8 @@ class Way:
     head: bytearray | None = field(default_factory=bytearray)  # what ZeroMQ answered first; None once it let it in
     claimed: bool = False
     budget: Budget = field(default_factory=lambda: Budget(BYTES_S, BYTES_BURST))
+    meter: Meter = field(default_factory=Meter)
+    untaken: deque[int] = field(default_factory=deque)  # sizes of messages
     resting: bool = False
     stuck_s: float | None = None
 
@@ -33,6 +38,16 @@ class Way:
     def rank(self) -> tuple[bool, bool, float]:
         """Who makes room first."""
         return self.claimed, self.head is None, self.began_s
+
+    @property
+    def held(self) -> bool:
+        """Whether as much as may be lies inside."""
+        return len(self.untaken) >= MOST_UNTAKEN or sum(self.untaken) >= MOST_UNTAKEN_BYTES
+
+    def took(self, messages: int) -> None:
+        """So many were taken."""
+        for _ in range(min(messages, len(self.untaken))):
+            self.untaken.popleft()
 
     def other(self, end: socket.socket) -> tuple[socket.socket, bytearray]:
         """Where bytes from one end go, and what waits to go there."""

@@ -255,7 +255,7 @@ def door() -> Iterator[Callable[[bytes], None]]:
             keys.allow(role, users[role], role)
         made = Door("127.0.0.1:0", RunDir(Path(folder)), (), keys=keys)
         router = made._router = Router()  # type: ignore[assignment]
-        made._token, made._file, made._sessions = TOKEN, -1, Sessions(context)
+        made._token, made._sessions = TOKEN, Sessions(context)
         made._entrance = SimpleNamespace(claim=len, release=len)  # type: ignore[assignment]
         outputs = [{"port": "mix.out", "heard": True}, {"port": "song.out", "heard": False}]
         made._known_ports = {"name": "studio", "rate": RATE, "outputs": outputs, "feeds": ["voice"]}

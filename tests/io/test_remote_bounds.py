@@ -12,16 +12,20 @@ import msgpack
 import numpy as np
 import pytest
 import zmq
+from hypothesis import given
+from hypothesis import strategies as st
 
 from audio_pipeline.errors import WireError
 from audio_pipeline.frame import Frame, audio_frame, gap_frame, pack
 from audio_pipeline.io import remote_bounds, remote_door, remote_entrance, remote_roles
 from audio_pipeline.io.budget import MOST_KNOWN, Budget, Budgets
 from audio_pipeline.io.remote_bounds import Bounds
-from audio_pipeline.io.remote_entrance import Entrance
+from audio_pipeline.io.remote_entrance import CHUNK, Entrance
 from audio_pipeline.io.remote_feed_port import WINDOW_FRAMES, FeedPort
 from audio_pipeline.io.remote_frames import FRAMES, VALUES, FrameBounds
+from audio_pipeline.io.remote_meter import GREETING_BYTES, Meter
 from audio_pipeline.io.remote_session import KEPT, MAX_OF_A_KEY, MAX_SESSIONS, Sessions
+from audio_pipeline.io.remote_way import MOST_UNTAKEN
 from audio_pipeline.keys import Keys
 from audio_pipeline.links.words import A_TURN, PROTOCOL, moment, whole
 from tests.io.studio import RATE, TOKEN, N, Stranger, Studio, frame, until
@@ -362,7 +366,7 @@ def test_the_oldest_without_a_handshake_makes_room_and_who_has_a_place_stays(bar
 
 def test_bytes_go_both_ways_and_the_end_of_one_is_that_of_the_other(bare: Bare) -> None:
     outside, inside = bare.come()
-    data = bytes(range(256)) * 4_000
+    data = stream(command(bytes(range(256)) * 4_000))
     outside.setblocking(False)
     inside.setblocking(False)
     sent, got = outside.send(data), b""
@@ -375,6 +379,58 @@ def test_bytes_go_both_ways_and_the_end_of_one_is_that_of_the_other(bare: Bare) 
     inside.close()
     until(lambda: bare.turn() or not bare.numbers)
     outside.close()
+
+
+def stream(*frames: bytes) -> bytes:
+    """What one side of a connection says: its greeting, then frames."""
+    return bytes(GREETING_BYTES) + b"".join(frames)
+
+
+def command(body: bytes) -> bytes:
+    return b"\x06" + len(body).to_bytes(8, "big") + body
+
+
+def message(body: bytes) -> bytes:
+    return b"\x00" + bytes([len(body)]) + body
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 300)), max_size=20), st.integers(1, 40))
+def test_messages_are_counted_however_the_bytes_come(frames: list[tuple[bool, int]], piece: int) -> None:
+    data = stream(*(message(bytes(size % 200)) if plain else command(bytes(size)) for plain, size in frames))
+    meter, ended = Meter(), []
+    for at in range(0, len(data), piece):
+        ended += meter.push(data[at : at + piece])
+    assert ended == [size % 200 for plain, size in frames if plain]
+
+
+def test_a_message_that_is_too_long_ends_the_connection_at_its_head(bare: Bare) -> None:
+    outside, inside = bare.come()
+    outside.send(stream(b"\x02" + b"\x7f" + b"\xff" * 7))
+    until(lambda: bare.turn() or not bare.numbers)
+    outside.close()
+    inside.close()
+
+
+def test_only_so_many_messages_lie_inside_until_they_are_taken(bare: Bare) -> None:
+    """A full queue of ZeroMQ's whose peer goes would end the process at the next heartbeat."""
+    outside, inside = bare.come()
+    inside.setblocking(False)
+    outside.setblocking(False)
+    outside.send(stream(*[message(bytes(50))] * 2_000))
+    got = b""
+    for _ in range(50):
+        bare.turn()
+        got += _some(inside)
+    assert MOST_UNTAKEN * 52 <= len(got) <= CHUNK + GREETING_BYTES
+    (number,) = bare.numbers
+    bare.entrance.took(number, 10_000)
+    bare.turn()
+    for _ in range(5):
+        bare.turn()
+        got += _some(inside)
+    assert len(got) > CHUNK
+    outside.close()
+    inside.close()
 
 
 def _some(end: socket.socket) -> bytes:
@@ -390,10 +446,10 @@ def test_a_connection_that_sends_faster_than_it_may_rests(bare: Bare, monkeypatc
     outside, inside = bare.come()
     outside.setblocking(False)
     inside.setblocking(False)
-    got = 0
+    got, rest = 0, stream(*[command(bytes(1 << 20))] * 12)
     for _ in range(2_000):
         try:
-            outside.send(bytes(1 << 16))
+            rest = rest[outside.send(rest[: 1 << 16]) :]
         except BlockingIOError:
             pass
         bare.turn()
