@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from audio_pipeline.control.client import MAX_BYTES, VERSION, ControlClient, decode, encode
 from audio_pipeline.errors import ControlError, WireError
-from audio_pipeline.supervisor.supervisor import Supervisor
+from audio_pipeline.supervisor.supervisor import SEND_QUEUE, Supervisor
 from tests.engine.graphs import graph_of
 from tests.patience import PATIENCE_S
 
@@ -147,6 +147,27 @@ def test_garbage_is_answered_or_ignored_and_the_music_goes_on(
     socket.send_multipart(parts)
     assert socket.poll(PATIENCE_S * 1000) and not msgpack.unpackb(socket.recv())["ok"]
     assert not client.state()["ended"]
+
+
+def test_a_client_that_never_reads_costs_a_bounded_number_of_answers(
+    pipeline: Supervisor, client: ControlClient
+) -> None:
+    asked_for = 2 * SEND_QUEUE + 100
+    with zmq.Context() as context, context.socket(zmq.DEALER) as deaf:
+        deaf.setsockopt(zmq.LINGER, 0)
+        deaf.setsockopt(zmq.RCVHWM, 1)
+        deaf.setsockopt(zmq.SNDHWM, 0)
+        deaf.connect(pipeline.run_dir.control)
+        for number in range(asked_for):
+            deaf.send(word(pipeline, id=number))
+        deaf.send(word(pipeline, op="set", node="mix", name="inputs.dry.gain", value=0.75))
+        while client.state()["nodes"]["mix"]["settings"]["inputs"]["dry"]["gain"] != 0.75:
+            pass  # the others are answered meanwhile, and at last all of these have been
+        got = 0
+        while deaf.poll(200):
+            deaf.recv()
+            got += 1
+    assert 0 < got < SEND_QUEUE + 100, "the rest was not kept"
 
 
 def test_a_req_socket_may_ask_too(pipeline: Supervisor) -> None:
