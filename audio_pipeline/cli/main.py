@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -192,6 +193,7 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
     add_voices(_add(commands, "voices", "", "make voices from recordings; list, compare, export and delete them"))
     say = _add(commands, "say", "say:say", "speak text with a made voice")
     say.add_argument("text", nargs="*", metavar="TEXT", help="words, or - for standard input while it is being written")
+    say._negative_number_matcher = re.compile(r"-[^A-Za-z-]")  # -$20 is a text, no option
     say.add_argument("--voice", metavar="NAME", help="light, one of Kokoro's, or an enrolled one (default: light)")
     say.add_argument("--into", metavar="NODE", help="say it with this voice of a running pipeline")
     say.add_argument("--cancel", action="store_true", help="with --into: stop what it says now")

@@ -112,6 +112,32 @@ def test_a_pipe_that_stalls_is_spoken_as_far_as_it_was_written(
     assert "the text did not go on for 0.01 s: what was written is said" in capsys.readouterr().err
 
 
+def test_what_cannot_be_said_is_named_once_and_the_rest_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["say", "Hello \U0001f600 Москва, hello 你好.", "-o", str(tmp_path / "x.wav")]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+    assert told == ["left out, since this voice cannot say it: '\U0001f600', 'Москва', '你好'"]
+    assert soundfile.info(tmp_path / "x.wav").duration > 0.5
+
+
+def test_a_line_break_inside_of_a_sentence_is_no_pause(tmp_path: Path) -> None:
+    """The same samples as on one line, and a sentence that starts with a sign is a text."""
+    texts = {"a": "The old clock,\nin the hall\nstruck -$20.", "b": "The old clock, in the hall struck -$20."}
+    for name, text in texts.items():
+        assert main(["say", text, "-o", str(tmp_path / f"{name}.wav")]) == 0
+    assert soundfile.read(tmp_path / "a.wav")[0].tolist() == soundfile.read(tmp_path / "b.wav")[0].tolist()
+    assert main(["say", "-$20", "-o", str(tmp_path / "c.wav")]) == 0
+
+
+@pytest.mark.parametrize("text", [
+    "yes", "12:30", "Number # one", "-$20", "1e5", "{a: b}", "null", "- x", "a\nb", "%s", "~",
+])  # fmt: skip
+def test_text_for_a_running_voice_is_taken_as_it_is(running: Running, text: str) -> None:
+    assert main(["say", "--into", "voice", text]) == 0
+    assert running.heard == [("text", text), ("end", "")]
+
+
 def test_it_plays_to_the_end() -> None:
     assert main(["say", "--device", "null", "Yes."]) == 0
 

@@ -78,6 +78,31 @@ def test_words_lie_where_their_signs_are() -> None:
     assert found[1] == ("two.", (2 + first - early) * durations.FRAME, (2 + first + second - early) * durations.FRAME)
 
 
+class Counting:
+    """Stands in for Kokoro: a tenth of a second of sound for each piece, a frame for each sign."""
+
+    signs = frozenset(map(chr, range(32, 0x2D0)))
+
+    def __init__(self) -> None:
+        self.given: list[str] = []
+
+    def timed(self, phonemes: str, style: Array, speed: float) -> tuple[Array, Array]:
+        self.given.append(phonemes)
+        return np.ones(600 * (len(phonemes) + 2), np.float32), np.ones(len(phonemes) + 2, np.float32)
+
+
+def test_a_text_of_more_phonemes_than_the_network_takes_is_said_to_its_end() -> None:
+    network = Counting()
+    voice = kokoro.KokoroVoice(network, np.zeros((1, 256), np.float32))  # type: ignore[arg-type]
+    text = "Three of us went to the old mill, because it rained. " * 30
+    speech = voice.timed(text)
+    assert len(network.given) > 2 and max(map(len, network.given)) <= kokoro.ROWS
+    assert " ".join(network.given) == to_phonemes(text)
+    assert [word.text for word in speech.words] == text.split()
+    starts = [word.start for word in speech.words]
+    assert starts == sorted(starts) and speech.words[-1].end <= len(speech.sound)
+
+
 def test_the_light_voice_sounds_as_its_package_and_knows_its_words() -> None:
     from hibari import Hibari
 

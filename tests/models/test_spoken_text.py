@@ -67,8 +67,7 @@ def test_the_table_is_long_enough_to_mean_something() -> None:
 def test_texts_are_said_as_people_say_them(written: str, expected: str) -> None:
     assert said(written) == expected
     assert said(expected) == expected  # nothing is read twice
-    for size in (1, 17):
-        assert said(written, size) == expected
+    assert said(written, 1) == expected
 
 
 @pytest.mark.parametrize("size", [1, 17, 480, 1 << 30])

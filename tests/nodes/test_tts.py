@@ -303,6 +303,33 @@ def test_a_sign_behind_words_is_no_text_without_a_word() -> None:
     assert kinds(ctx)[-1] == "done" and not ctx.logs
 
 
+def test_what_is_left_out_is_an_event_and_words_of_another_script_a_line_in_the_log() -> None:
+    node, ctx, blocks = live()
+    write(node, ctx, "Well, hello there. \U0001f600 ")
+    write(node, ctx, "Москва is far.", end=True)
+    heard(blocks, 200)
+    assert [event.data["what"] for event in ctx.events if event.kind == "left_out"] == ["'\U0001f600', 'Москва'"]
+    assert ctx.logs == ["left out, since this voice cannot say it: '\U0001f600', 'Москва'"]
+    assert kinds(ctx)[-1] == "done"
+
+
+def test_offline_what_is_left_out_is_an_event() -> None:
+    node, ctx = NODE(Settings(text="Hello 你好.", watermark=False)), FakeContext(48_000, live=False)
+    node.open(ctx)
+    assert list(node.blocks(ctx))
+    assert [event.data for event in ctx.events if event.kind == "left_out"] == [{"what": "'你好'"}]
+
+
+def test_a_number_that_comes_in_two_events_is_one_number() -> None:
+    node, ctx, blocks = live()
+    for part in ("It costs $1,2", "34.5", "0 today", ", all of it."):
+        write(node, ctx, part)
+    write(node, ctx, "", end=True)
+    heard(blocks, 400)
+    said_ = " ".join(event.data["text"] for event in ctx.events if event.kind == "clause")
+    assert said_ == "It costs one thousand two hundred thirty-four dollars and fifty cents today, all of it."
+
+
 def test_offline_a_text_without_a_word_is_said_to_be() -> None:
     node, ctx = NODE(Settings(text="\U0001f600", watermark=False)), FakeContext(48_000, live=False)
     node.open(ctx)

@@ -14,7 +14,8 @@ TITLES = {
     "Ft": "Fort", "Gen": "General", "Gov": "Governor", "Sen": "Senator", "Rep": "Representative", "Capt": "Captain",
     "Lt": "Lieutenant", "Col": "Colonel", "Sgt": "Sergeant", "Cmdr": "Commander", "Rev": "Reverend", "Hon": "Honorable",
     "Pres": "President", "Supt": "Superintendent", "Cpl": "Corporal", "Maj": "Major", "Adm": "Admiral", "Fr": "Father",
-    "Msgr": "Monsignor", "Messrs": "Messers", "Sr": "Sister", "Br": "Brother", "Mx": "Mix", "Mme": "Madame",
+    "Msgr": "Monsignor", "Drs": "Doctors", "Profs": "Professors", "Messrs": "Messers", "Sr": "Sister",
+    "Br": "Brother", "Mx": "Mix", "Mme": "Madame",
 }  # fmt: skip
 ALWAYS = frozenset(("Mr", "Mrs", "Ms", "Dr", "Prof", "Mx", "Messrs", "Msgr", "Mt", "Ft", "St"))  # without a point too
 STREETS = {
@@ -46,11 +47,13 @@ BEFORE_NUMBER = {
     "Ch": "Chapter", "ch": "chapter", "Sec": "Section", "sec": "section", "Art": "Article", "art": "article",
     "Eq": "Equation", "eq": "equation", "Ref": "Reference", "ref": "reference", "Ed": "Edition", "ed": "edition",
     "Tab": "Table", "Pt": "Part", "pt": "part", "Ep": "Episode", "ep": "episode", "min": "minimum", "Rm": "Room",
-    "c": "circa", "ca": "circa", "approx": "approximately", "l": "line", "n": "note", "v": "verse", "Sect": "Section",
+    "c": "circa", "ca": "circa", "approx": "approximately", "l": "line", "n": "note", "Sect": "Section",
 }  # fmt: skip
 NO_POINT = {
     "w/o": "without", "w/": "with ", "b/c": "because", "aka": "also known as", "AKA": "also known as", "vs": "versus",
-    "BTW": "by the way", "IMO": "in my opinion", "TBD": "to be determined", "approx": "approximately", "FYI": "F Y I",
+    "Mr": "Mister", "Mrs": "Missus", "Ms": "Miz", "btw": "by the way", "idk": "I don't know", "tbh": "to be honest",
+    "afaik": "as far as I know", "imo": "in my opinion", "BTW": "by the way", "IMO": "in my opinion",
+    "TBD": "to be determined", "approx": "approximately", "FYI": "F Y I",
     "eg": "for example", "ie": "that is", "c/o": "care of", "n/a": "not applicable", "N/A": "not applicable",
     "&c": "et cetera", "i18n": "internationalization", "dept": "department", "govt": "government", "a/c": "A C",
     "A/C": "A C", "R&B": "R and B", "Q&A": "Q and A", "R&D": "R and D", "AT&T": "A T and T",
@@ -68,13 +71,15 @@ TITLE = re.compile(
 STREET = re.compile(rf"(?<=[a-z0-9]\s)({'|'.join(STREETS)})(\.|(?=[,;]|\s*$))")
 POINT = re.compile(rf"(?<![\w.])({_alternatives})\.(?![\w])(,?)")
 NUMBERED = re.compile(rf"(?<![\w.])({'|'.join(BEFORE_NUMBER)})\.\s?(?=\d|[IVXLC]{2,}\b|[VX]\b)")
+NUMBER = re.compile(r"(?<![\w.])(No|Nos|Nr)\s(?=\d)")
+BORN = re.compile(r"(?<![\w.])([bd])\.\s?(?=1\d{3}\b|20\d\d\b)")
 BARE = re.compile(rf"(?<![\w.&])({'|'.join(map(re.escape, sorted(NO_POINT, key=len, reverse=True)))})(?![\w])")
 INITIALS = re.compile(r"(?<![\w.])((?:[A-Za-z]\.){2,}[A-Za-z]?|Ph\.\s?D\.|M\.Sc\.|B\.Sc\.|[A-Z]\.(?:\s[A-Z]\.)+)(?!\w)")
 DEGREES = {"Ph.D.": "P H D", "Ph. D.": "P H D", "M.Sc.": "M S C", "B.Sc.": "B S C"}
-ROMAN = r"(?=[IVXLCDM])(M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))"
+ROMAN = r"(?=[IVXLCDM])(M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))(?<=[IVXLCDM])"
 CARDINALS = (
     "Chapter|chapter|Part|part|Act|act|Scene|scene|Section|section|Volume|volume|Vol|Number|Book|book|Phase|phase|Article|article|"
-    "World War|Mark|Mk|Type|type|Level|level|Stage|stage|Class|class|Grade|grade|Super Bowl|Apollo|"
+    "World War|War|Bowl|Fantasy|Mark|Mk|Type|type|Level|level|Stage|stage|Class|class|Grade|grade|Super Bowl|Apollo|"
     "Gemini|Final Fantasy|"
     "Episode|episode|Round|round|Rocky|Appendix|appendix|Figure|figure|Table|table|Title|title|Season|season|Day|Group|group|"
     "Step|step|Unit|unit|Division|division|Category|category|Factor|factor|Note|Region|Saturn|Schedule|Windsor|Civilization"
@@ -88,20 +93,24 @@ RULERS = (
     "Alfonso|Joseph|"
     "Constantine|Harald|Haakon|Olaf|Margrethe|Baldwin|Leopold|Albert|Rainier|Darius|Xerxes|Ptolemy|Cleopatra|Rama|Robert"
 )
+CROWNED = "Pope|King|Queen|Emperor|Tsar|Czar|Kaiser|Sultan|Empress"
 COUNTED = re.compile(rf"\b({CARDINALS})\.?\s{ROMAN}\b(?![.'’]\w)")
 RULER = re.compile(
-    rf"\b((?:Pope|King|Queen|Emperor|Tsar|Czar|Kaiser|Prince|Sultan)\s[A-Z]\w+|{RULERS})\s{ROMAN}\b(?!'\w)"
+    rf"\b((?:{CROWNED})\s[A-Z]\w+|{RULERS})\s{ROMAN}\b(?!'(?!s\b)\w)"
 )
 FIRST = re.compile(r"\s*(?:$|[,.;:!?)]|(?:of|was|ruled|and|became|died|reigned|had|in|from|the)\b)")
 CENTURY = re.compile(rf"\b{ROMAN}(?:th|st|nd|rd)?(?=\s(?:century|centuries|Olympi|Congress|Corps|Legion)\b)")
-SEQUEL = re.compile(rf"(?<=[a-z]\s)\b(?=II|III|IV|VI|VII|VIII|IX|XI|XV|XX|XL)(?=[IVX]{{2,5}}\b){ROMAN}\b(?!'\w)")
+SEQUEL = re.compile(rf"(?<=[a-z]\s)\b(?=II|III|IV|VI|VII|VIII|IX|XI|XV|XX|XL)(?=[IVX]{{2,5}}\b){ROMAN}\b(?!'(?!s\b)\w)")
+LETTERS = frozenset("CDLM")  # alone they are letters: Section C, Vitamin D
 VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
-LEADS = frozenset(word.split()[-1] for word in f"{CARDINALS}|{RULERS}".split("|"))
+LEADS = frozenset(word.split()[-1] for word in f"{CARDINALS}|{RULERS}|{CROWNED}".split("|"))
 
 
 def abbreviations(text: str) -> str:
     """Abbreviations in full, Roman numerals as numbers."""
     text = NUMBERED.sub(lambda match: f"{BEFORE_NUMBER[match[1]]} ", text)
+    text = NUMBER.sub(lambda match: f"{BEFORE_NUMBER[match[1]]} ", text)
+    text = BORN.sub(lambda match: "born " if match[1] == "b" else "died ", text)
     text = TITLE.sub(_title, text)
     text = STREET.sub(lambda match: STREETS[match[1]] + _stop(match), text)
     text = POINT.sub(lambda match: WITH_POINT[match[1]] + (match[2] or _stop(match)), text)
@@ -111,7 +120,7 @@ def abbreviations(text: str) -> str:
 
 def roman(text: str) -> str:
     """Roman numerals where something says that they are numbers."""
-    text = COUNTED.sub(lambda match: f"{match[1]} {cardinal(str(value(match[2])))}", text)
+    text = COUNTED.sub(_counted, text)
     text = RULER.sub(_ruler, text)
     text = CENTURY.sub(lambda match: ordinal(str(value(match[1]))), text)
     return SEQUEL.sub(lambda match: cardinal(str(value(match[1]))), text)
@@ -165,6 +174,12 @@ def _initials(match: re.Match[str]) -> str:
         return DEGREES[word] + _stop(match)
     letters = " ".join(word.replace(".", " ").upper().split())
     return letters + (_stop(match) if word.count(".") > 1 and " " not in word else "")
+
+
+def _counted(match: re.Match[str]) -> str:
+    if match[2] in LETTERS:
+        return match[0]
+    return f"{match[1]} {cardinal(str(value(match[2])))}"
 
 
 def _ruler(match: re.Match[str]) -> str:

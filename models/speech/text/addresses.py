@@ -40,7 +40,7 @@ PLUSES = re.compile(r"\b([A-Za-z]\w{0,3})\+\+")
 GRADE = re.compile(r"\b([A-F])([+−])(?![\w\d])|(?:(?<=\s)|(?<=^))([A-F])-(?=[\s,.;:!?]|$)")
 DOT_NAME = re.compile(r"(?<![\w.])\.(NET|com|org|io)\b|\b(Node|Vue|React|Next|Express|Three|D3)\.(js)\b")
 IP = re.compile(r"(?<![\w.])(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?::(\d+))?(?![\w.]*\d)")
-VERSION = re.compile(r"(?<![\w.])[vV](?:er\.?\s?)?(\d+(?:\.\d+)*)(?:-([a-z]+)\.?(\d*))?(?!\w)")
+VERSION = re.compile(r"(?<![\w.-])[vV](?:er\.?\s?)?(\d+(?:\.\d+)*)(?:-([a-z]+)\.?(\d*))?(?!\w)")
 DOTTED = re.compile(r"(?<![\w.,])(\d+(?:\.\d+){2,})(?:-?(rc|beta|alpha|b|a|dev)\.?(\d*))?(?![\w]|,\d)")
 FILE = re.compile(rf"(?<![\w./\\])((?:[\w-]+\.)*[\w-]*[A-Za-z_][\w-]*)\.({EXTENSIONS})(?![\w]|\.\w)")
 ANY_FILE = re.compile(
@@ -52,6 +52,11 @@ PATH = re.compile(
     r"(?:[A-Za-z]:)?\\(?:[\w .-]+\\)*[\w.-]+"
 )
 HEX = re.compile(r"(?<!\w)0[xX]([0-9A-Fa-f]+)(?!\w)")
+OPTION = re.compile(r"(?<!\S)-([A-Za-z])(?![\w-])")
+VIDEO = re.compile(r"(?<![\w.,])(\d{3,4})([pi])(\d\d)?(?!\w)")
+VIDEO_LINES = {"240": "two forty", "360": "three sixty", "480": "four eighty", "576": "five seventy-six",
+               "720": "seven twenty", "1080": "ten eighty", "1440": "fourteen forty",
+               "2160": "twenty-one sixty"}  # fmt: skip
 SNAKE = re.compile(r"\b([A-Za-z]\w*_\w+|__\w+__)(\(\))?")
 CALL = re.compile(r"(?<=\w)\(\)")
 FLAG = re.compile(r"(?<![\w-])--([a-z][\w-]*)(?:=(\S+))?")
@@ -61,7 +66,7 @@ SIGNS = {
 }  # fmt: skip
 PIECE = re.compile(r"[^\W\d_]+|\d+|\W|_")
 TRAILING = ".,;:!?)]}'\"*"
-QUICK = re.compile(r"[@#/\\.+_♭-]|::|\(\)|[vV]\d|0[xX]")
+QUICK = re.compile(r"[@#/\\.+_♭-]|::|\(\)|[vV]\d|0[xX]|\d[pi]")
 
 
 def links(text: str) -> str:
@@ -88,6 +93,7 @@ def names(text: str) -> str:
     text = HANDLE.sub(lambda match: f"at {spelled(match[1])}", text)
     text = HASHTAG.sub(lambda match: f"hashtag {CAMEL.sub(' ', match[1])}", text)
     text = FLAG.sub(lambda match: f"dash dash {spelled(match[1])}" + (f" equals {match[2]}" if match[2] else ""), text)
+    text = VIDEO.sub(_video, OPTION.sub(r"dash \1", text))
     text = SNAKE.sub(lambda match: CAMEL.sub(" ", match[1]).strip(), text)
     return NUMBER_SIGN.sub("number ", CALL.sub("", text))
 
@@ -115,6 +121,12 @@ def _url(match: re.Match[str]) -> str:
     if "(" in address and whole.startswith(f"{address})"):
         address += ")"
     return spelled(unquote(address.rstrip("/"))) + whole[len(address) :]
+
+
+def _video(match: re.Match[str]) -> str:
+    if match[1] not in VIDEO_LINES:
+        return match[0]
+    return f"{VIDEO_LINES[match[1]]} {match[2]}" + (f" {cardinal(match[3])}" if match[3] else "")
 
 
 def _grade(match: re.Match[str]) -> str:

@@ -17,7 +17,7 @@ SIGNS = str.maketrans({
     "˚": "°", "…": "...", "‥": "...", "⋅": "·", "∙": "·",
 })  # fmt: skip
 FRACTION = {char: unicodedata.normalize("NFKC", char).replace("⁄", "/") for char in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"}
-FRACTIONS = re.compile("(\\d?)\\s?([" + "".join(FRACTION) + "])")
+FRACTIONS = re.compile("(?:(\\d)\\s?)?([" + "".join(FRACTION) + "])")
 SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 RAISED = re.compile("(?:(?<=[^\\W\\d_]{4})|(?<=[.,;:!?\"')]))[⁰¹²³⁴⁵⁶⁷⁸⁹]+|([⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)")  # of a note, a power
 UP_TO = re.compile(r"(?<=\d)\s?(?:…|\.{2,3})\s?(?=[-−+]?\d)")

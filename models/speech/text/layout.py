@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-BROKEN = "\x1f"  # behind a hyphen: the line ended there
+BROKEN = "\ufdd1"  # behind a hyphen: the line ended there
 PARAGRAPH = "\n\n"
 BREAKS = re.compile(r"\r\n|[\n\r\x0b\x0c\x85\u2028]|\u2029")
 SPACES = re.compile(r"[ \t]+")
@@ -16,7 +16,7 @@ HEADING = re.compile(r"\s{0,3}#{1,6}\s+")
 HEADING_END = re.compile(r"\s+#+\s*$")
 QUOTED = re.compile(r"\s*(?:>\s?)+")
 ITEM = re.compile(
-    r"\s*(?:(?P<bullet>[-*+•‣◦▪●○∙⁃–—])|(?P<number>\d{1,3}[.)](?=\s+\D)|\(\d{1,2}\)|\(?[a-zA-Z]\)))\s+"
+    r"\s*(?:(?P<bullet>[-*+•‣◦▪●○∙⁃–—])|(?P<number>\d{1,3}[.)](?=\s+[^\s\d])|\(\d{1,2}\)|\(?[a-zA-Z]\)))\s+"
     r"(?:\[[ xX]\]\s+)?"
 )
 ROW = re.compile(r"\s*\|")

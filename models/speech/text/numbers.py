@@ -28,7 +28,8 @@ CARD = re.compile(rf"{START}\d{{4}}(?:[ -]\d{{4}}){{2,4}}{END}")
 PHONE = re.compile(
     rf"(?<![\w.,])(?<!\d\s)(?:\+\d{{1,3}}(?:[ ./-]?\(?\d{{1,5}}\)?){{1,6}}|\(\d{{2,5}}\)[ -]?\d{{3,4}}"
     rf"(?:[ -]\d{{3,4}})?"
-    rf"|(?:\d[ -])?\d{{3}}-\d{{3}}-\d{{4}}|\d{{3}}-\d{{4}}|\d{{3}} \d{{3}} \d{{4}}|0\d{{2,4}}[ /-]\d{{3,}}"
+    rf"|(?:\d[ -])?\d{{3}}-\d{{3}}-\d{{4}}|\d{{3}}-\d{{4}}|\d{{3}}\.\d{{3}}\.\d{{4}}|\d{{3}} \d{{3}} \d{{4}}|"
+    rf"0\d{{2,4}}[ /-]\d{{3,}}"
     rf"(?:[ -]\d{{2,}})*"
     rf"|0\d(?: \d\d){{4}}){END}"
 )
@@ -38,14 +39,17 @@ ORDINAL = re.compile(rf"{START}(\d[\d,]*)\s?(st|nd|rd|th)(s?){END}", re.I)
 ORDINALS = re.compile(r"(?<=\d)(st|nd|rd|th)\s?[-–—]\s?(?=\d+(?:st|nd|rd|th)\b)")
 SCIENTIFIC = re.compile(r"(?<![\w.,])(\d+(?:\.\d+)?)[eE]([-+−]?)(\d{1,3})(?![\w.])")
 STANDARD = re.compile(r"(?<=\b[A-Z]{2}\s)([2-9]\d{3})(?![\w.,%])|(?<=\b[A-Z]{3}\s)([2-9]\d{3})(?![\w.,%])")
-MIXED = re.compile(rf"{START}(\d+)\s(\d{{1,2}})/(\d{{1,2}})(?![\w/])")
+MIXED = re.compile(rf"{START}(\d+)[\s-](\d{{1,2}})/(\d{{1,2}})(?![\w/])")
 OVER = re.compile(rf"{START}(\d{{1,4}})/(\d{{1,4}})(?![\w/])")
 PERCENT = re.compile(rf"(?P<n>{N})\s?(?P<mark>%|‰)(?:\s?[-–—]\s?(?P<m>{N})\s?(?P=mark))?")
 RANGE = re.compile(rf"{START}(?P<a>{N})(?P<dash>\s?[-–—−~]\s?)(?P<b>{N})(?=$|[^\w.]|\.(?:\s|$)|[kKMB]\b|bn\b|x\b)")
 RATIO = re.compile(rf"{START}(\d+(?:\.\d+)?)\s?:\s?(\d+(?:\.\d+)?)(?:\s?:\s?(\d+(?:\.\d+)?))?{END}")
 TIMES = re.compile(rf"{START}({N})(\s?[x×]\s?|\s\*\s|\*)(?={N})")
+SIZES = re.compile(r"(?<=[a-z])\s[x×]\s(?=\d)")
 FOLD = re.compile(rf"(?<![\w.,])({N})\s?[x×]{END}")
-SCALED = re.compile(rf"(?<![\w,])(?P<n>{N})(?P<space>\s?)(?P<big>k|K|M|mn|mln|mio|bn|B|tn|trn)(?P<more>\+?){END}")
+SCALED = re.compile(
+    rf"(?<![\w,])(?<!\w-)(?P<n>{N})(?P<space>\s?)(?P<big>k|K|M|mn|mln|mio|bn|B|tn|trn)(?P<more>\+?){END}"
+)
 SIGNED = re.compile(rf"(?:(?<=^)|(?<=[\s(\[=\"'/]))(?<!\d\s)(?:{SIGN})\s?(?=\.?\d)")
 SUM = re.compile(r"(?<=\d)\s?(?P<sign>[-−+±÷/])\s(?=[\d-])|(?<=\d)(?P<tight>[+±÷−])(?=\d)")
 SUMS = WORDS | {"÷": "divided by", "/": "divided by"}
@@ -55,6 +59,7 @@ SHORT_YEAR = re.compile(r"(?<!\w)'(\d\d)\b(?!')")
 PLUS = re.compile(r"(?<=\d)\+(?![\d+])")
 ANY = re.compile(rf"(?<![\d])({N})")
 LETTER_DIGIT = re.compile(r"(?<=[A-Za-z])[-]?(\d+)(?=[A-Za-z]|[-]|\b|_)|(?<=[A-Za-z])-?(\d+)")
+LETTER_POINT = re.compile(r"(?<=[A-Za-z])\.(?=\d)")
 DIGIT_LETTER = re.compile(r"(?<=\d)-?(?=[A-Za-z])")
 
 
@@ -80,12 +85,14 @@ def numbers(text: str) -> str:
     text = MIXED.sub(lambda match: f"{cardinal(match[1])} and {_fraction(match[2], match[3], one='a')}", text)
     text = OVER.sub(_over, text)
     text = SIGNED.sub(lambda match: f"{WORDS[match['sign']]} ", text)
-    text = TIMES.sub(lambda match: f"{match[1]} {_by(match)} ", text)
+    text = SIZES.sub(" by ", text)
+    for _ in range(2):  # two of three share a number
+        text = TIMES.sub(lambda match: f"{match[1]} {_by(match)} ", text)
     text = RANGE.sub(_range, FOLD.sub(lambda match: f"{match[1]} times", text))
     text = RATIO.sub(lambda match: " to ".join(filter(None, match.groups())), text)
     text = SUM.sub(lambda match: f" {SUMS[match['sign'] or match['tight']]} ", text)
     text = POWER.sub(_power, PLUS.sub(" plus", text))
-    text = SHORT_YEAR.sub(lambda match: digits(match[1]) if match[1][0] == "0" else cardinal(match[1]), text)
+    text = SHORT_YEAR.sub(lambda match: f"oh {digits(match[1][1])}" if match[1][0] == "0" else cardinal(match[1]), text)
     text = YEAR.sub(lambda match: year(match[1]), _apart(text))
     return ANY.sub(lambda match: said(match[0]), text).replace(UNIT, " ")
 
@@ -148,6 +155,8 @@ def _scientific(match: re.Match[str]) -> str:
 
 def _by(match: re.Match[str]) -> str:
     """Of sizes by, of factors times."""
+    if match.string.startswith("10^", match.end()):
+        return "times"
     return "by" if match[2].strip() == match[2] and (match[2] == "x" or len(match[1]) > 2) else "times"
 
 
@@ -161,6 +170,8 @@ def _percent(match: re.Match[str]) -> str:
 def _range(match: re.Match[str]) -> str:
     low, high, dash = match["a"], match["b"], match["dash"]
     before, after = match.string[: match.start()].rstrip(), match.string[match.end() :].lstrip()
+    if low == high:
+        return f"{low} {high}"
     if "−" in dash or after.startswith("=") or before.endswith("="):
         return f"{low} minus {high}"
     if dash.strip() == "-" and " " in dash and not is_rising(low, high):
@@ -184,7 +195,8 @@ def _power(match: re.Match[str]) -> str:
 
 
 def _apart(text: str) -> str:
-    """Letters and digits of one word, each for itself: MP3, COVID-19, A380."""
+    """Letters and digits of one word, each for itself: MP3, COVID-19, A380, H.264."""
+    text = LETTER_POINT.sub(" ", text)
     text = LETTER_DIGIT.sub(lambda match: f" {_in_word(match[1] or match[2])} ", text)
     return DIGIT_LETTER.sub(" ", text)
 

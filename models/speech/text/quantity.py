@@ -14,7 +14,7 @@ MIXED = re.compile(r"(\d{1,3}(?:([ ,.'])\d{3})+)([.,])(\d+)")
 DECIMAL = re.compile(r"(\d*)[.,](\d+)")
 
 
-UNIT = "\x1e"  # between a number and its unit: it is no year
+UNIT = "\ufdd0"  # between a number and its unit: it is no year
 
 
 class Quantity(NamedTuple):

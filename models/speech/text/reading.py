@@ -16,6 +16,7 @@ from audio_pipeline.models.speech.text.signs import signs, unaccented
 from audio_pipeline.models.speech.text.times import dates, times
 from audio_pipeline.models.speech.text.units import units
 
+BLANKS = re.compile(r"  +")
 TWO_NUMBERS = re.compile(rf"(?<=\d)-{BROKEN}(?=\d)")
 HYPHENATED = re.compile(rf"([^\W\d_]+)-{BROKEN}([^\W\d_]+)?")
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
@@ -26,7 +27,7 @@ LeftOut = Callable[[str], None]
 
 def cleaned(text: str, known: Known, *, english: bool = True) -> str:
     """Marks and invisible signs gone, words of two lines joined, one blank between words; blank lines stay."""
-    text = TWO_NUMBERS.sub("-", text)
+    text = TWO_NUMBERS.sub("-", BLANKS.sub(" ", text))
     text = plain(HYPHENATED.sub(lambda match: _one_word(match, known), text).replace(BROKEN, " "))
     parts = text.split("\n\n") if "\n" in text else [text]
     plainer = (" ".join((clean if english else clean_lightly)(part).split()) for part in parts)

@@ -29,13 +29,14 @@ LETTERS = {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ß
 LESS = re.compile(r"(?<=[\w)])\s?<\s?(?=[\w(-])|(?:^|(?<=\s))<\s?(?=\d)")
 MORE = re.compile(r"(?<=[\w)])\s?>\s?(?=[\w(-])|(?:^|(?<=\s))>\s?(?=\d)")
 COMPARED = (
+    (re.compile(r"\s?\|\|\s?"), " or "),
     (re.compile(r"\s?(?:<=>|<->)\s?"), " to and from "), (re.compile(r"\s?(?:->|-->|=>|==>)\s?"), " to "),
     (re.compile(r"\s?<=\s?"), " is less than or equal to "), (re.compile(r"\s?>=\s?"), " is greater than or equal to "),
     (re.compile(r"\s?!=\s?"), " is not equal to "), (re.compile(r"\s?={2,3}\s?"), " equals "),
     (re.compile(r"\s?<-{1,2}\s?"), " from "),
 )  # fmt: skip
 ABOUT = re.compile(r"(?:(?<=^)|(?<=[\s(]))[~≈∼]\s?(?=[\d$€£a-z.])")
-AND = re.compile(r"\s?&\s?")
+AND = re.compile(r"\s?&+\s?")
 PLUS = re.compile(r"(?<=[\w)])\s?\+\s?(?=[\w(])|(?<=\w)\+(?!\w)")
 STAR = re.compile(r"(?<=\w)\s\*\s(?=\w)")
 SLASH = re.compile(r"(?<=\w)\s?/\s?(?=\w)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from audio_pipeline.models.speech.text.quantity import UNIT
 from audio_pipeline.models.speech.text.words import cardinal, digits, ordinal, year
 
 MONTHS = (
@@ -65,7 +66,7 @@ def dates(text: str) -> str:
     text = MONTH_YEAR.sub(lambda match: f"{BY_NAME[match[1].lower()]}{_year(match[2])}", text)
     text = DOTTED_MONTH.sub(lambda match: BY_NAME[match[1].lower()], text)
     text = YEARS.sub(_years, text)
-    return ERA.sub(lambda match: f" {LETTERS[match[1] or match[2]]} ".rstrip() + (" " if match[2] else ""), text)
+    return ERA.sub(_era, text)
 
 
 def times(text: str) -> str:
@@ -132,6 +133,10 @@ def _year(text: str) -> str:
     comma, number = ("," if text.startswith(",") else ""), text.lstrip(", ")
     said = year(number) if "1100" <= number <= "2099" else cardinal(str(int(number)))
     return f"{comma} {said}"
+
+
+def _era(match: re.Match[str]) -> str:
+    return f"{LETTERS[match[2]]} " if match[2] else f"{UNIT}{LETTERS[match[1]]}"
 
 
 def _day_name(match: re.Match[str]) -> str:

@@ -47,7 +47,7 @@ NAMES = {sign: name for sign, (name, _) in STEMS.items()} | {
 _SIGNS = "|".join(re.escape(sign) for sign in sorted({*NAMES, "in", "in."}, key=len, reverse=True))
 _POWER = r"(?:\^?[23](?!\w|[.,]\d))?"
 _ONE = rf"(?:{_SIGNS}){_POWER}"
-_PER = rf"(?:\s?/\s?(?:100\s?)?{_ONE}|·{_ONE}|\s?{_ONE}\^-[12])"
+_PER = rf"(?:\s?/\s?(?:100\s?)?{_ONE}|[\s·]?{_ONE}\^-[12]|·{_ONE})"
 N = NUMBER
 RANGE = rf"(?P<n>{N}(?:\s?(?:[-–—x×]|to)\s?{N}){{0,3}}|\d+\s?\d*/\d+|a|half a)"
 MEASURE = re.compile(rf"(?<![\w.,]){RANGE}(?P<gap>[\s-]?)(?P<unit>{_ONE}{_PER}*)(?![\w/^°$€£²³'])")
@@ -58,6 +58,7 @@ ANGLE = re.compile(r"(\d+)\s?°\s?(\d+)\s?['′]\s?(?:(\d+(?:\.\d+)?)\s?(?:\"|�
 FEET = re.compile(r"(?<![\w.,])(\d+)\s?['′]\s?(?:(\d+(?:\.\d+)?)\s?(?:\"|″|''))(?!\w)")
 FOOT = re.compile(r"(?<![\w.,'])(\d+)(?:′|'(?=[\s,.;:!?)]|$))(?!\w)")
 INCH = re.compile(r"(?<![\w.,\"])(\d+(?:\.\d+)?)(?:″|\"(?=[\s,.;:!?)x]|$))")
+QUOTE = re.compile(r"(?<!\d)\"")
 INCHES = re.compile(r"\s*(?:$|[,.;:!?)x×]|(?:wide|long|tall|high|deep|thick|by|of|and|or)\b)")
 MICRO = re.compile(r"(?<!\w)(μ[mglLsFVA])(?!\w)")
 KELVIN = re.compile(rf"(?<![\w.,])({N})\sK(?!\w)")
@@ -125,7 +126,7 @@ def _measure(match: re.Match[str]) -> str:
 
 def _name(unit: str, *, many: bool) -> str:
     """Of a sign with its powers and what it is divided by."""
-    unit = re.sub(r"\s?([A-Za-zμΩ]+)\^-([12])", lambda match: f"/{match[1]}{'^2' if match[2] == '2' else ''}", unit)
+    unit = re.sub(r"[\s·]?([A-Za-zμΩ]+)\^-([12])", lambda match: f"/{match[1]}{'^2' if match[2] == '2' else ''}", unit)
     if unit in NAMES:
         return _many(NAMES[unit]) if many else NAMES[unit]
     head, *below = re.split(r"\s?/\s?", unit)
@@ -163,7 +164,7 @@ def _angle(match: re.Match[str]) -> str:
 
 
 def _inch(match: re.Match[str]) -> str:
-    if match.string[: match.start()].count('"') % 2:
+    if len(QUOTE.findall(match.string, 0, match.start())) % 2:
         return match[0]  # the end of a quotation
     if re.search(r"\b[Aa]n? $", match.string[: match.start()]) and re.match(r"\s[a-z]", match.string[match.end() :]):
         return f"{match[1]}{UNIT}inch"
