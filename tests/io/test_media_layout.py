@@ -23,7 +23,7 @@ FORMATS = {
     "a.opus": ("libopus", {"mapping_family": "1"}, ["3.0", "quad", "5.0", "5.1", "6.1", "7.1"]),
     "a.flac": ("flac", {}, ["3.0", "quad", "5.0(side)", "5.1", "5.1(side)", "6.1", "7.1", "2.1"]),
     "a.wav": ("pcm_s16le", {}, [name for name in LAYOUTS if name != "in Vorbis's order"]),
-    "a.m4a": ("aac", {"b": "512k"}, ["3.0", "4.0", "5.0", "5.1", "7.1", "7.1(wide)"]),
+    "a.m4a": ("aac", {"b": "512k"}, ["3.0", "4.0", "5.0", "5.1", "7.1"]),
     "a.mkv": ("ac3", {"b": "640k"}, ["3.0", "3.0(back)", "quad(side)", "4.0", "5.0(side)", "5.1(side)", "2.1"]),
     "a.mp4": ("eac3", {"b": "640k"}, ["5.0(side)", "5.1(side)", "3.0"]),
     "a.wv": ("wavpack", {}, ["5.1", "7.1", "quad", "2.1"]),
