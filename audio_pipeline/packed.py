@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
@@ -13,9 +14,9 @@ MAX_DEPTH = 32  # of lists and maps
 UNPACKABLE = (TypeError, ValueError, OverflowError, RecursionError)  # what msgpack raises for what it cannot pack
 
 
-def dumps(value: Any, errors: str = BYTES) -> bytes:
+def dumps(value: Any, errors: str = BYTES, default: Callable[[Any], Any] | None = None) -> bytes:
     """A value as msgpack. Bytes of a file name that are no text survive, or become what `errors` says."""
-    packed: bytes = msgpack.packb(value, unicode_errors=errors)
+    packed: bytes = msgpack.packb(value, unicode_errors=errors, default=default)
     return packed
 
 
