@@ -76,8 +76,10 @@ class Recorder(Node):
             raise
         self._recording = Recording(self._take, segments, folder / EVENTS)
         self._resumed = {name: track.position for name, track in self._take.tracks.items()}
+        self._show_held = partial(ctx.gauge, "unwritten_bytes")
         self._ends = dict(self._resumed)  # by input: the position up to which its stream has come
         self._failed: set[str] = set()
+        self._cut: set[str] = set()  # tracks of which it was said that they are cut
         self._is_slow = False
         self._disk = Disk(self._recording, ctx.name, ctx.wake)
 
@@ -115,7 +117,7 @@ class Recorder(Node):
     def poll(self, ctx: Context) -> None:
         """Tells what the disk's thread has done."""
         held = self._disk.held_bytes
-        ctx.gauge("unwritten_bytes", held)
+        self._show_held(held)
         self._tell_slow(self._disk.age_s if held else 0.0, ctx)
         while self._recording.notices:
             notice = self._recording.notices.popleft()
@@ -129,10 +131,12 @@ class Recorder(Node):
             ctx.log(f"the disk of {self._take.folder} answers again")
         self._is_slow = age_s > (WELL_S if self._is_slow else SLOW_S)
 
-    @staticmethod
-    def _on_counted(notice: Notice, ctx: Context) -> None:
+    def _on_counted(self, notice: Notice, ctx: Context) -> None:
         ctx.count("filled_samples", notice.data["filled"])
         ctx.count("clipped", notice.data["clipped"])
+        if notice.data["clipped"] and notice.track not in self._cut:
+            self._cut.add(notice.track)
+            ctx.log(f"{notice.track} is beyond full scale and is cut there; subtype float32 keeps what is over it")
 
     @staticmethod
     def _on_saved(notice: Notice, ctx: Context) -> None:
@@ -176,11 +180,13 @@ class Recorder(Node):
     def _finish(self, name: str) -> None:
         recording, end = self._recording, self._ends.pop(name)
         self._disk.submit(lambda: recording.finish(name, end))
+        self._show_held(self._disk.held_bytes)
 
     def flush(self, ctx: Context) -> None:
         for name in list(self._ends):
             self._finish(name)
         self._disk.submit(self._recording.close)
+        self._show_held(self._disk.held_bytes)
 
     @property
     def busy(self) -> bool:
@@ -190,6 +196,7 @@ class Recorder(Node):
         disk = getattr(self, "_disk", None)
         if disk is not None:  # it was opened
             disk.submit(self._recording.close)
+            self._show_held(disk.held_bytes)  # so that it is waited for
             disk.close()
         take = getattr(self, "_take", None)
         if take is not None:

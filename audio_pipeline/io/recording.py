@@ -21,6 +21,7 @@ from audio_pipeline.io.segments import Segment, Segments
 from audio_pipeline.io.take import Take
 
 SYNC_S = 1.0
+SAVE_SHARE = 4  # a sidecar that takes long to write is left alone for so many times as long: sound comes first
 Samples = NDArray[np.float32]
 
 
@@ -54,6 +55,7 @@ class Recording:
         self.take, self.segments = take, segments
         self.notices: deque[Notice] = deque()
         self._events, self._clock = events, clock
+        self._save_again_s = 0.0
         self._failed: set[str] = set()
         self._touched: set[str] = set()  # tracks with something that the system has not got yet
         self._lines: dict[str, list[str]] = {}
@@ -113,7 +115,7 @@ class Recording:
             try:
                 self._tell(self.segments.close())
             except PipelineError as error:
-                self._fail("", error, 0)
+                self._fail("segments", error, 0)
         for name in list(self.take.tracks):
             self.finish(name)
 
@@ -143,12 +145,18 @@ class Recording:
         if behind and now - min(behind)[0] >= SYNC_S:
             self._sync(min(behind)[1])
             return 0.0
+        if now >= self._save_again_s:
+            self._save(now)
+        return max(SYNC_S - (now - min(behind)[0]), 0.0) if behind else None
+
+    def _save(self, now: float) -> None:
         try:
             self.take.save_due(now)
         except PipelineError as error:
             for name in list(self.take.tracks):
                 self._fail(name, error, self.take.tracks[name].position)
-        return max(SYNC_S - (now - min(behind)[0]), 0.0) if behind else None
+        end = self._clock()
+        self._save_again_s = end + SAVE_SHARE * (end - now)
 
     def _sync(self, name: str) -> None:
         track = self.take.tracks[name]

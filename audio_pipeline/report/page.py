@@ -79,6 +79,7 @@ def figures(state: State) -> str:
             _verdict(balanced),
         ),
         ("Restarts", str(restarts), f"{len(state['nodes'])} nodes", "warn" if restarts else "good"),
+        *[("Cut at full scale", number(count), f"values, {name}", "warn") for name, count in _cut(state)],
     ]
     cards = "".join(
         f'<div class="card"><dt>{escape(name)}</dt><dd class="{style}">{escape(value)}</dd>'
@@ -86,6 +87,13 @@ def figures(state: State) -> str:
         for name, value, note, style in shown
     )
     return f'<dl class="figures">{cards}</dl>'
+
+
+def _cut(state: State) -> list[tuple[str, int]]:
+    """Nodes that cut values beyond full scale, in files or at a sound card, and how many."""
+    counted = {name: node.get("counters", {}) for name, node in state["nodes"].items()}
+    found = {name: int(counts.get("clipped", 0)) + int(counts.get("overs", 0)) for name, counts in counted.items()}
+    return [(name, count) for name, count in found.items() if count]
 
 
 def _two_paths(state: State) -> list[tuple[str, Mapping[str, Any]]]:

@@ -16,7 +16,6 @@ from audio_pipeline.report import page
 from audio_pipeline.report.latency import histograms, latency_paths
 from audio_pipeline.report.sound import Picture, picture
 from audio_pipeline.report.tracks import tracks as tracks_shown
-from audio_pipeline.terminal import printable
 from audio_pipeline.view.text import State
 
 NAME = "report.html"
@@ -48,7 +47,7 @@ def write_report(folder: Path, state: State, tracks: Sequence[Path]) -> Path:
         except MediaError as error:
             failures.append(str(error))
     target = folder / NAME
-    write_whole(target, printable(_html(state, pictures, failures), keep="\n\t"))
+    write_whole(target, _html(state, pictures, failures))
     return target
 
 

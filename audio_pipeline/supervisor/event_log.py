@@ -6,7 +6,9 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from audio_pipeline.packed import UNPACKABLE, dumps
+import msgpack
+
+from audio_pipeline.packed import UNPACKABLE
 
 KEEP_EVENTS = 2_000
 KEEP_BYTES = 4 << 20
@@ -24,7 +26,7 @@ class EventLog:
     def add(self, event: dict[str, Any]) -> None:
         """Takes one in; the oldest go where there are too many, or too large ones. What cannot be sent is left out."""
         try:
-            size = len(dumps(event))
+            size = len(msgpack.packb(event))
         except UNPACKABLE:
             return
         self._events.append((self.next, size, event))

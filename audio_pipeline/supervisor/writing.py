@@ -10,8 +10,8 @@ from audio_pipeline.supervisor.glance import Glance
 if TYPE_CHECKING:
     from audio_pipeline.supervisor.supervisor import Supervisor
 
-WRITE_S = 120.0  # for longer nobody is kept waiting
-UNWRITTEN = "gauge.unwritten_bytes"
+WRITE_S = 300.0  # for longer nobody is kept waiting
+UNWRITTEN = "~gauge.unwritten_bytes"  # as boards name what holds a float
 
 
 def is_writing(supervisor: Supervisor, record: NodeRecord) -> bool:

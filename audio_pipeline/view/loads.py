@@ -18,7 +18,8 @@ from audio_pipeline.metrics import BINS, quantile_ms
 
 State = Mapping[str, Any]
 Counts = NDArray[np.int64]
-ERROR_COUNTERS = ("xruns", "missed_deadlines", "late_frames", "failed_tracks", "damaged_files")
+ERROR_COUNTERS = ("xruns", "missed_deadlines", "late_frames", "failed_tracks", "damaged_files", "overs", "clipped",
+                  "overflow_samples", "lost_events")  # fmt: skip
 WANTED = ("cancelled", "absent", "left")  # drops that nobody misses
 PPM_GAUGES = ("ppm", "drift_ppm")
 

@@ -245,6 +245,7 @@ def test_what_pcm_cuts_is_counted_and_said_with_what_helps(tmp_path: Path) -> No
     finish(node, ctx)
     assert ctx.counters["clipped"] == 20
     assert sidecar(tmp_path)["a"]["clipped"] == 20 and sidecar(tmp_path)["a"]["peak"] == 2.0
+    assert len(ctx.logs) == 2 and "a is beyond full scale and is cut there" in ctx.logs[0]
     assert "a.wav: 20 values beyond full scale were cut, the highest at +6.0 dBFS" in ctx.logs[-1]
     saved = next(event for event in ctx.events if event.kind == "saved")
     assert (saved.data["clipped"], saved.data["peak_db"]) == (20, 6.02)
