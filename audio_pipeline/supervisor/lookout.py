@@ -132,7 +132,10 @@ class Lookout:
         if now_s < self._next_sample_s:
             return
         self._next_sample_s = now_s + SAMPLE_S
-        for child, records in by_child(self._sup.nodes.values()):
+        found = by_child(self._sup.nodes.values())
+        self._usage.keep({child.pid for child, _ in found})
+        self._beats.keep({*self._sup.nodes, *self._sup.editor.joining})
+        for child, records in found:
             cpu, rss_mb = self._usage.cpu(child.pid), self._usage.rss_mb(child.pid)
             for record in records:
                 record.cpu, record.rss_mb = cpu, rss_mb

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -35,6 +35,10 @@ class Usage:
         except (psutil.Error, OSError):  # it is gone, or there is no file to be opened just now
             self._processes.pop(pid, None)
             return 0.0
+
+    def keep(self, pids: Collection[int]) -> None:
+        """Forgets all others: each restart is another process."""
+        self._processes = {pid: process for pid, process in self._processes.items() if pid in pids}
 
     def rss_mb(self, pid: int) -> float:
         """Resident memory, with all that it started; 0 for one that is gone."""
@@ -92,6 +96,10 @@ class Beats:
 
     def __init__(self) -> None:
         self._glances: dict[str, Glance] = {}
+
+    def keep(self, nodes: Collection[str]) -> None:
+        """Forgets all others: each edit may bring nodes of other names."""
+        self._glances = {node: glance for node, glance in self._glances.items() if node in nodes}
 
     def of(self, node: str, board: Path) -> dict[str, int]:
         """What SIGNS say now."""

@@ -194,3 +194,14 @@ def test_a_family_is_a_process_and_all_that_it_started(monkeypatch: pytest.Monke
         assert watch.Usage().rss_mb(parent.pid) > watch.Usage().rss_mb(child) > 0
         parent.communicate(b"\n")
     assert watch.Usage().rss_mb(parent.pid) == watch.Usage().cpu(parent.pid) == 0
+
+
+def test_processes_and_nodes_that_are_gone_are_forgotten() -> None:
+    """Each restart is another process, and each edit may bring another name: neither adds up."""
+    usage, beats = watch.Usage(), watch.Beats()
+    usage.cpu(os.getpid())
+    for at in range(50):
+        beats.of(f"node{at}", Path("none"))
+    usage.keep(())
+    beats.keep(["node7"])
+    assert not usage._processes and list(beats._glances) == ["node7"]
