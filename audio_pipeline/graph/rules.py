@@ -11,8 +11,12 @@ from audio_pipeline.graph.types import ON_LOSS, Graph, Link, NodeSpec
 from audio_pipeline.node import ANY
 from audio_pipeline.settings import fail
 
+RESERVED = ("auto", "host")  # what `clock:` may say besides a node
+NAME_MAX = 100
+
 
 def check_graph(graph: Graph) -> None:
+    _check_names(graph)
     for spec in graph.nodes.values():
         _check_inputs(graph, spec)
     graph.order()
@@ -20,6 +24,16 @@ def check_graph(graph: Graph) -> None:
     _check_clock(graph)
     _check_on_loss(graph)
     check_groups(graph)
+
+
+def _check_names(graph: Graph) -> None:
+    """The pipeline's name is shown and written down everywhere; a node's is told apart from words of the file."""
+    name = graph.top.name
+    if len(name) > NAME_MAX or not name.isprintable():
+        raise fail(("name",), f"expected up to {NAME_MAX} printable characters, got {name!r:.120}", graph.places)
+    for node in graph.nodes:
+        if node in RESERVED:
+            raise fail(("nodes", node), f"a node cannot be called {node!r}, which `clock:` knows already", graph.places)
 
 
 def _check_metrics(graph: Graph) -> None:

@@ -1,4 +1,4 @@
-"""A process that ends with whoever started it."""
+"""A process that ends with whoever started it, and one that is given the orphans of those it started."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def die_with_parent(parent: int) -> None:
@@ -16,3 +16,9 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if parent and os.getppid() != parent:
         os._exit(0)
+
+
+def adopt_orphans() -> None:
+    """Linux: orphans below this process become its children, which it collects (`processes.reap`), as PID 1 has to."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)

@@ -10,7 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio_pipeline.errors import ConfigError
+from audio_pipeline.graph.load import build_graph
 from audio_pipeline.host.file_names import file_name
+from audio_pipeline.settings import Places
+from tests.engine.graphs import graph_of
 from tests.shared import ROOT
 
 
@@ -23,6 +27,20 @@ def test_any_text_becomes_a_name_of_one_part(text: str, most: int) -> None:
 
 def test_names_that_are_names_stay() -> None:
     assert [file_name(name) for name in ("karaoke", "two_voices", "take-7")] == ["karaoke", "two_voices", "take-7"]
+
+
+@pytest.mark.parametrize("name", ["\x1b]52;c;eA==\x07", "two\nlines", "x" * 101, "a\u202eb", "\ud800"])
+def test_a_pipeline_is_called_something_that_can_be_shown(name: str) -> None:
+    graph = graph_of("song: {kind: noise}")
+    with pytest.raises(ConfigError, match="^name: expected up to 100 printable characters, got"):
+        build_graph({**graph.raw, "name": name}, Places())
+
+
+@pytest.mark.parametrize("name", ["host", "auto"])
+def test_no_node_is_called_what_a_clock_is_called(name: str) -> None:
+    """`clock: host` is the host's clock; its record lies beside those of devices."""
+    with pytest.raises(ConfigError, match=f"a node cannot be called '{name}'"):
+        graph_of(f"{name}: {{kind: noise}}")
 
 
 def paths_of_names(source: str) -> list[int]:

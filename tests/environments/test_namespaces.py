@@ -102,13 +102,15 @@ def inside(process: psutil.Process) -> int:
     return next(int(line.split()[-1]) for line in status.splitlines() if line.startswith("NSpid:"))
 
 
-def test_as_pid_1_it_restarts_nodes_and_collects_what_the_dead_leave(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", [True, False], ids=["PID 1", "subreaper"])
+def test_what_dead_nodes_leave_is_ended_and_collected(tmp_path: Path, first: bool) -> None:
     """There every orphan is its own: helpers of a node that died are ended, and none stays as a zombie."""
     (tmp_path / "kinds").mkdir()
     (tmp_path / "kinds" / "helped.py").write_text(HELPED)
-    with running(tmp_path, prefix=prefix_of(OWN), nodes=HELD) as pipeline:
+    with running(tmp_path, prefix=prefix_of(OWN) if first else (), nodes=HELD) as pipeline:
         before = pipeline.plays_on()
-        supervisor = next(process for process in processes(pipeline) if inside(process) == 1)
+        pid = 1 if first else pipeline.process.pid
+        supervisor = next(process for process in processes(pipeline) if inside(process) == pid)
         helpers = [process for process in processes(pipeline) if process.name() == "sleep"]
         assert len(helpers) == 2 and {helper.ppid() for helper in helpers} == {supervisor.pid}, "orphans, and PID 1's"
         node = next(process for process in processes(pipeline) if inside(process) == before["nodes"]["mix"]["pid"])
