@@ -97,7 +97,10 @@ def open_media(path: str | Path, track: int = 1) -> MediaReader:
     """
     from audio_pipeline.io.media_open import opened
 
-    reader = opened(Path(path), track)
+    try:
+        reader = opened(Path(path), track)
+    except (OSError, MemoryError) as e:
+        raise MediaError(f"{path}: cannot be read ({reason(e)})") from e
     try:
         limits.check_format(reader.path, reader.rate, reader.channels)
     except MediaError:

@@ -29,6 +29,7 @@ FORMATS = (
 )
 PREROLL = 16384  # samples decoded ahead of a jump: more than AAC with SBR, or Opus (80 ms), needs to settle
 SILENCE = 65536  # samples of a gap at a time
+MOST_POSITION = 1 << 62
 SHORT_S = 0.1  # a header in milliseconds, or of whole packets, says that much more than there is
 CUT = 8192  # samples at the end that a last packet has too many or a first one has cost
 _ERRORS = (av.error.FFmpegError, OSError, MemoryError, ValueError, IndexError)
@@ -102,7 +103,7 @@ class AvReader(MediaReader):
         try:
             return next(self._sound, self._rest[:0])
         except _ERRORS as e:
-            raise self.failed(e) from e
+            raise self._why(e) from e
 
     def _pieces(self, frames: Iterator[Timed]) -> Iterator[Samples]:
         """Sound on the time line, never empty: gaps filled, what is doubled left out, of one format."""
@@ -180,8 +181,16 @@ class AvReader(MediaReader):
             if not (0 <= ahead < self.rate or self._jump(sample)) and sample < self.position:
                 self._rewind()
         except _ERRORS as e:
-            raise self.failed(e) from e
+            raise self._why(e) from e
         self._read_on(sample)
+
+    def _why(self, e: BaseException) -> MediaError:
+        """What to raise for an error of the decoder: the disk's own, if that is behind it."""
+        try:
+            self._part.check()
+        except OSError as cause:
+            e = cause
+        return self.failed(e)
 
     def _jump(self, sample: int) -> bool:
         """Go to a packet ahead of `sample` by the preroll; not to the start, whose priming a jump misses."""
@@ -209,7 +218,12 @@ class AvReader(MediaReader):
                 self._stream.codec_context.flush_buffers()
             self._packets.skipping_until_s = at_s
             return True
-        self._container.seek(math.floor(at_s / self._stream.time_base), stream=self._stream)
+        try:
+            self._container.seek(math.floor(at_s / self._stream.time_base), stream=self._stream)
+        except av.error.FFmpegError:
+            self._part.check()
+            self.position = MOST_POSITION  # wherever it stands now: decode from the start
+            return False
         self._packets = self._new_packets()
         return True
 
@@ -232,6 +246,7 @@ class AvReader(MediaReader):
         try:
             self._container = av.open(self._part, options=options, metadata_errors="replace")
         except _ERRORS as e:
+            self._part.check()
             raise NotReadError(f"{self.path}: is not a sound file that can be read ({reason(e)})") from e
         self._stream = self._chosen()
         self._stream.codec_context.options = {"err_detect": "crccheck+careful"}

@@ -35,19 +35,34 @@ class FilePart:
         size = os.fstat(self._fd).st_size
         self.end = size if end is None else min(end, size)
         self._at = 0
+        self._error: OSError | None = None
 
     @property
     def size(self) -> int:
         return max(self.end - self.start, 0)
 
     def read(self, n: int = -1) -> bytes:
-        """Up to `n` bytes; CancelledError once nobody wants them."""
-        if self.is_cancelled():
-            raise CancelledError
+        """Up to `n` bytes; none where that failed or nobody wants them any more, which `check` tells.
+
+        FFmpeg reads on after an error, and PyAV then writes each one to the terminal.
+        """
+        if self.is_cancelled() or self._error is not None:
+            return b""
         left = max(self.size - self._at, 0)
-        data = os.pread(self._fd, left if n < 0 else min(n, left), self.start + self._at)
+        try:
+            data = os.pread(self._fd, left if n < 0 else min(n, left), self.start + self._at)
+        except OSError as e:
+            self._error = e
+            return b""
         self._at += len(data)
         return self._patched(data, self.start + self._at - len(data)) if self.patches else data
+
+    def check(self) -> None:
+        """Raises what a read could not."""
+        if self.is_cancelled():
+            raise CancelledError
+        if self._error is not None:
+            raise self._error
 
     def _patched(self, data: bytes, start: int) -> bytes:
         out, end = bytearray(data), start + len(data)

@@ -63,8 +63,6 @@ class Packets:
             try:
                 frames = packet.decode()
             except (av.error.FFmpegError, ValueError) as e:
-                if isinstance(e, OSError) and e.errno == 5:
-                    raise
                 self._faults.add(DAMAGED, self._at_s, detail=_cause(e))
                 continue
             yield from (Timed(frame, self._time(frame.pts, frame.time_base)) for frame in frames if frame.samples)
@@ -94,6 +92,8 @@ class Packets:
                 self._faults.add(DAMAGED, self._at_s + 1e-6 * failures, detail=_cause(e))
                 packets = self._resume() or self._container.demux(self._stream)
                 continue
+            finally:
+                self._again.part.check()
             if packet is None or not packet.size:
                 packets = self._resume()
                 if packets is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import threading
 from collections.abc import Iterator
 from itertools import count
@@ -15,7 +17,10 @@ import soundfile
 from audio_pipeline.errors import MediaError
 from audio_pipeline.io import read_ahead
 from audio_pipeline.io.media import MediaReader, open_media
+from audio_pipeline.io.media_file import CancelledError
 from audio_pipeline.io.player import Player, Reading
+from tests.io.encoding import encode, signal
+from tests.io.reading import read_all
 
 RATE = 48_000
 PATIENT = Reading(patience_s=math.inf)
@@ -91,6 +96,40 @@ def test_a_newer_seek_takes_the_place_of_an_older(tmp_path: Path, disk: Disk) ->
     player.read(480)
     assert np.array_equal(player.read(480), x[12_480:12_960])
     player.close()
+
+
+CODECS = {"a.aac": "aac", "a.mp3": "libmp3lame", "a.mka": "aac", "a.flac": "flac", "a.wav": "pcm_s16le"}
+
+
+@pytest.mark.parametrize(("name", "codec"), CODECS.items())
+def test_a_seek_that_nobody_wants_any_more_ends_without_a_word(
+    tmp_path: Path, name: str, codec: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with open_media(encode(tmp_path / name, signal(6, 44_100), 44_100, codec)) as reader:
+        reader.cancel_by(lambda: True)
+        with pytest.raises(CancelledError):
+            reader.seek(5 * 44_100)
+            reader.read(44_100)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("name", "codec"), CODECS.items())
+def test_a_disk_that_fails_is_one_sentence(
+    tmp_path: Path, name: str, codec: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def failing(fd: int, n: int, at: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    noise = np.random.default_rng(0).standard_normal((300_000, 2)).astype(np.float32) * 0.1
+    path = encode(tmp_path / name, noise, 44_100, codec)
+    with open_media(path) as reader:
+        reader.read(1_000)
+        monkeypatch.setattr(os, "pread", failing)
+        with pytest.raises(MediaError, match=rf"^{path}: cannot be read on at \d\.\d\d s \(Input/output error\)$"):
+            read_all(reader)
+    with pytest.raises(MediaError, match=rf"^{path}: cannot be read \(Input/output error\)$"):
+        open_media(path)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_seek_to_what_is_gone_is_told_and_the_song_plays_on(tmp_path: Path, disk: Disk) -> None:
