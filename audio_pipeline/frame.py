@@ -13,12 +13,11 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
 from audio_pipeline.errors import WireError
-from audio_pipeline.packed import UNPACKABLE, unpack_map
+from audio_pipeline.packed import UNPACKABLE, dumps, unpack_map
 
 Samples = NDArray[np.float32]  # (samples, channels), in [-1, 1]
 
@@ -195,7 +194,7 @@ def flagged(message: bytes, flag: Flag) -> bytes:
 def pack_event(event: dict[str, Any]) -> bytes:
     """An event's payload. Raises WireError where it holds what msgpack cannot, or what nobody could read again."""
     try:
-        packed: bytes = msgpack.packb(event)
+        packed: bytes = dumps(event, "backslashreplace")  # an event is for people: names of files as they are shown
     except UNPACKABLE as error:
         raise WireError(f"event {event.get('kind')!r} cannot be sent: {error}") from error
     if len(packed) > MAX_EVENT_BYTES:

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
 
 from audio_pipeline.errors import WireError
 
+BYTES = "surrogateescape"  # as in os.fsdecode
 MAX_DEPTH = 32  # of lists and maps
 UNPACKABLE = (TypeError, ValueError, OverflowError, RecursionError)  # what msgpack raises for what it cannot pack
 
 
-def unpack_map(data: bytes | memoryview, what: str, most_bytes: int) -> dict[Any, Any]:
-    """The map in a message; nothing in it lies deeper than `MAX_DEPTH`. Raises WireError, which calls it `what`.
+def dumps(value: Any, errors: str = BYTES, default: Callable[[Any], Any] | None = None) -> bytes:
+    """A value as msgpack. Bytes of a file name that are no text survive, or become what `errors` says."""
+    packed: bytes = msgpack.packb(value, unicode_errors=errors, default=default)
+    return packed
+
+
+def loads(data: bytes | memoryview, errors: str = BYTES) -> Any:
+    """The inverse of `dumps`, for what our own processes wrote."""
+    return msgpack.unpackb(data, unicode_errors=errors)
+
+
+def unpack_map(data: bytes | memoryview, what: str, most_bytes: int, errors: str = "strict") -> dict[Any, Any]:
+    """The map in a message; nothing in it lies deeper than `MAX_DEPTH`. Raises WireError, which calls it
+    `what`. Text is UTF-8; with `errors` BYTES it may hold bytes of file names.
 
     msgpack reads a thousand levels, and those end the recursion of whoever prints or packs them later.
     """
     if len(data) > most_bytes:
         raise WireError(f"{what} of {len(data)} bytes, expected at most {most_bytes}")
     try:
-        found = msgpack.unpackb(data)
+        found = loads(data, errors)
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
         raise WireError(f"{what} is not msgpack: {error}") from error
     if not isinstance(found, dict):

@@ -5,6 +5,7 @@ With nothing but the number it keeps the machine busy until Ctrl-C.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ def main(words: Sequence[str]) -> int:
     """Starts the load, runs the command, ends the load."""
     if not words or not words[0].isdigit():
         sys.exit("usage: busy.py PROCESSES [COMMAND...]")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     load = [subprocess.Popen([sys.executable, "-S", "-c", BUSY]) for _ in range(int(words[0]))]
     try:
         return subprocess.call(words[1:]) if words[1:] else _forever()

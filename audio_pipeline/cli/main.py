@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     try:
-        return _dispatch([word for word in words if word != "--debug"])
+        return _all_written([word for word in words if word != "--debug"])
     except PipelineError as error:
         if debug:
             raise
@@ -72,6 +72,15 @@ def _mend_streams() -> None:
             os.dup2(getattr(sys, name).fileno(), number)
     mend(sys.stdout)
     mend(sys.stderr)
+
+
+def _all_written(words: list[str]) -> int:
+    """As `_dispatch`; what argparse wrote before it left (--help) is brought out while somebody can say why not."""
+    try:
+        return _dispatch(words)
+    except SystemExit:
+        sys.stdout.flush()
+        raise
 
 
 def _dispatch(words: list[str]) -> int:

@@ -111,7 +111,7 @@ def _to_file(args: argparse.Namespace, talker: Talker, portions: Iterable[str | 
     sounds = list(_pieces(talker, portions))
     if sounds:
         try:
-            soundfile.write(path, np.concatenate(sounds), talker.rate)
+            soundfile.write(os.fsencode(path), np.concatenate(sounds), talker.rate)
         except (OSError, soundfile.LibsndfileError) as error:
             raise PipelineError(f"{str(path)!r} cannot be written: {error}") from error
     return sum(map(len, sounds)) / talker.rate

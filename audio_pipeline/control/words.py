@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgpack
-
 from audio_pipeline.errors import WireError
-from audio_pipeline.packed import unpack_map
+from audio_pipeline.packed import BYTES, dumps, unpack_map
 
 VERSION = 1
 MAX_BYTES = 1 << 22
@@ -17,13 +15,13 @@ MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError
 
 def encode(word: dict[str, Any]) -> bytes:
     """A control word as one message."""
-    packed: bytes = msgpack.packb(word)
+    packed: bytes = dumps(word)
     return packed
 
 
 def decode(message: bytes) -> dict[str, Any]:
     """The control word in a message. Raises WireError."""
-    word = unpack_map(message, "control word", MAX_BYTES)
+    word = unpack_map(message, "control word", MAX_BYTES, BYTES)
     if not isinstance(word.get("op", ""), str):
         raise WireError("control word is not a map with a text 'op'")
     return word

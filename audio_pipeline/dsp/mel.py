@@ -1,4 +1,4 @@
-"""Mel spectrograms of power, streamed: Slaney's scale, triangles of equal area."""
+"""Mel spectrograms of power, streamed: Slaney's scale, triangles of equal area or height."""
 
 from __future__ import annotations
 
@@ -33,6 +33,20 @@ def mel_to_hz(mel: Any) -> Any:
     return np.where(mel < BREAK_MEL, mel * 200 / 3, BREAK_HZ * np.exp(STEP * (mel - BREAK_MEL)))
 
 
+def triangles(rate: int, frame: int, bands: int, top_hz: float) -> Array:
+    """(bands, bins) for spectra of `frame` samples: triangles of height 1 between neighbouring centres."""
+    edges = _edges_hz(bands, top_hz)
+    bins = np.linspace(0.0, rate / 2, frame // 2 + 1)
+    rise = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    fall = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
+    found: Array = np.maximum(0.0, np.minimum(rise, fall))
+    return found
+
+
+def _edges_hz(bands: int, top_hz: float) -> Any:
+    return mel_to_hz(np.linspace(0.0, float(hz_to_mel(top_hz)), bands + 2))
+
+
 @dataclass(frozen=True)
 class Mel:
     """Bands of the power spectrum of frames of `frame` samples (periodic Hann) every `hop` samples."""
@@ -51,12 +65,10 @@ class Mel:
     @cached_property
     def filters(self) -> Array:
         """(bands, bins): triangles between neighbouring centres, each of area 1 over Hz."""
-        edges = mel_to_hz(np.linspace(0.0, float(hz_to_mel(self.rate / 2)), self.bands + 2))
-        bins = np.linspace(0.0, self.rate / 2, self.frame // 2 + 1)
-        rise = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
-        fall = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
+        edges = _edges_hz(self.bands, self.rate / 2)
         area = 2.0 / (edges[2:] - edges[:-2])
-        filters: Array = (np.maximum(0.0, np.minimum(rise, fall)) * area[:, None]).astype(np.float32)
+        whole = triangles(self.rate, self.frame, self.bands, self.rate / 2)
+        filters: Array = (whole * area[:, None]).astype(np.float32)
         return filters
 
     @cached_property

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgpack
+from audio_pipeline.packed import dumps, loads
 
 DUE_MARGIN_FRAMES = 0.5  # an aligned input is used no earlier than its stated arrival plus this
 
@@ -96,10 +96,10 @@ class Job:
 
 def pack_jobs(jobs: Sequence[Job]) -> bytes:
     """The jobs of one process, as msgpack."""
-    packed: bytes = msgpack.packb([dataclasses.asdict(job) for job in jobs])
+    packed: bytes = dumps([dataclasses.asdict(job) for job in jobs])
     return packed
 
 
 def unpack_jobs(data: bytes) -> list[Job]:
     """The inverse of `pack_jobs`."""
-    return [Job.of(raw) for raw in msgpack.unpackb(data)]
+    return [Job.of(raw) for raw in loads(data)]

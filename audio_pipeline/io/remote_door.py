@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import zmq
 
 from audio_pipeline import threads
@@ -35,7 +34,7 @@ from audio_pipeline.io.remote_way import number_of
 from audio_pipeline.keys import Keys
 from audio_pipeline.links.waker import Waker
 from audio_pipeline.links.words import moment
-from audio_pipeline.packed import UNPACKABLE
+from audio_pipeline.packed import UNPACKABLE, dumps
 
 TURN_MS = 100
 LOOK_S = 1.0  # how often outputs and the address book are looked at
@@ -328,7 +327,7 @@ class Door:
                 return
             self._say(f"{session.name or 'somebody'} {what}")
         try:
-            inward = msgpack.packb({**word, "token": self._token})
+            inward = dumps({**word, "token": self._token})
         except UNPACKABLE as error:
             raise WireError(f"a word cannot be passed on: {error}") from error
         self._pass_in(session, inward)
@@ -365,7 +364,7 @@ class Door:
                 return
 
     def _reply(self, identity: bytes, word: dict[str, Any]) -> None:
-        self._send(identity, msgpack.packb(word))
+        self._send(identity, dumps(word))
 
     def _send(self, identity: bytes, message: bytes) -> bool:
         try:
@@ -377,7 +376,7 @@ class Door:
         return True
 
     def _drop(self, session: Session) -> None:
-        self._pass_in(session, msgpack.packb({"t": "bye"}))
+        self._pass_in(session, dumps({"t": "bye"}))
         self._forget(session)
         self._say(f"{session.name or 'somebody'} is gone ({session.what})")
 

@@ -8,7 +8,6 @@ from collections import Counter, deque
 from dataclasses import replace
 from typing import Any
 
-import msgpack
 import zmq
 
 from audio_pipeline.errors import WireError
@@ -16,6 +15,7 @@ from audio_pipeline.frame import Flag, Frame, pack
 from audio_pipeline.io.remote_peer import Peer, Remote
 from audio_pipeline.links.credit import Item, Subscription
 from audio_pipeline.links.words import A_TURN, EVENTS, IMPATIENT_NS, KEEPALIVE_NS, POLLIN, PROTOCOL, unpack, whole
+from audio_pipeline.packed import dumps
 
 QUEUE_FRAMES = 25
 WINDOW_FRAMES = 50
@@ -122,7 +122,7 @@ class _SendingEnd:
                 self._send(item.message)
         if now_ns - self._said_ns >= (KEEPALIVE_NS if self.greeted else IMPATIENT_NS):
             self._said_ns = now_ns
-            self._send(msgpack.packb({"t": "alive"} if self.greeted else self._offer()))
+            self._send(dumps({"t": "alive"} if self.greeted else self._offer()))
 
     def _offer(self) -> dict[str, Any]:
         return {"t": "offer", "v": PROTOCOL, "node": self._node, "instance": self._instance,
@@ -149,5 +149,5 @@ class _SendingEnd:
                 self._feed.counts["unsent"] += 1  # in flight to nobody: lost when the connection is found to be
 
     def close(self) -> None:
-        self._send(msgpack.packb({"t": "bye"}))
+        self._send(dumps({"t": "bye"}))
         self.socket.close(linger=100)

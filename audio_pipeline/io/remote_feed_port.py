@@ -8,7 +8,6 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import zmq
 
 from audio_pipeline import threads
@@ -21,6 +20,7 @@ from audio_pipeline.io.remote_session import FEED
 from audio_pipeline.links.credit import Grant
 from audio_pipeline.links.waker import Waker
 from audio_pipeline.links.words import A_TURN, EVENTS, KEEPALIVE_NS, POLLIN, PROTOCOL, unpack, whole
+from audio_pipeline.packed import dumps
 
 WINDOW_FRAMES = 50
 SILENT_NS = 3_000_000_000
@@ -184,7 +184,7 @@ class FeedPort:
             self.said.append(sentence)
 
     def _reply(self, sender: bytes, word: dict[str, Any]) -> None:
-        self._socket.send_multipart([sender, msgpack.packb(word)], flags=zmq.DONTWAIT)
+        self._socket.send_multipart([sender, dumps(word)], flags=zmq.DONTWAIT)
 
     def close(self) -> None:
         """Ends the thread; whoever plays notices within seconds."""

@@ -8,7 +8,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import msgpack
 import zmq
 
 from audio_pipeline import threads
@@ -17,6 +16,7 @@ from audio_pipeline.io.curve import DENIED, DOWN, SILENT_MS, UP, Watcher, as_cli
 from audio_pipeline.keys import KeyPair, Keys
 from audio_pipeline.links.waker import Waker
 from audio_pipeline.links.words import moment
+from audio_pipeline.packed import dumps
 
 TURN_MS = 50
 RETRY_MS, RETRY_MOST_MS = 200, 2_000
@@ -201,7 +201,7 @@ class Peer:
         self._exchanges += 1
         self._exchanged_ns = now_ns
         try:
-            self._end.socket.send(msgpack.packb({"t": "time", "t1": time.monotonic_ns()}), flags=zmq.DONTWAIT)
+            self._end.socket.send(dumps({"t": "time", "t1": time.monotonic_ns()}), flags=zmq.DONTWAIT)
         except zmq.Again:
             pass  # nobody there: the next one
 

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import msgpack
 import zmq
 
 from audio_pipeline.errors import WireError
@@ -24,6 +23,7 @@ from audio_pipeline.links.words import (
     unpack,
     whole,
 )
+from audio_pipeline.packed import dumps
 
 GONE_NS = 100_000_000  # words that do not go out for so long have nobody to go to
 
@@ -190,7 +190,7 @@ class InPort:
             return
         word = self._credit() if self._greeted else self._hello()
         try:
-            self.socket.send(msgpack.packb(word), flags=DONTWAIT)
+            self.socket.send(dumps(word), flags=DONTWAIT)
         except zmq.Again:
             self._unheard(now_ns)
             return
@@ -232,7 +232,7 @@ class InPort:
 
     def _bye(self, word: dict[str, Any]) -> None:
         try:
-            self.socket.send(msgpack.packb(word), flags=DONTWAIT)
+            self.socket.send(dumps(word), flags=DONTWAIT)
         except zmq.ZMQError:
             self.left = True  # nobody there to hear it
 

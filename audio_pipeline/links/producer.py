@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import msgpack
 import zmq
 
 from audio_pipeline.errors import WireError
@@ -30,6 +29,7 @@ from audio_pipeline.links.words import (
     unpack,
     whole,
 )
+from audio_pipeline.packed import dumps
 
 FIRST_PART, LAST_PART = SNDMORE | DONTWAIT, DONTWAIT
 
@@ -261,7 +261,7 @@ class OutPort:
         subscription.restart((replay[0].seq if replay else unsent) - 1, replay)
 
     def _reply(self, name: str, word: dict[str, Any]) -> None:
-        self._put(name, msgpack.packb(word))
+        self._put(name, dumps(word))
 
     def cancel(self, generation: int) -> None:
         """Forgets queued and remembered frames of older generations."""

@@ -16,6 +16,7 @@ from audio_pipeline.report import page
 from audio_pipeline.report.latency import histograms, latency_paths
 from audio_pipeline.report.sound import Picture, picture
 from audio_pipeline.report.tracks import tracks as tracks_shown
+from audio_pipeline.terminal import printable
 from audio_pipeline.view.text import State
 
 NAME = "report.html"
@@ -47,7 +48,7 @@ def write_report(folder: Path, state: State, tracks: Sequence[Path]) -> Path:
         except MediaError as error:
             failures.append(str(error))
     target = folder / NAME
-    write_whole(target, _html(state, pictures, failures))
+    write_whole(target, printable(_html(state, pictures, failures), keep="\n\t"))
     return target
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_pipeline.dsp.mel import hz_to_mel, triangles
 from audio_pipeline.errors import MediaError
 
 if TYPE_CHECKING:
@@ -24,7 +26,11 @@ LOOKS = 4  # spectra averaged for one column, so that an hour costs little more 
 BANDS = 96
 TOP_HZ = 20_000
 RANGE_DB = 80.0
-COLOUR_MAP = "magma"
+# matplotlib's magma at 33 places (CC0); importing it would cost half a second and want a folder to write to
+MAGMA = (
+    "0000040303120a0822130d341d114729115a36106b440f7651127c5d177f6a1c81762181832681902a819c2e7faa337db73779"
+    "c23b75cf4070db476ae55064ee5b5ef4695cf9785dfb8761fd9668fea571feb47bfec287fed194fde0a1fceeb0fcfdbf"
+)
 WINDOW_S = 2048 / 44_100
 
 Array = NDArray[np.float32]
@@ -66,7 +72,7 @@ def picture(path: Path, columns: int = COLUMNS) -> Picture:
     import soundfile
 
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
             if not len(file):
                 raise MediaError(f"{path.name} holds no sound")
             parts = list(_batches(file, min(columns, len(file))))
@@ -79,10 +85,8 @@ def picture(path: Path, columns: int = COLUMNS) -> Picture:
 
 def _batches(file: soundfile.SoundFile, columns: int) -> Iterator[tuple[Array, Array, Array, Array]]:
     """Least, greatest, RMS and bands of BATCH columns after another."""
-    import librosa.filters
-
     window = 2 ** round(math.log2(file.samplerate * WINDOW_S))
-    mel = librosa.filters.mel(sr=file.samplerate, n_fft=window, n_mels=BANDS, fmax=top_hz(file.samplerate), norm=None)
+    mel = triangles(file.samplerate, window, BANDS, top_hz(file.samplerate))
     for first in range(0, columns, BATCH):
         edges = np.arange(first, min(first + BATCH, columns) + 1) * len(file) // columns
         sound = _read(file, int(edges[0]) - window, int(edges[-1]) + window)  # (ch, n)
@@ -125,19 +129,16 @@ def top_hz(rate: int) -> float:
 
 def mel_share(frequency_hz: float, rate: int) -> float:
     """How far up in the picture a frequency lies, 0..1."""
-    import librosa
-
-    return float(librosa.hz_to_mel(frequency_hz)) / float(librosa.hz_to_mel(top_hz(rate)))
+    return float(hz_to_mel(frequency_hz)) / float(hz_to_mel(top_hz(rate)))
 
 
 def png(bands_db: Array, top_db: float) -> str:
-    """The bands as a PNG data URL: RANGE_DB below `top_db` in COLOUR_MAP, high frequencies at the top."""
-    from matplotlib import colormaps
+    """The bands as a PNG data URL: RANGE_DB below `top_db` in the colours of MAGMA, high frequencies at the top."""
     from PIL import Image
 
     share = np.clip((bands_db[::-1] - top_db) / RANGE_DB + 1, 0, 1)
     image = Image.fromarray((share * 255).astype(np.uint8), "L").convert("P")
-    image.putpalette((colormaps[COLOUR_MAP](np.arange(256))[:, :3] * 255).astype(np.uint8).tobytes())
+    image.putpalette(colours(256).tobytes())
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
@@ -145,10 +146,16 @@ def png(bands_db: Array, top_db: float) -> str:
 
 def colour_stops(count: int = 9) -> str:
     """The colour map as stops of a CSS gradient, quiet to loud."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
+    return ",".join(f"#{row.tobytes().hex()}" for row in colours(count))
 
-    return ",".join(to_hex(colormaps[COLOUR_MAP](i / (count - 1))) for i in range(count))
+
+def colours(count: int) -> NDArray[np.uint8]:
+    """(count, 3): the colour map from quiet to loud, 8-bit RGB, within 2 of matplotlib's."""
+    stops = np.frombuffer(bytes.fromhex(MAGMA), np.uint8).reshape(-1, 3)
+    at = np.linspace(0, len(stops) - 1, count)
+    parts = [np.interp(at, np.arange(len(stops)), stops[:, part]) for part in range(3)]
+    found: NDArray[np.uint8] = np.stack(parts, axis=1).round().astype(np.uint8)
+    return found
 
 
 def outline(high: Array, low: Array) -> str:

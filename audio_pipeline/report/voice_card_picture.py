@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_pipeline.models.voices.record import Record
-from audio_pipeline.report.sound import COLOUR_MAP
 from audio_pipeline.report.voice_card import likeness_said, sample_said
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
+COLOUR_MAP = "magma"  # as in reports
 INCHES, DPI, COLOURS = (9.6, 7.0), 130, 128
 WINDOW_S, RANGE_DB, TOP_HZ = 0.03, 65.0, 12_000.0
 PRE_EMPHASIS = 0.95

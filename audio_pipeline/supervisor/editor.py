@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import msgpack
-
 from audio_pipeline.errors import ConfigError, ControlError, NodeError, PipelineError
 from audio_pipeline.graph.edit import Raw, edited, rebuilt
 from audio_pipeline.graph.load import Graph
@@ -22,6 +20,7 @@ from audio_pipeline.graph.node_keys import processes
 from audio_pipeline.graph.plan import LinkPlan
 from audio_pipeline.metrics import Reading
 from audio_pipeline.node import Latency
+from audio_pipeline.packed import dumps
 from audio_pipeline.supervisor.desired import NodeRecord, Phase
 from audio_pipeline.supervisor.interpreter import check_interpreters
 from audio_pipeline.supervisor.jobs import lead_words, rewire_words
@@ -370,7 +369,7 @@ class Editor:
 
 def bounded(steps: Sequence[Raw]) -> list[Raw]:
     """The newest graphs, as many as may be undone; the larger they are, the fewer."""
-    size = len(msgpack.packb(steps[-1], default=str))
+    size = len(dumps(steps[-1], default=str))
     return list(steps[-min(MOST_STEPS, max(MOST_STEP_BYTES // size, 1)) :])
 
 

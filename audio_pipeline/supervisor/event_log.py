@@ -6,9 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-import msgpack
-
-from audio_pipeline.packed import UNPACKABLE
+from audio_pipeline.packed import UNPACKABLE, dumps
 
 KEEP_EVENTS = 2_000
 KEEP_BYTES = 4 << 20
@@ -26,7 +24,7 @@ class EventLog:
     def add(self, event: dict[str, Any]) -> None:
         """Takes one in; the oldest go where there are too many, or too large ones. What cannot be sent is left out."""
         try:
-            size = len(msgpack.packb(event))
+            size = len(dumps(event))
         except UNPACKABLE:
             return
         self._events.append((self.next, size, event))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import msgpack
+from audio_pipeline.packed import dumps
 
 STATE_BYTES = 2 << 20
 FIGURES = 256  # counters, and gauges, of one node
@@ -22,7 +22,7 @@ def fitted(state: State, most: int = STATE_BYTES) -> State:
     """The state, or as much of it as has at most so many bytes; `left_out` names what it lacks."""
     left_out: list[str] = []
     for name, shorten in STEPS:
-        if len(msgpack.packb(state)) <= most:
+        if len(dumps(state)) <= most:
             break
         state = shorten(state)
         left_out.append(name)

@@ -29,6 +29,7 @@ from audio_pipeline.host import runtime
 from audio_pipeline.host.limits import allow_files
 from audio_pipeline.links.socket_guard import SocketGuard
 from audio_pipeline.links.waker import Waker
+from audio_pipeline.packed import BYTES
 from audio_pipeline.supervisor.desired import NodeRecord, Phase
 from audio_pipeline.supervisor.editor import Editor
 from audio_pipeline.supervisor.helper import Helper
@@ -252,7 +253,7 @@ class Supervisor:
         except WireError as error:
             self.send(sender, {"ok": False, "error": str(error)})
             return
-        if not secrets.compare_digest(str(word.get("token", "")).encode(), self._token.encode()):
+        if not secrets.compare_digest(str(word.get("token", "")).encode(errors=BYTES), self._token.encode()):
             self.send(sender, {"id": word.get("id"), "ok": False, "error": "wrong token"})
         elif "node" in word and "v" not in word:
             self._node_words.hear(word)

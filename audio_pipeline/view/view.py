@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -23,9 +24,10 @@ PATIENCE_S = 5.0  # how long a pipeline of another process may leave us without 
 
 
 def fits_terminal() -> bool:
-    """Whether the view can be shown: a terminal on both sides that shows more than ASCII."""
+    """Whether the view can be shown: a terminal on both sides that shows more than ASCII and whose cursor moves."""
     encoding = (sys.stdout.encoding or "").lower()
-    return sys.stdin.isatty() and sys.stdout.isatty() and encoding.startswith("utf")
+    moves = os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+    return sys.stdin.isatty() and sys.stdout.isatty() and encoding.startswith("utf") and moves
 
 
 class Watch:

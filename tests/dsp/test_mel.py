@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 import pytest
 
-from audio_pipeline.dsp.mel import Mel, MelStream, hz_to_mel, mel_to_hz
+from audio_pipeline.dsp.mel import Mel, MelStream, hz_to_mel, mel_to_hz, triangles
 from audio_pipeline.errors import ConfigError
 from tests.dsp.chunking import SIZES, chunks, noise, tone
 
@@ -17,6 +17,11 @@ MEL = Mel(16_000, 400, 160, 40)
 def test_filters_are_librosas(rate: int, frame: int, bands: int) -> None:
     reference = librosa.filters.mel(sr=rate, n_fft=frame, n_mels=bands)
     assert Mel(rate, frame, frame // 4, bands).filters == pytest.approx(reference, abs=1e-7)  # float32
+
+
+def test_triangles_of_height_one_are_librosas() -> None:
+    reference = librosa.filters.mel(sr=44_100, n_fft=2048, n_mels=96, fmax=20_000, norm=None)
+    assert triangles(44_100, 2048, 96, 20_000) == pytest.approx(reference, abs=1e-5)
 
 
 def test_spectrogram_is_librosas_to_70_db() -> None:

@@ -6,6 +6,8 @@ import base64
 import io
 import os
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,8 +18,9 @@ import soundfile
 from audio_pipeline.errors import MediaError
 from audio_pipeline.io.sidecar import TrackInfo, text_of
 from audio_pipeline.report.report import credit, tracks_in, write_report
-from audio_pipeline.report.sound import BANDS, mel_share, picture, png, time_ticks
+from audio_pipeline.report.sound import BANDS, colour_stops, colours, mel_share, picture, png, time_ticks
 from tests.engine.states import karaoke
+from tests.shared import ROOT
 
 RATE = 16_000
 
@@ -225,3 +228,24 @@ def test_paths_say_what_was_measured_and_which_frame_was_the_oldest(take: Path) 
     for words in ("median 431 ms", "99 % 470 ms", "max 512 ms", "frame 8123 of mix.out, position 3582243",
                   "at its end: stated 440 ms"):  # fmt: skip
         assert words in page.words, words
+
+
+def test_the_colours_are_matplotlibs() -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    reference = matplotlib.colormaps["magma"](np.arange(256))[:, :3] * 255
+    assert np.abs(colours(256) - reference).max() < 2
+    assert colour_stops(2) == "#000004,#fcfdbf"
+
+
+def test_a_report_needs_no_package_that_compiles_or_wants_a_home(tmp_path: Path) -> None:
+    """numba (of librosa) fails where it finds no place for its cache, matplotlib makes one where it may not."""
+    code = (
+        "import sys; from pathlib import Path; from audio_pipeline.report.report import write_report;"
+        "from tests.engine.states import karaoke; import soundfile, numpy as np;"
+        "track = Path(sys.argv[1]) / 'mix.wav'; soundfile.write(track, np.zeros((4410, 2)), 44100);"
+        "write_report(track.parent, karaoke(), [track]);"
+        "print(sorted({'librosa', 'numba', 'matplotlib'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == "[]\n", done.stderr

@@ -47,6 +47,12 @@ def test_one_module_asks_for_a_home_folder() -> None:
     assert {name for name, source in sources().items() if asked(source)} == HOME_MAY
 
 
+def test_one_module_packs() -> None:
+    """msgpack itself refuses the bytes of a file name that are no text."""
+    found = {name for name, source in sources().items() if "msgpack.packb" in source or "msgpack.unpackb" in source}
+    assert found == {"audio_pipeline/packed.py"}
+
+
 def test_one_module_writes_for_people() -> None:
     """What was chosen elsewhere (names, words, errors of other hosts and files) must not steer a terminal."""
     found = {name: lines for name, source in sources().items() if (lines := printed(source))}
