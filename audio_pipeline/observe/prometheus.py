@@ -110,6 +110,8 @@ def _nodes(nodes: Mapping[str, Any]) -> Iterator[Metric]:
     yield _gauge("node_cpu_cores", "CPU time a second.", ("node",), [((n,), node["cpu"]) for n, node in nodes.items()])
     yield _gauge("node_resident_memory_bytes", "Memory of the node's process.", ("node",),
                  [((name,), node["rss_mb"] * 1e6) for name, node in nodes.items()])  # fmt: skip
+    yield _gauge("node_disk_wait_seconds", "For so long its loop has stood still for a disk.", ("node",),
+                 [((name,), node.get("disk_wait_s", 0.0)) for name, node in nodes.items()])  # fmt: skip
     yield _gauge("node_latency_seconds", "Stated latency of the node.", ("node",),
                  [((name,), node["latency_ms"]["total"] / 1000) for name, node in nodes.items()])  # fmt: skip
     yield _counter("node_events", "What the node counts: xruns, missed deadlines, samples, ...", ("node", "reason"),

@@ -47,6 +47,8 @@ class NodeWords:
         record.ready, record.proven = True, None
         if record.name in sup.editor.joining:
             sup.editor.on_ready(record)
+        elif sup.started and record.phase is Phase.FAILED and sup.finishing_s is not None:
+            return  # parked, and back too late: nobody waits for it any more
         elif sup.started:
             sup.start_node(record)
             sup.editor.bring_up_to_date(record)

@@ -19,7 +19,8 @@ from audio_pipeline.supervisor.desired import BACKOFF_S, MAX_FAILURES, NodeRecor
 from audio_pipeline.supervisor.incidents import CAUSE_CHARACTERS, Incidents, clipped
 from audio_pipeline.supervisor.jobs import Run, make_job
 from audio_pipeline.supervisor.lookout import Lookout
-from audio_pipeline.supervisor.parking import PARKED_S, ending_sentence, heard, parked_sentence, sources_of
+from audio_pipeline.supervisor.parked import Parked
+from audio_pipeline.supervisor.parking import PARKED_S
 from audio_pipeline.supervisor.process import Child, Spares, broods
 from audio_pipeline.supervisor.shortage import is_shortage, reason_of
 from audio_pipeline.supervisor.watch import by_child
@@ -39,7 +40,7 @@ class Nursery:
         self._sup = supervisor
         self.incidents = Incidents()
         self._logs: deque[Path] = deque()  # of processes that are gone
-        self._released: set[str] = set()  # parked nodes that nobody waits for any more
+        self.parked = Parked(supervisor, self._tell_absent)
         self._exits: deque[tuple[Child, int]] = deque()
         self._lookout = Lookout(supervisor)
         self._spares = Spares(broods(supervisor.graph), supervisor.run_dir.path, supervisor.run_dir.note_children)
@@ -52,7 +53,7 @@ class Nursery:
             self._on_exit(*self._exits.popleft())
         self._sup.steps.attempt("restarts", lambda: self._restart_due(now_s))
         self._lookout.turn(now_s)
-        self._release_parked()
+        self.parked.release()
 
     def prepare_spare(self) -> None:
         """Has a process ready for whoever dies next."""
@@ -167,7 +168,7 @@ class Nursery:
         for record in rest:
             record.failures = 0  # it was not theirs
         self._retry(rest)
-        self._park(culprit, cause, alone=not rest)
+        self.parked.park(culprit, cause, alone=not rest)
 
     def _is_over(self, records: Sequence[NodeRecord]) -> bool:
         """True where nobody needs the process any more."""
@@ -253,43 +254,6 @@ class Nursery:
         wait_s = max((record.backoff_s() for record in records), default=0.0)
         for record in records:
             record.retry_s = time.monotonic() + wait_s
-
-    # -- parked -------------------------------------------------------------------------------------
-
-    def _park(self, record: NodeRecord, cause: str, *, alone: bool) -> None:
-        """Given up for now: the pipeline goes on without it, while there is anything to hear."""
-        sup = self._sup
-        said = parked_sentence(record.name, record.failures, cause)
-        if record.phase is not Phase.FAILED:
-            sup.log(said, event="parked", level="error", node=record.name, cause=cause)
-        record.phase, record.note, record.retry_s = Phase.FAILED, said, time.monotonic() + PARKED_S
-        self._released.discard(record.name)
-        if not alone:
-            sup.run = sup.run.with_apart(record.name)
-        sup.operator.changed()
-        gone = [name for name, other in sup.nodes.items() if other.phase in (Phase.FAILED, Phase.ABSENT)]
-        if not heard(sup.graph.nodes, sup.run.plan.links, gone):
-            sup.give_up(NodeError(ending_sentence(self.parked(), cause)))
-
-    def parked(self) -> list[str]:
-        """The nodes that are given up for now."""
-        return [name for name, record in self._sup.nodes.items() if record.phase is Phase.FAILED]
-
-    def _release_parked(self) -> None:
-        """Where every source has ended, or the pipeline is told to, nobody waits for the end of a parked node."""
-        parked = self.parked()
-        self._released &= set(parked)
-        waiting = [name for name in parked if name not in self._released]
-        if not waiting or not (self._sup.finishing_s is not None or self._sources_ended()):
-            return
-        for name in waiting:
-            self._released.add(name)
-            self._tell_absent(name)
-
-    def _sources_ended(self) -> bool:
-        nodes = self._sup.nodes
-        phases = {nodes[name].phase for name in sources_of(self._sup.graph.nodes) if name in nodes}
-        return phases <= {Phase.ENDED, Phase.FAILED, Phase.ABSENT}
 
     def _beyond_repair(self, record: NodeRecord, cause: str) -> bool:
         """A death that no restart mends: a node that cannot start, or any death offline, where nothing may be lost."""

@@ -9,6 +9,7 @@ from audio_pipeline.graph.types import NodeSpec
 from audio_pipeline.node import Source
 
 PARKED_S = 60.0  # between two tries of a parked node
+PARKED = ": it is parked as failed"
 
 
 def ends_of(specs: Mapping[str, NodeSpec], links: Iterable[LinkPlan]) -> set[str]:
@@ -41,9 +42,18 @@ def heard(specs: Mapping[str, NodeSpec], links: Iterable[LinkPlan], gone: Collec
 def parked_sentence(name: str, failures: int, cause: str) -> str:
     """What is said once, when a node is given up for now."""
     return (
-        f"{name} failed {failures} times in a row ({cause}): it is parked as failed, its consumers go on as their "
-        f"on_loss says, and it is tried again each minute"
+        f"{name} failed {failures} times in a row ({cause}){PARKED}, its consumers go on as their on_loss says, and it "
+        f"is tried again each minute"
     )
+
+
+def failed_sentence(parked: str) -> str:
+    """What of a parked node's sentence is still true at the end.
+
+    >>> failed_sentence(parked_sentence("rec", 13, "no such device"))
+    'rec failed 13 times in a row (no such device)'
+    """
+    return parked.partition(PARKED)[0]
 
 
 def ending_sentence(names: Iterable[str], cause: str) -> str:

@@ -40,6 +40,7 @@ from audio_pipeline.supervisor.jobs import Run, start_words
 from audio_pipeline.supervisor.node_words import NodeWords
 from audio_pipeline.supervisor.nursery import Nursery
 from audio_pipeline.supervisor.operator import Operator
+from audio_pipeline.supervisor.parking import failed_sentence
 from audio_pipeline.supervisor.shortage import Steps
 from audio_pipeline.supervisor.transport import Transports
 from audio_pipeline.supervisor.writing import WRITE_S, is_writing
@@ -197,12 +198,19 @@ class Supervisor:
         self._waker.clear()
         now_s = time.monotonic()
         with self.housekeeping.enough_files():
-            self.steps.attempt("words", lambda: self._take_words(self._hear))
+            self._attempt("words", lambda: self._take_words(self._hear))
             self.housekeeping.turn(now_s)
-            self.steps.attempt("processes", lambda: self.nursery.turn(now_s))
-            self.steps.attempt("a change of the graph", lambda: self.editor.turn(now_s))
+            self._attempt("processes", lambda: self.nursery.turn(now_s))
+            self._attempt("a change of the graph", lambda: self.editor.turn(now_s))
             self.steps.attempt("sockets", lambda: self._guard_sockets(now_s))
         self._end_in_time(now_s)
+
+    def _attempt(self, name: str, step: Callable[[], object]) -> None:
+        """A shortage ends a start, with a sentence: nobody would do again what it kept from being done."""
+        if self.started:
+            self.steps.attempt(name, step)
+        else:
+            step()
 
     def _note_shortage(self, step: str, reason: str) -> None:
         """The system has too little of something: said, and tried again with the next turn."""
@@ -343,9 +351,9 @@ class Supervisor:
 
     def _tell_of_parked(self) -> None:
         """A pipeline that ended without one of its nodes says so, and its exit code does."""
-        lost = [self.nodes[name].note for name in self.nursery.parked()]
+        lost = [failed_sentence(self.nodes[name].note) for name in self.nursery.parked.names()]
         if lost and self.error is None:
-            self.error = NodeError("; ".join(lost))
+            self.error = NodeError(f"it ended without what had failed: {'; '.join(lost)}")
             self.exit_code = self.error.exit_code
 
     def _tear_down(self) -> None:

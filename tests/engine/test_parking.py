@@ -18,6 +18,8 @@ from audio_pipeline.observe.prometheus import text_of
 from audio_pipeline.supervisor.desired import MAX_FAILURES, NodeRecord, Phase
 from audio_pipeline.supervisor.jobs import Run, make_job
 from audio_pipeline.supervisor.parking import PARKED_S, ends_of, heard
+from audio_pipeline.view.loads import node_loads
+from audio_pipeline.view.top_page import STATE_MARKS
 from tests.engine.graphs import graph_of
 from tests.fuzz import control
 from tests.fuzz.control import CLIENT, Nobody, Quiet, quiet_supervisor
@@ -129,7 +131,7 @@ def test_a_parked_node_is_tried_each_minute_and_plays_when_it_can(quiet: Quiet) 
     supervisor.nursery._restart_due(time.monotonic() + PARKED_S + 1)
     ready(quiet, "rec")
     assert record.phase is Phase.RUNNING and list(supervisor.log_lines)[-1] == "rec is back"
-    assert supervisor.nursery.parked() == []
+    assert supervisor.nursery.parked.names() == []
     supervisor._tell_of_parked()
     assert supervisor.exit_code == 0
 
@@ -168,7 +170,26 @@ def test_a_stop_does_not_wait_for_a_parked_node_and_its_loss_is_the_exit_code(
         record.phase = Phase.FAILED if record.name == "rec" else Phase.ENDED
     assert supervisor._over()
     supervisor._tell_of_parked()
-    assert supervisor.exit_code == NodeError.exit_code and "rec failed 13 times" in str(supervisor.error)
+    assert supervisor.exit_code == NodeError.exit_code
+    assert str(supervisor.error) == (
+        "it ended without what had failed: rec failed 13 times in a row (the disk is gone)"
+    )
+
+
+def test_one_that_is_back_after_the_stop_is_not_waited_for(quiet: Quiet) -> None:
+    supervisor, record = quiet.supervisor, quiet.supervisor.nodes["rec"]
+    fail(quiet, "rec")
+    supervisor.nursery._restart_due(time.monotonic() + PARKED_S + 1)
+    supervisor.finishing_s = time.monotonic()
+    ready(quiet, "rec")
+    assert record.phase is Phase.FAILED
+
+
+def test_top_marks_it(quiet: Quiet) -> None:
+    fail(quiet, "wet", "no such model")
+    state = quiet.supervisor.operator.overview.state()
+    (load,) = [load for load in node_loads(None, state) if load.node == "wet"]
+    assert STATE_MARKS[load.state] == ("✗", "bold red")
 
 
 def test_where_all_sources_have_ended_nobody_waits_for_a_parked_node(
@@ -177,10 +198,10 @@ def test_where_all_sources_have_ended_nobody_waits_for_a_parked_node(
     fail(quiet, "wet")
     told: list[tuple[str, Any]] = []
     monkeypatch.setattr(quiet.supervisor, "tell", lambda name, word: told.append((name, word.get("op"))))
-    quiet.supervisor.nursery._release_parked()
+    quiet.supervisor.nursery.parked.release()
     assert told == []
     quiet.supervisor.nodes["song"].phase = Phase.ENDED
-    quiet.supervisor.nursery._release_parked()
+    quiet.supervisor.nursery.parked.release()
     assert ("mix", "absent") in told
 
 

@@ -16,7 +16,7 @@ import soundfile
 
 from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import NodeError, PipelineError
-from audio_pipeline.supervisor import desired, nursery
+from audio_pipeline.supervisor import desired, parked
 from tests.proofs.live import Pipeline, State, running
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
@@ -49,7 +49,7 @@ def graph_file(folder: Path, keys: str = "") -> Path:
     return file
 
 
-def parked(state: State) -> bool:
+def is_parked(state: State) -> bool:
     return bool(state["nodes"]["bad"]["state"] == "failed")
 
 
@@ -58,13 +58,13 @@ def test_a_node_that_always_fails_is_parked_and_comes_back_when_it_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: str
 ) -> None:
     monkeypatch.setattr(desired, "BACKOFF_S", (0.0,))
-    monkeypatch.setattr(nursery, "PARKED_S", 3.0)
+    monkeypatch.setattr(parked, "PARKED_S", 3.0)
     with running(graph_file(tmp_path, keys), tmp_path / "take") as pipeline:
         pipeline.play(1)
         (tmp_path / "mark").touch()
-        state = pipeline.until("it is parked", parked, 120)
+        state = pipeline.until("it is parked", is_parked, 120)
         state = pipeline.until("the others sound", lambda s: s["nodes"]["mix"]["levels_db"]["out"][0] > -60)
-        assert parked(state)
+        assert is_parked(state)
         others = [node["state"] for name, node in state["nodes"].items() if name != "bad"]
         assert "failed 13 times in a row (ValueError: it always fails here)" in state["nodes"]["bad"]["note"]
         assert others.count("failed") == 0 and not state["ended"]
@@ -86,7 +86,7 @@ def test_a_run_that_ends_without_a_node_says_so(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(desired, "BACKOFF_S", (0.0,))
     with running(graph_file(tmp_path), tmp_path / "take") as pipeline:
         (tmp_path / "mark").touch()
-        pipeline.until("it is parked", parked, 120)
+        pipeline.until("it is parked", is_parked, 120)
         began = time.monotonic()
         pipeline.finish()
         took_s = time.monotonic() - began
