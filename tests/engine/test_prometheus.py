@@ -233,6 +233,16 @@ def test_however_many_say_nothing_the_next_one_is_answered(served: Served) -> No
         connection.close()
 
 
+def test_hundreds_of_sessions_leave_nothing(served: Served) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for at in range(300):
+        connection = served.connect()
+        connection.send(b"GET /metrics HTTP/1.1\r\n\r\n" if at % 3 else b"GET ")
+        connection.close()
+    assert served.get()[0] == 200
+    assert len(served.scrapes._callers) <= PLACES and len(os.listdir("/proc/self/fd")) <= before + PLACES
+
+
 def test_a_request_has_a_deadline_as_a_whole() -> None:
     """A byte now and then renews nothing."""
     now_s = 0.0

@@ -116,3 +116,42 @@ def test_a_runtime_folder_that_is_removed_is_made_again_and_nothing_is_restarted
         assert restarts(last) == 1 and all(link["balanced"] for link in last["links"])
         assert pipeline.end() == 0
     assert not folder.exists()
+
+
+PRINTS = """
+from audio_pipeline.node import Filter
+class Prints(Filter):
+    lines = 0
+    def filter(self, x):
+        for _ in range(40):  # 400 kB a second
+            self.lines += 1
+            print(self.lines, "a node that prints " + 80 * "x", flush=True)
+        return x
+NODE = Prints
+"""
+PRINTING = """
+  song: {kind: noise, seed: 0}
+  mix: {kind: prints, in: song}
+  out: {kind: sink, inputs: {a: mix}}
+"""
+
+
+def test_a_node_that_prints_without_end_fills_no_folder_and_its_last_lines_stay(tmp_path: Path) -> None:
+    (tmp_path / "kinds").mkdir()
+    (tmp_path / "kinds" / "prints.py").write_text(PRINTS)
+    with running(tmp_path, nodes=PRINTING) as pipeline:
+        logs = pipeline.folder
+
+        def printed() -> int:
+            return max(path.stat().st_size for path in logs.glob("*.log"))
+
+        pipeline.until(lambda: printed() > 2_000_000)
+        room = sum(path.stat().st_blocks * 512 for path in logs.glob("*.log"))
+        assert room < 1_000_000, "256 KiB, and what came since the last look"
+        state = pipeline.when(everybody_runs)
+        os.kill(state["nodes"]["mix"]["pid"], signal.SIGKILL)
+        after = pipeline.when(lambda state: everybody_runs(state) and restarts(state) == 1)
+        last = after["incidents"][-1]["log"]
+        numbers = [int(line.split()[0]) for line in last]
+        assert len(numbers) == 20 and numbers == list(range(numbers[0], numbers[0] + 20)) and numbers[0] > 10_000
+        assert pipeline.end() == 0
