@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audio_pipeline.errors import PipelineError
-from audio_pipeline.io.clip import read_clip
+from audio_pipeline.errors import MediaError, PipelineError
+from audio_pipeline.io.clip import pieces
+from audio_pipeline.io.media import open_media
 from audio_pipeline.terminal import warn, write
 
 if TYPE_CHECKING:
+    from audio_pipeline.models.hearing.mark import Verdict
     from audio_pipeline.models.hearing.perth import Perth
 
 NOT_MARKED = 1  # exit code, as of grep
-LONGEST_S = 3_600
-SPAN_S = 2
-BARS = " ▁▂▃▄▅▆▇█"
-Array = np.ndarray[Any, np.dtype[np.float32]]
+LONGEST_H = 12
+PIECE = 1 << 16
+CELLS, MARKED, CLEAN = 60, "█", "·"
+NAMED = 4  # parts in the sentence; the strip shows all
 
 
 def detect(args: argparse.Namespace) -> int:
-    """Prints a line a file; exit code 0: all carry the mark, 1: one does not, else the worst error's."""
+    """Prints what is found in each file; exit code 0: all carry the mark, 1: one does not, else the worst error's."""
     from audio_pipeline.models.hearing import perth
 
     networks = perth.load()
@@ -33,20 +35,50 @@ def detect(args: argparse.Namespace) -> int:
 def _told(networks: Perth, path: Path) -> int:
     """One that cannot be looked at is named; the others are looked at all the same."""
     try:
-        return _report(networks, path)
+        verdict = _verdict(networks, path)
     except PipelineError as error:
         warn(f"audio-pipeline: {error}")
         return error.exit_code
+    write(*sentences(path, verdict))
+    return 0 if verdict.marked else NOT_MARKED
 
 
-def _report(networks: Perth, path: Path) -> int:
-    from audio_pipeline.models.hearing import perth
+def _verdict(networks: Perth, path: Path) -> Verdict:
+    from audio_pipeline.models.hearing.mark import MarkSeeker
 
-    x, rate = read_clip(path, LONGEST_S)
-    spans = [perth.confidence(networks, x[at : at + SPAN_S * rate], rate) for at in range(0, len(x), SPAN_S * rate)]
-    whole = perth.confidence(networks, x[: 60 * rate], rate) if len(x) <= 60 * rate else float(np.median(spans))
-    marked = max([whole, *spans], default=0.0) >= perth.PRESENT
-    row = "".join(BARS[round(value * (len(BARS) - 1))] for value in spans[:60])
-    said = "made by a machine: it carries the mark" if marked else "no mark found"
-    write(f"{path}: {said} (confidence {whole:.2f}; |{row}| every {SPAN_S} s)")
-    return 0 if marked else NOT_MARKED
+    with open_media(path) as media:
+        seeker, taken = MarkSeeker(networks, media.rate, min(media.channels, 2)), 0
+        for x in pieces(media, PIECE):
+            if not np.all(np.isfinite(x)):
+                raise MediaError(f"{path}: holds numbers that are no sound (NaN or infinity)")
+            taken += len(x)
+            if taken > LONGEST_H * 3_600 * media.rate:
+                raise MediaError(f"{path}: is longer than {LONGEST_H} hours; cut it into parts")
+            seeker.push(x)
+        return seeker.finish()
+
+
+def sentences(path: Path, verdict: Verdict) -> list[str]:
+    """What is said of a file: the verdict with the marked parts, and a strip that shows them."""
+    if not verdict.marked:
+        return [f"{path}: no mark found in {_time(verdict.seconds)}"]
+    parts = [f"{_time(start)} to {_time(end)}" for start, end in verdict.parts]
+    more = f" and {len(parts) - NAMED} more parts" if len(parts) > NAMED else ""
+    where = f"{', '.join(parts[:NAMED])}{more} of {_time(verdict.seconds)}"
+    return [f"{path}: made by a machine: it carries the mark, {where}", f"  |{_strip(verdict)}|"]
+
+
+def _strip(verdict: Verdict) -> str:
+    """One sign for each part of the file of the same length: whether the mark is anywhere in it."""
+    cells = np.array_split(verdict.rows, min(CELLS, len(verdict.rows)))
+    return "".join(MARKED if cell.any() else CLEAN for cell in cells)
+
+
+def _time(seconds: float) -> str:
+    """
+    >>> _time(3.25), _time(754.0), _time(3_661.5)
+    ('0:03.2', '12:34.0', '1:01:01.5')
+    """
+    minutes, rest = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"

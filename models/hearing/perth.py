@@ -78,7 +78,7 @@ class Perth:
         if not len(x):
             return x
         spectrum = analyse(x)
-        seen = _seen(spectrum)
+        seen = seen_in(spectrum)
         change = self._run("encoder.layers", seen[:BINS]) * _loud(seen)
         low = spectrum[:BINS]
         marked_db = np.minimum(seen[:BINS] + change, (200 - FLOOR_DB) / SPAN_DB) * SPAN_DB + FLOOR_DB
@@ -87,11 +87,15 @@ class Perth:
         difference[:BINS] = (10 ** (marked_db / 20)) * turned - low
         return synthesise(difference, len(x))
 
+    def opinions(self, seen: Array) -> Array:
+        """What the decoder thinks of each frame of seen spectra (bins, frames): marked ones lie around 6."""
+        return np.asarray(self._run("decoder.normal_layers", seen)[1], np.float32)
+
     def confidence(self, x: Array) -> float:
         """How surely x (samples,) carries the mark, 0 to 1; 0 for silence."""
         if not np.any(x):
             return 0.0
-        seen = _seen(analyse(x))
+        seen = seen_in(analyse(x))
         loud = _loud(seen)
         scores = [self._score(speed, seen[:BINS], loud) for speed in SPEEDS]
         attention = np.exp([score[0] for score in scores])
@@ -165,7 +169,7 @@ def synthesise(spectrum: Spectrum, samples: int) -> Array:
     return np.pad(found, (0, samples - len(found))).astype(np.float32)
 
 
-def _seen(spectrum: Spectrum) -> Array:
+def seen_in(spectrum: Spectrum) -> Array:
     """Magnitudes on the networks' scale, 0 at -180 dB and 1 at +15 dB."""
     db = 20 * np.log10(np.maximum(np.abs(spectrum), 10 ** (FLOOR_DB / 20)))
     return ((db - FLOOR_DB) / SPAN_DB).astype(np.float32)

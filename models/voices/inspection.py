@@ -79,12 +79,12 @@ def second_voice(x: Array, encoder: ge2e.SpeakerEncoder) -> bool:
 
 def is_made(x: Array, rate: int) -> bool:
     """Whether mono sound (samples,) carries the mark of made speech; False where the mark's network is not here."""
-    from audio_pipeline.models.hearing import perth
+    from audio_pipeline.models.hearing import mark, perth
     from audio_pipeline.models.weights import weights
 
     if weights.locate("perth").folder is None:
         return False
-    return perth.confidence(perth.load(), x[:, None], rate) >= perth.PRESENT
+    return mark.sought(perth.load(), x[:, None], rate).marked
 
 
 def separated(x: Array, rate: int) -> tuple[Array, Array]:
