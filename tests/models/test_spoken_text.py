@@ -63,17 +63,23 @@ def test_the_table_is_long_enough_to_mean_something() -> None:
     assert len(TEXTS) >= 300 and len(dict(TEXTS)) == len(TEXTS)
 
 
-@pytest.mark.parametrize(("written", "expected"), TEXTS, ids=[str(n) for n in range(len(TEXTS))])
-def test_texts_are_said_as_people_say_them(written: str, expected: str) -> None:
-    assert said(written) == expected
-    assert said(expected) == expected  # nothing is read twice
-    assert said(written, 1) == expected
+@pytest.mark.parametrize("start", range(0, len(TEXTS), 50))
+def test_texts_are_said_as_people_say_them(start: int) -> None:
+    part = dict(TEXTS[start : start + 50])
+    assert {written: said(written) for written in part} == part
+    assert {spoken_: said(spoken_) for spoken_ in part.values()} == {each: each for each in part.values()}
+
+
+@pytest.mark.parametrize("start", range(8))
+def test_texts_are_said_the_same_letter_by_letter(start: int) -> None:
+    part = dict(TEXTS[start::16])
+    assert {written: said(written, 1) for written in part} == part
 
 
 @pytest.mark.parametrize("size", [1, 17, 480, 1 << 30])
 def test_whole_and_in_pieces_the_same_words_are_spoken(size: int) -> None:
     """Texts of the table as one: no cut lies inside of a number, and the clauses are those of the whole text."""
-    text = ". Then ".join(written for written, _ in TEXTS[:: 8 if size == 1 else 2] if "\n" not in written)
+    text = ". Then ".join(written for written, _ in TEXTS[:: 24 if size == 1 else 6] if "\n" not in written)
     whole = spoken(text, 1 << 30)
     assert spoken(text, size) == whole
     assert " ".join(whole).split() == said(text).split()
@@ -182,7 +188,8 @@ def test_homographs_sound_as_the_sentence_wants(text: str, like: str) -> None:
     ("a close call", 1, "klˈOs"), ("Wind the clock.", 0, "wˈInd"), ("The wind blew.", 1, "wˈɪnd"),
     ("a bass guitar", 1, "bˈAs"), ("They caught a bass.", 3, "bˈæs."), ("minute details", 0, "mInˈut"),
     ("a minute ago", 1, "mˈɪnət"), ("They refuse to go.", 1, "ɹəfjˈuz"), ("the refuse bin", 1, "ɹˈɛfjˌus"),
-    ("He dove into it.", 1, "dˈOv"), ("a white dove", 2, "dˈʌv"), ("They tear it up.", 1, "tˈɛɹ"),
+    ("He dove into it.", 1, "dˈOv"), ("the book I read", 3, "ɹˈɛd"),
+    ("I am content.", 2, "kəntˈɛnt."), ("a white dove", 2, "dˈʌv"), ("They tear it up.", 1, "tˈɛɹ"),
     ("a single tear", 2, "tˈɪɹ"), ("We record a song.", 1, "ɹəkˈɔɹd"), ("a new record", 2, "ɹˈɛkəɹd"),
     ("at nine AM", 2, "ˌAˈɛm"), ("at 9am", 2, "ˌAˈɛm"), ("I AM HERE", 1, "æm"), ("NASA", 0, "nˈæsə"),
     ("the BBC", 1, "bˌibˌisˈi"),

@@ -98,7 +98,10 @@ COUNTED = re.compile(rf"\b({CARDINALS})\.?\s{ROMAN}\b(?![.'’]\w)")
 RULER = re.compile(
     rf"\b((?:{CROWNED})\s[A-Z]\w+|{RULERS})\s{ROMAN}\b(?!'(?!s\b)\w)"
 )
-FIRST = re.compile(r"\s*(?:$|[,.;:!?)]|(?:of|was|ruled|and|became|died|reigned|had|in|from|the)\b)")
+FIRST = re.compile(
+    r"\s*(?:$|[,.;:!?)]|(?:of|was|ruled|and|or|became|died|reigned|had|in|from|the|is|to|began|ended|broke|"
+    r"veteran|ace)\b)"
+)
 CENTURY = re.compile(rf"\b{ROMAN}(?:th|st|nd|rd)?(?=\s(?:century|centuries|Olympi|Congress|Corps|Legion)\b)")
 SEQUEL = re.compile(rf"(?<=[a-z]\s)\b(?=II|III|IV|VI|VII|VIII|IX|XI|XV|XX|XL)(?=[IVX]{{2,5}}\b){ROMAN}\b(?!'(?!s\b)\w)")
 LETTERS = frozenset("CDLM")  # alone they are letters: Section C, Vitamin D
@@ -177,8 +180,9 @@ def _initials(match: re.Match[str]) -> str:
 
 
 def _counted(match: re.Match[str]) -> str:
-    if match[2] in LETTERS:
-        return match[0]
+    after = match.string[match.end() :]
+    if match[2] in LETTERS or (match[2] == "I" and not (match[1][0].isupper() and FIRST.match(after))):
+        return match[0]  # the book I read
     return f"{match[1]} {cardinal(str(value(match[2])))}"
 
 

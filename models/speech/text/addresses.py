@@ -59,7 +59,7 @@ VIDEO_LINES = {"240": "two forty", "360": "three sixty", "480": "four eighty", "
                "2160": "twenty-one sixty"}  # fmt: skip
 SNAKE = re.compile(r"\b([A-Za-z]\w*_\w+|__\w+__)(\(\))?")
 CALL = re.compile(r"(?<=\w)\(\)")
-FLAG = re.compile(r"(?<![\w-])--([a-z][\w-]*)(?:=(\S+))?")
+FLAG = re.compile(r"(?<![\w-])--(?=\w+[-=]\w)([a-z][\w-]*)(?:=(\S+))?")
 SIGNS = {
     ".": "dot", "/": "slash", "-": "dash", "_": "underscore", "?": "question mark", "=": "equals", "&": "and",
     "#": "hash", ":": "colon", "+": "plus", "@": "at", "%": "percent", "~": "tilde", "\\": "backslash", "*": "star",

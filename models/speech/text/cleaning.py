@@ -20,6 +20,8 @@ FRACTION = {char: unicodedata.normalize("NFKC", char).replace("⁄", "/") for ch
 FRACTIONS = re.compile("(?:(\\d)\\s?)?([" + "".join(FRACTION) + "])")
 SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 RAISED = re.compile("(?:(?<=[^\\W\\d_]{4})|(?<=[.,;:!?\"')]))[⁰¹²³⁴⁵⁶⁷⁸⁹]+|([⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)")  # of a note, a power
+ISOTOPE = re.compile("(?:(?<=^)|(?<=\\s))([⁰¹²³⁴⁵⁶⁷⁸⁹]+)(?=[A-Z])")
+CHARGE = re.compile("(?<=[A-Za-z₀-₉])([⁰¹²³⁴⁵⁶⁷⁸⁹]*)([⁺⁻])(?![⁰¹²³⁴⁵⁶⁷⁸⁹])")
 UP_TO = re.compile(r"(?<=\d)\s?(?:…|\.{2,3})\s?(?=[-−+]?\d)")
 NUMBER_SIGN = re.compile(r"\bN°\s?(?=\d)")
 GONE = frozenset(("Cf", "Cc", "Cs", "Cn", "Mn", "Me"))  # invisible, no character, or what could not be composed
@@ -35,6 +37,8 @@ def clean(text: str) -> str:
         return text
     text = text.translate(QUOTES).translate(DASHES).translate(SIGNS)
     text = FRACTIONS.sub(_fraction, text)
+    text = ISOTOPE.sub(lambda match: match[1].translate(SUPER) + " ", text)
+    text = CHARGE.sub(lambda match: f" {match[1].translate(SUPER)} {'plus' if match[2] == '⁺' else 'minus'} ", text)
     text = RAISED.sub(lambda match: "^" + match[1].translate(SUPER) if match[1] else "", text)
     text = unicodedata.normalize("NFKC", text)
     text = "".join(map(_sign, text))

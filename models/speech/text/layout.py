@@ -14,7 +14,7 @@ FENCE = re.compile(r"\s*(```|~~~)")
 RULE = re.compile(r"\s*(?:(?:[-*_=#~.·•]\s*){3,}|=+|-+)\s*$")
 HEADING = re.compile(r"\s{0,3}#{1,6}\s+")
 HEADING_END = re.compile(r"\s+#+\s*$")
-QUOTED = re.compile(r"\s*(?:>\s?)+")
+QUOTED = re.compile(r"\s*(?:>\s)+|\s*(?:>\s?)+(?=[^\d\s=])")
 ITEM = re.compile(
     r"\s*(?:(?P<bullet>[-*+•‣◦▪●○∙⁃–—])|(?P<number>\d{1,3}[.)](?=\s+[^\s\d])|\(\d{1,2}\)|\(?[a-zA-Z]\)))\s+"
     r"(?:\[[ xX]\]\s+)?"

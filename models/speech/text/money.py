@@ -64,8 +64,9 @@ BEHIND = re.compile(
     rf"{SIGN}(?<![\w.,])(?P<n>{N})(?:(?P<to>{TO})(?P<m>{N}))?{MAGNITUDE}?\s?(?P<name>{_alternatives(ALL)})(?![\w])"
 )
 CENTS = re.compile(r"(?<![\w.,])(?P<n>\d+)(?P<name>¢|\s¢|p|ct|cts)(?![\w.:])")
+_NAMES = "|".join(sorted({name for names in ALL.values() for name in names if name}, key=len, reverse=True))
 RATE = re.compile(
-    r"(?<=[a-z%])\s?/\s?(hour|hr|h|day|night|week|month|mo|year|yr|person|kg|g|lb|l|L|m\^2|unit|user|head)\b"
+    rf"(%|\b(?:{_NAMES}))\s?/\s?(hour|hr|h|day|night|week|month|mo|year|yr|person|kg|g|lb|l|L|m\^2|unit|user|head)\b"
 )
 RATES = {"hr": "hour", "h": "hour", "mo": "month", "yr": "year", "kg": "kilogram", "g": "gram", "lb": "pound",
          "l": "liter", "L": "liter", "m^2": "square meter"}  # fmt: skip
@@ -78,7 +79,7 @@ def money(text: str) -> str:
     text = BEHIND.sub(_amount, BEFORE.sub(_amount, text))
     text = CENTS.sub(_cents, text)
     text = LONE.sub(lambda match: SIGNS[match[1]][0], text)
-    return RATE.sub(lambda match: f" per {RATES.get(match[1], match[1])}", text) if "/" in text else text
+    return RATE.sub(lambda match: f"{match[1]} per {RATES.get(match[2], match[2])}", text) if "/" in text else text
 
 
 def _amount(match: re.Match[str]) -> str:

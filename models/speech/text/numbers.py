@@ -23,7 +23,9 @@ CODES = (
     "call|text|id"
 )
 CODE = re.compile(rf"(?i)\b({CODES})((?:\s(?:code|number|no\.|is))?[:#]?\s)(\d+(?:[ -]\d+)*){END}")
-GROUPED = re.compile(r"(?<![\w.,-])\d+(?:-\d+){3,}(?![\w-])")
+LONG_GROUPED = re.compile(r"(?<![\w.,-])\d+(?:-\d+){3,}(?![\w-])")
+GROUPED = re.compile(r"(?<![\w.,-])\d+(?:-\d+){2}(?![\w-])")  # no date, or it would be words by now
+SLASHED = re.compile(r"(?<![\w.,/])\d+(?:/\d+){2,}(?![\w/])")
 CARD = re.compile(rf"{START}\d{{4}}(?:[ -]\d{{4}}){{2,4}}{END}")
 PHONE = re.compile(
     rf"(?<![\w.,])(?<!\d\s)(?:\+\d{{1,3}}(?:[ ./-]?\(?\d{{1,5}}\)?){{1,6}}|\(\d{{2,5}}\)[ -]?\d{{3,4}}"
@@ -67,7 +69,7 @@ def codes(text: str) -> str:
     """What is no quantity, digit by digit: telephone numbers, cards, PINs."""
     text = CODE.sub(lambda match: match[1] + match[2] + _in_groups(match[3]), text)
     text = CARD.sub(lambda match: _in_groups(match[0]), text)
-    text = GROUPED.sub(lambda match: _in_groups(match[0]), text)
+    text = LONG_GROUPED.sub(lambda match: _in_groups(match[0]), text)
     return PHONE.sub(lambda match: ("plus " if match[0][0] == "+" else "") + _in_groups(match[0]), text)
 
 
@@ -78,6 +80,8 @@ def decades(text: str) -> str:
 
 def numbers(text: str) -> str:
     """Every number that is left, in words."""
+    text = GROUPED.sub(lambda match: _in_groups(match[0]), text)
+    text = SLASHED.sub(lambda match: match[0].replace("/", " slash "), text)
     text = SCIENTIFIC.sub(_scientific, ORDINALS.sub(r"\1 to ", text))
     text = STANDARD.sub(lambda match: year(match[1] or match[2]), text)
     text = ORDINAL.sub(lambda match: _ordinal(match[1]) + ("s" if match[3] else ""), text)
@@ -91,7 +95,7 @@ def numbers(text: str) -> str:
     text = RANGE.sub(_range, FOLD.sub(lambda match: f"{match[1]} times", text))
     text = RATIO.sub(lambda match: " to ".join(filter(None, match.groups())), text)
     text = SUM.sub(lambda match: f" {SUMS[match['sign'] or match['tight']]} ", text)
-    text = POWER.sub(_power, PLUS.sub(" plus", text))
+    text = POWER.sub(_power, PLUS.sub(" plus ", text))
     text = SHORT_YEAR.sub(lambda match: f"oh {digits(match[1][1])}" if match[1][0] == "0" else cardinal(match[1]), text)
     text = YEAR.sub(lambda match: year(match[1]), _apart(text))
     return ANY.sub(lambda match: said(match[0]), text).replace(UNIT, " ")

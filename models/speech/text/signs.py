@@ -26,9 +26,10 @@ SILENT = frozenset("/•◦▪‣†‡←↑↓↵¨´`¯¸ˆ˜|\\^_~*#<>{}[]·
 LETTERS = {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "Ae",
     "œ": "oe",
            "Œ": "Oe", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i", "ə": "e", "ŋ": "ng", "ħ": "h"}  # fmt: skip
-LESS = re.compile(r"(?<=[\w)])\s?<\s?(?=[\w(-])|(?:^|(?<=\s))<\s?(?=\d)")
-MORE = re.compile(r"(?<=[\w)])\s?>\s?(?=[\w(-])|(?:^|(?<=\s))>\s?(?=\d)")
+LESS = re.compile(r"(?<=[\w)])\s?<\s?(?=[\w(-])|(?:^|(?<=\s))<\s?(?=[a-z])")
+MORE = re.compile(r"(?<=[\w)])\s?>\s?(?=[\w(-])|(?:^|(?<=\s))>\s?(?=[a-z])")
 COMPARED = (
+    (re.compile(r"§§\s?"), " sections "),
     (re.compile(r"\s?\|\|\s?"), " or "),
     (re.compile(r"\s?(?:<=>|<->)\s?"), " to and from "), (re.compile(r"\s?(?:->|-->|=>|==>)\s?"), " to "),
     (re.compile(r"\s?<=\s?"), " is less than or equal to "), (re.compile(r"\s?>=\s?"), " is greater than or equal to "),

@@ -21,8 +21,9 @@ NEXT = re.compile(r"[\"'(“‘]*[A-Za-z]")
 NAME = re.compile(r"[\"'(“‘]*([A-Z][A-Za-z]*)")
 ROMAN = re.compile(r"[IVXLCDM]+")
 JOINING = frozenset(
-    "pin code otp passcode password zip postcode extension ext account serial dial call text id a in half et al sq cu "
-    "fl".split()
+    "pin code otp passcode password zip postcode extension ext account serial dial call text id a in "
+    "half et al sq cu hundred thousand "
+    "million billion trillion fl".split()
 )
 MOST_GROUP = 600  # characters; then the next blank is a cut
 MOST_WORD = 300  # a longer one is none
@@ -111,7 +112,7 @@ class SpokenText:
         if plain is None or not NEXT.match(word) or (is_open(group) and len(group) < MOST_GROUP):
             return False
         core, stop = plain[1], plain[2]
-        if _goes_on(core, stop):
+        if _goes_on(core, stop) or (core == "I" and group.strip() != left):  # a numeral, where it stands behind a name
             return False
         if core[0].isupper() and (following := NAME.match(word)):
             return whole and not (ROMAN.fullmatch(following[1]) or following[1] in STREETS)

@@ -30,6 +30,7 @@ ISO = re.compile(
     r"(?<![\w-])(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:\.\d+)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?"
     r"(?![\w-])"
 )
+MONTH_OF = re.compile(r"(?<![\w/])(0?[1-9]|1[0-2])/((?:19|20)\d\d)(?![\w/])")
 ISO_MONTH = re.compile(r"(?<![\w-])((?:19|20)\d\d)-(0[1-9]|1[0-2])(?![\w-])")
 POINTS = re.compile(r"(?<![\w.])(?:(\d{1,2})\.\s?(\d{1,2})\.\s?((?:1\d|20)\d\d)|(\d\d)\.(\d\d)\.(\d\d))(?!\w|\.\d)")
 SLASHES = re.compile(r"(?<![\w/])(\d{1,4})([/-])(\d{1,2})\2(\d{4}|\d\d)(?![\w/])")
@@ -59,6 +60,7 @@ def dates(text: str) -> str:
     text = MONTHS_TO.sub(lambda match: f"{BY_NAME[match[1].lower()]} to ", ISO.sub(_iso, text))
     text = POINTS.sub(_points, text)
     text = SLASHES.sub(_slashes, text)
+    text = MONTH_OF.sub(lambda match: f"{MONTHS[int(match[1]) - 1]} {year(match[2])}", text)
     text = ISO_MONTH.sub(lambda match: f"{MONTHS[int(match[2]) - 1]} {year(match[1])}", text)
     text = DAY_RANGE.sub(lambda match: f"{DAYS[match[1].lower()]} to {DAYS[match[2].lower()]}", text)
     text = DOTTED_DAY.sub(_day_name, text)

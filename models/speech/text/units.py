@@ -43,21 +43,22 @@ SAME = frozenset(("hertz", "kilohertz", "megahertz", "gigahertz", "terahertz", "
 IRREGULAR = {"foot": "feet", "inch": "inches"}
 NAMES = {sign: name for sign, (name, _) in STEMS.items()} | {
     prefix + sign: PREFIXES[prefix] + name for sign, (name, prefixes) in STEMS.items() for prefix in prefixes
-} | OTHERS  # fmt: skip
+} | OTHERS | {"kΩ": "kilohm", "MΩ": "megohm"}  # fmt: skip
 _SIGNS = "|".join(re.escape(sign) for sign in sorted({*NAMES, "in", "in."}, key=len, reverse=True))
 _POWER = r"(?:\^?[23](?!\w|[.,]\d))?"
 _ONE = rf"(?:{_SIGNS}){_POWER}"
-_PER = rf"(?:\s?/\s?(?:100\s?)?{_ONE}|[\s·]?{_ONE}\^-[12]|·{_ONE})"
+_PER = rf"(?:\s?/\s?(?:(?:100\s?)?{_ONE}|(?:day|hour|week|month|year|person)\b)|[\s·]?{_ONE}\^-[12]|·{_ONE})"
 N = NUMBER
 RANGE = rf"(?P<n>{N}(?:\s?(?:[-–—x×]|to)\s?{N}){{0,3}}|\d+\s?\d*/\d+|a|half a)"
 MEASURE = re.compile(rf"(?<![\w.,]){RANGE}(?P<gap>[\s-]?)(?P<unit>{_ONE}{_PER}*)(?![\w/^°$€£²³'])")
-LONE = re.compile(rf"(?<![\w/.])(?P<unit>(?:{_SIGNS})(?:\^[23]|/(?:{_SIGNS}){_POWER}))(?![\w/^])")
+LONE = re.compile(rf"(?<![\w/.])(?P<unit>(?:{_SIGNS})(?:\^[23]|{_POWER}{_PER}+))(?![\w/^])")
 DEGREES = re.compile(rf"(?P<n>(?<![\w.,]){N}(?:\s?°?\s?(?:[-–—]|to)\s?[-−]?{N})?)\s?°\s?(?P<scale>[CFKNSEW](?!\w))?")
 SCALES = {"C": " Celsius", "F": " Fahrenheit", "K": " Kelvin", "N": " north", "S": " south", "E": " east", "W": " west"}
 ANGLE = re.compile(r"(\d+)\s?°\s?(\d+)\s?['′]\s?(?:(\d+(?:\.\d+)?)\s?(?:\"|″|''))?\s?([NSEW]\b)?")
+DEGREES_PER = re.compile(rf"\b(Celsius|Fahrenheit|Kelvin|degrees?)/({_ONE})(?!\w)")
 FEET = re.compile(r"(?<![\w.,])(\d+)\s?['′]\s?(?:(\d+(?:\.\d+)?)\s?(?:\"|″|''))(?!\w)")
 FOOT = re.compile(r"(?<![\w.,'])(\d+)(?:′|'(?=[\s,.;:!?)]|$))(?!\w)")
-INCH = re.compile(r"(?<![\w.,\"])(\d+(?:\.\d+)?)(?:″|\"(?=[\s,.;:!?)x]|$))")
+INCH = re.compile(r"(?<![\w.,\"/])((?:\d+[ -])?\d+/\d+|\d+(?:\.\d+)?)(?:″|\"(?=[\s,.;:!?)x]|$))")
 QUOTE = re.compile(r"(?<!\d)\"")
 INCHES = re.compile(r"\s*(?:$|[,.;:!?)x×]|(?:wide|long|tall|high|deep|thick|by|of|and|or)\b)")
 MICRO = re.compile(r"(?<!\w)(μ[mglLsFVA])(?!\w)")
@@ -72,13 +73,20 @@ def units(text: str) -> str:
         return text
     text = ANGLE.sub(_angle, text)
     text = DEGREES.sub(_degrees, text)
+    text = DEGREES_PER.sub(lambda match: f"{match[1]} per {_below(match[2])}", text)
     text = FEET.sub(lambda match: f"{_count(match[1], 'foot')} {_count(match[2], 'inch')}", text)
     text = INCH.sub(_inch, FOOT.sub(lambda match: _count(match[1], "foot"), text))
     text = CLOCK.sub(lambda match: f"{_count(match[1], 'hour')} {_count(match[2], 'minute')}", text)
     text = MEASURE.sub(_measure, text)
     text = KELVIN.sub(lambda match: f"{match[1]} kelvin", text)
-    text = LONE.sub(lambda match: _name(match["unit"], many=True), text)
+    text = LONE.sub(_lone, text)
     return MICRO.sub(lambda match: _name(match[1], many=True), text)
+
+
+def _lone(match: re.Match[str]) -> str:
+    if re.fullmatch(r"[A-Z]/[A-Z]", match["unit"]):
+        return match[0]  # A/B, of no measure
+    return _name(match["unit"], many=True)
 
 
 def _count(number: str, name: str) -> str:
