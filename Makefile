@@ -1,6 +1,6 @@
 # make run     the karaoke demo; ARGS="--duration 30" and the like go to it
 # make test    everything whose outcome depends on no clock: the same on a slow or busy machine; make check is its
-#              first half minute
+#              first half minute. To see that: scripts/busy.py 8 make test, beside eight processes that want every core
 # make live    what runs in real time: scenarios, the proofs for a few percent of their length, sound cards
 # make prove   the long measurements in full (hours); what they print becomes a table in proofs.md
 # make coverage   make test with one worker, and which lines it reached

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Runs a command beside processes that want every core: `scripts/busy.py 8 make test`. Its exit code is the command's.
 
 With nothing but the number it keeps the machine busy until Ctrl-C.

@@ -18,6 +18,7 @@ from audio_pipeline.supervisor import process
 from audio_pipeline.supervisor.job_file import HEAD, write_job
 from audio_pipeline.supervisor.process import Brood, Child
 from audio_pipeline.worker import main as worker
+from tests.patience import PATIENCE_S
 
 LARGE = 8 << 20  # a snapshot that no pipe holds
 
@@ -36,7 +37,7 @@ def test_a_job_of_any_size_is_handed_over_at_once(tmp_path: Path, monkeypatch: p
     file = tmp_path / "worker-1.job"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600 and file.stat().st_size > LARGE
     child.kill()
-    gone.get(timeout=100)
+    gone.get(timeout=PATIENCE_S)
     assert not file.exists(), "nobody will read it"
 
 

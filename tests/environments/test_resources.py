@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from tests.environments.running import Running, everybody_runs, restarts, running
+from tests.patience import PATIENCE_S
 
 
 def metrics_port(pipeline: Running) -> int:
@@ -22,7 +23,7 @@ def metrics_port(pipeline: Running) -> int:
 
 
 def scrape(port: int) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
         connection.request("GET", "/metrics")
         return connection.getresponse().status

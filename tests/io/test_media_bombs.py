@@ -19,6 +19,7 @@ import soundfile as sf
 
 from tests.io.encoding import encode, signal
 from tests.io.test_limits import flac, wav
+from tests.patience import PATIENCE_S
 
 # Reads each file as a clip and a few seconds of it as a song, and says what came of it.
 CHILD = """
@@ -157,7 +158,7 @@ def outcomes(bombs: Path) -> dict[str, dict[str, object]]:
     paths = [*sorted(bombs.iterdir()), bombs / "gone.wav", Path("/dev/zero"), Path("/dev/stdin"), bombs / ("x" * 300)]
     child = subprocess.run(
         [sys.executable, "-c", CHILD, *map(str, paths)], capture_output=True, text=True, stdin=subprocess.DEVNULL,
-        timeout=100, check=False,
+        timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert child.returncode == 0 and "Traceback" not in child.stderr, child.stderr[-2_000:]
     found = [json.loads(line) for line in child.stdout.splitlines()]

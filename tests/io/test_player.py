@@ -21,6 +21,7 @@ from audio_pipeline.io.media_file import CancelledError
 from audio_pipeline.io.player import Player, Reading
 from tests.io.encoding import encode, signal
 from tests.io.reading import read_all
+from tests.patience import PATIENCE_S
 
 RATE = 48_000
 PATIENT = Reading(patience_s=math.inf)
@@ -39,7 +40,7 @@ class Disk:
     def open(self, path: Path, track: int) -> MediaReader:
         gate = self.gates.get(path.name)
         if gate is not None:
-            assert gate.wait(60)
+            assert gate.wait(PATIENCE_S)
         self.opened.append(path.name)
         return open_media(path, track)
 
@@ -62,7 +63,7 @@ def song(path: Path, seed: int, samples: int = RATE) -> np.ndarray:
 def arrive(player: Player) -> None:
     """The disk answers: the player is there in time again."""
     coming = player._coming or player._following
-    assert coming is not None and coming.source.wait(60, int)
+    assert coming is not None and coming.source.wait(PATIENCE_S, int)
     player._patience_s = math.inf
 
 

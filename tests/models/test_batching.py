@@ -306,9 +306,9 @@ def test_an_error_is_that_of_its_batch_and_the_next_one_works() -> None:
     with batching(model, 2) as batcher:
         seat = batcher.join("me")
         with pytest.raises(RuntimeError, match="out of memory"):
-            batcher.submit(seat, window()).future.result(60)
+            batcher.submit(seat, window()).future.result(PATIENCE_S)
         model.broken = False
-        assert batcher.submit(seat, window()).future.result(60).shape == (2, 4, 4, 2)
+        assert batcher.submit(seat, window()).future.result(PATIENCE_S).shape == (2, 4, 4, 2)
 
 
 def test_what_nobody_waits_for_any_more_is_dropped() -> None:
@@ -331,8 +331,8 @@ def test_what_nobody_waits_for_any_more_is_dropped() -> None:
     assert replaced.future.cancelled()
     assert left.future.cancelled()
     model.go.set()
-    assert running.future.result(60).shape == (2, 4, 4, 2)
-    assert wanted.future.result(60).shape == (2, 4, 4, 2)
+    assert running.future.result(PATIENCE_S).shape == (2, 4, 4, 2)
+    assert wanted.future.result(PATIENCE_S).shape == (2, 4, 4, 2)
     assert batcher.batches == {1: 2}
     model.go.clear()
     model.begun.clear()
