@@ -140,7 +140,9 @@ class Watcher:
     def news(self) -> list[str]:
         """What happened since the last call, oldest first."""
         found: list[str] = []
-        while len(found) < MOST_NEWS and self.socket.poll(0):
+        for _ in range(MOST_NEWS):
+            if not self.socket.poll(0):
+                break
             event = int(recv_monitor_message(self.socket)["event"])
             meaning = _MEANING.get(event)
             if meaning is not None and not (meaning == UNREACHABLE and self._reached):

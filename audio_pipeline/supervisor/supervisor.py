@@ -29,6 +29,7 @@ from audio_pipeline.host import runtime
 from audio_pipeline.host.limits import allow_files
 from audio_pipeline.links.socket_guard import SocketGuard
 from audio_pipeline.links.waker import Waker
+from audio_pipeline.links.words import A_TURN
 from audio_pipeline.packed import BYTES
 from audio_pipeline.supervisor.desired import NodeRecord, Phase
 from audio_pipeline.supervisor.editor import Editor
@@ -221,7 +222,9 @@ class Supervisor:
     def _take_words(self, hear: Callable[[bytes, bytes], None]) -> None:
         """Words that have come, for a while: whoever asks faster than is answered must not keep us from the nodes."""
         until_s = time.monotonic() + HEAR_S
-        while self._socket.poll(0) and time.monotonic() < until_s:
+        for _ in range(A_TURN):
+            if not self._socket.poll(0) or time.monotonic() > until_s:
+                return
             sender, *parts = self._socket.recv_multipart()
             hear(sender, parts[-1] if parts else b"")
 

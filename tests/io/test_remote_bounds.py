@@ -27,6 +27,7 @@ from audio_pipeline.io.remote_meter import GREETING_BYTES, Meter
 from audio_pipeline.io.remote_session import KEPT, MAX_OF_A_KEY, MAX_SESSIONS, Sessions
 from audio_pipeline.io.remote_way import MOST_UNTAKEN
 from audio_pipeline.keys import Keys
+from audio_pipeline.links.link import InPort, InSpec
 from audio_pipeline.links.words import A_TURN, PROTOCOL, moment, whole
 from tests.io.studio import RATE, TOKEN, N, Stranger, Studio, frame, until
 
@@ -218,6 +219,25 @@ def test_a_turn_of_an_output_ends_however_many_words_wait(studio: Studio) -> Non
     port.handle()
     assert next(calls) == A_TURN
     studio.close = lambda: None  # type: ignore[method-assign]
+
+
+def test_a_turn_of_an_input_ends_however_many_words_wait() -> None:
+    class Flooded:
+        left = 10 * A_TURN
+
+        def get(self, option: int) -> int:
+            return int(zmq.POLLIN)
+
+        def recv(self, flags: int) -> bytes:
+            self.left -= 1
+            return msgpack.packb({"t": "still"})  # type: ignore[no-any-return]
+
+    with zmq.Context() as context:
+        port = InPort(context, InSpec("in", "a", "inproc://nobody", 0, 5, "block", 10), TOKEN, 1, lambda *_: None)
+        port.socket.close(linger=0)
+        for turn, take in ((1, port.handle), (2, port.receive)):
+            port.socket = Flooded()  # type: ignore[assignment]
+            assert take() is (True if turn == 1 else None) and port.socket.left == 9 * A_TURN  # type: ignore[attr-defined]
 
 
 def test_guests_from_other_hosts_get_no_history(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
