@@ -108,7 +108,7 @@ def standing_out(rows: Array, window: int, *, suspected: bool = False) -> Array:
     """The fine structure of windows of so many rows that do not overlap: of all frames, or of those that the decoder
     takes for marked."""
     count = len(rows) // window
-    sums = rows[: count * window].reshape(count, window, -1).sum(axis=1)
+    sums = rows[: count * window].reshape(count, window, rows.shape[1]).sum(axis=1)
     sums = sums[sums[:, 0] >= mark.LEAST_HEARD * window * mark.ROW]
     if suspected:
         sums = sums[sums[:, 1] >= mark.LEAST_FRAMES]
@@ -171,7 +171,7 @@ def by_file(found: dict[str, list[Array]]) -> None:
         seconds = [len(found[name][0]) * mark.ROW_S for name in names]
         alarms = [name for name, s in zip(names, seconds, strict=True) if mark.judged(found[name], s).marked]
         share = np.concatenate([shares(tracks[0], 2) for tracks in (found[name] for name in names)])
-        sure = f"{np.mean(share >= mark.AGREES):.4f}"
+        sure = f"{np.mean(share >= mark.TIERS[0][0]):.4f}"
         rows.append((group, len(names), f"{sum(seconds) / 3_600:.2f}", len(alarms), sure, *alarms[:2]))
     table(("group", "files", "hours", "alarms", "decoder is sure"), [row[:5] for row in rows])
     print("alarms:", [row[5:] for row in rows if row[5:]])
@@ -184,7 +184,7 @@ def by_file(found: dict[str, list[Array]]) -> None:
 def shares(rows: Array, window: int) -> Array:
     """The decoder's share in windows that do not overlap."""
     count = len(rows) // window
-    sums = rows[: count * window].reshape(count, window, -1).sum(axis=1)
+    sums = rows[: count * window].reshape(count, window, rows.shape[1]).sum(axis=1)
     sums = sums[sums[:, 0] >= mark.LEAST_HEARD * window * mark.ROW]
     return sums[:, 1] / np.maximum(sums[:, 0], 1)
 
@@ -218,8 +218,9 @@ def tail(found: dict[str, list[Array]]) -> None:
         rows.append((f"{window * mark.ROW_S:g} s", heard, f"{len(true) / max(heard, 1):.2f}", f"{true.mean():.2f}",
                      f"{true.std():.2f}", f"{true.max():.2f}", *tails))  # fmt: skip
     table(("window", "number", "suspected", "mean", "deviation", "highest", "others > 3 (normal)", "> 4", "> 5"), rows)
-    fine = [(standing_out(part, 2, suspected=True), part) for part in tracks_of(found)]
-    sure = np.concatenate([f[suspected_shares(part, 2) >= mark.AGREES] @ np.array(WEIGHTS) - MEAN for f, part in fine])
+    pairs = [(standing_out(part, 2, suspected=True), part) for part in tracks_of(found)]
+    surely = [fine[suspected_shares(part, 2) >= mark.TIERS[0][0]] for fine, part in pairs]
+    sure = np.concatenate(surely) @ np.array(WEIGHTS) - MEAN
     print(f"where the decoder is sure: {len(sure)} windows of 1 s, mean {sure.mean():.2f}, deviation {sure.std():.2f}, "
           f"highest {sure.max():.2f}")  # fmt: skip
 
@@ -233,7 +234,7 @@ def tracks_of(found: dict[str, list[Array]]) -> Iterator[Array]:
 def suspected_shares(rows: Array, window: int) -> Array:
     """The decoder's share in the windows that `standing_out(..., suspected=True)` keeps."""
     count = len(rows) // window
-    sums = rows[: count * window].reshape(count, window, -1).sum(axis=1)
+    sums = rows[: count * window].reshape(count, window, rows.shape[1]).sum(axis=1)
     kept = (sums[:, 0] >= mark.LEAST_HEARD * window * mark.ROW) & (sums[:, 1] >= mark.LEAST_FRAMES)
     return sums[kept, 1] / np.maximum(sums[kept, 0], 1)
 

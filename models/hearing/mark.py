@@ -41,10 +41,11 @@ COUNT = len(WEIGHTS)
 OPINION = (4.5, 8.0)  # of the decoder on a frame: marked ones lie around 6.1
 LEAST_HEARD = 0.6  # of a window that must be sound
 LEAST_FRAMES = 20  # in which the decoder hears a mark, for the projection to mean anything
-UNMARKED = ((4, 1.45, 0.95), (8, 1.6, 0.85), (1 << 30, 1.7, 0.75))  # half seconds, mean and deviation of projections
-OFTEN = 0.6  # windows without a mark that have so many frames
-AGREES = 0.7  # share of the frames from which on the decoder is sure
-AGREED = (0.03, 1.45, 0.8)  # how often without a mark, and mean and deviation of the projection there
+TIERS = (  # the decoder's share; how often a window without a mark has it; half seconds, mean and deviation there
+    (0.7, 0.015, ((1 << 30, 1.5, 0.85),)),
+    (0.3, 0.03, ((2, 1.35, 1.1), (6, 1.45, 0.95), (1 << 30, 1.65, 0.8))),
+    (0.0, 0.2, ((1 << 30, 1.9, 1.25),)),
+)
 SUSPECTED = 0.25  # share of the frames of half a second from which on it may be marked
 SHOWN = 1e-3  # rate of false alarms of a window at which it is shown, once the file is marked
 
@@ -157,20 +158,20 @@ def standing_out(sums: Wide, frames: Wide) -> Wide:
     return np.asarray(fine / np.sqrt(np.mean(np.square(fine), axis=1, keepdims=True) + 1e-6))
 
 
-def thresholds(window: int, alarms: float) -> tuple[float, float]:
-    """From where on the projection of a window alone is a mark at this rate of false alarms, and where the decoder
-    agrees; each has half of the rate."""
-    mean, spread = next((mean, spread) for most, mean, spread in UNMARKED if window <= most)
-    alone = NormalDist(mean, spread).inv_cdf(1 - alarms / 2 / OFTEN)
-    often, mean, spread = AGREED
-    return alone, NormalDist(mean, spread).inv_cdf(max(1 - alarms / 2 / often, 0.5))
+def thresholds(window: int, alarms: float) -> list[float]:
+    """From where on the projection of a window is a mark at this rate of false alarms, for each tier, a third each."""
+    found = []
+    for _, often, by_length in TIERS:
+        mean, spread = next((mean, spread) for most, mean, spread in by_length if window <= most)
+        found.append(NormalDist(mean, spread).inv_cdf(1 - min(alarms / len(TIERS) / often, 0.5)))
+    return found
 
 
 def _found(rows: Wide, window: int, alarms: float) -> Flags:
     """Which windows of a track carry the mark."""
     value, share, heard = projections(rows, window)
-    alone, agreed = thresholds(window, alarms)
-    return heard & ((value >= alone) | ((value >= agreed) & (share >= AGREES)))
+    tiers = [share >= least for least, _, _ in TIERS]
+    return np.asarray(heard & (value >= np.select(tiers, thresholds(window, alarms), np.inf)))
 
 
 def judged(tracks: list[Wide], seconds: float) -> Verdict:
