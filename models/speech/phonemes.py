@@ -47,8 +47,11 @@ def _reader(british: bool) -> Any:
 
 
 def known_word(word: str) -> bool:
-    """Whether the dictionary has a word as it is written here."""
-    lexicon = _reader(False).lexicon
+    """Whether the dictionary has a word as it is written here; none is known where the package is not installed."""
+    try:
+        lexicon = _reader(False).lexicon
+    except ImportError:
+        return False
     return any(each in lexicon.golds or each in lexicon.silvers for each in {word, word.lower()})
 
 

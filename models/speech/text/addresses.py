@@ -57,6 +57,7 @@ VIDEO = re.compile(r"(?<![\w.,])(\d{3,4})([pi])(\d\d)?(?!\w)")
 VIDEO_LINES = {"240": "two forty", "360": "three sixty", "480": "four eighty", "576": "five seventy-six",
                "720": "seven twenty", "1080": "ten eighty", "1440": "fourteen forty",
                "2160": "twenty-one sixty"}  # fmt: skip
+SUFFIX = re.compile(r"(?<![^\s(\"'])\.([a-z][a-z0-9]{1,6})(?![\w.])")
 SNAKE = re.compile(r"\b([A-Za-z]\w*_\w+|__\w+__)(\(\))?")
 CALL = re.compile(r"(?<=\w)\(\)")
 FLAG = re.compile(r"(?<![\w-])--(?=\w+[-=]\w)([a-z][\w-]*)(?:=(\S+))?")
@@ -84,7 +85,7 @@ def names(text: str) -> str:
     text = VERSION.sub(_version, DOTTED.sub(_dotted, text))
     text = HEX.sub(lambda match: "zero x " + " ".join(map(_part, match[1])), text)
     text = DOT_NAME.sub(lambda match: f"dot {_part(match[1])}" if match[1] else f"{match[2]} dot J S", text)
-    text = PATH.sub(_path, text)
+    text = SUFFIX.sub(lambda match: f"dot {_part(match[1])}", PATH.sub(_path, text))
     text = FILE.sub(lambda match: f"{spelled(match[1])} dot {_part(match[2])}", text)
     text = ANY_FILE.sub(lambda match: f"{'star ' if match[1] else ''}dot {_part(match[2] or match[3])}", text)
     text = DOT_FILE.sub(lambda match: f"dot {match[1]}", text)

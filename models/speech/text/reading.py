@@ -20,7 +20,8 @@ BLANKS = re.compile(r"  +")
 TWO_NUMBERS = re.compile(rf"(?<=\d)-{BROKEN}(?=\d)")
 HYPHENATED = re.compile(rf"([^\W\d_]+)-{BROKEN}([^\W\d_]+)?")
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
-SPACE_BEFORE = re.compile(r"\s+([,.;:!?])")
+SPACE_BEFORE = re.compile(r"\s+([,;:!?)]|\.(?!\w))")
+UNDERSCORED = re.compile(r"(?<=\d)_(?=\d{3}(?!\d))")
 Known = Callable[[str], bool]
 LeftOut = Callable[[str], None]
 
@@ -49,7 +50,7 @@ def _in_words(text: str) -> str:
     text = links(text)
     if not any(char.isdigit() for char in text):
         return roman(units(abbreviations(names(text))))
-    text = names(dates(codes(text)))
+    text = names(dates(codes(UNDERSCORED.sub(",", text))))
     text = money(decades(times(abbreviations(text))))
     return roman(numbers(units(text)))
 
