@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_pipeline.dsp import limits
 from audio_pipeline.dsp.mel import hz_to_mel, triangles
 from audio_pipeline.errors import MediaError
 
@@ -73,6 +74,7 @@ def picture(path: Path, columns: int = COLUMNS) -> Picture:
 
     try:
         with soundfile.SoundFile(os.fsencode(path)) as file:
+            limits.check_format(path.name, file.samplerate, file.channels)
             if not len(file):
                 raise MediaError(f"{path.name} holds no sound")
             parts = list(_batches(file, min(columns, len(file))))
@@ -87,8 +89,9 @@ def _batches(file: soundfile.SoundFile, columns: int) -> Iterator[tuple[Array, A
     """Least, greatest, RMS and bands of BATCH columns after another."""
     window = 2 ** round(math.log2(file.samplerate * WINDOW_S))
     mel = triangles(file.samplerate, window, BANDS, top_hz(file.samplerate))
-    for first in range(0, columns, BATCH):
-        edges = np.arange(first, min(first + BATCH, columns) + 1) * len(file) // columns
+    batch = max(1, min(BATCH, limits.MOST_VALUES // 4 * columns // (len(file) * file.channels)))
+    for first in range(0, columns, batch):
+        edges = np.arange(first, min(first + batch, columns) + 1) * len(file) // columns
         sound = _read(file, int(edges[0]) - window, int(edges[-1]) + window)  # (ch, n)
         inner, starts = sound[:, window:-window], edges[:-1] - edges[0]
         power = np.add.reduceat(np.square(inner), starts, axis=1, dtype=np.float64).mean(axis=0) / np.diff(edges)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from audio_pipeline.dsp import limits
 from audio_pipeline.errors import MediaError
 from audio_pipeline.io.sidecar import TrackInfo, text_of
 from audio_pipeline.report.report import credit, tracks_in, write_report
@@ -151,6 +152,16 @@ def test_names_from_outside_cannot_write_html(take: Path) -> None:
     state["incidents"][0]["log"] = ["</pre><b>"]
     text, page = report(take, state)
     assert text.count("<script>") == 1 and page.open == []
+
+
+def test_pictures_keep_to_the_limits_of_readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No rate beyond them, and no more of a long track at once than they allow: it looks the same in smaller bites."""
+    with pytest.raises(MediaError, match=r"fast\.wav: has a rate of 500000 Hz, expected 4000 to 384000 Hz"):
+        picture(write(tmp_path / "fast.wav", np.zeros((10, 1), np.float32), 500_000))
+    path = write(tmp_path / "tone.wav", tone(1000, 1.0))
+    usual = picture(path, columns=40)
+    monkeypatch.setattr(limits, "MOST_VALUES", 4_000)
+    np.testing.assert_allclose(picture(path, columns=40).bands_db, usual.bands_db, atol=1e-3)
 
 
 def test_broken_and_empty_tracks_are_named_and_the_rest_is_shown(take: Path) -> None:
