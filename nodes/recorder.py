@@ -61,6 +61,16 @@ class Recorder(Node):
     def preload(cls, settings: Any) -> tuple[str, ...]:
         return ("audio_pipeline.io.recording",)
 
+    def __init__(self, settings: Any = None) -> None:
+        super().__init__(settings)
+        self._leaving: dict[str, int] = {}  # tracks that are being finished: how far their streams came
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"leaving": dict(self._leaving)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._leaving = {str(name): int(end) for name, end in dict(state.get("leaving", {})).items()}
+
     def open(self, ctx: Context) -> None:
         folder = Path(self.settings.folder or ctx.folder)
         self._take = Take(folder, self.settings.subtype, overwrite=self.settings.overwrite,
@@ -69,7 +79,8 @@ class Recorder(Node):
         try:
             if self.settings.segments:
                 segments = Segments(folder, self.settings.subtype, Path(ctx.run_folder).name)
-            for said in self._take.begin(() if segments else self.input_settings, restarted=ctx.incarnation > 0):
+            names = () if segments else self.input_settings
+            for said in self._take.begin(names, restarted=ctx.incarnation > 0, ends=self._leaving):
                 ctx.log(said)
         except PipelineError:
             self._take.close()
@@ -138,8 +149,8 @@ class Recorder(Node):
             self._cut.add(notice.track)
             ctx.log(f"{notice.track} is beyond full scale and is cut there; subtype float32 keeps what is over it")
 
-    @staticmethod
-    def _on_saved(notice: Notice, ctx: Context) -> None:
+    def _on_saved(self, notice: Notice, ctx: Context) -> None:
+        self._leaving.pop(notice.track, None)
         path, samples, clipped, peak = (notice.data[key] for key in ("path", "samples", "clipped", "peak"))
         peak_db = round(20 * math.log10(max(peak, 1e-6)), 2)
         ctx.event("takes", "saved", notice.position, track=notice.track, path=path, samples=samples, clipped=clipped,
@@ -179,6 +190,7 @@ class Recorder(Node):
 
     def _finish(self, name: str) -> None:
         recording, end = self._recording, self._ends.pop(name)
+        self._leaving[name] = end
         self._disk.submit(lambda: recording.finish(name, end))
         self._show_held(self._disk.held_bytes)
 

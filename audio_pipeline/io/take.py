@@ -8,7 +8,7 @@ up when they are opened side by side. No file of a run is ever replaced by anoth
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -103,9 +103,12 @@ class Take:
         _make(folder)
         self._lock = TakeLock.take(folder, run)
 
-    def begin(self, names: Iterable[str], *, restarted: bool = False) -> list[str]:
+    def begin(
+        self, names: Iterable[str], *, restarted: bool = False, ends: Mapping[str, int] | None = None
+    ) -> list[str]:
         """Goes on with what a dead process of this run left, or makes way for new tracks; what there is to say of it.
 
+        `ends` is how far the streams of tracks had come that are wanted no more.
         Raises PipelineError where a finished track of another run has such a name and may not be replaced.
         """
         said, wanted = [], list(names)
@@ -119,7 +122,7 @@ class Take:
             return said + self._prepare(wanted, refuse=not restarted)
         self._resume()
         for name in [name for name in self.tracks if name not in wanted]:
-            self.finish(name)  # it was taken away, and its recorder died before it could
+            self.finish(name, (ends or {}).get(name))  # it was taken away, and its recorder died before it could
         return said
 
     def _prepare(self, names: list[str], *, refuse: bool) -> list[str]:

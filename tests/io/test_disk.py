@@ -17,8 +17,9 @@ from audio_pipeline.io.disk import ITEM_BYTES, Disk
 from audio_pipeline.io.recording import Block, Recording
 from audio_pipeline.io.take import Take
 from audio_pipeline.io.wav import WavWriter
+from audio_pipeline.nodes.recorder import Recorder, Settings
 from tests.nodes.fake import FakeContext, noise
-from tests.nodes.test_recorder import RATE, feed, finish, recorder, settle, sidecar
+from tests.nodes.test_recorder import RATE, feed, finish, kill, recorder, settle, sidecar
 
 FRAME = 480
 
@@ -133,6 +134,42 @@ def test_what_finds_no_room_is_counted_and_a_stated_hole(tmp_path: Path, gate: G
     assert sidecar(tmp_path)["a"]["gaps"] == [{"at": 20 * FRAME, "samples": 30 * FRAME}]
     x[20 * FRAME : 50 * FRAME] = 0
     assert np.array_equal(soundfile.read(tmp_path / "a.wav", dtype="float32")[0], x[:end])
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_what_waits_when_the_recorder_is_killed_is_a_stated_hole(tmp_path: Path, gate: Gate, stays: bool) -> None:
+    """Also of an input that was just taken away: how far it came is known outside of the process."""
+    first, x = FakeContext(folder=str(tmp_path)), noise(60 * FRAME)
+    dead = recorder(first, "a")
+    feed(dead, first, x[: 10 * FRAME])
+    gate.shut()
+    for at in range(10 * FRAME, 30 * FRAME, FRAME):
+        dead.process({"a": audio_frame(x[at : at + FRAME], at, RATE)}, first)
+        gate.reached.wait()  # in the first; the others wait behind it
+    if not stays:
+        dead.input_settings = {}
+        dead.on_inputs(first)
+    state = dead.snapshot()
+    dead._disk._killed = True
+    gate.opened.set()
+    kill(dead)
+
+    second = FakeContext(folder=str(tmp_path), incarnation=1)
+    node = Recorder(Settings())
+    node.restore(state)
+    node.input_settings = {"a": None} if stays else {}
+    node.open(second)
+    end = 30 * FRAME
+    if stays:
+        feed(node, second, x[40 * FRAME :], 40 * FRAME)  # its producer remembers no more
+        end = len(x)
+    finish(node, second)
+    true = np.ones(end, bool)
+    for span in sidecar(tmp_path)["a"]["gaps"]:  # type: ignore[attr-defined]
+        true[span["at"] : span["at"] + span["samples"]] = False
+    recorded = soundfile.read(tmp_path / "a.wav", dtype="float32")[0]
+    assert len(recorded) == end and np.array_equal(recorded[true], x[:end][true])
+    assert 10 * FRAME <= true.sum() < end
 
 
 def test_it_is_said_once_that_the_disk_is_slow_and_once_that_it_is_not(tmp_path: Path, gate: Gate) -> None:
