@@ -8,6 +8,7 @@ variable to set.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import pwd
 from dataclasses import dataclass
@@ -54,6 +55,11 @@ def home() -> Path:
     except KeyError:  # no passwd entry
         return NO_HOME
     return Path(listed) if os.path.isabs(listed) else NO_HOME
+
+
+def without_cache(library: str) -> None:
+    """Called before a library that caches in the home folder is imported: that it may not is no news for the user."""
+    logging.getLogger(library).setLevel(logging.ERROR)
 
 
 def expanded(path: str) -> Path:

@@ -46,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(ProofTable(path, config.getoption("--proof-scale")))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything in tests/scenarios runs in real time."""
     for item in items:

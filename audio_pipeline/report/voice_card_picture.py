@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_pipeline.home import without_cache
 from audio_pipeline.models.voices.record import Record
 from audio_pipeline.report.voice_card import likeness_said, sample_said
 
@@ -29,6 +30,7 @@ LEAST_WORD_S = 0.06  # of the whole: what a stretch must last to be named
 
 def card_picture(record: Record, sample: tuple[Array, int] | None) -> bytes:
     """A PNG; `sample` is the mono sound and its rate, where it was kept."""
+    without_cache("matplotlib")
     from matplotlib.figure import Figure
     from PIL import Image
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_pipeline.home import without_cache
+
 if TYPE_CHECKING:
     from audio_pipeline.dsp.spectrogram import LogSpectrogram
 
@@ -17,6 +19,7 @@ TICKS_HZ = (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
 
 def draw(columns: NDArray[np.float32], spectrogram: LogSpectrogram, path: Path, title: str) -> None:
     """`columns` (n, bands) in dB as a picture of 1200 x 600; raises OSError where it cannot be written."""
+    without_cache("matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

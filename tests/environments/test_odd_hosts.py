@@ -72,6 +72,15 @@ def test_without_a_home_every_command_answers_and_names_the_variable_only_where_
     assert code == 9 and said.endswith("set XDG_CONFIG_HOME to a folder of yours\n"), said
 
 
+def test_a_picture_needs_no_place_for_a_cache(no_home: Host) -> None:
+    """matplotlib makes itself one elsewhere, and would say so in two lines."""
+    code = (
+        "import numpy as np; from pathlib import Path; from audio_pipeline.view.tap import Picture; p = Picture();"
+        "p.add(np.zeros((44100, 1), np.float32), 44100); print(p.save(Path('p.png'), 't'))"
+    )
+    assert no_home.run(entry=("-c", code)) == (0, "p.png\n")
+
+
 def test_a_home_that_is_read_only_is_as_good_as_none(tmp_path: Path) -> None:
     with host(tmp_path, NOBODY) as odd:
         home = odd.folder.parent / "home"  # root's
