@@ -40,7 +40,13 @@ def quiet() -> Iterator[Quiet]:
         yield made
 
 
-def grown(step: Callable[[int], object], count: int = MANY, window: int = 2_500) -> int:
+@pytest.fixture
+def many(proof_scale: float) -> int:
+    """All of them in a full run; fewer in a short one, yet more than all that is kept."""
+    return max(round(MANY * proof_scale), 8_000)
+
+
+def grown(step: Callable[[int], object], count: int, window: int = 2_500) -> int:
     """By how many bytes memory grows over the last `window` of `count` steps; all that is kept was full before."""
     steps = iter(range(count))
     _take(step, steps, count - 2 * window)
@@ -74,22 +80,22 @@ def incident(number: int) -> dict[str, Any]:
             "with": [], "log": [LINE * 3] * 20, "ledger": [{"from": LINE}] * 5, "settings": {"text": LINE}}  # fmt: skip
 
 
-def test_of_incidents_a_thousand_are_kept_and_all_are_counted() -> None:
+def test_of_incidents_a_thousand_are_kept_and_all_are_counted(many: int) -> None:
     kept = Incidents()
-    assert grown(lambda number: kept.add(incident(number))) < SLACK
-    assert kept.total == MANY and len(kept) == KEPT
+    assert grown(lambda number: kept.add(incident(number)), many) < SLACK
+    assert kept.total == many and len(kept) == KEPT
     whole = [item for item in kept if item["log"]]
-    assert len(whole) == WHOLE and list(kept)[-1]["node"] == f"node{MANY - 1}"
+    assert len(whole) == WHOLE and list(kept)[-1]["node"] == f"node{many - 1}"
 
 
-def test_a_hundred_thousand_log_lines_and_events(quiet: Quiet) -> None:
+def test_a_hundred_thousand_log_lines_and_events(quiet: Quiet, many: int) -> None:
     word = encode({"node": "mix", "token": quiet.token, "op": "log", "message": LINE})
     event = encode({"node": "mix", "token": quiet.token, "op": "event", "event": {"kind": "note", "text": LINE}})
 
     def step(number: int) -> None:
         quiet.supervisor._hear(b"mix", word if number % 2 else event)
 
-    assert grown(step) < SLACK
+    assert grown(step, many) < SLACK
     assert len(quiet.supervisor.log_lines) == 200 and len(quiet.supervisor.operator.events) == KEEP_EVENTS
     assert len(msgpack.packb(state_of(quiet))) < 200_000
 
@@ -101,14 +107,8 @@ def test_a_line_of_any_length_is_cut(quiet: Quiet) -> None:
     assert len(msgpack.packb(state_of(quiet))) < 1_000_000
 
 
-def test_a_hundred_thousand_restarts(
-    quiet: Quiet, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
-    """Through the real burial; the system is not asked for a process or a file each time, which would take minutes.
-
-    A short run takes fewer, yet more than all that is kept.
-    """
-    count = max(round(MANY * request.config.getoption("--proof-scale")), 8_000)
+def test_a_hundred_thousand_restarts(quiet: Quiet, monkeypatch: pytest.MonkeyPatch, many: int) -> None:
+    """Through the real burial; the system is not asked for a process or a file each time, which would take minutes."""
     supervisor, record = quiet.supervisor, quiet.supervisor.nodes["mix"]
     nursery = supervisor.nursery
     board = supervisor.run.board_path("mix", 0)
@@ -122,11 +122,11 @@ def test_a_hundred_thousand_restarts(
         record.said = {"error": LINE}
         nursery._on_exit(record.child, 1)  # type: ignore[arg-type]
 
-    assert grown(step, count) < SLACK
-    assert nursery.incidents.total == count and len(record.dead) == 2
+    assert grown(step, many) < SLACK
+    assert nursery.incidents.total == many and len(record.dead) == 2
     state = state_of(quiet)
-    assert state["incident_count"] == count and len(state["incidents"]) == KEPT
-    assert state["nodes"]["mix"]["counters"]["frames"] == 3 * count
+    assert state["incident_count"] == many and len(state["incidents"]) == KEPT
+    assert state["nodes"]["mix"]["counters"]["frames"] == 3 * many
     assert len(msgpack.packb(state)) < 1_000_000
 
 
@@ -152,7 +152,7 @@ def test_nodes_and_links_that_are_gone_are_forgotten_in_their_turn(quiet: Quiet)
         sup.transports.leave(name)
         editor._keep(record)
 
-    assert grown(step, 3_000, 500) < SLACK
+    assert grown(step, 1_200, 300) < SLACK
     assert len(editor.former) == FORMER and len(editor.retired) == RETIRED
     state = state_of(quiet)
     assert len(state["former_links"]) == RETIRED and len(msgpack.packb(state)) < STATE_BYTES
@@ -170,14 +170,14 @@ def _link(link: LinkPlan, source: str) -> LinkPlan:
     return replace(link, source=source)
 
 
-def test_a_hundred_thousand_edits_leave_a_hundred_to_undo() -> None:
+def test_a_hundred_thousand_edits_leave_a_hundred_to_undo(many: int) -> None:
     steps: list[Any] = []
 
     def step(number: int) -> None:
         nonlocal steps
         steps = bounded([*steps, {"nodes": {"song": {"kind": "noise", "seed": number}}}])
 
-    assert grown(step) < SLACK and len(steps) == MOST_STEPS
+    assert grown(step, many) < SLACK and len(steps) == MOST_STEPS
     assert len(bounded([{"text": "x" * 10_000_000}] * 50)) == 1, "large ones are fewer"
 
 
