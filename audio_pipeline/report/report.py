@@ -21,6 +21,7 @@ from audio_pipeline.view.text import State
 
 NAME = "report.html"
 FIRST = ("mix", "vocals", "accompaniment")  # the order of the tracks that most runs leave
+MOST_PICTURES = 24  # of 107 kB each; a VAD leaves a file an utterance, and the page must open
 
 
 def tracks_in(folder: Path, run: str | None = None) -> list[Path]:
@@ -37,18 +38,19 @@ def write_report(folder: Path, state: State, tracks: Sequence[Path]) -> Path:
     """Writes the page for a run into `folder` and returns its path.
 
     `state` is the last one that the pipeline told; `tracks` are sound files in or below `folder`. One that
-    cannot be read is named on the page, and the rest is shown. Raises OSError where the disk refuses; a report
-    that was there before stays whole.
+    cannot be read is named on the page, and the rest is shown: the first 24 as pictures, the others as links. Raises
+    OSError where the disk refuses; a report that was there before stays whole.
     """
     pictures: dict[str, Picture] = {}
     failures: list[str] = []
-    for path in tracks:
+    names = [path.relative_to(folder).as_posix() for path in tracks]
+    for path, name in zip(tracks[:MOST_PICTURES], names, strict=False):
         try:
-            pictures[path.relative_to(folder).as_posix()] = picture(path)
+            pictures[name] = picture(path)
         except MediaError as error:
             failures.append(str(error))
     target = folder / NAME
-    write_whole(target, printable(_html(state, pictures, failures), keep="\n\t"))
+    write_whole(target, printable(_html(state, tracks_shown(pictures, failures, names[MOST_PICTURES:])), keep="\n\t"))
     return target
 
 
@@ -62,7 +64,7 @@ def credit(state: State) -> str:
     return "; ".join(f"{asset.credit}, {asset.licence}" for asset in found)
 
 
-def _html(state: State, pictures: dict[str, Picture], failures: list[str]) -> str:
+def _html(state: State, sound: str) -> str:
     resources = files("audio_pipeline.report")
     style, script = (resources.joinpath(f"report.{kind}").read_text("utf-8") for kind in ("css", "js"))
     title, when = escape(state["name"]), datetime.now().strftime("%-d %B %Y, %H:%M")
@@ -71,16 +73,16 @@ def _html(state: State, pictures: dict[str, Picture], failures: list[str]) -> st
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}, {when}</title>'
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{style}</style></head>'
         f'<body><header><h1>{title}</h1><p class="lead">{when}</p>{song}</header>'
-        f"{page.figures(state)}{_sections(state, pictures, failures)}"
+        f"{page.figures(state)}{_sections(state, sound)}"
         f'<footer class="soft">Written by audio-pipeline when the run ended.</footer>'
         f"<script>{script}</script></body></html>\n"
     )
 
 
-def _sections(state: State, pictures: dict[str, Picture], failures: list[str]) -> str:
+def _sections(state: State, sound: str) -> str:
     ages = "Age is the time from a frame's capture, or its emission by a file, to when the next node takes it. "
     parts = [
-        page.section("Sound", tracks_shown(pictures, failures), "Click into a picture to listen from there."),
+        page.section("Sound", sound, "Click into a picture to listen from there."),
         page.section(
             "Latency",
             latency_paths(state) + histograms(state),

@@ -19,6 +19,7 @@ from audio_pipeline.report.sound import (
 )
 from audio_pipeline.view.text import clock_text
 
+MOST_NAMED = 200  # without a picture
 FREQUENCIES_HZ = (500, 1000, 2000, 4000, 8000, 16_000)
 
 
@@ -29,9 +30,10 @@ def decibel_text(value_db: float) -> str:
     ) + " dBFS"
 
 
-def tracks(pictures: Mapping[str, Picture], failures: Sequence[str]) -> str:
-    """Waveform, spectrogram and player of every file; names are those of the files beside the page."""
-    notes = "".join(f'<p class="warn">{escape(sentence)}</p>' for sentence in failures)
+def tracks(pictures: Mapping[str, Picture], failures: Sequence[str], others: Sequence[str] = ()) -> str:
+    """Waveform, spectrogram and player of every file, and links to the others; names are those of the files beside the
+    page."""
+    notes = "".join(f'<p class="warn">{escape(sentence)}</p>' for sentence in failures) + _named(others)
     if not pictures:
         return notes
     top_db = max(float(picture.bands_db.max()) for picture in pictures.values())
@@ -41,6 +43,15 @@ def tracks(pictures: Mapping[str, Picture], failures: Sequence[str]) -> str:
         f"<span>0 dB = the loudest point of all tracks</span></div>"
     )
     return "".join(_track(name, picture, top_db) for name, picture in pictures.items()) + notes + scale
+
+
+def _named(names: Sequence[str]) -> str:
+    """Files without a picture: the first as links, the rest as a number."""
+    if not names:
+        return ""
+    links = ", ".join(f'<a href="{escape(name)}">{escape(name)}</a>' for name in names[:MOST_NAMED])
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f'<p class="soft">{len(names)} recordings without a picture: {links}{more}</p>'
 
 
 def _track(name: str, picture: Picture, top_db: float) -> str:

@@ -193,6 +193,17 @@ def test_run_without_links_paths_or_tracks_has_a_report(tmp_path: Path) -> None:
     assert page.open == [] and "Ledger</h2>" not in text
 
 
+def test_a_thousand_utterances_make_no_page_of_a_hundred_megabytes(tmp_path: Path) -> None:
+    """Each picture takes some 100 kB: the first 24 are drawn, the next 200 are links, the others are counted."""
+    first = write(tmp_path / "0000.wav", tone(440, 0.2))
+    paths = [first, *(tmp_path / f"{i:04}.wav" for i in range(1, 1_000))]
+    for path in paths[1:]:
+        path.hardlink_to(first)
+    html = write_report(tmp_path, karaoke(), paths).read_text()
+    assert html.count("data:image/png") == 24 and len(html) < 4_000_000
+    assert "976 recordings without a picture" in html and 'href="0223.wav"' in html and "and 776 more" in html
+
+
 def test_broken_ledger_is_red(take: Path) -> None:
     state = karaoke()
     state["links"][0]["balanced"] = False
