@@ -227,6 +227,15 @@ def test_video_without_sound(tmp_path: Path) -> None:
         open_media(tmp_path / "mute.mp4")
 
 
+def test_a_name_of_any_bytes(folder: Path, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.flac"))
+    os.symlink(folder / "plain.flac", path)
+    with open_media(path) as reader:
+        assert len(reader.read(1000)) == 1000
+    with pytest.raises(MediaError, match="is no name of a file"):
+        open_media("a\0b")
+
+
 def test_close_twice(folder: Path) -> None:
     for name in ("plain.flac", "plain.m4a"):
         reader = open_media(folder / name)

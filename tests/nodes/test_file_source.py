@@ -7,6 +7,7 @@ import soundfile
 from audio_pipeline.errors import ConfigError, MediaError
 from audio_pipeline.frame import Samples
 from audio_pipeline.nodes.file_source import NODE, FileSource, Settings
+from tests.io.encoding import encode_parts
 from tests.nodes.fake import FakeContext, noise, sine
 
 RATE = 48_000
@@ -193,6 +194,28 @@ def test_a_list_of_nothing_but_bad_files_ends(tmp_path: Path) -> None:
     node = opened(ctx, Settings(path=str(first), playlist=(str(tmp_path / "gone.wav"),), loop=True))
     first.unlink()
     assert len(play(node, ctx)) == 4_800
+
+
+def test_a_track_of_a_film_is_chosen_and_a_wrong_one_is_named(tmp_path: Path) -> None:
+    quiet, loud = sine(RATE // 2, RATE, level=0.05), sine(RATE // 2, RATE, level=0.5)
+    film = encode_parts(tmp_path / "film.mkv", [("eng", [(0.0, quiet)]), ("deu", [(0.0, loud)])], RATE, "flac")
+    ctx = FakeContext(RATE, live=False)
+    levels = [np.abs(play(opened(ctx, Settings(path=str(film), track=track)), ctx)).max() for track in (1, 2)]
+    assert levels == pytest.approx([0.05, 0.5], rel=0.01)
+    with pytest.raises(MediaError, match=r"film\.mkv: has no audio track 3 .* 1 \(eng, flac, stereo\), 2 \(deu"):
+        opened(ctx, Settings(path=str(film), track=3))
+
+
+def test_damage_is_said_once_when_the_song_ends_and_counted(tmp_path: Path) -> None:
+    ctx = FakeContext(RATE, live=False)
+    path = Path(write(tmp_path / "a.flac", noise(RATE), subtype="PCM_16"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
+    path.write_bytes(data)
+    y = play(opened(ctx, Settings(path=str(path), loop=True)), ctx, 3 * RATE)
+    assert len(y) >= 3 * RATE
+    assert len(ctx.logs) == 1 and "a.flac: 1 frame damaged, from 0." in ctx.logs[0]
+    assert ctx.gauges["bad_frames"] == 1
 
 
 def test_errors_name_the_file_and_the_reason(tmp_path: Path) -> None:
