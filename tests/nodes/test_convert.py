@@ -114,7 +114,7 @@ def _live(node: NODE, ctx: FakeContext, x: np.ndarray) -> None:
 @pytest.fixture
 def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """No threads and no time of this machine's own."""
-    monkeypatch.setattr(convert, "ThreadPoolExecutor", InTurn)
+    monkeypatch.setattr(convert.threads, "pool", InTurn)
     monkeypatch.setattr(convert_live, "at_leisure", InTurn)
     monkeypatch.setattr(convert_live, "perf_counter", lambda: 0.0)
 

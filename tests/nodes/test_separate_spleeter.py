@@ -45,7 +45,7 @@ def fake_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(separate_spleeter, "ThreadPoolExecutor", InTurn)
+    monkeypatch.setattr(separate_spleeter.threads, "pool", InTurn)
 
 
 def opened(ctx: FakeContext, **settings: Any) -> Any:
