@@ -28,7 +28,11 @@ class Keeper:
         self._refused = ""
 
     def turn(self, now_s: float, wanted: Collection[Path]) -> list[str]:
-        """Every quarter of a second: what was put back, or why it cannot be, in a line each."""
+        """Every quarter of a second: what was put back, or why it cannot be, in a line each.
+
+        What is new is held at once: a board that is lost before that is lost for good.
+        """
+        self._hold(wanted)
         if now_s < self._next_s:
             return []
         self._next_s = now_s + EVERY_S
@@ -38,7 +42,6 @@ class Keeper:
         except (PipelineError, OSError) as error:
             again, self._refused = self._refused == str(error), str(error)
             return [] if again else [f"the runtime folder is lost ({error}); the pipeline plays on without it"]
-        self._hold(wanted)
         back = [path.name for path in self._held if self._put_back(path)]
         self._touch()
         return [f"{name} was removed from {self._run.path.parent} and is put back" for name in (*said, *back)]
