@@ -95,7 +95,7 @@ class AvReader(MediaReader):
         return self._container, self._stream
 
     def _run(self, frames: Iterator[Timed]) -> None:
-        self._fit = Fit(self.rate, self.channels)
+        self._fit, self._format = Fit(self.rate, self.channels), (self.rate, self.channels)
         self._sound = self._pieces(frames)
         self._rest = np.zeros((0, self.channels), np.float32)
 
@@ -118,7 +118,7 @@ class AvReader(MediaReader):
 
     def _placed(self, timed: Timed, following: Timed | None) -> Iterator[Samples]:
         frame = timed.frame
-        if frame.sample_rate != self._line.own or frame.layout.nb_channels != self.channels:
+        if (frame.sample_rate, frame.layout.nb_channels) != self._format:
             yield self._change(frame)
         x = samples_of(frame)
         extra = self._line.correction(timed.at_s, len(x), following.at_s if following else None)
@@ -140,7 +140,8 @@ class AvReader(MediaReader):
         """What is left of the format before, when another one begins."""
         limits.check_format(self.path, int(frame.sample_rate), int(frame.layout.nb_channels))
         detail = f"from {self.rate} Hz, {self.channels} channels to {frame.sample_rate} Hz, {frame.layout.nb_channels}"
-        if (frame.sample_rate, frame.layout.nb_channels) != (self.rate, self.channels):
+        self._format = int(frame.sample_rate), int(frame.layout.nb_channels)
+        if self._is_other(frame):
             self.faults.add(CHANGE, self._line.place_s, detail=detail)
         if frame.sample_rate == self._line.own:
             return np.zeros((0, self.channels), np.float32)

@@ -11,11 +11,12 @@ from audio_pipeline.dsp.resample import StreamResampler
 from audio_pipeline.errors import MediaError
 from audio_pipeline.io.media import SKIP, MediaReader
 from audio_pipeline.io.media_av import PREROLL, AvReader
-from audio_pipeline.io.media_faults import CHANGE, DAMAGED, KINDS, Faults
+from audio_pipeline.io.media_faults import CHANGE, KINDS, LEFT_OUT, Faults
 from audio_pipeline.io.media_fit import Fit, Samples
 from audio_pipeline.io.media_ogg import Survey
 
 MEASURED = 64  # links whose lengths are looked up at once; with more the end alone tells
+MOST_TRIED = 64  # links at the start that cannot be read, until the file counts as no sound
 
 
 class ChainReader(MediaReader):
@@ -25,19 +26,22 @@ class ChainReader(MediaReader):
         self.path, self.position, self._ogg, self._track = path, 0, ogg, track
         self._faults = Faults()
         self._done: dict[int, tuple[float, Faults]] = {}  # of links that were left: where they begin, their faults
-        self._starts = [0]  # positions of the links that are known
+        self._starts: list[int] = []  # positions of the links that are known
+        self._broken: dict[int, MediaError] = {}  # links that cannot be opened: none is tried twice
         self._is_cancelled: Callable[[], bool] = lambda: False
-        self._link = -1
-        first = self._reader = self._open(0)
-        self.rate, self.channels, self.layout = first.rate, first.channels, first.layout
-        self._enter(0, first)
+        found = self._first_from(0, 0, MOST_TRIED)
+        if found is None:
+            raise self._broken[0]
+        link, self._reader = found
+        self.rate, self.channels, self.layout = self._reader.rate, self._reader.channels, self._reader.layout
+        self._enter(link, self._reader)
         self.samples = self._measured() if len(ogg.links) <= MEASURED else None
 
     @property
     def faults(self) -> Faults:  # type: ignore[override]
         """Those of the links, at their times in the whole."""
         found = Faults(layout=self._reader.faults.layout, pages=self._ogg.damaged, is_cut=self._ogg.is_cut)
-        here = {**self._done, self._link: (self._starts[self._link] / self.rate, self._reader.faults)}
+        here = {**self._done, self._link: self._known()}
         for offset_s, faults in [(0.0, self._faults), *(here[link] for link in sorted(here))]:
             for kind in KINDS:
                 _merge(found, faults, kind, offset_s)
@@ -53,10 +57,10 @@ class ChainReader(MediaReader):
         total = 0
         for i in range(len(self._ogg.links)):
             try:
-                reader = self._reader if not i else self._open(i)
+                reader = self._reader if i == self._link else self._open(i)
             except MediaError:
                 continue
-            if i:
+            if reader is not self._reader:
                 reader.close()
             if reader.samples is None:
                 return None
@@ -85,19 +89,34 @@ class ChainReader(MediaReader):
     def _next(self) -> bool:
         """Goes on to the next link that can be opened."""
         self._leave()
-        for link in range(self._link + 1, len(self._ogg.links)):
+        found = self._first_from(self._link + 1, self._end(), len(self._ogg.links))
+        if found is None:
+            return False
+        self._reader.close()
+        self._enter(*found)
+        return True
+
+    def _first_from(self, first: int, at: int, most: int) -> tuple[int, AvReader] | None:
+        """The first of `most` links that can be opened; those that are not known yet begin at `at`."""
+        for link in range(first, min(first + most, len(self._ogg.links))):
             if len(self._starts) <= link:
-                self._starts.append(self._end())
-            try:
-                reader = self._open(link)
-            except MediaError as e:
-                self._faults.add(DAMAGED, self._starts[link] / self.rate, detail=str(e))
-                self._link = link
-                continue
-            self._enter(link, reader)
-            return True
-        self._link = len(self._ogg.links) - 1
-        return False
+                self._starts.append(at)
+            reader = self._opened(link)
+            if reader is not None:
+                return link, reader
+        return None
+
+    def _opened(self, link: int) -> AvReader | None:
+        """None, and said, where a link cannot be read."""
+        if link in self._broken:
+            return None
+        try:
+            return self._open(link)
+        except MediaError as e:
+            at = self._starts[link]
+            self._broken[link] = e
+            self._faults.add(LEFT_OUT, at / self.rate if at else 0.0, detail=str(e).removeprefix(f"{self.path}: "))
+            return None
 
     def _end(self) -> int:
         """Where the link in hand ends, now that it is over."""
@@ -105,11 +124,15 @@ class ChainReader(MediaReader):
         return self._starts[self._link] + _converted(reader.position, reader.rate, self.rate)
 
     def _leave(self) -> None:
-        if self._link not in self._done:
-            self._done[self._link] = (self._starts[self._link] / self.rate, self._reader.faults)
+        self._done[self._link] = self._known()
+
+    def _known(self) -> tuple[float, Faults]:
+        """Faults of the link in hand: those of an earlier pass, where that came further."""
+        here = self._starts[self._link] / self.rate, self._reader.faults
+        return max(here, self._done.get(self._link, here), key=lambda known: known[1].count)
 
     def _seek(self, sample: int) -> None:
-        if not self._starts[self._link] <= sample or self._link not in range(len(self._ogg.links)):
+        if sample < self._starts[self._link]:
             self._go_back(sample)
         while self._is_beyond(sample) and self._next():
             self.position = self._starts[self._link]
@@ -119,9 +142,8 @@ class ChainReader(MediaReader):
         """Into the last link that is known to begin at or ahead of `sample` and that can be opened."""
         self._leave()
         for link in reversed([i for i, start in enumerate(self._starts) if start <= sample]):
-            try:
-                reader = self._open(link)
-            except MediaError:
+            reader = self._opened(link)
+            if reader is None:
                 continue
             self._reader.close()
             self._enter(link, reader)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-DAMAGED, GAP, STAMP, CHANGE = "damaged", "gap", "stamp", "change"
-KINDS = (DAMAGED, GAP, STAMP, CHANGE)
+DAMAGED, GAP, STAMP, CHANGE, LEFT_OUT = "damaged", "gap", "stamp", "change", "left out"
+KINDS = (DAMAGED, GAP, STAMP, CHANGE, LEFT_OUT)
 
 
 @dataclass
@@ -40,12 +40,17 @@ class Faults:
         self.tallies[kind].add(at_s, seconds, detail)
 
     @property
+    def count(self) -> int:
+        """Of all kinds together."""
+        return sum(tally.count for tally in self.tallies.values())
+
+    @property
     def damaged_frames(self) -> int:
         return self.tallies[DAMAGED].count
 
     def sentences(self, name: object) -> list[str]:
         """What there is to say about the file by now."""
-        damaged, gap, stamp, change = (self.tallies[kind] for kind in KINDS)
+        damaged, gap, stamp, change, left_out = (self.tallies[kind] for kind in KINDS)
         said = [
             (damaged.count, f"{_many(damaged.count, 'frame')} damaged, from {damaged.first_s:.2f} s on; what cannot "
                             f"be decoded is silence ({damaged.detail})"),
@@ -55,6 +60,8 @@ class Faults:
                           f"sound goes on without them"),
             (change.count, f"{_many(change.count, 'change')} of format, at {change.first_s:.2f} s {change.detail}; "
                            f"all is converted to the format that it begins with"),
+            (left_out.count, f"{_many(left_out.count, 'part')} of it left out, the first at {left_out.first_s:.2f} s "
+                             f"({left_out.detail})"),
             (self.ends_s is not None, "ends at {:.2f} s, its header says {:.2f} s".format(*self.ends_s or (0, 0))),
             (self.is_cut and self.ends_s is None, "breaks off: its last page is missing"),
             (self.pages, f"{_many(self.pages, 'page')} of it damaged; what cannot be decoded of them is silence"),

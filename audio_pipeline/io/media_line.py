@@ -6,7 +6,7 @@ from audio_pipeline.io.media_facts import Facts
 from audio_pipeline.io.media_faults import DAMAGED, GAP, STAMP, Faults
 
 MOST_BACK_S = 1.0  # further back is no overlap, but a clock that began anew
-MOST_GAP_S = 6 * 3600.0  # where nothing tells how long the file is
+MOST_GAP_S = 6 * 3600.0  # whatever the file says of its length: further on is a clock that began anew
 
 
 class Line:
@@ -74,7 +74,7 @@ class Line:
         return abs(next_s - self.zero_s - self.place_s - samples / self.own) <= self.tolerance_s
 
     def _most_gap_s(self) -> float:
-        return MOST_GAP_S if self._end_s is None else self._end_s - self.place_s
+        return MOST_GAP_S if self._end_s is None else min(self._end_s - self.place_s, MOST_GAP_S)
 
     def _note(self, off_s: float) -> None:
         """A gap where something was damaged is that damage; one at the start is where the sound begins."""

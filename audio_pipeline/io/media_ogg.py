@@ -16,6 +16,7 @@ from audio_pipeline.io.media_file import FilePart
 
 MOST_LINKS = 10_000
 MOST_MENDED = 10_000
+MOST_FALSE = 10_000  # pages that end where no page follows: each costs a look at 64 kB
 SEARCH = 65536
 _CODECS = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ", b"\x80theora", b"fishead\0", b"fLaC")
 _CONTINUED, _FIRST, _LAST = 1, 2, 4
@@ -78,8 +79,8 @@ def survey(path: Path) -> Survey:
 
 
 def _pages(part: FilePart) -> Iterator[Page]:
-    at = 0
-    while len(head := part.peek(at, 27 + 255)) >= 27:
+    at = false = 0
+    while false < MOST_FALSE and len(head := part.peek(at, 27 + 255)) >= 27:
         if head[:5] != b"OggS\0":
             at = _next_page(part, at)
             continue
@@ -87,7 +88,7 @@ def _pages(part: FilePart) -> Iterator[Page]:
         data = head[:size] if size <= len(head) else part.peek(at, size)
         ends = at + size == part.size or part.peek(at + size, 5) == b"OggS\0"
         yield Page(at, data, ends)
-        at = at + size if ends else _next_page(part, at)
+        at, false = (at + size, false) if ends else (_next_page(part, at), false + 1)
 
 
 def _mend(page: Page, serials: set[bytes], found: Survey) -> None:

@@ -94,7 +94,7 @@ class Packets:
                 continue
             finally:
                 self._again.part.check()
-            if packet is None or not packet.size:
+            if packet is None or _is_last(packet):
                 packets = self._resume()
                 if packets is not None:
                     continue
@@ -104,7 +104,10 @@ class Packets:
             failures = 0
             if packet.pos is None or packet.pos >= self._behind:
                 self._note(packet)
-                yield packet
+                if packet.size:
+                    yield packet
+                else:  # a decoder would take it for the end
+                    self._faults.add(DAMAGED, self._at_s, detail="an empty packet")
 
     def _resume(self) -> Any:
         """Packets from behind damage that the container's reader gives up at; None where there are none."""
@@ -149,6 +152,11 @@ class Packets:
 
     def _time(self, pts: int | None, base: Any) -> float | None:
         return None if pts is None else float(pts * base) + self._shift_s
+
+
+def _is_last(packet: Any) -> bool:
+    """Whether it is the empty one, of no time, that PyAV makes at the end for the decoder."""
+    return not packet.size and packet.dts is None and packet.pts is None
 
 
 def _cause(e: BaseException) -> str:

@@ -140,6 +140,26 @@ def test_a_file_that_breaks_off_says_so(whole: dict[str, bytes], tmp_path: Path,
     assert "ends at" in said or "breaks off" in said or "damaged" in said, said
 
 
+@pytest.mark.parametrize("name", ["a.m4a", "alac.m4a"])
+def test_an_empty_packet_is_not_the_end(whole: dict[str, bytes], tmp_path: Path, name: str) -> None:
+    """A sample of no bytes in an MP4, with its sound given to the one behind it: one frame of silence."""
+    data = bytearray(whole[name])
+    table = data.find(b"stsz") + 16
+    at = table + 4 * (int.from_bytes(data[table - 4 : table], "big") // 2)
+    sizes = [int.from_bytes(data[at + i : at + i + 4], "big") for i in (0, 4)]
+    data[at : at + 8] = bytes(4) + sum(sizes).to_bytes(4, "big")
+    (tmp_path / name).write_bytes(data)
+    with open_media(tmp_path / name) as reader:
+        x = read_all(reader)
+        assert len(x) == reader.samples == SECONDS * 44_100
+        assert reader.faults.damaged_frames == 1
+    tail = slice(round(1.5 * 44_100), round(1.75 * 44_100))
+    (tmp_path / name).write_bytes(whole[name])
+    with open_media(tmp_path / name) as reader:
+        expected = read_all(reader)[tail]
+    assert np.mean((x[tail] - expected) ** 2) < 1e-3 * np.mean(expected**2)
+
+
 def test_damage_is_counted_once_however_often_it_is_met(whole: dict[str, bytes], tmp_path: Path) -> None:
     data = bytearray(whole["a.flac"])
     data[len(data) // 2 : len(data) // 2 + 40] = random.Random(1).randbytes(40)

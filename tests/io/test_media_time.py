@@ -11,6 +11,9 @@ import soundfile as sf
 
 from audio_pipeline.errors import MediaError
 from audio_pipeline.io.media import open_media
+from audio_pipeline.io.media_facts import Facts
+from audio_pipeline.io.media_faults import STAMP, Faults
+from audio_pipeline.io.media_line import Line
 from tests.io.encoding import encode_parts
 from tests.io.reading import read_all
 from tests.shared import shared
@@ -104,6 +107,19 @@ def test_one_odd_stamp_makes_no_hour_of_silence(tmp_path: Path) -> None:
 
 
 SIZES = {"of zero": 0, "unknown": 0xFFFFFFFF, "beyond the end": 10_000_000, "odd": None, "that stop short": 1_000}
+
+
+def test_no_stamp_makes_days_of_silence_whatever_the_header_says() -> None:
+    """An MP4 may declare ten years: a gap of that length is a clock that began anew, one of an hour is a gap."""
+    facts = Facts(
+        zero_s=0.0, end_s=10 * 365 * 86_400.0, tolerance_s=0.008, rounding_s=0.0, length_s=None, header_s=None,
+        share=1.0, jumps=True, has_gaps=True, skips=False,
+    )  # fmt: skip
+    faults = Faults()
+    line = Line(1_000, facts, faults)
+    line.add(1_000)
+    assert line.correction(5 * 365 * 86_400.0, 10, None) == 0 and faults.tallies[STAMP].count == 1
+    assert Line(1_000, facts, faults).correction(3_600.0, 10, None) == 3_600_000
 
 
 @pytest.mark.parametrize("name", SIZES)
