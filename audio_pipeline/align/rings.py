@@ -106,6 +106,13 @@ class Rings:
         item.ended_at = 0
         self._line(item).part(item)
 
+    def present(self, name: str) -> None:
+        """What was absent is there after all."""
+        item = self.inputs[name]
+        item.ended_at = None
+        if item not in self._line(item).inputs:
+            self._line(item).join(item)
+
     def resize(self, name: str, capacity_samples: int) -> None:
         """A larger buffer, before anything has come."""
         item = self.inputs[name.partition("~")[0]]

@@ -130,6 +130,11 @@ class Subscription:
         self._keep(lambda held: False, "absent")
         self.in_flight.clear()
 
+    def admit(self, policy: str) -> None:
+        """One that was dismissed is waited for again."""
+        if self.policy == ABSENT:
+            self.policy = policy
+
     def unlink(self) -> None:
         """The link is taken out of the graph: what it still held goes; what its consumer got is not lost."""
         self._count("dropped.unlinked", len(self.queue) + (len(self.in_flight) if self.left else 0))

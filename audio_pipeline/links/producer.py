@@ -133,6 +133,12 @@ class OutPort:
             if name.partition(".")[0] == node:
                 self.subscriptions[name].dismiss()
 
+    def admit(self, node: str) -> None:
+        """The graph's consumers in `node`, which were dismissed, take frames again from now on."""
+        for name, (policy, _) in self.spec.consumers.items():
+            if name.partition(".")[0] == node:
+                self.subscriptions[name].admit(policy)
+
     @property
     def wanted(self) -> bool:
         """True while anybody listens."""

@@ -40,7 +40,7 @@ class Nursery:
         self._sup = supervisor
         self.incidents = Incidents()
         self._logs: deque[Path] = deque()  # of processes that are gone
-        self.parked = Parked(supervisor, self._tell_absent)
+        self.parked = Parked(supervisor, self._tell_all)
         self._exits: deque[tuple[Child, int]] = deque()
         self._lookout = Lookout(supervisor)
         self._spares = Spares(broods(supervisor.graph), supervisor.run_dir.path, supervisor.run_dir.note_children)
@@ -177,12 +177,12 @@ class Nursery:
         for record in records:
             if record.phase is not Phase.ENDED:  # it died during the end: its consumers need not wait for it
                 record.phase = Phase.FAILED if record.phase is Phase.FAILED else Phase.ENDED
-                self._tell_absent(record.name)
+                self._tell_all("absent", record.name)
         return True
 
-    def _tell_absent(self, name: str) -> None:
+    def _tell_all(self, op: str, name: str) -> None:
         for other in self._sup.nodes:
-            self._sup.tell(other, {"op": "absent", "node": name})
+            self._sup.tell(other, {"op": op, "node": name})
 
     def _count_failure(
         self, records: Sequence[NodeRecord], culprit: NodeRecord, cause: str, child: Child | None
@@ -279,7 +279,7 @@ class Nursery:
             if all(other.ready or other.phase is Phase.ABSENT for other in self._sup.nodes.values()):
                 self._sup.start_all()
             return
-        self._tell_absent(record.name)
+        self._tell_all("absent", record.name)
 
     def _restart_due(self, now_s: float) -> None:
         waiting = [record for record in self._sup.nodes.values() if record.retry_s is not None]

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class Parked:
-    """Lives in the supervisor's thread. `tell_absent` tells every node that nothing comes from one."""
+    """Lives in the supervisor's thread. `tell_all(op, name)` tells every node of one: `absent` or `present`."""
 
-    def __init__(self, supervisor: Supervisor, tell_absent: Callable[[str], None]) -> None:
-        self._sup, self._tell_absent = supervisor, tell_absent
-        self._released: set[str] = set()  # those that nobody waits for any more
+    def __init__(self, supervisor: Supervisor, tell_all: Callable[[str, str], None]) -> None:
+        self._sup, self._tell_all = supervisor, tell_all
+        self.released: set[str] = set()  # those that nobody waits for any more
 
     def names(self) -> list[str]:
         """Those that are parked now."""
@@ -32,7 +32,6 @@ class Parked:
         if record.phase is not Phase.FAILED:
             sup.log(said, event="parked", level="error", node=record.name, cause=cause)
         record.phase, record.note, record.retry_s = Phase.FAILED, said, time.monotonic() + PARKED_S
-        self._released.discard(record.name)
         if not alone:
             sup.run = sup.run.with_apart(record.name)
         sup.operator.changed()
@@ -41,14 +40,17 @@ class Parked:
             sup.give_up(NodeError(ending_sentence(self.names(), cause)))
 
     def release(self) -> None:
-        """Where every source has ended, or the pipeline is told to, nobody waits for the end of a parked node."""
-        parked = self.names()
-        self._released &= set(parked)
-        waiting = [name for name in parked if name not in self._released]
-        if waiting and (self._sup.finishing_s is not None or self._sources_ended()):
-            for name in waiting:
-                self._released.add(name)
-                self._tell_absent(name)
+        """Where every source has ended, or the pipeline is told to, nobody waits for the end of a parked node.
+
+        One that comes back, or that a source which was sought back plays for, is waited for again.
+        """
+        over = self._sup.finishing_s is not None or self._sources_ended()
+        wanted = set(self.names()) if over else set()
+        for name in sorted(wanted - self.released):
+            self._tell_all("absent", name)
+        for name in sorted(self.released - wanted):
+            self._tell_all("present", name)
+        self.released = wanted
 
     def _sources_ended(self) -> bool:
         nodes = self._sup.nodes

@@ -303,8 +303,9 @@ class Supervisor:
         self.operator.changed()
 
     def absent(self) -> list[str]:
-        """Optional nodes that are not there."""
-        return [name for name, record in self.nodes.items() if record.phase is Phase.ABSENT]
+        """Optional nodes that are not there, and parked ones that nobody waits for."""
+        released = self.nursery.parked.released
+        return [name for name, record in self.nodes.items() if record.phase is Phase.ABSENT or name in released]
 
     def log(self, message: str, **fields: Any) -> None:
         """One line for whoever watches; `fields` (event, level, node, ...) are for those who read logs by machine."""

@@ -82,6 +82,14 @@ class Intake:
                 if self.aligner is not None and "~" not in item.job.port:
                     self.aligner.absent(item.key)
 
+    def mark_present(self, node: str) -> None:
+        """A node that was given up is back, or is waited for again."""
+        for item in self.inputs.values():
+            if item.absent and item.job.source.split(".")[0] == node:
+                item.ended = item.absent = False
+                if self.aligner is not None and "~" not in item.job.port:
+                    self.aligner.present(item.key)
+
     @property
     def waiting(self) -> bool:
         """True while frames lie here that can be taken."""

@@ -29,7 +29,7 @@ class Orders:
         self._rewiring: list[tuple[int, dict[str, Any]]] = []  # orders that are being carried out, and whom to answer
         self._handlers: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "start": self._start, "set": self._set, "cancel": self._cancel, "transport": self._transport,
-            "absent": self._absent, "finish": self._finish, "expect": self._expect,
+            "absent": self._absent, "present": self._present, "finish": self._finish, "expect": self._expect,
             "lead": self._lead, "rewire": self._rewire, "retire": self._retire, "hear": self._hear,
             "bind": self._bind,
         }  # fmt: skip
@@ -79,6 +79,12 @@ class Orders:
         self.intake.mark_absent(command["node"])
         for out in self.core.outputs:
             out.port.dismiss(command["node"])
+
+    def _present(self, command: Mapping[str, Any]) -> None:
+        """One that was absent takes and gives again."""
+        self.intake.mark_present(command["node"])
+        for out in self.core.outputs:
+            out.port.admit(command["node"])
 
     def _finish(self, command: Mapping[str, Any]) -> None:
         """A clean stop: whoever makes sound ends it now, and the end travels through the graph."""

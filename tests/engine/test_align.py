@@ -523,6 +523,23 @@ def test_nobody_waits_for_what_is_absent() -> None:
     assert desk.aligner.ended
 
 
+def test_what_was_absent_and_is_back_is_heard_and_waited_for() -> None:
+    desk = Desk(spec("a"), spec("b"))
+    desk.push("a", 0, ones(0, RATE))
+    desk.aligner.absent("b")
+    desk.aligner.present("b")
+    desk.aligner.present("b")
+    desk.push("b", 0, ones(0, RATE))
+    for _ in range(5):
+        desk.tick()
+    assert desk.sound("a").any() and desk.sound("b").any()
+    desk.end("a", RATE)
+    for _ in range(200):
+        desk.tick()
+    assert not desk.aligner.ended, "its end has not come"
+    assert len(desk.aligner.timelines["song"].inputs) == 2
+
+
 def test_an_absent_input_outlives_the_last_link_of_its_timeline() -> None:
     """The song itself is taken away; the node that was to work on it never was there. The microphone goes on."""
     desk = Desk(spec("a"), spec("b"), spec("c", "mic"))

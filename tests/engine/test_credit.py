@@ -213,6 +213,17 @@ def test_who_is_absent_gets_nothing_and_stalls_nobody() -> None:
     assert ledger == {"offered": 9, "sent": 3, "dropped.absent": 6}
 
 
+def test_who_was_absent_and_is_waited_for_again_gets_what_comes() -> None:
+    subscription, ledger = started("block", 2, window=3)
+    subscription.admit("latest")
+    assert subscription.policy == "block", "it never was absent"
+    subscription.dismiss()
+    subscription.offer(item(1))
+    subscription.admit("block")
+    subscription.offer(item(2))
+    assert seqs(subscription) == [2] and ledger["dropped.absent"] == 1
+
+
 def test_room_is_what_stalls_a_source_that_can_wait() -> None:
     subscription, _ = started("block", 2)
     assert subscription.room

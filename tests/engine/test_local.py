@@ -549,6 +549,28 @@ def test_an_absent_listener_stalls_nobody(tmp_path: Path) -> None:
         np.testing.assert_array_equal(graph.sound(), 2 * noise(0, RATE)[:, 0])
 
 
+def test_a_node_that_was_given_up_is_played_for_again_when_its_source_is_sought_back(tmp_path: Path) -> None:
+    """It comes back after nobody waited for it any more: its producers have dropped all that was for it."""
+    nodes = DIAMOND + "second: {kind: sink, inputs: {b: mix}}\n"
+    with stage(diamond("seconds: 1, seed: 0", nodes=nodes), tmp_path, live=True) as graph:
+        graph.run_for(0.9)
+        for gone in ("late", "second"):
+            graph.kill(gone)
+            for name in list(graph.runners):
+                graph.command(name, op="absent", node=gone)
+        graph.transport("seek", seconds=0.0)
+        for back in ("late", "second"):
+            graph.revive(back, generations={"song": graph.generation})
+            graph.run_for(0.1)
+            for name in list(graph.runners):
+                graph.command(name, op="present", node=back)
+        graph.run_for(0.7)
+        assert (graph.sound()[-N:] == 2).all(), "what it gives is heard again"
+        assert (graph.sound("b", "second")[-N:] == 2).all(), "what it takes is sent again"
+        graph.run_for(2)
+        assert all(runner.ended for runner in graph.runners.values())
+
+
 def test_a_mixer_that_comes_back_learns_that_an_input_ended_long_ago(tmp_path: Path) -> None:
     nodes = """
 song: {kind: noise, seconds: 9}

@@ -205,6 +205,27 @@ def test_where_all_sources_have_ended_nobody_waits_for_a_parked_node(
     assert ("mix", "absent") in told
 
 
+@pytest.mark.parametrize("back", ["sought back", "the node"])
+def test_a_parked_node_that_nobody_waited_for_is_waited_for_again(
+    quiet: Quiet, monkeypatch: pytest.MonkeyPatch, back: str
+) -> None:
+    supervisor = quiet.supervisor
+    fail(quiet, "wet")
+    say(quiet, "song", op="ended")
+    supervisor.nursery.parked.release()
+    assert supervisor.absent() == ["wet"], "whoever starts now does not wait for it either"
+    told: list[tuple[str, Any, Any]] = []
+    monkeypatch.setattr(supervisor, "tell", lambda name, word: told.append((name, word["op"], word.get("node"))))
+    if back == "the node":
+        ready(quiet, "wet")
+    else:
+        say(quiet, "song", op="resumed")
+    supervisor.nursery.parked.release()
+    supervisor.nursery.parked.release()
+    assert [word for word in told if word[1] == "present"] == [(name, "present", "wet") for name in supervisor.nodes]
+    assert supervisor.absent() == []
+
+
 @pytest.mark.parametrize("quiet", [GROUP], indirect=True)
 def test_one_of_a_group_is_parked_alone_and_has_a_process_of_its_own_from_then_on(quiet: Quiet) -> None:
     supervisor = quiet.supervisor
