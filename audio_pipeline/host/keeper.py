@@ -25,7 +25,7 @@ class Keeper:
         self._run, self._token = run, token
         self._held: dict[Path, int] = {}
         self._next_s = 0.0
-        self._refused = ""
+        self._is_lost = False
 
     def turn(self, now_s: float, wanted: Collection[Path]) -> list[str]:
         """Every quarter of a second: what was put back, or why it cannot be, in a line each.
@@ -38,9 +38,9 @@ class Keeper:
         self._next_s = now_s + EVERY_S
         try:
             said = restore(self._run, self._token)
-            self._refused = ""
+            self._is_lost = False
         except (PipelineError, OSError) as error:
-            again, self._refused = self._refused == str(error), str(error)
+            again, self._is_lost = self._is_lost, True
             return [] if again else [f"the runtime folder is lost ({error}); the pipeline plays on without it"]
         back = [path.name for path in self._held if self._put_back(path)]
         self._touch()

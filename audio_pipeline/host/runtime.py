@@ -20,6 +20,7 @@ from audio_pipeline.host.file_names import file_name
 from audio_pipeline.host.lock import LOCK, Hold, is_held, owner_of
 from audio_pipeline.host.processes import is_same
 from audio_pipeline.host.strays import end_strays, note, noted
+from audio_pipeline.private_file import write_whole
 
 TOKEN = "token"
 CONTROL = "control"
@@ -109,15 +110,17 @@ def _place(path: Path, token: str) -> None:
         scratch = Path(tempfile.mkdtemp(prefix=NEW, dir=path.parent))
     except OSError as error:
         raise PipelineError(f"{path} cannot be made: {error.strerror or error}") from error
+    hold = None
     try:
         hold = Hold(scratch)
-        _write_private(scratch / TOKEN, token)
+        write_whole(scratch / TOKEN, token, mode=0o600, sync=False)
         os.rename(scratch, path)
-    except OSError as error:
+    except BaseException as error:
+        if hold is not None:
+            hold.close()
         shutil.rmtree(scratch, ignore_errors=True)
-        raise PipelineError(f"{path} cannot be made: {error.strerror or error}") from error
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise PipelineError(f"{path} cannot be made: {error.strerror or error}") from error
         raise
     if path in _HELD:
         _HELD.pop(path).close()
@@ -136,15 +139,15 @@ def restore(run: RunDir, token: str) -> list[str]:
         before.close()
         back.append(LOCK)
     if not (run.path / TOKEN).exists():
-        _write_private(run.path / TOKEN, token)
+        _write_token(run.path / TOKEN, token)
         back.append(TOKEN)
     return back
 
 
-def _write_private(path: Path, text: str) -> None:
+def _write_token(path: Path, token: str) -> None:
+    """There whole or not at all: an empty one would be taken for a token."""
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
+        write_whole(path, token, mode=0o600, sync=False)
     except OSError as error:
         raise PipelineError(f"{path} cannot be written: {error.strerror or error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from audio_pipeline.errors import PipelineError
 from audio_pipeline.host import runtime
 from audio_pipeline.host.keeper import EVERY_S, Keeper
 from audio_pipeline.metrics import Board, Reading
@@ -76,6 +78,36 @@ def test_files_that_are_not_wanted_any_more_are_let_go(run: runtime.RunDir, keep
     assert len(os.listdir("/proc/self/fd")) <= before + 1
     keeper.turn(1e6, [])
     assert not list(run.path.glob("*.board"))
+
+
+def test_a_full_disk_leaves_neither_descriptors_nor_an_empty_token(
+    run: runtime.RunDir, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again four times a second, for as long as the disk is full."""
+    with monkeypatch.context() as patched:
+        patched.setattr(runtime, "write_whole", full)
+        shutil.rmtree(run.path)
+        before = len(os.listdir("/proc/self/fd"))
+        for turn in range(5):
+            said = keeper.turn(turn * EVERY_S, [])
+            assert len(said) == (turn == 0)
+        assert len(os.listdir("/proc/self/fd")) == before and not list(run.path.parent.iterdir())
+    keeper.turn(5 * EVERY_S, [])
+    assert run.token == "secret"
+
+
+def test_a_token_is_there_whole_or_not_at_all(run: runtime.RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    (run.path / runtime.TOKEN).unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", full)
+        with pytest.raises(PipelineError, match="No space left on device"):
+            runtime.restore(run, "secret")
+    assert not (run.path / runtime.TOKEN).exists()
+    assert runtime.restore(run, "secret") == [runtime.TOKEN] and run.token == "secret"
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_where_the_folder_cannot_be_made_again_that_is_one_line(
