@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 EVERY_S = 1.0
@@ -59,11 +60,12 @@ class SocketGuard:
         try:
             with os.scandir(self._folder) as entries:
                 for entry in entries:
-                    status = entry.stat(follow_symlinks=False)
-                    if stat.S_ISSOCK(status.st_mode):
-                        found[entry.name] = status.st_ino
+                    with suppress(FileNotFoundError):  # gone while we looked: the others are there all the same
+                        status = entry.stat(follow_symlinks=False)
+                        if stat.S_ISSOCK(status.st_mode):
+                            found[entry.name] = status.st_ino
         except FileNotFoundError:
-            pass  # gone while we looked
+            return {}
         except OSError:
             return None
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,30 @@ def test_a_folder_that_cannot_be_looked_into_accuses_nobody(
     guard.turn(0.0, {"mix": 10})
     monkeypatch.setattr(os, "scandir", refuse)
     assert guard.turn(EVERY_S, {"mix": 10}) == {} and not guard.control_taken
+
+
+def test_a_file_that_goes_meanwhile_accuses_nobody(
+    tmp_path: Path, context: zmq.Context[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scratch file, or the socket of a guest that leaves: the others are there all the same."""
+    for name in ("control", "mix.out", "a.scratch", "z.scratch"):
+        bind(context, tmp_path / name)
+    guard = SocketGuard(tmp_path, "control")
+    look = os.scandir
+
+    @contextmanager
+    def racing(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+        with look(folder) as entries:
+            yield (entry for entry in gone_between(list(entries)))
+
+    def gone_between(entries: list[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
+        for entry in entries:
+            if entry.name.endswith(".scratch"):
+                os.unlink(entry.path)
+        return sorted(entries, key=lambda entry: entry.name)
+
+    monkeypatch.setattr(os, "scandir", racing)
+    assert guard.turn(0.0, {"mix": 10}) == {} and not guard.control_taken
 
 
 def test_the_control_socket_is_watched_as_well(tmp_path: Path, context: zmq.Context[Any]) -> None:
