@@ -86,7 +86,8 @@ def json_text(value: Any, out: TextIO) -> str:
 def mend(stream: Any) -> None:
     """Makes a text stream write all there is, in the characters that it has (LANG=C, PYTHONIOENCODING=ascii)."""
     if hasattr(stream, "reconfigure"):
-        stream.reconfigure(errors=FALLBACK)
+        with suppress(OSError, ValueError):  # it writes what waits, and the reader may be gone
+            stream.reconfigure(errors=FALLBACK)
 
 
 def _fall_back(error: UnicodeError) -> tuple[str, int]:
