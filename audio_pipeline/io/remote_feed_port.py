@@ -62,9 +62,10 @@ class FeedPort:
 
     def take(self) -> tuple[Frame, int] | None:
         """The next frame and when it came; its place in the window is free then."""
-        if not self._frames:
+        try:
+            came = self._frames.popleft()
+        except IndexError:  # none came, or another sender took its predecessor's away just now
             return None
-        came = self._frames.popleft()
         self._waker.wake()
         return came
 
