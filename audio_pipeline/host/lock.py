@@ -36,9 +36,10 @@ class Hold:
             self.close()
             os.unlink(scratch)
             raise _refusal(folder, error) from error
-        self._hold_folder(folder)
+        self.hold_folder(folder)
 
-    def _hold_folder(self, folder: Path) -> None:
+    def hold_folder(self, folder: Path) -> None:
+        """Locks the folder as well, where nobody has that lock yet: a predecessor of this one keeps it until closed."""
         with contextlib.suppress(OSError):  # some file systems lock files but no folders
             number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self._numbers.append(number)

@@ -67,7 +67,11 @@ class RunDir:
 
     @property
     def token(self) -> str:
-        return (self.path / TOKEN).read_text()
+        """Raises PipelineError where it has ended just now."""
+        try:
+            return (self.path / TOKEN).read_text()
+        except OSError as error:
+            raise PipelineError(f"{self.name} has no token to be read, so it has ended ({error.strerror})") from error
 
     def endpoint(self, node: str, port: str) -> str:
         """Where a port binds: named for it, or by a digest where the name is too long for a socket's path."""
@@ -137,6 +141,7 @@ def restore(run: RunDir, token: str) -> list[str]:
     if run.path in _HELD and not _HELD[run.path].is_at(run.path):
         before, _HELD[run.path] = _HELD[run.path], Hold(run.path)
         before.close()
+        _HELD[run.path].hold_folder(run.path)
         back.append(LOCK)
     if not (run.path / TOKEN).exists():
         _write_token(run.path / TOKEN, token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import tempfile
@@ -47,6 +48,18 @@ def test_a_lost_folder_is_made_again_with_lock_token_and_the_same_boards(
     assert Reading(path)["count.frames"] == 7, "who opens it now sees what its process writes"
     assert path.parent.stat().st_mode & 0o777 == 0o700 and keeper.turn(2 * EVERY_S, [path]) == []
     board.close()
+
+
+def test_a_lock_that_is_put_back_holds_the_folder_too(run: runtime.RunDir, keeper: Keeper) -> None:
+    """That is what keeps `systemd-tmpfiles` out, also when it has taken the lock away once."""
+    for turn in range(2):
+        (run.path / "lock").unlink()
+        keeper.turn(turn * EVERY_S, [])
+        for path in (run.path, run.path / "lock"):
+            number = os.open(path, os.O_RDONLY)
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            os.close(number)
 
 
 @pytest.mark.parametrize("name", ["lock", "token"])
