@@ -46,9 +46,10 @@ class ControlClient:
         """To the running pipeline called `which`, or the only one. Raises ControlError."""
         try:
             run = runtime.attach(which)
+            token = run.token
         except PipelineError as error:
             raise ControlError(str(error)) from error
-        return cls(run.control, run.token)
+        return cls(run.control, token)
 
     def request(self, op: str, *, timeout_s: float = TIMEOUT_S, **args: Any) -> Any:
         """Asks and waits for the answer. Raises ControlError with the reason."""
@@ -60,7 +61,7 @@ class ControlClient:
                 raise ControlError(f"{op}: this cannot be sent: {error}") from error
             self._socket.send(word)
             deadline = time.monotonic() + timeout_s
-            while self._socket.poll(max(int((deadline - time.monotonic()) * 1000), 0)):
+            while (left_s := deadline - time.monotonic()) > 0 and self._socket.poll(int(left_s * 1000)):
                 answer = decode(self._socket.recv())
                 if answer.get("id") == number:
                     return self._result(answer)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from audio_pipeline.control.client import MAX_BYTES, VERSION, ControlClient, decode, encode
 from audio_pipeline.errors import ControlError, WireError
+from audio_pipeline.host import runtime
 from audio_pipeline.supervisor.supervisor import SEND_QUEUE, Supervisor
 from tests.engine.graphs import graph_of
 from tests.patience import PATIENCE_S
@@ -238,6 +239,41 @@ def test_who_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
     with pytest.raises(ControlError, match=r"^the pipeline did not answer 'state' within 0\.02 s$"):
         client.request("state", timeout_s=0.02)
     client.close()
+
+
+def test_who_answers_something_else_for_ever_is_not_waited_for_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another host may say what it likes, as fast as it likes."""
+    client = ControlClient(f"ipc://{tmp_path}/nobody", "t")
+
+    class Flood:
+        answers = 0
+
+        def send(self, word: bytes) -> None:
+            assert decode(word)["op"] == "state"
+
+        def poll(self, timeout_ms: float) -> int:
+            return 1
+
+        def recv(self) -> bytes:
+            self.answers += 1
+            assert self.answers < 1_000_000
+            return encode({"id": 0, "ok": True})
+
+    with monkeypatch.context() as patched:
+        patched.setattr(client, "_socket", Flood())
+        with pytest.raises(ControlError, match="did not answer"):
+            client.request("state", timeout_s=0.02)
+    client.close()
+
+
+def test_a_pipeline_that_ends_while_one_attaches_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(runtime, "attach", lambda which=None: runtime.RunDir(tmp_path))
+    with pytest.raises(ControlError, match=r"has no token to be read, so it has ended \(No such file"):
+        ControlClient.attach()
 
 
 def test_answers_to_what_was_not_asked_are_passed_over(tmp_path: Path) -> None:
