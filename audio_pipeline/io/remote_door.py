@@ -30,7 +30,7 @@ from audio_pipeline.io.remote_bounds import Bounds, connections_here
 from audio_pipeline.io.remote_entrance import Entrance
 from audio_pipeline.io.remote_roles import NEEDED, Roles, own_pair
 from audio_pipeline.io.remote_session import CONTROLS, FEED, Session, Sessions
-from audio_pipeline.io.remote_way import number_of
+from audio_pipeline.io.remote_way import number_of, remove_dead
 from audio_pipeline.keys import Keys
 from audio_pipeline.links.waker import Waker
 from audio_pipeline.links.words import moment
@@ -44,6 +44,7 @@ MAX_UNREAD = 20_000  # messages from one peer; the entrance lets in far fewer, s
 A_TURN, AN_ANSWER = 64, 16  # messages: from outside altogether, and to each session
 CALM_MS = 5  # after a turn that took all it might, so that a flood costs no more than a sixth of a core
 SENTENCES_S, SENTENCES = 1.0, 20.0  # for the log
+INSIDE = "~door"  # begins the name of the socket to which the entrance passes bytes
 _numbers = itertools.count()
 PORT = re.compile(r"[a-z][a-z0-9_]{0,39}\.[a-z0-9_]{1,40}")
 
@@ -77,7 +78,8 @@ class Door:
             self._router.setsockopt(option, value)
         if self._pair is not None:
             as_server(self._router, self._pair)
-        inside = self._run_dir.endpoint("~door", f"{os.getpid()}-{next(_numbers)}")
+        remove_dead(self._run_dir.path, f"{INSIDE}.")
+        inside = self._run_dir.endpoint(INSIDE, f"{os.getpid()}-{next(_numbers)}")
         try:
             self._router.bind(inside)
             self._entrance = Entrance(self.host, self.port, inside.removeprefix("ipc://"), connections_here())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from audio_pipeline.io.budget import Budget
 from audio_pipeline.io.remote_meter import Meter
@@ -59,6 +61,17 @@ class Way:
             self.head += data
             if READY in self.head or len(self.head) > HEAD_BYTES:
                 self.head = None
+
+
+def remove_dead(folder: Path, start: str) -> None:
+    """Removes sockets whose name begins so and at which nobody listens any more."""
+    for path in folder.glob(f"{start}*"):
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            probe.setblocking(False)
+            try:
+                probe.connect(os.fspath(path))
+            except ConnectionRefusedError:
+                path.unlink()
 
 
 def name_of(number: int) -> str:

@@ -43,8 +43,11 @@ class Looked(NamedTuple):
 
 
 def takes_below(folder: Path) -> Iterator[Path]:
-    """The folder and those in it that hold recordings, by name."""
-    inside = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    """The folder and those in it that hold recordings, by name. Raises PipelineError where it cannot be read."""
+    try:
+        inside = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    except OSError as error:
+        raise PipelineError(f"{folder} cannot be looked into: {error.strerror or error}") from error
     return (path for path in (folder, *inside) if _has_sound(path))
 
 

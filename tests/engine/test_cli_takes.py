@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +120,18 @@ def test_files_that_are_gone_or_no_sound_are_named(tmp_path: Path, capsys: pytes
     assert "a its file is gone" in shown and "is no WAV file" in shown
     assert main(["takes", str(tmp_path / "nowhere.wav")]) == 1
     assert "No such file" in capsys.readouterr().err
+
+
+def test_a_folder_that_may_not_be_read_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "iterdir", refuse)
+        assert main(["takes", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"audio-pipeline: {tmp_path} cannot be looked into: Permission denied\n"
 
 
 def test_nothing_to_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

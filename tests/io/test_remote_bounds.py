@@ -25,7 +25,7 @@ from audio_pipeline.io.remote_feed_port import WINDOW_FRAMES, FeedPort
 from audio_pipeline.io.remote_frames import FRAMES, VALUES, FrameBounds
 from audio_pipeline.io.remote_meter import GREETING_BYTES, Meter
 from audio_pipeline.io.remote_session import KEPT, MAX_OF_A_KEY, MAX_SESSIONS, Sessions
-from audio_pipeline.io.remote_way import MOST_UNTAKEN
+from audio_pipeline.io.remote_way import MOST_UNTAKEN, remove_dead
 from audio_pipeline.keys import Keys
 from audio_pipeline.links.link import InPort, InSpec
 from audio_pipeline.links.words import A_TURN, PROTOCOL, moment, whole
@@ -142,6 +142,29 @@ def fed(tmp_path: Path) -> Iterator[Fed]:
     made = Fed(tmp_path)
     yield made
     made.port.close()
+
+
+def test_sockets_of_doors_that_were_killed_are_removed(tmp_path: Path) -> None:
+    """A killed process removes nothing: each restart would leave one more."""
+    for name in ("~door.2-0", "mix.out"):
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(tmp_path / name))
+    with socket.socket(socket.AF_UNIX) as alive:
+        alive.bind(str(tmp_path / "~door.1-0"))
+        alive.listen(1)
+        remove_dead(tmp_path, "~door.")
+        remove_dead(tmp_path, "~door.")  # its backlog is full by now, and it lives
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["mix.out", "~door.1-0"]
+
+
+def test_a_door_removes_what_killed_ones_left(studio: Studio) -> None:
+    stale = Path(studio.run.endpoint(remote_door.INSIDE, "1-0").removeprefix("ipc://"))
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(stale))
+    door = remote_door.Door("127.0.0.1:0", studio.run, (), keys=studio.keys)
+    door.open()
+    door.close()
+    assert not stale.exists()
 
 
 def test_a_sender_is_held_to_its_window_until_the_node_takes_frames(fed: Fed) -> None:
