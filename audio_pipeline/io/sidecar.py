@@ -76,7 +76,7 @@ class Sidecar:
 
     def __init__(self, folder: Path, run: str = "", node: str = "") -> None:
         self.folder, self.path, self.run, self.node = folder, folder / SIDECAR, run, node
-        self._journal = folder / f".take.{node.replace('/', '_')}.journal"
+        self._journal = folder / journal_of(node)
         self.tracks: Tracks = {}
         self._pending: list[str] = []  # of the journal
         self._gone: set[str] = set()  # entries that are there no more
@@ -140,6 +140,11 @@ class Sidecar:
         return self.tracks
 
 
+def journal_of(node: str) -> str:
+    """The name of a recorder's journal."""
+    return f".take.{node.replace('/', '_')}.journal"
+
+
 def text_of(tracks: Tracks) -> str:
     """The file as it is written."""
     entries = {name: asdict(info) for name, info in tracks.items()}
@@ -172,11 +177,14 @@ def _check(info: TrackInfo) -> None:
 
 
 def read_folder(folder: Path) -> Tracks:
-    """The entries of a folder's sidecar, with what journals add to them. Raises MediaError for a damaged one."""
+    """The entries of a folder's sidecar, with what their recorders' journals add. Raises MediaError for a damaged one.
+
+    A journal that a dead recorder of another name left says nothing of the tracks that are called the same now.
+    """
     tracks = read_tracks(folder / SIDECAR)
     for journal in sorted(folder.glob(JOURNALS)):
         for name, kind, at, samples in _entries(journal):
-            if name in tracks and kind in KINDS:
+            if name in tracks and kind in KINDS and journal.name == journal_of(tracks[name].node):
                 tracks[name].note(kind, int(at), int(samples))
     return tracks
 

@@ -12,6 +12,7 @@ import pytest
 
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.frame import Samples, audio_frame
+from audio_pipeline.io.sidecar import TrackInfo, journal_of, read_folder, text_of
 from audio_pipeline.nodes.recorder import Recorder
 from tests.nodes.fake import FakeContext, noise
 from tests.nodes.inline_disk import InlineDisk
@@ -256,3 +257,12 @@ def test_what_pcm_cuts_is_counted_and_said_with_what_helps(tmp_path: Path) -> No
     finish(node, again)
     assert sidecar(tmp_path)["b"]["clipped"] == 0 and sidecar(tmp_path)["b"]["gain_db"] == -6.1
     assert np.allclose(read(tmp_path / "b.wav"), x * 10 ** (-6.1 / 20), atol=2**-23)
+
+
+def test_a_journal_of_another_recorder_says_nothing_of_a_track_of_the_same_name(tmp_path: Path) -> None:
+    """Its recorder died; the next run records into the folder under the same names, by a recorder called otherwise."""
+    info = TrackInfo("one.wav", RATE, 0, RATE, track="one", node="rec", run="now")
+    (tmp_path / "take.json").write_text(text_of({"one": info}))
+    for node, hole in (("old", 480), ("rec", 960)):
+        (tmp_path / journal_of(node)).write_text(json.dumps(["one", "gaps", hole, 10]) + "\n")
+    assert read_folder(tmp_path)["one"].gaps == [{"at": 960, "samples": 10}]
