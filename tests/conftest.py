@@ -48,9 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in tests/scenarios runs in real time."""
+    """Everything in tests/scenarios runs in real time, and whole programs in tests/environments."""
     for item in items:
-        if "scenarios" in item.path.parts:
+        if {"scenarios", "environments"} & set(item.path.parts):
             item.add_marker(pytest.mark.live)
 
 

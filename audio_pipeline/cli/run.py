@@ -20,7 +20,7 @@ from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.load import Graph, load
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.host.file_names import file_name
-from audio_pipeline.host.parent import adopt_orphans
+from audio_pipeline.host.parent import adopting_orphans
 from audio_pipeline.report.report import credit, tracks_in, write_report
 from audio_pipeline.settings import replaced, value_at
 from audio_pipeline.supervisor.supervisor import Supervisor
@@ -50,8 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(graph: Graph, supervisor: Supervisor, args: argparse.Namespace) -> int:
     told = ""
-    adopt_orphans()
-    with stopping(supervisor.stop), observed(graph, supervisor, args):
+    with adopting_orphans(), stopping(supervisor.stop), observed(graph, supervisor, args):
         supervisor.start()
         client = supervisor.client()
         try:

@@ -6,6 +6,8 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -18,7 +20,16 @@ def die_with_parent(parent: int) -> None:
         os._exit(0)
 
 
-def adopt_orphans() -> None:
+@contextmanager
+def adopting_orphans() -> Iterator[None]:
     """Linux: orphans below this process become its children, which it collects (`processes.reap`), as PID 1 has to."""
+    _adopt(True)
+    try:
+        yield
+    finally:
+        _adopt(False)
+
+
+def _adopt(on: bool) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, int(on))

@@ -13,6 +13,7 @@ import psutil
 
 from audio_pipeline.host.lock import is_held
 from audio_pipeline.host.processes import here, is_same, sees_processes, started
+from audio_pipeline.private_file import write_whole
 
 MARK = "AUDIO_PIPELINE_RUN"  # inherited by all that a node starts
 PIDS = "pids"
@@ -119,9 +120,8 @@ def _is_stray(process: psutil.Process, found: Mark) -> bool:
 
 def note(folder: Path, pids: Mapping[int, int]) -> None:
     """Writes down the supervisor's children by number, so that the next start can tell leftovers. Raises OSError."""
-    scratch = folder / f".{PIDS}"
-    scratch.write_text("".join(f"{number} {pid} {started(pid)}\n" for number, pid in pids.items()))
-    os.replace(scratch, folder / PIDS)
+    text = "".join(f"{number} {pid} {started(pid)}\n" for number, pid in pids.items())
+    write_whole(folder / PIDS, text, mode=0o600, sync=False)  # a power cut ends the processes as well
 
 
 def noted(folder: Path) -> dict[int, tuple[int, float]]:

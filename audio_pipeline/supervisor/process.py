@@ -18,6 +18,7 @@ from audio_pipeline.host.strays import end_strays, mark
 from audio_pipeline.supervisor.interpreter import USER, command, roots
 from audio_pipeline.supervisor.job_file import remove_job, write_job
 from audio_pipeline.supervisor.shortage import reason_of
+from audio_pipeline.worker.scheduling import SPARE
 
 # one thread of linear algebra a node: the graph is the parallelism, and idle pools cost wake-ups
 QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -53,14 +54,14 @@ def _modules(specs: Sequence[NodeSpec]) -> tuple[str, ...]:
 class Child:
     """A worker process that waits for its job, then runs it."""
 
-    def __init__(self, brood: Brood, number: int, folder: Path) -> None:
+    def __init__(self, brood: Brood, number: int, folder: Path, *, spare: bool = False) -> None:
         self.number, self.log = number, folder / f"worker-{number}.log"
         log, marked = self.log, mark(folder, number)
         with log.open("ab") as out:
             self._popen = subprocess.Popen(
                 [*command(brood.python, brood.roots), str(os.getpid()), *brood.preload],
                 stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True,
-                env={**os.environ, **QUIET, **marked},
+                env={**os.environ, **QUIET, **marked, **({SPARE: "1"} if spare else {})},
             )  # fmt: skip
         self.pid = self._popen.pid
 
@@ -165,10 +166,10 @@ class Spares:
         self._spares: dict[str | None, Child] = {}
         self._again_s = 0.0
 
-    def make(self, python: str | None = None) -> Child:
+    def make(self, python: str | None = None, *, spare: bool = False) -> Child:
         """A new process that waits for a job. Raises OSError where the system refuses one."""
         self._made += 1
-        child = Child(self._broods.get(python) or Brood(python), self._made, self._folder)
+        child = Child(self._broods.get(python) or Brood(python), self._made, self._folder, spare=spare)
         self._children = [other for other in self._children if not other.collected] + [child]
         self._note({other.number: other.pid for other in self._children})
         return child
@@ -194,7 +195,7 @@ class Spares:
         for python in self._broods:
             if python not in self._spares or not self._spares[python].alive:
                 try:
-                    self._spares[python] = self.make(python)
+                    self._spares[python] = self.make(python, spare=True)
                 except OSError as error:
                     self._again_s = now_s + SPARE_AGAIN_S
                     return reason_of(error)

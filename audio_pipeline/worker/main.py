@@ -30,7 +30,7 @@ from audio_pipeline.worker.build_node import build_node
 from audio_pipeline.worker.ensemble import Ensemble, Member
 from audio_pipeline.worker.post import Post, PostOffice
 from audio_pipeline.worker.runner import NodeRunner
-from audio_pipeline.worker.scheduling import apply_scheduling
+from audio_pipeline.worker.scheduling import SPARE, SPARE_NICE, apply_scheduling, stand_back
 from audio_pipeline.worker.slices import shorten_links
 
 CRASHED = 70
@@ -116,10 +116,15 @@ def main() -> int:
     parent = int(sys.argv[1]) if len(sys.argv) > 1 else 0
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what Ctrl-C means
+    spare = SPARE in os.environ
+    if spare:
+        stand_back(SPARE_NICE)
     for module in sys.argv[2:]:
         with contextlib.suppress(ImportError):  # who needs it will say so, by name
             importlib.import_module(module)
     jobs = read_jobs()
+    if spare:
+        stand_back(0)
     return run_jobs(jobs) if jobs else 0
 
 

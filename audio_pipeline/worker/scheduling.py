@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from audio_pipeline.graph.job import Job
 
+GROUP = Path("/proc/self/autogroup")  # sched(7): each session is a group, and groups share the machine out
+SPARE, SPARE_NICE = "AUDIO_PIPELINE_SPARE", 10  # a spare process imports while others play
+TRIES, AGAIN_S = 40, 0.05
 RT_LIMIT_US = 2_000_000  # a real-time process that computes this long without waiting is ended by the kernel
 
 
@@ -31,6 +36,31 @@ def _refusals(job: Job) -> Iterator[tuple[str, str, str]]:
         if reason:
             what = f"real-time priority {job.realtime} is not allowed here"
             yield what, reason, "; it runs as others do: see ulimit -r"
+
+
+def stand_back(nice: int) -> None:
+    """Sets the nice value of this process's session among all sessions; 0 is as everybody.
+
+    It may be raised and lowered again down to 0 without privilege, unlike a process's own. Where sessions are not
+    groups (no CONFIG_SCHED_AUTOGROUP, or control groups decide), nothing changes. The kernel takes ten changes a second
+    from all users together, so a refused one is tried again.
+    """
+    for _ in range(TRIES):
+        try:
+            _write(GROUP, str(nice).encode())
+            return
+        except BlockingIOError:
+            time.sleep(AGAIN_S)
+        except OSError:
+            return
+
+
+def _write(path: Path, data: bytes) -> None:
+    number = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(number, data)
+    finally:
+        os.close(number)
 
 
 def _try(action: Callable[[], None]) -> str:

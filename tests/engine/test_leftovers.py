@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import socket
@@ -18,6 +17,7 @@ import pytest
 
 from audio_pipeline.cli.main import main
 from audio_pipeline.host import runtime
+from audio_pipeline.host.parent import adopting_orphans
 from audio_pipeline.host.processes import here, reap, started
 from audio_pipeline.host.strays import MARK, Mark, end_strays, mark, note, strays
 
@@ -134,20 +134,12 @@ STAYS = "import os, sys; os.setsid(); print(os.getpid(), flush=True); sys.stdin.
 def orphaned(marked: dict[str, str]) -> Iterator[int]:
     """A process whose parent, a node say, is gone, and which left its session; this process is a subreaper."""
     helper = f'{sys.executable} -c "{STAYS}" <&3 &'
-    adopt_orphans(True)
-    try:
-        with waiting(marked, f"exec 3<&0; {helper}") as node:
-            assert node.stdout is not None
-            pid = int(node.stdout.readline())
-            node.wait()
-            assert psutil.Process(pid).ppid() == os.getpid()
-            yield pid
-    finally:
-        adopt_orphans(False)
-
-
-def adopt_orphans(on: bool) -> None:
-    ctypes.CDLL(None).prctl(36, int(on))  # PR_SET_CHILD_SUBREAPER
+    with adopting_orphans(), waiting(marked, f"exec 3<&0; {helper}") as node:
+        assert node.stdout is not None
+        pid = int(node.stdout.readline())
+        node.wait()
+        assert psutil.Process(pid).ppid() == os.getpid()
+        yield pid
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl")
