@@ -169,7 +169,8 @@ class Orders:
         core.ctx.wanted_generation = max(core.ctx.wanted_generation, generation)
         self.intake.forget(timeline, generation)
         core.cancel_outputs(timeline, generation)
-        if any(out.timeline == timeline for out in core.outputs):
+        own = {out.timeline for out in core.outputs} or {item.job.timeline for item in self.intake.inputs.values()}
+        if timeline in own:
             # its END was of what is cancelled now; a mixer's END is of its own timeline
             core.ended = core.flushed = False
 

@@ -473,6 +473,20 @@ def test_a_seek_back_after_the_source_has_sent_its_end_is_heard(tmp_path: Path) 
         assert (graph.sound()[-N:] == 2).all()
 
 
+def test_a_seek_back_after_the_end_is_heard_by_nodes_without_outputs(tmp_path: Path) -> None:
+    """What plays to another host has had its END before the last of the song is heard here."""
+    nodes = DIAMOND + "second: {kind: sink, inputs: {b: song}}\nthird: {kind: sink, inputs: {b: late}}\n"
+    with stage(diamond("seconds: 1, seed: 0", nodes=nodes), tmp_path, live=True) as graph:
+        graph.run_for(0.95)
+        assert graph.runners["second"].ended and graph.runners["third"].ended
+        graph.transport("seek", seconds=0.0)
+        graph.run_for(0.5)
+        for name in ("second", "third"):
+            assert graph.frames("b", name)[-1].generation == 1 and not graph.runners[name].ended
+        graph.run_for(2)
+        assert all(runner.ended for runner in graph.runners.values())
+
+
 # -- overload ----------------------------------------------------------------------------------------
 
 
