@@ -20,7 +20,14 @@ from numpy.typing import NDArray
 
 from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.errors import ConfigError, WeightsError, nearest
-from audio_pipeline.models.speech.coqui import chosen_device, fill, import_coqui, read_checkpoint, weights_folder
+from audio_pipeline.models.speech.coqui import (
+    chosen_device,
+    fill,
+    import_coqui,
+    read_checkpoint,
+    read_config,
+    weights_folder,
+)
 
 Array = NDArray[np.float32]
 
@@ -168,8 +175,8 @@ def _checked(reference: Array, rate: int, wanted: int) -> Array:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        found = json.loads(read_config(path))
+    except (ValueError, RecursionError) as error:
         raise WeightsError(f"{path} cannot be read: {error}") from error
     if not isinstance(found, dict):
         raise WeightsError(f"{path} holds a {type(found).__name__}, expected a map")

@@ -16,6 +16,7 @@ from typing import Any
 from audio_pipeline.errors import ConfigError, WeightsError
 from audio_pipeline.models.weights.weights import cache_folder, models_folder
 
+CONFIG_BYTES = 1 << 20  # what stands in one is a few hundred numbers
 NEEDED = ("torch", "torchaudio", "torchcodec", "TTS")
 HOW = (
     "build its environment with `make coqui` and name it at the node, "
@@ -59,6 +60,18 @@ def weights_folder(name: str, files: Sequence[str], origin: str) -> Path:
         f"the weights of {name} are not here, expected {', '.join(files)} in "
         f"{' or '.join(str(base / name) for base in bases)}; they are not fetched by themselves ({origin})"
     )
+
+
+def read_config(path: Path) -> bytes:
+    """A configuration as it lies beside its weights, at most a megabyte. Raises WeightsError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(CONFIG_BYTES + 1)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(data) > CONFIG_BYTES:
+        raise WeightsError(f"{path} is larger than {CONFIG_BYTES} bytes, which no configuration is")
+    return data
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

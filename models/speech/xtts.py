@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from audio_pipeline.dsp.babble import SpeechEnd
 from audio_pipeline.errors import ConfigError, WeightsError
 from audio_pipeline.models.speech.clauses import Policy
-from audio_pipeline.models.speech.coqui import chosen_device, fill, import_coqui, read_checkpoint
+from audio_pipeline.models.speech.coqui import chosen_device, fill, import_coqui, read_checkpoint, read_config
 from audio_pipeline.models.speech.engine import Cancelled
 from audio_pipeline.models.speech.xtts_text import checked_language, most_tokens, pieces, policy
 from audio_pipeline.models.speech.xtts_vocoder import StreamVocoder, reach
@@ -189,7 +189,7 @@ def _load(folder: Path) -> Any:
 
     config = XttsConfig()
     try:
-        config.from_dict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
+        config.from_dict(json.loads(read_config(folder / CONFIG)))
         network = Network(config)
         network.tokenizer = VoiceBpeTokenizer(vocab_file=folder / VOCABULARY)
         network.init_models()

@@ -16,7 +16,7 @@ import numpy as np
 
 from audio_pipeline.dsp.channels import to_channels
 from audio_pipeline.errors import ConfigError, WeightsError, nearest
-from audio_pipeline.models.speech.coqui import weights_folder
+from audio_pipeline.models.speech.coqui import read_config, weights_folder
 from audio_pipeline.models.speech.xtts import CONFIG, MODEL, VOCABULARY, Latents, Xtts, XttsVoice
 from audio_pipeline.models.speech.xtts_text import checked_language
 from audio_pipeline.models.voices import by_name
@@ -104,7 +104,7 @@ def decoded(recording: bytes) -> tuple[Array, int]:
 def _key(folder: Path, recording: bytes) -> str:
     """Another recording or another model is another key; the model's 2 GB are not read for it."""
     model = (folder / MODEL).stat()
-    about = f"{model.st_size} {model.st_mtime_ns} ".encode() + (folder / CONFIG).read_bytes()
+    about = f"{model.st_size} {model.st_mtime_ns} ".encode() + read_config(folder / CONFIG)
     return hashlib.sha256(hashlib.sha256(about).digest() + recording).hexdigest()[:32]
 
 

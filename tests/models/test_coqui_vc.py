@@ -134,7 +134,7 @@ def test_unknown_engines_and_missing_weights_are_named(tmp_path: Path, monkeypat
     assert open_converter("openvoice", level(0.1, 2), 22_050).rate == 22_050
 
 
-@pytest.mark.parametrize("said", ["[]", "no json", "[1"])
+@pytest.mark.parametrize("said", ["[]", "no json", "[1", "[" * 500_000, " " * (2 << 20)], ids=range(5))
 def test_a_config_that_is_no_map_is_refused(said: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(said)
     with pytest.raises(WeightsError, match="config.json"):

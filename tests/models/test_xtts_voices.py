@@ -117,6 +117,14 @@ def test_if_not_said_otherwise_the_library_is_asked(
         open_xtts("xtts:annie")
 
 
+def test_a_configuration_has_a_bound(weights: Path, tmp_path: Path) -> None:
+    """A sparse file of a terabyte beside the weights is refused by its length, not read."""
+    with (weights / xtts.CONFIG).open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(WeightsError, match=r"config\.json is larger than 1048576 bytes"):
+        latents_of(Tones(weights), flac(), tmp_path / "cache")  # type: ignore[arg-type]
+
+
 def test_latents_are_made_once_for_each_recording_and_model(weights: Path, tmp_path: Path) -> None:
     model, cache = Tones(weights), tmp_path / "cache"
     first, again = (latents_of(model, flac(), cache) for _ in range(2))  # type: ignore[arg-type]
