@@ -2,7 +2,8 @@
 
 Run: python benchmarks/watermark_alarms.py rows CACHE.npz FOLDER...   what the detector sees of all sound in folders;
                                                     `synthetic`: chords, chirps, noises and hums
-     python benchmarks/watermark_alarms.py fit CACHE.npz              models/hearing/mark_filter.py anew, from that
+     python benchmarks/watermark_alarms.py fit CACHE.npz...           models/hearing/mark_filter.py anew, from that;
+                                                    the thresholds of mark.py have to be measured anew then
      python benchmarks/watermark_alarms.py check CACHE.npz...         alarms by file, over joined files, and the tail
 """
 
@@ -29,6 +30,13 @@ JOINED_S, JOINED = 600, 400
 SHAMS = 200
 SYNTHETIC = 300
 FILE = ROOT / "models" / "hearing" / "mark_filter.py"
+ABOUT = '''"""How the pattern of the Perth mark is told from sound: a filter over the fine structure of a spectrum.
+
+Written by `python benchmarks/watermark_alarms.py fit CACHE.npz...`: the covariance of windows of one second of unmarked
+sound, inverted, times what the mark adds. Scaled so that its output has mean 0 and deviation 1 there.
+"""
+
+'''
 
 
 def read(path: Path) -> tuple[Array, int]:
@@ -148,8 +156,7 @@ def fit(caches: list[str]) -> None:
     weights /= np.sqrt(weights @ spread @ weights)
     lines = [", ".join(f"{value:.4f}" for value in weights[i : i + 10]) for i in range(0, len(weights), 10)]
     rows = "\n".join(f"    {line}," for line in lines)
-    about = FILE.read_text().partition("FIRST = ")[0]
-    FILE.write_text(f"{about}FIRST = {FIRST}  # bin\nMEAN = {mean @ weights:.4f}\nWEIGHTS = (\n{rows}\n)\n")
+    FILE.write_text(f"{ABOUT}FIRST = {FIRST}  # bin\nMEAN = {mean @ weights:.4f}\nWEIGHTS = (\n{rows}\n)\n")
 
 
 def check(caches: list[str]) -> None:

@@ -3,7 +3,8 @@
 The mark raises or lowers each of 128 bins by 1.8 dB, always in the same pattern. Perth's own decoder finds the frames
 in which it may be, in speech, noise and music; but it also finds it in frames of some songs, for seconds. So a second
 witness looks at those frames: their mean fine structure, projected onto the pattern by a linear filter that was fitted
-to sound without a mark (`mark_filter.py`). Without a mark the projection is normally distributed, whatever is heard.
+to sound without a mark (`mark_filter.py`). Without a mark the projection is close to a normal distribution, whatever is
+heard; its tail is heavier, so the means below are higher than the measured ones.
 
 Windows of one second up to the whole file are tested, four to each of their lengths. The whole file gets a quarter of
 the allowed rate of false alarms, all other windows share the rest: so the threshold rises with the length, and a long

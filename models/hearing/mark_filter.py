@@ -1,7 +1,9 @@
 """How the pattern of the Perth mark is told from sound: a filter over the fine structure of a spectrum.
 
-Written by `python benchmarks/watermark_alarms.py fit FOLDER...`: the covariance of windows of one second of unmarked
-sound, inverted, times what the mark adds. Scaled so that its output has mean 0 and deviation 1 there.
+The covariance of windows of one second of unmarked sound, inverted, times what the mark adds; scaled so that its output
+has mean 0 and deviation 1 there. These numbers came from a script that was not kept: the method is that of
+`python benchmarks/watermark_alarms.py fit CACHE.npz...`, but at half its frame rate, so with 20 ms from spectrum to
+spectrum. `fit` gives other numbers, for which the thresholds in mark.py and docs/models/perth.md were not measured.
 """
 
 FIRST = 3  # bin

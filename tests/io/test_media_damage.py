@@ -69,11 +69,12 @@ UNTOLD = ("a.ac3", "a.mp2", "a.avi", "a.wma")  # nothing in these tells how long
 KINDS = ("bytes", "header", "zeros", "noise", "cut", "lost", "inserted")
 
 
+@pytest.mark.parametrize("times", [1, pytest.param(20, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", FORMATS)
-def test_any_damage_is_read_through_or_said(whole: dict[str, bytes], tmp_path: Path, name: str) -> None:
-    """Four of each kind: an error is one sentence; what ends early by more than a few packets says so."""
+def test_any_damage_is_read_through_or_said(whole: dict[str, bytes], tmp_path: Path, name: str, times: int) -> None:
+    """Of each kind: an error is one sentence; what ends early by more than a few packets says so."""
     rng, path = random.Random(name), tmp_path / name
-    for kind in KINDS * 4:
+    for kind in KINDS * times:
         path.write_bytes(damaged(whole[name], kind, rng))
         try:
             with open_media(path) as reader:
