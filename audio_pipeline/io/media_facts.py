@@ -16,7 +16,7 @@ _NEAR_ZERO = {"ogg", "flv", "asf", "nut", "avi"}  # the same, unless they were c
 MOST_START_S = 10.0
 _DECLARED = {"mov", "flac", "wav", "w64", "aiff", "au", "caf", "tta", "ogg", "mp3"}  # a length to the sample
 _JUMPS = {"mov", "flac", "wav", "w64", "aiff", "au"}
-_HEADED = {"matroska", "webm", "avi", "asf"}
+_HEADED = {"matroska", "webm", "avi", "asf", "flv"}
 _PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 _GAPLESS = {"flac", "mp3", "aac", "wav", "tta", "wv", "ape"}
 _SKIPS = {"mp3", "aac"}
@@ -39,7 +39,7 @@ class Facts:
 
     def samples(self, rate: int) -> int | None:
         """The declared length, where it is to be trusted."""
-        return None if self.length_s is None else round(self.length_s * rate)
+        return round(self.length_s * rate) if self.length_s is not None and self.length_s > 0 else None
 
 
 def facts_of(container: Any, stream: Any, part: FilePart) -> Facts:

@@ -259,15 +259,18 @@ def _locked(fd: int, part: Path) -> int:
     except BlockingIOError as e:
         os.close(fd)
         raise PipelineError(f"recording {part}: another process is writing it") from e
+    except OSError as e:  # a file system without locks
+        os.close(fd)
+        raise _failed(part, e) from e
     return fd
 
 
 def is_in_use(part: Path) -> bool:
-    """True while a process of this program writes it."""
+    """True while a process of this program writes it, and where that cannot be told: it is left alone."""
     try:
         with part.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except (BlockingIOError, FileNotFoundError):  # the latter: finished this moment
+    except OSError:  # another's lock; finished this moment; not ours to read
         return True
     return False
 

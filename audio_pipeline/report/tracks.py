@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from urllib.parse import quote
 
 from audio_pipeline.report.page import MINUS, number
 from audio_pipeline.report.sound import (
@@ -49,9 +50,14 @@ def _named(names: Sequence[str]) -> str:
     """Files without a picture: the first as links, the rest as a number."""
     if not names:
         return ""
-    links = ", ".join(f'<a href="{escape(name)}">{escape(name)}</a>' for name in names[:MOST_NAMED])
+    links = ", ".join(f'<a href="{_address(name)}">{escape(name)}</a>' for name in names[:MOST_NAMED])
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return f'<p class="soft">{len(names)} recordings without a picture: {links}{more}</p>'
+
+
+def _address(name: str) -> str:
+    """Of a file beside the page: of any bytes, and nothing in its name is a scheme, a query or a fragment."""
+    return quote(name, errors="surrogateescape")
 
 
 def _track(name: str, picture: Picture, top_db: float) -> str:
@@ -68,7 +74,7 @@ def _track(name: str, picture: Picture, top_db: float) -> str:
     )
     return (
         f'<article class="card track"><header><h3>{stem}</h3><p class="soft">{about}</p>'
-        f'<audio controls preload="none" src="{escape(name)}"></audio></header>'
+        f'<audio controls preload="none" src="{_address(name)}"></audio></header>'
         f'<div class="plots" data-seconds="{picture.seconds:.3f}">'
         f"{_wave(picture)}{_spectrum(stem, picture, top_db)}"
         f'<div class="x">{ticks}<span class="name">time, s</span></div>'

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import pytest
@@ -202,6 +203,19 @@ def test_a_thousand_utterances_make_no_page_of_a_hundred_megabytes(tmp_path: Pat
     html = write_report(tmp_path, karaoke(), paths).read_text()
     assert html.count("data:image/png") == 24 and len(html) < 4_000_000
     assert "976 recordings without a picture" in html and 'href="0223.wav"' in html and "and 776 more" in html
+
+
+def test_any_name_of_a_file_leads_to_that_file(tmp_path: Path) -> None:
+    """Neither a scheme, nor a query, nor a fragment; bytes that are no UTF-8 as they are on the disk."""
+    names = ["javascript:alert(1).wav", "a?b#c.wav", "50%41.wav", os.fsdecode(b"caf\xe9.wav"), 'x" onclick="y.wav']
+    first = write(tmp_path / "0.wav", tone(440, 0.2))
+    for name in names:
+        (tmp_path / name).hardlink_to(first)
+    for before in ([], [first] * 24):  # as pictures, and as links
+        page = Page(write_report(tmp_path, karaoke(), [*before, *(tmp_path / name for name in names)]).read_text())
+        shown = [source for source in page.sources if not source.startswith("data:")]
+        assert [os.fsdecode(unquote_to_bytes(source)) for source in shown[-len(names) :]] == names
+        assert all(re.fullmatch(r"[\w./%~-]+", source) for source in shown)
 
 
 def test_broken_ledger_is_red(take: Path) -> None:

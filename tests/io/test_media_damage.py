@@ -141,6 +141,20 @@ def test_a_file_that_breaks_off_says_so(whole: dict[str, bytes], tmp_path: Path,
     assert "ends at" in said or "breaks off" in said or "damaged" in said, said
 
 
+@pytest.mark.parametrize("tail", range(4, 16, 4))
+def test_a_flash_film_cut_between_two_packets_says_so(whole: dict[str, bytes], tmp_path: Path, tail: int) -> None:
+    """Wherever in the head of a packet: FFmpeg takes that for the end, so the header's length has to tell."""
+    data, at, size, end = whole["a.flv"], len(whole["a.flv"]) // 2, -1, 0
+    while int.from_bytes(data[end : end + 4], "big") != size:  # the length of a tag stands behind it as well
+        at = data.find(b"\x08", at + 1)
+        size = 11 + int.from_bytes(data[at + 1 : at + 4], "big")
+        end = at + size
+    (tmp_path / "a.flv").write_bytes(data[: end + tail])
+    with open_media(tmp_path / "a.flv") as reader:
+        assert len(read_all(reader)) / reader.rate < SECONDS - 0.3
+        assert reader.faults.sentences("a.flv")
+
+
 @pytest.mark.parametrize("name", ["a.m4a", "alac.m4a"])
 def test_an_empty_packet_is_not_the_end(whole: dict[str, bytes], tmp_path: Path, name: str) -> None:
     """A sample of no bytes in an MP4, with its sound given to the one behind it: one frame of silence."""

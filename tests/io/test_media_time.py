@@ -122,6 +122,14 @@ def test_no_stamp_makes_days_of_silence_whatever_the_header_says() -> None:
     assert Line(1_000, facts, faults).correction(3_600.0, 10, None) == 3_600_000
 
 
+@pytest.mark.parametrize("length_s", [-1.0, 0.0, None])
+def test_a_declared_length_that_is_none_is_not_one(length_s: float | None) -> None:
+    """An Opus of one packet that is cut within its pre-skip declares less than nothing."""
+    facts = Facts(zero_s=0.0, end_s=None, tolerance_s=0.008, rounding_s=0.0, length_s=length_s, header_s=None,
+                  share=1.0, jumps=True, has_gaps=False, skips=False)  # fmt: skip
+    assert facts.samples(RATE) is None
+
+
 @pytest.mark.parametrize("name", SIZES)
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "ULAW", "IMA_ADPCM", "GSM610"])
 def test_a_wav_is_read_to_the_end_of_the_file(tmp_path: Path, name: str, subtype: str) -> None:

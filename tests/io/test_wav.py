@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 import subprocess
@@ -15,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_pipeline.errors import ConfigError, MediaError, PipelineError
-from audio_pipeline.io.wav import WavWriter, part_of, repair, scan
+from audio_pipeline.io.wav import WavWriter, is_in_use, part_of, repair, scan
 from audio_pipeline.io.wav_format import Subtype, WavFormat, encode
 from tests.dsp.chunking import SIZES, chunks, noise, tone
 
@@ -278,3 +280,20 @@ def test_refusals(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     with WavWriter.open(tmp_path / "a.wav", RATE, 2) as writer, pytest.raises(ConfigError, match=r"\(n, 2\)"):
         writer.write(noise(10, 1))
+
+
+def test_a_file_system_without_locks_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS without a lock daemon: nothing is written unlocked, nobody's file counts as abandoned, nothing leaks."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    (tmp_path / "b.wav.part").write_bytes(bytes(100))
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    before = len(os.listdir("/dev/fd"))
+    with pytest.raises(PipelineError, match=r"recording .*a\.wav\.part: No locks available"):
+        WavWriter.open(tmp_path / "a.wav", RATE, 1)
+    with pytest.raises(PipelineError, match="No locks available"):
+        WavWriter.resume(tmp_path / "b.wav")
+    assert is_in_use(tmp_path / "b.wav.part") and not scan(tmp_path)
+    assert len(os.listdir("/dev/fd")) == before
