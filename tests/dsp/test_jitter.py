@@ -81,7 +81,7 @@ def test_the_delay_goes_to_what_the_jitter_needs_and_nothing_is_missing(
     assert run.buffer.underruns == 0 and not run.made_up[100:].any() and steps(run) < CLICK
 
 
-@pytest.mark.parametrize("ppm", [-200, 200])
+@pytest.mark.parametrize("ppm", [pytest.param(-200, marks=pytest.mark.long), 200])
 def test_the_other_hosts_clock_is_followed_without_a_loss(ppm: int) -> None:
     run = network(120, even, ppm=ppm)
     assert not run.made_up[100:].any() and run.buffer.underruns == 0 and run.buffer.late_samples == 0

@@ -194,6 +194,7 @@ def test_run_without_links_paths_or_tracks_has_a_report(tmp_path: Path) -> None:
     assert page.open == [] and "Ledger</h2>" not in text
 
 
+@pytest.mark.long
 def test_a_thousand_utterances_make_no_page_of_a_hundred_megabytes(tmp_path: Path) -> None:
     """Each picture takes some 100 kB: the first 24 are drawn, the next 200 are links, the others are counted."""
     first = write(tmp_path / "0000.wav", tone(440, 0.2))

@@ -25,7 +25,7 @@ from tests.leftovers import leftovers
 from tests.patience import PATIENCE_S
 from tests.shared import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.live  # whole programs on terminals of many kinds
 RATE = 44_100
 FILE = f"""
 version: 1

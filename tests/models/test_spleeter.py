@@ -230,7 +230,10 @@ def test_offline_is_what_spleeter_gives(real: spleeter.Spleeter, official: dict[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mode", "hop", "least_db"), [("low", 8, 15), ("balanced", 8, 17.5), ("quality", 8, 20)])
+@pytest.mark.parametrize(("mode", "hop", "least_db"), [
+    pytest.param("low", 8, 15, marks=pytest.mark.long), ("balanced", 8, 17.5),
+    pytest.param("quality", 8, 20, marks=pytest.mark.long),
+])  # fmt: skip
 def test_a_sliding_window_comes_close(
     mode: str, hop: int, least_db: float, real: spleeter.Spleeter, official: dict[str, Any]
 ) -> None:
