@@ -123,11 +123,19 @@ class Player:
     def read(self, n: int) -> Samples:
         """The next (n, channels), fewer at the end alone, then none."""
         self._arrive()
-        while len(self._ready) < n and (self._source is not None or self._following is not None):
-            self._fill(n)
+        while len(self._ready) < n and (self._plays or self._coming is not None):
+            if self._plays:
+                self._fill(n)
+            else:
+                self._wait_for_jump(n)
         out, self._ready = self._ready[:n], self._ready[n:]
         self.position += len(out)
         return out
+
+    @property
+    def _plays(self) -> bool:
+        """Whether there is sound, or will be, without a jump."""
+        return self._source is not None or self._following is not None
 
     def seek(self, seconds: float) -> None:
         """Goes on at a song time of the file that is heard now; beyond its end with what follows."""
@@ -151,7 +159,7 @@ class Player:
         self._coming = self._opened(file, seconds)
         self._coming.source.wait(self._patience_s, self._meanwhile)
         coming = self._coming
-        if coming.source.is_ready and coming.source.error is not None:
+        if coming.source.error is not None and coming.source.has_failed:
             self._drop_coming()
             raise coming.source.error
         self._arrive()
@@ -167,9 +175,17 @@ class Player:
         if coming is None or not coming.source.is_ready:
             return
         self._coming = None
-        if coming.source.error is not None:
+        if coming.source.error is not None and coming.source.has_failed:
             return self._note(coming.source.error)
         self._cross(coming)
+
+    def _wait_for_jump(self, n: int) -> None:
+        """The last song is over and the jump away from its end is still under way: silence until it arrives."""
+        assert self._coming is not None
+        if self._coming.source.wait(0 if self._is_stalled else self._patience_s, self._meanwhile):
+            self._arrive()
+        else:
+            self._stall(n)
 
     def _cross(self, coming: Coming) -> None:
         fade = self.rate * FADE_MS // 1000
@@ -179,6 +195,7 @@ class Player:
         self._maps.clear()
         self._fresh.clear()
         self._drop_following()
+        self._is_stalled = False
         self._begin(coming)
         coming_in = self._ahead(fade)
         new = coming_in * fade_in(fade)[: len(coming_in), None]
@@ -192,7 +209,7 @@ class Player:
         return self._ready[:n]
 
     def _ahead(self, n: int) -> Samples:
-        while len(self._ready) < n and (self._source is not None or self._following is not None):
+        while len(self._ready) < n and self._plays:
             self._fill(n)
         return self._ready[:n]
 
@@ -202,7 +219,7 @@ class Player:
 
     def _begin(self, coming: Coming) -> None:
         """A file with a converter of its own; what it gives joins what is ready. Raises its error."""
-        if coming.source.error is not None and not coming.source.has_blocks:
+        if coming.source.error is not None and coming.source.has_failed:
             raise coming.source.error
         self._leave()
         self._source, self._file = coming.source, coming.file

@@ -61,6 +61,11 @@ class ReadAhead:
         return bool(self._blocks)
 
     @property
+    def has_failed(self) -> bool:
+        """Whether there is an error and no sound ahead of it."""
+        return self.error is not None and not self._blocks
+
+    @property
     def next_position(self) -> int:
         """Where in the file the next block begins."""
         return self._blocks[0].position

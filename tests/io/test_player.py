@@ -148,6 +148,57 @@ def test_a_seek_to_what_is_gone_is_told_and_the_song_plays_on(tmp_path: Path, di
     player.close()
 
 
+def test_a_jump_plays_what_lies_ahead_of_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the error behind it is known already when the jump arrives, or later, is a matter of threads."""
+    song(tmp_path / "a.wav", 1)
+    y = song(tmp_path / "b.wav", 2)
+
+    def opened(path: Path, track: int) -> MediaReader:
+        reader = open_media(path, track)
+        if path.name == "b.wav":
+            read = reader.read
+            monkeypatch.setattr(reader, "read", lambda n: read(n) if reader.position < 12_288 else broken(path))
+        return reader
+
+    def broken(path: Path) -> np.ndarray:
+        raise MediaError(f"{path}: cannot be read on")
+
+    monkeypatch.setattr(read_ahead, "open_media", opened)
+    player = Player([tmp_path / "a.wav", tmp_path / "b.wav"], RATE, 2)
+    player._patience_s = 0.0
+    player.jump(1, 0.0)
+    if player._coming is not None:
+        source = player._coming.source
+        with source._changed:
+            assert source._changed.wait_for(lambda: source.error, PATIENCE_S)
+    player._patience_s = math.inf
+    z = np.concatenate([player.read(4_800) for _ in range(4)])
+    assert np.array_equal(z[480:12_288], y[480:12_288])
+    assert player.errors == [f"{tmp_path / 'b.wav'}: cannot be read on"] and not len(player.read(10))
+
+
+def test_the_end_waits_for_a_jump_that_is_under_way(tmp_path: Path, disk: Disk) -> None:
+    """Somebody seeks back in the last second, and the disk is slow: silence until the sound comes, and no end."""
+    x = song(tmp_path / "a.wav", 1)
+    player = Player([tmp_path / "a.wav"], RATE, 2, reading=PATIENT)
+    player.read(RATE - 480)
+    player.take_maps()
+    player._patience_s = 0.0
+    gate = disk.hold("a.wav")
+    player.seek(0.5)
+    y = np.concatenate([player.read(480) for _ in range(4)])
+    assert np.array_equal(y[:480], x[-480:]) and len(y) == 1_920 and not y[480:].any()
+    assert player.waited_samples == 1_440
+    gate.set()
+    arrive(player)
+    assert np.array_equal(player.read(RATE)[480:], x[RATE // 2 + 480 :])
+    assert [place[:3] for place in player.take_maps()] == [(RATE + 1_440, 0, 0.5)]
+    assert not len(player.read(480))
+    player.seek(0.25)
+    assert len(player.read(2 * RATE)) == RATE * 3 // 4
+    player.close()
+
+
 def test_the_next_song_is_open_before_it_is_needed(tmp_path: Path, disk: Disk) -> None:
     a, b = song(tmp_path / "a.wav", 1), song(tmp_path / "b.wav", 2)
     player = Player([tmp_path / "a.wav", tmp_path / "b.wav"], RATE, 2, reading=PATIENT)
