@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 MAX_START_FAILURES = 2  # crashes in a row before it was ever up; one more and it is given up
 LOGS_KEPT = 50  # of processes that are gone
 
+SPARE_AFTER_S = 2.0  # of the clock: a song begins in the moment when the machine has most to do
 
 class Nursery:
     """Keeps a process alive for each node or group. Lives in the supervisor's thread: processes die with it."""
@@ -286,7 +287,8 @@ class Nursery:
         for records in self._processes(record.name for record in waiting if now_s >= (record.retry_s or 0)):
             if self._sup.finishing_s is None or not all(record.phase is Phase.FAILED for record in records):
                 self._launch_again(records)
-        if self._sup.started and all(r.retry_s is None and r.ready for r in self._sup.nodes.values() if r.child):
+        wanted = self._sup.live and self._sup.uptime_s > SPARE_AFTER_S  # offline nobody is replaced
+        if wanted and all(r.retry_s is None and r.ready for r in self._sup.nodes.values() if r.child):
             self.prepare_spare()
 
     def _launch_again(self, records: Sequence[NodeRecord]) -> None:

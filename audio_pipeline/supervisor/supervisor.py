@@ -292,7 +292,6 @@ class Supervisor:
         for name in reversed(self.run.plan.order):
             if self.nodes[name].ready:
                 self.start_node(self.nodes[name])
-        self.nursery.prepare_spare()
 
     def start_node(self, record: NodeRecord) -> None:
         """The clock runs: it begins to work."""

@@ -18,14 +18,15 @@ class LadderSettings:
     """What counts as overload, and as calm.
 
     A stream steps down before it misses, as long as there is a rung with inference: when all but one of the last
-    `slow` inferences took more than `strain` of the time between two, or when `slow` // 2 answers in a row came with
-    less than `near` of the promised time left.
+    `slow` inferences took more than `strain` of the time between two and the last answer came with less than `roomy` of
+    the promised time left, or when `slow` // 2 answers in a row came with less than `near` of it.
     A miss is a strike unless one was counted `apart_s` before: one stall of the machine makes many windows late
     at once, and is no reason to step down. After a step up that did not last, calm has to be twice as long, up to
     `calm_most` times. On the dry rung an inference every `probe_s` is made for its time alone.
     """
 
     strain: float = 0.85
+    roomy: float = 0.5
     near: float = 0.15
     slow: int = 4
     strikes: int = 3
@@ -113,13 +114,15 @@ class Ladder:
         if took_s is not None:
             self._took.append(took_s)
             self._near = self._near + 1 if left is not None and left < self.settings.near else 0
-            if self.at + 1 < len(self.rungs) and self._strained():
+            if self.at + 1 < len(self.rungs) and self._strained(left):
                 return self._descend(now_ns)
         calm = now_ns - self._calm_since >= self._calm_s * NS
         return calm and self._climb(now_ns)
 
-    def _strained(self) -> bool:
+    def _strained(self, left: float | None) -> bool:
         """Whether the next stall would cost a deadline."""
+        if left is not None and left >= self.settings.roomy:
+            return False
         least_s = self.settings.strain * self.rung.hop * self._frame_s
         slow = [took > least_s for took in list(self._took)[-self.settings.slow :]]
         return sum(slow) >= self.settings.slow - 1 or self._near >= self.settings.slow // 2

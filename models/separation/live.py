@@ -7,7 +7,7 @@ and again the stream steps down a ladder of cheaper rungs, all of the latency th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from audio_pipeline.models.separation.tuning import Tuning
 from audio_pipeline.models.separation.workers import Inline, Worker
 
 PATIENCE_S = 0.05
+HOLD_NS = 600_000_000  # longest wait of a first block for those behind it
 NS = 1_000_000_000
 
 
@@ -43,7 +44,9 @@ class Driver:
 
     The block at sample P is due at c(P) + latency + spare, c(P) being when sample P was captured; but no earlier
     than the pace that the first block set, so that a song which starts with a burst is not late from the start.
-    The first block after a reset has no deadline, except after a replay: there old sound is worth nothing.
+    The first block after a reset has no deadline, except after a replay: there old sound is worth nothing. That of a
+    start waits until the stream has caught up with the burst that a song begins with: what follows then has all the
+    time that was promised, in the moment when the machine is at its busiest.
     With a `ladder`, `steps` counts how often it was changed over.
     """
 
@@ -57,6 +60,7 @@ class Driver:
         self._rate = stream.model.rate
         self.missed = 0  # in all
         self._probed: Window | None = None
+        self._starting = limits is not None
         self._forget()
 
     def _forget(self) -> None:
@@ -64,6 +68,8 @@ class Driver:
         self._capture: tuple[int, int] | None = None  # a sample and when it was captured
         self._first: tuple[int, int] | None = None  # first block put out: its start, and when
         self._replayed = 0  # samples that came for the second time
+        self._held: list[Block] = []  # of a start
+        self._held_until_ns = 0
 
     def reset(self) -> None:
         """A new stream from sample 0 on."""
@@ -83,6 +89,25 @@ class Driver:
 
     def step(self, now_ns: int) -> list[Block]:
         """Everything that can be put out now; starts on the next window if that can still be in time."""
+        done = self._answered(now_ns)
+        return self._caught_up(done, now_ns) if self._starting and not self._replayed else done
+
+    def _caught_up(self, done: Sequence[Block], now_ns: int) -> list[Block]:
+        """Of a start: nothing, until no window waits any more or the first block has waited for too long."""
+        if done and not self._held:
+            self._held_until_ns = now_ns + HOLD_NS
+        self._held += done
+        if not self._held or (self.stream.pending() is not None and now_ns < self._held_until_ns):
+            return []
+        self._first = (self._held[0].start, now_ns)
+        return self._release()
+
+    def _release(self) -> list[Block]:
+        self._starting = False
+        held, self._held = self._held, []
+        return held
+
+    def _answered(self, now_ns: int) -> list[Block]:
         done: list[Block] = []
         while (window := self.stream.pending()) is not None:
             masks = self.worker.take(window)
@@ -141,7 +166,7 @@ class Driver:
                 self.worker.reset()  # it was not shown every window
 
     def _put(self, window: Window, sound: Mapping[str, Array], dry: bool, now_ns: int) -> Block:
-        if self._first is None and not self._replayed:
+        if self._first is None and not self._replayed and not self._starting:
             self._first = (window.start, now_ns)
         return Block(window.start, sound, dry)
 
@@ -151,6 +176,8 @@ class Driver:
 
     def deadline_ns(self) -> int | None:
         """When `step` must be called next, whatever the worker does."""
+        if self._held:
+            return self._held_until_ns
         window = self.stream.pending()
         return None if window is None else self._give_up_ns(window)
 
@@ -183,6 +210,7 @@ class Driver:
 
     def abandon(self) -> Iterator[Block]:
         """The stream broke off: what is still inside, dry and at once."""
+        yield from self._release()
         self.stream.flush()
         while (window := self.stream.pending()) is not None:
             yield Block(window.start, self.stream.skip(window), True)

@@ -360,6 +360,46 @@ def test_only_a_hop_that_is_chosen_here_is_settled_by_what_is_known() -> None:
     assert tune(FakeModel(), SeparatorSettings("low"), 4, settle=lambda hop: 16).hop == 4
 
 
+def burst(live: Live, seconds: float) -> None:
+    """A song begins: so much of it at once, the stamps as if it had been sent at its pace."""
+    x, start_ns = music(seconds), live.clock.now_ns - round(seconds * 1e9)
+    for k in range(0, len(x), FRAME):
+        live.driver.push(x[k : k + FRAME], start_ns + (k + FRAME) * 1_000 * MS // RATE)
+    live._step((0, 0))
+
+
+def test_the_first_block_of_a_song_waits_until_the_stream_has_caught_up() -> None:
+    """The first two inferences take three times as long, as in the moment of a start; nothing is missed, or dry."""
+    settings = SeparatorSettings("balanced", hop=4)
+    live = Live(lambda now_ns: 240 if now_ns < 300 * MS else 50, settings)
+    burst(live, 0.6)
+    live.run(music(10))
+    live.check_joined()
+    assert live.driver.missed == 0 and live.dry_at() == []
+    first = [when for when, block in live.out if when == live.out[0][0]]
+    assert len(first) > 1, "they come together"
+    assert live.out[0][0] <= 600 * MS + 300 * MS
+
+
+def test_a_first_block_waits_for_a_slow_machine_no_longer_than_it_may() -> None:
+    settings = SeparatorSettings("balanced", hop=4)
+    live = Live(lambda now_ns: 92, settings)
+    burst(live, 3.0)
+    live.run(music(2))
+    assert live.out[0][0] == pytest.approx(92 * MS + 600 * MS, abs=10 * MS)
+
+
+def test_after_a_seek_nothing_waits() -> None:
+    live = Live(lambda now_ns: 30, SeparatorSettings("balanced", hop=4))
+    live.run(music(3))
+    live.driver.reset()
+    live.out.clear()
+    began = live.clock.now_ns
+    burst(live, 0.6)
+    live.run(music(1))
+    assert live.out[0][0] - began == pytest.approx(30 * MS, abs=10 * MS)
+
+
 def test_inferences_that_get_slower_are_answered_before_one_is_missed() -> None:
     """From 60 to 170 ms within 20 s, beside 186 ms from one to the next and 130 ms until a deadline."""
     live = Live(lambda now_ns: 60 + 110 * min(now_ns / 20e9, 1), calm_s=10.0)
