@@ -148,7 +148,7 @@ def test_a_spare_process_that_is_refused_is_tried_again_after_a_while(
 ) -> None:
     tries: list[object] = []
 
-    def refuse(*given: object) -> Any:
+    def refuse(*given: object, **more: object) -> Any:
         tries.append(given)
         raise EAGAIN
 
