@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -170,12 +171,11 @@ class Recording:
         """One track ends here: what is on disk is readable without its end."""
         self._failed.add(name)
         self._touched.discard(name)
-        self.notices.append(Notice("error", name, position, {"error": error}))
         if name in self.take.tracks:
-            try:
+            with suppress(PipelineError):
                 self.take.finish(name)
-            except PipelineError:
-                return
+        # last: offline the run ends with this notice, and the file must have its name by then
+        self.notices.append(Notice("error", name, position, {"error": error}))
 
     def _tell(self, segments: list[Segment]) -> None:
         for track, path, start, end in segments:

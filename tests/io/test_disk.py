@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from audio_pipeline.errors import PipelineError
 from audio_pipeline.frame import audio_frame
 from audio_pipeline.io.disk import ITEM_BYTES, Disk
 from audio_pipeline.io.recording import Block, Recording
@@ -266,3 +267,22 @@ def test_files_are_synced_by_the_clock_one_at_a_time(tmp_path: Path, monkeypatch
     assert recording.tick() == 0.0 and synced == ["a", "b", "a"]
     recording.close()
     take.close()
+
+
+def test_a_track_that_the_disk_refuses_has_its_name_before_the_error_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Offline the error ends the run, and with it the process that would rename the file."""
+    recording = Recording(Take(tmp_path, "float32"), None, tmp_path / "events.jsonl")
+    recording.put(Block("track", 0, np.zeros((10, 1), np.float32), 48_000, 1, 0, ""))
+    known: list[int] = []
+    finish = recording.take.finish
+
+    def finished(name: str, end: int | None = None) -> object:
+        known.append(len(recording.notices))
+        return finish(name, end)
+
+    monkeypatch.setattr(recording.take, "finish", finished)
+    recording._fail("track", PipelineError("recording track.wav: File too large"), 10)
+    assert known == [0] and [notice.kind for notice in recording.notices] == ["error"]
+    assert (tmp_path / "track.wav").exists()
