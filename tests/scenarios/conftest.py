@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from pytest_bdd import given, parsers, then, when
 
+from audio_pipeline.cpu import cores
 from audio_pipeline.errors import ControlError
 from audio_pipeline.models.voices.enrolled import Library
+from tests.proofs.test_faults import CROWDED_MS
 from tests.scenarios import conversion, ending, listen, offline, speech, telling, voices
 from tests.scenarios.conversion import Reading
 from tests.scenarios.ending import Command
@@ -232,7 +234,8 @@ def _(show: Show, ms: float) -> None:
 
 @then(parsers.parse("the loudspeaker misses at most {ms:g} ms of music"))
 def _(show: Show, ms: float) -> None:
-    assert show.missed_ms(watch_s=2.0) <= (ms + OWN_MISSES_MS) * show.stretch - OWN_MISSES_MS
+    crowded = CROWDED_MS if "split" in show.killed and cores() <= 2 else 0
+    assert show.missed_ms(watch_s=2.0) <= (max(ms, crowded) + OWN_MISSES_MS) * show.stretch - OWN_MISSES_MS
 
 
 @then(parsers.parse("it is said that the {part} is left out"))

@@ -51,6 +51,7 @@ class Show:
     wanted_s: float | None = None  # song time that was sought then
     stretch: float = 1.0  # by how much this machine has more to do than it can
     before: State = field(default_factory=dict)  # the state at the mark
+    killed: str = ""  # node that was killed last
 
     @property
     def playing(self) -> bool:
@@ -80,6 +81,7 @@ class Show:
 
     def kill(self, node: str) -> None:
         """`kill -9`; what follows is looked at once its successor runs."""
+        self.killed = node
         after = self.deed(lambda: self.pipeline.kill(node))
         self.calm = after["position"]
 
