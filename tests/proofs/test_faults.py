@@ -18,8 +18,8 @@ from tests.proofs.live import NO_CARD, Pipeline, db, running, silent_runs_ms
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
 FRAME_MS = 10
 MIXER_GAP_MS = 300
-# none where there are cores to spare; on two, the successor that loads a network takes both for a moment, and what it
-# puts out of its replayed context keeps the mixer busy: 0 to 128 ms in quiet kills, see architecture.md
+# none where there are cores to spare; on two, while the successor loads its network, the mixer did not run for 0 to
+# 128 ms (kills on a quiet machine; a thread that only sleeps was 12 to 79 ms late meanwhile)
 CROWDED_MS = 150
 VOICE_DB = -24.0
 
