@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from audio_pipeline.node import Latency
+from tests.fuzz.control import Quiet, quiet_supervisor
 
 KINDS = '''
 from dataclasses import dataclass
@@ -56,3 +60,13 @@ def config(tmp_path: Path) -> Path:
     path = tmp_path / "demo.yaml"
     path.write_text(PIPELINE)
     return path
+
+
+@pytest.fixture
+def quiet() -> Iterator[Quiet]:
+    """A supervisor without processes, whose nodes are all ready and whose clock runs."""
+    with quiet_supervisor() as made:
+        for record in made.supervisor.nodes.values():
+            record.ready, record.latency = True, Latency()
+        made.supervisor.start_all()
+        yield made

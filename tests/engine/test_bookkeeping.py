@@ -17,27 +17,17 @@ from audio_pipeline.control.words import VERSION, encode
 from audio_pipeline.graph.job import InJob  # noqa: F401 - the kinds of the graph are loaded before memory is counted
 from audio_pipeline.graph.plan import LinkPlan
 from audio_pipeline.metrics import SLOTS, Board, Reading
-from audio_pipeline.node import Latency
 from audio_pipeline.supervisor.desired import NodeRecord, Phase
 from audio_pipeline.supervisor.editor import FORMER, MOST_STEPS, RETIRED, bounded
 from audio_pipeline.supervisor.event_log import ANSWER_BYTES, KEEP_BYTES, KEEP_EVENTS, EventLog
 from audio_pipeline.supervisor.incidents import KEPT, WHOLE, Incidents
 from audio_pipeline.supervisor.state_size import STATE_BYTES, fitted
 from audio_pipeline.supervisor.transport import Transport
-from tests.fuzz.control import CLIENT, Nobody, Quiet, quiet_supervisor
+from tests.fuzz.control import CLIENT, Nobody, Quiet
 
 MANY = 100_000
 SLACK = 64 << 10  # bytes that the interpreter itself may take meanwhile: 26 a step, less than any entry
 LINE = "a line of a node, as long as lines are: " + "x" * 100
-
-
-@pytest.fixture
-def quiet() -> Iterator[Quiet]:
-    with quiet_supervisor() as made:
-        for record in made.supervisor.nodes.values():
-            record.ready, record.latency = True, Latency()
-        made.supervisor.start_all()
-        yield made
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,11 @@ import zmq
 from audio_pipeline.control.words import VERSION, encode
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.links.socket_guard import SocketGuard
-from audio_pipeline.node import Latency
 from audio_pipeline.supervisor import process
 from audio_pipeline.supervisor.desired import BACKOFF_S, MAX_FAILURES, Phase
 from audio_pipeline.supervisor.process import Brood, Child, Spares
 from audio_pipeline.supervisor.shortage import QUIET_S, Steps, is_shortage, reason_of
-from tests.fuzz.control import CLIENT, Quiet, quiet_supervisor
+from tests.fuzz.control import CLIENT, Quiet
 
 EMFILE = OSError(errno.EMFILE, "Too many open files")
 ENOMEM = OSError(errno.ENOMEM, "Cannot allocate memory")
@@ -31,15 +30,6 @@ def refusing(error: BaseException) -> Callable[..., Any]:
         raise error
 
     return refuse
-
-
-@pytest.fixture
-def quiet() -> Iterator[Quiet]:
-    with quiet_supervisor() as made:
-        for record in made.supervisor.nodes.values():
-            record.ready, record.latency = True, Latency()
-        made.supervisor.start_all()
-        yield made
 
 
 def wrapped() -> PipelineError:

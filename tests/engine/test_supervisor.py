@@ -21,11 +21,10 @@ from audio_pipeline.control.client import ControlClient
 from audio_pipeline.control.words import VERSION, encode
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.host import runtime
-from audio_pipeline.node import Latency
 from audio_pipeline.supervisor.desired import Phase
 from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.graphs import KINDS, graph_of
-from tests.fuzz.control import CLIENT, Quiet, quiet_supervisor
+from tests.fuzz.control import CLIENT, Quiet
 from tests.patience import PATIENCE_S
 
 NODES = """
@@ -166,15 +165,6 @@ def test_what_cannot_be_sent_is_refused_here(client: ControlClient) -> None:
 
 
 # -- without processes -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def quiet() -> Iterator[Quiet]:
-    with quiet_supervisor() as made:
-        for record in made.supervisor.nodes.values():
-            record.ready, record.latency = True, Latency()
-        made.supervisor.start_all()
-        yield made
 
 
 def say(quiet: Quiet, node: str, **word: Any) -> None:
