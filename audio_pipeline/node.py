@@ -58,13 +58,13 @@ class Latency:
 class Ports:
     """Names of a node's ports; `events` are outputs that carry events instead of sound.
 
-    `hears` are inputs for events: they may be left unconnected, and events can be sent to them from outside.
+    `event_inputs` are inputs for events: they may be left unconnected, and events can be sent to them from outside.
     """
 
     inputs: tuple[str, ...] = ("in",)
     outputs: tuple[str, ...] = ("out",)
     events: tuple[str, ...] = ()
-    hears: tuple[str, ...] = ()
+    event_inputs: tuple[str, ...] = ()
     bypass: Mapping[str, Bypass] = field(default_factory=dict)
 
 
@@ -160,9 +160,9 @@ class Node:
     commands: ClassVar[tuple[str, ...]] = ()  # of seek, next, loop: those that `on_command` knows
     hang_s: ClassVar[float] = 2.0  # live, its loop may stand still for so long, or three times its longest turn
     start_s: ClassVar[float] = 120.0  # longest that `open` may take, unless the file says otherwise
-    fed: ClassVar[bool] = False  # True: takes sound from another host, through the door
-    attendant: ClassVar[bool] = False  # True: serves the others and makes no sound; the pipeline ends without it
-    edge: ClassVar[bool] = False  # True: people hear what goes in here (playback, broadcast), so inputs need on_loss
+    remote_input: ClassVar[bool] = False  # True: takes sound from another host, through the gateway
+    service: ClassVar[bool] = False  # True: serves the others and makes no sound; the pipeline ends without it
+    audible: ClassVar[bool] = False  # True: people hear what goes in here (playback, broadcast), so inputs need on_loss
 
     def __init__(self, settings: Any = None) -> None:
         self.settings: Any = settings if settings is not None else self.Settings()

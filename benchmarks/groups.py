@@ -32,7 +32,7 @@ WAYS = {"a process each": "", "one group": ", process: light"}
 
 
 @dataclass
-class Way:
+class Connection:
     """What one way of running the chain took, over all rounds."""
 
     cpu: list[float] = field(default_factory=list)  # share of one core
@@ -40,7 +40,7 @@ class Way:
     chain_ms: list[float] = field(default_factory=list)  # from the first node to the last, each frame
 
 
-def measure(way: Way, nodes: int, seconds: float, keys: str) -> None:
+def measure(way: Connection, nodes: int, seconds: float, keys: str) -> None:
     """Runs the chain once."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "chain.yaml"
@@ -69,7 +69,7 @@ def _pipeline(nodes: int, keys: str) -> str:
     return head + "".join(f"  {line}\n" for line in lines)
 
 
-def _watch(way: Way, pids: set[int], seconds: float) -> None:
+def _watch(way: Connection, pids: set[int], seconds: float) -> None:
     before, began = _usage(pids), time.monotonic()
     time.sleep(seconds)
     used, took_s = _usage(pids) - before, time.monotonic() - began
@@ -82,7 +82,7 @@ def _usage(pids: set[int]) -> Usage:
     return Usage(sum(one.cpu_ns for one in each), sum(one.switches for one in each))
 
 
-def _line(name: str, way: Way) -> str:
+def _line(name: str, way: Connection) -> str:
     p50, p99, top = np.quantile(way.chain_ms, [0.5, 0.99, 1.0])
     return (
         f"{name:16} {100 * np.median(way.cpu):5.1f} % of a core, {np.median(way.wakes):6.0f} switches/s, "
@@ -97,7 +97,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=2)
     args = parser.parse_args()
-    ways = {name: Way() for name in WAYS}
+    ways = {name: Connection() for name in WAYS}
     for turn in range(args.rounds):
         for name in list(WAYS) if turn % 2 == 0 else reversed(list(WAYS)):
             measure(ways[name], args.nodes, args.seconds, WAYS[name])

@@ -14,8 +14,8 @@ from audio_pipeline.node import Context, Latency, Node, Ports
 from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:
-    from audio_pipeline.io.microphone import Block, Microphone
-    from audio_pipeline.io.reopen import Reopening
+    from audio_pipeline.devices.microphone import Block, Microphone
+    from audio_pipeline.devices.reopen import Reopening
 
 REPORT_NS = 100_000_000
 FADE_MS = 5
@@ -50,7 +50,7 @@ class Capture(Node):
         return f"device:{settings.device}"
 
     def open(self, ctx: Context) -> None:
-        from audio_pipeline.io.microphone import Microphone, open_again
+        from audio_pipeline.devices.microphone import Microphone, open_again
 
         wanted = (self.settings.device, ctx.rate, self.settings.channels, ctx.frame_samples, self.settings.latency,
                   ctx.wake, ctx)  # fmt: skip
@@ -77,7 +77,7 @@ class Capture(Node):
         ctx.gauge("device_gone", 0.0)
 
     def _lose(self, why: str, ctx: Context) -> None:
-        from audio_pipeline.io.reopen import Reopening
+        from audio_pipeline.devices.reopen import Reopening
 
         self.close()
         self._microphone = None
@@ -110,12 +110,12 @@ class Capture(Node):
         if self._seam is None or self._seam.channels != data.shape[1]:
             self._seam = Seam(data.shape[1], ctx.rate * FADE_MS // 1000)
         if 0 < hole <= ctx.rate:
-            made_up, data = self._seam.join(hole, data)
+            concealed, data = self._seam.join(hole, data)
             until_ns = block.captured_ns - round(len(data) / ctx.rate * 1e9)
-            ctx.emit("out", made_up, block.position - hole, captured_ns=until_ns, flags=Flag.CONCEALED)
+            ctx.emit("out", concealed, block.position - hole, captured_ns=until_ns, flags=Flag.CONCEALED)
         elif len(data):
             self._seam.process(data)
-        flags = Flag.CONCEALED if block.made_up else Flag.NONE
+        flags = Flag.CONCEALED if block.concealed else Flag.NONE
         if len(data):
             ctx.emit("out", data, block.position + max(-hole, 0), captured_ns=block.captured_ns, flags=flags)
             self._end = block.position + len(block.data)
@@ -131,8 +131,8 @@ class Capture(Node):
             self._end = max(round(ctx.position_at(now)), 0)
         elif samples >= ctx.frame_samples:
             seam = self._seam or Seam(self._channels, 1)
-            made_up, _ = seam.join(samples, np.zeros((0, self._channels), np.float32))
-            ctx.emit("out", seam.process(made_up), self._end, captured_ns=now)
+            concealed, _ = seam.join(samples, np.zeros((0, self._channels), np.float32))
+            ctx.emit("out", seam.process(concealed), self._end, captured_ns=now)
             self._end += samples
 
     def _report(self, ctx: Context) -> None:

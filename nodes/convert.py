@@ -172,7 +172,7 @@ def _latency(block: int, lookahead: int) -> Latency:
 
 
 def _wish(s: Settings) -> Wish:
-    from audio_pipeline.io.clip import read_clip
+    from audio_pipeline.files.clip import read_clip
     from audio_pipeline.models.voices.converter import Wish
 
     sample = read_clip(Path(s.sample)) if s.sample else None

@@ -46,7 +46,7 @@ class FileSource(Source):
 
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:
-        return ("audio_pipeline.io.player",)
+        return ("audio_pipeline.files.player",)
 
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
@@ -64,7 +64,7 @@ class FileSource(Source):
         return {**place, "loop": player.loop}
 
     def open(self, ctx: Context) -> None:
-        from audio_pipeline.io.player import PATIENCE_S, Player, Reading
+        from audio_pipeline.files.player import PATIENCE_S, Player, Reading
 
         paths = [_path(name) for name in (self.settings.path, *self.settings.playlist)]
         start = {"media_s": self.settings.start_s, "loop": self.settings.loop} | self._resume

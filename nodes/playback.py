@@ -40,12 +40,12 @@ class Playback(Node):
     PORTS = Ports(outputs=("reference",))
     continuous = False
     clock_source = True
-    edge = True
+    audible = True
     hang_s = 1.0  # its loop only hands sound on, and the room is silent meanwhile
 
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:
-        return ("audio_pipeline.io.speaker",)
+        return ("audio_pipeline.devices.speaker",)
 
     @classmethod
     def clock_domain(cls, settings: Any) -> str | None:
@@ -63,7 +63,7 @@ class Playback(Node):
         return int(self.settings.channels)
 
     def open(self, ctx: Context) -> None:
-        from audio_pipeline.io.speaker import Speaker
+        from audio_pipeline.devices.speaker import Speaker
 
         self._rate, self._live = ctx.rate, ctx.live
         self._buffer = round(self.settings.buffer_ms * ctx.rate / 1000)
@@ -75,7 +75,7 @@ class Playback(Node):
         self._start((self.settings.device or "null") if ctx.live else "null", ctx)
 
     def _start(self, device: str, ctx: Context) -> None:
-        from audio_pipeline.io.speaker import open_speaker
+        from audio_pipeline.devices.speaker import open_speaker
 
         try:
             silent = open_speaker(self._speaker, device, ctx.frame_samples, self.settings.latency, ctx)
@@ -94,7 +94,7 @@ class Playback(Node):
 
     def _lose(self, why: str, ctx: Context) -> None:
         """The graph's time goes on into nothing, and the card is tried again every second."""
-        from audio_pipeline.io.reopen import Reopening
+        from audio_pipeline.devices.reopen import Reopening
 
         device = "default" if self.settings.device == "auto" else str(self.settings.device)
         block, latency = ctx.frame_samples, self.settings.latency

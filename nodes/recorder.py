@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from audio_pipeline.errors import PipelineError
+from audio_pipeline.files.disk import Disk
+from audio_pipeline.files.recording import Block, Notice, Recording
+from audio_pipeline.files.segments import Segments
+from audio_pipeline.files.take import Take
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.io.disk import Disk
-from audio_pipeline.io.recording import Block, Notice, Recording
-from audio_pipeline.io.segments import Segments
-from audio_pipeline.io.take import Take
 from audio_pipeline.node import ANY, Context, Node, Ports
 from audio_pipeline.settings import setting
 
@@ -59,7 +59,7 @@ class Recorder(Node):
 
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:
-        return ("audio_pipeline.io.recording",)
+        return ("audio_pipeline.files.recording",)
 
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)

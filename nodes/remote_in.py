@@ -35,12 +35,12 @@ class RemoteIn(Node):
 
     @classmethod
     def preload(cls, settings: object) -> tuple[str, ...]:
-        return ("audio_pipeline.io.remote_link", "audio_pipeline.io.remote_player")
+        return ("audio_pipeline.gateway.link", "audio_pipeline.gateway.player")
 
     def open(self, ctx: Context) -> None:
-        from audio_pipeline.io.remote_link import RemoteLink
-        from audio_pipeline.io.remote_peer import find_remote
-        from audio_pipeline.io.remote_player import RemotePlayer
+        from audio_pipeline.gateway.link import RemoteLink
+        from audio_pipeline.gateway.peer import find_remote
+        from audio_pipeline.gateway.player import RemotePlayer
 
         wanted = self.settings
         remote = find_remote(wanted.host, wanted.key, wanted.own, curve=wanted.curve)

@@ -22,7 +22,7 @@ class RemoteMic(Node):
     """A live source that another host feeds: a `remote_out` there, or `audio-pipeline client --mic`.
 
     One sender at a time; the next one is told who plays. While nobody does it is idle, which is not a loss. The
-    sender connects through this pipeline's `remote_door` and needs the role `play`. Gauges and counters are those of
+    sender connects through this pipeline's `gateway` and needs the role `play`. Gauges and counters are those of
     `remote_in`; `age_ms` counts from the microphone there. What a sender may not send is dropped and counted:
     `dropped_beyond` its window, `dropped_too_long` (frames of more than a second), `dropped_over_budget` (8 million
     samples x channels a second), `dropped_too_many` (2,000 frames a second), `dropped_format`, `dropped_again`, `bad`.
@@ -30,15 +30,15 @@ class RemoteMic(Node):
 
     Settings = Settings
     PORTS = Ports(inputs=())
-    fed = True
+    remote_input = True
 
     @classmethod
     def preload(cls, settings: object) -> tuple[str, ...]:
-        return ("audio_pipeline.io.remote_feed_port", "audio_pipeline.io.remote_player")
+        return ("audio_pipeline.gateway.feed_port", "audio_pipeline.gateway.player")
 
     def open(self, ctx: Context) -> None:
-        from audio_pipeline.io.remote_feed_port import open_feed
-        from audio_pipeline.io.remote_player import RemotePlayer
+        from audio_pipeline.gateway.feed_port import open_feed
+        from audio_pipeline.gateway.player import RemotePlayer
 
         wanted = self.settings
         self._ctx = ctx

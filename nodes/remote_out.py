@@ -34,11 +34,11 @@ class RemoteOut(Node):
 
     @classmethod
     def preload(cls, settings: object) -> tuple[str, ...]:
-        return ("audio_pipeline.io.remote_feed",)
+        return ("audio_pipeline.gateway.feed",)
 
     def open(self, ctx: Context) -> None:
-        from audio_pipeline.io.remote_feed import RemoteFeed
-        from audio_pipeline.io.remote_peer import find_remote
+        from audio_pipeline.gateway.feed import RemoteFeed
+        from audio_pipeline.gateway.peer import find_remote
 
         wanted = self.settings
         self._feed = RemoteFeed(find_remote(wanted.host, wanted.key, wanted.own, curve=wanted.curve), wanted.to)

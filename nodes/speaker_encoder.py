@@ -145,7 +145,7 @@ class SpeakerEncoder(Node):
 def _voice_in(path: Path, encoder: Any) -> Array:
     """The embedding of a reference file."""
     from audio_pipeline.dsp.leveller import levelled
-    from audio_pipeline.io.clip import read_clip
+    from audio_pipeline.files.clip import read_clip
     from audio_pipeline.models.hearing import speech
     from audio_pipeline.models.hearing.ge2e_stream import LEVEL_DB
 

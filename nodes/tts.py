@@ -52,7 +52,7 @@ class Tts(Source):
     """
 
     Settings = Settings
-    PORTS = Ports(inputs=(), events=("words",), hears=("text", "interrupt", "voice"))
+    PORTS = Ports(inputs=(), events=("words",), event_inputs=("text", "interrupt", "voice"))
     commands = ("cancel",)
 
     @classmethod

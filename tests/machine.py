@@ -23,7 +23,7 @@ class Watched:
         self._ours = _ours_s()
 
     def others(self) -> float:
-        """Share of all cores that other programs had, or other guests of the same hardware (steal)."""
+        """Share of all cores that other programs had, or other taps of the same hardware (steal)."""
         total, idle = _ticks()
         spent, unused = total - self._all, idle - self._idle
         ours = (_ours_s() - self._ours) * os.sysconf("SC_CLK_TCK")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from audio_pipeline.align.made_up import MadeUp
+from audio_pipeline.align.concealed_spans import ConcealedSpans
 from audio_pipeline.dsp.extend import Extension
 from audio_pipeline.dsp.mute import Mute
 from audio_pipeline.dsp.ring import PositionRing
@@ -66,7 +66,7 @@ class AlignInput:
         self.idle = False
         self.heard = True  # False: it waits for its turn
         self.standby_first: int | None = None
-        self.made_up, self.standby_made_up = MadeUp(), MadeUp()
+        self.concealed, self.standby_concealed = ConcealedSpans(), ConcealedSpans()
         self._mute = Mute(spec.muted, 2 * fade_samples)
         self.tag = tag_of(spec.timeline)
         self.sources: tuple[tuple[int, int], ...] = ()  # of the newest frame, where it is a mix itself
@@ -105,7 +105,7 @@ class AlignInput:
 
     def forget(self) -> None:
         """A new generation: nothing has come yet."""
-        for held in (self.ring, self.standby, self.made_up, self.standby_made_up):
+        for held in (self.ring, self.standby, self.concealed, self.standby_concealed):
             if held is not None:
                 held.clear()
         self.first: int | None = None
@@ -139,7 +139,7 @@ class AlignInput:
         """The block at `position` as it will be heard, and how many of its samples are made up."""
         block, true = self._joined(position, n)
         self._next = position + n
-        for held in (self.ring, self.standby, self.made_up, self.standby_made_up):
+        for held in (self.ring, self.standby, self.concealed, self.standby_concealed):
             if held is not None:
                 held.discard_before(self._next)
         if true == n:
@@ -159,8 +159,8 @@ class AlignInput:
         if self.standby is None:
             return run
         end = position + min(run, n + self._fade)
-        begin = self.made_up.first_in(position, end)
-        if begin is None or self.standby_made_up.first_in(begin, begin + 1) is not None:
+        begin = self.concealed.first_in(position, end)
+        if begin is None or self.standby_concealed.first_in(begin, begin + 1) is not None:
             return run
         lasts = self.standby.run(begin) >= position + n + self._fade - begin
         return begin - position if lasts else run

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from audio_pipeline.align.capacity import grow_if_stuck, has_capacity, known_through
 from audio_pipeline.align.input import AlignInput, AlignSpec
 from audio_pipeline.align.line import Count, Timeline
-from audio_pipeline.align.room import grow_if_stuck, has_room, known_through
 from audio_pipeline.frame import Flag, Frame
 
 
@@ -60,7 +60,7 @@ class Rings:
         if ring is None:
             return "unused"
         if frame.flags & Flag.CONCEALED:
-            (item.standby_made_up if standby else item.made_up).note(frame.position, frame.end)
+            (item.standby_concealed if standby else item.concealed).note(frame.position, frame.end)
         late = ring.write(frame.position, frame.audio()).late_samples
         if standby and item.standby_first is None and frame.samples:
             item.standby_first = frame.position
@@ -88,7 +88,7 @@ class Rings:
         if standby:  # nobody dies offline without ending the run: what stands by must not stall anybody
             return True
         position = item.ring.end if position is None else position
-        while not has_room(item, position, samples):
+        while not has_capacity(item, position, samples):
             others = [other for other in self.inputs.values() if other is not item]
             if not grow_if_stuck(item, others, self.frame_samples, now_ns, self._count):
                 return False

@@ -25,7 +25,7 @@ from audio_pipeline.view.view import View, fits_terminal, follow
 def attached(which: str | None) -> Iterator[ControlClient]:
     """A client of the pipeline called `which`, or of the only one that runs. Raises ControlError."""
     if _is_elsewhere(which):
-        from audio_pipeline.io.remote_control import connect
+        from audio_pipeline.gateway.control import connect
 
         client: ControlClient = connect(which)
     else:

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from audio_pipeline.cli.onlooker import looked_at, stopping
+from audio_pipeline.cli.observer import looked_at, stopping
 from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import ConfigError, ControlError, nearest
+from audio_pipeline.gateway.control import RemoteControl
+from audio_pipeline.gateway.peer import find_remote
 from audio_pipeline.graph.load import Graph, build_graph
-from audio_pipeline.io.remote_control import RemoteControl
-from audio_pipeline.io.remote_peer import find_remote
 from audio_pipeline.settings import Places
 from audio_pipeline.supervisor.supervisor import Supervisor
 from audio_pipeline.terminal import printable, warn, write
@@ -66,7 +66,7 @@ def client_graph(args: argparse.Namespace, there: dict[str, Any]) -> Graph:
     _check("--play", play, outputs, "exports no output")
     _check("--mic", args.mic, there["feeds"], "has no node that waits for sound called")
     if not play and not args.mic:
-        raise ConfigError(f"{args.host} exports nothing; name outputs with `export:` in its remote_door")
+        raise ConfigError(f"{args.host} exports nothing; name outputs with `export:` in its gateway")
     link = {"host": args.host, "key": args.key, "own": args.own}
     nodes: dict[str, Any] = {}
     if play:

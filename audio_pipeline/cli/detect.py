@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audio_pipeline.errors import MediaError, PipelineError
-from audio_pipeline.io.clip import pieces
-from audio_pipeline.io.media import open_media
+from audio_pipeline.files.clip import pieces
+from audio_pipeline.files.media import open_media
 from audio_pipeline.terminal import warn, write
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from audio_pipeline.doctor.doctor import findings, lines
+from audio_pipeline.doctor.checks import findings, lines
 from audio_pipeline.terminal import write
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from audio_pipeline.cli.text import columns
+from audio_pipeline.devices.sound import Device, list_devices
 from audio_pipeline.errors import DeviceError, PipelineError
 from audio_pipeline.graph.load import bundled, load
-from audio_pipeline.io.sound import Device, list_devices
 from audio_pipeline.terminal import warn, write
 
 

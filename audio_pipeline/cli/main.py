@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from audio_pipeline.cli.voices_words import add_voices
+from audio_pipeline.cli.voices_parser import add_voices
 from audio_pipeline.errors import ConfigError, PipelineError, nearest
 from audio_pipeline.terminal import abandon, is_gone, mend, warn
 
@@ -221,7 +221,7 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
 
 def _add_client(commands: Commands[Parser]) -> None:
     client = _add(commands, "client", "client:client", "this host's sound card at the end of a pipeline elsewhere")
-    client.add_argument("host", metavar="HOST[:PORT]", help="where its remote_door listens; port 7700 if none is said")
+    client.add_argument("host", metavar="HOST[:PORT]", help="where its gateway listens; port 7700 if none is said")
     client.add_argument("--key", default="", metavar="NAME", help="its key in the address book, if not called HOST")
     client.add_argument("--own", default="", metavar="NAME", help="which of this host's keys, where it has several")
     client.add_argument("--play", default="", metavar="PORT", help="an exported output, such as mix (the first one)")

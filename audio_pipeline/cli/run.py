@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_pipeline.cli.observe import logs_on_screen, observed
-from audio_pipeline.cli.onlooker import Wait, looked_at, stopping, tell
+from audio_pipeline.cli.observer import Wait, looked_at, stopping, tell
 from audio_pipeline.cli.text import timed_assignment
 from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import ConfigError

@@ -118,7 +118,7 @@ def _to_file(args: argparse.Namespace, talker: Talker, portions: Iterable[str | 
 
 
 def _to_speaker(args: argparse.Namespace, talker: Talker, portions: Iterable[str | None]) -> float:
-    from audio_pipeline.io.queue_player import QueuePlayer
+    from audio_pipeline.devices.queue_player import QueuePlayer
 
     try:
         player = QueuePlayer(args.device, talker.rate)

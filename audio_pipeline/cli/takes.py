@@ -8,8 +8,8 @@ from pathlib import Path
 
 from audio_pipeline.cli.text import columns
 from audio_pipeline.errors import MediaError, PipelineError
-from audio_pipeline.io.take_mend import Found, Looked, inspect, repair_file, repair_take, takes_below
-from audio_pipeline.io.wav_mend import State, look
+from audio_pipeline.files.take_mend import Found, Looked, inspect, repair_file, repair_take, takes_below
+from audio_pipeline.files.wav_mend import State, look
 from audio_pipeline.terminal import warn, write
 from audio_pipeline.view.text import clock_text
 

@@ -13,8 +13,8 @@ from audio_pipeline.cli.attach import attached
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.frame import Frame
 from audio_pipeline.host import runtime
-from audio_pipeline.links.guest import Guest
-from audio_pipeline.links.link import GUEST_FRAMES
+from audio_pipeline.links.link import TAP_FRAMES
+from audio_pipeline.links.tap import Tap
 from audio_pipeline.terminal import warn, write
 from audio_pipeline.view.keys import Keyboard
 from audio_pipeline.view.tap import Filled, Level, Picture, Recording, find_port, write_event
@@ -37,12 +37,12 @@ def tap(args: argparse.Namespace) -> int:
         state = client.state()
     node, port = find_port(state, args.target)
     with ExitStack() as stack:
-        guest = stack.enter_context(Guest(run.endpoint(node, port), run.token, name="tap", window=GUEST_FRAMES))
-        listener = Listener(guest, f"{node}.{port}", state, args)
+        tap = stack.enter_context(Tap(run.endpoint(node, port), run.token, name="tap", window=TAP_FRAMES))
+        listener = Listener(tap, f"{node}.{port}", state, args)
         stack.callback(listener.close)
         try:
             if port in state["nodes"][node]["events"]:
-                return _events(guest, listener, sys.stdout)
+                return _events(tap, listener, sys.stdout)
             if listener.wants_screen and fits_terminal():
                 _screen(listener)
             else:
@@ -53,10 +53,10 @@ def tap(args: argparse.Namespace) -> int:
 
 
 class Listener:
-    """A guest, and where its sound goes."""
+    """A tap, and where its sound goes."""
 
-    def __init__(self, guest: Guest, port: str, state: Any, args: argparse.Namespace) -> None:
-        self.guest, self.port, self.pipeline = guest, port, str(state["name"])
+    def __init__(self, tap: Tap, port: str, state: Any, args: argparse.Namespace) -> None:
+        self.tap, self.port, self.pipeline = tap, port, str(state["name"])
         self._args, self._run = args, args.pipeline
         self.filled = Filled()
         self.level = Level()
@@ -75,9 +75,9 @@ class Listener:
     @property
     def over(self) -> bool:
         """Enough has come, or nothing more will. Raises ControlError where the pipeline is there but silent."""
-        if self.guest.ended or (self._args.seconds is not None and self.seconds >= self._args.seconds):
+        if self.tap.ended or (self._args.seconds is not None and self.seconds >= self._args.seconds):
             return True
-        if time.monotonic_ns() - self.guest.heard_ns > SILENT_S * 1e9:
+        if time.monotonic_ns() - self.tap.heard_ns > SILENT_S * 1e9:
             return not self._is_there()
         return False
 
@@ -87,14 +87,14 @@ class Listener:
         except PipelineError:
             warn("the pipeline has ended")
             return False
-        self.guest.heard_ns = time.monotonic_ns()  # a node between two lives, or one that has nothing to say
+        self.tap.heard_ns = time.monotonic_ns()  # a node between two lives, or one that has nothing to say
         return True
 
     def listen(self, seconds: float) -> None:
         """Takes what comes for so long."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and not self.over:
-            frame = self.guest.take(left)
+            frame = self.tap.take(left)
             if frame is not None:
                 self.use(frame)
 
@@ -128,7 +128,7 @@ class Listener:
     def about(self) -> dict[str, Any]:
         """For the screen's first line."""
         return {"port": self.port, "pipeline": self.pipeline, "channels": self.filled.channels,
-                "rate": self.filled.rate, "lost": self.guest.lost, "age_ms": self.age_ms,
+                "rate": self.filled.rate, "lost": self.tap.lost, "age_ms": self.age_ms,
                 "time": clock_text(self.seconds)}  # fmt: skip
 
     def close(self) -> None:
@@ -149,12 +149,12 @@ class Listener:
         return min(self.seconds, self._args.seconds) if self._args.seconds is not None else self.seconds
 
 
-def _events(guest: Guest, listener: Listener, out: TextIO) -> int:
+def _events(tap: Tap, listener: Listener, out: TextIO) -> int:
     """A JSON line an event."""
     begun = time.monotonic()
     seconds = listener._args.seconds
     while not listener.over and (seconds is None or time.monotonic() - begun < seconds):
-        frame = guest.take(REFRESH_S)
+        frame = tap.take(REFRESH_S)
         if frame is not None:
             write_event(frame, out)
     return 0

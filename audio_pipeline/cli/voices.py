@@ -11,7 +11,7 @@ import numpy as np
 
 from audio_pipeline.cli.text import columns
 from audio_pipeline.errors import ConfigError, PipelineError
-from audio_pipeline.io.clip import read_clip
+from audio_pipeline.files.clip import read_clip
 from audio_pipeline.models.voices import checked_json
 from audio_pipeline.models.voices.enrolled import Library
 from audio_pipeline.models.voices.record import Record

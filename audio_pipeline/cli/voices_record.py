@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_pipeline.devices.sample_recorder import Heard, record
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.io.sample_recorder import Heard, record
 from audio_pipeline.terminal import warn
 
 Samples = NDArray[np.float32]
@@ -36,7 +36,7 @@ def recorded(device: str, seconds: float, title: str) -> tuple[Samples, int]:
 
 def check_microphone(device: str) -> None:
     """Raises DeviceError where there is none: before anybody has counted to three."""
-    from audio_pipeline.io.sound import find
+    from audio_pipeline.devices.sound import find
 
     find(device, "input")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from audio_pipeline.dsp.mono import MEAN, mono
 from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.errors import MediaError
-from audio_pipeline.io.clip import read_clip
+from audio_pipeline.files.clip import read_clip
 from audio_pipeline.models.voices.consent import digest_of
 from audio_pipeline.models.voices.sample import pack_sample
 from audio_pipeline.terminal import warn

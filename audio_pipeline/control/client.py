@@ -15,7 +15,7 @@ from typing import Any
 
 import zmq
 
-from audio_pipeline.control.words import MAX_BYTES, VERSION, decode, encode
+from audio_pipeline.control.codec import MAX_BYTES, VERSION, decode, encode
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.host import runtime
 from audio_pipeline.packed import UNPACKABLE

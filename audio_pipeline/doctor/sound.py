@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from audio_pipeline.devices.sound import Kind, list_devices
 from audio_pipeline.doctor.finding import Finding, install
 from audio_pipeline.errors import DeviceError
-from audio_pipeline.io.sound import Kind, list_devices
 
 KINDS: tuple[Kind, Kind] = ("input", "output")
 

@@ -70,8 +70,8 @@ class JitterBuffer:
             return self._silence(n), n
         self._leap(line, from_silence=stood)
         tail = self._silence(n) if len(self._tail) else None  # fades out under what fades in
-        sound, made_up = self._read(line)
-        return self._faded_in(sound if tail is None else sound + tail), made_up
+        sound, concealed = self._read(line)
+        return self._faded_in(sound if tail is None else sound + tail), concealed
 
     def _follow(self, n: int, now_s: float) -> Span:
         """What the quickest frames bring in this block, at the speed of their clock."""

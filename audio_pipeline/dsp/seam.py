@@ -28,16 +28,16 @@ class Seam:
     def join(self, hole_samples: int, x: Samples) -> tuple[Samples, Samples]:
         """What stands for a hole, and `x` with its beginning faded in."""
         going_on = self._mirrored()
-        made_up = np.zeros((hole_samples, x.shape[1]), np.float32)
+        concealed = np.zeros((hole_samples, x.shape[1]), np.float32)
         k = min(len(going_on), hole_samples)
-        made_up[:k] = going_on[:k] * fade_out(k)[:, None]
+        concealed[:k] = going_on[:k] * fade_out(k)[:, None]
         y, k = x.copy(), min(self._fade, len(x))
         if hole_samples:
             y[:k] *= fade_in(k)[:, None]
         else:
             k = min(k, len(going_on))
             y[:k] = crossfade(going_on[:k], y[:k])
-        return made_up, self.process(y)
+        return concealed, self.process(y)
 
     def _mirrored(self) -> Samples:
         return self._last[::-1]

@@ -107,7 +107,7 @@ class Plan:
     def _out_latency_ms(self, spec: NodeSpec) -> float:
         if not spec.sound_inputs:
             return self.frame_ms + self.node_ms(spec.name)
-        age = max(self.in_ms(spec, name, link) for name, link in spec.all_links if name not in spec.ports.hears)
+        age = max(self.in_ms(spec, name, link) for name, link in spec.all_links if name not in spec.ports.event_inputs)
         if spec.aligned and self.live:
             age = math.ceil((age + DUE_MARGIN_FRAMES * self.frame_ms) / self.frame_ms) * self.frame_ms
         return age + self.node_ms(spec.name)
@@ -126,7 +126,7 @@ class Plan:
         leads: dict[str, float] = {}
         for name, spec in self.graph.nodes.items():
             ahead = issubclass(spec.cls, Source) and spec.cls.seekable(spec.cls(spec.settings))
-            joins = [other for other in self.graph.nodes.values() if (other.aligned or other.cls.edge)]
+            joins = [other for other in self.graph.nodes.values() if (other.aligned or other.cls.audible)]
             worst = max((self._aligned_ms(other, name) for other in joins), default=0.0)
             lead = worst - self._out_ms[name] + 2 * self.frame_ms
             leads[name] = lead if ahead and self.live and worst > 0 else 0.0
@@ -158,7 +158,8 @@ class Plan:
         timeline = self.timeline_of(link)
         align_ms = self._align_ms(spec, name, link, timeline)
         burst_ms = self._burst_ms(link.source.split(".")[0])
-        kept = "block" if name in spec.ports.hears else link.policy  # no event is worth less than the one after it
+        # No event is worth less than the one after it.
+        kept = "block" if name in spec.ports.event_inputs else link.policy
         policy = kept if self.live else LOSSLESS
         budget_ms = self._budget_ms(spec, name, link, align_ms + burst_ms, policy)
         window = math.ceil(burst_ms / self.frame_ms) + ROUND_TRIP_FRAMES
@@ -255,7 +256,7 @@ class Plan:
         """Microphone to mixer to playback: what a singer hears of herself."""
         first, last = self.graph.nodes[names[0]].cls, self.graph.nodes[names[-1]].cls
         between = all(self.latencies[name].total == 0 or self.graph.nodes[name].cls.bridge for name in names[1:-1])
-        return first.clock_source and last.edge and between and len(names) > 2
+        return first.clock_source and last.audible and between and len(names) > 2
 
     def check_budgets(self) -> None:
         """Raises ConfigError where a path is slower than the file allows."""

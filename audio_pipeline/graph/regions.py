@@ -86,9 +86,9 @@ def _domain(graph: Graph, names: list[str]) -> str:
 
 def _refuse(graph: Graph, *pair: tuple[str, NodeSpec]) -> None:
     """Says which two, why, and what to write: the bridge goes to the one that nobody hears."""
-    (first_domain, first), (domain, spec) = sorted(pair, key=lambda item: not item[1].cls.edge)
+    (first_domain, first), (domain, spec) = sorted(pair, key=lambda item: not item[1].cls.audible)
     name = f"{spec.name}_bridge"
-    if spec.cls.edge:
+    if spec.cls.audible:
         source = next(iter(spec.sound_inputs.values())).source.removesuffix(".out")
         use = f"and 'from: {name}' in {spec.name}"
     else:
@@ -105,12 +105,12 @@ def _master(graph: Graph, names: list[str]) -> str:
     devices = [graph.nodes[name] for name in graph.nodes if name in names and graph.nodes[name].cls.clock_source]
     if any(spec.name == graph.top.clock for spec in devices):
         return graph.top.clock
-    ranked = sorted(devices, key=lambda spec: (spec.cls.clock_domain(spec.settings) is None, not spec.cls.edge))
+    ranked = sorted(devices, key=lambda spec: (spec.cls.clock_domain(spec.settings) is None, not spec.cls.audible))
     return ranked[0].name if ranked else HOST
 
 
 def _main(graph: Graph, domains: Mapping[str, str]) -> str:
     """The clock of the file's choice, else of what people hear, else of the last nodes."""
-    heard = [spec.name for spec in graph.nodes.values() if spec.cls.edge]
+    heard = [spec.name for spec in graph.nodes.values() if spec.cls.audible]
     named = [graph.top.clock] if graph.top.clock in domains else []
     return domains[[*named, *heard, graph.order()[-1]][0]]

@@ -49,7 +49,7 @@ def _check_metrics(graph: Graph) -> None:
 
 def _check_inputs(graph: Graph, spec: NodeSpec) -> None:
     for name in spec.inputs:
-        ports = (*spec.ports.inputs, *spec.ports.hears)
+        ports = (*spec.ports.inputs, *spec.ports.event_inputs)
         if name not in ports:
             known = ", ".join(ports) or "none"
             hint = nearest(name, ports)
@@ -81,9 +81,9 @@ def _check_source(graph: Graph, spec: NodeSpec, name: str, link: Link) -> None:
             path, f"node {node!r} ({graph.nodes[node].kind}) has no output {port!r}{hint}; "
             f"known are {', '.join(known_ports) or 'none'}", graph.places,
         )  # fmt: skip
-    if name in spec.ports.hears and port not in ports.events:
+    if name in spec.ports.event_inputs and port not in ports.events:
         raise fail(path, f"{link.source} carries sound, but {spec.kind} expects events here", graph.places)
-    if port in ports.events and not (spec.cls.takes_events or name in spec.ports.hears):
+    if port in ports.events and not (spec.cls.takes_events or name in spec.ports.event_inputs):
         raise fail(path, f"{link.source} carries events, but {spec.kind} expects sound", graph.places)
 
 
@@ -97,9 +97,9 @@ def _check_clock(graph: Graph) -> None:
 
 def _check_on_loss(graph: Graph) -> None:
     """Whatever people hear must say what they hear when an input is lost."""
-    heard = _upstream(graph, [spec.name for spec in graph.nodes.values() if spec.cls.edge])
+    heard = _upstream(graph, [spec.name for spec in graph.nodes.values() if spec.cls.audible])
     for spec in graph.nodes.values():
-        joins = spec.cls.edge or spec.aligned
+        joins = spec.cls.audible or spec.aligned
         choices = ON_LOSS if spec.aligned else ("silence", "fail")
         for port, link in spec.inputs.items():
             path = graph.input_path(spec.name, port)

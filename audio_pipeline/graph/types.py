@@ -68,7 +68,7 @@ class NodeSpec:
     @property
     def sound_inputs(self) -> Mapping[str, Link]:
         """Inputs without those for events: by them sound gets its positions, its rate and its age."""
-        return {name: link for name, link in self.inputs.items() if name not in self.ports.hears}
+        return {name: link for name, link in self.inputs.items() if name not in self.ports.event_inputs}
 
     @property
     def all_links(self) -> list[tuple[str, Link]]:

@@ -11,7 +11,7 @@ import zmq
 from audio_pipeline.errors import WireError
 from audio_pipeline.frame import Frame, numbered, parse
 from audio_pipeline.links.credit import Count, Grant
-from audio_pipeline.links.words import (
+from audio_pipeline.links.messages import (
     A_TURN,
     DONTWAIT,
     EVENTS,

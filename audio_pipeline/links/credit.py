@@ -36,9 +36,9 @@ class Subscription:
     """
 
     def __init__(
-        self, policy: str, queue_frames: int, count: Count, *, most_window: int = MOST_WINDOW, guest: bool = False
+        self, policy: str, queue_frames: int, count: Count, *, most_window: int = MOST_WINDOW, tap: bool = False
     ) -> None:
-        self.guest = guest  # it has no board, so what it took and what it left behind is counted here
+        self.tap = tap  # it has no board, so what it took and what it left behind is counted here
         self.policy = policy
         self.queue_frames = max(queue_frames, 1)
         self._most_window = most_window
@@ -115,7 +115,7 @@ class Subscription:
         before = len(self.in_flight)
         while self.in_flight and self.in_flight[0] <= delivered_through:
             self.in_flight.popleft()
-        if self.guest and before > len(self.in_flight):
+        if self.tap and before > len(self.in_flight):
             self._count("delivered", before - len(self.in_flight))
 
     def cancel(self, generation: int) -> None:
@@ -142,7 +142,7 @@ class Subscription:
         self.in_flight.clear()
 
     def leave(self) -> None:
-        """A guest that goes: what it did not take is lost by that name."""
+        """A tap that goes: what it did not take is lost by that name."""
         self._count("dropped.left", len(self.queue) + len(self.in_flight))
         self.queue.clear()
         self.in_flight.clear()
@@ -150,7 +150,7 @@ class Subscription:
     def restart(self, delivered_through: int, replay: list[Item]) -> None:
         """The consumer came back without memory: what was in flight is lost, `replay` goes first."""
         self.left = False
-        if self.guest:
+        if self.tap:
             self._count("dropped.left", len(self.in_flight))
         self.in_flight.clear()
         self.delivered_through = delivered_through

@@ -7,20 +7,20 @@ audio in kernel buffers), so the only flow control is the credit of `credit.py`.
 from __future__ import annotations
 
 from audio_pipeline.links.consumer import InPort
-from audio_pipeline.links.producer import OutPort
-from audio_pipeline.links.words import (
-    GUEST_FRAMES,
+from audio_pipeline.links.messages import (
     IMPATIENT_NS,
     KEEPALIVE_NS,
-    MAX_GUESTS,
+    MAX_TAPS,
     MAX_WORD_BYTES,
     PROTOCOL,
     STALLING,
+    TAP_FRAMES,
     InSpec,
     OutSpec,
 )
+from audio_pipeline.links.producer import OutPort
 
 __all__ = [
-    "GUEST_FRAMES", "IMPATIENT_NS", "KEEPALIVE_NS", "MAX_GUESTS", "MAX_WORD_BYTES", "PROTOCOL", "STALLING",
+    "TAP_FRAMES", "IMPATIENT_NS", "KEEPALIVE_NS", "MAX_TAPS", "MAX_WORD_BYTES", "PROTOCOL", "STALLING",
     "InPort", "InSpec", "OutPort", "OutSpec",
 ]  # fmt: skip

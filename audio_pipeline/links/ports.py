@@ -121,9 +121,9 @@ class Continuity:
             data[:k] = self._last[::-1][:k] * fade_out(k)[:, None]
         self._entry = Ramp(0.0, fade)
         self._entry.set(1.0)
-        made_up = frame.with_data(data, frame.position - hole, frame.rate)
+        concealed = frame.with_data(data, frame.position - hole, frame.rate)
         captured_ns = frame.captured_ns - round(frame.samples / frame.rate * 1e9) if frame.captured_ns else 0
-        return replace(made_up, flags=Flag.CONCEALED, captured_ns=captured_ns)
+        return replace(concealed, flags=Flag.CONCEALED, captured_ns=captured_ns)
 
     def _faded_in(self, frame: Frame) -> Frame:
         if self._entry is None or frame.data is None:

@@ -14,17 +14,17 @@ from audio_pipeline.errors import WireError
 from audio_pipeline.frame import Flag, Frame, flagged, pack_as
 from audio_pipeline.links.convert import Converted
 from audio_pipeline.links.credit import Count, Item, Subscription
-from audio_pipeline.links.words import (
+from audio_pipeline.links.messages import (
     A_TURN,
     DONTWAIT,
     EVENTS,
-    GUEST_FRAMES,
-    GUESTS,
-    MAX_GUESTS,
+    MAX_TAPS,
     POLLIN,
     PROTOCOL,
     SNDMORE,
     STALLING,
+    TAP_FRAMES,
+    TAPS,
     OutSpec,
     unpack,
     whole,
@@ -63,7 +63,7 @@ class OutPort:
         self._history: deque[Item] = deque()
         self._history_samples = spec.history_samples
         self._converted = {name: Converted(rate) for name, rate in spec.rates.items()}
-        self._had_guests = False
+        self._had_taps = False
 
     def offer(self, frame: Frame, sent_age_us: int = 0) -> None:
         """Numbers, packs and queues one frame for everybody, then sends what credit allows."""
@@ -89,7 +89,7 @@ class OutPort:
 
     def _find_out(self, name: str, subscription: Subscription) -> None:
         """One that is not planned any more and takes nothing may have died before its bye: a word to it tells."""
-        if subscription.queue and not subscription.guest and name not in self.spec.consumers:
+        if subscription.queue and not subscription.tap and name not in self.spec.consumers:
             self._reply(name, {"t": "still"})
 
     def _converted_for(self, name: str, frame: Frame, item: Item, sent_age_us: int) -> Item:
@@ -119,7 +119,7 @@ class OutPort:
 
     def _expect(self, name: str, policy: str, frames: int) -> None:
         known = self.subscriptions.get(name)
-        if known is not None and not known.guest:
+        if known is not None and not known.tap:
             known.adopt(policy, frames)
             return
         if known is not None:  # it came before it was planned: it is greeted anew
@@ -169,10 +169,10 @@ class OutPort:
         return True
 
     def _gone(self, name: str) -> None:
-        """The graph's own consumers keep their queue until they come back; guests are forgotten."""
+        """The graph's own consumers keep their queue until they come back; taps are forgotten."""
         self.connected.pop(name, None)
         if name not in self.spec.consumers and (gone := self.subscriptions.pop(name, None)) is not None:
-            gone.leave() if gone.guest else gone.unlink()
+            gone.leave() if gone.tap else gone.unlink()
 
     def handle(self) -> None:
         """Takes waiting words of consumers, a turn's share: whoever says more must not keep the node from its sound."""
@@ -204,7 +204,7 @@ class OutPort:
             return
         instance, window = whole(word, "instance"), whole(word, "window")
         greeting, received = whole(word, "greeting", 0), whole(word, "received", 0)
-        subscription = self.subscriptions.get(name) or self._guest(name, whole(word, "queue", GUEST_FRAMES))
+        subscription = self.subscriptions.get(name) or self._tap(name, whole(word, "queue", TAP_FRAMES))
         known = self.connected.get(name, (None, 0))
         if known[0] != instance:
             self._welcome_back(name, subscription, word)
@@ -230,12 +230,12 @@ class OutPort:
             self._reply(name, {"t": "bye"})
         self._gone(name)
 
-    def _guest(self, name: str, queue_frames: int) -> Subscription:
-        self._had_guests = True
-        queue, count = min(queue_frames, GUEST_FRAMES), self._counter(GUESTS)
-        guest = Subscription("drop_oldest", queue, count, most_window=GUEST_FRAMES, guest=True)
-        self.subscriptions[name] = guest
-        return guest
+    def _tap(self, name: str, queue_frames: int) -> Subscription:
+        self._had_taps = True
+        queue, count = min(queue_frames, TAP_FRAMES), self._counter(TAPS)
+        tap = Subscription("drop_oldest", queue, count, most_window=TAP_FRAMES, tap=True)
+        self.subscriptions[name] = tap
+        return tap
 
     def _refusal(self, name: str, word: dict[str, Any]) -> str:
         if word.get("v") != PROTOCOL:
@@ -243,14 +243,14 @@ class OutPort:
         if not hmac.compare_digest(str(word.get("token", "")).encode(), self._token.encode()):
             return "wrong token"
         if name not in self.subscriptions and self._is_full():
-            return f"more than {MAX_GUESTS} guests"
+            return f"more than {MAX_TAPS} taps"
         return ""
 
     def _is_full(self) -> bool:
-        """True while as many guests as may are really there: one that broke off is found by a word to it."""
+        """True while as many taps as may are really there: one that broke off is found by a word to it."""
         for name in [name for name in self.connected if name not in self.spec.consumers]:
             self._reply(name, {"t": "still"})
-        return len(self.subscriptions.keys() - self.spec.consumers) >= MAX_GUESTS
+        return len(self.subscriptions.keys() - self.spec.consumers) >= MAX_TAPS
 
     def _welcome_back(self, name: str, subscription: Subscription, word: dict[str, Any]) -> None:
         """A consumer without memory: what was in flight is lost; history goes first if it asks for the past."""
@@ -284,14 +284,14 @@ class OutPort:
         for converted in self._converted.values():
             converted.history.clear()
         for name, subscription in list(self.subscriptions.items()):
-            if subscription.guest and name in self.connected:  # the graph's own consumers are told by the supervisor
+            if subscription.tap and name in self.connected:  # the graph's own consumers are told by the supervisor
                 self._reply(name, {"t": "timeline", "timeline": timeline, "epoch": self.epoch, "from": self.seq + 1})
 
     def backlog(self) -> dict[str, tuple[int, int]]:
-        """Frames queued and under way, by consumer; of guests together."""
-        found = {name: (0, 0) for name in (*self.spec.consumers, *([GUESTS] if self._had_guests else ()))}
+        """Frames queued and under way, by consumer; of taps together."""
+        found = {name: (0, 0) for name in (*self.spec.consumers, *([TAPS] if self._had_taps else ()))}
         for name, subscription in self.subscriptions.items():
-            key = GUESTS if subscription.guest else name
+            key = TAPS if subscription.tap else name
             queued, in_flight = found.get(key, (0, 0))
             found[key] = queued + len(subscription.queue), in_flight + len(subscription.in_flight)
         return found

@@ -40,7 +40,7 @@ def metrics_of(state: State) -> Iterator[Metric]:
     yield from _nodes(state["nodes"])
     yield from _times(state["nodes"])
     yield from _links(state["links"])
-    yield from _guests(state.get("guests", []))
+    yield from _taps(state.get("taps", []))
     yield from _paths(state["paths"])
 
 
@@ -165,13 +165,13 @@ def _links(links: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
                  [((link_label(link),), link["age_ms"]["max"] / 1000) for link in links])  # fmt: skip
 
 
-def _guests(guests: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
-    yield _counter("guest_frames_offered", "Frames for the guests of a port.", ("port",),
-                   [((guest["from"],), guest["offered"]) for guest in guests])  # fmt: skip
-    yield _counter("guest_frames_delivered", "Frames that guests took.", ("port",),
-                   [((guest["from"],), guest["delivered"]) for guest in guests])  # fmt: skip
-    yield _counter("guest_frames_dropped", "Frames that guests lost.", ("port", "reason"),
-                   [((guest["from"], why), n) for guest in guests for why, n in guest["dropped"].items()])  # fmt: skip
+def _taps(taps: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
+    yield _counter("tap_frames_offered", "Frames for the taps of a port.", ("port",),
+                   [((tap["from"],), tap["offered"]) for tap in taps])  # fmt: skip
+    yield _counter("tap_frames_delivered", "Frames that taps took.", ("port",),
+                   [((tap["from"],), tap["delivered"]) for tap in taps])  # fmt: skip
+    yield _counter("tap_frames_dropped", "Frames that taps lost.", ("port", "reason"),
+                   [((tap["from"], why), n) for tap in taps for why, n in tap["dropped"].items()])  # fmt: skip
 
 
 def path_label(path: Mapping[str, Any]) -> str:

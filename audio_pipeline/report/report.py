@@ -9,8 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from audio_pipeline.errors import MediaError
+from audio_pipeline.files.segments import finished_by
 from audio_pipeline.host.machine import machine
-from audio_pipeline.io.segments import finished_by
 from audio_pipeline.private_file import write_whole
 from audio_pipeline.report import page
 from audio_pipeline.report.latency import histograms, latency_paths

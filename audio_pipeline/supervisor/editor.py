@@ -21,11 +21,11 @@ from audio_pipeline.graph.plan import LinkPlan
 from audio_pipeline.metrics import Reading
 from audio_pipeline.node import Latency
 from audio_pipeline.packed import dumps
-from audio_pipeline.supervisor.desired import NodeRecord, Phase
 from audio_pipeline.supervisor.interpreter import check_interpreters
 from audio_pipeline.supervisor.jobs import lead_words, rewire_words
 from audio_pipeline.supervisor.live_graph import live_raw
 from audio_pipeline.supervisor.process import Child
+from audio_pipeline.supervisor.records import NodeRecord, Phase
 from audio_pipeline.supervisor.rewire import Rewiring, check_processes, compare, merged_inputs, next_plan
 from audio_pipeline.supervisor.writing import WRITE_S, is_writing
 
@@ -127,14 +127,14 @@ class Editor:
 
     def _launch(self, graph: Graph, change: Rewiring) -> None:
         sup = self._sup
-        sup.nursery.learn(graph)
+        sup.process_manager.learn(graph)
         for name in change.added:
             self.joining[name] = record = self._record(graph, name)
             sup.transports.join(record)
         for members in processes(graph).values():
             joining = [self.joining[name] for name in members if name in self.joining]
             if joining:
-                sup.nursery.launch(joining, change.run)
+                sup.process_manager.launch(joining, change.run)
         if not change.added:
             self._switch()
 
@@ -312,7 +312,7 @@ class Editor:
             return
         change = now.change
         self._sup.log(f"graph {self.revision}: {_summary(now.what, change)}")
-        self._sup.operator.publish({"kind": "graph", "revision": self.revision, "what": now.what})
+        self._sup.control_server.publish({"kind": "graph", "revision": self.revision, "what": now.what})
         result = {"revision": self.revision, "added": list(change.added), "removed": list(change.removed),
                   "touched": list(change.touched)}  # fmt: skip
         self._answer({"ok": True, "result": result})
@@ -325,7 +325,7 @@ class Editor:
 
     def _keep(self, record: NodeRecord) -> None:
         """What is remembered of a node that is gone: what it counted, and how it was set."""
-        record.dead = [Reading.added([*record.dead, *self._sup.nursery.last_board(record)])]
+        record.dead = [Reading.added([*record.dead, *self._sup.process_manager.last_board(record)])]
         record.child, record.ready = None, False
         self.former.pop(record.name, None)
         self.former[record.name] = record  # the newest last
@@ -344,7 +344,7 @@ class Editor:
         now, self._now = self._now, None
         assert now is not None
         self._sup.send(now.client, {"id": now.number, **answer})
-        self._sup.operator.changed()
+        self._sup.control_server.changed()
 
     def farewell(self) -> None:
         """The pipeline ends: whoever waits for a change is told."""

@@ -34,13 +34,13 @@ class Helper:
     def turn(self, now_s: float, folder: Path, note: Note) -> None:
         """Starts it where it is not there and is due. From the thread that lives as long as the pipeline."""
         if self._popen is not None and self._popen.poll() is not None:
-            self._bury(now_s, self._popen.returncode, note)
+            self._reap(now_s, self._popen.returncode, note)
         if self._popen is None and now_s >= self._next_s:
             self._next_s = now_s + self._wait_s  # where the system refuses, this is when it is tried again
             self._start(folder)
             self._began_s = now_s
 
-    def _bury(self, now_s: float, code: int, note: Note) -> None:
+    def _reap(self, now_s: float, code: int, note: Note) -> None:
         self._popen = None
         self._wait_s = FIRST_WAIT_S if now_s - self._began_s > HEALTHY_S else min(2 * self._wait_s, LONGEST_WAIT_S)
         self._next_s = now_s + self._wait_s

@@ -14,8 +14,8 @@ from audio_pipeline.host.keeper import Keeper
 from audio_pipeline.host.limits import Reserve
 from audio_pipeline.host.log_ring import trim
 from audio_pipeline.host.processes import reap
-from audio_pipeline.supervisor.desired import Phase
 from audio_pipeline.supervisor.helper import Helper
+from audio_pipeline.supervisor.records import Phase
 from audio_pipeline.supervisor.shortage import reason_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Housekeeping:
             self._look_after(helper, now_s)
         if now_s >= self._next_reap_s:
             self._next_reap_s = now_s + REAP_S
-            reap(self._sup.nursery.pids)
+            reap(self._sup.process_manager.pids)
             self._bind_again(now_s)
 
     def _look_after(self, helper: Helper, now_s: float) -> None:
@@ -81,7 +81,7 @@ class Housekeeping:
 
     def _logs(self) -> list[Path]:
         folder = self._sup.run_dir.path
-        return [*self._sup.nursery.logs, *(folder / f"{helper.name}.log" for helper in self._sup.helpers)]
+        return [*self._sup.process_manager.logs, *(folder / f"{helper.name}.log" for helper in self._sup.helpers)]
 
     def descriptor(self, path: Path) -> int | None:
         """Of a file in the folder that is held open: a look at it needs no other."""

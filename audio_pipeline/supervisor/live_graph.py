@@ -9,7 +9,7 @@ from typing import Any
 
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.settings import plain, rule_of
-from audio_pipeline.supervisor.desired import NodeRecord
+from audio_pipeline.supervisor.records import NodeRecord
 
 
 def live_raw(graph: Graph, records: Mapping[str, NodeRecord]) -> dict[str, Any]:

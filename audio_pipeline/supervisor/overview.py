@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from audio_pipeline.clock import ClockLine
 from audio_pipeline.settings import live_names, plain
-from audio_pipeline.supervisor.desired import NodeRecord
-from audio_pipeline.supervisor.state import Boards, guests_state, ledger_of, link_state, node_state, paths_state
+from audio_pipeline.supervisor.records import NodeRecord
+from audio_pipeline.supervisor.state import Boards, ledger_of, link_state, node_state, paths_state, taps_state
 
 if TYPE_CHECKING:
     from audio_pipeline.supervisor.supervisor import Supervisor
@@ -40,7 +40,7 @@ class Overview:
                 continue
             if f"heard.{name}" in board:
                 return int(board[f"heard.{name}"])
-            if record.spec.cls.edge and timelines[record.name] == name and "gauge.heard_position" in board:
+            if record.spec.cls.audible and timelines[record.name] == name and "gauge.heard_position" in board:
                 return int(board["gauge.heard_position"])
         return None
 
@@ -69,9 +69,9 @@ class Overview:
             "nodes": {name: self._node(record, boards[name]) for name, record in sup.nodes.items()},
             "links": [link_state(link, boards) for link in sup.run.plan.links],
             "former_links": self._former_links(boards), "graph_revision": sup.editor.revision,
-            "guests": [guest for name in sup.run.plan.order for guest in guests_state(name, boards[name])],
+            "taps": [tap for name in sup.run.plan.order for tap in taps_state(name, boards[name])],
             "paths": paths_state(sup.run.plan, boards), "transport": self._transports(),
-            "incidents": list(sup.nursery.incidents), "incident_count": sup.nursery.incidents.total,
+            "incidents": list(sup.process_manager.incidents), "incident_count": sup.process_manager.incidents.total,
             "log": list(sup.log_lines),
         }  # fmt: skip
 

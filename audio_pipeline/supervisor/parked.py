@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from audio_pipeline.errors import NodeError
-from audio_pipeline.supervisor.desired import NodeRecord, Phase
 from audio_pipeline.supervisor.parking import PARKED_S, ending_sentence, heard, parked_sentence, sources_of
+from audio_pipeline.supervisor.records import NodeRecord, Phase
 
 if TYPE_CHECKING:
     from audio_pipeline.supervisor.supervisor import Supervisor
@@ -34,7 +34,7 @@ class Parked:
         record.phase, record.note, record.retry_s = Phase.FAILED, said, time.monotonic() + PARKED_S
         if not alone:
             sup.run = sup.run.with_apart(record.name)
-        sup.operator.changed()
+        sup.control_server.changed()
         gone = [name for name, other in sup.nodes.items() if other.phase in (Phase.FAILED, Phase.ABSENT)]
         if not heard(sup.graph.nodes, sup.run.plan.links, gone):
             sup.give_up(NodeError(ending_sentence(self.names(), cause)))

@@ -29,7 +29,7 @@ SPARE_AGAIN_S = 5.0  # after the system refused a spare process
 
 
 @dataclass(frozen=True)
-class Brood:
+class WorkerSpec:
     """What the processes of one interpreter have in common; `python` None is our own."""
 
     python: str | None = None
@@ -37,12 +37,12 @@ class Brood:
     roots: tuple[str, ...] = ()
 
 
-def broods(graph: Graph) -> list[Brood]:
+def worker_specs(graph: Graph) -> list[WorkerSpec]:
     """One for each interpreter of the graph, our own included."""
     found: dict[str | None, list[NodeSpec]] = {None: []}
     for spec in graph.nodes.values():
         found.setdefault(spec.keys.python, []).append(spec)
-    return [Brood(python, _modules(specs), tuple(roots(specs))) for python, specs in found.items()]
+    return [WorkerSpec(python, _modules(specs), tuple(roots(specs))) for python, specs in found.items()]
 
 
 def _modules(specs: Sequence[NodeSpec]) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def _modules(specs: Sequence[NodeSpec]) -> tuple[str, ...]:
 class Child:
     """A worker process that waits for its job, then runs it."""
 
-    def __init__(self, brood: Brood, number: int, folder: Path, *, spare: bool = False) -> None:
+    def __init__(self, brood: WorkerSpec, number: int, folder: Path, *, spare: bool = False) -> None:
         self.number, self.log = number, folder / f"worker-{number}.log"
         log, marked = self.log, mark(folder, number)
         with log.open("ab") as out:
@@ -153,23 +153,23 @@ class Child:
         return [line[:LINE_CHARACTERS] for line in last_lines(self.log, count)]
 
 
-class Spares:
+class WorkerPool:
     """Keeps one process of each interpreter ready, imports done."""
 
     def __init__(
-        self, broods: Sequence[Brood], folder: Path, note: Callable[[Mapping[int, int]], None]
+        self, worker_specs: Sequence[WorkerSpec], folder: Path, note: Callable[[Mapping[int, int]], None]
     ) -> None:
-        self._broods = {brood.python: brood for brood in broods}
+        self._broods = {brood.python: brood for brood in worker_specs}
         self._folder, self._note = folder, note
         self._made = 0
         self._children: list[Child] = []
-        self._spares: dict[str | None, Child] = {}
+        self._warm: dict[str | None, Child] = {}
         self._again_s = 0.0
 
     def make(self, python: str | None = None, *, spare: bool = False) -> Child:
         """A new process that waits for a job. Raises OSError where the system refuses one."""
         self._made += 1
-        child = Child(self._broods.get(python) or Brood(python), self._made, self._folder, spare=spare)
+        child = Child(self._broods.get(python) or WorkerSpec(python), self._made, self._folder, spare=spare)
         self._children = [other for other in self._children if not other.collected] + [child]
         self._note({other.number: other.pid for other in self._children})
         return child
@@ -184,18 +184,18 @@ class Spares:
         """What they print into."""
         return [child.log for child in self._children if not child.collected]
 
-    def learn(self, broods: Sequence[Brood]) -> None:
+    def learn(self, worker_specs: Sequence[WorkerSpec]) -> None:
         """What processes that are made from now on import."""
-        self._broods |= {brood.python: brood for brood in broods}
+        self._broods |= {brood.python: brood for brood in worker_specs}
 
     def prepare(self, now_s: float) -> str:
         """Has one ready for each interpreter; gives what the system refused, or an empty string."""
         if now_s < self._again_s:
             return ""
         for python in self._broods:
-            if python not in self._spares or not self._spares[python].alive:
+            if python not in self._warm or not self._warm[python].alive:
                 try:
-                    self._spares[python] = self.make(python, spare=True)
+                    self._warm[python] = self.make(python, spare=True)
                 except OSError as error:
                     self._again_s = now_s + SPARE_AGAIN_S
                     return reason_of(error)
@@ -203,10 +203,10 @@ class Spares:
 
     def take(self, python: str | None = None) -> Child:
         """The one of this interpreter that is ready, or a new one."""
-        spare = self._spares.pop(python, None)
+        spare = self._warm.pop(python, None)
         return spare if spare is not None and spare.alive else self.make(python)
 
     def close(self) -> None:
-        for spare in self._spares.values():
+        for spare in self._warm.values():
             spare.kill()
             spare.wait(KILLED_S)

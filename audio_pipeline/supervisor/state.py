@@ -106,12 +106,12 @@ def worst_frame(link: LinkPlan, name: str, taker: Boards) -> dict[str, Any] | No
             "time": time.time() - ago_s, "age_ms": board.get(f"{name}.max", 0.0)}  # fmt: skip
 
 
-def guests_state(producer: str, boards: Boards) -> list[dict[str, Any]]:
-    """What each port's guests were offered and what became of it: the producer knows it all by their credit."""
+def taps_state(producer: str, boards: Boards) -> list[dict[str, Any]]:
+    """What each port's taps were offered and what became of it: the producer knows it all by their credit."""
     found = []
-    names = {name for board in boards.all for name in board.under("out.") if name.endswith(">guests.offered")}
+    names = {name for board in boards.all for name in board.under("out.") if name.endswith(">taps.offered")}
     for port in sorted(name.partition(">")[0] for name in names):
-        name = f"out.{port}>guests."
+        name = f"out.{port}>taps."
         dropped = boards.totals(name + "dropped.")
         offered, delivered = boards.total(name + "offered"), boards.total(name + "delivered")
         queued, in_flight = (int(boards.now.get(name + key, 0)) if boards.now else 0 for key in ("queued", "in_flight"))

@@ -20,28 +20,28 @@ import zmq
 from audio_pipeline import threads
 from audio_pipeline.clock import ClockLine, ClockRecord, start_clocks
 from audio_pipeline.control.client import ControlClient, encode
-from audio_pipeline.control.words import request
+from audio_pipeline.control.codec import request
 from audio_pipeline.errors import ConfigError, NodeError, PipelineError, WireError
 from audio_pipeline.graph.load import Graph
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.graph.regions import clocks_of
 from audio_pipeline.host import runtime
 from audio_pipeline.host.limits import allow_files
+from audio_pipeline.links.messages import A_TURN
 from audio_pipeline.links.socket_guard import SocketGuard
 from audio_pipeline.links.waker import Waker
-from audio_pipeline.links.words import A_TURN
 from audio_pipeline.packed import BYTES
-from audio_pipeline.supervisor.desired import NodeRecord, Phase
+from audio_pipeline.supervisor.control_server import ControlServer
 from audio_pipeline.supervisor.editor import Editor
 from audio_pipeline.supervisor.helper import Helper
 from audio_pipeline.supervisor.housekeeping import Housekeeping
 from audio_pipeline.supervisor.incidents import clipped
 from audio_pipeline.supervisor.interpreter import check_interpreters
 from audio_pipeline.supervisor.jobs import Run, start_words
-from audio_pipeline.supervisor.node_words import NodeWords
-from audio_pipeline.supervisor.nursery import Nursery
-from audio_pipeline.supervisor.operator import Operator
+from audio_pipeline.supervisor.node_messages import NodeMessages
 from audio_pipeline.supervisor.parking import failed_sentence
+from audio_pipeline.supervisor.process_manager import ProcessManager
+from audio_pipeline.supervisor.records import NodeRecord, Phase
 from audio_pipeline.supervisor.shortage import Steps
 from audio_pipeline.supervisor.transport import Transports
 from audio_pipeline.supervisor.writing import WRITE_S, is_writing
@@ -91,9 +91,9 @@ class Supervisor:
         self.finishing_s: float | None = None
         self._started_s: float | None = None
         self._final: dict[str, Any] | None = None
-        self.operator = Operator(self)
+        self.control_server = ControlServer(self)
         self.editor = Editor(self)
-        self._node_words = NodeWords(self)
+        self._node_words = NodeMessages(self)
 
     # -- for the caller ---------------------------------------------------------------------------
 
@@ -178,7 +178,7 @@ class Supervisor:
         self.run.add_clocks()
         self.clock = ClockRecord(self.run.clock_path)
         self.housekeeping = Housekeeping(self, self._token)
-        self.nursery = Nursery(self)
+        self.process_manager = ProcessManager(self)
 
     def _abandon(self) -> None:
         """A start that the system refused half-way leaves no process and no folder."""
@@ -201,7 +201,7 @@ class Supervisor:
         with self.housekeeping.enough_files():
             self._attempt("words", lambda: self._take_words(self._hear))
             self.housekeeping.turn(now_s)
-            self._attempt("processes", lambda: self.nursery.turn(now_s))
+            self._attempt("processes", lambda: self.process_manager.turn(now_s))
             self._attempt("a change of the graph", lambda: self.editor.turn(now_s))
             self.steps.attempt("sockets", lambda: self._guard_sockets(now_s))
         self._end_in_time(now_s)
@@ -217,7 +217,7 @@ class Supervisor:
         """The system has too little of something: said, and tried again with the next turn."""
         said = f"{step}: {reason}; it is tried again"
         self.log(said, event="shortage", level="error", step=step, cause=reason)
-        self.nursery.note_shortage(said)
+        self.process_manager.note_shortage(said)
 
     def _take_words(self, hear: Callable[[bytes, bytes], None]) -> None:
         """Words that have come, for a while: whoever asks faster than is answered must not keep us from the nodes."""
@@ -269,7 +269,7 @@ class Supervisor:
         elif "node" in word and "v" not in word:
             self._node_words.hear(word)
         else:
-            self.operator.request(sender, word)
+            self.control_server.request(sender, word)
 
     def send(self, to: bytes, word: Mapping[str, Any]) -> None:
         """Sends a word to a client or a node; one that has gone misses it."""
@@ -299,18 +299,18 @@ class Supervisor:
         if record.phase in (Phase.RESTARTING, Phase.FAILED):
             self.log(f"{record.name} is back", event="back", node=record.name, incarnation=record.incarnation)
         record.phase = Phase.RUNNING
-        self.operator.changed()
+        self.control_server.changed()
 
     def absent(self) -> list[str]:
         """Optional nodes that are not there, and parked ones that nobody waits for."""
-        released = self.nursery.parked.released
+        released = self.process_manager.parked.released
         return [name for name, record in self.nodes.items() if record.phase is Phase.ABSENT or name in released]
 
     def log(self, message: str, **fields: Any) -> None:
         """One line for whoever watches; `fields` (event, level, node, ...) are for those who read logs by machine."""
         message = clipped(message, LINE_CHARACTERS)
         self.log_lines.append(message)
-        self.operator.publish({"kind": "log", "message": message, **fields})
+        self.control_server.publish({"kind": "log", "message": message, **fields})
 
     def give_up(self, error: PipelineError) -> None:
         self.error, self.exit_code = error, error.exit_code
@@ -344,7 +344,7 @@ class Supervisor:
 
     def _over(self) -> bool:
         everyone = [record for record in self.nodes.values() if record.phase is not Phase.ABSENT]
-        everyone = [record for record in everyone if not record.spec.cls.attendant] or everyone
+        everyone = [record for record in everyone if not record.spec.cls.service] or everyone
         if all(record.phase in (Phase.ENDED, Phase.FAILED) for record in everyone):
             return True
         if self.finishing_s is None:
@@ -354,20 +354,20 @@ class Supervisor:
 
     def _tell_of_parked(self) -> None:
         """A pipeline that ended without one of its nodes says so, and its exit code does."""
-        lost = [failed_sentence(self.nodes[name].note) for name in self.nursery.parked.names()]
+        lost = [failed_sentence(self.nodes[name].note) for name in self.process_manager.parked.names()]
         if lost and self.error is None:
             self.error = NodeError(f"it ended without what had failed: {'; '.join(lost)}")
             self.exit_code = self.error.exit_code
 
     def _tear_down(self) -> None:
-        self.nursery.close()
+        self.process_manager.close()
         self._tell_of_parked()
         self.housekeeping.close()
         try:
-            self._final = {**self.operator.overview.state(), "ended": True}
-            self.operator.farewell()
+            self._final = {**self.control_server.overview.state(), "ended": True}
+            self.control_server.farewell()
             self.editor.farewell()
-            self._take_words(self.operator.too_late)  # so that nobody waits for an answer in vain
+            self._take_words(self.control_server.too_late)  # so that nobody waits for an answer in vain
         finally:
             self._socket.close()
             self._context.term()

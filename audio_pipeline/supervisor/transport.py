@@ -10,7 +10,7 @@ from typing import Any
 from audio_pipeline.control.numbers import finite
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.node import Source
-from audio_pipeline.supervisor.desired import NodeRecord
+from audio_pipeline.supervisor.records import NodeRecord
 
 FORMER = 200  # sources that were taken out and may be back
 KEEP = 256  # pieces of the map; a loop of a second lasts minutes

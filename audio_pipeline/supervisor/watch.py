@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 
 from audio_pipeline.host.processes import children
-from audio_pipeline.supervisor.desired import NodeRecord
-from audio_pipeline.supervisor.glance import Glance
+from audio_pipeline.supervisor.board_reader import BoardReader
 from audio_pipeline.supervisor.process import Child
+from audio_pipeline.supervisor.records import NodeRecord
 
 OFFLINE_HANG_S = 60.0  # where a step may be a whole inference of 12 s of sound on a busy machine
 WORST_STEPS = 3
@@ -95,7 +95,7 @@ class Beats:
     """The newest signs of life of nodes, from their boards."""
 
     def __init__(self) -> None:
-        self._glances: dict[str, Glance] = {}
+        self._glances: dict[str, BoardReader] = {}
 
     def keep(self, nodes: Collection[str]) -> None:
         """Forgets all others: each edit may bring nodes of other names."""
@@ -107,7 +107,7 @@ class Beats:
         if len(self._glances) > MOST_KNOWN:
             self._glances.clear()
         if glance is None or glance.path != board:
-            glance = self._glances[node] = Glance(board, SIGNS)
+            glance = self._glances[node] = BoardReader(board, SIGNS)
         return glance.look()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from audio_pipeline.supervisor.desired import NodeRecord
-from audio_pipeline.supervisor.glance import Glance
+from audio_pipeline.supervisor.board_reader import BoardReader
+from audio_pipeline.supervisor.records import NodeRecord
 
 if TYPE_CHECKING:
     from audio_pipeline.supervisor.supervisor import Supervisor
@@ -17,4 +17,4 @@ UNWRITTEN = "~gauge.unwritten_bytes"  # as boards name what holds a float
 def is_writing(supervisor: Supervisor, record: NodeRecord) -> bool:
     """True while the process of a node says that something waits for the disk."""
     board = supervisor.run.board_path(record.name, record.incarnation)
-    return record.child is not None and bool(Glance(board, (UNWRITTEN,)).look().get(UNWRITTEN))
+    return record.child is not None and bool(BoardReader(board, (UNWRITTEN,)).look().get(UNWRITTEN))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from audio_pipeline.dsp.spectrogram import LogSpectrogram
 from audio_pipeline.errors import ControlError, nearest
+from audio_pipeline.files.wav import WavWriter
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.io.wav import WavWriter
 from audio_pipeline.observe.journal import plain
 from audio_pipeline.terminal import write_json_line
 from audio_pipeline.view.text import SILENCE_DB

@@ -79,7 +79,7 @@ class Top:
             "interval_s": now["uptime_s"] - (self.before["uptime_s"] if self.before else 0.0),
             "nodes": [dataclasses.asdict(load) for load in node_loads(self.before, now)],
             "paths": [dataclasses.asdict(path) for path in path_loads(self.before, now)],
-            "links": [_plain_link(link) for link in now["links"]], "guests": now.get("guests", []),
+            "links": [_plain_link(link) for link in now["links"]], "taps": now.get("taps", []),
         }  # fmt: skip
 
 

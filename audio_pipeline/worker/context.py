@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from audio_pipeline.align.made_up import MadeUp
+from audio_pipeline.align.concealed_spans import ConcealedSpans
 from audio_pipeline.clock import ClockLine, ClockRecord, HostClock
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Frame, Samples, event_frame, gap_frame, pack_event
@@ -74,7 +74,7 @@ class RunnerContext:
         self._job, self._clock, self._record, self._waker, self._tell = job, clock, record, waker, tell
         self._capture = (0, 0, job.rate)  # position, host time, rate of the newest input
         self._next_level_ns = 0
-        self._made_up, self._timelines = MadeUp(), {out.timeline for out in job.outputs}
+        self._made_up, self._timelines = ConcealedSpans(), {out.timeline for out in job.outputs}
         self.woken_ns = 0  # when the node's own thread first called since the last turn
         self.sources: tuple[tuple[int, int], ...] = ()  # what the newest input holds, where it is a mix
         self._own = ClockRecord(Path(job.own_clock)) if job.own_clock else None

@@ -8,7 +8,7 @@ from typing import Any
 
 import zmq
 
-from audio_pipeline.worker.post import Post
+from audio_pipeline.worker.control_link import ControlLink
 from audio_pipeline.worker.runner import NodeRunner
 
 BEAT_MS = 50
@@ -19,8 +19,8 @@ SNAPSHOT_S = 1.0
 class Member:
     """A runner with what is to be said of it: its end, its snapshots."""
 
-    def __init__(self, runner: NodeRunner, post: Post) -> None:
-        self.runner, self.post = runner, post
+    def __init__(self, runner: NodeRunner, control: ControlLink) -> None:
+        self.runner, self.control = runner, control
         self.name = runner.job.name
         self.due_ns = 0  # when it has to be turned though nothing came for it
         self._said_end = False
@@ -37,13 +37,13 @@ class Member:
         runner = self.runner
         if runner.ended and not self._said_end and runner.drained:
             self._said_end = True
-            self.post.tell({"op": "ended"})
+            self.control.tell({"op": "ended"})
         elif self._said_end and not runner.ended:
             self._said_end = False
-            self.post.tell({"op": "resumed"})
+            self.control.tell({"op": "resumed"})
         if now_s >= self._next_snapshot_s:
             self._next_snapshot_s = now_s + SNAPSHOT_S
-            self.post.tell_news({"op": "snapshot", "state": runner.node.snapshot()})
+            self.control.tell_news({"op": "snapshot", "state": runner.node.snapshot()})
 
 
 class Ensemble:
@@ -95,10 +95,10 @@ class Ensemble:
 
     def dismiss_stopped(self) -> None:
         """Lets go of members that were told to stop while others go on."""
-        for member in [member for member in self.members if member.post.stop.is_set()]:
+        for member in [member for member in self.members if member.control.stop.is_set()]:
             self.members.remove(member)
             member.runner.close()
-            member.post.tell({"op": "dismissed"})
+            member.control.tell({"op": "dismissed"})
 
     def close(self) -> None:
         """Lets go of all."""

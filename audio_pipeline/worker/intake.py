@@ -156,7 +156,7 @@ class Intake:
             self.core.board.remember(f"worst.{name}", frame.seq, frame.position, frame.epoch, now_ns)
 
     def _useless(self, item: Input, frame: Frame) -> str:
-        """Why a frame is dropped at the door, or an empty string."""
+        """Why a frame is dropped at the gateway, or an empty string."""
         known = self.core.generations.get(item.job.timeline, 0)
         if frame.generation < known:
             return "cancelled"

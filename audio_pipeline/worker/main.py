@@ -27,8 +27,8 @@ from audio_pipeline.metrics import Board
 from audio_pipeline.settings import live_names
 from audio_pipeline.terminal import mend
 from audio_pipeline.worker.build_node import build_node
+from audio_pipeline.worker.control_link import ControlLink, ControlThread
 from audio_pipeline.worker.ensemble import Ensemble, Member
-from audio_pipeline.worker.post import Post, PostOffice
 from audio_pipeline.worker.runner import NodeRunner
 from audio_pipeline.worker.scheduling import SPARE, SPARE_NICE, apply_scheduling, stand_back
 from audio_pipeline.worker.slices import shorten_links
@@ -52,37 +52,38 @@ def run_jobs(jobs: Sequence[Job]) -> int:
     """Runs the nodes to their end; returns the exit code."""
     refused = apply_scheduling(jobs[0])  # first, since threads inherit it
     context: zmq.Context[Any] = zmq.Context()
-    office = PostOffice(jobs, context)
+    control_thread = ControlThread(jobs, context)
     for said in refused:
-        office.posts[0].tell({"op": "log", "message": said})
+        control_thread.controls[0].tell({"op": "log", "message": said})
     ensemble = Ensemble()
     try:
-        return _run(context, office, ensemble)
+        return _run(context, control_thread, ensemble)
     except PipelineError as error:
         cause = type(error).__name__
-        _fail(office, ensemble, {"error": str(error), "cause": cause, "exit_code": error.exit_code})
+        _fail(control_thread, ensemble, {"error": str(error), "cause": cause, "exit_code": error.exit_code})
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last gate: whatever it was is said before the process ends
         with contextlib.suppress(OSError):  # the disk that its log lies on may be what is full
             traceback.print_exc()
-        _fail(office, ensemble, {"error": f"{type(error).__name__}: {error}", "cause": "crash", "exit_code": CRASHED})
+        said = f"{type(error).__name__}: {error}"
+        _fail(control_thread, ensemble, {"error": said, "cause": "crash", "exit_code": CRASHED})
         return CRASHED
     finally:
-        office.close()
+        control_thread.close()
         context.destroy(linger=200)
 
 
-def _fail(office: PostOffice, ensemble: Ensemble, word: dict[str, Any]) -> None:
+def _fail(control_thread: ControlThread, ensemble: Ensemble, word: dict[str, Any]) -> None:
     """Says why the process ends, in the name of the node whose turn it was."""
-    post = next(post for post in office.posts if post.job.name == ensemble.present)
-    post.tell({"op": "failed", **word})
+    control = next(control for control in control_thread.controls if control.job.name == ensemble.present)
+    control.tell({"op": "failed", **word})
 
 
-def _run(context: zmq.Context[Any], office: PostOffice, ensemble: Ensemble) -> int:
+def _run(context: zmq.Context[Any], control_thread: ControlThread, ensemble: Ensemble) -> int:
     try:
-        for post in office.posts:
-            ensemble.present = post.job.name
-            ensemble.members.append(_open(post, context))
+        for control in control_thread.controls:
+            ensemble.present = control.job.name
+            ensemble.members.append(_open(control, context))
         shorten_links()
         while ensemble.members:
             ensemble.turn()
@@ -92,21 +93,20 @@ def _run(context: zmq.Context[Any], office: PostOffice, ensemble: Ensemble) -> i
     return 0
 
 
-def _open(post: Post, context: zmq.Context[Any]) -> Member:
+def _open(control: ControlLink, context: zmq.Context[Any]) -> Member:
     """Opens a node and says that it is ready."""
-    job = post.job
-    runner = NodeRunner(
-        job, build_node(job), context, MonotonicClock(), Board(Path(job.board)), ClockRecord(Path(job.clock)), post.tell
-    )
+    job = control.job
+    board, clock = Board(Path(job.board)), ClockRecord(Path(job.clock))
+    runner = NodeRunner(job, build_node(job), context, MonotonicClock(), board, clock, control.tell)
     runner.open()
-    post.attach(runner)
+    control.attach(runner)
     node = runner.node
     latency = node.latency()
-    post.tell({
+    control.tell({
         "op": "ready", "latency": [latency.window, latency.lookahead, latency.hop, latency.compute],
         "live": live_names(node.settings) + [f"inputs.{name}" for name in live_names(node.input_settings)],
     })  # fmt: skip
-    return Member(runner, post)
+    return Member(runner, control)
 
 
 def main() -> int:

@@ -15,11 +15,11 @@ from audio_pipeline.clock import ClockRecord, HostClock
 from audio_pipeline.graph.job import Job
 from audio_pipeline.metrics import Board
 from audio_pipeline.node import Node
+from audio_pipeline.worker.command_handler import CommandHandler
 from audio_pipeline.worker.core import Core
-from audio_pipeline.worker.drive import Drive
 from audio_pipeline.worker.inputs import Input
 from audio_pipeline.worker.intake import Intake
-from audio_pipeline.worker.orders import Orders
+from audio_pipeline.worker.pacer import Pacer
 
 CLOSE_NS = 2_000_000_000
 
@@ -36,9 +36,9 @@ class NodeRunner:
         self.ctx, self.waker, self.outputs = self.core.ctx, self.core.waker, self.core.outputs
         self.intake = Intake(self.core, context, self._enter_generation)
         self.aligner = self.intake.aligner
-        self.drive = Drive(self.core, self.aligner)
-        self.orders = Orders(self.core, self.intake, self.drive)
-        self.inbox = self.orders.inbox
+        self.pacer = Pacer(self.core, self.aligner)
+        self.commands = CommandHandler(self.core, self.intake, self.pacer)
+        self.inbox = self.commands.inbox
         self._poller = zmq.Poller()
         self._poller.register(self.waker.fd, zmq.POLLIN)
         for out in self.outputs:
@@ -52,7 +52,7 @@ class NodeRunner:
         self._worst_ns = 0
 
     def _enter_generation(self, timeline: str, generation: int) -> None:
-        self.orders.enter_generation(timeline, generation)
+        self.commands.enter_generation(timeline, generation)
 
     @property
     def inputs(self) -> dict[str, Input]:
@@ -67,7 +67,7 @@ class NodeRunner:
     @property
     def started(self) -> bool:
         """True once the clock runs."""
-        return self.orders.started
+        return self.commands.started
 
     def open(self) -> None:
         """Opens the node: loading, devices, warm-up."""
@@ -97,13 +97,13 @@ class NodeRunner:
         if woken:
             self.waker.clear()
             self._note_call(began)
-        moved = self.orders.obey()
+        moved = self.commands.obey()
         self._hear(ready)
         if self.started and not self.ended:
             moved |= self._work(woken)
-        elif self.ended and self.drive.source is not None:
+        elif self.ended and self.pacer.source is not None:
             self.intake.all.discard_events()
-        moved |= self.orders.go_on()
+        moved |= self.commands.go_on()
         now = self.clock.now_ns()
         if self.started or not self.job.joins:
             self.intake.speak(now)
@@ -141,7 +141,7 @@ class NodeRunner:
 
     def next_deadline_ns(self) -> int | None:
         """Host time of the next thing to do without being asked; None: nothing."""
-        times = [self.node.deadline_ns(), *self.drive.deadlines_ns()]
+        times = [self.node.deadline_ns(), *self.pacer.deadlines_ns()]
         return min((at for at in times if at is not None), default=None)
 
     def _work(self, woken: bool) -> bool:
@@ -150,7 +150,7 @@ class NodeRunner:
         if woken or (due is not None and self.clock.now_ns() >= due):
             self.node.poll(self.ctx)
             moved = True
-        moved = self.drive.work() or moved
+        moved = self.pacer.work() or moved
         if not self.ended and (self.core.flushed or self._has_all):
             self.core.end()
         return moved
@@ -158,7 +158,7 @@ class NodeRunner:
     @property
     def _has_all(self) -> bool:
         """True where nothing more comes in."""
-        return bool(self.inputs) and self.intake.finished and self.drive.source is None
+        return bool(self.inputs) and self.intake.finished and self.pacer.source is None
 
     @property
     def drained(self) -> bool:

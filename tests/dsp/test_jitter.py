@@ -29,7 +29,7 @@ class Run:
 
     buffer: JitterBuffer
     sound: np.ndarray
-    made_up: np.ndarray
+    concealed: np.ndarray
     target_ms: np.ndarray
 
 
@@ -45,7 +45,7 @@ def network(
         at = next((end for start, end in stalls if start <= at < end), at)
         last = max(last, at)
         frames.append((last + START_S, i))
-    sound, made_up, targets = [], [], []
+    sound, concealed, targets = [], [], []
     for tick in range(int(seconds / FRAME_S)):
         now_s = (tick + 1) * FRAME_S + START_S
         while frames and frames[0][0] <= now_s:
@@ -54,9 +54,9 @@ def network(
             buffer.push(i * N, (LEVEL * np.sin(2 * np.pi * HZ * t))[:, None].astype(np.float32), round(arrival_s * 1e9))
         block, missing = buffer.pull(N, round(now_s * 1e9))
         sound.append(block[:, 0])
-        made_up.append(missing)
+        concealed.append(missing)
         targets.append(buffer.target.target_s * 1000)
-    return Run(buffer, np.concatenate(sound), np.array(made_up), np.array(targets))
+    return Run(buffer, np.concatenate(sound), np.array(concealed), np.array(targets))
 
 
 def even(rng: np.random.Generator) -> float:
@@ -78,13 +78,13 @@ def test_the_delay_goes_to_what_the_jitter_needs_and_nothing_is_missing(
 ) -> None:
     run = network(70, jitter)
     assert run.target_ms[-1] == pytest.approx(needed_ms + FLOOR_MS, abs=1.0)
-    assert run.buffer.underruns == 0 and not run.made_up[100:].any() and steps(run) < CLICK
+    assert run.buffer.underruns == 0 and not run.concealed[100:].any() and steps(run) < CLICK
 
 
 @pytest.mark.parametrize("ppm", [pytest.param(-200, marks=pytest.mark.long), 200])
 def test_the_other_hosts_clock_is_followed_without_a_loss(ppm: int) -> None:
     run = network(120, even, ppm=ppm)
-    assert not run.made_up[100:].any() and run.buffer.underruns == 0 and run.buffer.late_samples == 0
+    assert not run.concealed[100:].any() and run.buffer.underruns == 0 and run.buffer.late_samples == 0
     assert run.buffer.ppm == pytest.approx(ppm, abs=20) and steps(run) < CLICK
 
 
@@ -94,23 +94,23 @@ def test_a_hiccup_makes_the_delay_grow_at_once_and_it_goes_back_later() -> None:
     before, after = run.target_ms[1990], run.target_ms[2100]
     assert run.buffer.underruns == 1 and run.buffer.outages == 0
     assert after >= 100 > before and run.target_ms[-1] < 50
-    silent_s = run.made_up[1900:2300].sum() / RATE
-    assert silent_s < 0.12 and not run.made_up[2300:].any()
+    silent_s = run.concealed[1900:2300].sum() / RATE
+    assert silent_s < 0.12 and not run.concealed[2300:].any()
     assert steps(run) < CLICK, "all fades, no click"
 
 
 def test_a_hiccup_like_the_last_one_is_not_heard_any_more() -> None:
     run = network(40, even, stalls=[(20, 20.12), (25, 25.11)])
-    assert run.buffer.underruns == 1 and not run.made_up[2300:].any()
+    assert run.buffer.underruns == 1 and not run.concealed[2300:].any()
 
 
 def test_an_outage_leaves_out_what_came_too_late_and_goes_on_as_before() -> None:
     run = network(40, even, stalls=[(20, 21)])
     assert run.buffer.outages == 1 and run.buffer.underruns == 1
-    silent_s = run.made_up[1900:].sum() / RATE
+    silent_s = run.concealed[1900:].sum() / RATE
     assert 0.9 < silent_s < 1.05, "as long as it took, and a few frames"
     assert run.target_ms[2200] <= run.target_ms[1990], "no buffer would have held it, so the delay stays"
-    assert not run.made_up[2120:].any() and steps(run) < CLICK
+    assert not run.concealed[2120:].any() and steps(run) < CLICK
 
 
 @settings(max_examples=15)

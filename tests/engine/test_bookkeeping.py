@@ -13,14 +13,14 @@ from typing import Any
 import msgpack
 import pytest
 
-from audio_pipeline.control.words import VERSION, encode
+from audio_pipeline.control.codec import VERSION, encode
 from audio_pipeline.graph.job import InJob  # noqa: F401 - the kinds of the graph are loaded before memory is counted
 from audio_pipeline.graph.plan import LinkPlan
 from audio_pipeline.metrics import SLOTS, Board, Reading
-from audio_pipeline.supervisor.desired import NodeRecord, Phase
 from audio_pipeline.supervisor.editor import FORMER, MOST_STEPS, RETIRED, bounded
 from audio_pipeline.supervisor.event_log import ANSWER_BYTES, KEEP_BYTES, KEEP_EVENTS, EventLog
 from audio_pipeline.supervisor.incidents import KEPT, WHOLE, Incidents
+from audio_pipeline.supervisor.records import NodeRecord, Phase
 from audio_pipeline.supervisor.state_size import STATE_BYTES, fitted
 from audio_pipeline.supervisor.transport import Transport
 from tests.fuzz.control import CLIENT, Nobody, Quiet
@@ -86,7 +86,7 @@ def test_a_hundred_thousand_log_lines_and_events(quiet: Quiet, many: int) -> Non
         quiet.supervisor._hear(b"mix", word if number % 2 else event)
 
     assert grown(step, many) < SLACK
-    assert len(quiet.supervisor.log_lines) == 200 and len(quiet.supervisor.operator.events) == KEEP_EVENTS
+    assert len(quiet.supervisor.log_lines) == 200 and len(quiet.supervisor.control_server.events) == KEEP_EVENTS
     assert len(msgpack.packb(state_of(quiet))) < 200_000
 
 
@@ -100,20 +100,20 @@ def test_a_line_of_any_length_is_cut(quiet: Quiet) -> None:
 def test_a_hundred_thousand_restarts(quiet: Quiet, monkeypatch: pytest.MonkeyPatch, many: int) -> None:
     """Through the real burial; the system is not asked for a process or a file each time, which would take minutes."""
     supervisor, record = quiet.supervisor, quiet.supervisor.nodes["mix"]
-    nursery = supervisor.nursery
+    process_manager = supervisor.process_manager
     board = supervisor.run.board_path("mix", 0)
     Board(board).add("count.frames", 3)
     last = Reading(board)
-    monkeypatch.setattr(nursery, "last_board", lambda record: [last])
-    monkeypatch.setattr(nursery, "_ledger", lambda name: [{"from": "song.out", "offered": 5}])
+    monkeypatch.setattr(process_manager, "last_board", lambda record: [last])
+    monkeypatch.setattr(process_manager, "_ledger", lambda name: [{"from": "song.out", "offered": 5}])
 
     def step(number: int) -> None:
         record.phase, record.child, record.failures = Phase.RUNNING, Nobody(), 0  # type: ignore[assignment]
         record.said = {"error": LINE}
-        nursery._on_exit(record.child, 1)  # type: ignore[arg-type]
+        process_manager._on_exit(record.child, 1)  # type: ignore[arg-type]
 
     assert grown(step, many) < SLACK
-    assert nursery.incidents.total == many and len(record.dead) == 2
+    assert process_manager.incidents.total == many and len(record.dead) == 2
     state = state_of(quiet)
     assert state["incident_count"] == many and len(state["incidents"]) == KEPT
     assert state["nodes"]["mix"]["counters"]["frames"] == 3 * many

@@ -11,8 +11,8 @@ import pytest
 from audio_pipeline.cli.client import client_graph, status
 from audio_pipeline.cli.main import main
 from audio_pipeline.errors import ConfigError
+from audio_pipeline.gateway.control import connect
 from audio_pipeline.graph.load import load
-from audio_pipeline.io.remote_control import connect
 from audio_pipeline.keys import FOLDER, Keys
 
 THERE = {"rate": 44_100, "outputs": [{"port": "mix.out"}, {"port": "split.vocals"}], "feeds": ["voice"]}
@@ -85,4 +85,4 @@ def test_an_address_that_is_none_is_said(address: str, tmp_path: Path) -> None:
 
 def test_the_bundled_studio_is_valid_and_can_be_reached_from_its_own_host_alone() -> None:
     studio = load("studio")
-    assert studio.nodes["door"].settings.listen.startswith("127.0.0.1:") and studio.nodes["singer"].cls.fed
+    assert studio.nodes["gateway"].settings.listen.startswith("127.0.0.1:") and studio.nodes["singer"].cls.remote_input

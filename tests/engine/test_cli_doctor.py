@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from audio_pipeline.cli.main import main
+from audio_pipeline.devices.sound import Device
 from audio_pipeline.doctor import doctor
 from audio_pipeline.doctor import finding as doctor_finding
 from audio_pipeline.doctor import sound as doctor_sound
 from audio_pipeline.doctor.finding import Finding, install
 from audio_pipeline.errors import DeviceError
 from audio_pipeline.host import machine
-from audio_pipeline.io.sound import Device
 
 MICROPHONE = Device(
     3, "pulse", "ALSA", inputs=2, outputs=0, rate=44_100, is_default_input=True, is_default_output=False

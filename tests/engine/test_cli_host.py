@@ -11,9 +11,9 @@ import pytest
 from audio_pipeline.cli import host
 from audio_pipeline.cli import nodes as cli_nodes
 from audio_pipeline.cli.main import main
+from audio_pipeline.devices.sound import Device
 from audio_pipeline.errors import WeightsError
 from audio_pipeline.graph.registry import kinds
-from audio_pipeline.io.sound import Device
 from audio_pipeline.node import ANY, Node, Ports
 from audio_pipeline.settings import setting
 

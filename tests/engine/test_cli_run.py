@@ -13,8 +13,8 @@ from audio_pipeline.cli import run as cli_run
 from audio_pipeline.cli.main import main
 from audio_pipeline.cli.run import run_folder, schedule, stopping, takes
 from audio_pipeline.errors import ConfigError, ControlError, NodeError
+from audio_pipeline.files.sidecar import TrackInfo, text_of
 from audio_pipeline.graph.load import load
-from audio_pipeline.io.sidecar import TrackInfo, text_of
 from tests.engine.states import FakeClient, karaoke
 
 
@@ -102,7 +102,7 @@ def test_whatever_a_view_dies_of_is_one_line_and_ends_nothing(
         raise error
 
     monkeypatch.setattr(cli_run, "follow", dies)
-    monkeypatch.setattr("audio_pipeline.cli.onlooker.abandon", lambda stream: None)  # it is pytest's
+    monkeypatch.setattr("audio_pipeline.cli.observer.abandon", lambda stream: None)  # it is pytest's
     waited: list[float | None] = []
     monkeypatch.setattr(supervisor, "wait", lambda self, timeout_s=None: waited.append(timeout_s) or True)
     assert main(["run", str(config), "--folder", str(tmp_path / "take")]) == 0

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from audio_pipeline.control.words import VERSION, encode
+from audio_pipeline.control.codec import VERSION, encode
 from audio_pipeline.supervisor import editor
-from audio_pipeline.supervisor.desired import Phase
+from audio_pipeline.supervisor.records import Phase
 from tests.fuzz.control import Nobody, Quiet, quiet_supervisor
 
 Act = Callable[[Quiet, int], None]
@@ -68,12 +68,12 @@ def restart(quiet: Quiet, at: int) -> None:
     child.log.write_text(f"traceback {at}")
     supervisor.run.board_path("mix", record.incarnation).touch()
     record.child, record.phase, record.ready, record.started_s = child, Phase.RUNNING, True, -1e6  # type: ignore[assignment]
-    supervisor.nursery._exits.append((child, -9))  # type: ignore[arg-type]
-    supervisor.nursery.turn(time.monotonic())
+    supervisor.process_manager._exits.append((child, -9))  # type: ignore[arg-type]
+    supervisor.process_manager.turn(time.monotonic())
     record.retry_s = 0.0
     child.pid = at + 10**7  # nobody's
-    supervisor.nursery._lookout._next_sample_s = 0.0
-    supervisor.nursery.turn(time.monotonic())
+    supervisor.process_manager._watchdog._next_sample_s = 0.0
+    supervisor.process_manager.turn(time.monotonic())
     assert record.incarnation == at + 1
     if at % 500 == 0:  # what was held of the dead is let go
         supervisor.housekeeping._keeper.turn(1e9 + at, frozenset(supervisor.housekeeping._wanted()))

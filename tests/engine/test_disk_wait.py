@@ -15,9 +15,9 @@ import pytest
 
 from audio_pipeline.metrics import Board
 from audio_pipeline.node import Latency, Node
-from audio_pipeline.supervisor import lookout, watch
-from audio_pipeline.supervisor.desired import Phase
+from audio_pipeline.supervisor import watch, watchdog
 from audio_pipeline.supervisor.disk_wait import DISK_WAIT_S, Standstill, waits_for_disk
+from audio_pipeline.supervisor.records import Phase
 from tests.fuzz.control import Nobody, Quiet, quiet_supervisor
 
 S = 1_000_000_000
@@ -87,16 +87,16 @@ class Watched:
         self.supervisor = quiet.supervisor
         self.record = quiet.supervisor.nodes["mix"]
         time = SimpleNamespace(monotonic=lambda: self.now_s, monotonic_ns=lambda: round(self.now_s * S))
-        monkeypatch.setattr(lookout, "time", time)
+        monkeypatch.setattr(watchdog, "time", time)
         monkeypatch.setattr(watch, "time", time)
-        monkeypatch.setattr(lookout, "waits_for_disk", lambda pid: self.waits)
+        monkeypatch.setattr(watchdog, "waits_for_disk", lambda pid: self.waits)
         child: Any = Nobody()
         child.kill = self._kill
         self.record.child, self.record.phase, self.record.started_s = child, Phase.RUNNING, 0.0
         for name in ("song", "out"):
             self.supervisor.nodes[name].child = None
         self.board = Board(self.supervisor.run.board_path("mix", 0))
-        self.lookout = lookout.Lookout(self.supervisor)
+        self.watchdog = watchdog.Watchdog(self.supervisor)
         self.board.put("beat_ns", round(self.now_s * S))
         self.run_for(0.5)
         self.board.put("beat_ns", round(self.now_s * S))
@@ -105,9 +105,9 @@ class Watched:
         self.killed += 1
 
     def run_for(self, seconds: float) -> None:
-        for _ in range(round(seconds / lookout.WATCH_S)):
-            self.now_s += lookout.WATCH_S
-            self.lookout._watch(self.now_s)
+        for _ in range(round(seconds / watchdog.WATCH_S)):
+            self.now_s += watchdog.WATCH_S
+            self.watchdog._watch(self.now_s)
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_loop_that_does_not_turn_is_a_hang(watched: Watched) -> None:
 def test_one_that_waits_for_the_disk_is_left_alone_and_reported(watched: Watched) -> None:
     watched.waits = True
     watched.run_for(30.0)
-    state = watched.supervisor.operator.overview.state()
+    state = watched.supervisor.control_server.overview.state()
     assert not watched.killed and state["nodes"]["mix"]["disk_wait_s"] == pytest.approx(30.0, abs=0.5)
     assert list(watched.supervisor.log_lines) == ["mix waits for the disk"]
     watched.waits = False

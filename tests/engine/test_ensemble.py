@@ -12,15 +12,15 @@ import pytest
 import zmq
 
 from audio_pipeline.clock import ClockLine, ClockRecord, MonotonicClock
-from audio_pipeline.control.words import decode, encode
+from audio_pipeline.control.codec import decode, encode
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.links.waker import Waker
 from audio_pipeline.metrics import Board, Reading
 from audio_pipeline.supervisor.jobs import Run, make_job, start_words
 from audio_pipeline.supervisor.local import LocalGraph
 from audio_pipeline.worker.build_node import build_node
+from audio_pipeline.worker.control_link import ControlLink
 from audio_pipeline.worker.ensemble import Ensemble, Member
-from audio_pipeline.worker.post import Post
 from audio_pipeline.worker.runner import NodeRunner
 from tests.engine.graphs import graph_of
 
@@ -43,12 +43,13 @@ def ensemble_of(folder: Path) -> Iterator[tuple[Ensemble, Run]]:
     waker, members = Waker(), []
     for name in run.plan.order:
         job = make_job(run, name)
-        post = Post(job, waker)
-        runner = NodeRunner(job, build_node(job), context, MonotonicClock(), Board(Path(job.board)), record, post.tell)
+        control = ControlLink(job, waker)
+        board = Board(Path(job.board))
+        runner = NodeRunner(job, build_node(job), context, MonotonicClock(), board, record, control.tell)
         runner.open()
-        post.attach(runner)
-        post.hear(encode(dict(start_words(run.plan, name, []))))
-        members.append(Member(runner, post))
+        control.attach(runner)
+        control.hear(encode(dict(start_words(run.plan, name, []))))
+        members.append(Member(runner, control))
     ensemble = Ensemble(members)
     try:
         yield ensemble, run
@@ -60,7 +61,7 @@ def ensemble_of(folder: Path) -> Iterator[tuple[Ensemble, Run]]:
 
 
 def said(member: Member) -> list[dict[str, Any]]:
-    words = [decode(message) for message in member.post.outgoing]
+    words = [decode(message) for message in member.control.outgoing]
     assert all(word.pop("token") == member.runner.job.token for word in words)
     return words
 
@@ -90,7 +91,7 @@ def test_every_member_counts_on_a_board_of_its_own(tmp_path: Path) -> None:
 
 def test_one_that_is_told_to_stop_leaves_the_others(tmp_path: Path) -> None:
     with ensemble_of(tmp_path) as (ensemble, _):
-        ensemble.members[1].post.hear(encode({"op": "stop"}))
+        ensemble.members[1].control.hear(encode({"op": "stop"}))
         ensemble.dismiss_stopped()
         assert [member.name for member in ensemble.members] == ["song", "late", "mix", "out"]
 
@@ -121,8 +122,8 @@ def test_a_snapshot_that_cannot_be_packed_is_named_and_the_node_lives(tmp_path: 
 
 def test_an_answer_that_cannot_be_packed_is_an_answer(tmp_path: Path) -> None:
     with ensemble_of(tmp_path) as (ensemble, _):
-        post = ensemble.members[0].post
-        post.tell({"op": "reply", "id": 7, "ok": True, "result": object()})
+        control = ensemble.members[0].control
+        control.tell({"op": "reply", "id": 7, "ok": True, "result": object()})
         (word,) = said(ensemble.members[0])
     assert (word["op"], word["id"], word["ok"], word["result"]) == ("reply", 7, False, None)
     assert word["error"].startswith("its answer cannot be sent: can not serialize 'object' object")
@@ -132,6 +133,6 @@ def test_an_answer_that_cannot_be_packed_is_an_answer(tmp_path: Path) -> None:
                                      encode({"op": "cancel", "generation": "x"})])  # fmt: skip
 def test_a_malformed_command_is_said_and_the_control_thread_lives(tmp_path: Path, message: bytes) -> None:
     with ensemble_of(tmp_path) as (ensemble, _):
-        ensemble.members[0].post.hear(message)
+        ensemble.members[0].control.hear(message)
         (word,) = said(ensemble.members[0])
     assert word["op"] == "log" and word["message"].startswith("a command was not understood (")

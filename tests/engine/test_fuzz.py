@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio_pipeline.control.words import VERSION, request
+from audio_pipeline.control.codec import VERSION, request
 from audio_pipeline.errors import ConfigError, WeightsError, WireError
-from audio_pipeline.io.wav_format import WavFormat
-from audio_pipeline.links.words import unpack
+from audio_pipeline.files.wav_format import WavFormat
+from audio_pipeline.links.messages import unpack
 from audio_pipeline.models.weights.pickles import load_arrays
 from audio_pipeline.packed import MAX_DEPTH, unpack_map
 from tests.fuzz.choice import nested

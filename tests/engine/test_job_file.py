@@ -16,7 +16,7 @@ import pytest
 from audio_pipeline.graph.job import Job, pack_jobs
 from audio_pipeline.supervisor import process
 from audio_pipeline.supervisor.job_file import HEAD, write_job
-from audio_pipeline.supervisor.process import Brood, Child
+from audio_pipeline.supervisor.process import Child, WorkerSpec
 from audio_pipeline.worker import main as worker
 from tests.patience import PATIENCE_S
 
@@ -31,7 +31,7 @@ def job(**over: Any) -> Job:
 def test_a_job_of_any_size_is_handed_over_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process never reads its standard input: before, the supervisor waited for it in `write`."""
     monkeypatch.setattr(process, "command", lambda *_: [sys.executable, "-c", "import time; time.sleep(600)"])
-    child = Child(Brood(), 1, tmp_path)
+    child = Child(WorkerSpec(), 1, tmp_path)
     gone: queue.Queue[int] = queue.Queue()
     child.give([job(state={"past": bytes(LARGE)})], gone.put)
     file = tmp_path / "worker-1.job"

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio_pipeline.frame import MAX_CHANNELS, Flag, Frame, audio_frame, event_frame, gap_frame, pack
-from audio_pipeline.links.link import GUEST_FRAMES, MAX_GUESTS, PROTOCOL, InPort, InSpec, OutPort, OutSpec
+from audio_pipeline.links.link import MAX_TAPS, PROTOCOL, TAP_FRAMES, InPort, InSpec, OutPort, OutSpec
 from tests.patience import PATIENCE_S
 
 RATE, N = 48_000, 480
@@ -489,13 +489,13 @@ def balanced(bench: Bench, out: OutPort, port: InPort) -> bool:
     return counts["out>a.sent"] == counts["in>a.received"] + counts["out>a.dropped.lost"]
 
 
-def test_a_guest_may_ask_for_a_shorter_queue_not_for_a_longer_one(bench: Bench) -> None:
+def test_a_tap_may_ask_for_a_shorter_queue_not_for_a_longer_one(bench: Bench) -> None:
     out = bench.out()
     for name, queue in ((b"short", 7), (b"long", 10_000)):
         bench.stranger(name).send(hello(queue=queue, window=0))
     bench.pump(lambda: len(out.connected) == 2)
     offer(out, range(500))
-    assert [len(out.subscriptions[name].queue) for name in ("short", "long")] == [7, GUEST_FRAMES]
+    assert [len(out.subscriptions[name].queue) for name in ("short", "long")] == [7, TAP_FRAMES]
 
 
 # -- strangers ---------------------------------------------------------------------------------------
@@ -631,68 +631,68 @@ def test_an_unreadable_frame_of_another_epoch_is_no_credit_for_this_one(bench: B
     assert +bench.counts == {"in>a.bad": 1} and (port.grant.epoch, port.grant.delivered_through) == (1, 0)
 
 
-# -- guests ------------------------------------------------------------------------------------------
+# -- taps ------------------------------------------------------------------------------------------
 
 
-def test_guests_are_served_beside_the_planned_consumers_and_forgotten_when_they_leave(bench: Bench) -> None:
-    out, port, guest = bench.out(), bench.into(), bench.into("guest")
-    bench.pump(lambda: port.welcome and guest.welcome)
+def test_taps_are_served_beside_the_planned_consumers_and_forgotten_when_they_leave(bench: Bench) -> None:
+    out, port, tap = bench.out(), bench.into(), bench.into("tap")
+    bench.pump(lambda: port.welcome and tap.welcome)
     offer(out, range(4))
-    assert numbers(collect(bench, guest, 4)) == numbers(collect(bench, port, 4)) == [0, 1, 2, 3]
-    bench.ins.remove(guest)
-    guest.socket.send(msgpack.packb({"t": "bye"}))
+    assert numbers(collect(bench, tap, 4)) == numbers(collect(bench, port, 4)) == [0, 1, 2, 3]
+    bench.ins.remove(tap)
+    tap.socket.send(msgpack.packb({"t": "bye"}))
     bench.pump(lambda: list(out.subscriptions) == ["a"])
-    bench.ins.append(guest)
+    bench.ins.append(tap)
 
 
-def test_a_guest_cannot_open_a_window_without_end(bench: Bench) -> None:
+def test_a_tap_cannot_open_a_window_without_end(bench: Bench) -> None:
     out = bench.out()
     bench.stranger(b"greedy").send(hello(window=1 << 60))
     bench.pump(lambda: "greedy" in out.connected)
     offer(out, range(1000))
     greedy = out.subscriptions["greedy"]
-    assert len(greedy.in_flight) == len(greedy.queue) == GUEST_FRAMES
+    assert len(greedy.in_flight) == len(greedy.queue) == TAP_FRAMES
 
 
-def test_the_ledger_of_guests_balances_at_the_producer(bench: Bench) -> None:
+def test_the_ledger_of_taps_balances_at_the_producer(bench: Bench) -> None:
     """They have no board: what they took, what waits and what they left behind is counted here."""
     out, slow, quick = bench.out({}), bench.into("slow", window=2), bench.into("quick", window=50)
     bench.pump(lambda: slow.welcome and quick.welcome)
-    for number in range(GUEST_FRAMES + 30):
+    for number in range(TAP_FRAMES + 30):
         offer(out, range(number, number + 1))
     collect(bench, quick, 30)
-    bench.pump(lambda: bench.counts["out>guests.delivered"] >= 30, but=slow)
+    bench.pump(lambda: bench.counts["out>taps.delivered"] >= 30, but=slow)
 
     def balance() -> None:
-        queued, in_flight = out.backlog()["guests"]
-        lost = sum(count for name, count in bench.counts.items() if name.startswith("out>guests.dropped."))
-        assert bench.counts["out>guests.offered"] == bench.counts["out>guests.delivered"] + lost + queued + in_flight
+        queued, in_flight = out.backlog()["taps"]
+        lost = sum(count for name, count in bench.counts.items() if name.startswith("out>taps.dropped."))
+        assert bench.counts["out>taps.offered"] == bench.counts["out>taps.delivered"] + lost + queued + in_flight
 
     balance()
-    assert bench.counts["out>guests.dropped.oldest"] > 0
+    assert bench.counts["out>taps.dropped.oldest"] > 0
     bench.ins.remove(slow)
     slow.close()
     bench.pump(lambda: "slow" not in out.subscriptions)
     balance()
-    assert bench.counts["out>guests.dropped.left"] >= GUEST_FRAMES
+    assert bench.counts["out>taps.dropped.left"] >= TAP_FRAMES
 
 
-def test_guests_are_limited_and_one_that_broke_off_makes_room(bench: Bench) -> None:
+def test_taps_are_limited_and_one_that_broke_off_makes_room(bench: Bench) -> None:
     out = bench.out()
-    guests = [bench.stranger(b"guest%d" % number) for number in range(MAX_GUESTS)]
-    for socket in guests:
+    taps = [bench.stranger(b"tap%d" % number) for number in range(MAX_TAPS)]
+    for socket in taps:
         socket.send(hello())
-    bench.pump(lambda: len(out.connected) == MAX_GUESTS)
+    bench.pump(lambda: len(out.connected) == MAX_TAPS)
     late = bench.stranger(b"late")
     late.send(hello())
-    assert answer(bench, late) == {"t": "refused", "why": "more than 64 guests"}
+    assert answer(bench, late) == {"t": "refused", "why": "more than 64 taps"}
     port = bench.into()
     bench.pump(lambda: port.welcome)
-    guests[7].close(linger=0)
+    taps[7].close(linger=0)
 
     def admitted() -> bool:
         late.send(hello())
         return answer(bench, late)["t"] == "welcome"
 
     bench.pump(admitted)
-    assert "guest7" not in out.subscriptions
+    assert "tap7" not in out.subscriptions

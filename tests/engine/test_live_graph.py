@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from audio_pipeline.graph.load import load
-from audio_pipeline.supervisor.desired import NodeRecord
 from audio_pipeline.supervisor.live_graph import live_raw
+from audio_pipeline.supervisor.records import NodeRecord
 
 SONGS = """
 version: 1

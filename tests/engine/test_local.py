@@ -274,7 +274,7 @@ def test_finish_ends_sources_cleanly(live: Stage) -> None:
     assert all(runner.ended for runner in live.runners.values())
     heard = int(np.flatnonzero(live.sound())[-1]) + 1
     np.testing.assert_array_equal(live.sound()[:heard], 2 * noise(0, heard)[:, 0])
-    assert heard >= live.runners["song"].drive.output_position - N, "what was sent is heard to its end"
+    assert heard >= live.runners["song"].pacer.output_position - N, "what was sent is heard to its end"
 
 
 def test_events_arrive_with_their_positions(tmp_path: Path) -> None:
@@ -398,7 +398,7 @@ def test_play_after_a_pause_goes_on_and_no_old_sound_is_heard(live: Stage) -> No
     live.run_for(1)
     live.transport("pause", playing=False)
     live.run_for(0.7)
-    came = live.runners["song"].drive.output_position
+    came = live.runners["song"].pacer.output_position
     at = live.now_position
     live.transport("play")
     live.run_for(1)

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from audio_pipeline.control.words import VERSION, encode
+from audio_pipeline.control.codec import VERSION, encode
 from audio_pipeline.errors import NodeError
 from audio_pipeline.graph.load import Graph
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.node import Latency
 from audio_pipeline.observe.prometheus import text_of
-from audio_pipeline.supervisor.desired import MAX_FAILURES, NodeRecord, Phase
 from audio_pipeline.supervisor.jobs import Run, make_job
 from audio_pipeline.supervisor.parking import PARKED_S, ends_of, heard
+from audio_pipeline.supervisor.records import MAX_FAILURES, NodeRecord, Phase
 from audio_pipeline.view.loads import node_loads
 from audio_pipeline.view.top_page import STATE_MARKS
 from tests.engine.graphs import graph_of
@@ -50,12 +50,12 @@ def quiet(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 def kill(quiet: Quiet, name: str, said: str = "") -> None:
     """The process of a node ends, and the successor of everybody in it is there when it may be."""
-    nursery, record = quiet.supervisor.nursery, quiet.supervisor.nodes[name]
+    process_manager, record = quiet.supervisor.process_manager, quiet.supervisor.nodes[name]
     record.said = {"error": said} if said else {}
     child = record.child
     assert child is not None
-    nursery._on_exit(child, 1)
-    nursery._restart_due(time.monotonic() + 10)
+    process_manager._on_exit(child, 1)
+    process_manager._restart_due(time.monotonic() + 10)
 
 
 def fail(quiet: Quiet, name: str, said: str = "") -> None:
@@ -109,29 +109,29 @@ def test_a_node_that_fails_thirteen_times_is_parked_and_the_others_play_on(quiet
     assert supervisor.error is None and not supervisor._over()
     assert record.phase is Phase.FAILED and "failed 13 times in a row (no such model)" in record.note
     assert record.retry_s == pytest.approx(time.monotonic() + PARKED_S, abs=5)
-    state = supervisor.operator.overview.state()
+    state = supervisor.control_server.overview.state()
     assert state["nodes"]["wet"]["state"] == "failed" and state["incident_count"] == MAX_FAILURES + 1
     assert 'node_up{kind="fader",node="wet",state="failed"} 0.0' in text_of(state).decode()
     assert any(record.note == line for line in supervisor.log_lines)
-    (event,) = [event for event in supervisor.operator.events if event.get("event") == "parked"]
+    (event,) = [event for event in supervisor.control_server.events if event.get("event") == "parked"]
     assert event["level"] == "error" and event["node"] == "wet"
 
 
 def test_a_parked_node_is_tried_each_minute_and_plays_when_it_can(quiet: Quiet) -> None:
     supervisor, record = quiet.supervisor, quiet.supervisor.nodes["rec"]
     fail(quiet, "rec")
-    supervisor.nursery._restart_due(time.monotonic() + PARKED_S - 1)
+    supervisor.process_manager._restart_due(time.monotonic() + PARKED_S - 1)
     assert record.child is None
     for _ in range(3):
         record.phase = Phase.FAILED
-        supervisor.nursery._restart_due(time.monotonic() + PARKED_S + 1)
+        supervisor.process_manager._restart_due(time.monotonic() + PARKED_S + 1)
         assert record.child is not None and record.phase is Phase.FAILED
         kill(quiet, "rec")
         assert record.child is None and record.phase is Phase.FAILED
-    supervisor.nursery._restart_due(time.monotonic() + PARKED_S + 1)
+    supervisor.process_manager._restart_due(time.monotonic() + PARKED_S + 1)
     ready(quiet, "rec")
     assert record.phase is Phase.RUNNING and list(supervisor.log_lines)[-1] == "rec is back"
-    assert supervisor.nursery.parked.names() == []
+    assert supervisor.process_manager.parked.names() == []
     supervisor._tell_of_parked()
     assert supervisor.exit_code == 0
 
@@ -149,8 +149,8 @@ def test_it_ends_where_nothing_is_left_that_people_hear(quiet: Quiet, names: tup
 def test_the_clock_goes_on_when_its_master_stays_dead(quiet: Quiet) -> None:
     supervisor = quiet.supervisor
     fail(quiet, "out")
-    before = supervisor.operator.overview.state()["position"]
-    assert supervisor.error is None and supervisor.operator.overview.state()["position"] > before
+    before = supervisor.control_server.overview.state()["position"]
+    assert supervisor.error is None and supervisor.control_server.overview.state()["position"] > before
 
 
 def test_a_stop_does_not_wait_for_a_parked_node_and_its_loss_is_the_exit_code(
@@ -164,7 +164,7 @@ def test_a_stop_does_not_wait_for_a_parked_node_and_its_loss_is_the_exit_code(
     supervisor._turn()
     supervisor._turn()
     assert told.count(("mix", "absent")) == 1, "nobody waits for its end"
-    supervisor.nursery._restart_due(float("inf"))
+    supervisor.process_manager._restart_due(float("inf"))
     assert supervisor.nodes["rec"].child is None, "it is not tried any more"
     for record in supervisor.nodes.values():
         record.phase = Phase.FAILED if record.name == "rec" else Phase.ENDED
@@ -179,7 +179,7 @@ def test_a_stop_does_not_wait_for_a_parked_node_and_its_loss_is_the_exit_code(
 def test_one_that_is_back_after_the_stop_is_not_waited_for(quiet: Quiet) -> None:
     supervisor, record = quiet.supervisor, quiet.supervisor.nodes["rec"]
     fail(quiet, "rec")
-    supervisor.nursery._restart_due(time.monotonic() + PARKED_S + 1)
+    supervisor.process_manager._restart_due(time.monotonic() + PARKED_S + 1)
     supervisor.finishing_s = time.monotonic()
     ready(quiet, "rec")
     assert record.phase is Phase.FAILED
@@ -187,7 +187,7 @@ def test_one_that_is_back_after_the_stop_is_not_waited_for(quiet: Quiet) -> None
 
 def test_top_marks_it(quiet: Quiet) -> None:
     fail(quiet, "wet", "no such model")
-    state = quiet.supervisor.operator.overview.state()
+    state = quiet.supervisor.control_server.overview.state()
     (load,) = [load for load in node_loads(None, state) if load.node == "wet"]
     assert STATE_MARKS[load.state] == ("✗", "bold red")
 
@@ -198,10 +198,10 @@ def test_where_all_sources_have_ended_nobody_waits_for_a_parked_node(
     fail(quiet, "wet")
     told: list[tuple[str, Any]] = []
     monkeypatch.setattr(quiet.supervisor, "tell", lambda name, word: told.append((name, word.get("op"))))
-    quiet.supervisor.nursery.parked.release()
+    quiet.supervisor.process_manager.parked.release()
     assert told == []
     quiet.supervisor.nodes["song"].phase = Phase.ENDED
-    quiet.supervisor.nursery.parked.release()
+    quiet.supervisor.process_manager.parked.release()
     assert ("mix", "absent") in told
 
 
@@ -212,7 +212,7 @@ def test_a_parked_node_that_nobody_waited_for_is_waited_for_again(
     supervisor = quiet.supervisor
     fail(quiet, "wet")
     say(quiet, "song", op="ended")
-    supervisor.nursery.parked.release()
+    supervisor.process_manager.parked.release()
     assert supervisor.absent() == ["wet"], "whoever starts now does not wait for it either"
     told: list[tuple[str, Any, Any]] = []
     monkeypatch.setattr(supervisor, "tell", lambda name, word: told.append((name, word["op"], word.get("node"))))
@@ -220,8 +220,8 @@ def test_a_parked_node_that_nobody_waited_for_is_waited_for_again(
         ready(quiet, "wet")
     else:
         say(quiet, "song", op="resumed")
-    supervisor.nursery.parked.release()
-    supervisor.nursery.parked.release()
+    supervisor.process_manager.parked.release()
+    supervisor.process_manager.parked.release()
     assert [word for word in told if word[1] == "present"] == [(name, "present", "wet") for name in supervisor.nodes]
     assert supervisor.absent() == []
 
@@ -236,10 +236,10 @@ def test_one_of_a_group_is_parked_alone_and_has_a_process_of_its_own_from_then_o
         kill(quiet, "side", "a mistake in side")
     assert (song.phase, side.phase) == (Phase.RESTARTING, Phase.FAILED) and song.failures == 0
     assert song.child is not None and side.child is None
-    supervisor.nursery._restart_due(time.monotonic() + PARKED_S + 1)
+    supervisor.process_manager._restart_due(time.monotonic() + PARKED_S + 1)
     assert side.child is not None and side.child is not song.child
     assert make_job(supervisor.run, "side").inputs[0].endpoint.startswith("ipc://")
-    assert supervisor.operator.overview.state()["nodes"]["side"]["process"] == "side"
+    assert supervisor.control_server.overview.state()["nodes"]["side"]["process"] == "side"
 
 
 def test_nodes_of_a_group_speak_inside_their_process_unless_one_left_it(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_a_parked_node_that_is_connected_otherwise_is_tried_at_once(quiet: Quiet
     fail(quiet, "rec")
     edit(quiet, {"op": "connect", "from": "song", "to": "rec.b"})
     assert quiet.answers[-1]["ok"]
-    quiet.supervisor.nursery._restart_due(time.monotonic())
+    quiet.supervisor.process_manager._restart_due(time.monotonic())
     assert quiet.supervisor.nodes["rec"].child is not None
 
 
@@ -286,7 +286,7 @@ def test_a_setting_for_a_parked_node_is_kept_for_when_it_is_back(quiet: Quiet) -
 def processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each launch gives a process, as the true one does, but for the process itself."""
 
-    def launch(nursery: Any, records: list[NodeRecord], run: Run) -> None:
+    def launch(process_manager: Any, records: list[NodeRecord], run: Run) -> None:
         child = Nobody()
         for record in records:
             record.child, record.ready, record.retry_s = child, False, None  # type: ignore[assignment]

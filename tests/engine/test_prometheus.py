@@ -35,8 +35,8 @@ def state() -> dict[str, Any]:
         node["wait"], node["work"] = times(0.2, 4.0), times(1.0)
         node["gauges"] = {"heard_position": 3.0}
     made["paths"][1].update(measured={**times(430.0, 512.0), "worst": WORST}, stated_ms=440.0)
-    guest = {"from": "mix.out", "offered": 9, "delivered": 5, "queued": 1, "in_flight": 1, "dropped": {"left": 2}}
-    return {**made, "run": "karaoke-1-x", "guests": [guest]}
+    tap = {"from": "mix.out", "offered": 9, "delivered": 5, "queued": 1, "in_flight": 1, "dropped": {"left": 2}}
+    return {**made, "run": "karaoke-1-x", "taps": [tap]}
 
 
 def families(text: bytes) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def test_prometheus_reads_what_the_state_says() -> None:
     assert value(text, "node_wait_seconds_sum", node="mix") == pytest.approx(0.0042)
     assert value(text, "path_age_max_seconds", path="song>split>mix>out") == pytest.approx(0.512)
     assert value(text, "path_worst_frame_number", path="song>split>mix>out") == 8123
-    assert value(text, "guest_frames_dropped_total", port="mix.out", reason="left") == 2
+    assert value(text, "tap_frames_dropped_total", port="mix.out", reason="left") == 2
     assert value(text, "node_up", node="mic", state="absent") == 0
 
 

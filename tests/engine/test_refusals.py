@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from audio_pipeline.cli.text import assignment, timed_assignment
+from audio_pipeline.control.codec import VERSION, encode
 from audio_pipeline.control.numbers import switch
-from audio_pipeline.control.words import VERSION, encode
 from audio_pipeline.errors import ConfigError, ControlError, NodeError
 from audio_pipeline.node import Latency
-from audio_pipeline.supervisor.desired import Phase
+from audio_pipeline.supervisor.control_server import MOST_PENDING, MOST_SCHEDULED
 from audio_pipeline.supervisor.local import LocalGraph
-from audio_pipeline.supervisor.operator import MOST_PENDING, MOST_SCHEDULED
+from audio_pipeline.supervisor.records import Phase
 from audio_pipeline.supervisor.transport import Transport
 from tests.engine.graphs import graph_of
 from tests.fuzz import control
@@ -49,7 +49,7 @@ def send(quiet: Quiet, **word: Any) -> None:
 
 def reply(quiet: Quiet, node: str, **answer: Any) -> dict[str, Any]:
     """The node answers the one request that waits."""
-    (number,) = quiet.supervisor.operator._pending
+    (number,) = quiet.supervisor.control_server._pending
     quiet.supervisor._hear(node.encode(), encode({"node": node, "token": quiet.token, "op": "reply", "id": number,
                                                   **answer}))  # fmt: skip
     (said,) = quiet.answers
@@ -72,7 +72,7 @@ def test_what_the_node_refuses_is_not_wanted_of_its_successor(quiet: Quiet) -> N
     send(quiet, op="set", node="wet", name="voice", value="unknown")
     answer = reply(quiet, "wet", ok=False, error="'unknown' is no voice")
     assert answer["error"] == "'unknown' is no voice" and record.settings.voice == "first"
-    assert quiet.supervisor.nursery._desired(record)["settings"].voice == "first"
+    assert quiet.supervisor.process_manager._desired(record)["settings"].voice == "first"
     send(quiet, op="set", node="wet", name="voice", value="second")
     assert record.settings.voice == "first", "nothing is known of it yet"
     assert reply(quiet, "wet", ok=True, result={})["ok"] and record.settings.voice == "second"
@@ -94,14 +94,14 @@ def test_a_timed_one_that_is_refused_is_not_waited_for(quiet: Quiet) -> None:
 def test_what_was_set_while_it_was_down_is_taken_back_when_it_does_not_start_with_it(quiet: Quiet) -> None:
     supervisor, record = quiet.supervisor, quiet.supervisor.nodes["wet"]
     assert record.child is not None
-    supervisor.nursery._on_exit(record.child, -9)
+    supervisor.process_manager._on_exit(record.child, -9)
     send(quiet, op="set", node="wet", name="voice", value="unknown")
     send(quiet, op="set", node="wet", name="level", value=3.0)
     assert record.settings.voice == "unknown"
-    supervisor.nursery._restart_due(float("inf"))
+    supervisor.process_manager._restart_due(float("inf"))
     record.ready, record.said = False, {"error": "'unknown' is no voice"}
     assert record.child is not None
-    supervisor.nursery._on_exit(record.child, 1)
+    supervisor.process_manager._on_exit(record.child, 1)
     assert (record.settings.voice, record.settings.level) == ("first", 0.0)
     assert any("that is taken back" in line for line in supervisor.log_lines)
 
@@ -187,7 +187,7 @@ def test_more_than_is_reasonable_is_refused(quiet: Quiet) -> None:
     for _ in range(MOST_PENDING):
         send(quiet, **word)
     assert refused(quiet, **word) == "1000 requests wait for an answer of a node; try again"
-    assert len(quiet.supervisor.operator._pending) == MOST_PENDING
+    assert len(quiet.supervisor.control_server._pending) == MOST_PENDING
 
 
 # -- what somebody typed -------------------------------------------------------------------------------
@@ -259,7 +259,7 @@ def test_names_of_figures_are_cut_where_nobody_would_read_them() -> None:
 
 def test_a_run_that_is_over_says_so_to_whoever_waits(quiet: Quiet) -> None:
     send(quiet, op="set", node="wet", name="level", value=1.0)
-    quiet.supervisor.operator.farewell()
+    quiet.supervisor.control_server.farewell()
     assert quiet.answers == [{"id": 1, "ok": False, "error": "the pipeline ended"}]
     assert quiet.supervisor.nodes["wet"].settings.level == 0.0
 
@@ -270,4 +270,4 @@ def test_the_phase_decides_who_is_asked(quiet: Quiet) -> None:
     assert refused(quiet, op="set", node="wet", name="level", value=1.0) == "wet has ended, and its process is gone"
     assert refused(quiet, op="set", node="wet", name="level", value=1.0, at=5) and record.schedule == []
     with pytest.raises(ControlError):
-        quiet.supervisor.operator._record("west")
+        quiet.supervisor.control_server._record("west")

@@ -18,7 +18,7 @@ import soundfile
 
 from audio_pipeline.dsp import limits
 from audio_pipeline.errors import MediaError
-from audio_pipeline.io.sidecar import TrackInfo, text_of
+from audio_pipeline.files.sidecar import TrackInfo, text_of
 from audio_pipeline.report.report import credit, tracks_in, write_report
 from audio_pipeline.report.sound import BANDS, colour_stops, colours, mel_share, picture, png, time_ticks
 from tests.engine.states import karaoke

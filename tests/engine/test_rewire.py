@@ -193,7 +193,7 @@ def test_a_way_that_is_slower_gets_the_time_it_needs(playing: Any) -> None:
                     "out: {kind: sink, inputs: {a: mix}}")  # fmt: skip
     change(graph, add("late", kind="delay", hop=9600, **{"in": "song"}), connect("late", "mix.x"))
     graph.run_for(1)
-    assert graph.runners["mix"].intake.inputs and graph.runners["song"].drive.source.lead_samples > 9600
+    assert graph.runners["mix"].intake.inputs and graph.runners["song"].pacer.source.lead_samples > 9600
     change(graph, connect("song", "mix.x"), remove("late"))
     graph.run_for(1)
     np.testing.assert_array_equal(plain(graph), 1.0)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import zmq
 
-from audio_pipeline.links import guest as guests
+from audio_pipeline.links import tap as taps
 from tests.engine.graphs import graph_of
 from tests.engine.test_local import Stage
 from tests.engine.test_rewire import add, connect, remove
@@ -88,7 +88,7 @@ def test_a_bypass_follows_to_the_other_song(playing: Any) -> None:
 
 
 class _InStage:
-    """ZeroMQ with the stage's context, so that a guest reaches its inproc links."""
+    """ZeroMQ with the stage's context, so that a tap reaches its inproc links."""
 
     def __init__(self, stage: Stage) -> None:
         self.Context = lambda: stage._context
@@ -97,26 +97,26 @@ class _InStage:
         return getattr(zmq, name)
 
 
-def test_a_guest_hears_on(playing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tap_hears_on(playing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = playing(SONGS + MIXED)
-    monkeypatch.setattr(guests, "zmq", _InStage(stage))
-    guest = guests.Guest("inproc://a.out", stage.run.token)
+    monkeypatch.setattr(taps, "zmq", _InStage(stage))
+    tap = taps.Tap("inproc://a.out", stage.run.token)
 
     def heard(seconds: float) -> int:
         count = 0
         for _ in range(round(seconds * 50)):
             stage.run_for(0.02)
-            guest._port.handle()
-            while guest._next() is not None:
+            tap._port.handle()
+            while tap._next() is not None:
                 count += 1
         return count
 
     for _ in range(2):
         stage.transport("seek", seconds=1)
         heard(0.3)
-    assert guest.welcome["timeline"] == "song"
+    assert tap.welcome["timeline"] == "song"
     stage.edit(connect("next", "a.in"))
     heard(5)
-    assert heard(1) == 100 and guest.counts["dropped.cancelled"] == 0
-    assert guest.welcome["timeline"] == "next"
-    guest._port.close()
+    assert heard(1) == 100 and tap.counts["dropped.cancelled"] == 0
+    assert tap.welcome["timeline"] == "next"
+    tap._port.close()

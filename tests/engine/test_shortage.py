@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import zmq
 
-from audio_pipeline.control.words import VERSION, encode
+from audio_pipeline.control.codec import VERSION, encode
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.links.socket_guard import SocketGuard
 from audio_pipeline.supervisor import process
-from audio_pipeline.supervisor.desired import BACKOFF_S, MAX_FAILURES, Phase
-from audio_pipeline.supervisor.process import Brood, Child, Spares
+from audio_pipeline.supervisor.process import Child, WorkerPool, WorkerSpec
+from audio_pipeline.supervisor.records import BACKOFF_S, MAX_FAILURES, Phase
 from audio_pipeline.supervisor.shortage import QUIET_S, Steps, is_shortage, reason_of
 from tests.fuzz.control import CLIENT, Quiet
 
@@ -75,14 +75,14 @@ def test_a_turn_that_meets_a_shortage_is_an_incident(
     supervisor.stop()
     supervisor._turn()
     assert supervisor.error is None and supervisor.finishing_s is not None, "the rest of the turn was done"
-    (incident,) = supervisor.nursery.incidents
+    (incident,) = supervisor.process_manager.incidents
     assert incident["node"] == "supervisor" and str(error.strerror) in incident["cause"]
 
 
 def test_a_state_that_cannot_be_read_now_is_answered_with_a_sentence(
     quiet: Quiet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quiet.supervisor.operator.overview, "state", refusing(EMFILE))
+    monkeypatch.setattr(quiet.supervisor.control_server.overview, "state", refusing(EMFILE))
     quiet.supervisor._hear(CLIENT, encode({"v": VERSION, "token": quiet.token, "id": 1, "op": "state"}))
     assert quiet.answers == [{"id": 1, "ok": False, "error": "state: Too many open files"}]
 
@@ -91,10 +91,10 @@ def test_a_death_is_seen_through_though_nothing_of_it_can_be_read(
     quiet: Quiet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     supervisor, record = quiet.supervisor, quiet.supervisor.nodes["mix"]
-    monkeypatch.setattr("audio_pipeline.supervisor.nursery.Reading", refusing(EMFILE))
-    monkeypatch.setattr(supervisor.operator.overview, "ledger", refusing(EMFILE))
+    monkeypatch.setattr("audio_pipeline.supervisor.process_manager.Reading", refusing(EMFILE))
+    monkeypatch.setattr(supervisor.control_server.overview, "ledger", refusing(EMFILE))
     assert record.child is not None
-    supervisor.nursery._on_exit(record.child, -9)
+    supervisor.process_manager._on_exit(record.child, -9)
     assert record.phase is Phase.RESTARTING and record.retry_s is not None and record.incarnation == 1
 
 
@@ -104,16 +104,16 @@ def test_a_process_that_the_system_refuses_is_a_failed_try_with_back_off(
 ) -> None:
     supervisor, record = quiet.supervisor, quiet.supervisor.nodes["mix"]
     assert record.child is not None
-    supervisor.nursery._on_exit(record.child, -9)
-    monkeypatch.setattr(supervisor.nursery, "launch", refusing(error))
+    supervisor.process_manager._on_exit(record.child, -9)
+    monkeypatch.setattr(supervisor.process_manager, "launch", refusing(error))
     for _ in range(3 * MAX_FAILURES):
-        supervisor.nursery._restart_due(float("inf"))
+        supervisor.process_manager._restart_due(float("inf"))
     assert supervisor.error is None and record.phase is Phase.RESTARTING, "it is not the node's fault"
     assert record.failures <= MAX_FAILURES and record.backoff_s() == BACKOFF_S[-1]
-    assert reason_of(error) in list(supervisor.nursery.incidents)[-1]["cause"]
+    assert reason_of(error) in list(supervisor.process_manager.incidents)[-1]["cause"]
     launched: list[str] = []
-    monkeypatch.setattr(supervisor.nursery, "launch", lambda records, run: launched.append(records[0].name))
-    supervisor.nursery._restart_due(float("inf"))
+    monkeypatch.setattr(supervisor.process_manager, "launch", lambda records, run: launched.append(records[0].name))
+    supervisor.process_manager._restart_due(float("inf"))
     assert launched == ["mix"], "there is room again"
 
 
@@ -123,7 +123,7 @@ def test_a_job_that_cannot_be_handed_over_leaves_no_process(
 ) -> None:
     monkeypatch.setattr(process, "pack_jobs", lambda jobs: b"job")
     monkeypatch.setattr(f"audio_pipeline.supervisor.process.{refused}", refusing(EAGAIN))
-    child = Child(Brood(), 1, tmp_path)
+    child = Child(WorkerSpec(), 1, tmp_path)
     with pytest.raises(OSError, match="temporarily unavailable"):
         child.give([Named()], lambda code: None)  # type: ignore[list-item]
     assert not child.alive and not list(tmp_path.glob("*.job"))
@@ -143,7 +143,7 @@ def test_a_spare_process_that_is_refused_is_tried_again_after_a_while(
         raise EAGAIN
 
     monkeypatch.setattr(process, "Child", refuse)
-    spares = Spares([Brood()], tmp_path, lambda pids: None)
+    spares = WorkerPool([WorkerSpec()], tmp_path, lambda pids: None)
     assert spares.prepare(0.0) == "Resource temporarily unavailable"
     assert spares.prepare(1.0) == "" and len(tries) == 1, "not with each turn"
     assert spares.prepare(process.SPARE_AGAIN_S) and len(tries) == 2

@@ -88,7 +88,7 @@ def test_a_folder_that_cannot_be_looked_into_accuses_nobody(
 def test_a_file_that_goes_meanwhile_accuses_nobody(
     tmp_path: Path, context: zmq.Context[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A scratch file, or the socket of a guest that leaves: the others are there all the same."""
+    """A scratch file, or the socket of a tap that leaves: the others are there all the same."""
     for name in ("control", "mix.out", "a.scratch", "z.scratch"):
         bind(context, tmp_path / name)
     guard = SocketGuard(tmp_path, "control")

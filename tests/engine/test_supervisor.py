@@ -18,10 +18,10 @@ import pytest
 import zmq
 
 from audio_pipeline.control.client import ControlClient
-from audio_pipeline.control.words import VERSION, encode
+from audio_pipeline.control.codec import VERSION, encode
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.host import runtime
-from audio_pipeline.supervisor.desired import Phase
+from audio_pipeline.supervisor.records import Phase
 from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.graphs import KINDS, graph_of
 from tests.fuzz.control import CLIENT, Quiet
@@ -183,7 +183,8 @@ def test_a_setting_that_waits_is_in_force_when_the_node_says_so(quiet: Quiet) ->
     wanted = {"op": "set", "node": "mix", "name": "inputs.dry.gain", "value": 0.25, "at": 48_000}
     assert ask(quiet, **wanted)["ok"]
     assert record.schedule == [[48_000, "inputs.dry.gain", 0.25]] and record.input_settings["dry"].gain == 1.0
-    assert quiet.supervisor.nursery._desired(record)["schedule"] == record.schedule, "a successor waits for it as well"
+    desired = quiet.supervisor.process_manager._desired(record)
+    assert desired["schedule"] == record.schedule, "a successor waits for it as well"
     say(quiet, "mix", op="applied", at=48_000, name="inputs.dry.gain", value=0.25)
     assert record.schedule == [] and record.input_settings["dry"].gain == 0.25
     assert not ask(quiet, **{**wanted, "value": "loud"})["ok"] and record.schedule == []
@@ -209,7 +210,7 @@ def test_a_successor_of_one_that_joins_switches_nothing_a_second_time(quiet: Qui
 def test_a_mistake_at_the_end_is_told_and_nobody_waits_for_ever(
     pipeline: Supervisor, client: ControlClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline.operator.overview, "state", lambda: {}["nothing"])
+    monkeypatch.setattr(pipeline.control_server.overview, "state", lambda: {}["nothing"])
     pipeline.stop()
     assert pipeline.wait(PATIENCE_S)
     assert isinstance(pipeline.error, PipelineError) and "KeyError" in str(pipeline.error)

@@ -83,6 +83,6 @@ def test_json_stays_json(encoding: str) -> None:
 def test_a_log_is_no_way_to_a_terminal(form: str) -> None:
     raw, stream = screen("utf-8")
     log = Journal(stream, form, pipeline="p", run="r")
-    log({"kind": "log", "message": f"guest {OSC_52}\x9bm\nroot# ok", "x": "\x9b"})
+    log({"kind": "log", "message": f"tap {OSC_52}\x9bm\nroot# ok", "x": "\x9b"})
     shown = raw.getvalue().decode()
     assert "\x1b" not in shown and "\x9b" not in shown and shown.count("\n") == 1

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from audio_pipeline import threads
-from audio_pipeline.supervisor.process import Brood, Child
+from audio_pipeline.supervisor.process import Child, WorkerSpec
 from tests.patience import PATIENCE_S
 
 
@@ -29,17 +29,17 @@ def run(lines: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_an_exception_ends_the_process_and_is_printed() -> None:
-    ended = run("threads.start(lambda: 1 / 0, 'door')")
+    ended = run("threads.start(lambda: 1 / 0, 'gateway')")
     assert ended.returncode == threads.CRASHED
-    assert "thread 'door' ended" in ended.stderr and "ZeroDivisionError" in ended.stderr
+    assert "thread 'gateway' ended" in ended.stderr and "ZeroDivisionError" in ended.stderr
 
 
 def test_the_process_ends_where_nothing_can_be_printed() -> None:
-    assert run("import sys; sys.stderr.close(); threads.start(lambda: 1 / 0, 'door')").returncode == threads.CRASHED
+    assert run("import sys; sys.stderr.close(); threads.start(lambda: 1 / 0, 'gateway')").returncode == threads.CRASHED
 
 
 def test_leaving_by_exit_is_no_way_to_end_alone() -> None:
-    assert run("import sys; threads.start(sys.exit, 'door')").returncode == threads.CRASHED
+    assert run("import sys; threads.start(sys.exit, 'gateway')").returncode == threads.CRASHED
 
 
 def test_whoever_asks_for_the_error_gets_it() -> None:
@@ -78,7 +78,7 @@ def test_the_end_of_a_node_is_told_whatever_the_system_refuses(
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr("audio_pipeline.supervisor.process.pack_jobs", lambda jobs: b"")
-    child = Child(Brood(), 1, tmp_path)
+    child = Child(WorkerSpec(), 1, tmp_path)
     monkeypatch.setattr(refused, no_more)
     told: queue.Queue[int] = queue.Queue()
     child.give([SimpleNamespace(name="mix")], told.put)  # type: ignore[list-item]

@@ -16,9 +16,9 @@ from audio_pipeline.host import processes
 from audio_pipeline.metrics import Board
 from audio_pipeline.node import Node
 from audio_pipeline.supervisor import desired, watch
-from audio_pipeline.supervisor.desired import BACKOFF_S, HEALTHY_S, NodeRecord, Phase
-from audio_pipeline.supervisor.glance import Glance
+from audio_pipeline.supervisor.board_reader import BoardReader
 from audio_pipeline.supervisor.jobs import Run, make_job
+from audio_pipeline.supervisor.records import BACKOFF_S, HEALTHY_S, NodeRecord, Phase
 from audio_pipeline.supervisor.watch import OFFLINE_HANG_S, SIGNS, by_child, hangs, late_start, share_cpu
 from audio_pipeline.worker import scheduling
 from tests.engine.graphs import graph_of
@@ -83,8 +83,9 @@ def test_a_loop_may_stand_still_for_three_times_its_longest_turn(
     board.put("worst_step_ns", round(worst_s * S))
     record.started_s = 0.0
     within, beyond = (beat + round((limit_s + off) * S) for off in (-0.01, 0.01))
-    assert hangs(record, Glance(path, SIGNS).look(), within, live=live, alone=True) == ""
-    assert hangs(record, Glance(path, SIGNS).look(), beyond, live=live, alone=True) == "hung: its loop did not turn"
+    assert hangs(record, BoardReader(path, SIGNS).look(), within, live=live, alone=True) == ""
+    found = hangs(record, BoardReader(path, SIGNS).look(), beyond, live=live, alone=True)
+    assert found == "hung: its loop did not turn"
 
 
 def test_a_loudspeaker_is_given_up_sooner_than_other_kinds() -> None:
@@ -100,11 +101,11 @@ def test_in_a_group_the_one_whose_turn_it_is_is_to_blame(
     board = Board(path)
     board.put("beat_ns", S)
     late = S + round((Node.hang_s + 0.1) * S)
-    assert not hangs(record, Glance(path, SIGNS).look(), late, live=True, alone=False)
+    assert not hangs(record, BoardReader(path, SIGNS).look(), late, live=True, alone=False)
     later = S + round((2 * Node.hang_s + 0.1) * S)
-    assert hangs(record, Glance(path, SIGNS).look(), later, live=True, alone=False), "nobody's turn, yet it stands"
+    assert hangs(record, BoardReader(path, SIGNS).look(), later, live=True, alone=False), "nobody's turn, yet it stands"
     board.put("in_turn", 1)
-    assert hangs(record, Glance(path, SIGNS).look(), late, live=True, alone=False)
+    assert hangs(record, BoardReader(path, SIGNS).look(), late, live=True, alone=False)
 
 
 def test_the_cpu_of_a_group_is_divided_by_the_time_of_turns(tmp_path: Path) -> None:
@@ -113,9 +114,9 @@ def test_the_cpu_of_a_group_is_divided_by_the_time_of_turns(tmp_path: Path) -> N
     boards = [Board(tmp_path / name) for name in graph.nodes]
     for board, busy in zip(boards, (30, 10), strict=True):
         board.put("busy_ns", busy)
-    share_cpu(records, 0.4, [Glance(tmp_path / name, SIGNS).look() for name in graph.nodes])
+    share_cpu(records, 0.4, [BoardReader(tmp_path / name, SIGNS).look() for name in graph.nodes])
     assert [record.cpu for record in records] == pytest.approx([0.3, 0.1])
-    share_cpu(records, 0.4, [Glance(tmp_path / name, SIGNS).look() for name in graph.nodes])
+    share_cpu(records, 0.4, [BoardReader(tmp_path / name, SIGNS).look() for name in graph.nodes])
     assert [record.cpu for record in records] == pytest.approx([0.2, 0.2]), "nothing was done since"
 
 
@@ -126,7 +127,7 @@ def test_nodes_are_found_by_the_process_that_runs_them() -> None:
 
 
 def test_a_glance_sees_what_is_on_the_board_as_it_comes(tmp_path: Path) -> None:
-    glance = Glance(tmp_path / "a", ("beat_ns", "in_turn"))
+    glance = BoardReader(tmp_path / "a", ("beat_ns", "in_turn"))
     assert glance.look() == {}, "there is no board yet"
     board = Board(tmp_path / "a")
     board.put("other", 5)

@@ -39,7 +39,7 @@ NEEDS = {
 }  # fmt: skip
 PIPELINES = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
 SETS = {
-    "studio": ("door.curve=false", "door.listen=127.0.0.1:0"),
+    "studio": ("gateway.curve=false", "gateway.listen=127.0.0.1:0"),
     "vad": ("voice.path=tone.wav",),
 }  # fmt: skip
 CARD = {"mic_stems", "passthrough", "voice_convert"}  # end with a sentence where the host has no sound card

@@ -12,11 +12,11 @@ from typing import Any
 import msgpack
 import pytest
 
-from audio_pipeline.control.words import VERSION, decode, encode, request
+from audio_pipeline.control.codec import VERSION, decode, encode, request
 from audio_pipeline.errors import WireError
-from audio_pipeline.supervisor.desired import NodeRecord, Phase
 from audio_pipeline.supervisor.jobs import Run
-from audio_pipeline.supervisor.nursery import Nursery
+from audio_pipeline.supervisor.process_manager import ProcessManager
+from audio_pipeline.supervisor.records import NodeRecord, Phase
 from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.graphs import graph_of
 from tests.fuzz.choice import Choice, mixed, nested
@@ -116,7 +116,7 @@ class Quiet:
         self.supervisor._hear(CLIENT, encode({"v": VERSION, "token": self.token, "id": 1, "op": "state"}))
         (answer,) = self.answers
         assert answer["ok"] and set(answer["result"]["nodes"]) == set(self.supervisor.nodes)
-        assert not self.supervisor.operator._pending, "nobody is left without an answer"
+        assert not self.supervisor.control_server._pending, "nobody is left without an answer"
 
     def word(self, data: bytes) -> bytes:
         """A request or a node's word, nearly right."""
@@ -139,7 +139,7 @@ class Quiet:
         return packed
 
 
-def _pretend(nursery: Nursery, records: Sequence[NodeRecord], run: Run) -> None:
+def _pretend(process_manager: ProcessManager, records: Sequence[NodeRecord], run: Run) -> None:
     for record in records:
         record.child = Nobody()  # type: ignore[assignment]
 
@@ -149,7 +149,7 @@ def quiet_supervisor() -> Iterator[Quiet]:
     """As set up by a start, with sockets, clock and plan, but no process."""
     with tempfile.TemporaryDirectory(prefix="f") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", folder)
-        patch.setattr(Nursery, "launch", _pretend)
+        patch.setattr(ProcessManager, "launch", _pretend)
         supervisor = Supervisor(graph_of(NODES, name="fuzzed"), folder=Path(folder))
         supervisor._set_up()
         try:

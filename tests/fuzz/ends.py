@@ -18,15 +18,15 @@ import zmq
 
 from audio_pipeline.errors import WireError
 from audio_pipeline.frame import Flag, audio_frame, gap_frame, pack, parse
+from audio_pipeline.gateway.feed import _SendingEnd
+from audio_pipeline.gateway.feed_port import WINDOW_FRAMES, FeedPort
+from audio_pipeline.gateway.frame_bounds import FrameBounds
+from audio_pipeline.gateway.link import _ListeningEnd
+from audio_pipeline.gateway.peer import Peer, Remote
+from audio_pipeline.gateway.player import RemotePlayer
+from audio_pipeline.gateway.server import Gateway
+from audio_pipeline.gateway.session import MAX_SESSIONS, Sessions
 from audio_pipeline.host.runtime import RunDir
-from audio_pipeline.io.remote_door import Door
-from audio_pipeline.io.remote_feed import _SendingEnd
-from audio_pipeline.io.remote_feed_port import WINDOW_FRAMES, FeedPort
-from audio_pipeline.io.remote_frames import FrameBounds
-from audio_pipeline.io.remote_link import _ListeningEnd
-from audio_pipeline.io.remote_peer import Peer, Remote
-from audio_pipeline.io.remote_player import RemotePlayer
-from audio_pipeline.io.remote_session import MAX_SESSIONS, Sessions
 from audio_pipeline.keys import Keys
 from audio_pipeline.links.link import InSpec
 from tests.fuzz.choice import Choice, mixed
@@ -235,7 +235,7 @@ def listening() -> Iterator[Callable[[bytes], None]]:
 
 
 class Router:
-    """The side of a door that other hosts are at."""
+    """The side of a gateway that other hosts are at."""
 
     def __init__(self) -> None:
         self.answers: list[bytes] = []
@@ -245,15 +245,15 @@ class Router:
 
 
 @contextmanager
-def door() -> Iterator[Callable[[bytes], None]]:
-    """Whatever a key of each role says to a door: it answers little, and nobody outside learns the token."""
+def gateway() -> Iterator[Callable[[bytes], None]]:
+    """Whatever a key of each role says to a gateway: it answers little, and nobody outside learns the token."""
     with tempfile.TemporaryDirectory() as folder, zmq.Context() as context:
         keys, users = Keys(Path(folder) / "keys"), {}
         keys.new("studio")
         for role in ("listen", "play", "control"):
             users[role] = Keys(Path(folder) / role).new(role).public
             keys.allow(role, users[role], role)
-        made = Door("127.0.0.1:0", RunDir(Path(folder)), (), keys=keys)
+        made = Gateway("127.0.0.1:0", RunDir(Path(folder)), (), keys=keys)
         router = made._router = Router()  # type: ignore[assignment]
         made._token, made._sessions = TOKEN, Sessions(context)
         made._entrance = SimpleNamespace(claim=len, release=len)  # type: ignore[assignment]

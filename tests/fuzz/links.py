@@ -17,12 +17,12 @@ import zmq
 from audio_pipeline.errors import WireError
 from audio_pipeline.frame import HEADER, Flag, audio_frame, event_frame, gap_frame, pack, parse
 from audio_pipeline.links.link import InPort, InSpec, OutPort, OutSpec
-from audio_pipeline.links.words import unpack
+from audio_pipeline.links.messages import unpack
 from tests.fuzz.choice import Choice, mixed
 
 RATE = 48_000
 TOKEN = "secret"
-MOST_QUEUED = 600  # a guest's queue of 100, and 4,800 samples of history in frames of 10
+MOST_QUEUED = 600  # a tap's queue of 100, and 4,800 samples of history in frames of 10
 GENUINE = [
     pack(audio_frame(np.linspace(-1, 1, 20, dtype=np.float32).reshape(10, 2), 480, RATE, seq=3, captured_ns=9)),
     pack(gap_frame(480, 7, RATE, 2, flags=Flag.END, epoch=2)),

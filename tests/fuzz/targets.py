@@ -25,7 +25,7 @@ TARGETS = {
     "feed": Target(ends.feed, ends.SEEDS, 0.05),
     "sending": Target(ends.sending, ends.SEEDS, 0.04),
     "listening": Target(ends.listening, ends.SEEDS, 0.05),
-    "door": Target(ends.door, ends.SEEDS, 0.04),
+    "gateway": Target(ends.gateway, ends.SEEDS, 0.04),
     "control-bytes": Target(control.raw, control.SEEDS, 0.1),
     "control-words": Target(control.words, [bytes(40), bytes(range(200))], 0.08),
     "yaml": Target(files.yaml, files.YAML_SEEDS, 0.03),

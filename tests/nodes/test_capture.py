@@ -4,9 +4,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from audio_pipeline.devices import microphone
 from audio_pipeline.errors import DeviceError
 from audio_pipeline.frame import Flag, Samples
-from audio_pipeline.io import microphone
 from audio_pipeline.nodes.capture import NODE, Capture, Settings
 from tests.nodes.fake import FakeContext, noise, sine
 
@@ -105,8 +105,8 @@ def test_a_loss_in_the_card_is_made_up_in_the_right_length() -> None:
     assert len(y) == pytest.approx(2.25 * RATE, abs=48)
     assert np.abs(np.diff(y)).max() < 0.5 / 200, "no click"
     assert (y == 0).sum() == pytest.approx(0.25 * RATE - 240, abs=48)
-    made_up = sum(frame.samples for frame in ctx.sent["out"] if frame.flags & Flag.CONCEALED)
-    assert made_up == ctx.counters["concealed_samples"] == pytest.approx(RATE // 4, abs=48)
+    concealed = sum(frame.samples for frame in ctx.sent["out"] if frame.flags & Flag.CONCEALED)
+    assert concealed == ctx.counters["concealed_samples"] == pytest.approx(RATE // 4, abs=48)
     assert ctx.counters["xruns"] == 1
 
 

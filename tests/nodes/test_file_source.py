@@ -7,7 +7,7 @@ import soundfile
 from audio_pipeline.errors import ConfigError, MediaError
 from audio_pipeline.frame import Samples
 from audio_pipeline.nodes.file_source import NODE, FileSource, Settings
-from tests.io.encoding import encode_parts
+from tests.files.encoding import encode_parts
 from tests.nodes.fake import FakeContext, noise, sine
 
 RATE = 48_000

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from audio_pipeline.devices import speaker
 from audio_pipeline.errors import DeviceError
 from audio_pipeline.frame import Samples, audio_frame, gap_frame
-from audio_pipeline.io import speaker
 from audio_pipeline.nodes.playback import NODE, Playback, Settings
 from tests.nodes.fake import FakeContext, noise, sine
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from audio_pipeline.errors import PipelineError
+from audio_pipeline.files.sidecar import TrackInfo, journal_of, read_folder, text_of
 from audio_pipeline.frame import Samples, audio_frame
-from audio_pipeline.io.sidecar import TrackInfo, journal_of, read_folder, text_of
 from audio_pipeline.nodes.recorder import Recorder
 from tests.nodes.fake import FakeContext, noise
 from tests.nodes.inline_disk import InlineDisk
@@ -94,7 +94,7 @@ def test_deaths_change_nothing_in_what_any_sequence_of_edits_leaves(
 ) -> None:
     monkeypatch.setattr("audio_pipeline.nodes.recorder.Disk", InlineDisk)
     monkeypatch.setattr("os.fsync", lambda fd: None)
-    monkeypatch.setattr("audio_pipeline.io.wav._sync", lambda fd: None)
+    monkeypatch.setattr("audio_pipeline.files.wav._sync", lambda fd: None)
     for number, edits in enumerate(itertools.product(EDITS, repeat=3)):
         left = []
         for deadly in (False, True):

@@ -10,7 +10,7 @@ import pytest
 
 from audio_pipeline.frame import audio_frame
 from audio_pipeline.nodes import capture, playback
-from tests.io.pulse import plug, pulse, unplug  # noqa: F401
+from tests.devices.pulse import plug, pulse, unplug  # noqa: F401
 from tests.nodes.fake import SECOND, FakeContext, noise
 
 pytestmark = pytest.mark.live

@@ -36,7 +36,7 @@ class Hide:
 
 sys.meta_path.insert(0, Hide())
 import audio_pipeline
-own_gate = ("audio_pipeline.io.", "audio_pipeline.models.")
+own_gate = ("audio_pipeline.devices.", "audio_pipeline.files.", "audio_pipeline.gateway.", "audio_pipeline.models.")
 failed, found = {}, 0
 for module in pkgutil.walk_packages(audio_pipeline.__path__, "audio_pipeline."):
     if module.name.startswith(own_gate) or module.name.endswith("__main__"):

@@ -12,7 +12,7 @@ WAITS = {"wait", "get", "communicate", "acquire", "result"}  # `join` of a text 
 NAMES = {"timeout", "timeout_s", "timeout_ms"}
 LEAST = 1.0  # below it nothing is waited for: that something does not come, or a look at what is there
 LIVE = {
-    "tests/io/pulse.py": "a sound server", "tests/io/test_sound.py": "a sound card in real time",
+    "tests/devices/pulse.py": "a sound server", "tests/devices/test_sound.py": "a sound card in real time",
     "tests/relay.py": "a slow network, for proofs", "tests/nodes/test_sound_card.py": "a sound card in real time",
 }  # fmt: skip
 

@@ -53,17 +53,17 @@ def test_flags_and_formats_are_those_of_the_page() -> None:
     f"1 to {MAX_CHANNELS}; 0 in events", f"at most {spaced(MAX_SAMPLES)}; 0 in events",
     f"at most {spaced(MAX_EVENT_BYTES)} bytes", f"at most {MAX_SOURCES}", f"{spaced(NAME_BYTES)} bytes of names",
     f"{spaced(SLOTS)} slots of 8 bytes", f"have {BINS} slots", f"0.05 ms * {STEP}^k", f"k = 0 to {BINS - 2}",
-    f"maps of at most {spaced(words.MAX_WORD_BYTES)} bytes", f"that of a guest at most {words.GUEST_FRAMES}",
-    f"more than {words.MAX_GUESTS} guests", f"`drop_oldest`, {words.GUEST_FRAMES} frames",
+    f"maps of at most {spaced(words.MAX_WORD_BYTES)} bytes", f"that of a tap at most {words.TAP_FRAMES}",
+    f"more than {words.MAX_TAPS} taps", f"`drop_oldest`, {words.TAP_FRAMES} frames",
 ])  # fmt: skip
 def test_limits_are_those_of_the_page(said: str) -> None:
     assert said in " ".join(PAGE.split())
 
 
 @pytest.mark.parametrize(("module", "pattern", "heading"), [
-    ("supervisor/operator.py", r"handlers = \{(.*?)\}  # fmt", "| op | arguments | result |"),
-    ("worker/orders.py", r"_handlers[^=]*= \{(.*?)\}  # fmt", "| to a node | fields |"),
-    ("supervisor/node_words.py", r"_handlers[^=]* = \{(.*?)\}  # fmt", "| from a node | fields |"),
+    ("supervisor/control_server.py", r"handlers = \{(.*?)\}  # fmt", "| op | arguments | result |"),
+    ("worker/command_handler.py", r"_handlers[^=]*= \{(.*?)\}  # fmt", "| to a node | fields |"),
+    ("supervisor/node_messages.py", r"_handlers[^=]* = \{(.*?)\}  # fmt", "| from a node | fields |"),
 ])  # fmt: skip
 def test_every_operation_is_on_the_page(module: str, pattern: str, heading: str) -> None:
     source = (ROOT / "audio_pipeline" / module).read_text(encoding="utf-8")

@@ -25,7 +25,7 @@ nodes:
   mix: {{kind: mixer, inputs: {{song: {{from: song, on_loss: silence}}}}}}
   ear: {{kind: meter, in: voice}}
   speaker: {{kind: playback, device: "null", in: {{from: mix, on_loss: silence}}}}
-  door: {{kind: remote_door, listen: "{listen}", key: studio}}
+  gateway: {{kind: gateway, listen: "{listen}", key: studio}}
 """
 
 LAPTOP = """

@@ -22,7 +22,7 @@ class Recorded:
     audio: Samples
     positions: NDArray[np.int64]
     stated: NDArray[np.bool_]  # True where the sidecar says that nothing came
-    made_up: NDArray[np.bool_]  # True where it says that something stood in
+    concealed: NDArray[np.bool_]  # True where it says that something stood in
     gaps: list[dict[str, int]]
 
     @property
@@ -33,7 +33,7 @@ class Recorded:
     def between(self, first: int, end: int) -> Recorded:
         """Its samples from content position `first` up to `end`."""
         part = slice(*np.searchsorted(self.positions, [first, end]))
-        return Recorded(self.audio[part], self.positions[part], self.stated[part], self.made_up[part], self.gaps)
+        return Recorded(self.audio[part], self.positions[part], self.stated[part], self.concealed[part], self.gaps)
 
     def after(self, first: int) -> Recorded:
         """Its samples from content position `first` on."""
@@ -41,7 +41,7 @@ class Recorded:
 
     def unstated_silence(self, at_least: int) -> int:
         """Samples in silent runs of `at_least` and more that the sidecar does not speak of."""
-        quiet = (self.silent & ~self.stated & ~self.made_up).astype(np.int8)
+        quiet = (self.silent & ~self.stated & ~self.concealed).astype(np.int8)
         edges = np.flatnonzero(np.diff(np.concatenate([[0], quiet, [0]])))
         lengths = edges[1::2] - edges[::2]
         return int(lengths[lengths >= at_least].sum())
@@ -55,8 +55,8 @@ def recorded(folder: Path, name: str) -> Recorded:
     positions = info["base_position"] + np.arange(len(audio), dtype=np.int64)
     for jump in info["jumps"]:
         positions[jump["at"] :] += jump["samples"]
-    stated, made_up = _mask(info["gaps"], len(audio)), _mask(info["concealed"], len(audio))
-    return Recorded(audio, positions, stated, made_up, info["gaps"])
+    stated, concealed = _mask(info["gaps"], len(audio)), _mask(info["concealed"], len(audio))
+    return Recorded(audio, positions, stated, concealed, info["gaps"])
 
 
 def _mask(spans: Sequence[Mapping[str, int]], n: int) -> NDArray[np.bool_]:

@@ -162,7 +162,7 @@ def _check_mix(stage: Stage) -> None:
     songs = [outcome for outcome in stage.chaos.outcomes if outcome.fault.node == "song"]
     songless_s = sum(song.back_s + song.fault.seconds + ANCHOR_S for song in songs)
     print(f"mix: {len(mix.audio) / RATE:.1f} s, {mix.stated.sum() / RATE * 1000:.0f} ms stated as missing, "
-          f"{mix.made_up.sum() / RATE * 1000:.0f} ms as made up, "
+          f"{mix.concealed.sum() / RATE * 1000:.0f} ms as made up, "
           f"{silent / RATE * 1000:.0f} ms of unstated silence; off from voice x fader + band by at most "
           f"{rest[whole].max():.2g}")  # fmt: skip
     assert rest[whole].max() < 1e-5, "the fader stayed where it was"

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.io.pulse import RATE, plug, pulse, unplug
+from tests.devices.pulse import RATE, plug, pulse, unplug
 from tests.proofs.kinds.chirps import EVERY_SAMPLES, chirp
 from tests.proofs.kinds.tape import Played
 from tests.proofs.live import State, running

@@ -11,8 +11,8 @@ import psutil
 import pytest
 import soundfile
 
+from audio_pipeline.files import wav
 from audio_pipeline.host import runtime
-from audio_pipeline.io import wav
 from tests.proofs.live import NO_CARD, Pipeline, db, running, silent_runs_ms
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]

@@ -39,7 +39,7 @@ nodes:
   ear: {{kind: meter, in: voice}}
   speaker: {{kind: playback, device: "null", in: {{from: mix, on_loss: silence}}}}
   rec: {{kind: recorder, subtype: float32, inputs: {{mix: {{from: mix, policy: block}}}}}}
-  door: {{kind: remote_door, listen: "tcp://127.0.0.1:0", key: studio}}
+  gateway: {{kind: gateway, listen: "tcp://127.0.0.1:0", key: studio}}
 """
 LAPTOP = """
 version: 1
@@ -65,12 +65,12 @@ class Outcome:
     restarts: int
     singer_lost: float
     listener_lost: float
-    door: float  # share of a core
+    gateway: float  # share of a core
 
     def __str__(self) -> str:
         return (f"hostile: {self.role:8} {self.attack:10} {self.times:7} times: studio silent {self.silent_ms:.0f} "
                 f"ms, restarts {self.restarts}, singer lost {self.singer_lost:.1%}, listener {self.listener_lost:.1%}, "
-                f"door {self.door:.0%} of a core")  # fmt: skip
+                f"gateway {self.gateway:.0%} of a core")  # fmt: skip
 
 
 def lost(before: State, after: State, node: str, seconds: float) -> float:
@@ -92,15 +92,15 @@ def restarts(state: State) -> int:
 def attack(studio: Pipeline, laptop: Pipeline, role: str, kind: str, seconds: float) -> Outcome:
     """One of them, in a process of its own; a calm while where `role` is empty."""
     before, listening = studio.state(), laptop.state()
-    door = psutil.Process(before["nodes"]["door"]["pid"])
-    cpu, began = cpu_s(door), time.monotonic()
-    port = str(int(before["nodes"]["door"]["gauges"]["port"]))
+    gateway = psutil.Process(before["nodes"]["gateway"]["pid"])
+    cpu, began = cpu_s(gateway), time.monotonic()
+    port = str(int(before["nodes"]["gateway"]["gauges"]["port"]))
     times = hostile(role, kind, port, seconds) if role else 0
     if not role:
         studio.play(seconds)
     took = time.monotonic() - began
     after, still = studio.state(), laptop.state()
-    share = (cpu_s(door) - cpu) / took
+    share = (cpu_s(gateway) - cpu) / took
     assert restarts(after) == restarts(before), f"{role} {kind}: {after['incidents']}"
     return Outcome(role, kind, times, took, silent_ms(before, after), restarts(after) + restarts(still),
                    lost(before, after, "voice", took), lost(listening, still, "there", took), share)  # fmt: skip
@@ -149,8 +149,8 @@ def test_whatever_another_host_does_the_loudspeaker_plays_on(
     (tmp_path / "studio.yaml").write_text(STUDIO.format(tone=tone))
     seconds = max(ATTACK_S * proof_scale, LEAST_S)
     with running(tmp_path / "studio.yaml", tmp_path / "studio") as studio:
-        opened = studio.until("the door is open", lambda s: s["nodes"]["door"]["gauges"].get("port"))
-        port = int(opened["nodes"]["door"]["gauges"]["port"])
+        opened = studio.until("the gateway is open", lambda s: s["nodes"]["gateway"]["gauges"].get("port"))
+        port = int(opened["nodes"]["gateway"]["gauges"]["port"])
         (tmp_path / "laptop.yaml").write_text(LAPTOP.format(tone=tone, port=port))
         with running(tmp_path / "laptop.yaml", tmp_path / "laptop") as laptop:
             laptop.until("both are connected", lambda s: all(
@@ -166,9 +166,9 @@ def test_whatever_another_host_does_the_loudspeaker_plays_on(
             grown = {name: after - before[name] for name, after in memory(studio, state).items()}
             connected = state["nodes"]["voice"]["gauges"]["connected"], laptop.state()["nodes"]["there"]["gauges"]
             laptop.finish()
-        counters = {name: node["counters"] for name, node in state["nodes"].items() if name in ("door", "spare")}
+        counters = {name: node["counters"] for name, node in state["nodes"].items() if name in ("gateway", "spare")}
         studio.finish()
-    print("hostile: door", json.dumps(counters["door"]), "fed", json.dumps(counters["spare"]))
+    print("hostile: gateway", json.dumps(counters["gateway"]), "fed", json.dumps(counters["spare"]))
     print("hostile: grown", {name: f"{size / (1 << 20):.1f} MB" for name, size in grown.items() if size > 1 << 20})
     sound, _ = sf.read(next((tmp_path / "studio").glob("mix*.wav")), dtype="float32", always_2d=True)
     found = gaps(sound)

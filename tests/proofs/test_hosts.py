@@ -60,7 +60,7 @@ def listen(studio: Pipeline, laptop: Pipeline, relay: Relay, scale: float) -> He
     connected(laptop, 0)
     laptop.play(max(60 * scale, 6))
     calm, before = there(laptop), studio.state()
-    pids = laptop.state()["nodes"]["there"]["pid"], before["nodes"]["door"]["pid"]
+    pids = laptop.state()["nodes"]["there"]["pid"], before["nodes"]["gateway"]["pid"]
     handles_before = handles(*pids)
     relay.stalled = True
     time.sleep(STALL_S)
@@ -77,7 +77,7 @@ def listen(studio: Pipeline, laptop: Pipeline, relay: Relay, scale: float) -> He
     handles_after, end = handles(*pids), there(laptop)
     final = laptop.finish()
     after = studio.state()
-    balanced = [link["balanced"] for link in (*final["links"], *after["links"], *after["guests"])]
+    balanced = [link["balanced"] for link in (*final["links"], *after["links"], *after["taps"])]
     return Heard(calm, end, before, after, handles_before, handles_after, balanced, final["log"])
 
 
@@ -90,8 +90,8 @@ def test_another_host_hears_through_a_network_that_fails(
         STUDIO.format(tone=write_tone(tmp_path / "tone.wav"), listen="tcp://127.0.0.1:0")
     )
     with running(tmp_path / "studio.yaml", tmp_path / "studio") as studio:
-        opened = studio.until("the door is open", lambda s: s["nodes"]["door"]["gauges"].get("port"))
-        relay = Relay(int(opened["nodes"]["door"]["gauges"]["port"]), delay_s=DELAY_S, jitter_s=JITTER_S)
+        opened = studio.until("the gateway is open", lambda s: s["nodes"]["gateway"]["gauges"].get("port"))
+        relay = Relay(int(opened["nodes"]["gateway"]["gauges"]["port"]), delay_s=DELAY_S, jitter_s=JITTER_S)
         (tmp_path / "laptop.yaml").write_text(LAPTOP.format(host=f"127.0.0.1:{relay.port}"))
         with running(tmp_path / "laptop.yaml", tmp_path / "laptop") as laptop:
             heard = listen(studio, laptop, relay, proof_scale)
@@ -139,11 +139,11 @@ def _print(heard: Heard, found: list[Gap]) -> None:
           + ", ".join(f"{gap.ms:.0f} ms" for gap in found)
           + f"; dry {counters['underruns']}, outages {counters['outages']}, reconnects {counters['reconnects']}, "
           f"then buffer {then['buffer_ms']:.0f} of {then['target_ms']:.0f} ms")  # fmt: skip
-    for guest in heard.studio_after["guests"]:
-        print(f"hosts: ledger of {guest['from']} to other hosts: offered {guest['offered']} = delivered "
-              f"{guest['delivered']} + dropped {guest['dropped']} + queued {guest['queued']} + under way "
-              f"{guest['in_flight']}; balanced {guest['balanced']}")  # fmt: skip
-    print(f"hosts: open files and threads of listener and door: {heard.handles_before} before, "
+    for tap in heard.studio_after["taps"]:
+        print(f"hosts: ledger of {tap['from']} to other hosts: offered {tap['offered']} = delivered "
+              f"{tap['delivered']} + dropped {tap['dropped']} + queued {tap['queued']} + under way "
+              f"{tap['in_flight']}; balanced {tap['balanced']}")  # fmt: skip
+    print(f"hosts: open files and threads of listener and gateway: {heard.handles_before} before, "
           f"{heard.handles_after} after")  # fmt: skip
 
 

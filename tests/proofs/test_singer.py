@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.io.pulse import RATE, pulse
+from tests.devices.pulse import RATE, pulse
 from tests.proofs.kinds.chirps import EVERY_SAMPLES
 from tests.proofs.kinds.tape import Played
 from tests.proofs.live import running
@@ -33,7 +33,7 @@ nodes:
   speaker: {{kind: playback, device: default, latency: high, in: {{from: chirps, on_loss: silence}}}}
   voice: {{kind: remote_mic}}
   tape: {{kind: tape, inputs: {{sent: chirps, heard: voice}}}}
-  door: {{kind: remote_door, listen: "tcp://127.0.0.1:0", key: studio}}
+  gateway: {{kind: gateway, listen: "tcp://127.0.0.1:0", key: studio}}
 """
 LONGEST_MS = 400.0  # loudspeaker, microphone, jitter buffer: more is not the way but a fault
 
@@ -71,8 +71,8 @@ def test_a_singer_is_heard_in_the_studio(private: Path, tmp_path: Path, proof_sc
     file = tmp_path / "studio.yaml"
     file.write_text(STUDIO)
     with running(file, tmp_path) as studio:
-        door = studio.until("the door is open", lambda s: s["nodes"]["door"]["gauges"].get("port"))
-        with singer(int(door["nodes"]["door"]["gauges"]["port"]), tmp_path) as said:
+        gateway = studio.until("the gateway is open", lambda s: s["nodes"]["gateway"]["gauges"].get("port"))
+        with singer(int(gateway["nodes"]["gateway"]["gauges"]["port"]), tmp_path) as said:
             studio.until("the microphone is connected", lambda s: s["nodes"]["voice"]["gauges"].get("connected") == 1)
             state = studio.play(max(60 * proof_scale, 12))
         gauges = state["nodes"]["voice"]["gauges"]

@@ -15,8 +15,8 @@ import pytest
 
 from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import PipelineError
+from audio_pipeline.files import wav
 from audio_pipeline.host import runtime
-from audio_pipeline.io import wav
 from tests.leftovers import leftovers, processes
 from tests.proofs.chaos import seed
 from tests.proofs.live import NO_CARD, State

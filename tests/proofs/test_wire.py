@@ -1,4 +1,4 @@
-"""Another language on the wire: a client in C, written from the protocol's page, joins a running graph as a guest."""
+"""Another language on the wire: a client in C, written from the protocol's page, joins a running graph as a tap."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from audio_pipeline.cli.main import main
-from audio_pipeline.links.guest import Guest
+from audio_pipeline.links.tap import Tap
 from tests.engine.graphs import noise, text_of
 from tests.proofs.live import Pipeline, State, running
 
@@ -54,12 +54,12 @@ def config(tmp_path: Path) -> Path:
 
 
 def balanced(final: State) -> None:
-    """Every frame that was offered, to the graph's own and to guests, is accounted for."""
+    """Every frame that was offered, to the graph's own and to taps, is accounted for."""
     assert all(link["balanced"] for link in final["links"])
-    for guest in final["guests"]:
-        accounted = guest["delivered"] + sum(guest["dropped"].values()) + guest["queued"] + guest["in_flight"]
-        assert guest["balanced"] and guest["offered"] == accounted, guest
-    assert {guest["from"] for guest in final["guests"]} == {"loud.out"}
+    for tap in final["taps"]:
+        accounted = tap["delivered"] + sum(tap["dropped"].values()) + tap["queued"] + tap["in_flight"]
+        assert tap["balanced"] and tap["offered"] == accounted, tap
+    assert {tap["from"] for tap in final["taps"]} == {"loud.out"}
 
 
 def folder_of(pipeline: Pipeline) -> Path:
@@ -84,9 +84,9 @@ def test_a_client_in_c_hears_what_the_recorder_writes(
     assert heard.tobytes() == recorded[first : first + len(heard)].tobytes()
     assert heard.any() and np.abs(heard - 0.5 * noise(first, len(heard), seed=3)).max() < 1e-6
     balanced(final)
-    (guest,) = final["guests"]
+    (tap,) = final["taps"]
     print(f"a client in C: {counted['frames']} frames, {len(heard)} samples bit-identical to the recording; "
-          f"offered {guest['offered']} = delivered {guest['delivered']} + dropped {guest['dropped']}")  # fmt: skip
+          f"offered {tap['offered']} = delivered {tap['delivered']} + dropped {tap['dropped']}")  # fmt: skip
 
 
 def test_a_setting_from_c(listen: Path, config: Path, tmp_path: Path, private: Path) -> None:
@@ -149,13 +149,13 @@ def test_a_client_in_c_with_a_wrong_token_is_refused(
     assert said.returncode == 1 and said.stderr == "refused\n"
 
 
-def test_tap_records_the_link_and_a_guest_that_hangs_disturbs_nobody(
+def test_tap_records_the_link_and_a_tap_that_hangs_disturbs_nobody(
     config: Path, tmp_path: Path, proof_scale: float, private: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seconds = max(300 * proof_scale, 4)
     with running(config, tmp_path / "take") as pipeline:
         run = pipeline.supervisor.run_dir
-        with Guest(run.endpoint("loud", "out"), run.token) as asleep:
+        with Tap(run.endpoint("loud", "out"), run.token) as asleep:
             while asleep.take(0.05) is None:
                 pass
             path = tmp_path / "tap.wav"
@@ -169,9 +169,9 @@ def test_tap_records_the_link_and_a_guest_that_hangs_disturbs_nobody(
     assert len(tapped) == round(seconds * RATE) and "silence" not in said
     assert tapped.tobytes() == recorded[first : first + len(tapped)].tobytes()
     balanced(final)
-    (guest,) = final["guests"]
+    (tap,) = final["taps"]
     (link,) = [link for link in final["links"] if link["to"] == "rec.loud"]
-    assert guest["dropped"].get("oldest", 0) > 0, "the one that hung lost frames"
+    assert tap["dropped"].get("oldest", 0) > 0, "the one that hung lost frames"
     assert not link["dropped"], "and nobody else did"
-    print(f"tap: {len(tapped)} samples bit-identical to the recording beside a guest that hung; guests lost "
-          f"{guest['dropped']}, the recorder nothing")  # fmt: skip
+    print(f"tap: {len(tapped)} samples bit-identical to the recording beside a tap that hung; taps lost "
+          f"{tap['dropped']}, the recorder nothing")  # fmt: skip

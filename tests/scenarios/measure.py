@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_pipeline.io.player import Player
+from audio_pipeline.files.player import Player
 
 Sound = NDArray[np.float64]  # (samples, channels)
 FLOOR_DB = -200.0

@@ -19,7 +19,7 @@ TITLES = {
 }  # fmt: skip
 ALWAYS = frozenset(("Mr", "Mrs", "Ms", "Dr", "Prof", "Mx", "Messrs", "Msgr", "Mt", "Ft", "St"))  # without a point too
 STREETS = {
-    "St": "Street", "Dr": "Drive", "Ave": "Avenue", "Av": "Avenue", "Blvd": "Boulevard", "Rd": "Road", "Ln": "Lane",
+    "St": "Street", "Dr": "Pacer", "Ave": "Avenue", "Av": "Avenue", "Blvd": "Boulevard", "Rd": "Road", "Ln": "Lane",
     "Hwy": "Highway", "Pkwy": "Parkway", "Ct": "Court", "Pl": "Place", "Sq": "Square", "Ste": "Suite",
     "Apt": "Apartment",
     "Bldg": "Building", "Mt": "Mountain", "Jr": "Junior", "Sr": "Senior", "Esq": "Esquire", "Cir": "Circle",

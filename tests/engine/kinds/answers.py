@@ -14,7 +14,7 @@ from audio_pipeline.node import Context, Ports, Source
 class Answers(Source):
     """Live silence goes on; offline it answers when all events are there, and ends."""
 
-    PORTS = Ports(inputs=(), hears=("beats",))
+    PORTS = Ports(inputs=(), event_inputs=("beats",))
     commands = ("cancel",)
 
     def open(self, ctx: Context) -> None:

@@ -21,7 +21,7 @@ class Settings:
 
 class Picky(Filter):
     Settings = Settings
-    PORTS = Ports(hears=("text",))
+    PORTS = Ports(event_inputs=("text",))
 
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
         if value == "unknown":

@@ -18,7 +18,7 @@ class Speaker(Node):
     Settings = Settings
     PORTS = Ports(outputs=())
     clock_source = True
-    edge = True
+    audible = True
 
     @classmethod
     def clock_domain(cls, settings: Settings) -> str | None:

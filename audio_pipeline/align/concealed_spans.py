@@ -1,0 +1,33 @@
+"""Spans of a stream that are made up, since what belonged there was lost on the way to whoever computed it."""
+
+from __future__ import annotations
+
+from collections import deque
+
+MOST = 256  # spans that are remembered; the oldest go first
+
+
+class ConcealedSpans:
+    """Spans in whole numbers of a fine grid, or in positions: whatever the caller counts in."""
+
+    def __init__(self) -> None:
+        self._spans: deque[tuple[int, int]] = deque(maxlen=MOST)
+
+    def note(self, start: int, end: int) -> None:
+        """From `start` to just before `end`; neighbours are joined."""
+        if self._spans and self._spans[-1][1] == start:
+            start = self._spans.pop()[0]
+        if end > start:
+            self._spans.append((start, end))
+
+    def first_in(self, start: int, end: int) -> int | None:
+        """Where in [start, end) something is made up first; None where nothing is."""
+        found = [max(start, begin) for begin, over in self._spans if begin < end and over > start]
+        return min(found, default=None)
+
+    def discard_before(self, position: int) -> None:
+        while self._spans and self._spans[0][1] <= position:
+            self._spans.popleft()
+
+    def clear(self) -> None:
+        self._spans.clear()

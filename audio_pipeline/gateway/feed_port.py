@@ -1,0 +1,201 @@
+"""The place inside a pipeline where sound from another host ends: one sender at a time, held to its window."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from audio_pipeline import threads
+from audio_pipeline.errors import DeviceError, WireError
+from audio_pipeline.frame import Frame, numbered, parse
+from audio_pipeline.gateway.budget import Budget
+from audio_pipeline.gateway.frame_bounds import FrameBounds
+from audio_pipeline.gateway.session import FEED
+from audio_pipeline.host.runtime import RunDir
+from audio_pipeline.links.credit import Grant
+from audio_pipeline.links.messages import A_TURN, EVENTS, KEEPALIVE_NS, POLLIN, PROTOCOL, unpack, whole
+from audio_pipeline.links.waker import Waker
+from audio_pipeline.packed import dumps
+
+WINDOW_FRAMES = 50
+SILENT_NS = 3_000_000_000
+TURN_MS = 50
+SENTENCES_S, SENTENCES = 1.0, 10.0  # for the log
+
+
+class FeedPort:
+    """Where a node takes sound from another host: one sender at a time, the others are told who it is.
+
+    Frames are credited once the node has taken them. Whoever sends beyond the window, longer frames or more sound than
+    `FrameBounds` allow, loses that, and `counts` says so.
+    """
+
+    def __init__(self, endpoint: str, token: str, *, rate: int = 48_000, channels: int = 2) -> None:
+        self._token = token
+        self.counts: Counter[str] = Counter()
+        self.said: deque[str] = deque(maxlen=20)
+        self.user = ""  # who plays
+        self._frames: deque[tuple[Frame, int]] = deque(maxlen=WINDOW_FRAMES)
+        self._bounds, self._sentences = FrameBounds(rate, channels), Budget(SENTENCES_S, SENTENCES)
+        self._received = 0  # the highest number since the greeting
+        self._sender = b""
+        self._instance = -1
+        self._greeting = self._heard_ns = self._said_ns = 0
+        self._grant = Grant(WINDOW_FRAMES)
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
+        for option, value in ((zmq.LINGER, 0), (zmq.ROUTER_HANDOVER, 1), (zmq.MAXMSGSIZE, 1 << 20)):
+            self._socket.setsockopt(option, value)
+        try:
+            self._socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            self._context.destroy(linger=0)
+            raise DeviceError(f"cannot wait for sound at {endpoint}: {error.strerror}") from error
+        self._waker = Waker()
+        self._stop = threading.Event()
+        self._thread = threads.start(self._run, "feed", stop=self._stop)
+
+    def take(self) -> tuple[Frame, int] | None:
+        """The next frame and when it came; its place in the window is free then."""
+        try:
+            came = self._frames.popleft()
+        except IndexError:  # none came, or another sender took its predecessor's away just now
+            return None
+        self._waker.wake()
+        return came
+
+    @property
+    def connected(self) -> bool:
+        return bool(self._sender)
+
+    def _run(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._waker.fd, zmq.POLLIN)
+        while not self._stop.is_set():
+            poller.poll(TURN_MS)
+            self._waker.clear()
+            self.turn(time.monotonic_ns())
+        self._context.destroy(linger=0)
+
+    def turn(self, now_ns: int) -> None:
+        """Takes a turn's share of what came, and credits what was taken."""
+        for _ in range(A_TURN):
+            if not int(self._socket.get(EVENTS)) & POLLIN:
+                break
+            sender, *parts = self._socket.recv_multipart(zmq.DONTWAIT)
+            self._hear(sender, parts[-1] if parts else b"", now_ns)
+        if self._sender and now_ns - self._heard_ns > SILENT_NS:
+            self._leave("has fallen silent", now_ns)
+        if self._sender and (self._is_taken() or now_ns - self._said_ns > KEEPALIVE_NS):
+            self._credit(now_ns)
+
+    def _hear(self, sender: bytes, message: bytes, now_ns: int) -> None:
+        try:
+            if message[:1] != b"A":
+                self._on_word(sender, unpack(message), now_ns)
+            elif sender != self._sender:
+                self._reply(sender, {"t": "who"})
+            else:
+                self._on_frame(message, now_ns)
+        except WireError:
+            self.counts["bad"] += 1
+
+    def _on_frame(self, message: bytes, now_ns: int) -> None:
+        """One of the sender's; a frame that is dropped took a place in the window all the same."""
+        self._heard_ns = now_ns
+        self.counts["received"] += 1
+        number = numbered(message)
+        if number is None or not self._is_within(number[1]):
+            return
+        frame = parse(message)
+        if reason := self._bounds.refusal(frame, now_ns / 1e9):
+            self.counts[f"dropped_{reason}"] += 1
+            return
+        self._frames.append((frame, now_ns))
+
+    def _is_within(self, seq: int) -> bool:
+        """Whether a frame is a new one and within the window, which is of frames under way: numbers have holes."""
+        if seq <= self._received:
+            self.counts["dropped_again"] += 1
+            return False
+        if len(self._frames) >= WINDOW_FRAMES:
+            self.counts["dropped_beyond"] += 1
+            return False
+        self._received = seq
+        return True
+
+    def _is_taken(self) -> bool:
+        """Credits what the node has taken, with what was dropped before it; True where that is more than before."""
+        before = self._grant.delivered_through
+        try:
+            self._grant.delivered(self._frames[0][0].seq - 1)
+        except IndexError:  # none waits, or the last one was taken just now
+            self._grant.delivered(self._received)
+        return self._grant.delivered_through > before
+
+    def _on_word(self, sender: bytes, word: dict[str, Any], now_ns: int) -> None:
+        if word.get("t") == "offer":
+            self._on_offer(sender, word, now_ns)
+        elif sender != self._sender:
+            self._reply(sender, {"t": "who"})
+        elif word.get("t") == "bye":
+            self._leave("is gone", now_ns)
+        else:
+            self._heard_ns = now_ns
+
+    def _on_offer(self, sender: bytes, word: dict[str, Any], now_ns: int) -> None:
+        user, instance = str(word.get("user") or "somebody"), whole(word, "instance")
+        if word.get("v") != PROTOCOL or str(word.get("token")) != self._token:
+            self._reply(sender, {"t": "refused", "why": "wrong protocol version or token"})
+            return
+        if self._sender not in (b"", sender) and instance != self._instance:
+            self._reply(sender, {"t": "refused", "why": f"{self.user!r} plays here already"})
+            return
+        if self._instance != instance:
+            self._frames.clear()
+        if self._sender != sender or self._greeting != whole(word, "greeting") or self._instance != instance:
+            self._grant, self._received = Grant(WINDOW_FRAMES), 0
+            self._say(f"{user} plays here now", now_ns)
+        self._sender, self.user, self._instance = sender, user, instance
+        self._greeting, self._heard_ns = whole(word, "greeting"), now_ns
+        self._reply(sender, {"t": "welcome", "v": PROTOCOL, "window": WINDOW_FRAMES})
+
+    def _credit(self, now_ns: int) -> None:
+        self._said_ns = now_ns
+        through = self._grant.delivered_through
+        if through:
+            self._reply(self._sender, {"t": "credit", "greeting": self._greeting, "delivered": through,
+                                       "granted": self._grant.granted_through})  # fmt: skip
+        else:
+            self._reply(self._sender, {"t": "still"})
+
+    def _leave(self, why: str, now_ns: int) -> None:
+        self._say(f"{self.user} {why}", now_ns)
+        self._sender, self.user, self._instance = b"", "", -1
+
+    def _say(self, sentence: str, now_ns: int) -> None:
+        """For the log, as often as the log can bear."""
+        if self._sentences.take(1, now_ns / 1e9):
+            self.said.append(sentence)
+
+    def _reply(self, sender: bytes, word: dict[str, Any]) -> None:
+        self._socket.send_multipart([sender, dumps(word)], flags=zmq.DONTWAIT)
+
+    def close(self) -> None:
+        """Ends the thread; whoever plays notices within seconds."""
+        self._stop.set()
+        self._waker.wake()
+        self._thread.join(5)
+        self._waker.close()
+
+
+def open_feed(run_folder: str, node: str, *, rate: int, channels: int) -> FeedPort:
+    """The place where a node of the pipeline with this private folder takes sound from other hosts."""
+    run = RunDir(Path(run_folder))
+    return FeedPort(run.endpoint(node, FEED), run.token, rate=rate, channels=channels)

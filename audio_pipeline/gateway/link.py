@@ -1,0 +1,73 @@
+"""Listens to an exported port of a pipeline on another host."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter, deque
+
+from audio_pipeline.frame import Frame
+from audio_pipeline.gateway.frame_bounds import FrameBounds
+from audio_pipeline.gateway.peer import Peer, Remote
+from audio_pipeline.links.link import InPort, InSpec
+from audio_pipeline.links.messages import A_TURN
+
+WINDOW_FRAMES = 50  # covers the way there and back: half a second at 10 ms
+QUEUE_FRAMES = 25  # waits at the other host while the way is shut; older sound is worth nothing
+KEPT_FRAMES = 1_000
+
+
+class RemoteLink:
+    """Frames of a remote port with the time at which they came; `take` and `close` belong to the caller's thread."""
+
+    def __init__(self, remote: Remote, port: str, *, rate: int = 48_000, channels: int = 2) -> None:
+        self.peer = Peer(remote)
+        self.bounds = FrameBounds(rate, channels)
+        self.counts: Counter[str] = Counter()
+        self._frames: deque[tuple[Frame, int]] = deque(maxlen=KEPT_FRAMES)
+        terms = {"port": port, "queue": QUEUE_FRAMES}
+        spec = InSpec(port, "", remote.endpoint, 0, WINDOW_FRAMES, "drop_oldest", QUEUE_FRAMES,
+                      prepare=self.peer.prepare, terms=terms)  # fmt: skip
+        instance = (os.getpid() << 20) + time.monotonic_ns() % (1 << 20)
+        self._end = _ListeningEnd(self.peer, spec, instance, self)
+        self.peer.start(self._end)
+
+    def heard(self, frame: Frame) -> None:
+        """In the peer's thread."""
+        self._frames.append((frame, time.monotonic_ns()))
+
+    def take(self) -> tuple[Frame, int] | None:
+        """The next frame and when it came, None if there is none now."""
+        return self._frames.popleft() if self._frames else None
+
+    def close(self) -> None:
+        self.peer.close()
+
+
+class _ListeningEnd(InPort):
+    """A link's end that hands on what comes at once: the jitter buffer is where it waits."""
+
+    def __init__(self, peer: Peer, spec: InSpec, instance: int, link: RemoteLink) -> None:
+        self._link = link
+        super().__init__(peer.context, spec, "", instance, self._add)
+        self.on_other = peer.on_word
+
+    def _add(self, name: str, amount: int) -> None:
+        self._link.counts[name] += amount
+
+    def reconnect(self) -> None:
+        """Whoever answers may be a pipeline that was started anew: it counts from the start."""
+        super().reconnect()
+        self.grant.new_epoch(0)
+        self._received, self.welcome = 0, {}
+
+    def handle(self, most: int = A_TURN) -> bool:
+        """Takes a turn's share of what waits, and all frames among it that we can afford."""
+        more = super().handle(most)
+        while (frame := self.take()) is not None:
+            if reason := self._link.bounds.refusal(frame, time.monotonic()):
+                self.dropped(reason)
+                continue
+            self.used()
+            self._link.heard(frame)
+        return more

@@ -1,0 +1,133 @@
+"""Turns frames that come from another host when they like into frames of this graph, one at each tick of its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from audio_pipeline.dsp.jitter_buffer import JitterBuffer
+from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.links.ports import Converter
+
+if TYPE_CHECKING:
+    from audio_pipeline.node import Context
+
+IDLE_NS = 100_000_000
+LOST_NS = 1_000_000_000  # no frame for so long: what the consumers' `on_loss` says is heard
+REPORT_NS = 100_000_000
+MAX_BEHIND_FRAMES = 5
+LEAP_S = 60.0  # a hole that is longer is none
+Taker = Callable[[], "tuple[Frame, int] | None"]
+
+
+class RemotePlayer:
+    """A jitter buffer read by the graph's clock; positions are the clock's own, a new timeline.
+
+    While frames come it emits without a break, made-up samples marked CONCEALED. When the other side says that it
+    is idle, so does this; when nothing has come for a second nothing is sent, so that the loss is seen where the
+    sound is used.
+    """
+
+    def __init__(self, ctx: Context, channels: int, least_ms: float, most_ms: float) -> None:
+        self._frame = ctx.frame_samples
+        self.buffer = JitterBuffer(channels, ctx.rate, ctx.frame_samples, least_ms=least_ms, most_ms=most_ms)
+        self._converter = Converter(ctx.rate, channels)
+        self._position: int | None = None
+        self._expected: int | None = None  # of the remote timeline, at this graph's rate
+        self._identity = (0, 0)  # epoch, generation
+        self._arrived_ns = self._idle_ns = self._report_ns = 0
+        self._idle = False
+        self._capture = (0, 0)  # a place on the remote timeline and when it was captured, on this host's clock
+        self.lost_samples = self.frames = 0
+        self._told: dict[str, int] = {}
+
+    def deadline_ns(self, ctx: Context) -> int:
+        """When the next frame is due."""
+        if self._position is None:
+            self._position = max(int(ctx.position_at(ctx.now_ns())) // self._frame, 0) * self._frame
+        return ctx.host_ns_at(self._position + self._frame)
+
+    def push(self, frame: Frame, arrival_ns: int, captured_ns: int) -> None:
+        """Takes a frame; `captured_ns` is on this host's clock, 0 where nobody knows."""
+        if frame.event is not None:
+            return
+        self.frames += 1
+        self._arrived_ns = arrival_ns
+        if frame.samples == 0:
+            self._idle = True
+            return
+        frame = self._converter.convert(frame)
+        if self._begins_anew(frame):
+            self._identity, self._idle, self._expected = (frame.epoch, frame.generation), False, None
+            self.buffer.clear()
+        if self._expected is not None and frame.position > self._expected:
+            self.lost_samples += frame.position - self._expected
+        self._expected = frame.end
+        self._capture = (frame.end, captured_ns)
+        if frame.samples:
+            self.buffer.push(frame.position, frame.audio(), arrival_ns)
+
+    def _begins_anew(self, frame: Frame) -> bool:
+        """Another stream, or another place of this one: it went back, or more is missing than can have been lost."""
+        if (frame.epoch, frame.generation) != self._identity or self._idle:
+            return True
+        return self._expected is not None and not 0 <= frame.position - self._expected <= LEAP_S * frame.rate
+
+    def poll(self, ctx: Context) -> None:
+        """Emits what is due."""
+        while (tick_ns := self.deadline_ns(ctx)) <= ctx.now_ns():
+            assert self._position is not None
+            behind = ctx.position_at(ctx.now_ns()) - self._position
+            if behind > MAX_BEHIND_FRAMES * self._frame:
+                ctx.count("skipped_samples", int(behind) // self._frame * self._frame - self._frame)
+                self._position += int(behind) // self._frame * self._frame - self._frame
+                continue
+            self._tick(ctx, tick_ns)
+            self._position += self._frame
+
+    def _tick(self, ctx: Context, tick_ns: int) -> None:
+        assert self._position is not None
+        sound, concealed = self.buffer.pull(self._frame, tick_ns)
+        nothing = self._idle or not self._arrived_ns
+        if not nothing and tick_ns - self._arrived_ns < LOST_NS:
+            flags = Flag.CONCEALED if concealed else Flag.NONE
+            ctx.emit("out", sound, self._position, flags=flags, captured_ns=tick_ns)
+        elif nothing and tick_ns >= self._idle_ns:
+            self._idle_ns = tick_ns + IDLE_NS
+            ctx.emit_idle("out", self._position)
+        if tick_ns >= self._report_ns:
+            self._report_ns = tick_ns + REPORT_NS
+            self._report(ctx, tick_ns)
+
+    def rest(self) -> None:
+        """Nobody is connected: that is idleness, not a loss."""
+        if self._arrived_ns:
+            self._arrived_ns, self._idle = 0, False
+            self.buffer.clear()
+            self._expected = None
+
+    def _report(self, ctx: Context, now_ns: int) -> None:
+        buffer = self.buffer
+        gauges = {"jitter_ms": buffer.target.jitter_s * 1e3, "target_ms": buffer.target.target_s * 1e3,
+                  "buffer_ms": buffer.fill_s * 1e3, "ppm": buffer.ppm, "age_ms": self._age_ms(now_ns)}  # fmt: skip
+        for name, value in gauges.items():
+            ctx.gauge(name, value)
+        self.count(ctx, {
+            "underruns": buffer.underruns, "outages": buffer.outages, "late_samples": buffer.late_samples,
+            "skipped_samples": buffer.skipped_samples, "held_samples": buffer.held_samples,
+            "concealed_samples": buffer.reader.concealed_samples, "lost_samples": self.lost_samples,
+            "frames": self.frames,
+        })  # fmt: skip
+
+    def count(self, ctx: Context, totals: dict[str, int]) -> None:
+        """Counters from sums."""
+        for name, total in totals.items():
+            ctx.count(name, total - self._told.get(name, 0))
+            self._told[name] = total
+
+    def _age_ms(self, now_ns: int) -> float:
+        """Since what is emitted now was captured at the other host; 0 where nobody knows."""
+        end, captured_ns = self._capture
+        if not captured_ns or not self.buffer.playing:
+            return 0.0
+        return (now_ns - captured_ns) / 1e6 + (end - self.buffer.place) / self.buffer.rate * 1e3

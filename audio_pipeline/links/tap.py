@@ -1,0 +1,132 @@
+"""A tap on a link: listens to any port of a running graph and disturbs nobody.
+
+The producer keeps a queue of its own for each tap and drops the oldest frames when the tap is slow.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any
+
+import zmq
+
+from audio_pipeline.errors import ControlError
+from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.links.link import InPort, InSpec
+from audio_pipeline.links.messages import whole
+
+WINDOW = 32  # frames under way: a third of a second at 10 ms
+POLL_MS = 20
+
+
+class Tap:
+    """Frames of one port, in order. Raises ControlError where the port refuses it.
+
+    `since`: a position; what the producer remembers from there on comes first, marked REPLAY. `prepare` sets
+    options of the socket before it connects (keys). Lives in one thread.
+    """
+
+    def __init__(
+        self, endpoint: str, token: str, *, name: str = "tap", since: int | None = None, window: int = WINDOW,
+        prepare: Callable[[zmq.Socket[bytes]], None] = lambda socket: None,
+    ) -> None:  # fmt: skip
+        self.counts: Counter[str] = Counter()  # received, delivered, dropped.cancelled, bad
+        self.lost = 0  # frames that the producer dropped, by the holes in their numbers
+        self.ended = False
+        self.heard_ns = time.monotonic_ns()  # when anything last came
+        self._generation = 0
+        self._timeline: Any = None
+        self._coming: tuple[tuple[int, int], str] | None = None  # from which frame on there will be another timeline
+        self._seq: tuple[int, int] | None = None  # epoch and number of the newest frame
+        self._context: zmq.Context[Any] = zmq.Context()
+        identity = f"{name}.{os.getpid()}.{secrets.token_hex(4)}"
+        spec = InSpec("in", identity, endpoint, 0, window, "drop_oldest", window, prepare)
+        self._port = InPort(self._context, spec, token, secrets.randbits(31), self._count)
+        self._port.since = since
+        self._port.on_other = self._hear
+
+    def _count(self, name: str, amount: int) -> None:
+        self.counts[name] += amount
+
+    @property
+    def welcome(self) -> dict[str, Any]:
+        """What the producer said of itself (rate, channels, timeline, epoch); empty before it did."""
+        return self._port.welcome
+
+    @property
+    def connected(self) -> bool:
+        """True while a producer has welcomed us."""
+        return self._port.greeted
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """The next frame, None where none came in time. After END `ended` is true."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            frame = self._next()
+            if frame is not None:
+                return frame
+            left_ms = (deadline - time.monotonic()) * 1000
+            if left_ms <= 0:
+                return None
+            if self._port.socket.poll(max(min(int(left_ms), POLL_MS), 1)):
+                self._port.handle()
+
+    def _next(self) -> Frame | None:
+        """What lies here already, cancelled sound left out."""
+        self._port.speak(time.monotonic_ns())
+        if self._port.refused:
+            raise ControlError(f"{self._port.spec.endpoint} refused to be listened to: {self._port.refused}")
+        while (frame := self._port.take()) is not None:
+            self.heard_ns = time.monotonic_ns()
+            self._note_number(frame)
+            self._note_timeline(frame)
+            if frame.generation < self._generation:
+                self._port.dropped("cancelled")
+                continue
+            self._generation = frame.generation
+            self._port.used()
+            self.ended = bool(frame.flags & Flag.END)
+            return frame
+        return None
+
+    def _hear(self, word: dict[str, Any]) -> None:
+        if word.get("t") == "timeline":
+            self._coming = (whole(word, "epoch"), whole(word, "from")), str(word.get("timeline"))
+
+    def _note_timeline(self, frame: Frame) -> None:
+        """Generations are counted by timeline; frames of the old one may still be under way behind the word."""
+        if self._coming is not None and (frame.epoch, frame.seq) >= self._coming[0]:
+            self._port.welcome = {**self._port.welcome, "timeline": self._coming[1]}
+            self._coming = None
+        if self.welcome.get("timeline") != self._timeline:
+            self._timeline, self._generation = self.welcome.get("timeline"), 0
+
+    def _note_number(self, frame: Frame) -> None:
+        """Numbers that are missing are frames that the producer dropped for us."""
+        if self._seq is not None and self._seq[0] == frame.epoch:
+            self.lost += max(frame.seq - self._seq[1] - 1, 0)
+        if self._seq is None or (frame.epoch, frame.seq) > self._seq:
+            self._seq = frame.epoch, frame.seq
+
+    def frames(self, go_on: Callable[[], bool] = lambda: True, every_s: float = 0.1) -> Iterator[Frame]:
+        """Frames until END, or until `go_on()`, asked every so often, is false."""
+        while not self.ended and go_on():
+            frame = self.take(every_s)
+            if frame is not None:
+                yield frame
+
+    def close(self) -> None:
+        """Says bye."""
+        self._port.close()
+        self._context.destroy(linger=50)
+
+    def __enter__(self) -> Tap:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
