@@ -10,7 +10,7 @@ import pytest
 
 from audio_pipeline.cli.main import main
 from audio_pipeline.devices.sound import Device
-from audio_pipeline.doctor import doctor
+from audio_pipeline.doctor import checks
 from audio_pipeline.doctor import finding as doctor_finding
 from audio_pipeline.doctor import sound as doctor_sound
 from audio_pipeline.doctor.finding import Finding, install
@@ -23,7 +23,7 @@ MICROPHONE = Device(
 
 
 def test_lack_is_shown_with_its_mend() -> None:
-    shown = list(doctor.lines([Finding("lacks", "sound", "no card", "buy one"), Finding("ok", "Python", "3.11")]))
+    shown = list(checks.lines([Finding("lacks", "sound", "no card", "buy one"), Finding("ok", "Python", "3.11")]))
     assert shown[0].startswith("✗ sound") and shown[1].strip() == "→ buy one" and shown[2].startswith("✓ Python")
 
 
@@ -32,19 +32,19 @@ def test_what_the_host_asks_of_voices_is_said(monkeypatch: pytest.MonkeyPatch, t
     policy = tmp_path / "policy.yaml"
     policy.write_text("watermark: true")
     monkeypatch.setenv("AUDIO_PIPELINE_VOICE_POLICY", str(policy))
-    found = list(doctor.voices())
+    found = list(checks.voices())
     assert [finding.level for finding in found] == ["ok", "ok"] and found[0].detail.startswith("0 enrolled in")
     policy.write_text("watermark: false\nconsent: false")
-    assert list(doctor.voices())[1].detail == f"the mark is off and consent is off ({policy})"
+    assert list(checks.voices())[1].detail == f"the mark is off and consent is off ({policy})"
     policy.write_text("what")
-    assert list(doctor.voices())[1].level == "lacks"
+    assert list(checks.voices())[1].level == "lacks"
 
 
 def test_missing_and_old_packages_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        doctor, "requires", lambda name: ["numpy>=1.23", "nowhere>=1", "rich>=999", "x; extra == 'dev'"]
+        checks, "requires", lambda name: ["numpy>=1.23", "nowhere>=1", "rich>=999", "x; extra == 'dev'"]
     )
-    found = next(doctor.packages())
+    found = next(checks.packages())
     assert found.level == "lacks" and found.detail == "missing: nowhere>=1, rich>=999"
     assert "'nowhere>=1' 'rich>=999'" in found.mend
 
@@ -110,7 +110,7 @@ def test_doctor_looks_at_everything_on_this_host(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "r"))
     monkeypatch.setenv("AUDIO_PIPELINE_CACHE", str(tmp_path))
     monkeypatch.delenv("AUDIO_PIPELINE_MODELS", raising=False)
-    found = {finding.what: finding for finding in doctor.findings()}
+    found = {finding.what: finding for finding in checks.findings()}
     assert {"Python", "packages", "processor", "runtime folder", "PortAudio", "sound", "GPU", "ffmpeg"} <= set(found)
     assert found["silero-vad"].mend == "audio-pipeline models fetch silero-vad"
     assert all(finding.mend for finding in found.values() if finding.level == "lacks")
@@ -119,7 +119,7 @@ def test_doctor_looks_at_everything_on_this_host(tmp_path: Path, monkeypatch: py
 def test_runtime_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "audio-pipeline").mkdir(mode=0o755)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    found = doctor.runtime_folder()
+    found = checks.runtime_folder()
     assert found.level == "lacks" and "0700" in found.detail and found.mend
 
 
@@ -134,4 +134,4 @@ def test_gpu_is_asked_of_the_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("PATH", str(tmp_path) + ":/bin")
     assert machine.gpus() == ["NVIDIA L4, 23034 MiB"]
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert machine.gpus() == [] and doctor.gpu().level == "could"
+    assert machine.gpus() == [] and checks.gpu().level == "could"

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from audio_pipeline.cli import voices_refine
-from audio_pipeline.doctor import doctor
+from audio_pipeline.doctor import checks
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.voices import checked_json, fit
 from audio_pipeline.models.voices.enrolled import Library
@@ -60,7 +60,7 @@ def test_a_file_is_no_folder_of_voices(
     monkeypatch.setenv("AUDIO_PIPELINE_VOICES", str(tmp_path / "file" / below))
     said = run("list", fails=2)
     assert "the voices' folder" in said and "Not a directory" in said and len(said.splitlines()) == 1
-    findings = [(finding.level, finding.detail) for finding in doctor.voices()]
+    findings = [(finding.level, finding.detail) for finding in checks.voices()]
     assert findings[0][0] == "lacks" and "Not a directory" in findings[0][1]
 
 
@@ -95,7 +95,7 @@ def test_a_damaged_voice_can_be_removed_by_what_the_list_shows(run: Run, tmp_pat
     (folder / "voice.json").write_text("{")
     said = run("list")
     assert f"voices delete {damaged.id}" in said and said.count("damaged:") == 1
-    assert [finding.mend for finding in doctor.voices() if damaged.id in finding.mend]
+    assert [finding.mend for finding in checks.voices() if damaged.id in finding.mend]
     name = damaged.id if by == "id" else folder.name
     assert "add --yes" in run("delete", name, fails=2) and folder.exists()
     run("delete", name, "--yes")

@@ -15,7 +15,7 @@ from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.host import processes
 from audio_pipeline.metrics import Board
 from audio_pipeline.node import Node
-from audio_pipeline.supervisor import desired, watch
+from audio_pipeline.supervisor import records, watch
 from audio_pipeline.supervisor.board_reader import BoardReader
 from audio_pipeline.supervisor.jobs import Run, make_job
 from audio_pipeline.supervisor.records import BACKOFF_S, HEALTHY_S, NodeRecord, Phase
@@ -43,7 +43,7 @@ class Now:
 
 
 def test_ten_seconds_of_health_make_old_failures_forgotten(record: NodeRecord, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = Now(monkeypatch, desired)
+    now = Now(monkeypatch, records)
     record.started_s, record.failures = now.s, 9
     now.s += HEALTHY_S - 0.1
     assert not record.healthy

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from audio_pipeline.frame import HEADER, MAX_CHANNELS, MAX_EVENT_BYTES, MAX_SAMPLES, MAX_SOURCES, Flag, Format
-from audio_pipeline.links import words
+from audio_pipeline.links import messages
 from audio_pipeline.metrics import BINS, NAME_BYTES, SLOTS, STEP
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,8 +53,8 @@ def test_flags_and_formats_are_those_of_the_page() -> None:
     f"1 to {MAX_CHANNELS}; 0 in events", f"at most {spaced(MAX_SAMPLES)}; 0 in events",
     f"at most {spaced(MAX_EVENT_BYTES)} bytes", f"at most {MAX_SOURCES}", f"{spaced(NAME_BYTES)} bytes of names",
     f"{spaced(SLOTS)} slots of 8 bytes", f"have {BINS} slots", f"0.05 ms * {STEP}^k", f"k = 0 to {BINS - 2}",
-    f"maps of at most {spaced(words.MAX_WORD_BYTES)} bytes", f"that of a tap at most {words.TAP_FRAMES}",
-    f"more than {words.MAX_TAPS} taps", f"`drop_oldest`, {words.TAP_FRAMES} frames",
+    f"maps of at most {spaced(messages.MAX_WORD_BYTES)} bytes", f"that of a tap at most {messages.TAP_FRAMES}",
+    f"more than {messages.MAX_TAPS} taps", f"`drop_oldest`, {messages.TAP_FRAMES} frames",
 ])  # fmt: skip
 def test_limits_are_those_of_the_page(said: str) -> None:
     assert said in " ".join(PAGE.split())

@@ -16,7 +16,7 @@ import soundfile
 
 from audio_pipeline.control.client import ControlClient
 from audio_pipeline.errors import NodeError, PipelineError
-from audio_pipeline.supervisor import desired, parked
+from audio_pipeline.supervisor import parked, records
 from tests.proofs.live import Pipeline, State, running
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
@@ -57,7 +57,7 @@ def is_parked(state: State) -> bool:
 def test_a_node_that_always_fails_is_parked_and_comes_back_when_it_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: str
 ) -> None:
-    monkeypatch.setattr(desired, "BACKOFF_S", (0.0,))
+    monkeypatch.setattr(records, "BACKOFF_S", (0.0,))
     monkeypatch.setattr(parked, "PARKED_S", 3.0)
     with running(graph_file(tmp_path, keys), tmp_path / "take") as pipeline:
         pipeline.play(1)
@@ -83,7 +83,7 @@ def test_a_node_that_always_fails_is_parked_and_comes_back_when_it_can(
 
 
 def test_a_run_that_ends_without_a_node_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desired, "BACKOFF_S", (0.0,))
+    monkeypatch.setattr(records, "BACKOFF_S", (0.0,))
     with running(graph_file(tmp_path), tmp_path / "take") as pipeline:
         (tmp_path / "mark").touch()
         pipeline.until("it is parked", is_parked, 120)
