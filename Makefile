@@ -30,6 +30,7 @@ run: $(VENV)/run.stamp
 
 check: $(VENV)/test.stamp
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q . || { echo 'ruff format . mends it'; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python scripts/size.py

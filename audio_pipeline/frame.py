@@ -160,10 +160,24 @@ def pack_as(frame: Frame, seq: int, epoch: int, sent_age_us: int) -> bytes:
     code, payload = _payload(frame)
     more = _pack_sources(frame.sources) if frame.sources else b""
     head = HEADER.pack(
-        MAGIC, VERSION, HEADER.size + len(more), code, frame.channels, frame.rate, frame.samples, len(payload),
-        frame.flags, frame.clock_id, epoch, frame.stream, seq, frame.position,
-        frame.captured_ns, frame.generation, sent_age_us,
-    )  # fmt: skip
+        MAGIC,
+        VERSION,
+        HEADER.size + len(more),
+        code,
+        frame.channels,
+        frame.rate,
+        frame.samples,
+        len(payload),
+        frame.flags,
+        frame.clock_id,
+        epoch,
+        frame.stream,
+        seq,
+        frame.position,
+        frame.captured_ns,
+        frame.generation,
+        sent_age_us,
+    )
     return head + more + payload
 
 
@@ -235,8 +249,25 @@ def parse(message: bytes) -> Frame:
     """The frame in `message`. Raises WireError with the reason; every length is checked before it is read."""
     if len(message) < HEADER.size:
         raise WireError(f"frame of {len(message)} bytes is shorter than its {HEADER.size}-byte header")
-    (magic, version, header_bytes, code, channels, rate, samples, payload_bytes, flags, clock_id, epoch,
-     stream, seq, position, captured_ns, generation, sent_age_us) = HEADER.unpack_from(message)  # fmt: skip
+    (
+        magic,
+        version,
+        header_bytes,
+        code,
+        channels,
+        rate,
+        samples,
+        payload_bytes,
+        flags,
+        clock_id,
+        epoch,
+        stream,
+        seq,
+        position,
+        captured_ns,
+        generation,
+        sent_age_us,
+    ) = HEADER.unpack_from(message)
     if magic != MAGIC:
         raise WireError(f"frame starts with {magic!r}, expected {MAGIC!r}")
     if version != VERSION:
@@ -253,15 +284,45 @@ def parse(message: bytes) -> Frame:
     flags &= _KNOWN_FLAGS
     if code == _EVENT:
         event = _parse_event(memoryview(message)[header_bytes:])
-        return Frame(None, position, 0, rate, 0, flags, seq, epoch, stream, generation, captured_ns, clock_id,
-                     sent_age_us, event, sources)  # fmt: skip
+        return Frame(
+            None,
+            position,
+            0,
+            rate,
+            0,
+            flags,
+            seq,
+            epoch,
+            stream,
+            generation,
+            captured_ns,
+            clock_id,
+            sent_age_us,
+            event,
+            sources,
+        )
     if not 1 <= channels <= MAX_CHANNELS or samples > MAX_SAMPLES:
         raise WireError(f"frame states {channels} channels of {samples} samples")
     data = _parse_samples(message, header_bytes, code, samples, channels) if not flags & _GAP else None
     if data is None and payload_bytes:
         raise WireError(f"gap frame carries {payload_bytes} bytes of payload, expected none")
-    return Frame(data, position, samples, rate, channels, flags, seq, epoch, stream, generation, captured_ns,
-                 clock_id, sent_age_us, None, sources)  # fmt: skip
+    return Frame(
+        data,
+        position,
+        samples,
+        rate,
+        channels,
+        flags,
+        seq,
+        epoch,
+        stream,
+        generation,
+        captured_ns,
+        clock_id,
+        sent_age_us,
+        None,
+        sources,
+    )
 
 
 def _parse_event(body: bytes | memoryview) -> dict[str, Any]:

@@ -288,8 +288,13 @@ class Filter(Node):
 
     def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
         frame = inputs["in"]
-        ctx.emit("out", self.filter(frame.audio()), frame.position,
-                 flags=frame.flags & ~(Flag.END | Flag.GAP | Flag.REPLAY), captured_ns=frame.captured_ns)  # fmt: skip
+        ctx.emit(
+            "out",
+            self.filter(frame.audio()),
+            frame.position,
+            flags=frame.flags & ~(Flag.END | Flag.GAP | Flag.REPLAY),
+            captured_ns=frame.captured_ns,
+        )
 
 
 class Source(Node):

@@ -64,9 +64,7 @@ def _acquire(lock: int, folder: Path, patience_s: float) -> None:
             time.sleep(LOOK_S)
 
 
-def _put(
-    path: Path, data: bytes | str, place: Callable[[Path, Path], None], *, mode: int, sync: bool = True
-) -> None:  # fmt: skip
+def _put(path: Path, data: bytes | str, place: Callable[[Path, Path], None], *, mode: int, sync: bool = True) -> None:
     scratch = path.with_name(f".part-{secrets.token_hex(8)}")
     try:
         with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:

@@ -36,10 +36,16 @@ class Rule:
 
 
 def setting(
-    default: Any = dataclasses.MISSING, doc: str = "", *, unit: str = "", minimum: float | None = None,
-    maximum: float | None = None, choices: tuple[Any, ...] | None = None, live: bool = False,
+    default: Any = dataclasses.MISSING,
+    doc: str = "",
+    *,
+    unit: str = "",
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[Any, ...] | None = None,
+    live: bool = False,
     file: bool | tuple[str, ...] = False,
-) -> Any:  # fmt: skip
+) -> Any:
     """A dataclass field with its rule; a mutable default is given as a zero-argument callable."""
     rule = Rule(doc, unit, minimum, maximum, choices, live, file)
     if callable(default) and default is not dataclasses.MISSING:
@@ -191,8 +197,13 @@ def expectation(hint: Any, rule: Rule) -> str:
 
 
 _TYPE_WORDS: dict[Any, str] = {
-    float: "a number", int: "a whole number", bool: "true or false", str: "text", tuple: "a list", dict: "a map",
-}  # fmt: skip
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    str: "text",
+    tuple: "a list",
+    dict: "a map",
+}
 
 
 def _bare(hint: Any) -> Any:

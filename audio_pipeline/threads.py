@@ -23,9 +23,13 @@ OnError = Callable[[BaseException], None]
 
 
 def start(
-    target: Callable[[], Any], name: str, *, daemon: bool = True, stop: threading.Event | None = None,
+    target: Callable[[], Any],
+    name: str,
+    *,
+    daemon: bool = True,
+    stop: threading.Event | None = None,
     on_error: OnError | None = None,
-) -> threading.Thread:  # fmt: skip
+) -> threading.Thread:
     """Starts a thread that runs `target`. Where that raises, the traceback is printed and the process ends with 70.
 
     `on_error` gets the exception instead, for a caller that can do without the thread. An exception after `stop` was

@@ -85,8 +85,10 @@ def xtts(folder: Path) -> None:
         first_s = first_s or time.perf_counter() - began
         parts += len(part)
     took = time.perf_counter() - began
-    print(f"{latents} latents, {parts / RATE:.1f} s of sound in {took:.1f} s: {took * RATE / parts:.2f} of its length; "
-          f"the first sound after {first_s:.2f} s")  # fmt: skip
+    print(
+        f"{latents} latents, {parts / RATE:.1f} s of sound in {took:.1f} s: {took * RATE / parts:.2f} of its length; "
+        f"the first sound after {first_s:.2f} s"
+    )
 
 
 if __name__ == "__main__":

@@ -101,14 +101,18 @@ def main() -> int:
     for turn in range(args.rounds):
         for name in list(WAYS) if turn % 2 == 0 else reversed(list(WAYS)):
             measure(ways[name], args.nodes, args.seconds, WAYS[name])
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python "
-          f"{platform.python_version()}; {args.nodes} nodes")  # fmt: skip
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python "
+        f"{platform.python_version()}; {args.nodes} nodes"
+    )
     for name, way in ways.items():
         print(_line(name, way))
     each, group = ways.values()
-    print(f"group : processes  CPU {np.median(group.cpu) / np.median(each.cpu):.2f}, switches "
-          f"{np.median(group.wakes) / np.median(each.wakes):.2f}, chain p50 "
-          f"{np.median(group.chain_ms) / np.median(each.chain_ms):.2f}")  # fmt: skip
+    print(
+        f"group : processes  CPU {np.median(group.cpu) / np.median(each.cpu):.2f}, switches "
+        f"{np.median(group.wakes) / np.median(each.wakes):.2f}, chain p50 "
+        f"{np.median(group.chain_ms) / np.median(each.chain_ms):.2f}"
+    )
     return 0
 
 

@@ -65,8 +65,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--nodes", type=int, nargs="+", default=[2, 5, 10], help="lengths of the chains")
     parser.add_argument("--peers", action="store_true", help="also dora-rs and ezmsg")
-    parser.add_argument("--peers-folder", type=Path, default=Path.home() / ".cache" / "audio-pipeline" / "peers",
-                        help="where their environment is, or is made")  # fmt: skip
+    parser.add_argument(
+        "--peers-folder",
+        type=Path,
+        default=Path.home() / ".cache" / "audio-pipeline" / "peers",
+        help="where their environment is, or is made",
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--markdown", action="store_true")
     return parser.parse_args()

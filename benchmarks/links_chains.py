@@ -75,9 +75,14 @@ def dora(python: Path) -> Chain:
         environment = {**os.environ, "PATH": f"{python.parent}:{os.environ['PATH']}"}
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [python.parent / "dora", "run", str(file)], env=environment, cwd=folder, start_new_session=True,
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
+                [python.parent / "dora", "run", str(file)],
+                env=environment,
+                cwd=folder,
+                start_new_session=True,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
         try:
             yield {**_announced(folder, count), "daemon": process.pid}
         finally:
@@ -88,8 +93,11 @@ def dora(python: Path) -> Chain:
 
 
 def _dora_node(folder: Path, number: int, count: int) -> str:
-    lines = [f"- id: n{number}", f"  path: {HERE / 'links_peers' / 'dora_stage.py'}",
-             f"  env: {{STAGE: '{number}', COUNT: '{count}', FOLDER: '{folder}'}}"]  # fmt: skip
+    lines = [
+        f"- id: n{number}",
+        f"  path: {HERE / 'links_peers' / 'dora_stage.py'}",
+        f"  env: {{STAGE: '{number}', COUNT: '{count}', FOLDER: '{folder}'}}",
+    ]
     lines += [f"  inputs: {{in: n{number - 1}/out}}"] if number else []
     lines += ["  outputs: [out]"] if number < count - 1 else []
     return "".join(f"  {line}\n" for line in lines)

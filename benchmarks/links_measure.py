@@ -96,11 +96,14 @@ def _round(folder: Path, count: int, used: dict[str, Usage], begin_ns: int, end_
     frames, wall_ns = len(rows), end_ns - begin_ns
     lost = int(rows[-1, 0] - rows[0, 0] + 1 - frames)
     return Round(
-        _since(rows, made), _since(rows, handed), (rows[:, 1] - rows[:, 2]) / 1e6 if rows.shape[1] > 2 else np.zeros(0),
-        np.load(folder / "jitter.npy") / 1e6, lost,
+        _since(rows, made),
+        _since(rows, handed),
+        (rows[:, 1] - rows[:, 2]) / 1e6 if rows.shape[1] > 2 else np.zeros(0),
+        np.load(folder / "jitter.npy") / 1e6,
+        lost,
         {name: each.cpu_ns / wall_ns for name, each in used.items()},
         {name: each.switches / frames for name, each in used.items()},
-    )  # fmt: skip
+    )
 
 
 def _by_number(file: Path) -> dict[int, int]:

@@ -47,8 +47,10 @@ def times(results: Sequence[Result]) -> Rows:
 def costs(results: Sequence[Result]) -> Rows:
     """What processes used."""
     head = ["chain", "nodes", "CPU a node, % of a core", "CPU of daemons, %", "context switches a frame and node"]
-    return [head] + [[one.name, str(one.nodes), f"{one.cpu():.2f}", f"{one.others_cpu():.2f}", f"{one.switches():.1f}"]
-                     for one in results]  # fmt: skip
+    return [head] + [
+        [one.name, str(one.nodes), f"{one.cpu():.2f}", f"{one.others_cpu():.2f}", f"{one.switches():.1f}"]
+        for one in results
+    ]
 
 
 def _at(took_ms: Numbers, q: float) -> float:
@@ -108,8 +110,12 @@ def plain(result: Result) -> dict[str, Any]:
     parts = {"link": result.link, "hop": result.hop, "chain": result.took, "sleep": result.jitter}
     ms = {what: {name: _at(took, q) for name, q in QUANTILES.items()} for what, took in parts.items() if len(took)}
     return {
-        "chain": result.name, "nodes": result.nodes, "frames": len(result.took),
+        "chain": result.name,
+        "nodes": result.nodes,
+        "frames": len(result.took),
         "lost": sum(one.lost for one in result.rounds),
         "ms": ms,
-        "cpu_percent": result.cpu(), "other_cpu_percent": result.others_cpu(), "switches": result.switches(),
-    }  # fmt: skip
+        "cpu_percent": result.cpu(),
+        "other_cpu_percent": result.others_cpu(),
+        "switches": result.switches(),
+    }

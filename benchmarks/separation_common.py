@@ -21,9 +21,15 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("AUDIO_PIPELINE_SHARED", ROOT.parent / "shared")) / "data"
 RATE = 44_100
 OFFICIAL = {  # uSDR of official Spleeter 2.4.2, voice and band in dB, by excerpt
-    "10": (7.27, 7.15), "12": (6.23, 13.42), "19": (7.37, 11.47), "24": (10.47, 17.48),
-    "26": (10.01, 10.72), "41": (10.56, 13.90), "45": (7.05, 10.39), "48": (5.17, 10.95),
-}  # fmt: skip
+    "10": (7.27, 7.15),
+    "12": (6.23, 13.42),
+    "19": (7.37, 11.47),
+    "24": (10.47, 17.48),
+    "26": (10.01, 10.72),
+    "41": (10.56, 13.90),
+    "45": (7.05, 10.39),
+    "48": (5.17, 10.95),
+}
 
 
 def read(name: str) -> Array:

@@ -138,8 +138,15 @@ def live(model: Model) -> Iterator[tuple[str, ...]]:
         times = [f"{1000 * np.quantile(steps, q):.1f}" for q in (0.5, 0.95, 1.0)]
         share = (np.median(steps) + np.median(around)) / period
         latency = stream.latency_samples / RATE + tuning.compute_s
-        yield mode, str(tuning.hop), f"{1000 * period:.1f}", *times, f"{1000 * np.median(around):.1f}", \
-            f"{100 * share:.0f} %", f"{1000 * latency:.0f}"  # fmt: skip
+        yield (
+            mode,
+            str(tuning.hop),
+            f"{1000 * period:.1f}",
+            *times,
+            f"{1000 * np.median(around):.1f}",
+            f"{100 * share:.0f} %",
+            f"{1000 * latency:.0f}",
+        )
 
 
 def main() -> None:

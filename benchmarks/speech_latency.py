@@ -174,8 +174,10 @@ def joins(voice: str) -> str:
     levels = [speech_db(piece.sound, RATE // 50) or 0.0 for piece in pieces]
     words = sum(len(piece.words) for piece in pieces)
     written = sum(len(text.split()) for text in TEXTS.values())
-    return (f"{voice}: {len(pieces)} pieces, largest step where two meet {step:.5f} of full scale, levels within "
-            f"{max(levels) - min(levels):.1f} dB, {words} of {written} words timed")  # fmt: skip
+    return (
+        f"{voice}: {len(pieces)} pieces, largest step where two meet {step:.5f} of full scale, levels within "
+        f"{max(levels) - min(levels):.1f} dB, {words} of {written} words timed"
+    )
 
 
 def cold(voices: list[str], rounds: int) -> dict[str, list[float]]:
@@ -185,8 +187,10 @@ def cold(voices: list[str], rounds: int) -> dict[str, list[float]]:
         began = time.perf_counter()
         child = subprocess.run(
             [sys.executable, __file__, "--child", voice, way],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         after = float(child.stdout) - time.time() + time.perf_counter() - began
         found.setdefault(f"{voice} {way}", []).append(after)
     return found
@@ -205,8 +209,10 @@ def table(results: list[Result]) -> Iterator[str]:
     plain = {(one.voice, one.text): one.p50 for one in results if one.way == "plain"}
     for one in results:
         ratio = f"{plain[one.voice, one.text] / one.p50:.1f}" if one.way == "ours" else ""
-        yield (f"| {one.voice} | {one.text} | {one.seconds:.1f} s | {one.way} | {one.p50:.0f} ms | {one.p99:.0f} | "
-               f"{one.max:.0f} | {ratio} | {one.rtf:.3f} | {one.hole_ms:.0f} ms | {one.rounds} |")  # fmt: skip
+        yield (
+            f"| {one.voice} | {one.text} | {one.seconds:.1f} s | {one.way} | {one.p50:.0f} ms | {one.p99:.0f} | "
+            f"{one.max:.0f} | {ratio} | {one.rtf:.3f} | {one.hole_ms:.0f} ms | {one.rounds} |"
+        )
 
 
 def main() -> int:

@@ -160,11 +160,15 @@ def report(folder: Path) -> None:
     table(
         ("reader", "nearest stock voice", *SYSTEMS, "refined in, s"),
         (
-            (name, data["nearest"], *(f"{data[f'{system}.scores'][:, 0].mean():.3f}" for system in SYSTEMS),
-             f"{data['seconds'][1]:.0f}")
+            (
+                name,
+                data["nearest"],
+                *(f"{data[f'{system}.scores'][:, 0].mean():.3f}" for system in SYSTEMS),
+                f"{data['seconds'][1]:.0f}",
+            )
             for name, data in found.items()
         ),
-    )  # fmt: skip
+    )
 
 
 def main() -> None:

@@ -109,8 +109,10 @@ def likeness() -> None:
             found = calibration.told[-1].formant
             values = [f"{value:.3f}" for value in (*scores, own)]
             rows.append((kind, f"{source} to {target}", f"{steps:+.1f}", f"{found:.2f}", *values, f"{level:+.1f}"))
-    table(("pair", "readers", "semitones", "formants", "before", "no colour", "converted", *others, "to oneself", "dB"),
-          rows)  # fmt: skip
+    table(
+        ("pair", "readers", "semitones", "formants", "before", "no colour", "converted", *others, "to oneself", "dB"),
+        rows,
+    )
     print(f"gain: median {np.median(gains):+.3f}, lowest {min(gains):+.3f}, highest {max(gains):+.3f}")
     kept = []
     for reader in ("1998", "2384", "2609", "3005", "3080", "533"):
@@ -163,8 +165,9 @@ def joins() -> None:
         for at in range(first + block, len(steps) - block, block):
             around = (steps[at - fade : at - 2], steps[at + fade : at + block], own[at - fade :][: 3 * fade])
             excess.append(steps[at - 2 : at + fade].max() - max(part.max() for part in around))
-        rows.append((f"{source} to {target}", f"{max(excess):+.3f}", f"{np.percentile(excess, 99):+.3f}",
-                     f"{steps.max():.3f}"))  # fmt: skip
+        rows.append(
+            (f"{source} to {target}", f"{max(excess):+.3f}", f"{np.percentile(excess, 99):+.3f}", f"{steps.max():.3f}")
+        )
     table(("readers", "largest excess", "99 of 100 below", "largest step at all"), rows)
 
 
@@ -172,9 +175,11 @@ def mark() -> None:
     """Confidence in pieces of two seconds, by block and by what the converted sound went through."""
     networks = perth.load()
     ways: dict[str, Callable[[Array], tuple[Array, int]]] = {
-        "as it is": lambda x: (x, RATE), "8 kHz": lambda x: (resampled(x, RATE, 8_000), 8_000),
-        "noise at 20 dB": lambda x: (x + noise_like(x) / 10, RATE), "unmarked": lambda x: (x, RATE),
-    }  # fmt: skip
+        "as it is": lambda x: (x, RATE),
+        "8 kHz": lambda x: (resampled(x, RATE, 8_000), 8_000),
+        "noise at 20 dB": lambda x: (x + noise_like(x) / 10, RATE),
+        "unmarked": lambda x: (x, RATE),
+    }
     rows = []
     for block_ms, past_ms in ((30, 100), (50, 0), (50, 100), (50, 400), (250, 100)):
         marked, plain, took = [], [], []
@@ -193,8 +198,11 @@ def mark() -> None:
             took.append((time.perf_counter() - began) * block_ms)
         cells = []
         for name, way in ways.items():
-            found = [perth.confidence(networks, *way(piece[:, None])) for y in (plain if name == "unmarked" else marked)
-                     for piece in np.split(y[: len(y) // (2 * RATE) * 2 * RATE], len(y) // (2 * RATE))]  # fmt: skip
+            found = [
+                perth.confidence(networks, *way(piece[:, None]))
+                for y in (plain if name == "unmarked" else marked)
+                for piece in np.split(y[: len(y) // (2 * RATE) * 2 * RATE], len(y) // (2 * RATE))
+            ]
             cells.append(f"{sum(v >= perth.PRESENT for v in found)} of {len(found)} ({np.median(found):.2f})")
         below = np.mean([db(y) - db(z - y) for y, z in zip(plain, marked, strict=True)])
         rows.append((f"{block_ms}", f"{past_ms}", *cells, f"{below:.0f}", f"{np.median(took):.1f}"))
@@ -221,8 +229,17 @@ def pace() -> None:
             took.append((time.perf_counter() - began) * 1000)
         p50, p95, most = np.percentile(took, [50, 95, 100])
         delay = blocks.latency_samples * 1000 / RATE
-        rows.append((f"{block_ms}", f"{delay:.0f}", f"{p50:.1f}", f"{p95:.1f}", f"{most:.1f}", f"{0.7 * block_ms:.0f}",
-                     f"{p50 / block_ms:.2f}"))  # fmt: skip
+        rows.append(
+            (
+                f"{block_ms}",
+                f"{delay:.0f}",
+                f"{p50:.1f}",
+                f"{p95:.1f}",
+                f"{most:.1f}",
+                f"{0.7 * block_ms:.0f}",
+                f"{p50 / block_ms:.2f}",
+            )
+        )
     table(("block ms", "delay without compute, ms", "p50 ms", "p95 ms", "max ms", "limit ms", "of real time"), rows)
 
 

@@ -46,10 +46,24 @@ def draw(found: dict[str, dict[str, Array]], out: Path) -> None:
         for way, marker, size in zip(ways, ("x", "^", "*"), (60, 70, 260), strict=True):
             axes.scatter(*way, marker=marker, s=size, color=colour, zorder=4)
         outside = person[-1] / np.linalg.norm(person[-1])
-        axes.annotate(name, person[-1], tuple(20 * outside), textcoords="offset points", ha="center", va="center",
-                      color=colour, fontsize=13, fontweight="bold", zorder=5)  # fmt: skip
-    for marker, size, label in (("o", 70, "the person's own clips"), ("x", 60, "nearest stock voice, speaking"),
-                                ("^", 70, "quick fit"), ("*", 220, "refined fit")):  # fmt: skip
+        axes.annotate(
+            name,
+            person[-1],
+            tuple(20 * outside),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            color=colour,
+            fontsize=13,
+            fontweight="bold",
+            zorder=5,
+        )
+    for marker, size, label in (
+        ("o", 70, "the person's own clips"),
+        ("x", 60, "nearest stock voice, speaking"),
+        ("^", 70, "quick fit"),
+        ("*", 220, "refined fit"),
+    ):
         axes.scatter([], [], marker=marker, s=size, color="#333333", label=label)
     axes.margins(0.1)
     axes.legend(fontsize=11, loc="best", framealpha=0.9)

@@ -48,8 +48,10 @@ def main() -> None:
     def look(x: Array, rate: int = RATE) -> Sample:
         return inspect(x[: LONGEST_S * rate, None], rate, "", encoder=encoder).sample
 
-    clips = {name: [read(f"speech/{name}/{path.name}")[0] for path in sorted((SHARED / "speech" / name).glob("*.flac"))]
-             for name in READERS}  # fmt: skip
+    clips = {
+        name: [read(f"speech/{name}/{path.name}")[0] for path in sorted((SHARED / "speech" / name).glob("*.flac"))]
+        for name in READERS
+    }
     music = resampled(read("song_cc0/accompaniment.flac")[0][10 * 44_100 :, None], 44_100, RATE)[:, 0]
     hiss = np.random.default_rng(0).standard_normal(LONGEST_S * RATE)
     firsts = [own[0] for own in clips.values()]
@@ -58,16 +60,21 @@ def main() -> None:
     kinds = {
         "a reader": [look(x) for own in clips.values() for x in own],
         "a reader, all clips": [look(np.concatenate([x[: 5 * RATE] for x in own])) for own in clips.values()],
-        **{f"two readers, {s} s each": [look(np.concatenate([clips[a][0][: s * RATE], clips[b][-1][: s * RATE]]))
-                                        for a, b in pairs] for s in (3, 5)},
-        **{f"a reader, a band at {db:+.0f} dB": [look(under(x, music, db)) for x in firsts]
-           for db in (-20, -10, -5, 0)},
+        **{
+            f"two readers, {s} s each": [
+                look(np.concatenate([clips[a][0][: s * RATE], clips[b][-1][: s * RATE]])) for a, b in pairs
+            ]
+            for s in (3, 5)
+        },
+        **{
+            f"a reader, a band at {db:+.0f} dB": [look(under(x, music, db)) for x in firsts] for db in (-20, -10, -5, 0)
+        },
         **{f"a reader, white noise at {db:+.0f} dB": [look(under(x, hiss, db)) for x in firsts] for db in (-20, -10)},
         "a reader, 12 dB too loud": [look(np.clip(x / np.max(np.abs(x)) * 4, -1, 1)) for x in firsts],
         "a reader by telephone": [look(by_telephone(x)) for x in firsts],
         "a song": [look(x, rate) for (x, rate), _ in songs],
         "a band": [look(x - voice, rate) for (x, rate), voice in songs],
-    }  # fmt: skip
+    }
     print(machine())
     head = ("recording", "clips", "used", "music", "second voice", "noise", "clipping", "bandwidth")
     table(head, [(name, *row(samples)) for name, samples in kinds.items()])
@@ -77,10 +84,12 @@ def row(samples: list[Sample]) -> tuple[str, ...]:
     """How many of them were taken for what."""
     lacks = [{found.what for found in findings(sample) if found.advice} for sample in samples]
     counts = (
-        len(samples), sum(not refusals(sample) for sample in samples), sum("music" in lack for lack in lacks),
+        len(samples),
+        sum(not refusals(sample) for sample in samples),
+        sum("music" in lack for lack in lacks),
         sum(sample.second_voice and not sample.separated for sample in samples),
         *(sum(what in lack for lack in lacks) for what in ("noise", "clipping", "bandwidth")),
-    )  # fmt: skip
+    )
     return tuple(map(str, counts))
 
 

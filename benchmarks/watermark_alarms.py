@@ -222,14 +222,25 @@ def tail(found: dict[str, list[Array]]) -> None:
         true = fine @ np.array(WEIGHTS) - MEAN
         others = np.concatenate([scaled(fine @ weights) for weights in filters])
         tails = [f"{np.mean(others > k):.1e} ({1 - NormalDist().cdf(k):.1e})" for k in (3, 4, 5)]
-        rows.append((f"{window * mark.ROW_S:g} s", heard, f"{len(true) / max(heard, 1):.2f}", f"{true.mean():.2f}",
-                     f"{true.std():.2f}", f"{true.max():.2f}", *tails))  # fmt: skip
+        rows.append(
+            (
+                f"{window * mark.ROW_S:g} s",
+                heard,
+                f"{len(true) / max(heard, 1):.2f}",
+                f"{true.mean():.2f}",
+                f"{true.std():.2f}",
+                f"{true.max():.2f}",
+                *tails,
+            )
+        )
     table(("window", "number", "suspected", "mean", "deviation", "highest", "others > 3 (normal)", "> 4", "> 5"), rows)
     pairs = [(standing_out(part, 2, suspected=True), part) for part in tracks_of(found)]
     surely = [fine[suspected_shares(part, 2) >= mark.TIERS[0][0]] for fine, part in pairs]
     sure = np.concatenate(surely) @ np.array(WEIGHTS) - MEAN
-    print(f"where the decoder is sure: {len(sure)} windows of 1 s, mean {sure.mean():.2f}, deviation {sure.std():.2f}, "
-          f"highest {sure.max():.2f}")  # fmt: skip
+    print(
+        f"where the decoder is sure: {len(sure)} windows of 1 s, mean {sure.mean():.2f}, deviation {sure.std():.2f}, "
+        f"highest {sure.max():.2f}"
+    )
 
 
 def tracks_of(found: dict[str, list[Array]]) -> Iterator[Array]:

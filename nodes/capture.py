@@ -27,9 +27,7 @@ BURST_NS = 2_000_000
 class Settings:
     device: str = setting("default", "default, or a card's name or number")
     latency: str = setting("low", "what to ask of the card; high where it stutters", choices=("low", "high"))
-    channels: int = setting(
-        2, "channels to record, fewer where the card has fewer", minimum=1, maximum=32
-    )
+    channels: int = setting(2, "channels to record, fewer where the card has fewer", minimum=1, maximum=32)
 
 
 class Capture(Node):
@@ -52,8 +50,15 @@ class Capture(Node):
     def open(self, ctx: Context) -> None:
         from audio_pipeline.devices.microphone import Microphone, open_again
 
-        wanted = (self.settings.device, ctx.rate, self.settings.channels, ctx.frame_samples, self.settings.latency,
-                  ctx.wake, ctx)  # fmt: skip
+        wanted = (
+            self.settings.device,
+            ctx.rate,
+            self.settings.channels,
+            ctx.frame_samples,
+            self.settings.latency,
+            ctx.wake,
+            ctx,
+        )
         self._open_again = lambda: open_again(*wanted)
         self._frame_ns = round(ctx.frame_samples * 1e9 / ctx.rate)
         self._report_ns = self._silent_ns = ctx.now_ns()

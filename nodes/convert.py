@@ -24,22 +24,41 @@ COMPUTE = 0.6  # of a block: what is stated, and from which on a block is late
 @dataclass(frozen=True)
 class Settings:
     voice: str = setting("", "whose voice comes out: the name of one that was enrolled")
-    sample: str = setting("", "or a sound file of somebody speaking, 5 s or more; neither: only what is set below",
-                          file=True)  # fmt: skip
-    engine: str = setting("world", "world: light; openvoice, freevc: networks of coqui-tts, which need a fast machine",
-                          choices=("world", "openvoice", "freevc"))  # fmt: skip
+    sample: str = setting(
+        "", "or a sound file of somebody speaking, 5 s or more; neither: only what is set below", file=True
+    )
+    engine: str = setting(
+        "world",
+        "world: light; openvoice, freevc: networks of coqui-tts, which need a fast machine",
+        choices=("world", "openvoice", "freevc"),
+    )
     pitch_semitones: float = setting(0.0, "pitch above what the target asks for", minimum=-24, maximum=24, live=True)
-    formant: float | None = setting(None, "factor of the formants, below 1 for a longer vocal tract; if not said: "
-                                    "found by listening", minimum=0.6, maximum=1.7, live=True)  # fmt: skip
+    formant: float | None = setting(
+        None,
+        "factor of the formants, below 1 for a longer vocal tract; if not said: found by listening",
+        minimum=0.6,
+        maximum=1.7,
+        live=True,
+    )
     colour: float = setting(1.0, "how much of the target's broad spectral colour is taken on", minimum=0, maximum=1)
-    block_ms: int = setting(0, "sound that is converted at once, most of the latency; 0: 50, networks 250", unit="ms",
-                            minimum=0, maximum=1_000)  # fmt: skip
+    block_ms: int = setting(
+        0,
+        "sound that is converted at once, most of the latency; 0: 50, networks 250",
+        unit="ms",
+        minimum=0,
+        maximum=1_000,
+    )
     bypass: bool = setting(False, "the speaker's own voice instead, as late as the converted", live=True)
     gain_db: float = setting(0.0, "level of what comes out", unit="dB", minimum=-120, maximum=24, live=True)
-    gate_db: float = setting(-120.0, "what is quieter becomes silence; -120: nothing does", unit="dB", minimum=-120,
-                             maximum=0, live=True)  # fmt: skip
-    late: str = setting("own", "what a block that was not ready in time is replaced by: the speaker's own sound, or "
-                        "silence for who does not want to be known", choices=("own", "silence"))  # fmt: skip
+    gate_db: float = setting(
+        -120.0, "what is quieter becomes silence; -120: nothing does", unit="dB", minimum=-120, maximum=0, live=True
+    )
+    late: str = setting(
+        "own",
+        "what a block that was not ready in time is replaced by: the speaker's own sound, or "
+        "silence for who does not want to be known",
+        choices=("own", "silence"),
+    )
     watermark: bool = setting(True, "mark what comes out as made by a machine; off only where the host's policy agrees")
     threads: int = setting(0, "CPU threads of a network; 0: its own choice", minimum=0, maximum=64)
 
@@ -176,8 +195,17 @@ def _wish(s: Settings) -> Wish:
     from audio_pipeline.models.voices.converter import Wish
 
     sample = read_clip(Path(s.sample)) if s.sample else None
-    return Wish(voice=s.voice, sample=sample, engine=s.engine, semitones=s.pitch_semitones, formant=s.formant,
-                colour=s.colour, block_ms=s.block_ms, watermark=s.watermark, threads=s.threads)  # fmt: skip
+    return Wish(
+        voice=s.voice,
+        sample=sample,
+        engine=s.engine,
+        semitones=s.pitch_semitones,
+        formant=s.formant,
+        colour=s.colour,
+        block_ms=s.block_ms,
+        watermark=s.watermark,
+        threads=s.threads,
+    )
 
 
 NODE = Convert

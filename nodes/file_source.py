@@ -96,9 +96,16 @@ class FileSource(Source):
         player = self._player
         for position, file, media_s, length_s in player.take_maps():
             ctx.event(
-                "map", "media", position, file=file, media_id=player.paths[file].name, media_s=media_s,
-                length_s=length_s, playing=True, rate=1.0,
-            )  # fmt: skip
+                "map",
+                "media",
+                position,
+                file=file,
+                media_id=player.paths[file].name,
+                media_s=media_s,
+                length_s=length_s,
+                playing=True,
+                rate=1.0,
+            )
         while player.errors:
             ctx.log(player.errors.pop(0))
             ctx.count("damaged_files")

@@ -31,8 +31,9 @@ class Duck:
     by: str = setting("", "the input that this one steps back for")
     db: float = setting(-12.0, "how far", unit="dB", minimum=-60.0, maximum=0.0)
     attack_ms: float = setting(60.0, "time to get there", unit="ms", minimum=5, maximum=2_000)
-    release_ms: float = setting(500.0, "time back, from 0.3 s after the other's last sound on", unit="ms", minimum=5,
-                                maximum=10_000)  # fmt: skip
+    release_ms: float = setting(
+        500.0, "time back, from 0.3 s after the other's last sound on", unit="ms", minimum=5, maximum=10_000
+    )
     threshold_db: float = setting(-45.0, "level from which on the other is heard", unit="dB", minimum=-90, maximum=0)
 
 
@@ -108,8 +109,9 @@ class Mixer(Aligned):
             others = [other for other in self.input_settings if other != name]
             if duck.by not in others:
                 known = ", ".join(others) or "none"
-                raise ConfigError(f"inputs.{name}.duck.by: no input {duck.by!r}{nearest(duck.by, others)}; "
-                                  f"others are {known}")  # fmt: skip
+                raise ConfigError(
+                    f"inputs.{name}.duck.by: no input {duck.by!r}{nearest(duck.by, others)}; others are {known}"
+                )
         self._duckers = {name: self._duckers.get(name) or _ducker(duck, self._rate) for name, duck in wanted.items()}
 
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:

@@ -163,10 +163,14 @@ class Playback(Node):
     def _count(self, ctx: Context) -> None:
         playout, device = self._speaker.playout, self._speaker.device
         totals = {
-            "concealed_samples": playout.concealed_samples, "gaps": playout.gaps,
-            "late_samples": playout.late_samples, "skipped_samples": playout.skipped_samples,
-            "xruns": device.xruns, "overs": device.clipped, "stream_opens": self._speaker.stream_opens,
-        }  # fmt: skip
+            "concealed_samples": playout.concealed_samples,
+            "gaps": playout.gaps,
+            "late_samples": playout.late_samples,
+            "skipped_samples": playout.skipped_samples,
+            "xruns": device.xruns,
+            "overs": device.clipped,
+            "stream_opens": self._speaker.stream_opens,
+        }
         for name, total in totals.items():
             ctx.count(name, max(total - self._told.get(name, 0), 0))
         self._told = totals

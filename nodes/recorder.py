@@ -73,8 +73,14 @@ class Recorder(Node):
 
     def open(self, ctx: Context) -> None:
         folder = Path(self.settings.folder or ctx.folder)
-        self._take = Take(folder, self.settings.subtype, overwrite=self.settings.overwrite,
-                          run=Path(ctx.run_folder).name, node=ctx.name, gain_db=self.settings.gain_db)  # fmt: skip
+        self._take = Take(
+            folder,
+            self.settings.subtype,
+            overwrite=self.settings.overwrite,
+            run=Path(ctx.run_folder).name,
+            node=ctx.name,
+            gain_db=self.settings.gain_db,
+        )
         segments = None
         try:
             if self.settings.segments:
@@ -132,8 +138,12 @@ class Recorder(Node):
         self._tell_slow(self._disk.age_s if held else 0.0, ctx)
         while self._recording.notices:
             notice = self._recording.notices.popleft()
-            {"counted": self._on_counted, "saved": self._on_saved, "segment": self._on_segment,
-             "error": self._on_error}[notice.kind](notice, ctx)  # fmt: skip
+            {
+                "counted": self._on_counted,
+                "saved": self._on_saved,
+                "segment": self._on_segment,
+                "error": self._on_error,
+            }[notice.kind](notice, ctx)
 
     def _tell_slow(self, age_s: float, ctx: Context) -> None:
         if age_s > SLOW_S and not self._is_slow:
@@ -153,11 +163,21 @@ class Recorder(Node):
         self._leaving.pop(notice.track, None)
         path, samples, clipped, peak = (notice.data[key] for key in ("path", "samples", "clipped", "peak"))
         peak_db = round(20 * math.log10(max(peak, 1e-6)), 2)
-        ctx.event("takes", "saved", notice.position, track=notice.track, path=path, samples=samples, clipped=clipped,
-                  peak_db=peak_db)  # fmt: skip
+        ctx.event(
+            "takes",
+            "saved",
+            notice.position,
+            track=notice.track,
+            path=path,
+            samples=samples,
+            clipped=clipped,
+            peak_db=peak_db,
+        )
         if clipped:
-            ctx.log(f"{path}: {clipped} values beyond full scale were cut, the highest at {peak_db:+.1f} dBFS; "
-                    f"subtype float32 keeps them, and so does gain_db {-math.ceil(peak_db * 10) / 10:g}")  # fmt: skip
+            ctx.log(
+                f"{path}: {clipped} values beyond full scale were cut, the highest at {peak_db:+.1f} dBFS; "
+                f"subtype float32 keeps them, and so does gain_db {-math.ceil(peak_db * 10) / 10:g}"
+            )
 
     @staticmethod
     def _on_segment(notice: Notice, ctx: Context) -> None:

@@ -46,8 +46,9 @@ class RemoteIn(Node):
         remote = find_remote(wanted.host, wanted.key, wanted.own, curve=wanted.curve)
         self._ctx, self._clear_at = ctx, 0
         self._player = RemotePlayer(ctx, wanted.channels, wanted.least_ms, wanted.most_ms)
-        self._link = RemoteLink(remote, wanted.port if "." in wanted.port else f"{wanted.port}.out",
-                                rate=ctx.rate, channels=wanted.channels)  # fmt: skip
+        self._link = RemoteLink(
+            remote, wanted.port if "." in wanted.port else f"{wanted.port}.out", rate=ctx.rate, channels=wanted.channels
+        )
 
     def latency(self) -> Latency:
         return Latency()  # what the network takes cannot be stated; `age_ms` shows it

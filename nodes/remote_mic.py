@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from audio_pipeline.node import Context, Latency, Node, Ports
 from audio_pipeline.settings import setting
 
-DROPPED = ("bad", "dropped_again", "dropped_beyond", "dropped_format", "dropped_over_budget", "dropped_too_long",
-           "dropped_too_many")  # fmt: skip
+DROPPED = (
+    "bad",
+    "dropped_again",
+    "dropped_beyond",
+    "dropped_format",
+    "dropped_over_budget",
+    "dropped_too_long",
+    "dropped_too_many",
+)
 
 
 @dataclass(frozen=True)

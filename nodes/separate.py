@@ -39,34 +39,44 @@ class Settings:
         2, "2: vocals, accompaniment; 4: vocals, drums, bass, other; 5: piano as well", choices=tuple(STEMS)
     )
     mode: str = setting(
-        "balanced", "offline: Spleeter's own segments of 12 s; low, balanced, quality: a sliding window with "
-        "0, 4, 16 frames (of 23 ms) of future", choices=("offline", "low", "balanced", "quality"),
-    )  # fmt: skip
+        "balanced",
+        "offline: Spleeter's own segments of 12 s; low, balanced, quality: a sliding window with "
+        "0, 4, 16 frames (of 23 ms) of future",
+        choices=("offline", "low", "balanced", "quality"),
+    )
     hop: int = setting(
-        0, f"frames between inferences; 0: live the fewest this machine keeps up with, offline {OFFLINE_HOP}",
+        0,
+        f"frames between inferences; 0: live the fewest this machine keeps up with, offline {OFFLINE_HOP}",
         choices=(0, 1, 2, 4, 8, 16, 32),
-    )  # fmt: skip
+    )
     outputs: str = setting(
-        "stems", "stems: an output each; mix: one output with faders, which costs less; or both",
+        "stems",
+        "stems: an output each; mix: one output with faders, which costs less; or both",
         choices=("stems", "mix", "both"),
-    )  # fmt: skip
+    )
     residual: bool = setting(False, "the last stem is the mixture minus the others: full bandwidth, adds up")
     normalise: bool | None = setting(
         None, "bring quiet music to the level the model was trained at, and back; if not said: not in mode offline"
     )
     device: str = setting("auto", "auto takes a GPU where there is one", choices=("auto", "cpu", "cuda"))
     calm_s: float = setting(
-        10.0, "live: after so long without a missed deadline a step up the ladder is tried", unit="s",
-        minimum=1.0, maximum=3600.0,
-    )  # fmt: skip
+        10.0,
+        "live: after so long without a missed deadline a step up the ladder is tried",
+        unit="s",
+        minimum=1.0,
+        maximum=3600.0,
+    )
     precision: str = setting(
-        "auto", "of a GPU; auto: fp16 where it agrees with fp32 to 50 dB there",
+        "auto",
+        "of a GPU; auto: fp16 where it agrees with fp32 to 50 dB there",
         choices=("auto", "fp32", "fp16", "bf16"),
-    )  # fmt: skip
+    )
     batch: int = setting(
-        1, "separators of one process (`process:`) that share the model: inferred together, each unmoved by the others",
-        minimum=1, maximum=32,
-    )  # fmt: skip
+        1,
+        "separators of one process (`process:`) that share the model: inferred together, each unmoved by the others",
+        minimum=1,
+        maximum=32,
+    )
     threads: int = setting(0, "CPU threads of an inference; 0: one for each core", minimum=0, maximum=64)
     vocals_db: float = _fader("vocals")
     accompaniment_db: float = _fader("accompaniment")

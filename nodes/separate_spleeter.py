@@ -30,12 +30,16 @@ BEAT_S = 0.5
 @dataclass(frozen=True)
 class Settings:
     block_s: float = setting(9.5, "live: sound that is separated at once", unit="s", minimum=1, maximum=60)
-    context_s: float = setting(1.0, "live: sound before and after it that is separated too", unit="s",
-                               minimum=0.1, maximum=10)  # fmt: skip
+    context_s: float = setting(
+        1.0, "live: sound before and after it that is separated too", unit="s", minimum=0.1, maximum=10
+    )
     longest_s: float = setting(
-        600.0, "offline the whole song is separated at once, as `spleeter separate` does; the longest one taken",
-        unit="s", minimum=1, maximum=3600,
-    )  # fmt: skip
+        600.0,
+        "offline the whole song is separated at once, as `spleeter separate` does; the longest one taken",
+        unit="s",
+        minimum=1,
+        maximum=3600,
+    )
     wiener: bool = setting(False, "the package's multichannel Wiener filter")
     threads: int = setting(0, "CPU threads of TensorFlow; 0: as it likes", minimum=0, maximum=64)
 

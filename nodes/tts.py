@@ -23,9 +23,13 @@ class Settings:
     speed: float = setting(1.0, "1 is the voice's own pace", minimum=0.5, maximum=2.0)
     watermark: bool = setting(True, "mark what is said as made by a machine; off only where another node does it")
     stall_s: float = setting(
-        2.0, "a text that does not go on for so long is said as far as it was written", unit="s", minimum=0.1,
-        maximum=600, live=True,
-    )  # fmt: skip
+        2.0,
+        "a text that does not go on for so long is said as far as it was written",
+        unit="s",
+        minimum=0.1,
+        maximum=600,
+        live=True,
+    )
     device: str = setting("auto", "what Kokoro runs on; auto: a GPU where it works", choices=("auto", "cpu", "cuda"))
     threads: int = setting(0, "CPU threads of a synthesis; 0: one for each core", minimum=0, maximum=64)
 

@@ -31,20 +31,17 @@ class Settings:
         "silero is more reliable; webrtc needs no weights, but takes music and noise that comes and goes for speech",
         choices=tuple(WINDOW),
     )
-    threshold: float = setting(
-        0.5, "silero: probability from which on it is speech", minimum=0.05, maximum=0.95
-    )
-    aggressiveness: int = setting(
-        2, "webrtc: 0 finds the most speech, 3 rejects the most noise", minimum=0, maximum=3
-    )
+    threshold: float = setting(0.5, "silero: probability from which on it is speech", minimum=0.05, maximum=0.95)
+    aggressiveness: int = setting(2, "webrtc: 0 finds the most speech, 3 rejects the most noise", minimum=0, maximum=3)
     min_speech_ms: int = setting(150, "shorter sounds are no speech", unit="ms", minimum=0, maximum=2_000)
-    min_silence_ms: int = setting(
-        300, "shorter pauses end no utterance", unit="ms", minimum=20, maximum=5_000
-    )
+    min_silence_ms: int = setting(300, "shorter pauses end no utterance", unit="ms", minimum=20, maximum=5_000)
     pad_ms: int = setting(
-        100, "how much longer an utterance is made at both ends; at most min_silence_ms", unit="ms",
-        minimum=0, maximum=1_000,
-    )  # fmt: skip
+        100,
+        "how much longer an utterance is made at both ends; at most min_silence_ms",
+        unit="ms",
+        minimum=0,
+        maximum=1_000,
+    )
     gate: bool = setting(False, "let only speech through")
 
 
@@ -130,9 +127,7 @@ class Vad(Node):
 def _hysteresis(settings: Settings, rate: int) -> Hysteresis:
     enter = settings.threshold if settings.engine == "silero" else 0.5
     on, off, pad = settings.min_speech_ms, settings.min_silence_ms, settings.pad_ms
-    return Hysteresis(
-        enter, max(enter - APART, 0.0), rate * on // 1000, rate * off // 1000, rate * pad // 1000
-    )
+    return Hysteresis(enter, max(enter - APART, 0.0), rate * on // 1000, rate * off // 1000, rate * pad // 1000)
 
 
 def _detectors(settings: Settings) -> Callable[[], Detect]:

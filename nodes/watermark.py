@@ -21,7 +21,7 @@ CONTEXT_MS, FADE_MS = 100, 20
 class Settings:
     block_ms: int = setting(
         400, "sound that is marked at once: most of the latency", unit="ms", minimum=250, maximum=2_000
-    )  # fmt: skip
+    )
 
 
 class Watermark(Node):

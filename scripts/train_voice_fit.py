@@ -91,10 +91,17 @@ def main() -> None:
     stock, syllables = heard(names, manner.coordinates(styles[:, HALF:]) @ forward[:-1, 2] + forward[-1, 2])
     print(f"  syllables a second times frames a phoneme: {syllables:.2f}")
     tensors = {
-        "timbre.mean": timbre.mean, "timbre.axes": timbre.axes, "manner.mean": manner.mean, "manner.axes": manner.axes,
-        "ear": ear, "forward": forward, "spread": rest.std(axis=0).astype(np.float32), "pitch": pitch,
-        "syllables": np.array([syllables], np.float32), "stock": stock.astype(np.float32),
-    }  # fmt: skip
+        "timbre.mean": timbre.mean,
+        "timbre.axes": timbre.axes,
+        "manner.mean": manner.mean,
+        "manner.axes": manner.axes,
+        "ear": ear,
+        "forward": forward,
+        "spread": rest.std(axis=0).astype(np.float32),
+        "pitch": pitch,
+        "syllables": np.array([syllables], np.float32),
+        "stock": stock.astype(np.float32),
+    }
     assert {name: value.shape for name, value in tensors.items()} == voice_quick.shapes(len(names))
     save_file(tensors, args.out, {"voices": json.dumps(names)})
 

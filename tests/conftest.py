@@ -18,9 +18,7 @@ WATCHED = pytest.StashKey[Watched]()
 OTHERS_MAY = 0.15  # of all cores; above it a test in real time measures the others
 
 # Two shared cores stall for longer than any limit on an example or on its making that would still mean something.
-UNHURRIED = hypothesis.settings(
-    deadline=None, max_examples=50, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
+UNHURRIED = hypothesis.settings(deadline=None, max_examples=50, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.register_profile("default", UNHURRIED)
 hypothesis.settings.register_profile("ci", UNHURRIED, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")

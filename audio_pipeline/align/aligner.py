@@ -47,9 +47,11 @@ class Aligner(Rings):
         self.ports[spec.port] = spec.name
         leaving = self.inputs[before] if before is not None else None
         if (
-            leaving is not None and leaving.standby is not None and spec.standby
+            leaving is not None
+            and leaving.standby is not None
+            and spec.standby
             and leaving.spec.timeline == spec.timeline  # else its positions say nothing here
-        ):  # fmt: skip
+        ):
             item.standby, item.standby_first = leaving.standby, leaving.standby_first
             leaving.standby = None
         self._handovers[spec.port] = Handover(leaving, item, now_ns)

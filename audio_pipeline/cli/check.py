@@ -48,8 +48,12 @@ def tree(graph: Graph) -> Iterator[str]:
 
 def _label(graph: Graph, name: str) -> str:
     keys = graph.nodes[name].keys
-    said = [graph.nodes[name].kind, "optional" if keys.optional else "",
-            f"in process {keys.process}" if keys.process else "", f"under {keys.python}" if keys.python else ""]
+    said = [
+        graph.nodes[name].kind,
+        "optional" if keys.optional else "",
+        f"in process {keys.process}" if keys.process else "",
+        f"under {keys.python}" if keys.python else "",
+    ]
     return f"{name} ({', '.join(word for word in said if word)})"
 
 

@@ -71,8 +71,12 @@ def client_graph(args: argparse.Namespace, there: dict[str, Any]) -> Graph:
     nodes: dict[str, Any] = {}
     if play:
         nodes["there"] = {"kind": "remote_in", "port": play, **link}
-        nodes["speaker"] = {"kind": "playback", "device": args.device, "buffer_ms": BUFFER_MS,
-                            "in": {"from": "there", "on_loss": "silence"}}  # fmt: skip
+        nodes["speaker"] = {
+            "kind": "playback",
+            "device": args.device,
+            "buffer_ms": BUFFER_MS,
+            "in": {"from": "there", "on_loss": "silence"},
+        }
     if args.mic:
         nodes["mic"] = {"kind": "capture", "device": args.input}
         nodes["send"] = {"kind": "remote_out", "to": args.mic, "in": "mic", **link}

@@ -34,8 +34,12 @@ def graph(args: argparse.Namespace) -> int:
     words = args.words or ["show"]
     action, rest = words[0], words[1:]
     whole: Mapping[str, Callable[[ControlClient, Sequence[str], bool], str]] = {
-        "show": _show, "save": _save, "apply": _apply, "undo": _undo, "redo": _redo,
-    }  # fmt: skip
+        "show": _show,
+        "save": _save,
+        "apply": _apply,
+        "undo": _undo,
+        "redo": _redo,
+    }
     if action not in USAGE:
         raise ConfigError(f"graph: unknown action {action!r}{nearest(action, USAGE)}; known are {', '.join(USAGE)}")
     changes = None if action in whole else read_changes(words)

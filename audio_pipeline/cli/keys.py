@@ -27,8 +27,10 @@ def keys(args: argparse.Namespace) -> int:
 def _new(held: Keys, args: argparse.Namespace) -> None:
     name = args.name or socket.gethostname().split(".")[0] or "this"
     pair = held.new(name)
-    write(f"{pair.public}\nis the public key of {name!r}. On the other host: audio-pipeline keys allow {name} "
-          f"'{pair.public}'")  # fmt: skip
+    write(
+        f"{pair.public}\nis the public key of {name!r}. On the other host: audio-pipeline keys allow {name} "
+        f"'{pair.public}'"
+    )
 
 
 def _show(held: Keys, args: argparse.Namespace) -> None:
@@ -39,8 +41,11 @@ def _allow(held: Keys, args: argparse.Namespace) -> None:
     if not args.name or not args.key:
         raise ConfigError("keys allow: expected a name and a public key")
     held.allow(args.name, args.key, args.role)
-    write(f"{args.name} is known; it may do {MAY[args.role]}" if args.role == "host" else
-          f"{args.name} may {MAY[args.role]}")  # fmt: skip
+    write(
+        f"{args.name} is known; it may do {MAY[args.role]}"
+        if args.role == "host"
+        else f"{args.name} may {MAY[args.role]}"
+    )
 
 
 def _list(held: Keys, args: argparse.Namespace) -> None:

@@ -190,15 +190,23 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
     left.add_argument("--sweep", action="store_true", help="end the processes and remove the folders")
     models = _add(commands, "models", "host:models", "model weights: list, fetch or verify them")
     models.add_argument("action", nargs="?", choices=("list", "fetch", "verify"), default="list")
-    models.add_argument("names", nargs="*", metavar="NAME",
-                        help="which weights; all, or to fetch what the bundled pipelines need, where none is named")
+    models.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="which weights; all, or to fetch what the bundled pipelines need, where none is named",
+    )
     models.add_argument("--all", action="store_true", help="fetch everything there is")
     keys = _add(commands, "keys", "keys:keys", "keys for links to other hosts: make, show, allow, list, remove")
     keys.add_argument("action", choices=("new", "show", "allow", "list", "remove"))
     keys.add_argument("name", nargs="?", metavar="NAME", help="yours (new, show) or the other host's")
     keys.add_argument("key", nargs="?", metavar="KEY", help="allow: the other host's public key")
-    keys.add_argument("--role", default="listen", choices=("host", "listen", "play", "control"),
-                      help="allow: what the other host may do here (listen)")  # fmt: skip
+    keys.add_argument(
+        "--role",
+        default="listen",
+        choices=("host", "listen", "play", "control"),
+        help="allow: what the other host may do here (listen)",
+    )
     add_voices(_add(commands, "voices", "", "make voices from recordings; list, compare, export and delete them"))
     say = _add(commands, "say", "say:say", "speak text with a made voice")
     say.add_argument("text", nargs="*", metavar="TEXT", help="words, or - for standard input while it is being written")
@@ -253,8 +261,13 @@ def _add_attached_commands(commands: Commands[Parser]) -> None:
     change = _add(commands, "set", "attach:change", "change a live setting of a running pipeline")
     change.add_argument("assignments", nargs="+", metavar="NODE.NAME=VALUE", help="mix.inputs.vocals.gain_db=-6")
     graph = _add(commands, "graph", "graph:graph", "show, change or save the graph of a running pipeline")
-    graph.add_argument("words", nargs="*", metavar="ACTION", help="show, save FILE, apply FILE, undo, redo; or connect "
-                       "A.out B.in, disconnect B.in, add NAME KIND, remove NAME, bypass NAME on|off, + between several")
+    graph.add_argument(
+        "words",
+        nargs="*",
+        metavar="ACTION",
+        help="show, save FILE, apply FILE, undo, redo; or connect "
+        "A.out B.in, disconnect B.in, add NAME KIND, remove NAME, bypass NAME on|off, + between several",
+    )
     graph.add_argument("--force", action="store_true", help="save: replace a file that is there")
     stop = _add(commands, "stop", "attach:stop", "end a running pipeline cleanly")
     songs = [_add(commands, name, "attach:transport", about) for name, about in TRANSPORT.items()]

@@ -127,14 +127,23 @@ class Listener:
 
     def about(self) -> dict[str, Any]:
         """For the screen's first line."""
-        return {"port": self.port, "pipeline": self.pipeline, "channels": self.filled.channels,
-                "rate": self.filled.rate, "lost": self.tap.lost, "age_ms": self.age_ms,
-                "time": clock_text(self.seconds)}  # fmt: skip
+        return {
+            "port": self.port,
+            "pipeline": self.pipeline,
+            "channels": self.filled.channels,
+            "rate": self.filled.rate,
+            "lost": self.tap.lost,
+            "age_ms": self.age_ms,
+            "time": clock_text(self.seconds),
+        }
 
     def close(self) -> None:
         """Finishes files and says what became of them."""
-        holes = f", {self.filled.filled_samples} samples of it silence for what was missing" \
-            if self.filled.filled_samples else ""  # fmt: skip
+        holes = (
+            f", {self.filled.filled_samples} samples of it silence for what was missing"
+            if self.filled.filled_samples
+            else ""
+        )
         path = self.recording.close() if self.recording is not None else None
         if path is not None:
             write(f"wrote {path}: {self.seconds_written:.3f} s from position {self.filled.begin}{holes}")

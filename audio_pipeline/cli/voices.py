@@ -76,9 +76,13 @@ def listing(args: argparse.Namespace) -> int:
 def _row(record: Record) -> tuple[str, ...]:
     consent = record.consent.kind if record.consent else "none"
     return (
-        record.name, f"{record.likeness.voice:.2f}", f"{record.voice.pitch_hz:.0f} Hz",
-        f"{record.sample.speech_s:.0f} s", consent, record.created[:10],
-    )  # fmt: skip
+        record.name,
+        f"{record.likeness.voice:.2f}",
+        f"{record.voice.pitch_hz:.0f} Hz",
+        f"{record.sample.speech_s:.0f} s",
+        consent,
+        record.created[:10],
+    )
 
 
 def show(args: argparse.Namespace) -> int:

@@ -41,8 +41,16 @@ def enrol(args: argparse.Namespace) -> int:
     with stages() as stage:
         from audio_pipeline.models.voices import enrol as voice_enrol
 
-        draft = voice_enrol.enrol(inspected, args.name, consent, now(), tools, british=args.british,
-                                  keep_sample=not args.forget_sample, stage=stage)  # fmt: skip
+        draft = voice_enrol.enrol(
+            inspected,
+            args.name,
+            consent,
+            now(),
+            tools,
+            british=args.british,
+            keep_sample=not args.forget_sample,
+            stage=stage,
+        )
     record = library.add(draft)
     write(*card(record))
     name = shlex.quote(record.name)

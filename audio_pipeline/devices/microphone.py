@@ -46,9 +46,15 @@ class Microphone:
     """
 
     def __init__(
-        self, device: str, rate: int, channels: int, block: int, latency: Literal["low", "high"],
-        wake: Callable[[], None], clock: HostClock,
-    ) -> None:  # fmt: skip
+        self,
+        device: str,
+        rate: int,
+        channels: int,
+        block: int,
+        latency: Literal["low", "high"],
+        wake: Callable[[], None],
+        clock: HostClock,
+    ) -> None:
         self._blocks: deque[tuple[Samples, int, int]] = deque(maxlen=KEPT_BLOCKS)
         self._wake, self._host = wake, clock
         self.device = InputDevice(device, rate, channels, block, self._push, latency=latency)
@@ -148,9 +154,14 @@ class Microphone:
 
 
 def open_again(
-    device: str, rate: int, channels: int, block: int, latency: Literal["low", "high"],
-    wake: Callable[[], None], clock: HostClock,
-) -> Microphone:  # fmt: skip
+    device: str,
+    rate: int,
+    channels: int,
+    block: int,
+    latency: Literal["low", "high"],
+    wake: Callable[[], None],
+    clock: HostClock,
+) -> Microphone:
     """A microphone that may have been plugged in since this process began; DeviceError while it has not."""
     rescan()
     return Microphone(device, rate, channels, block, latency, wake, clock)

@@ -29,10 +29,14 @@ _WEIGHTS = {
 _USUAL = {
     count: tuple(names.split())
     for count, names in {
-        3: "FL FR FC", 4: "FL FR BL BR", 5: "FL FR FC BL BR", 6: "FL FR FC LFE BL BR", 7: "FL FR FC LFE BC SL SR",
+        3: "FL FR FC",
+        4: "FL FR BL BR",
+        5: "FL FR FC BL BR",
+        6: "FL FR FC LFE BL BR",
+        7: "FL FR FC LFE BC SL SR",
         8: "FL FR FC LFE BL BR SL SR",
     }.items()
-}  # fmt: skip
+}
 
 
 def to_channels(x: NDArray[np.float32], channels: int, layout: Sequence[str] = ()) -> NDArray[np.float32]:

@@ -29,9 +29,15 @@ class DriftBuffer:
     """
 
     def __init__(
-        self, channels: int, rate: int, target_samples: float, *, capacity_samples: int | None = None,
-        max_ppm: float = MAX_PPM, reader: DriftReader | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        channels: int,
+        rate: int,
+        target_samples: float,
+        *,
+        capacity_samples: int | None = None,
+        max_ppm: float = MAX_PPM,
+        reader: DriftReader | None = None,
+    ) -> None:
         self.rate, self.channels, self.target_samples = rate, channels, target_samples
         self.control = DriftControl(rate, max_ppm=max_ppm)
         self.reader = reader or DriftReader(channels, rate, capacity_samples or 10 * rate)

@@ -58,8 +58,10 @@ class DriftControl:
 
     def __init__(self, rate: int, *, bandwidth_hz: float = BANDWIDTH_HZ, max_ppm: float = MAX_PPM) -> None:
         if rate < 1 or not 0 < bandwidth_hz < 1 or not 0 < max_ppm <= 20_000:
-            raise ConfigError(f"a drift bridge needs a rate, a bandwidth below 1 Hz and at most 20000 ppm, "
-                              f"got {rate}, {bandwidth_hz}, {max_ppm}")  # fmt: skip
+            raise ConfigError(
+                f"a drift bridge needs a rate, a bandwidth below 1 Hz and at most 20000 ppm, "
+                f"got {rate}, {bandwidth_hz}, {max_ppm}"
+            )
         self.rate, self._bandwidth, self._limit = rate, bandwidth_hz, max_ppm * 1e-6
         self.error_samples = 0.0
         self.start(0)

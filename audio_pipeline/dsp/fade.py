@@ -43,16 +43,12 @@ def rising(done: int, n: int, fade_samples: int) -> NDArray[np.float32]:
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * t), np.float32)[:, None]
 
 
-def blended(
-    old: NDArray[np.float32], new: NDArray[np.float32], done: int, fade_samples: int
-) -> NDArray[np.float32]:
+def blended(old: NDArray[np.float32], new: NDArray[np.float32], done: int, fade_samples: int) -> NDArray[np.float32]:
     """`old` turning into `new`, both (n, channels), as `rising`; bit for bit where they are equal."""
     return old + (new - old) * rising(done, len(new), fade_samples)
 
 
-def crossfade(
-    old: NDArray[np.float32], new: NDArray[np.float32], curve: Curve = "linear"
-) -> NDArray[np.float32]:
+def crossfade(old: NDArray[np.float32], new: NDArray[np.float32], curve: Curve = "linear") -> NDArray[np.float32]:
     """From `old` to `new`, both (n, channels), over their whole length."""
     if old.shape != new.shape:
         raise ConfigError(f"a crossfade needs two blocks of one shape, got {old.shape} and {new.shape}")

@@ -71,9 +71,7 @@ class Playout:
         start, weight = self.head, self._switch.weight
         run = self._ring.run(start)
         usable = run if not self._ended else n + 2 * self._fade  # behind the end there is nothing to miss
-        out = self._switch.process(
-            self._ring.read(start, n), usable, np.zeros((n, self._channels), np.float32)
-        )
+        out = self._switch.process(self._ring.read(start, n), usable, np.zeros((n, self._channels), np.float32))
         self._note_gap(n if weight == self._switch.weight == 0 else n - min(n, usable))
         self.head = start + n
         self._ring.discard_before(self.head)

@@ -27,9 +27,7 @@ class PositionRing:
 
     def __init__(self, channels: int, capacity_samples: int) -> None:
         if channels < 1 or capacity_samples < 1:
-            raise ConfigError(
-                f"a ring needs at least 1 channel and 1 sample, got {channels} and {capacity_samples}"
-            )
+            raise ConfigError(f"a ring needs at least 1 channel and 1 sample, got {channels} and {capacity_samples}")
         self._data = np.zeros((capacity_samples, channels), np.float32)
         self._capacity = capacity_samples
         self.clear()

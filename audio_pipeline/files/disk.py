@@ -41,9 +41,15 @@ class Disk:
     """The queue and its thread. All but the work itself may be called from one other thread."""
 
     def __init__(
-        self, files: Files, name: str, woken: Callable[[], None] = lambda: None, *,
-        max_bytes: int = MAX_BYTES, max_s: float = MAX_S, clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+        self,
+        files: Files,
+        name: str,
+        woken: Callable[[], None] = lambda: None,
+        *,
+        max_bytes: int = MAX_BYTES,
+        max_s: float = MAX_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._files, self._woken, self._clock = files, woken, clock
         self._max_bytes, self._max_s = max_bytes, max_s
         self._queue: deque[Item] = deque()

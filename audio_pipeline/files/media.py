@@ -80,9 +80,7 @@ class MediaReader(ABC):
     def __enter__(self) -> MediaReader:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
     def failed(self, e: BaseException) -> MediaError:

@@ -52,21 +52,36 @@ class Faults:
         """What there is to say about the file by now."""
         damaged, gap, stamp, change, left_out = (self.tallies[kind] for kind in KINDS)
         said = [
-            (damaged.count, f"{_many(damaged.count, 'frame')} damaged, from {damaged.first_s:.2f} s on; what cannot "
-                            f"be decoded is silence ({damaged.detail})"),
-            (gap.count, f"{_many(gap.count, 'gap')} in its time stamps, {gap.seconds:.2f} s in all, the first at "
-                        f"{gap.first_s:.2f} s; gaps are silence"),
-            (stamp.count, f"{_many(stamp.count, 'time stamp')} out of order, the first at {stamp.first_s:.2f} s; the "
-                          f"sound goes on without them"),
-            (change.count, f"{_many(change.count, 'change')} of format, at {change.first_s:.2f} s {change.detail}; "
-                           f"all is converted to the format that it begins with"),
-            (left_out.count, f"{_many(left_out.count, 'part')} of it left out, the first at {left_out.first_s:.2f} s "
-                             f"({left_out.detail})"),
+            (
+                damaged.count,
+                f"{_many(damaged.count, 'frame')} damaged, from {damaged.first_s:.2f} s on; what cannot "
+                f"be decoded is silence ({damaged.detail})",
+            ),
+            (
+                gap.count,
+                f"{_many(gap.count, 'gap')} in its time stamps, {gap.seconds:.2f} s in all, the first at "
+                f"{gap.first_s:.2f} s; gaps are silence",
+            ),
+            (
+                stamp.count,
+                f"{_many(stamp.count, 'time stamp')} out of order, the first at {stamp.first_s:.2f} s; the "
+                f"sound goes on without them",
+            ),
+            (
+                change.count,
+                f"{_many(change.count, 'change')} of format, at {change.first_s:.2f} s {change.detail}; "
+                f"all is converted to the format that it begins with",
+            ),
+            (
+                left_out.count,
+                f"{_many(left_out.count, 'part')} of it left out, the first at {left_out.first_s:.2f} s "
+                f"({left_out.detail})",
+            ),
             (self.ends_s is not None, "ends at {:.2f} s, its header says {:.2f} s".format(*self.ends_s or (0, 0))),
             (self.is_cut and self.ends_s is None, "breaks off: its last page is missing"),
             (self.pages, f"{_many(self.pages, 'page')} of it damaged; what cannot be decoded of them is silence"),
             (self.layout, f"does not say which channel is which; {self.layout}"),
-        ]  # fmt: skip
+        ]
         return [f"{name}: {sentence}" for is_so, sentence in said if is_so]
 
 

@@ -13,10 +13,20 @@ SEARCH = 1 << 16
 MOST_SEARCHED = 1 << 26  # bytes that damage may be long
 _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK, _VOID = b"\xa3", b"\xa0", b"\xa1", b"\xec"
 _FOLLOWING = (
-    _SIMPLE_BLOCK, _BLOCK_GROUP, _VOID, b"\xab", b"\xa7",
-    b"\x1f\x43\xb6\x75", b"\x1c\x53\xbb\x6b", b"\x12\x54\xc3\x67", b"\x11\x4d\x9b\x74", b"\x19\x41\xa4\x69",
-    b"\x10\x43\xa7\x70", b"\x15\x49\xa9\x66", b"\x16\x54\xae\x6b",
-)  # fmt: skip
+    _SIMPLE_BLOCK,
+    _BLOCK_GROUP,
+    _VOID,
+    b"\xab",
+    b"\xa7",
+    b"\x1f\x43\xb6\x75",
+    b"\x1c\x53\xbb\x6b",
+    b"\x12\x54\xc3\x67",
+    b"\x11\x4d\x9b\x74",
+    b"\x19\x41\xa4\x69",
+    b"\x10\x43\xa7\x70",
+    b"\x15\x49\xa9\x66",
+    b"\x16\x54\xae\x6b",
+)
 # A block of a track below 127: identifier, size in one to three bytes, track, time within the cluster, flags.
 _CANDIDATE = re.compile(rb"[\xa3\xa0](?:[\x88-\xfe]|[\x40-\x7f].|[\x20-\x3f]..)[\x81-\xfe\xa1]", re.DOTALL)
 CHAIN = 3  # elements in a row that have to fit

@@ -20,9 +20,26 @@ READ_AHEAD = 16384
 
 # Other files it tries to read as MP3, and its decoder writes to the terminal what it thinks of them.
 _MARKS = (
-    b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b".snd", b"dns.", b"caff", b"PVF1", b" paf", b"fap ", b"2BIT",
-    b"MATLAB", b"Extended Instrument", b"ALawSound", b"NIST_1A", b"Creative Voice", b"fLaC", b"OggS",
-)  # fmt: skip
+    b"RIFF",
+    b"RIFX",
+    b"RF64",
+    b"riff",
+    b"FORM",
+    b".snd",
+    b"dns.",
+    b"caff",
+    b"PVF1",
+    b" paf",
+    b"fap ",
+    b"2BIT",
+    b"MATLAB",
+    b"Extended Instrument",
+    b"ALawSound",
+    b"NIST_1A",
+    b"Creative Voice",
+    b"fLaC",
+    b"OggS",
+)
 
 
 class SoundFileReader(MediaReader):

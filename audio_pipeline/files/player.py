@@ -67,9 +67,17 @@ class Player:
     """
 
     def __init__(
-        self, paths: Sequence[Path], rate: int, channels: int, *, loop: bool = False, position: int = 0, file: int = 0,
-        media_s: float = 0.0, reading: Reading = USUAL,
-    ) -> None:  # fmt: skip
+        self,
+        paths: Sequence[Path],
+        rate: int,
+        channels: int,
+        *,
+        loop: bool = False,
+        position: int = 0,
+        file: int = 0,
+        media_s: float = 0.0,
+        reading: Reading = USUAL,
+    ) -> None:
         self.paths, self.rate, self.channels, self.loop = list(paths), rate, channels, loop
         self.position = position
         self.bad_samples = self.waited_samples = 0

@@ -86,8 +86,14 @@ class Segments:
     def _finish(self, track: str, end: int) -> Segment:
         open_ = self._open.pop(track)
         segment = Segment(track, open_.writer.close(), open_.start, end)
-        entry = {"run": self._run, "track": track, "file": segment.path.name, "start": open_.start, "end": end,
-                 "clipped": open_.writer.clipped}  # fmt: skip
+        entry = {
+            "run": self._run,
+            "track": track,
+            "file": segment.path.name,
+            "start": open_.start,
+            "end": end,
+            "clipped": open_.writer.clipped,
+        }
         path = self._folder / LIST
         try:
             with path.open("a", encoding="utf-8") as file:

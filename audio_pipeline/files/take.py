@@ -92,9 +92,15 @@ class Take:
     """The tracks of one recorder in one folder, which is this run's alone until `close`."""
 
     def __init__(
-        self, folder: Path, subtype: Subtype, *, overwrite: bool = False, run: str = "", node: str = "",
+        self,
+        folder: Path,
+        subtype: Subtype,
+        *,
+        overwrite: bool = False,
+        run: str = "",
+        node: str = "",
         gain_db: float = 0.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.folder, self.subtype, self.overwrite, self.gain_db = folder, subtype, overwrite, gain_db
         self.tracks: dict[str, Track] = {}  # by input
         self._bases: dict[int, int] = {}

@@ -22,9 +22,18 @@ from audio_pipeline.errors import ConfigError, MediaError, PipelineError
 from audio_pipeline.files.wav_format import MAX_HEADER_BYTES, MIN_HEADER_BYTES, Subtype, WavFormat, encode
 
 __all__ = [
-    "Repaired", "Subtype", "WavFormat", "WavWriter", "is_begun", "is_in_use", "is_taken", "part_of", "repair",
-    "samples_in", "scan",
-]  # fmt: skip
+    "Repaired",
+    "Subtype",
+    "WavFormat",
+    "WavWriter",
+    "is_begun",
+    "is_in_use",
+    "is_taken",
+    "part_of",
+    "repair",
+    "samples_in",
+    "scan",
+]
 
 SYNC_S = 1
 PART = ".part"
@@ -183,9 +192,7 @@ class WavWriter:
     def __enter__(self) -> WavWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
     def _end(self) -> int:

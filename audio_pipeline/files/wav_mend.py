@@ -86,9 +86,20 @@ class _Reader:
             size = self.data64
         state, held = self._judge(data_at, size)
         return Wav(
-            self.path, state, rate, channels, bits, ENCODINGS[tag], held // block, block, data_at, self.end,
-            self.fact_at, self.spare_at, riff == b"RF64",
-        )  # fmt: skip
+            self.path,
+            state,
+            rate,
+            channels,
+            bits,
+            ENCODINGS[tag],
+            held // block,
+            block,
+            data_at,
+            self.end,
+            self.fact_at,
+            self.spare_at,
+            riff == b"RF64",
+        )
 
     def _unpack(self, form: str, at: int) -> tuple[bytes, int, bytes]:
         self.file.seek(at)

@@ -31,9 +31,13 @@ UNCLAIMED_S = 5.0  # a connection that was let in and says nothing
 STUCK_S = 5.0  # bytes wait for a peer that does not read
 CHUNK = 1 << 14
 TURN_S = 0.05
-TCP_OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-               (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10), (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
-               (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3))  # fmt: skip
+TCP_OPTIONS = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
 
 _numbers = itertools.count(1)
 

@@ -26,10 +26,13 @@ ADDRESS = re.compile(r"(?:tcp://)?(\[[0-9a-fA-F:.%a-z]+\]|[^\[\]:/\s]+)(?::(\d{1
 
 UP, DOWN, DENIED, WRONG_KEY, NO_CURVE, UNREACHABLE = "up", "down", "denied", "wrong key", "no curve", "unreachable"
 _MEANING = {
-    int(zmq.EVENT_HANDSHAKE_SUCCEEDED): UP, int(zmq.EVENT_DISCONNECTED): DOWN,
-    int(zmq.EVENT_HANDSHAKE_FAILED_AUTH): DENIED, int(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL): WRONG_KEY,
-    int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL): NO_CURVE, int(zmq.EVENT_CONNECT_RETRIED): UNREACHABLE,
-}  # fmt: skip
+    int(zmq.EVENT_HANDSHAKE_SUCCEEDED): UP,
+    int(zmq.EVENT_DISCONNECTED): DOWN,
+    int(zmq.EVENT_HANDSHAKE_FAILED_AUTH): DENIED,
+    int(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL): WRONG_KEY,
+    int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL): NO_CURVE,
+    int(zmq.EVENT_CONNECT_RETRIED): UNREACHABLE,
+}
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -60,15 +63,23 @@ def check_listen(text: str, *, curve: bool) -> None:
     """Raises ConfigError where an address cannot be listened on, or not without keys."""
     host, _ = parse_address(text)
     if not curve and not is_loopback(host):
-        raise ConfigError(f"listen: {text} can be reached from other hosts, so it needs keys and encryption; "
-                          "`curve: false` is for loopback addresses")  # fmt: skip
+        raise ConfigError(
+            f"listen: {text} can be reached from other hosts, so it needs keys and encryption; "
+            "`curve: false` is for loopback addresses"
+        )
 
 
 def harden(socket: zmq.Socket[bytes]) -> None:
     """For tcp: a handshake cannot be held open. ZeroMQ's heartbeats are not used: see `remote_entrance`."""
-    for option, value in ((zmq.HANDSHAKE_IVL, HANDSHAKE_MS),
-                          (zmq.TCP_KEEPALIVE, 1), (zmq.TCP_KEEPALIVE_IDLE, 10), (zmq.TCP_KEEPALIVE_INTVL, 5),
-                          (zmq.TCP_KEEPALIVE_CNT, 3), (zmq.IPV6, 1), (zmq.LINGER, 0)):  # fmt: skip
+    for option, value in (
+        (zmq.HANDSHAKE_IVL, HANDSHAKE_MS),
+        (zmq.TCP_KEEPALIVE, 1),
+        (zmq.TCP_KEEPALIVE_IDLE, 10),
+        (zmq.TCP_KEEPALIVE_INTVL, 5),
+        (zmq.TCP_KEEPALIVE_CNT, 3),
+        (zmq.IPV6, 1),
+        (zmq.LINGER, 0),
+    ):
         socket.setsockopt(option, value)
 
 
@@ -94,9 +105,11 @@ class Gatekeeper:
     """
 
     def __init__(
-        self, context: zmq.Context[Any], allows: Callable[[str], bool],
+        self,
+        context: zmq.Context[Any],
+        allows: Callable[[str], bool],
         is_early: Callable[[str], bool] = lambda public: False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._allows, self._is_early = allows, is_early
         self.denied = 0
         self.socket: zmq.Socket[bytes] = context.socket(zmq.REP)

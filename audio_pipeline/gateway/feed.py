@@ -125,8 +125,7 @@ class _SendingEnd:
             self._send(dumps({"t": "alive"} if self.greeted else self._offer()))
 
     def _offer(self) -> dict[str, Any]:
-        return {"t": "offer", "v": PROTOCOL, "node": self._node, "instance": self._instance,
-                "greeting": self._greeting}  # fmt: skip
+        return {"t": "offer", "v": PROTOCOL, "node": self._node, "instance": self._instance, "greeting": self._greeting}
 
     def _take_offered(self) -> None:
         while self._feed.offered:

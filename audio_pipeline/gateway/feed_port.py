@@ -170,8 +170,15 @@ class FeedPort:
         self._said_ns = now_ns
         through = self._grant.delivered_through
         if through:
-            self._reply(self._sender, {"t": "credit", "greeting": self._greeting, "delivered": through,
-                                       "granted": self._grant.granted_through})  # fmt: skip
+            self._reply(
+                self._sender,
+                {
+                    "t": "credit",
+                    "greeting": self._greeting,
+                    "delivered": through,
+                    "granted": self._grant.granted_through,
+                },
+            )
         else:
             self._reply(self._sender, {"t": "still"})
 

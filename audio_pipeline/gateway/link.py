@@ -26,8 +26,17 @@ class RemoteLink:
         self.counts: Counter[str] = Counter()
         self._frames: deque[tuple[Frame, int]] = deque(maxlen=KEPT_FRAMES)
         terms = {"port": port, "queue": QUEUE_FRAMES}
-        spec = InSpec(port, "", remote.endpoint, 0, WINDOW_FRAMES, "drop_oldest", QUEUE_FRAMES,
-                      prepare=self.peer.prepare, terms=terms)  # fmt: skip
+        spec = InSpec(
+            port,
+            "",
+            remote.endpoint,
+            0,
+            WINDOW_FRAMES,
+            "drop_oldest",
+            QUEUE_FRAMES,
+            prepare=self.peer.prepare,
+            terms=terms,
+        )
         instance = (os.getpid() << 20) + time.monotonic_ns() % (1 << 20)
         self._end = _ListeningEnd(self.peer, spec, instance, self)
         self.peer.start(self._end)

@@ -108,16 +108,28 @@ class RemotePlayer:
 
     def _report(self, ctx: Context, now_ns: int) -> None:
         buffer = self.buffer
-        gauges = {"jitter_ms": buffer.target.jitter_s * 1e3, "target_ms": buffer.target.target_s * 1e3,
-                  "buffer_ms": buffer.fill_s * 1e3, "ppm": buffer.ppm, "age_ms": self._age_ms(now_ns)}  # fmt: skip
+        gauges = {
+            "jitter_ms": buffer.target.jitter_s * 1e3,
+            "target_ms": buffer.target.target_s * 1e3,
+            "buffer_ms": buffer.fill_s * 1e3,
+            "ppm": buffer.ppm,
+            "age_ms": self._age_ms(now_ns),
+        }
         for name, value in gauges.items():
             ctx.gauge(name, value)
-        self.count(ctx, {
-            "underruns": buffer.underruns, "outages": buffer.outages, "late_samples": buffer.late_samples,
-            "skipped_samples": buffer.skipped_samples, "held_samples": buffer.held_samples,
-            "concealed_samples": buffer.reader.concealed_samples, "lost_samples": self.lost_samples,
-            "frames": self.frames,
-        })  # fmt: skip
+        self.count(
+            ctx,
+            {
+                "underruns": buffer.underruns,
+                "outages": buffer.outages,
+                "late_samples": buffer.late_samples,
+                "skipped_samples": buffer.skipped_samples,
+                "held_samples": buffer.held_samples,
+                "concealed_samples": buffer.reader.concealed_samples,
+                "lost_samples": self.lost_samples,
+                "frames": self.frames,
+            },
+        )
 
     def count(self, ctx: Context, totals: dict[str, int]) -> None:
         """Counters from sums."""

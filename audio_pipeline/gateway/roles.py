@@ -6,8 +6,15 @@ from audio_pipeline.errors import ConfigError, KeysError
 from audio_pipeline.gateway.curve import is_loopback
 from audio_pipeline.keys import KeyPair, Keys, may
 
-NEEDED = {"state": "listen", "events": "listen", "ports": "listen", "set": "control", "transport": "control",
-          "stop": "control", "send": "control"}  # fmt: skip
+NEEDED = {
+    "state": "listen",
+    "events": "listen",
+    "ports": "listen",
+    "set": "control",
+    "transport": "control",
+    "stop": "control",
+    "send": "control",
+}
 
 
 class Roles:

@@ -73,8 +73,12 @@ class Gateway:
         self._gate = Gatekeeper(self._context, self._admit, self._is_early) if self._roles.keys else None
         self._router: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
         harden(self._router)
-        for option, value in ((zmq.ROUTER_MANDATORY, 1), (zmq.SNDHWM, MAX_WAITING), (zmq.RCVHWM, MAX_UNREAD),
-                              (zmq.MAXMSGSIZE, MAX_BYTES)):  # fmt: skip
+        for option, value in (
+            (zmq.ROUTER_MANDATORY, 1),
+            (zmq.SNDHWM, MAX_WAITING),
+            (zmq.RCVHWM, MAX_UNREAD),
+            (zmq.MAXMSGSIZE, MAX_BYTES),
+        ):
             self._router.setsockopt(option, value)
         if self._pair is not None:
             as_server(self._router, self._pair)
@@ -200,9 +204,10 @@ class Gateway:
     def exported(self) -> list[dict[str, Any]]:
         """Outputs that may be heard: those that were named, or else what people hear at this host."""
         return [
-            port for port in self._known_ports.get("outputs", [])
+            port
+            for port in self._known_ports.get("outputs", [])
             if (port["port"] in self._exports if self._exports else port.get("heard"))
-        ]  # fmt: skip
+        ]
 
     # -- from outside -------------------------------------------------------------------------------
 
@@ -256,8 +261,9 @@ class Gateway:
             return
         kind = word.get("t")
         if kind == "time":
-            self._reply(identity, {"t": "time", "t1": moment(word, "t1"), "t2": time.monotonic_ns(),
-                                   "t3": time.monotonic_ns()})  # fmt: skip
+            self._reply(
+                identity, {"t": "time", "t1": moment(word, "t1"), "t2": time.monotonic_ns(), "t3": time.monotonic_ns()}
+            )
         elif "op" in word:
             self._on_request(identity, user, session, word)
         elif kind == "hello":
@@ -315,9 +321,15 @@ class Gateway:
             self._enter(identity, user, session, CONTROLS, "listen", self._run_dir.control, word)
 
     def _enter(
-        self, identity: bytes, user: str, session: Session | None, what: str, needs: str, endpoint: str,
+        self,
+        identity: bytes,
+        user: str,
+        session: Session | None,
+        what: str,
+        needs: str,
+        endpoint: str,
         word: dict[str, Any],
-    ) -> None:  # fmt: skip
+    ) -> None:
         if session is not None and session.what != what:
             self._drop(session)
             session = None
@@ -404,6 +416,9 @@ def open_gateway(address: str, run_folder: str, exports: Sequence[str], *, own: 
 
 
 def _bind_error(error: zmq.ZMQError | OSError, where: str) -> str:
-    reason = {zmq.EADDRINUSE: "the port is in use", zmq.EADDRNOTAVAIL: "this host has no such address",
-              errno.ENODEV: "this host has no such address"}.get(error.errno or 0, error.strerror)  # fmt: skip
+    reason = {
+        zmq.EADDRINUSE: "the port is in use",
+        zmq.EADDRNOTAVAIL: "this host has no such address",
+        errno.ENODEV: "this host has no such address",
+    }.get(error.errno or 0, error.strerror)
     return f"cannot listen on {where}: {reason}"

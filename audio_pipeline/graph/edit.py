@@ -51,8 +51,12 @@ def _check_same(old: NodeSpec, new: NodeSpec) -> None:
 
 def _apply(raw: Raw, change: Any, where: str) -> None:
     operations: dict[str, Callable[[Raw, Mapping[str, Any], str], None]] = {
-        "connect": _connect, "disconnect": _disconnect, "add": _add, "remove": _remove, "bypass": _bypass,
-    }  # fmt: skip
+        "connect": _connect,
+        "disconnect": _disconnect,
+        "add": _add,
+        "remove": _remove,
+        "bypass": _bypass,
+    }
     if not isinstance(change, Mapping) or not isinstance(change.get("op"), str):
         raise ConfigError(f"{where}: expected a map with 'op', got {_short(change)}")
     operation = operations.get(change["op"])

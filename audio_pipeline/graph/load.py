@@ -152,6 +152,16 @@ def _build_input(value: Any, cls: type[Node], path: tuple[str, ...], places: Pla
 
 
 __all__ = [
-    "ON_LOSS", "POLICIES", "VERSION", "Graph", "Link", "LinkKeys", "NodeSpec", "Top",
-    "build_graph", "find_config", "load", "loads",
-]  # fmt: skip
+    "ON_LOSS",
+    "POLICIES",
+    "VERSION",
+    "Graph",
+    "Link",
+    "LinkKeys",
+    "NodeSpec",
+    "Top",
+    "build_graph",
+    "find_config",
+    "load",
+    "loads",
+]

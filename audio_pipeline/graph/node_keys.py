@@ -111,8 +111,11 @@ def _check_agree(graph: Graph, members: list[str], key: str) -> None:
     for member, value in known.items():
         first = next(iter(known))
         if value != known[first]:
-            raise fail(("nodes", member, key), f"{member} shares a process with {first}, which has {known[first]!r}; "
-                       f"got {value!r}", graph.places)  # fmt: skip
+            raise fail(
+                ("nodes", member, key),
+                f"{member} shares a process with {first}, which has {known[first]!r}; got {value!r}",
+                graph.places,
+            )
 
 
 def process_of(spec: NodeSpec) -> str:

@@ -165,11 +165,20 @@ class Plan:
         window = math.ceil(burst_ms / self.frame_ms) + ROUND_TRIP_FRAMES
         align = align_ms + burst_ms + SPARE_MS + self.leads_ms[timeline]
         return LinkPlan(
-            link.source, f"{spec.name}.{name}", policy, budget_ms, window,
+            link.source,
+            f"{spec.name}.{name}",
+            policy,
+            budget_ms,
+            window,
             max(math.ceil(budget_ms / self.frame_ms), window) if self.live else window,
-            round(align * self.graph.rate / 1000) if spec.aligned else 0, link.on_loss, timeline,
-            self.in_ms(spec, name, link), self.leads_ms[timeline], "~" in name, link.muted,
-        )  # fmt: skip
+            round(align * self.graph.rate / 1000) if spec.aligned else 0,
+            link.on_loss,
+            timeline,
+            self.in_ms(spec, name, link),
+            self.leads_ms[timeline],
+            "~" in name,
+            link.muted,
+        )
 
     def _align_ms(self, spec: NodeSpec, name: str, link: Link, timeline: str) -> float:
         """How long this input waits for the slowest one of its timeline."""
@@ -216,15 +225,20 @@ class Plan:
     @cached_property
     def paths(self) -> list[PathLatency]:
         """Every way from a source to a sink, the monitor path first."""
-        found = [self._path(names) for name in self.order if not self.graph.nodes[name].sound_inputs
-                 for names in self._ways(name)]  # fmt: skip
+        found = [
+            self._path(names)
+            for name in self.order
+            if not self.graph.nodes[name].sound_inputs
+            for names in self._ways(name)
+        ]
         return sorted(found, key=lambda path: (not path.monitor, -path.total_ms))
 
     def _ways(self, name: str) -> Iterator[tuple[str, ...]]:
         after = [
-            spec.name for spec in self.graph.nodes.values()
+            spec.name
+            for spec in self.graph.nodes.values()
             if any(link.source.split(".")[0] == name for link in spec.sound_inputs.values())
-        ]  # fmt: skip
+        ]
         if not after:
             yield (name,)
         for following in after:
@@ -264,9 +278,12 @@ class Plan:
             device = self._device_ms(path) if path.monitor else 0.0
             if path.budget_ms is not None and path.total_ms - device > path.budget_ms:
                 key = "monitor_budget_ms" if path.monitor else "budget_ms"
-                raise fail((key,), f"path {' -> '.join(path.names)} takes {path.total_ms - device:.0f} ms, "
-                           f"but {path.budget_ms:g} ms are allowed", self.graph.places)  # fmt: skip
-
+                raise fail(
+                    (key,),
+                    f"path {' -> '.join(path.names)} takes {path.total_ms - device:.0f} ms, "
+                    f"but {path.budget_ms:g} ms are allowed",
+                    self.graph.places,
+                )
 
     def _device_ms(self, path: PathLatency) -> float:
         """What microphone and loudspeaker take, and the bridge that they need where each has a clock of its own."""

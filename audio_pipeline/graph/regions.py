@@ -46,8 +46,10 @@ def clocks_of(graph: Graph, *, live: bool = True) -> Clocks:
     if not live:
         return Clocks(dict.fromkeys(graph.nodes, HOST), {HOST: HOST}, HOST, {})
     domains = {name: _domain(graph, names) for names in regions for name in names}
-    masters = {domain: _master(graph, [name for name in domains if domains[name] == domain])
-               for domain in dict.fromkeys(domains.values())}  # fmt: skip
+    masters = {
+        domain: _master(graph, [name for name in domains if domains[name] == domain])
+        for domain in dict.fromkeys(domains.values())
+    }
     main = _main(graph, domains)
     if graph.top.clock == HOST:
         masters[main] = HOST

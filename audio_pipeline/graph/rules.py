@@ -78,9 +78,11 @@ def _check_source(graph: Graph, spec: NodeSpec, name: str, link: Link) -> None:
         known_ports = (*ports.outputs, *ports.events)
         hint = nearest(port, known_ports)
         raise fail(
-            path, f"node {node!r} ({graph.nodes[node].kind}) has no output {port!r}{hint}; "
-            f"known are {', '.join(known_ports) or 'none'}", graph.places,
-        )  # fmt: skip
+            path,
+            f"node {node!r} ({graph.nodes[node].kind}) has no output {port!r}{hint}; "
+            f"known are {', '.join(known_ports) or 'none'}",
+            graph.places,
+        )
     if name in spec.ports.event_inputs and port not in ports.events:
         raise fail(path, f"{link.source} carries sound, but {spec.kind} expects events here", graph.places)
     if port in ports.events and not (spec.cls.takes_events or name in spec.ports.event_inputs):
@@ -107,8 +109,11 @@ def _check_on_loss(graph: Graph) -> None:
                 said = f"this input is heard, so it must say on_loss: one of {', '.join(choices)}"
                 raise fail(path, said, graph.places)
             if link.on_loss is not None and not joins:
-                raise fail((*path, "on_loss"), f"{spec.kind} only takes what comes; on_loss is for inputs that are "
-                           "mixed or heard", graph.places)  # fmt: skip
+                raise fail(
+                    (*path, "on_loss"),
+                    f"{spec.kind} only takes what comes; on_loss is for inputs that are mixed or heard",
+                    graph.places,
+                )
             if link.on_loss not in (None, *choices):
                 said = f"{spec.kind} has one of {', '.join(choices)}, got {link.on_loss!r}"
                 raise fail((*path, "on_loss"), said, graph.places)

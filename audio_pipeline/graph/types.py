@@ -123,9 +123,11 @@ class Graph:
         """(node, input) of everybody who listens to a port."""
         wanted = f"{node}.{port}"
         return [
-            (spec.name, name) for spec in self.nodes.values() for name, link in spec.inputs.items()
+            (spec.name, name)
+            for spec in self.nodes.values()
+            for name, link in spec.inputs.items()
             if link.source == wanted
-        ]  # fmt: skip
+        ]
 
     def input_path(self, node: str, name: str) -> tuple[str, ...]:
         """Where the file says an input: `in` is short for `inputs: {in: ...}`."""
@@ -137,9 +139,10 @@ class Graph:
         done: list[str] = []
         while len(done) < len(self.nodes):
             ready = [
-                name for name, spec in self.nodes.items()
+                name
+                for name, spec in self.nodes.items()
                 if name not in done and all(link.source.split(".")[0] in done for _, link in spec.all_links)
-            ]  # fmt: skip
+            ]
             if not ready:
                 raise self._cycle([name for name in self.nodes if name not in done])
             done += ready

@@ -56,9 +56,15 @@ class InPort:
 
     def _connect(self) -> zmq.Socket[bytes]:
         socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
-        for option, value in ((zmq.LINGER, 0), (zmq.IMMEDIATE, 1), (zmq.SNDHWM, 10), (zmq.RCVHWM, 0),
-                              (zmq.RECONNECT_IVL, 5), (zmq.RECONNECT_IVL_MAX, 20),
-                              (zmq.MAXMSGSIZE, 1 << 26)):  # fmt: skip
+        for option, value in (
+            (zmq.LINGER, 0),
+            (zmq.IMMEDIATE, 1),
+            (zmq.SNDHWM, 10),
+            (zmq.RCVHWM, 0),
+            (zmq.RECONNECT_IVL, 5),
+            (zmq.RECONNECT_IVL_MAX, 20),
+            (zmq.MAXMSGSIZE, 1 << 26),
+        ):
             socket.setsockopt(option, value)
         if self.spec.identity:
             socket.setsockopt(zmq.IDENTITY, self.spec.identity.encode())
@@ -212,15 +218,30 @@ class InPort:
             self._said_ns = now_ns
 
     def _hello(self) -> dict[str, Any]:
-        return {"t": "hello", "v": PROTOCOL, "token": self._token, "stream": self.spec.stream,
-                "instance": self._instance, "since": self.since, "window": self.grant.window,
-                "policy": self.spec.policy, "greeting": self._greeting, "epoch": self.grant.epoch,
-                "received": self._received, **self.spec.terms}  # fmt: skip
+        return {
+            "t": "hello",
+            "v": PROTOCOL,
+            "token": self._token,
+            "stream": self.spec.stream,
+            "instance": self._instance,
+            "since": self.since,
+            "window": self.grant.window,
+            "policy": self.spec.policy,
+            "greeting": self._greeting,
+            "epoch": self.grant.epoch,
+            "received": self._received,
+            **self.spec.terms,
+        }
 
     def _credit(self) -> dict[str, Any]:
         grant = self.grant
-        return {"t": "credit", "stream": self.spec.stream, "epoch": grant.epoch,
-                "delivered": grant.delivered_through, "granted": grant.granted_through}  # fmt: skip
+        return {
+            "t": "credit",
+            "stream": self.spec.stream,
+            "epoch": grant.epoch,
+            "delivered": grant.delivered_through,
+            "granted": grant.granted_through,
+        }
 
     def leave(self) -> None:
         """Takes no more; `left` is set when the producer has answered. What lies here goes."""

@@ -21,6 +21,15 @@ from audio_pipeline.links.messages import (
 from audio_pipeline.links.producer import OutPort
 
 __all__ = [
-    "TAP_FRAMES", "IMPATIENT_NS", "KEEPALIVE_NS", "MAX_TAPS", "MAX_WORD_BYTES", "PROTOCOL", "STALLING",
-    "InPort", "InSpec", "OutPort", "OutSpec",
-]  # fmt: skip
+    "TAP_FRAMES",
+    "IMPATIENT_NS",
+    "KEEPALIVE_NS",
+    "MAX_TAPS",
+    "MAX_WORD_BYTES",
+    "PROTOCOL",
+    "STALLING",
+    "InPort",
+    "InSpec",
+    "OutPort",
+    "OutSpec",
+]

@@ -69,8 +69,9 @@ class Converter:
         position, self._next_out = self._next_out, self._next_out + len(y)
         inside_ns = round((frame.end / frame.rate - self._next_out / self.rate) * 1e9)
         captured_ns = frame.captured_ns - inside_ns if frame.captured_ns else 0
-        return replace(frame, data=y, position=position, samples=len(y), rate=self.rate, flags=flags,
-                       captured_ns=captured_ns)  # fmt: skip
+        return replace(
+            frame, data=y, position=position, samples=len(y), rate=self.rate, flags=flags, captured_ns=captured_ns
+        )
 
     def reset(self) -> None:
         """What comes next is no neighbour of what came."""
@@ -214,8 +215,18 @@ class Framer:
         end, captured_ns = self._capture
         captured_ns -= round((end - position - len(block)) / rate * 1e9) if captured_ns else 0  # unknown stays unknown
         flags = self._flags_before(position + len(block))
-        self._send(Frame(block, position, len(block), rate, self._format[1], flags, captured_ns=captured_ns,
-                         generation=self.generation))  # fmt: skip
+        self._send(
+            Frame(
+                block,
+                position,
+                len(block),
+                rate,
+                self._format[1],
+                flags,
+                captured_ns=captured_ns,
+                generation=self.generation,
+            )
+        )
 
     def flush(self) -> None:
         """Sends the rest as a short frame."""

@@ -50,8 +50,14 @@ class OutPort:
         self._token = token
         self._counter = counter
         self.socket = context.socket(zmq.ROUTER)
-        for option, value in ((zmq.ROUTER_MANDATORY, 1), (zmq.ROUTER_HANDOVER, 1), (zmq.LINGER, 0),
-                              (zmq.SNDHWM, 0), (zmq.RCVHWM, 10_000), (zmq.MAXMSGSIZE, 1 << 16)):  # fmt: skip
+        for option, value in (
+            (zmq.ROUTER_MANDATORY, 1),
+            (zmq.ROUTER_HANDOVER, 1),
+            (zmq.LINGER, 0),
+            (zmq.SNDHWM, 0),
+            (zmq.RCVHWM, 10_000),
+            (zmq.MAXMSGSIZE, 1 << 16),
+        ):
             self.socket.setsockopt(option, value)
         for endpoint in {spec.endpoint, spec.local} - {""}:
             self.socket.bind(endpoint)
@@ -212,9 +218,19 @@ class OutPort:
             subscription.reconnected(received if word.get("epoch") == self.epoch else 0)
         self.connected[name] = instance, greeting
         spec = self.spec
-        self._reply(name, {"t": "welcome", "v": PROTOCOL, "epoch": self.epoch, "stream": spec.stream,
-                           "rate": spec.rate, "channels": spec.channels, "timeline": spec.timeline,
-                           "greeting": greeting})  # fmt: skip
+        self._reply(
+            name,
+            {
+                "t": "welcome",
+                "v": PROTOCOL,
+                "epoch": self.epoch,
+                "stream": spec.stream,
+                "rate": spec.rate,
+                "channels": spec.channels,
+                "timeline": spec.timeline,
+                "greeting": greeting,
+            },
+        )
         subscription.credit(subscription.delivered_through, subscription.delivered_through + window)
         self._send(name, subscription)
 
@@ -258,9 +274,10 @@ class OutPort:
         history = self._converted[name].history if name in self._converted else self._history
         unsent = subscription.queue[0].seq if subscription.queue else self.seq + 1
         replay = [
-            item._replace(message=flagged(item.message, Flag.REPLAY)) for item in history
+            item._replace(message=flagged(item.message, Flag.REPLAY))
+            for item in history
             if isinstance(since, int) and (item.end > since or item.position >= since) and item.seq < unsent
-        ]  # fmt: skip
+        ]
         end = subscription.end  # of use to whoever comes back, however long ago it was
         if end is not None and end.seq < unsent and not (replay and replay[-1].seq == end.seq):
             replay.append(end._replace(message=flagged(end.message, Flag.REPLAY)))

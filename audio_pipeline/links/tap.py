@@ -32,9 +32,15 @@ class Tap:
     """
 
     def __init__(
-        self, endpoint: str, token: str, *, name: str = "tap", since: int | None = None, window: int = WINDOW,
+        self,
+        endpoint: str,
+        token: str,
+        *,
+        name: str = "tap",
+        since: int | None = None,
+        window: int = WINDOW,
         prepare: Callable[[zmq.Socket[bytes]], None] = lambda socket: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.counts: Counter[str] = Counter()  # received, delivered, dropped.cancelled, bad
         self.lost = 0  # frames that the producer dropped, by the holes in their numbers
         self.ended = False

@@ -25,9 +25,15 @@ class Journal:
     """Writes events as they are published; from any thread. A disk that is full silences it and is said once."""
 
     def __init__(
-        self, out: TextIO, form: str, *, pipeline: str, run: str, secrets: tuple[str, ...] = (),
+        self,
+        out: TextIO,
+        form: str,
+        *,
+        pipeline: str,
+        run: str,
+        secrets: tuple[str, ...] = (),
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._out, self._form, self._now = out, form, now
         self._common = {"pipeline": pipeline, "run": run}
         self._secrets = [secret for secret in secrets if secret]
@@ -61,9 +67,12 @@ def entry_of(event: Mapping[str, Any], now: datetime, common: Mapping[str, str])
     kind = str(event.get("kind", "log"))
     known = {
         "time": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "level": str(event.get("level") or LEVELS.get(kind, "info")), **common,
-        "node": event.get("node"), "event": str(event.get("event") or kind), "message": event.get("message"),
-    }  # fmt: skip
+        "level": str(event.get("level") or LEVELS.get(kind, "info")),
+        **common,
+        "node": event.get("node"),
+        "event": str(event.get("event") or kind),
+        "message": event.get("message"),
+    }
     entry = {key: known[key] for key in ORDER if known[key] is not None}
     return {**entry, **{key: value for key, value in event.items() if key not in (*known, "kind")}}
 

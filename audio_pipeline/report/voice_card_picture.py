@@ -42,8 +42,14 @@ def card_picture(record: Record, sample: tuple[Array, int] | None) -> bytes:
     _likeness(left, record)
     _pitch(right, record)
     known = record.likeness
-    figure.suptitle(f"{record.name}: likeness {known.voice:.2f}, {likeness_said(record)}", x=0.012, ha="left",
-                    fontsize=14, color=INK, parse_math=False)  # fmt: skip
+    figure.suptitle(
+        f"{record.name}: likeness {known.voice:.2f}, {likeness_said(record)}",
+        x=0.012,
+        ha="left",
+        fontsize=14,
+        color=INK,
+        parse_math=False,
+    )
     drawn, small = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=DPI)
     Image.open(drawn).convert("RGB").quantize(COLOURS).save(small, "PNG", optimize=True)
@@ -73,8 +79,15 @@ def _strip(axes: Axes, x: Array, rate: int) -> None:
         word = "speech" if spoken[first] else "pause"
         axes.axvspan(start, stop, color=ACCENT if spoken[first] else PAUSE, lw=0)
         if stop - start > LEAST_WORD_S * whole_s:
-            axes.text((start + stop) / 2, 0.5, word, ha="center", va="center", fontsize=8,
-                      color="white" if spoken[first] else SOFT)  # fmt: skip
+            axes.text(
+                (start + stop) / 2,
+                0.5,
+                word,
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if spoken[first] else SOFT,
+            )
     axes.set(yticks=[], ylim=(0, 1), xlim=(0, whole_s))
     axes.tick_params(bottom=False, labelbottom=False)
     _frameless(axes)
@@ -89,9 +102,15 @@ def _spectrogram(axes: Axes, x: Array, rate: int) -> None:
     bands_db = 10 * np.log10(power.T + 1e-12)
     top_db = float(bands_db.max())
     axes.imshow(
-        bands_db, origin="lower", aspect="auto", cmap=COLOUR_MAP, vmin=top_db - RANGE_DB, vmax=top_db,
-        extent=(0, len(x) / rate, 0, rate / 2000), interpolation="bilinear",
-    )  # fmt: skip
+        bands_db,
+        origin="lower",
+        aspect="auto",
+        cmap=COLOUR_MAP,
+        vmin=top_db - RANGE_DB,
+        vmax=top_db,
+        extent=(0, len(x) / rate, 0, rate / 2000),
+        interpolation="bilinear",
+    )
     axes.set_ylim(0, min(rate / 2, TOP_HZ) / 1000)
     axes.set_xlabel("seconds", fontsize=9, color=SOFT)
     axes.set_ylabel("kHz", fontsize=9, color=SOFT)

@@ -49,9 +49,19 @@ class ControlServer:
 
     def request(self, client: bytes, word: Mapping[str, Any]) -> None:
         """Answers a client, at once or when the node has answered."""
-        handlers = {"state": self._state, "set": self._set, "transport": self._transport,
-                    "events": self._since, "stop": self._stop, "graph": self._graph, "edit": self._sup.editor.edit,
-                    "undo": self._undo, "redo": self._redo, "ports": self._ports, "send": self._send}  # fmt: skip
+        handlers = {
+            "state": self._state,
+            "set": self._set,
+            "transport": self._transport,
+            "events": self._since,
+            "stop": self._stop,
+            "graph": self._graph,
+            "edit": self._sup.editor.edit,
+            "undo": self._undo,
+            "redo": self._redo,
+            "ports": self._ports,
+            "send": self._send,
+        }
         number = word.get("id")
         handler = handlers.get(str(word.get("op")))
         try:
@@ -88,8 +98,12 @@ class ControlServer:
         heard = {link.source for spec in specs if spec.cls.audible for link in spec.inputs.values()}
         names = [f"{spec.name}.{port}" for spec in specs for port in spec.ports.outputs]
         outputs = [{"port": name, "heard": name in heard} for name in names]
-        return {"name": self._sup.graph.name, "rate": self._sup.graph.rate, "outputs": outputs,
-                "feeds": [spec.name for spec in specs if spec.cls.remote_input]}  # fmt: skip
+        return {
+            "name": self._sup.graph.name,
+            "rate": self._sup.graph.rate,
+            "outputs": outputs,
+            "feeds": [spec.name for spec in specs if spec.cls.remote_input],
+        }
 
     def _since(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
         following, events = self.events.since(whole("events: since", word.get("since") or 0))
@@ -147,9 +161,14 @@ class ControlServer:
         return self._ask(client, number, record, {"op": "hear", "port": port, "event": dict(event)})
 
     def _ask(
-        self, client: bytes, number: Any, record: NodeRecord, command: Mapping[str, Any],
-        taken: Callable[[bool], None] = lambda seen: None, refused: Callable[[], None] = lambda: None,
-    ) -> dict[str, Any] | None:  # fmt: skip
+        self,
+        client: bytes,
+        number: Any,
+        record: NodeRecord,
+        command: Mapping[str, Any],
+        taken: Callable[[bool], None] = lambda seen: None,
+        refused: Callable[[], None] = lambda: None,
+    ) -> dict[str, Any] | None:
         """Passes a command on; a node that is down gets it with its next start.
 
         `taken` is called once the node has done it (True), or where it is down (False); `refused` where it will not.

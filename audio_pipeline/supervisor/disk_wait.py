@@ -10,10 +10,18 @@ from pathlib import Path
 
 DISK_WAIT_S = 60.0  # so long is a node that waits for a disk left alone; then it is given up as one that hangs
 # functions in which Linux waits, interruptibly, for a file system's answer: FUSE, and RPC of soft mounts
-WAITS_OF_FILE_SYSTEMS = frozenset({
-    "request_wait_answer", "fuse_simple_request", "__fuse_simple_request", "rpc_wait_bit_killable",
-    "p9_client_rpc", "wait_for_response", "folio_wait_bit_common", "wait_on_page_bit_killable",
-})  # fmt: skip
+WAITS_OF_FILE_SYSTEMS = frozenset(
+    {
+        "request_wait_answer",
+        "fuse_simple_request",
+        "__fuse_simple_request",
+        "rpc_wait_bit_killable",
+        "p9_client_rpc",
+        "wait_for_response",
+        "folio_wait_bit_common",
+        "wait_on_page_bit_killable",
+    }
+)
 PROC = Path("/proc")
 
 

@@ -73,9 +73,12 @@ class Editor:
     def show(self) -> dict[str, Any]:
         """The graph as it is wanted, live settings included."""
         return {
-            "revision": self.revision, "graph": live_raw(self._sup.graph, self._sup.nodes),
-            "can_undo": len(self.undos), "can_redo": len(self.redos), "changing": self._now is not None,
-        }  # fmt: skip
+            "revision": self.revision,
+            "graph": live_raw(self._sup.graph, self._sup.nodes),
+            "can_undo": len(self.undos),
+            "can_redo": len(self.redos),
+            "changing": self._now is not None,
+        }
 
     def edit(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
         """A list of changes against a revision. Raises ControlError or ConfigError; then nothing has changed."""
@@ -313,8 +316,12 @@ class Editor:
         change = now.change
         self._sup.log(f"graph {self.revision}: {_summary(now.what, change)}")
         self._sup.control_server.publish({"kind": "graph", "revision": self.revision, "what": now.what})
-        result = {"revision": self.revision, "added": list(change.added), "removed": list(change.removed),
-                  "touched": list(change.touched)}  # fmt: skip
+        result = {
+            "revision": self.revision,
+            "added": list(change.added),
+            "removed": list(change.removed),
+            "touched": list(change.touched),
+        }
         self._answer({"ok": True, "result": result})
 
     def _gone(self, record: NodeRecord) -> None:
@@ -336,8 +343,7 @@ class Editor:
     def _forget_links(self) -> None:
         """Of links that are no more the newest are kept, where both ends are known."""
         known = self._sup.nodes.keys() | self.joining.keys() | self.leaving.keys() | self.former.keys()
-        kept = {key: link for key, link in self.retired.items()
-                if all(end.partition(".")[0] in known for end in key)}  # fmt: skip
+        kept = {key: link for key, link in self.retired.items() if all(end.partition(".")[0] in known for end in key)}
         self.retired = dict(list(kept.items())[-RETIRED:])
 
     def _answer(self, answer: dict[str, Any]) -> None:

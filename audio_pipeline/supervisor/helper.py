@@ -51,9 +51,12 @@ class Helper:
         with (folder / f"{self.name}.log").open("ab") as out:
             self._popen = subprocess.Popen(
                 [sys.executable, "-m", self._module, str(os.getpid()), *map(str, self._descriptors)],
-                stdin=subprocess.PIPE, stdout=out, stderr=out, pass_fds=self._descriptors,
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=out,
+                pass_fds=self._descriptors,
                 env={**os.environ, **mark(folder)},
-            )  # fmt: skip
+            )
         assert self._popen.stdin is not None
         try:
             self._popen.stdin.write(json.dumps(self._words()).encode() + b"\n")

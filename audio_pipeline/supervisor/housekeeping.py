@@ -58,8 +58,11 @@ class Housekeeping:
         self._asked_s = {name: asked_s for name, asked_s in self._asked_s.items() if now_s - asked_s < BIND_S}
         for record in self._sup.nodes.values():
             if record.phase is Phase.RUNNING and record.ready and record.name not in self._asked_s:
-                ports = [port for port in (*record.spec.ports.outputs, *record.spec.ports.events)
-                         if not os.path.lexists(self._socket(record.name, port))]  # fmt: skip
+                ports = [
+                    port
+                    for port in (*record.spec.ports.outputs, *record.spec.ports.events)
+                    if not os.path.lexists(self._socket(record.name, port))
+                ]
                 if ports:
                     self._asked_s[record.name] = now_s
                     self._sup.bind_again(record.name, ports)

@@ -21,8 +21,10 @@ USER = "audio_pipeline_user_"  # modules that were loaded from a file in `node_p
 PROBE_S = 60.0
 OLDEST, NEWEST = (3, 10), (3, 14)
 NEEDED = {  # as it is imported: how pip calls it, and the oldest version that is known to work
-    "numpy": ("numpy", (1, 23)), "zmq": ("pyzmq", (25,)), "msgpack": ("msgpack", (1,)),
-}  # fmt: skip
+    "numpy": ("numpy", (1, 23)),
+    "zmq": ("pyzmq", (25,)),
+    "msgpack": ("msgpack", (1,)),
+}
 _whole: dict[str, dict[str, str | None]] = {}  # interpreters that have all they need
 
 
@@ -43,8 +45,10 @@ def _check_rates(graph: Graph, producer: NodeSpec) -> None:
         for name, link in spec.inputs.items():
             wanted = _input_rate(graph, spec, name)
             if spec.keys.python and link.source.partition(".")[0] == producer.name and wanted != rate:
-                said = (f"it wants {wanted} Hz, {producer.name} sends {rate} Hz, and neither's interpreter has soxr to "
-                        f"convert: {producer.keys.python} -m pip install soxr")  # fmt: skip
+                said = (
+                    f"it wants {wanted} Hz, {producer.name} sends {rate} Hz, and neither's interpreter has soxr to "
+                    f"convert: {producer.keys.python} -m pip install soxr"
+                )
                 raise fail(graph.input_path(spec.name, name), said, graph.places)
 
 
@@ -94,9 +98,10 @@ def _lacks(python: str) -> str:
             f"make the environment with one of these"
         )
     wanted = [
-        f"{pip}>={_dotted(least)}" for name, (pip, least) in NEEDED.items()
+        f"{pip}>={_dotted(least)}"
+        for name, (pip, least) in NEEDED.items()
         if found.get(name) is None or _numbers(str(found[name])) < least
-    ]  # fmt: skip
+    ]
     if not wanted:
         _whole[python] = found
         return ""
@@ -110,8 +115,12 @@ def _found(python: str) -> dict[str, str | None]:
         return _whole[python]
     done = subprocess.run(
         [python, "-I", str(PACKAGE / "worker" / "bootstrap.py"), "--probe"],
-        stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_S, check=True, text=True,
-    )  # fmt: skip
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=PROBE_S,
+        check=True,
+        text=True,
+    )
     found: dict[str, str | None] = json.loads(done.stdout.strip().rpartition("\n")[2])
     if not isinstance(found, dict):
         raise ValueError("it printed something else than a map")

@@ -75,27 +75,40 @@ def make_job(run: Run, name: str, *, incarnation: int = 0, born: int = 0, **desi
     graph = run.plan.graph
     spec = graph.nodes[name]
     return Job(
-        name=name, kind=spec.kind, settings=plain(desired.pop("settings", None) or spec.settings),
+        name=name,
+        kind=spec.kind,
+        settings=plain(desired.pop("settings", None) or spec.settings),
         input_settings=plain(desired.pop("input_settings", None) or spec.input_settings),
-        rate=graph.rate, frame_samples=graph.frame_samples, live=run.plan.live, folder=str(run.folder),
-        token=run.token, board=str(run.board_path(name, incarnation)), clock=str(run.clock_of(name)),
+        rate=graph.rate,
+        frame_samples=graph.frame_samples,
+        live=run.plan.live,
+        folder=str(run.folder),
+        token=run.token,
+        board=str(run.board_path(name, incarnation)),
+        clock=str(run.clock_of(name)),
         inputs=[_in_job(run, spec, link) for link in _links_into(run.plan, name)],
         outputs=[_out_job(run, spec, port) for port in (*spec.ports.outputs, *spec.ports.events)],
-        epoch=incarnation + 1, incarnation=incarnation - born, control=run.control,
-        node_paths=[str(path) for path in graph.node_paths], kind_at=kind_at(spec),
+        epoch=incarnation + 1,
+        incarnation=incarnation - born,
+        control=run.control,
+        node_paths=[str(path) for path in graph.node_paths],
+        kind_at=kind_at(spec),
         master=run.plan.clocks.is_master(name),
         own_clock=str(run.device_clock(name)) if spec.cls.clock_source else "",
         **scheduling(graph, name),
         **desired,
-    )  # fmt: skip
+    )
 
 
 def scheduling(graph: Graph, name: str) -> dict[str, Any]:
     """Cores, nice and real-time priority of the process that runs a node."""
     members = processes(graph)[process_of(graph.nodes[name])]
     cpus = shared_key(graph, members, "cpus")
-    return {"cpus": None if cpus is None else list(cpus), "nice": shared_key(graph, members, "nice"),
-            "realtime": shared_key(graph, members, "realtime")}  # fmt: skip
+    return {
+        "cpus": None if cpus is None else list(cpus),
+        "nice": shared_key(graph, members, "nice"),
+        "realtime": shared_key(graph, members, "realtime"),
+    }
 
 
 def _links_into(plan: Plan, name: str) -> list[LinkPlan]:
@@ -109,11 +122,13 @@ def rewire_words(run: Run, name: str, input_settings: Mapping[str, Any], absent:
     """
     plan, spec = run.plan, run.plan.graph.nodes[name]
     return {
-        "op": "rewire", "input_settings": plain(input_settings), "lead_ms": plan.leads_ms[plan.timelines[name]],
+        "op": "rewire",
+        "input_settings": plain(input_settings),
+        "lead_ms": plan.leads_ms[plan.timelines[name]],
         "inputs": [asdict(_in_job(run, spec, link)) for link in _links_into(plan, name)],
         "outputs": [asdict(_out_job(run, spec, port)) for port in (*spec.ports.outputs, *spec.ports.events)],
         "absent": list(absent),
-    }  # fmt: skip
+    }
 
 
 def lead_words(plan: Plan, name: str) -> dict[str, Any]:
@@ -127,13 +142,26 @@ def _in_job(run: Run, spec: NodeSpec, link: LinkPlan) -> InJob:
     standby = any(other.target == f"{link.target}~bypass" for other in run.plan.links)
     clock, same = _input_clock(run, spec, node)
     return InJob(
-        port=port, endpoint=_endpoint(run, node, source_port, spec), identity=link.target, timeline=link.timeline,
-        policy=link.policy, window=link.window, queue=link.queue, budget_ms=link.budget_ms,
-        on_loss=link.on_loss or "silence", align_samples=align_capacity(run.plan, link),
-        standby=standby, events=source_port in run.plan.graph.nodes[node].ports.events, source=link.source,
-        latency_ms=link.latency_ms, muted=link.muted, eager=run.plan.live and run.plan.leads_ms[link.timeline] == 0,
-        clock=clock, same_clock=same, spare_frames=3 if _is_bridged(run.plan, link.timeline) else 2,
-    )  # fmt: skip
+        port=port,
+        endpoint=_endpoint(run, node, source_port, spec),
+        identity=link.target,
+        timeline=link.timeline,
+        policy=link.policy,
+        window=link.window,
+        queue=link.queue,
+        budget_ms=link.budget_ms,
+        on_loss=link.on_loss or "silence",
+        align_samples=align_capacity(run.plan, link),
+        standby=standby,
+        events=source_port in run.plan.graph.nodes[node].ports.events,
+        source=link.source,
+        latency_ms=link.latency_ms,
+        muted=link.muted,
+        eager=run.plan.live and run.plan.leads_ms[link.timeline] == 0,
+        clock=clock,
+        same_clock=same,
+        spare_frames=3 if _is_bridged(run.plan, link.timeline) else 2,
+    )
 
 
 def _is_bridged(plan: Plan, timeline: str) -> bool:
@@ -166,12 +194,15 @@ def local_endpoint(node: str, port: str) -> str:
 def _out_job(run: Run, spec: NodeSpec, port: str) -> OutJob:
     listeners = [link for link in run.plan.links if link.source == f"{spec.name}.{port}"]
     return OutJob(
-        port=port, endpoint=run.endpoint(spec.name, port), timeline=run.plan.timelines[spec.name],
+        port=port,
+        endpoint=run.endpoint(spec.name, port),
+        timeline=run.plan.timelines[spec.name],
         consumers={link.target: [link.policy, link.queue] for link in listeners},
-        history_samples=run.plan.history_samples(spec.name, port), events=port in spec.ports.events,
+        history_samples=run.plan.history_samples(spec.name, port),
+        events=port in spec.ports.events,
         local=local_endpoint(spec.name, port) if spec.keys.process else "",
         rates=_foreign_rates(run.plan, listeners) if port in spec.ports.outputs else {},
-    )  # fmt: skip
+    )
 
 
 def _foreign_rates(plan: Plan, listeners: Sequence[LinkPlan]) -> dict[str, int]:

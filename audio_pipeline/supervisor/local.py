@@ -56,9 +56,16 @@ class LocalGraph:
     By name: `work_ms` is how long a call of a node's `process` takes, `schedule` its [position, setting, value].
     """
 
-    def __init__(self, graph: Graph, folder: Path, *, live: bool = False, clock: VirtualClock | None = None,
-                 work_ms: Mapping[str, float] | None = None,
-                 schedule: Mapping[str, list[list[Any]]] | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        graph: Graph,
+        folder: Path,
+        *,
+        live: bool = False,
+        clock: VirtualClock | None = None,
+        work_ms: Mapping[str, float] | None = None,
+        schedule: Mapping[str, list[list[Any]]] | None = None,
+    ) -> None:
         self.clock = clock or VirtualClock()
         self.work_ms = dict(work_ms or {})
         self._schedule = dict(schedule or {})
@@ -86,8 +93,9 @@ class LocalGraph:
         if name in self.work_ms:
             self._slow_down(name, node, clock)
         record = ClockRecord(Path(job.clock))
-        runner = NodeRunner(job, node, self._context, clock, Board(Path(job.board)), record,
-                            lambda word: self._hear(name, word))  # fmt: skip
+        runner = NodeRunner(
+            job, node, self._context, clock, Board(Path(job.board)), record, lambda word: self._hear(name, word)
+        )
         try:
             runner.open()
         except Exception:
@@ -182,8 +190,9 @@ class LocalGraph:
         try:
             for name in change.added:
                 self._incarnations[name] = self._incarnations.get(name, -1) + 1
-                fresh[name] = self._make(name, self._incarnations[name], run=change.run, joins=True,
-                                         born=self._incarnations[name])  # fmt: skip
+                fresh[name] = self._make(
+                    name, self._incarnations[name], run=change.run, joins=True, born=self._incarnations[name]
+                )
             latencies = {**self._latencies(), **{name: runner.node.latency() for name, runner in fresh.items()}}
             self._switch(compare(self.run, next_plan(self.run.plan, graph, latencies)), fresh)
         except Exception:

@@ -23,10 +23,17 @@ class NodeMessages:
     def __init__(self, supervisor: Supervisor) -> None:
         self._sup = supervisor
         self._handlers: dict[str, Callable[[NodeRecord, Mapping[str, Any]], None]] = {
-            "ready": self._on_ready, "failed": self._on_failed, "ended": self._on_ended, "resumed": self._on_resumed,
-            "event": supervisor.control_server.on_event, "log": self._on_log, "snapshot": self._on_snapshot,
-            "reply": supervisor.control_server.on_reply, "dismissed": self._on_dismissed, "applied": self._on_applied,
-        }  # fmt: skip
+            "ready": self._on_ready,
+            "failed": self._on_failed,
+            "ended": self._on_ended,
+            "resumed": self._on_resumed,
+            "event": supervisor.control_server.on_event,
+            "log": self._on_log,
+            "snapshot": self._on_snapshot,
+            "reply": supervisor.control_server.on_reply,
+            "dismissed": self._on_dismissed,
+            "applied": self._on_applied,
+        }
 
     def hear(self, word: Mapping[str, Any]) -> None:
         """A word with the right token from a node, or from one that was here."""

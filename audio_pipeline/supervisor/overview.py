@@ -61,19 +61,29 @@ class Overview:
         line = sup.clock.read()
         rate = line.rate if line else float(sup.graph.rate)
         return {
-            "name": sup.graph.name, "revision": sup.revision, "uptime_s": sup.uptime_s, "rate": sup.graph.rate,
-            "frame_samples": sup.graph.frame_samples, "live": sup.live, "folder": str(sup.folder),
-            "run": sup.run_dir.name, "ended": False, "progress": self._progress(),
+            "name": sup.graph.name,
+            "revision": sup.revision,
+            "uptime_s": sup.uptime_s,
+            "rate": sup.graph.rate,
+            "frame_samples": sup.graph.frame_samples,
+            "live": sup.live,
+            "folder": str(sup.folder),
+            "run": sup.run_dir.name,
+            "ended": False,
+            "progress": self._progress(),
             "position": self._position(line),
             "clock": {"master": sup.master, "ppm": (rate / sup.graph.rate - 1) * 1e6},
             "nodes": {name: self._node(record, boards[name]) for name, record in sup.nodes.items()},
             "links": [link_state(link, boards) for link in sup.run.plan.links],
-            "former_links": self._former_links(boards), "graph_revision": sup.editor.revision,
+            "former_links": self._former_links(boards),
+            "graph_revision": sup.editor.revision,
             "taps": [tap for name in sup.run.plan.order for tap in taps_state(name, boards[name])],
-            "paths": paths_state(sup.run.plan, boards), "transport": self._transports(),
-            "incidents": list(sup.process_manager.incidents), "incident_count": sup.process_manager.incidents.total,
+            "paths": paths_state(sup.run.plan, boards),
+            "transport": self._transports(),
+            "incidents": list(sup.process_manager.incidents),
+            "incident_count": sup.process_manager.incidents.total,
             "log": list(sup.log_lines),
-        }  # fmt: skip
+        }
 
     def ledger(self, name: str) -> list[dict[str, Any]]:
         """What has become of every frame on a node's links."""
@@ -99,20 +109,32 @@ class Overview:
     def _node(self, record: NodeRecord, boards: Boards) -> dict[str, Any]:
         plan, latency = self._sup.run.plan, self._sup.run.plan.latencies[record.name]
         to_ms = 1000 / plan.rate_of(record.name)
-        terms = {"window": latency.window, "lookahead": latency.lookahead, "hop": latency.hop,
-                 "compute": latency.compute, "total": latency.total}  # fmt: skip
+        terms = {
+            "window": latency.window,
+            "lookahead": latency.lookahead,
+            "hop": latency.hop,
+            "compute": latency.compute,
+            "total": latency.total,
+        }
         age_ns = int((time.monotonic() - record.started_s) * 1e9)
         return {
-            "kind": record.spec.kind, "process": self._sup.run.process_of(record.spec), "state": record.phase.value,
+            "kind": record.spec.kind,
+            "process": self._sup.run.process_of(record.spec),
+            "state": record.phase.value,
             "pid": record.child.pid if record.child else None,
-            "restarts": record.incarnation - record.born, "cpu": record.cpu, "rss_mb": record.rss_mb,
-            "note": record.note, "disk_wait_s": record.disk_wait_s,
-            "outputs": list(record.spec.ports.outputs), "events": list(record.spec.ports.events),
+            "restarts": record.incarnation - record.born,
+            "cpu": record.cpu,
+            "rss_mb": record.rss_mb,
+            "note": record.note,
+            "disk_wait_s": record.disk_wait_s,
+            "outputs": list(record.spec.ports.outputs),
+            "events": list(record.spec.ports.events),
             "printed": record.child.log.name if record.child else "",
             "latency_ms": {name: value * to_ms for name, value in terms.items()},
             "settings": {**plain(record.settings), "inputs": plain(record.input_settings)},
-            "live": record.live or live_names(record.settings), **node_state(boards, age_ns),
-        }  # fmt: skip
+            "live": record.live or live_names(record.settings),
+            **node_state(boards, age_ns),
+        }
 
     def _transports(self) -> dict[str, Any]:
         shown = {}

@@ -16,17 +16,19 @@ def ends_of(specs: Mapping[str, NodeSpec], links: Iterable[LinkPlan]) -> set[str
     """The nodes for which the others work: loudspeakers, and what takes sound and puts none out (a recorder, an
     output to another host); where there are none of these, the nodes to which nobody in the graph listens."""
     working = {name: spec for name, spec in specs.items() if not spec.cls.service}
-    ends = {name for name, spec in working.items()
-            if spec.cls.audible or (spec.sound_inputs and not spec.ports.outputs)}  # fmt: skip
+    ends = {
+        name for name, spec in working.items() if spec.cls.audible or (spec.sound_inputs and not spec.ports.outputs)
+    }
     return ends or working.keys() - {link.source.partition(".")[0] for link in links}
 
 
 def sources_of(specs: Mapping[str, NodeSpec]) -> set[str]:
     """The nodes in which sound begins."""
     return {
-        name for name, spec in specs.items()
+        name
+        for name, spec in specs.items()
         if not spec.cls.service and (not spec.sound_inputs or issubclass(spec.cls, Source))
-    }  # fmt: skip
+    }
 
 
 def heard(specs: Mapping[str, NodeSpec], links: Iterable[LinkPlan], gone: Collection[str]) -> set[str]:

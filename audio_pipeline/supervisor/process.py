@@ -60,9 +60,12 @@ class Child:
         with log.open("ab") as out:
             self._popen = subprocess.Popen(
                 [*command(brood.python, brood.roots), str(os.getpid()), *brood.preload],
-                stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True,
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
                 env={**os.environ, **QUIET, **marked, **({SPARE: "1"} if spare else {})},
-            )  # fmt: skip
+            )
         self.pid = self._popen.pid
 
     def give(self, jobs: Sequence[Job], on_exit: Callable[[int], None]) -> None:

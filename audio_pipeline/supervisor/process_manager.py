@@ -34,6 +34,7 @@ LOGS_KEPT = 50  # of processes that are gone
 
 SPARE_AFTER_S = 2.0  # of the clock: a song begins in the moment when the machine has most to do
 
+
 class ProcessManager:
     """Keeps a process alive for each node or group. Lives in the supervisor's thread: processes die with it."""
 
@@ -111,10 +112,12 @@ class ProcessManager:
 
     def _desired(self, record: NodeRecord) -> dict[str, Any]:
         wanted: dict[str, Any] = {
-            "settings": record.settings, "input_settings": record.input_settings, "state": record.state,
+            "settings": record.settings,
+            "input_settings": record.input_settings,
+            "state": record.state,
             "generations": {name: transport.generation for name, transport in self._sup.transports.items()},
             "schedule": record.schedule,
-        }  # fmt: skip
+        }
         if record.name in self._sup.transports and not self._sup.live and self._sup.duration_s is not None:
             wanted["end_position"] = round(self._sup.duration_s * self._sup.graph.rate)
         wanted["joins"] = record.name in self._sup.editor.joining
@@ -204,20 +207,32 @@ class ProcessManager:
         pid = child.pid if child is not None else None
         facts = {"node": record.name, "pid": pid, "incarnation": record.incarnation, "cause": cause}
         incident = {
-            "time_s": self._sup.uptime_s, **facts, "with": list(with_it),
-            "log": child.last_lines() if child is not None else [], "ledger": self._ledger(record.name),
+            "time_s": self._sup.uptime_s,
+            **facts,
+            "with": list(with_it),
+            "log": child.last_lines() if child is not None else [],
+            "ledger": self._ledger(record.name),
             "settings": {**plain(record.settings), "inputs": plain(record.input_settings)},
-        }  # fmt: skip
+        }
         self.incidents.add(incident)
         self._sup.log(said, event="died", level="error", **facts)
         self._sup.control_server.publish({"kind": "incident", "message": said, **incident})
 
     def note_shortage(self, said: str) -> None:
         """The supervisor itself had too little of something."""
-        self.incidents.add({
-            "time_s": self._sup.uptime_s, "node": "supervisor", "pid": os.getpid(), "incarnation": 0, "cause": said,
-            "with": [], "log": [], "ledger": [], "settings": {},
-        })  # fmt: skip
+        self.incidents.add(
+            {
+                "time_s": self._sup.uptime_s,
+                "node": "supervisor",
+                "pid": os.getpid(),
+                "incarnation": 0,
+                "cause": said,
+                "with": [],
+                "log": [],
+                "ledger": [],
+                "settings": {},
+            }
+        )
 
     def _ledger(self, name: str) -> list[dict[str, Any]]:
         """What became of a node's frames; nothing where its boards cannot be read now."""

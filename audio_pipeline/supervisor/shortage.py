@@ -6,9 +6,17 @@ import errno
 import time
 from collections.abc import Callable, Iterator
 
-SHORT = frozenset({
-    errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS, errno.ENOSPC, errno.EDQUOT,
-})  # fmt: skip
+SHORT = frozenset(
+    {
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.EAGAIN,
+        errno.ENOBUFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+    }
+)
 QUIET_S = 60.0  # the same shortage of the same step is reported so seldom
 NO_THREAD = "can't start new thread"  # what CPython says where the system refuses one
 

@@ -24,10 +24,16 @@ class Stall:
             self._since_ns, self._sum = now_ns, done
         if now_ns - self._since_ns < STALL_S * 1e9:
             return ""
-        full = [f"{node} for {name.partition('>')[2].removesuffix(QUEUED)}" for node, board in boards.items()
-                for name, value in board.items() if value and name.endswith(QUEUED)]  # fmt: skip
-        return (f"stuck: nothing has moved for {STALL_S:g} s, though no node is at work; "
-                f"{', '.join(sorted(full)) or 'all'} waits to be taken from")  # fmt: skip
+        full = [
+            f"{node} for {name.partition('>')[2].removesuffix(QUEUED)}"
+            for node, board in boards.items()
+            for name, value in board.items()
+            if value and name.endswith(QUEUED)
+        ]
+        return (
+            f"stuck: nothing has moved for {STALL_S:g} s, though no node is at work; "
+            f"{', '.join(sorted(full)) or 'all'} waits to be taken from"
+        )
 
 
 def _moves(entry: tuple[str, float]) -> float:

@@ -60,13 +60,22 @@ def link_state(link: LinkPlan, boards: Mapping[str, Boards]) -> dict[str, Any]:
         dropped["peer_died"] = lost
     ages, worst = taker.spread(f"age.{input_}")
     return {
-        "from": link.source, "to": link.target, "policy": link.policy, "budget_ms": link.budget_ms,
-        "window": link.window, "queued": queued, "in_flight": in_flight, "offered": offered, "delivered": delivered,
-        "dropped": {reason: amount for reason, amount in dropped.items() if amount}, "standby": link.standby,
+        "from": link.source,
+        "to": link.target,
+        "policy": link.policy,
+        "budget_ms": link.budget_ms,
+        "window": link.window,
+        "queued": queued,
+        "in_flight": in_flight,
+        "offered": offered,
+        "delivered": delivered,
+        "dropped": {reason: amount for reason, amount in dropped.items() if amount},
+        "standby": link.standby,
         "balanced": unaccounted >= 0 and in_flight <= link.window + READ_SLACK,
-        "age_ms": quantiles_ms(ages, worst), "worst": worst_frame(link, f"age.{input_}", taker),
+        "age_ms": quantiles_ms(ages, worst),
+        "worst": worst_frame(link, f"age.{input_}", taker),
         "age_histogram": {"edges_ms": AGE_EDGES_MS.tolist(), "counts": ages.tolist()},
-    }  # fmt: skip
+    }
 
 
 def _added(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
@@ -90,8 +99,11 @@ def ledger_of(link: Mapping[str, Any]) -> dict[str, Any]:
 
 def quantiles_ms(counts: NDArray[np.int64], worst_ms: float) -> dict[str, float]:
     """Median, 99 % and the worst of a histogram."""
-    return {"p50": min(quantile_ms(counts, 0.5), worst_ms), "p99": min(quantile_ms(counts, 0.99), worst_ms),
-            "max": worst_ms}  # fmt: skip
+    return {
+        "p50": min(quantile_ms(counts, 0.5), worst_ms),
+        "p99": min(quantile_ms(counts, 0.99), worst_ms),
+        "max": worst_ms,
+    }
 
 
 def worst_frame(link: LinkPlan, name: str, taker: Boards) -> dict[str, Any] | None:
@@ -102,8 +114,15 @@ def worst_frame(link: LinkPlan, name: str, taker: Boards) -> dict[str, Any] | No
         return None
     seq, position, epoch, host_ns = found
     ago_s = (time.monotonic_ns() - host_ns) / 1e9
-    return {"from": link.source, "to": link.target, "seq": seq, "position": position, "epoch": epoch,
-            "time": time.time() - ago_s, "age_ms": board.get(f"{name}.max", 0.0)}  # fmt: skip
+    return {
+        "from": link.source,
+        "to": link.target,
+        "seq": seq,
+        "position": position,
+        "epoch": epoch,
+        "time": time.time() - ago_s,
+        "age_ms": board.get(f"{name}.max", 0.0),
+    }
 
 
 def taps_state(producer: str, boards: Boards) -> list[dict[str, Any]]:
@@ -118,11 +137,17 @@ def taps_state(producer: str, boards: Boards) -> list[dict[str, Any]]:
         missing = offered - delivered - sum(dropped.values()) - queued - in_flight
         if missing > 0 and len(boards.all) > 1:  # they went down with a process that died
             dropped["peer_died"], missing = missing, 0
-        found.append({
-            "from": f"{producer}.{port}", "offered": offered, "delivered": delivered, "queued": queued,
-            "in_flight": in_flight, "dropped": {reason: amount for reason, amount in dropped.items() if amount},
-            "balanced": missing == 0,
-        })  # fmt: skip
+        found.append(
+            {
+                "from": f"{producer}.{port}",
+                "offered": offered,
+                "delivered": delivered,
+                "queued": queued,
+                "in_flight": in_flight,
+                "dropped": {reason: amount for reason, amount in dropped.items() if amount},
+                "balanced": missing == 0,
+            }
+        )
     return found
 
 
@@ -136,29 +161,41 @@ def node_state(boards: Boards, uptime_ns: int) -> dict[str, Any]:
         port, _, what = name.rpartition(".")
         levels.setdefault(port, [-120.0, -120.0])[0 if what == "peak_db" else 1] = value
     return {
-        "levels_db": levels, "busy": now.get("busy_ns", 0) / max(uptime_ns, 1),
-        "counters": few(boards.totals("count.")), "gauges": few(now.under("gauge.")),
+        "levels_db": levels,
+        "busy": now.get("busy_ns", 0) / max(uptime_ns, 1),
+        "counters": few(boards.totals("count.")),
+        "gauges": few(now.under("gauge.")),
         "worst_step_ms": now.get("worst_step_ns", 0) / 1e6,
         "wait": _times(boards, "wait", boards.total("wait_ns")),
         "work": _times(boards, "busy", boards.total("busy_ns")),
-    }  # fmt: skip
+    }
 
 
 def _times(boards: Boards, name: str, total_ns: int) -> dict[str, Any]:
     """A duration that was measured again and again: how often, how long in all, and how it spread."""
     counts, worst_ms = boards.spread(name)
-    return {"count": int(counts.sum()), "sum_ms": total_ns / 1e6, **quantiles_ms(counts, worst_ms),
-            "counts": counts.tolist()}  # fmt: skip
+    return {
+        "count": int(counts.sum()),
+        "sum_ms": total_ns / 1e6,
+        **quantiles_ms(counts, worst_ms),
+        "counts": counts.tolist(),
+    }
 
 
 def paths_state(plan: Plan, boards: Mapping[str, Boards] | None = None) -> list[dict[str, Any]]:
     """The latency table: what every path was said to take, and what it took."""
     return [
-        {"path": list(path.names), "terms_ms": dict(path.terms_ms), "total_ms": path.total_ms,
-         "budget_ms": path.budget_ms, "monitor": path.monitor,
-         "stated_ms": path.total_ms - plan.node_ms(path.names[-1]), "measured": _measured(plan, path.names, boards)}
+        {
+            "path": list(path.names),
+            "terms_ms": dict(path.terms_ms),
+            "total_ms": path.total_ms,
+            "budget_ms": path.budget_ms,
+            "monitor": path.monitor,
+            "stated_ms": path.total_ms - plan.node_ms(path.names[-1]),
+            "measured": _measured(plan, path.names, boards),
+        }
         for path in plan.paths
-    ]  # fmt: skip
+    ]
 
 
 def _measured(plan: Plan, names: Sequence[str], boards: Mapping[str, Boards] | None) -> dict[str, Any] | None:
@@ -166,16 +203,23 @@ def _measured(plan: Plan, names: Sequence[str], boards: Mapping[str, Boards] | N
     taker = boards.get(names[-1]) if boards else None
     if taker is None or len(names) < 2:
         return None
-    ends = [link for link in plan.links if link.source.split(".")[0] == names[-2] and not link.standby
-            and link.target.split(".")[0] == names[-1]]  # fmt: skip
+    ends = [
+        link
+        for link in plan.links
+        if link.source.split(".")[0] == names[-2] and not link.standby and link.target.split(".")[0] == names[-1]
+    ]
     found = [(link, name) for link in ends if (name := _age_name(plan, link, names[0], taker))]
     if not found:
         return None
     spreads = [taker.spread(name) for _, name in found]
     counts, worst_ms = sum((spread[0] for spread in spreads), np.zeros(BINS, np.int64)), max(top for _, top in spreads)
     link, name = max(found, key=lambda end: taker.spread(end[1])[1])
-    return {"count": int(counts.sum()), **quantiles_ms(counts, worst_ms), "worst": worst_frame(link, name, taker),
-            "counts": counts.tolist()}  # fmt: skip
+    return {
+        "count": int(counts.sum()),
+        **quantiles_ms(counts, worst_ms),
+        "worst": worst_frame(link, name, taker),
+        "counts": counts.tolist(),
+    }
 
 
 def _age_name(plan: Plan, link: LinkPlan, source: str, taker: Boards) -> str:

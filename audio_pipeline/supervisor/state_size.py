@@ -45,20 +45,27 @@ def _without_former_links(state: State) -> State:
 def _without_spreads(state: State) -> State:
     """Histograms are what is longest in links, paths and nodes; their quantiles stay."""
     links = [{**link, "age_histogram": {"edges_ms": [], "counts": []}} for link in state["links"]]
-    nodes = {name: {**node, **{key: {**node[key], "counts": []} for key in ("wait", "work") if key in node}}
-             for name, node in state["nodes"].items()}  # fmt: skip
+    nodes = {
+        name: {**node, **{key: {**node[key], "counts": []} for key in ("wait", "work") if key in node}}
+        for name, node in state["nodes"].items()
+    }
     paths = [{**path, "measured": path["measured"] and {**path["measured"], "counts": []}} for path in state["paths"]]
     return {**state, "links": links, "nodes": nodes, "paths": paths}
 
 
 def _without_settings(state: State) -> State:
-    nodes = {name: {**node, "settings": {"inputs": {}}, "counters": {}, "gauges": {}, "note": ""}
-             for name, node in state["nodes"].items()}  # fmt: skip
+    nodes = {
+        name: {**node, "settings": {"inputs": {}}, "counters": {}, "gauges": {}, "note": ""}
+        for name, node in state["nodes"].items()
+    }
     return {**state, "nodes": nodes}
 
 
 STEPS: tuple[tuple[str, Callable[[State], State]], ...] = (
-    ("details of incidents", _brief_incidents), ("former links", _without_former_links),
-    ("older incidents and log lines", _few_incidents), ("histograms", _without_spreads),
-    ("settings, counters and gauges", _without_settings), ("paths", lambda state: {**state, "paths": []}),
-)  # fmt: skip
+    ("details of incidents", _brief_incidents),
+    ("former links", _without_former_links),
+    ("older incidents and log lines", _few_incidents),
+    ("histograms", _without_spreads),
+    ("settings, counters and gauges", _without_settings),
+    ("paths", lambda state: {**state, "paths": []}),
+)

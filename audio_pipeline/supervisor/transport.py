@@ -39,10 +39,15 @@ class Transport:
 
     def on_event(self, event: Mapping[str, Any]) -> None:
         """Takes a `media` event of the source."""
-        self.pieces.append(Piece(
-            int(event["position"]), finite(event.get("media_s", 0.0)), finite(event.get("length_s") or 0.0),
-            str(event.get("media_id", "")), finite(event.get("rate", 1.0)),
-        ))  # fmt: skip
+        self.pieces.append(
+            Piece(
+                int(event["position"]),
+                finite(event.get("media_s", 0.0)),
+                finite(event.get("length_s") or 0.0),
+                str(event.get("media_id", "")),
+                finite(event.get("rate", 1.0)),
+            )
+        )
 
     def piece_at(self, position: int) -> Piece | None:
         """The newest piece that had begun at `position`."""
@@ -63,8 +68,9 @@ class Transports(dict[str, Transport]):
     def __init__(self, graph: Graph) -> None:
         super().__init__(
             (name, Transport(loop=_loops(spec.settings)))
-            for name, spec in graph.nodes.items() if issubclass(spec.cls, Source)
-        )  # fmt: skip
+            for name, spec in graph.nodes.items()
+            if issubclass(spec.cls, Source)
+        )
         self._former: dict[str, Transport] = {}
 
     def join(self, record: NodeRecord) -> None:

@@ -18,8 +18,17 @@ from audio_pipeline.metrics import BINS, quantile_ms
 
 State = Mapping[str, Any]
 Counts = NDArray[np.int64]
-ERROR_COUNTERS = ("xruns", "missed_deadlines", "late_frames", "failed_tracks", "damaged_files", "overs", "clipped",
-                  "overflow_samples", "lost_events")  # fmt: skip
+ERROR_COUNTERS = (
+    "xruns",
+    "missed_deadlines",
+    "late_frames",
+    "failed_tracks",
+    "damaged_files",
+    "overs",
+    "clipped",
+    "overflow_samples",
+    "lost_events",
+)
 WANTED = ("cancelled", "absent", "left")  # drops that nobody misses
 PPM_GAUGES = ("ppm", "drift_ppm")
 
@@ -86,9 +95,13 @@ def node_loads(before: State | None, now: State) -> list[Load]:
 
 
 def _load(
-    name: str, node: Mapping[str, Any], old: Mapping[str, Any] | None, now: State, links: Mapping[str, Any],
+    name: str,
+    node: Mapping[str, Any],
+    old: Mapping[str, Any] | None,
+    now: State,
+    links: Mapping[str, Any],
     spent_s: float,
-) -> Load:  # fmt: skip
+) -> Load:
     quantum = quantum_ms(now)
     inputs = [link for link in now["links"] if link["to"].partition(".")[0] == name]
     wait, work = _since(node, old, "wait"), _since(node, old, "work")
@@ -99,14 +112,27 @@ def _load(
     link, counts = max(ages, key=lambda pair: quantile_ms(pair[1], 0.99) / pair[0]["budget_ms"], default=(None, None))
     worst_ms = link["age_ms"]["max"] if link and sum(link["age_histogram"]["counts"]) else None
     return Load(
-        node=name, kind=node["kind"], state=node["state"], wait_ms=wait_ms, wait_p99_ms=wait.quantile(0.99),
-        busy_ms=share * quantum, busy_p99_ms=work.quantile(0.99), busy_share=share,
+        node=name,
+        kind=node["kind"],
+        state=node["state"],
+        wait_ms=wait_ms,
+        wait_p99_ms=wait.quantile(0.99),
+        busy_ms=share * quantum,
+        busy_p99_ms=work.quantile(0.99),
+        busy_share=share,
         wait_share=None if wait_ms is None else wait_ms / quantum,
-        queued=sum(link["queued"] for link in inputs), in_flight=fullest["in_flight"] if fullest else 0,
-        window=fullest["window"] if fullest else 0, errors=errors_of(node, inputs),
-        age_p50_ms=_quantile(counts, 0.5, worst_ms), age_p99_ms=_quantile(counts, 0.99, worst_ms), age_max_ms=worst_ms,
-        ppm=_ppm(name, node, now), restarts=node["restarts"], cpu=node["cpu"], rss_mb=node["rss_mb"],
-    )  # fmt: skip
+        queued=sum(link["queued"] for link in inputs),
+        in_flight=fullest["in_flight"] if fullest else 0,
+        window=fullest["window"] if fullest else 0,
+        errors=errors_of(node, inputs),
+        age_p50_ms=_quantile(counts, 0.5, worst_ms),
+        age_p99_ms=_quantile(counts, 0.99, worst_ms),
+        age_max_ms=worst_ms,
+        ppm=_ppm(name, node, now),
+        restarts=node["restarts"],
+        cpu=node["cpu"],
+        rss_mb=node["rss_mb"],
+    )
 
 
 @dataclass(frozen=True)
@@ -175,7 +201,12 @@ def _path(path: Mapping[str, Any], old: Mapping[str, Any] | None) -> PathLoad:
     counts = _difference(measured["counts"], old["counts"] if old else None) if measured else None
     worst_ms = measured["max"] if measured else None
     return PathLoad(
-        tuple(path["path"]), path["monitor"], path.get("stated_ms", path["total_ms"]), path["budget_ms"],
-        _quantile(counts, 0.5, worst_ms), _quantile(counts, 0.99, worst_ms), worst_ms,
+        tuple(path["path"]),
+        path["monitor"],
+        path.get("stated_ms", path["total_ms"]),
+        path["budget_ms"],
+        _quantile(counts, 0.5, worst_ms),
+        _quantile(counts, 0.99, worst_ms),
+        worst_ms,
         measured["worst"] if measured else None,
-    )  # fmt: skip
+    )

@@ -14,8 +14,16 @@ from audio_pipeline.view.text import DIM, Line, db_text, joined, meter, ms_text,
 Array = NDArray[np.float32]
 TOP_DB, BOTTOM_DB = -5.0, -90.0
 # black, violet, red, yellow, white: seen as brighter the louder, also without an eye for colour
-STOPS = ((0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21), (250, 193, 39),
-         (252, 255, 164))  # fmt: skip
+STOPS = (
+    (0, 0, 4),
+    (40, 11, 84),
+    (101, 21, 110),
+    (159, 42, 99),
+    (212, 72, 66),
+    (245, 125, 21),
+    (250, 193, 39),
+    (252, 255, 164),
+)
 SHADES = 32
 AXIS = 7
 UPPER = "▀"

@@ -74,13 +74,19 @@ class Top:
         assert self.now is not None
         now = self.now
         return {
-            "time": time.time(), "pipeline": now["name"], "run": now["run"], "live": now["live"],
-            "uptime_s": now["uptime_s"], "quantum_ms": quantum_ms(now), "clock": now["clock"],
+            "time": time.time(),
+            "pipeline": now["name"],
+            "run": now["run"],
+            "live": now["live"],
+            "uptime_s": now["uptime_s"],
+            "quantum_ms": quantum_ms(now),
+            "clock": now["clock"],
             "interval_s": now["uptime_s"] - (self.before["uptime_s"] if self.before else 0.0),
             "nodes": [dataclasses.asdict(load) for load in node_loads(self.before, now)],
             "paths": [dataclasses.asdict(path) for path in path_loads(self.before, now)],
-            "links": [_plain_link(link) for link in now["links"]], "taps": now.get("taps", []),
-        }  # fmt: skip
+            "links": [_plain_link(link) for link in now["links"]],
+            "taps": now.get("taps", []),
+        }
 
 
 def _plain_link(link: Mapping[str, Any]) -> dict[str, Any]:

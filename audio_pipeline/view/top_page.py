@@ -10,9 +10,13 @@ from audio_pipeline.view.loads import Load, PathLoad, State, node_loads, path_lo
 from audio_pipeline.view.text import DIM, Line, Part, clock_text, spread
 
 STATE_MARKS: Mapping[str, Part] = {
-    "running": ("●", "green"), "starting": ("◌", "yellow"), "restarting": ("◌", "yellow"), "absent": ("-", DIM),
-    "failed": ("✗", "bold red"), "ended": ("○", DIM),
-}  # fmt: skip
+    "running": ("●", "green"),
+    "starting": ("◌", "yellow"),
+    "restarting": ("◌", "yellow"),
+    "absent": ("-", DIM),
+    "failed": ("✗", "bold red"),
+    "ended": ("○", DIM),
+}
 GRAPH = "graph"
 WIDE = 100
 
@@ -148,10 +152,14 @@ def paths_table(paths: Sequence[PathLoad], width: int) -> list[Line]:
     for name, path in zip(names, paths, strict=True):
         over = path.max_ms is not None and path.budget_ms is not None and path.max_ms > path.budget_ms
         cells = "".join(f" {span_text(value):>7}" for value in (path.stated_ms, path.p50_ms, path.p99_ms))
-        lines.append([
-            (f" {name[:name_width]:{name_width}}", "bold" if path.monitor else ""), (cells, ""),
-            (f" {span_text(path.max_ms):>7}", "yellow" if over else ""), (f"  {worst_text(path, brief)}", DIM),
-        ])  # fmt: skip
+        lines.append(
+            [
+                (f" {name[:name_width]:{name_width}}", "bold" if path.monitor else ""),
+                (cells, ""),
+                (f" {span_text(path.max_ms):>7}", "yellow" if over else ""),
+                (f"  {worst_text(path, brief)}", DIM),
+            ]
+        )
     return lines
 
 
@@ -168,8 +176,9 @@ def error_lines(loads: Sequence[Load]) -> list[Line]:
     """What the numbers under ERR are made of."""
     return [
         [(f" {load.node}: ", "yellow"), (", ".join(f"{reason} {count}" for reason, count in load.errors.items()), "")]
-        for load in loads if load.errors
-    ]  # fmt: skip
+        for load in loads
+        if load.errors
+    ]
 
 
 def key_line(by: str, width: int) -> Line:

@@ -150,9 +150,12 @@ def _safe(line: Line) -> Line:
 
 
 def follow(
-    client: Client, wait: Callable[[float], bool], out: TextIO, clock: Callable[[], float] = time.monotonic,
+    client: Client,
+    wait: Callable[[float], bool],
+    out: TextIO,
+    clock: Callable[[], float] = time.monotonic,
     patience_s: float = PATIENCE_S,
-) -> str:  # fmt: skip
+) -> str:
     """Writes a line a second, and what is logged, until `wait(seconds)` says that the pipeline has ended.
 
     Gives the last message of the log that was written.

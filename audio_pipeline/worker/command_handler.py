@@ -28,11 +28,20 @@ class CommandHandler:
         self.started = False
         self._rewiring: list[tuple[int, dict[str, Any]]] = []  # orders that are being carried out, and whom to answer
         self._handlers: dict[str, Callable[[Mapping[str, Any]], Any]] = {
-            "start": self._start, "set": self._set, "cancel": self._cancel, "transport": self._transport,
-            "absent": self._absent, "present": self._present, "finish": self._finish, "expect": self._expect,
-            "lead": self._lead, "rewire": self._rewire, "retire": self._retire, "hear": self._hear,
+            "start": self._start,
+            "set": self._set,
+            "cancel": self._cancel,
+            "transport": self._transport,
+            "absent": self._absent,
+            "present": self._present,
+            "finish": self._finish,
+            "expect": self._expect,
+            "lead": self._lead,
+            "rewire": self._rewire,
+            "retire": self._retire,
+            "hear": self._hear,
             "bind": self._bind,
-        }  # fmt: skip
+        }
 
     def obey(self) -> bool:
         """Does what is asked; True if anything was."""

@@ -61,8 +61,15 @@ def _figure(name: str) -> str:
 class RunnerContext:
     """Implements `node.Context` for one running node."""
 
-    def __init__(self, job: Job, board: Board, clock: HostClock, record: ClockRecord, waker: Waker,
-                 tell: Callable[[dict[str, Any]], None]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        job: Job,
+        board: Board,
+        clock: HostClock,
+        record: ClockRecord,
+        waker: Waker,
+        tell: Callable[[dict[str, Any]], None],
+    ) -> None:
         self.name, self.rate, self.frame_samples = job.name, job.rate, job.frame_samples
         self.run_folder = str(Path(job.board).parent)
         self.live, self.folder, self.incarnation = job.live, job.folder, job.incarnation
@@ -94,8 +101,16 @@ class RunnerContext:
         end, captured_ns, capture_rate = self._capture
         return captured_ns + round((position / rate - end / capture_rate) * 1e9) if captured_ns else 0
 
-    def emit(self, port: str, data: Samples, position: int, *, flags: Flag = Flag.NONE,
-             captured_ns: int | None = None, rate: int | None = None) -> None:  # fmt: skip
+    def emit(
+        self,
+        port: str,
+        data: Samples,
+        position: int,
+        *,
+        flags: Flag = Flag.NONE,
+        captured_ns: int | None = None,
+        rate: int | None = None,
+    ) -> None:
         out = self._out(port, events=False)
         rate = rate or self.rate
         if out.port.wanted:

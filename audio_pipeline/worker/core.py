@@ -27,9 +27,15 @@ class Core:
     """The node with everything it sends through."""
 
     def __init__(
-        self, job: Job, node: Node, context: zmq.Context[Any], clock: HostClock, board: Board, record: ClockRecord,
+        self,
+        job: Job,
+        node: Node,
+        context: zmq.Context[Any],
+        clock: HostClock,
+        board: Board,
+        record: ClockRecord,
         tell: Callable[[dict[str, Any]], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.job, self.node, self.clock, self.board, self.tell = job, node, clock, board, tell
         self.waker = Waker()
         self.ctx = RunnerContext(job, board, clock, record, self.waker, tell)
@@ -47,9 +53,17 @@ class Core:
     def _open_output(self, context: zmq.Context[Any], out: OutJob) -> Out:
         consumers = {name: (str(policy), int(queue)) for name, (policy, queue) in out.consumers.items()}
         spec = OutSpec(
-            out.port, out.endpoint, 0, self.job.rate, 2, out.timeline, out.history_samples, consumers,
-            rates=out.rates, local=out.local,
-        )  # fmt: skip
+            out.port,
+            out.endpoint,
+            0,
+            self.job.rate,
+            2,
+            out.timeline,
+            out.history_samples,
+            consumers,
+            rates=out.rates,
+            local=out.local,
+        )
         port = OutPort(context, spec, self.job.token, self.job.epoch, self.counter(f"out.{out.port}"))
 
         framer = Framer(self.job.frame_samples, self.job.rate, lambda frame: self.send(frame, port), self.ctx.count)
@@ -74,18 +88,35 @@ class Core:
     def expect(self, jobs: Sequence[OutJob]) -> None:
         """Who will listen as well; whoever does now goes on."""
         known = {out.name: out.port.spec for out in self.outputs}
-        self.rewire([
-            dataclasses.replace(job, consumers={**job.consumers, **_plain(known[job.port].consumers)},
+        self.rewire(
+            [
+                dataclasses.replace(
+                    job,
+                    consumers={**job.consumers, **_plain(known[job.port].consumers)},
                     rates={**job.rates, **known[job.port].rates},
-                    history_samples=max(job.history_samples, known[job.port].history_samples))
-            if job.port in known else job
-            for job in (*jobs, *(self._as_is(out) for out in self.outputs if out.name not in {j.port for j in jobs}))
-        ])  # fmt: skip
+                    history_samples=max(job.history_samples, known[job.port].history_samples),
+                )
+                if job.port in known
+                else job
+                for job in (
+                    *jobs,
+                    *(self._as_is(out) for out in self.outputs if out.name not in {j.port for j in jobs}),
+                )
+            ]
+        )
 
     def _as_is(self, out: Out) -> OutJob:
         spec = out.port.spec
-        return OutJob(out.name, spec.endpoint, out.timeline, _plain(spec.consumers), spec.history_samples, out.events,
-                      rates=dict(spec.rates), local=spec.local)  # fmt: skip
+        return OutJob(
+            out.name,
+            spec.endpoint,
+            out.timeline,
+            _plain(spec.consumers),
+            spec.history_samples,
+            out.events,
+            rates=dict(spec.rates),
+            local=spec.local,
+        )
 
     def prune(self, wanted: Collection[str]) -> None:
         """Closes outputs that are not wanted any more."""

@@ -75,14 +75,28 @@ class Inputs:
 
     def _spec(self, key: str, job: InJob) -> AlignSpec:
         channels = self._channels(job.port) or 2
-        return AlignSpec(key, job.timeline, channels, job.align_samples, job.on_loss, job.standby, job.eager, job.muted,
-                         job.spare_frames)  # fmt: skip
+        return AlignSpec(
+            key,
+            job.timeline,
+            channels,
+            job.align_samples,
+            job.on_loss,
+            job.standby,
+            job.eager,
+            job.muted,
+            job.spare_frames,
+        )
 
     def _make_aligner(self) -> Aligner:
         specs = [self._spec(item.port, item) for item in self.job.inputs if "~" not in item.port]
         fade = self.job.rate * FADE_MS // 1000
-        aligner = Aligner(specs, frame_samples=self.job.frame_samples, fade_samples=fade, live=self.job.live,
-                          count=self.core.ctx.count)  # fmt: skip
+        aligner = Aligner(
+            specs,
+            frame_samples=self.job.frame_samples,
+            fade_samples=fade,
+            live=self.job.live,
+            count=self.core.ctx.count,
+        )
         for timeline, (anchor, generation) in self.job.anchors.items():
             aligner.restore(timeline, anchor, generation)
         return aligner

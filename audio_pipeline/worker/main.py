@@ -102,10 +102,13 @@ def _open(control: ControlLink, context: zmq.Context[Any]) -> Member:
     control.attach(runner)
     node = runner.node
     latency = node.latency()
-    control.tell({
-        "op": "ready", "latency": [latency.window, latency.lookahead, latency.hop, latency.compute],
-        "live": live_names(node.settings) + [f"inputs.{name}" for name in live_names(node.input_settings)],
-    })  # fmt: skip
+    control.tell(
+        {
+            "op": "ready",
+            "latency": [latency.window, latency.lookahead, latency.hop, latency.compute],
+            "live": live_names(node.settings) + [f"inputs.{name}" for name in live_names(node.input_settings)],
+        }
+    )
     return Member(runner, control)
 
 

@@ -53,8 +53,10 @@ class Pacer:
         """When there is something to do next."""
         if self.job.live:
             line = self.ctx.line()
-            return [self.ticks.deadline_ns(line) if self.ticks else None,
-                    self.source.deadline_ns(line, self.job.frame_samples) if self.source else None]  # fmt: skip
+            return [
+                self.ticks.deadline_ns(line) if self.ticks else None,
+                self.source.deadline_ns(line, self.job.frame_samples) if self.source else None,
+            ]
         if self.source is not None and self.core.room:
             return [self._ask_again_ns]
         ready = self.aligner is not None and self.aligner.ready()

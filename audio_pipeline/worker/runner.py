@@ -28,9 +28,15 @@ class NodeRunner:
     """The engine around one node."""
 
     def __init__(
-        self, job: Job, node: Node, context: zmq.Context[Any], clock: HostClock, board: Board, record: ClockRecord,
+        self,
+        job: Job,
+        node: Node,
+        context: zmq.Context[Any],
+        clock: HostClock,
+        board: Board,
+        record: ClockRecord,
         tell: Callable[[dict[str, Any]], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.job, self.node, self.clock, self.board = job, node, clock, board
         self.core = Core(job, node, context, clock, board, record, tell)
         self.ctx, self.waker, self.outputs = self.core.ctx, self.core.waker, self.core.outputs

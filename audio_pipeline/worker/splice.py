@@ -106,8 +106,10 @@ class Splice:
             if first < last:
                 part = fresh.audio()[first - fresh.position : last - fresh.position]
                 new[first - frame.position : last - frame.position] = to_channels(part, old.shape[1])
-        return replace(frame.with_data(blended(old, new, done, self._fade), frame.position, frame.rate),
-                       flags=frame.flags & ~Flag.GAP)  # fmt: skip
+        return replace(
+            frame.with_data(blended(old, new, done, self._fade), frame.position, frame.rate),
+            flags=frame.flags & ~Flag.GAP,
+        )
 
     def _apart(self, frame: Frame) -> list[Frame]:
         if sum(fresh.samples for fresh in self._fresh) < self._fade:

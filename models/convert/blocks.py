@@ -101,8 +101,9 @@ class BlockConverter:
     `accept` or `skip` for each window in turn.
     """
 
-    def __init__(self, converter: Converter, rate: int, layout: Layout | None = None,
-                 finish: Finish | None = None) -> None:  # fmt: skip
+    def __init__(
+        self, converter: Converter, rate: int, layout: Layout | None = None, finish: Finish | None = None
+    ) -> None:
         if rate < 1:
             raise ConfigError(f"rate = {rate} Hz must be at least 1")
         layout = layout or Layout()

@@ -40,9 +40,11 @@ OPENVOICE = ("checkpoint.pth", CONFIG)
 FREEVC = ("model.pth", CONFIG, "WavLM-Large.pt")
 SPEAKER_ENCODER = "speaker_encoder.pt"  # where FreeVC's config says use_spk
 AUDIO_KEYS = {  # of OpenVoice's own config to coqui's
-    "sampling_rate": ("input_sample_rate", "output_sample_rate"), "filter_length": ("fft_size",),
-    "hop_length": ("hop_length",), "win_length": ("win_length",),
-}  # fmt: skip
+    "sampling_rate": ("input_sample_rate", "output_sample_rate"),
+    "filter_length": ("fft_size",),
+    "hop_length": ("hop_length",),
+    "win_length": ("win_length",),
+}
 LAYERS = re.compile(r"[\[\]()\d\s,*+]{1,200}")  # WavLM's layers are a Python expression that its code evaluates
 WAVLM_RATE = 16_000
 
@@ -52,8 +54,9 @@ def open_converter(
 ) -> OpenVoiceConverter | FreeVCConverter:
     """`openvoice` or `freevc`, aimed at the voice in (samples,) at `rate` Hz. Raises ConfigError, WeightsError."""
     kinds: dict[str, tuple[type[OpenVoiceConverter | FreeVCConverter], tuple[str, ...]]] = {
-        "openvoice": (OpenVoiceConverter, OPENVOICE), "freevc": (FreeVCConverter, FREEVC),
-    }  # fmt: skip
+        "openvoice": (OpenVoiceConverter, OPENVOICE),
+        "freevc": (FreeVCConverter, FREEVC),
+    }
     if engine not in kinds:
         raise ConfigError(f"engine: unknown {engine!r}{nearest(engine, kinds)}; neural ones are {', '.join(kinds)}")
     kind, files = kinds[engine]

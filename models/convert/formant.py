@@ -48,8 +48,14 @@ class Calibration:
     `run` executes the search: at once, or in a thread; what it finds holds from the next window on.
     """
 
-    def __init__(self, target: Target, encoder: SpeakerEncoder | None, given: float | None, colour: float,
-                 run: Callable[[Job], object] = lambda job: job()) -> None:  # fmt: skip
+    def __init__(
+        self,
+        target: Target,
+        encoder: SpeakerEncoder | None,
+        given: float | None,
+        colour: float,
+        run: Callable[[Job], object] = lambda job: job(),
+    ) -> None:
         self.target, self._encoder, self._given, self._run = target, encoder, given, run
         self.amount = colour
         self.converter: WorldConverter | None = None
@@ -168,8 +174,9 @@ class Calibration:
 class Search:
     """Tries factors on mono speech (samples,) at WORLD's rate, for the one that comes out most like the target."""
 
-    def __init__(self, clip: Floats, spread: PitchSpread, shape: Floats, target: Target, encoder: SpeakerEncoder,
-                 colour: float) -> None:  # fmt: skip
+    def __init__(
+        self, clip: Floats, spread: PitchSpread, shape: Floats, target: Target, encoder: SpeakerEncoder, colour: float
+    ) -> None:
         self._clip, self._shape, self._target, self._encoder, self._colour = clip, shape, target, encoder, colour
         self._frames = world.analysed(clip, world.pitch(clip))
         self._f0 = matched(self._frames.f0, spread, target.pitch)

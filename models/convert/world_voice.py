@@ -40,8 +40,14 @@ class WorldConverter:
 
     rate = RATE
 
-    def __init__(self, target: PitchSpread | None, *, semitones: float = 0.0, formant: float = 1.0,
-                 heard: Callable[[Heard], None] = lambda heard: None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        target: PitchSpread | None,
+        *,
+        semitones: float = 0.0,
+        formant: float = 1.0,
+        heard: Callable[[Heard], None] = lambda heard: None,
+    ) -> None:
         self.target, self._heard = target, heard
         self.statistics = PitchStatistics()
         self.semitones = Glide(semitones, round(GLIDE_S * RATE))

@@ -63,10 +63,12 @@ def time_to_wait(jobs: Sequence[Job], places: Iterable[Place], now_ns: int, wait
     dues = [job.due_ns - waits.step_ns for job in jobs if job.due_ns is not None]
     asked = {id(job.place) for job in jobs}
     soon = [
-        place.expected_ns for place in places
-        if id(place) not in asked and place.expected_ns is not None
+        place.expected_ns
+        for place in places
+        if id(place) not in asked
+        and place.expected_ns is not None
         and first - waits.patience_ns <= place.expected_ns <= limit
-    ]  # fmt: skip
+    ]
     return max(0, min([limit, *dues]) - now_ns) if soon else 0
 
 
@@ -74,9 +76,15 @@ class Batcher:
     """Runs a model in a thread of its own, for up to `capacity` streams."""
 
     def __init__(
-        self, model: Model, capacity: int = 1, *, fixed: bool = True, patience_ns: int = PATIENCE_NS,
-        lease_s: float = LEASE_S, now_ns: Callable[[], int] = time.monotonic_ns,
-    ) -> None:  # fmt: skip
+        self,
+        model: Model,
+        capacity: int = 1,
+        *,
+        fixed: bool = True,
+        patience_ns: int = PATIENCE_NS,
+        lease_s: float = LEASE_S,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self.model, self.fixed, self._now_ns = model, fixed, now_ns
         self.places = Places(capacity, round(lease_s * NS))
         self._waits = Waits(patience_ns, 0)

@@ -121,9 +121,14 @@ class Grid:
         span = rung.window if self._sliding else rung.hop
         wanted = rung.window - rung.hop - rung.lookahead - REVISED if self._sliding else 0
         cut = Cut(
-            self._index, last + 1 - span, last, range(wanted, rung.window), final,
-            _samples(self._final), _samples(final),
-        )  # fmt: skip
+            self._index,
+            last + 1 - span,
+            last,
+            range(wanted, rung.window),
+            final,
+            _samples(self._final),
+            _samples(final),
+        )
         self._index, self._last, self._hop, self._final = self._index + 1, last, rung.hop, final
         return cut
 

@@ -49,9 +49,15 @@ class Ladder:
     """
 
     def __init__(
-        self, rungs: Sequence[Rung], rate: int, settings: LadderSettings | None = None, *,
-        most_s: float = math.inf, step: int = 0, trial: Rung | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        rungs: Sequence[Rung],
+        rate: int,
+        settings: LadderSettings | None = None,
+        *,
+        most_s: float = math.inf,
+        step: int = 0,
+        trial: Rung | None = None,
+    ) -> None:
         self._stated = 0 if trial is None else 1
         self.rungs: tuple[Rung, ...] = (*(() if trial is None else (trial,)), *rungs)
         self.settings, self._most_s = settings or LadderSettings(), most_s

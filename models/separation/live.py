@@ -217,9 +217,16 @@ class Driver:
 
 
 def live_driver(
-    model: Model, settings: SeparatorSettings, tuning: Tuning, spare_ns: int, worker: Worker,
-    steps: LadderSettings | None = None, step: int = 0, *, trial: bool = False,
-) -> Driver:  # fmt: skip
+    model: Model,
+    settings: SeparatorSettings,
+    tuning: Tuning,
+    spare_ns: int,
+    worker: Worker,
+    steps: LadderSettings | None = None,
+    step: int = 0,
+    *,
+    trial: bool = False,
+) -> Driver:
     """A driver that keeps what a tuned machine can promise; it begins `step` rungs down its ladder.
 
     With `trial` it may climb to twice the inferences of the tuned hop, at the same latency.

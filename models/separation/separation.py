@@ -36,9 +36,21 @@ from audio_pipeline.models.separation.types import (
 )
 
 __all__ = [
-    "CHANNELS", "HOPS", "MODES", "STFT", "Array", "Latency", "Mode", "Model", "SeparatorSettings", "SeparatorStream",
-    "State", "Window", "choose_hop", "separate",
-]  # fmt: skip
+    "CHANNELS",
+    "HOPS",
+    "MODES",
+    "STFT",
+    "Array",
+    "Latency",
+    "Mode",
+    "Model",
+    "SeparatorSettings",
+    "SeparatorStream",
+    "State",
+    "Window",
+    "choose_hop",
+    "separate",
+]
 
 FEED = 512 * STFT.hop  # samples at a time into a one-shot separation
 AHEAD = 1  # windows that wait behind the one that is computed

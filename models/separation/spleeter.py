@@ -55,9 +55,7 @@ class Spleeter:
         return masks, list(states)
 
 
-def load(
-    name: str = "spleeter-2stems", *, device: str = "auto", threads: int = 0, precision: str = "auto"
-) -> Spleeter:
+def load(name: str = "spleeter-2stems", *, device: str = "auto", threads: int = 0, precision: str = "auto") -> Spleeter:
     """The named model with its released weights, fetched first where they are missing."""
     if name not in VARIANTS:
         raise ConfigError(f"model: expected one of {', '.join(VARIANTS)}, got {name!r}{nearest(name, VARIANTS)}")

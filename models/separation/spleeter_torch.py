@@ -73,9 +73,15 @@ class TorchUnets:
     """
 
     def __init__(
-        self, variant: Variant, weights: Weights, device: str, precision: str = "fp32", *,
-        graphs: bool = True, sizes: tuple[int, ...] = SIZES,
-    ) -> None:  # fmt: skip
+        self,
+        variant: Variant,
+        weights: Weights,
+        device: str,
+        precision: str = "fp32",
+        *,
+        graphs: bool = True,
+        sizes: tuple[int, ...] = SIZES,
+    ) -> None:
         import torch
 
         self._variant, self._device, self._sizes = variant, device, sizes

@@ -28,8 +28,10 @@ EARLY = 1  # frames: a sign is heard before its own begin
 SHORT = (8, 16)  # frames that are kept of the first pad, and from the last sign on
 ALL = (1 << 20, 1 << 20)
 CUT = {  # what Kokoro's vocoder is given, and its steps in a frame; time is the last axis
-    "/encoder/MatMul_1_output_0": 1, "/encoder/Reshape_output_0": 2, "/encoder/Reshape_1_output_0": 2,
-}  # fmt: skip
+    "/encoder/MatMul_1_output_0": 1,
+    "/encoder/Reshape_output_0": 2,
+    "/encoder/Reshape_1_output_0": 2,
+}
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 
@@ -92,14 +94,22 @@ def _edges(graph: Any, frames: str) -> list[Any]:
     for name, value in values.items():
         constant(f"edge_{name}", value)
     steps: list[tuple[str, list[str], str]] = [
-        ("Reshape", [frames, "edge_axis"], "flat_float"), ("Cast", ["flat_float"], "flat"),
-        ("Slice", ["flat", "edge_zero", "edge_one"], "pad"), ("Slice", ["flat", "edge_last", "edge_end"], "tail"),
-        ("Slice", [KEEP, "edge_zero", "edge_one"], "keep0"), ("Slice", [KEEP, "edge_one", "edge_two"], "keep1"),
-        ("Sub", ["pad", "keep0"], "spare0"), ("Max", ["spare0", "edge_zero"], "1_from"),
-        ("ReduceSum", ["tail"], "tails"), ("Sub", ["tails", "keep1"], "spare1"),
-        ("Max", ["spare1", "edge_zero"], "less"), ("ReduceSum", ["flat"], "total"), ("Sub", ["total", "less"], "1_to"),
-        ("Mul", ["1_from", "edge_two"], "2_from"), ("Mul", ["1_to", "edge_two"], "2_to"),
-    ]  # fmt: skip
+        ("Reshape", [frames, "edge_axis"], "flat_float"),
+        ("Cast", ["flat_float"], "flat"),
+        ("Slice", ["flat", "edge_zero", "edge_one"], "pad"),
+        ("Slice", ["flat", "edge_last", "edge_end"], "tail"),
+        ("Slice", [KEEP, "edge_zero", "edge_one"], "keep0"),
+        ("Slice", [KEEP, "edge_one", "edge_two"], "keep1"),
+        ("Sub", ["pad", "keep0"], "spare0"),
+        ("Max", ["spare0", "edge_zero"], "1_from"),
+        ("ReduceSum", ["tail"], "tails"),
+        ("Sub", ["tails", "keep1"], "spare1"),
+        ("Max", ["spare1", "edge_zero"], "less"),
+        ("ReduceSum", ["flat"], "total"),
+        ("Sub", ["total", "less"], "1_to"),
+        ("Mul", ["1_from", "edge_two"], "2_from"),
+        ("Mul", ["1_to", "edge_two"], "2_to"),
+    ]
     known = {frames, KEEP}
     named = {out: f"edge{out}" if out[0].isdigit() else f"edge_{out}" for _, _, out in steps}
     nodes = []

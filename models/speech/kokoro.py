@@ -90,8 +90,9 @@ class KokoroVoice:
         starts = np.cumsum([0, *(len(part.sound) for part in parts)])
         words = [
             Word(word.text, word.start + int(start), word.end + int(start))
-            for part, start in zip(parts, starts, strict=False) for word in part.words
-        ]  # fmt: skip
+            for part, start in zip(parts, starts, strict=False)
+            for word in part.words
+        ]
         sounds = [part.sound for part in parts] or [np.zeros(0, np.float32)]
         return Speech(np.concatenate(sounds), tuple(words))
 

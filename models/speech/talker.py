@@ -33,9 +33,12 @@ class Talker:
     """
 
     def __init__(
-        self, engine: Engine, mark: Perth | None, policy: Policy | None = None,
+        self,
+        engine: Engine,
+        mark: Perth | None,
+        policy: Policy | None = None,
         clock: Callable[[], float] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.engine, self._mark = engine, mark
         self._pace = Pace(clock) if clock is not None else None
         self._splitter = ClauseSplitter(policy or getattr(engine, "policy", None))

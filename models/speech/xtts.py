@@ -38,10 +38,18 @@ TRAINING = ("torch_mel_spectrogram_style_encoder", "torch_mel_spectrogram_dvae",
 REFERENCE_S, REFERENCE_PART_S = 30, 6  # of the reference, and what the encoder sees of it at once
 LEAST_REFERENCE_S = 1.0
 SAMPLING = {
-    "do_sample": True, "temperature": 0.75, "top_k": 50, "top_p": 0.85, "repetition_penalty": 10.0,
-    "length_penalty": 1.0, "num_beams": 1, "num_return_sequences": 1,
-    "output_attentions": False, "output_hidden_states": True, "return_dict_in_generate": True,
-}  # fmt: skip
+    "do_sample": True,
+    "temperature": 0.75,
+    "top_k": 50,
+    "top_p": 0.85,
+    "repetition_penalty": 10.0,
+    "length_penalty": 1.0,
+    "num_beams": 1,
+    "num_return_sequences": 1,
+    "output_attentions": False,
+    "output_hidden_states": True,
+    "return_dict_in_generate": True,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,9 +126,7 @@ class XttsVoice:
 
     rate = RATE
 
-    def __init__(
-        self, model: Xtts, voice: Latents, *, language: str = "en", speed: float = 1.0, seed: int = 0
-    ) -> None:
+    def __init__(self, model: Xtts, voice: Latents, *, language: str = "en", speed: float = 1.0, seed: int = 0) -> None:
         self._model, self._voice, self._speed, self._seed = model, voice, speed, seed
         self.language = checked_language(language)
         self.policy: Policy = policy(language)

@@ -12,9 +12,24 @@ from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.models.speech.clauses import ClauseSplitter, Policy
 
 LIMITS = {  # characters of one synthesis by language
-    "en": 250, "de": 253, "fr": 273, "es": 239, "it": 213, "pt": 203, "pl": 224, "zh": 82, "ar": 166, "cs": 186,
-    "ru": 182, "nl": 251, "tr": 226, "ja": 71, "hu": 224, "ko": 95, "hi": 150,
-}  # fmt: skip
+    "en": 250,
+    "de": 253,
+    "fr": 273,
+    "es": 239,
+    "it": 213,
+    "pt": 203,
+    "pl": 224,
+    "zh": 82,
+    "ar": 166,
+    "cs": 186,
+    "ru": 182,
+    "nl": 251,
+    "tr": 226,
+    "ja": 71,
+    "hu": 224,
+    "ko": 95,
+    "hi": 150,
+}
 DENSE = frozenset(("zh", "ja", "ko"))  # one sign is a syllable or more
 QUOTES = re.compile(r"[\"“”„‟«»‹›「」『』]|(?<!\w)['‘’]|['‘’](?!\w)")
 ENDED = re.compile(r"[.!?…。！？,;:]$")

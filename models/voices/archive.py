@@ -34,9 +34,7 @@ END_MAGIC, END_64, END_64_BYTES = b"PK\x05\x06", b"PK\x06\x07", 20
 MOST_LISTED, DIRECTORY_BYTES = 20, 10_000  # three members take 200 bytes; a few more are named in the error
 
 
-def export_voice(
-    library: Library, name: str, path: Path, *, with_sample: bool = True, overwrite: bool = False
-) -> int:
+def export_voice(library: Library, name: str, path: Path, *, with_sample: bool = True, overwrite: bool = False) -> int:
     """Writes everything of a voice into one file, private and all at once; returns its size in bytes."""
     if path.is_dir():
         raise ConfigError(f"{str(path)!r} is a folder, expected the name of a file")

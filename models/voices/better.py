@@ -56,9 +56,13 @@ def refine(
     start = _start(library, voice, folder)
     try:
         fit = voice_fit.refine(
-            reference, start, seconds=max(0.0, seconds - (time.perf_counter() - began)), progress=progress,
-            cancelled=cancelled, checkpoint_folder=folder,
-        )  # fmt: skip
+            reference,
+            start,
+            seconds=max(0.0, seconds - (time.perf_counter() - began)),
+            progress=progress,
+            cancelled=cancelled,
+            checkpoint_folder=folder,
+        )
     except ConfigError:  # no torch, or a checkpoint that is damaged: the next call begins anew
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -74,13 +78,20 @@ def refine(
 
 def _better(voice: Voice, fit: Fit, packed: bytes, seconds: float, tools: Tools) -> Draft:
     made = replace(
-        voice.record.provenance, method=fit.method, software=software(), models=weights_used(),
+        voice.record.provenance,
+        method=fit.method,
+        software=software(),
+        models=weights_used(),
         seconds=round(voice.record.provenance.seconds + seconds, 1),
-    )  # fmt: skip
+    )
     record = replace(
-        voice.record, british=fit.british, speed=fit.speed, likeness=likeness(fit), provenance=made,
+        voice.record,
+        british=fit.british,
+        speed=fit.speed,
+        likeness=likeness(fit),
+        provenance=made,
         voice=traits(*say(fit, TEXTS[0], tools.speaker)),
-    )  # fmt: skip
+    )
     return Draft(record, fit.pack, voice.embedding, packed)
 
 
@@ -109,6 +120,12 @@ def start_of(record: Record, pack: Array) -> Fit:
     """The fit that a kept voice is."""
     known = record.likeness
     return Fit(
-        pack, record.speed, record.british, known.nearest_voice, record.provenance.method, known.voice, known.nearest,
+        pack,
+        record.speed,
+        record.british,
+        known.nearest_voice,
+        record.provenance.method,
+        known.voice,
+        known.nearest,
         known.ceiling,
-    )  # fmt: skip
+    )

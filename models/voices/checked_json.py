@@ -44,8 +44,10 @@ def _value(kind: Any, raw: Any, where: str) -> Any:
     if origin is tuple:
         return tuple(_value(inner[0], item, where) for item in _sized(raw, list, where))
     if origin is dict:
-        return {_plain(str, name, where): _value(inner[1], raw[name], f"{where}.{name}"[:80])
-                for name in _sized(raw, dict, where)}  # fmt: skip
+        return {
+            _plain(str, name, where): _value(inner[1], raw[name], f"{where}.{name}"[:80])
+            for name in _sized(raw, dict, where)
+        }
     return _plain(kind, raw, where)
 
 

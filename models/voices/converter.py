@@ -49,8 +49,9 @@ class Wish:
 class Ready:
     """A converter and what can be changed and seen of it while it runs."""
 
-    def __init__(self, blocks: BlockConverter, world_: WorldConverter | None = None,
-                 calibration: Calibration | None = None) -> None:  # fmt: skip
+    def __init__(
+        self, blocks: BlockConverter, world_: WorldConverter | None = None, calibration: Calibration | None = None
+    ) -> None:
         self.blocks, self._world, self._calibration = blocks, world_, calibration
 
     def warm_up(self) -> None:

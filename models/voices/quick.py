@@ -61,11 +61,17 @@ class Trained:
 def shapes(voices: int) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor of the file."""
     return {
-        "timbre.mean": (HALF,), "timbre.axes": (TIMBRE_AXES, HALF),
-        "manner.mean": (HALF,), "manner.axes": (MANNER_AXES, HALF),
-        "ear": (3 * TIMBRE_AXES + 3, SIZE), "forward": (MANNER_AXES + 1, MEASURED), "spread": (MEASURED,),
-        "pitch": (2,), "syllables": (1,), "stock": (voices, SIZE),
-    }  # fmt: skip
+        "timbre.mean": (HALF,),
+        "timbre.axes": (TIMBRE_AXES, HALF),
+        "manner.mean": (HALF,),
+        "manner.axes": (MANNER_AXES, HALF),
+        "ear": (3 * TIMBRE_AXES + 3, SIZE),
+        "forward": (MANNER_AXES + 1, MEASURED),
+        "spread": (MEASURED,),
+        "pitch": (2,),
+        "syllables": (1,),
+        "stock": (voices, SIZE),
+    }
 
 
 @lru_cache(maxsize=1)

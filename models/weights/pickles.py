@@ -22,9 +22,19 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 # A hostile or cut pickle raises nearly anything from inside the interpreter's own operations.
 DAMAGE = (
-    pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, TypeError, ValueError,
-    zipfile.BadZipFile, NotImplementedError, AssertionError, struct.error,
-)  # fmt: skip
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    NotImplementedError,
+    AssertionError,
+    struct.error,
+)
 
 
 class _Code:

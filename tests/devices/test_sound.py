@@ -146,9 +146,7 @@ def test_host_without_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
         OutputDevice("default", RATE, 2, BLOCK, silence)
 
 
-def test_without_portaudio_the_error_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_portaudio_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """`sounddevice` raises OSError at import where it finds no library."""
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
     monkeypatch.syspath_prepend(tmp_path)

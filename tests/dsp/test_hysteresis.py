@@ -77,9 +77,7 @@ def test_edges_alternate_and_rise(p: list[float], min_on: int, min_off: int, pad
     assert all(0 <= position <= len(p) * HOP for position in positions)
 
 
-@pytest.mark.parametrize(
-    "bad", [(0.4, 0.6, 0, 0, 0), (1.1, 0.5, 0, 0, 0), (0.6, 0.4, -1, 0, 0), (0.6, 0.4, 0, 10, 11)]
-)
+@pytest.mark.parametrize("bad", [(0.4, 0.6, 0, 0, 0), (1.1, 0.5, 0, 0, 0), (0.6, 0.4, -1, 0, 0), (0.6, 0.4, 0, 10, 11)])
 def test_refusals(bad: tuple[float, float, int, int, int]) -> None:
     with pytest.raises(ConfigError, match="hysteresis needs"):
         Hysteresis(*bad)

@@ -34,9 +34,14 @@ class Run:
 
 
 def network(
-    seconds: float, jitter_s: Callable[[np.random.Generator], float], *, ppm: float = 0.0,
-    stalls: Sequence[tuple[float, float]] = (), most_ms: float = 250.0, seed: int = 1,
-) -> Run:  # fmt: skip
+    seconds: float,
+    jitter_s: Callable[[np.random.Generator], float],
+    *,
+    ppm: float = 0.0,
+    stalls: Sequence[tuple[float, float]] = (),
+    most_ms: float = 250.0,
+    seed: int = 1,
+) -> Run:
     """A sine sent in frames over a way that keeps their order, as TCP does, read at each tick of this host's clock."""
     rng, buffer = np.random.default_rng(seed), JitterBuffer(1, RATE, N, least_ms=0, most_ms=most_ms)
     last, frames = 0.0, []
@@ -127,6 +132,7 @@ def test_whatever_the_way_does_there_is_no_click_and_the_delay_stays_in_bounds(
 @pytest.mark.parametrize("block", [1, 17, 480, 1024])
 def test_the_length_of_what_is_asked_for_does_not_change_what_is_heard(block: int) -> None:
     """To 2 %, a third of a millisecond of a sine of 50 Hz: longer blocks look at the target less often."""
+
     def heard(n: int) -> np.ndarray:
         buffer = JitterBuffer(1, RATE, N, least_ms=0, most_ms=250)
         t = np.arange(2 * RATE) / RATE

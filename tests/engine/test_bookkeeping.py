@@ -66,8 +66,17 @@ def state_of(quiet: Quiet) -> dict[str, Any]:
 
 
 def incident(number: int) -> dict[str, Any]:
-    return {"time_s": float(number), "node": f"node{number}", "pid": number, "incarnation": number, "cause": LINE * 7,
-            "with": [], "log": [LINE * 3] * 20, "ledger": [{"from": LINE}] * 5, "settings": {"text": LINE}}  # fmt: skip
+    return {
+        "time_s": float(number),
+        "node": f"node{number}",
+        "pid": number,
+        "incarnation": number,
+        "cause": LINE * 7,
+        "with": [],
+        "log": [LINE * 3] * 20,
+        "ledger": [{"from": LINE}] * 5,
+        "settings": {"text": LINE},
+    }
 
 
 def test_of_incidents_a_thousand_are_kept_and_all_are_counted(many: int) -> None:
@@ -92,8 +101,9 @@ def test_a_hundred_thousand_log_lines_and_events(quiet: Quiet, many: int) -> Non
 
 def test_a_line_of_any_length_is_cut(quiet: Quiet) -> None:
     for _ in range(200):
-        quiet.supervisor._hear(b"mix", encode({"node": "mix", "token": quiet.token, "op": "log",
-                                               "message": "x" * 1_000_000}))  # fmt: skip
+        quiet.supervisor._hear(
+            b"mix", encode({"node": "mix", "token": quiet.token, "op": "log", "message": "x" * 1_000_000})
+        )
     assert len(msgpack.packb(state_of(quiet))) < 1_000_000
 
 
@@ -192,8 +202,13 @@ def test_a_state_fits_into_a_message_whatever_is_in_it(quiet: Quiet, nodes: int)
     state = state_of(quiet)
     node, link = state["nodes"]["mix"], state["links"][0]
     node = {**node, "counters": {f"{'x' * 90}{number}": 1 for number in range(256)}, "settings": {"text": LINE * 20}}
-    big = {**state, "nodes": {f"node{number}": node for number in range(nodes)}, "links": [link] * 3 * nodes,
-           "former_links": [link] * 100, "incidents": [incident(number) for number in range(KEPT)]}  # fmt: skip
+    big = {
+        **state,
+        "nodes": {f"node{number}": node for number in range(nodes)},
+        "links": [link] * 3 * nodes,
+        "former_links": [link] * 100,
+        "incidents": [incident(number) for number in range(KEPT)],
+    }
     fit = fitted(big)
     assert len(msgpack.packb(fit)) <= STATE_BYTES and set(fit["nodes"]) == set(big["nodes"])
     assert fit["left_out"][0] == "details of incidents"

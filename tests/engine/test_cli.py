@@ -119,9 +119,7 @@ def test_check_offline_says_so(config: Path, capsys: pytest.CaptureFixture[str])
 
 def test_set_says_when_it_is_heard(client: FakeClient, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["set", "mix.inputs.vocals.gain_db=-6", "mix.inputs.mic.mute=false"]) == 0
-    assert client.asked[:2] == [
-        ("set", "mix", "inputs.vocals.gain_db", -6), ("set", "mix", "inputs.mic.mute", False)
-    ]  # fmt: skip
+    assert client.asked[:2] == [("set", "mix", "inputs.vocals.gain_db", -6), ("set", "mix", "inputs.mic.mute", False)]
     assert "mix.inputs.vocals.gain_db = -6, heard in 41 ms" in capsys.readouterr().out
 
 

@@ -40,10 +40,13 @@ def test_a_microphone_alone_and_with_sound() -> None:
     assert both.nodes["send"].settings.to == "voice"
 
 
-@pytest.mark.parametrize(("said", "sentence"), [
-    ({"play": "mux"}, "exports no output 'mux.out', did you mean 'mix.out'?; there are: mix.out, split.vocals"),
-    ({"mic": "voic"}, "has no node that waits for sound called 'voic', did you mean 'voice'?"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({"play": "mux"}, "exports no output 'mux.out', did you mean 'mix.out'?; there are: mix.out, split.vocals"),
+        ({"mic": "voic"}, "has no node that waits for sound called 'voic', did you mean 'voice'?"),
+    ],
+)
 def test_what_is_not_there_is_said_before_anything_starts(said: dict[str, str], sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         graph(**said)
@@ -51,19 +54,43 @@ def test_what_is_not_there_is_said_before_anything_starts(said: dict[str, str], 
 
 
 def test_the_line_says_delay_jitter_buffer_and_losses() -> None:
-    gauges = {"connected": 1.0, "age_ms": 60.0, "round_trip_ms": 41.0, "jitter_ms": 5.25, "buffer_ms": 31.0,
-              "target_ms": 35.0, "ppm": -12.0}  # fmt: skip
+    gauges = {
+        "connected": 1.0,
+        "age_ms": 60.0,
+        "round_trip_ms": 41.0,
+        "jitter_ms": 5.25,
+        "buffer_ms": 31.0,
+        "target_ms": 35.0,
+        "ppm": -12.0,
+    }
     nodes = {
-        "there": {"settings": {"port": "mix.out"}, "gauges": gauges, "levels_db": {"out": [-6.0, -9.0]},
-                  "counters": {"underruns": 2, "lost_samples": 480, "late_samples": 20, "reconnects": 1}},
+        "there": {
+            "settings": {"port": "mix.out"},
+            "gauges": gauges,
+            "levels_db": {"out": [-6.0, -9.0]},
+            "counters": {"underruns": 2, "lost_samples": 480, "late_samples": 20, "reconnects": 1},
+        },
         "speaker": {"latency_ms": {"total": 20.0}},
         "mic": {"state": "running"},
-        "send": {"settings": {"to": "voice"}, "gauges": {"connected": 0.0},
-                 "counters": {"sent": 7, "dropped_oldest": 2, "dropped_nobody": 3}},
-    }  # fmt: skip
+        "send": {
+            "settings": {"to": "voice"},
+            "gauges": {"connected": 0.0},
+            "counters": {"sent": 7, "dropped_oldest": 2, "dropped_nobody": 3},
+        },
+    }
     said = status({"nodes": nodes})
-    for part in ("delay 80 ms", "way 20.5 ms", "jitter 5.2 ms", "buffer 31/35 ms", "-12 ppm", "dry 2",
-                 "lost 500 samples", "again 1", "mic -> voice not connected", "sent 7  dropped 5"):  # fmt: skip
+    for part in (
+        "delay 80 ms",
+        "way 20.5 ms",
+        "jitter 5.2 ms",
+        "buffer 31/35 ms",
+        "-12 ppm",
+        "dry 2",
+        "lost 500 samples",
+        "again 1",
+        "mic -> voice not connected",
+        "sent 7  dropped 5",
+    ):
         assert part in said
     gauges["connected"] = 0.0
     assert "mix.out not connected" in status({"nodes": nodes})

@@ -24,52 +24,79 @@ out: {kind: sink, inputs: {a: mix}}
 """
 
 
-@pytest.mark.parametrize("words,changes", [
-    ("connect a mix.x", [{"op": "connect", "from": "a", "to": "mix.x", "keys": {}}]),
-    ("connect a.out mix.y on_loss=silence gain=0.5",
-     [{"op": "connect", "from": "a.out", "to": "mix.y", "keys": {"on_loss": "silence", "gain": 0.5}}]),
-    ("add b fader gain=1e-3 in=song + connect b mix.x", [
-        {"op": "add", "name": "b", "node": {"kind": "fader", "gain": 0.001, "in": "song"}},
-        {"op": "connect", "from": "b", "to": "mix.x", "keys": {}}]),
-    ("disconnect mix.x + remove a + bypass a on", [
-        {"op": "disconnect", "to": "mix.x"}, {"op": "remove", "name": "a"}, {"op": "bypass", "name": "a", "on": True}]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words,changes",
+    [
+        ("connect a mix.x", [{"op": "connect", "from": "a", "to": "mix.x", "keys": {}}]),
+        (
+            "connect a.out mix.y on_loss=silence gain=0.5",
+            [{"op": "connect", "from": "a.out", "to": "mix.y", "keys": {"on_loss": "silence", "gain": 0.5}}],
+        ),
+        (
+            "add b fader gain=1e-3 in=song + connect b mix.x",
+            [
+                {"op": "add", "name": "b", "node": {"kind": "fader", "gain": 0.001, "in": "song"}},
+                {"op": "connect", "from": "b", "to": "mix.x", "keys": {}},
+            ],
+        ),
+        (
+            "disconnect mix.x + remove a + bypass a on",
+            [
+                {"op": "disconnect", "to": "mix.x"},
+                {"op": "remove", "name": "a"},
+                {"op": "bypass", "name": "a", "on": True},
+            ],
+        ),
+    ],
+)
 def test_words_are_changes(words: str, changes: list[dict[str, Any]]) -> None:
     assert read_changes(words.split()) == changes
 
 
-@pytest.mark.parametrize("words,said", [
-    ("conect a b", "expected one of connect, disconnect, add, remove, bypass, got 'conect', did you mean 'connect'?"),
-    ("connect a", "graph connect a: expected connect NODE[.OUT] NODE[.IN]"),
-    ("bypass a maybe", "expected bypass NAME on|off"),
-    ("remove a +", "got ''"),
-    ("disconnect a x=1", "expected disconnect NODE.IN"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words,said",
+    [
+        (
+            "conect a b",
+            "expected one of connect, disconnect, add, remove, bypass, got 'conect', did you mean 'connect'?",
+        ),
+        ("connect a", "graph connect a: expected connect NODE[.OUT] NODE[.IN]"),
+        ("bypass a maybe", "expected bypass NAME on|off"),
+        ("remove a +", "got ''"),
+        ("disconnect a x=1", "expected disconnect NODE.IN"),
+    ],
+)
 def test_words_that_mean_nothing(words: str, said: str) -> None:
     with pytest.raises(ConfigError) as error:
         read_changes(words.split())
     assert said in str(error.value)
 
 
-@pytest.mark.parametrize("change,said", [
-    ({"op": "connect", "from": "b", "to": "mix.x"}, "nodes.mix.inputs.x: unknown node 'b'"),
-    ({"op": "connect", "from": "a", "to": "mox.x"}, "change 1 (connect): unknown node 'mox', did you mean 'mix'?"),
-    ({"op": "connect", "from": "a", "to": "mix.y", "keys": {"on_lss": 1}}, "nodes.mix.inputs.y.on_lss: unknown key"),
-    ({"op": "connect", "from": "out", "to": "a"}, "has no output"),
-    ({"op": "connect", "from": "mix", "to": "a.in"}, "cycle through a, mix"),
-    ({"op": "disconnect", "to": "mix.y"}, "'mix.y' is not connected"),
-    ({"op": "disconnect", "to": "mix.x"}, "nodes.mix: sum needs at least one input"),
-    ({"op": "add", "name": "a", "node": {"kind": "fader"}}, "there is a node 'a' already"),
-    ({"op": "add", "name": "b", "node": {"kind": "fadr", "in": "song"}}, "unknown node kind 'fadr'"),
-    ({"op": "add", "name": "b", "node": {"kind": "fader"}}, "nodes.b: input 'in' is not connected"),
-    ({"op": "add", "name": "b", "node": {"kind": "fader", "in": "song", "gain": "x"}}, "nodes.b.gain: expected a"),
-    ({"op": "remove", "name": "a"}, "nodes.mix.inputs.x: unknown node 'a'"),
-    ({"op": "bypass", "name": "song", "on": True}, "cannot be bypassed"),
-    ({"op": "bypass", "name": "a", "on": "yes"}, "on: expected true or false, got 'yes'"),
-    ({"op": "rename", "name": "a"}, "op: expected one of connect"),
-    ({"op": "remove", "name": "a", "force": True}, "unknown key 'force'"),
-    ("remove a", "expected a map with 'op'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change,said",
+    [
+        ({"op": "connect", "from": "b", "to": "mix.x"}, "nodes.mix.inputs.x: unknown node 'b'"),
+        ({"op": "connect", "from": "a", "to": "mox.x"}, "change 1 (connect): unknown node 'mox', did you mean 'mix'?"),
+        (
+            {"op": "connect", "from": "a", "to": "mix.y", "keys": {"on_lss": 1}},
+            "nodes.mix.inputs.y.on_lss: unknown key",
+        ),
+        ({"op": "connect", "from": "out", "to": "a"}, "has no output"),
+        ({"op": "connect", "from": "mix", "to": "a.in"}, "cycle through a, mix"),
+        ({"op": "disconnect", "to": "mix.y"}, "'mix.y' is not connected"),
+        ({"op": "disconnect", "to": "mix.x"}, "nodes.mix: sum needs at least one input"),
+        ({"op": "add", "name": "a", "node": {"kind": "fader"}}, "there is a node 'a' already"),
+        ({"op": "add", "name": "b", "node": {"kind": "fadr", "in": "song"}}, "unknown node kind 'fadr'"),
+        ({"op": "add", "name": "b", "node": {"kind": "fader"}}, "nodes.b: input 'in' is not connected"),
+        ({"op": "add", "name": "b", "node": {"kind": "fader", "in": "song", "gain": "x"}}, "nodes.b.gain: expected a"),
+        ({"op": "remove", "name": "a"}, "nodes.mix.inputs.x: unknown node 'a'"),
+        ({"op": "bypass", "name": "song", "on": True}, "cannot be bypassed"),
+        ({"op": "bypass", "name": "a", "on": "yes"}, "on: expected true or false, got 'yes'"),
+        ({"op": "rename", "name": "a"}, "op: expected one of connect"),
+        ({"op": "remove", "name": "a", "force": True}, "unknown key 'force'"),
+        ("remove a", "expected a map with 'op'"),
+    ],
+)
 def test_what_is_wrong_is_one_sentence_and_changes_nothing(change: Any, said: str) -> None:
     graph = graph_of(GRAPH)
     before = graph_text(graph.raw)
@@ -100,12 +127,20 @@ def test_a_saved_graph_is_the_graph(tmp_path: Path) -> None:
         save_graph(graph.raw, tmp_path / "nowhere" / "x.yaml", force=False)
 
 
-@given(st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False) | st.text(max_size=8)
-    | st.sampled_from(["1e-3", "on", "2024-05-01", "~", "null", "0x10", "1_0", "a: b", "# c", "*x", "12:30:00", "<<"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc_", min_size=1), inner, max_size=3),
-    max_leaves=8,
-))  # fmt: skip
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**60), 2**60)
+        | st.floats(allow_nan=False)
+        | st.text(max_size=8)
+        | st.sampled_from(
+            ["1e-3", "on", "2024-05-01", "~", "null", "0x10", "1_0", "a: b", "# c", "*x", "12:30:00", "<<"]
+        ),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc_", min_size=1), inner, max_size=3),
+        max_leaves=8,
+    )
+)
 def test_any_value_comes_back_from_yaml_or_is_refused(value: Any) -> None:
     raw = {"version": 1, "value": value}
     try:

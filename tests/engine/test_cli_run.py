@@ -90,14 +90,25 @@ def test_run_that_fails_says_why_and_has_its_exit_code(
     assert not (tmp_path / "take").exists()
 
 
-@pytest.mark.parametrize("error", [
-    KeyError("levels_db"), BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error"), EOFError(),
-    UnicodeEncodeError("ascii", "é", 0, 1, "ordinal not in range"), ControlError("no answer"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("levels_db"),
+        BrokenPipeError(32, "Broken pipe"),
+        OSError(5, "Input/output error"),
+        EOFError(),
+        UnicodeEncodeError("ascii", "é", 0, 1, "ordinal not in range"),
+        ControlError("no answer"),
+    ],
+)
 def test_whatever_a_view_dies_of_is_one_line_and_ends_nothing(
-    config: Path, tmp_path: Path, supervisor: type[FakeSupervisor], monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str], error: Exception,
-) -> None:  # fmt: skip
+    config: Path,
+    tmp_path: Path,
+    supervisor: type[FakeSupervisor],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
     def dies(*args: Any, **words: Any) -> str:
         raise error
 
@@ -114,9 +125,13 @@ def test_whatever_a_view_dies_of_is_one_line_and_ends_nothing(
 
 @pytest.mark.parametrize("error", [RuntimeError("cannot cache function"), OSError(28, "No space left on device")])
 def test_a_report_that_fails_is_one_sentence_and_never_the_exit_code(
-    config: Path, tmp_path: Path, supervisor: type[FakeSupervisor], monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str], error: Exception,
-) -> None:  # fmt: skip
+    config: Path,
+    tmp_path: Path,
+    supervisor: type[FakeSupervisor],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
     def fails(*args: Any) -> Path:
         raise error
 

@@ -52,9 +52,7 @@ def test_a_dash_stands_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "goes with no other words" in capsys.readouterr().err
 
 
-def test_what_cannot_be_looked_at_hides_nothing_of_the_rest(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_looked_at_hides_nothing_of_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text, marked = tmp_path / "a.wav", tmp_path / "b.wav"
     text.write_text("no sound")
     main(["say", "Hello there.", "-o", str(marked)])
@@ -130,9 +128,22 @@ def test_a_line_break_inside_of_a_sentence_is_no_pause(tmp_path: Path) -> None:
     assert main(["say", "-$20", "-o", str(tmp_path / "c.wav")]) == 0
 
 
-@pytest.mark.parametrize("text", [
-    "yes", "12:30", "Number # one", "-$20", "1e5", "{a: b}", "null", "- x", "a\nb", "%s", "~",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "yes",
+        "12:30",
+        "Number # one",
+        "-$20",
+        "1e5",
+        "{a: b}",
+        "null",
+        "- x",
+        "a\nb",
+        "%s",
+        "~",
+    ],
+)
 def test_text_for_a_running_voice_is_taken_as_it_is(running: Running, text: str) -> None:
     assert main(["say", "--into", "voice", text]) == 0
     assert running.heard == [("text", text), ("end", "")]
@@ -217,10 +228,15 @@ def test_cancel_comes_before_the_new_words(running: Running) -> None:
     assert running.heard[3:] == [("cancel", "voice")]
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (["--into", "voice", " "], "there is nothing to say"), (["--into", "voice", "-o", "x.wav", "hi"], "goes without"),
-    (["--cancel", "hi"], "--cancel and --pipeline go with --into"), ([], "expected words to say, or -"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--into", "voice", " "], "there is nothing to say"),
+        (["--into", "voice", "-o", "x.wav", "hi"], "goes without"),
+        (["--cancel", "hi"], "--cancel and --pipeline go with --into"),
+        ([], "expected words to say, or -"),
+    ],
+)
 def test_what_does_not_go_together_is_said(
     running: Running, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,9 +53,7 @@ def test_the_card_for_a_program(run: Run) -> None:
 
 
 @pytest.mark.parametrize("below", ["", "x"])
-def test_a_file_is_no_folder_of_voices(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str
-) -> None:
+def test_a_file_is_no_folder_of_voices(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str) -> None:
     (tmp_path / "file").write_text("mine")
     monkeypatch.setenv("AUDIO_PIPELINE_VOICES", str(tmp_path / "file" / below))
     said = run("list", fails=2)
@@ -106,8 +104,9 @@ def test_a_damaged_voice_can_be_removed_by_what_the_list_shows(run: Run, tmp_pat
 def refining(press: bool, found: float = 0.83) -> Callable[..., Fit]:
     """A search that goes a step, in which somebody may press Ctrl-C."""
 
-    def refine(reference: Reference, start: Fit, *, seconds: float, progress: Any, cancelled: Any,
-               checkpoint_folder: Path) -> Fit:  # fmt: skip
+    def refine(
+        reference: Reference, start: Fit, *, seconds: float, progress: Any, cancelled: Any, checkpoint_folder: Path
+    ) -> Fit:
         (checkpoint_folder / "state").write_text("1")
         progress(1, 0.8, seconds / 2)
         if press:

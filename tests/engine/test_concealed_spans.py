@@ -23,8 +23,14 @@ def test_spans_are_joined_found_and_forgotten() -> None:
     for start, end in ((10, 20), (20, 30), (50, 60), (60, 60)):
         spans.note(start, end)
     assert [spans.first_in(*span) for span in ((0, 10), (0, 11), (15, 16), (29, 50), (30, 50), (30, 51), (60, 99))] == [
-        None, 10, 15, 29, None, 50, None,
-    ]  # fmt: skip
+        None,
+        10,
+        15,
+        29,
+        None,
+        50,
+        None,
+    ]
     spans.discard_before(30)
     assert spans.first_in(0, 40) is None and spans.first_in(0, 51) == 50
     spans.clear()

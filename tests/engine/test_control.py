@@ -89,11 +89,17 @@ def test_any_bytes_are_a_word_or_a_wire_error(message: bytes) -> None:
         pass
 
 
-@pytest.mark.parametrize(("message", "said"), [
-    (b"", "not msgpack"), (b"\xc1", "not msgpack"), (b"\x91" * 2000, "not msgpack"),
-    (msgpack.packb([1]), "is a list, expected a map"), (msgpack.packb({"op": 5}), "not a map with a text 'op'"),
-    (bytes(MAX_BYTES + 1), "expected at most 4194304"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (b"", "not msgpack"),
+        (b"\xc1", "not msgpack"),
+        (b"\x91" * 2000, "not msgpack"),
+        (msgpack.packb([1]), "is a list, expected a map"),
+        (msgpack.packb({"op": 5}), "not a map with a text 'op'"),
+        (bytes(MAX_BYTES + 1), "expected at most 4194304"),
+    ],
+)
 def test_what_is_no_word_is_said(message: bytes, said: str) -> None:
     with pytest.raises(WireError, match=said):
         decode(message)
@@ -109,27 +115,46 @@ def test_without_the_token_nothing_is_answered(pipeline: Supervisor, socket: zmq
         assert answer == {"id": 7, "ok": False, "error": "wrong token"}
 
 
-@pytest.mark.parametrize(("over", "said"), [
-    ({"v": 2}, "control protocol version 2, expected 1"), ({"v": None}, "control protocol version None, expected 1"),
-    ({"op": "stat"}, "unknown operation 'stat', did you mean 'state'?"), ({"op": ""}, "unknown operation ''"),
-    ({"op": "set"}, "set: node is missing"),
-    ({"op": "set", "node": "mixx", "name": "x", "value": 1}, "unknown node 'mixx', did you mean 'mix'?"),
-    ({"op": "set", "node": "mix", "name": "inputs.dry.gain", "value": "x"},
-     "nodes.mix.inputs.dry.gain: expected a number, got 'x'"),
-    ({"op": "set", "node": "mix", "name": "inputs.dry.gian", "value": 1}, "did you mean 'gain'?"),
-    ({"op": "set", "node": "song", "name": "seconds", "value": 1}, "cannot be changed while the pipeline runs"),
-    ({"op": "set", "node": "mix", "name": "inputs.dry.gain", "value": 1, "at": "soon"},
-     "set: at: expected a position (a whole number of samples), got 'soon'"),
-    ({"op": "set", "node": ["mix"], "name": {}, "value": 1}, "unknown node ['mix']"),
-    ({"op": "transport", "node": "mix", "command": "seek"}, "mix is no source that can be paused; sources are song"),
-    ({"op": "transport", "node": "song", "command": "dance"}, "song does not know 'dance'; it knows play, pause, seek"),
-    ({"op": "transport", "node": "song", "command": "seek", "args": {"seconds": float("nan")}},
-     "seek: seconds: expected a number >= 0 and <= 10000000, got nan"),
-    ({"op": "transport", "node": "song", "command": "seek", "args": {}}, "seek: seconds: expected a number"),
-    ({"op": "transport", "node": "song", "command": "seek", "args": [1, 2]},
-     "transport: args: expected a map, got [1, 2]"),
-    ({"op": "events", "since": "x"}, "events: since: expected a whole number, got 'x'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        ({"v": 2}, "control protocol version 2, expected 1"),
+        ({"v": None}, "control protocol version None, expected 1"),
+        ({"op": "stat"}, "unknown operation 'stat', did you mean 'state'?"),
+        ({"op": ""}, "unknown operation ''"),
+        ({"op": "set"}, "set: node is missing"),
+        ({"op": "set", "node": "mixx", "name": "x", "value": 1}, "unknown node 'mixx', did you mean 'mix'?"),
+        (
+            {"op": "set", "node": "mix", "name": "inputs.dry.gain", "value": "x"},
+            "nodes.mix.inputs.dry.gain: expected a number, got 'x'",
+        ),
+        ({"op": "set", "node": "mix", "name": "inputs.dry.gian", "value": 1}, "did you mean 'gain'?"),
+        ({"op": "set", "node": "song", "name": "seconds", "value": 1}, "cannot be changed while the pipeline runs"),
+        (
+            {"op": "set", "node": "mix", "name": "inputs.dry.gain", "value": 1, "at": "soon"},
+            "set: at: expected a position (a whole number of samples), got 'soon'",
+        ),
+        ({"op": "set", "node": ["mix"], "name": {}, "value": 1}, "unknown node ['mix']"),
+        (
+            {"op": "transport", "node": "mix", "command": "seek"},
+            "mix is no source that can be paused; sources are song",
+        ),
+        (
+            {"op": "transport", "node": "song", "command": "dance"},
+            "song does not know 'dance'; it knows play, pause, seek",
+        ),
+        (
+            {"op": "transport", "node": "song", "command": "seek", "args": {"seconds": float("nan")}},
+            "seek: seconds: expected a number >= 0 and <= 10000000, got nan",
+        ),
+        ({"op": "transport", "node": "song", "command": "seek", "args": {}}, "seek: seconds: expected a number"),
+        (
+            {"op": "transport", "node": "song", "command": "seek", "args": [1, 2]},
+            "transport: args: expected a map, got [1, 2]",
+        ),
+        ({"op": "events", "since": "x"}, "events: since: expected a whole number, got 'x'"),
+    ],
+)
 def test_what_cannot_be_done_is_answered_with_one_sentence(
     pipeline: Supervisor, client: ControlClient, socket: zmq.Socket[bytes], over: dict[str, Any], said: str
 ) -> None:
@@ -138,10 +163,18 @@ def test_what_cannot_be_done_is_answered_with_one_sentence(
     assert client.state()["nodes"]["mix"]["restarts"] == 0
 
 
-@pytest.mark.parametrize("parts", [
-    [b""], [b"garbage"], [b"\xc1" * 50], [b"\x91" * 5000], [bytes(100_000)],
-    [b"", b""], [b"a", b"b", b"c"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b""],
+        [b"garbage"],
+        [b"\xc1" * 50],
+        [b"\x91" * 5000],
+        [bytes(100_000)],
+        [b"", b""],
+        [b"a", b"b", b"c"],
+    ],
+)
 def test_garbage_is_answered_or_ignored_and_the_music_goes_on(
     client: ControlClient, socket: zmq.Socket[bytes], parts: list[bytes]
 ) -> None:
@@ -183,11 +216,19 @@ def test_a_req_socket_may_ask_too(pipeline: Supervisor) -> None:
     ask.close()
 
 
-@pytest.mark.parametrize("over", [
-    {"op": "ready"}, {"op": "ready", "latency": 5, "live": []}, {"op": "reply", "id": "x"}, {"op": "log"},
-    {"op": "dance"}, {"op": "snapshot", "state": 5}, {"op": "event", "event": [1]},
-    {"op": "event", "event": {"kind": "media", "position": "x"}},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"op": "ready"},
+        {"op": "ready", "latency": 5, "live": []},
+        {"op": "reply", "id": "x"},
+        {"op": "log"},
+        {"op": "dance"},
+        {"op": "snapshot", "state": 5},
+        {"op": "event", "event": [1]},
+        {"op": "event", "event": {"kind": "media", "position": "x"}},
+    ],
+)
 def test_a_malformed_word_of_a_node_is_logged_and_harms_nobody(
     pipeline: Supervisor, client: ControlClient, socket: zmq.Socket[bytes], over: dict[str, Any]
 ) -> None:

@@ -169,10 +169,15 @@ TestLink = Link.TestCase
 # -- the policies, one by one ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("policy", "kept", "reason"), [
-    ("block", [3, 4, 5], "overflow"), ("drop_oldest", [3, 4, 5], "oldest"), ("drop_newest", [1, 2, 3], "newest"),
-    ("latest", [5], "latest"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("policy", "kept", "reason"),
+    [
+        ("block", [3, 4, 5], "overflow"),
+        ("drop_oldest", [3, 4, 5], "oldest"),
+        ("drop_newest", [1, 2, 3], "newest"),
+        ("latest", [5], "latest"),
+    ],
+)
 def test_a_full_queue_drops_what_its_policy_says(policy: str, kept: list[int], reason: str) -> None:
     subscription, ledger = started(policy, 3)
     for seq in range(1, 6):

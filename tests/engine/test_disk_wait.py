@@ -21,7 +21,7 @@ from audio_pipeline.supervisor.records import Phase
 from tests.fuzz.control import Nobody, Quiet, quiet_supervisor
 
 S = 1_000_000_000
-VFORK = "#include <unistd.h>\nint main(void) { if (!vfork()) { write(1, \"x\", 1); pause(); } return 0; }\n"
+VFORK = '#include <unistd.h>\nint main(void) { if (!vfork()) { write(1, "x", 1); pause(); } return 0; }\n'
 
 
 def proc(folder: Path, state: str, wchan: str = "0", comm: str = "python") -> Path:
@@ -33,10 +33,18 @@ def proc(folder: Path, state: str, wchan: str = "0", comm: str = "python") -> Pa
     return folder
 
 
-@pytest.mark.parametrize(("state", "wchan", "expected"), [
-    ("D", "0", True), ("R", "0", False), ("S", "do_epoll_wait", False), ("T", "0", False), ("Z", "0", False),
-    ("S", "request_wait_answer", True), ("S", "0", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("state", "wchan", "expected"),
+    [
+        ("D", "0", True),
+        ("R", "0", False),
+        ("S", "do_epoll_wait", False),
+        ("T", "0", False),
+        ("Z", "0", False),
+        ("S", "request_wait_answer", True),
+        ("S", "0", False),
+    ],
+)
 def test_the_state_of_the_thread_tells(tmp_path: Path, state: str, wchan: str, expected: bool) -> None:
     assert waits_for_disk(7, proc(tmp_path, state, wchan)) is expected
 

@@ -129,8 +129,9 @@ def test_an_answer_that_cannot_be_packed_is_an_answer(tmp_path: Path) -> None:
     assert word["error"].startswith("its answer cannot be sent: can not serialize 'object' object")
 
 
-@pytest.mark.parametrize("message", [b"", b"\xc1", encode({"no": 1}), encode({"op": "cancel"}),
-                                     encode({"op": "cancel", "generation": "x"})])  # fmt: skip
+@pytest.mark.parametrize(
+    "message", [b"", b"\xc1", encode({"no": 1}), encode({"op": "cancel"}), encode({"op": "cancel", "generation": "x"})]
+)
 def test_a_malformed_command_is_said_and_the_control_thread_lives(tmp_path: Path, message: bytes) -> None:
     with ensemble_of(tmp_path) as (ensemble, _):
         ensemble.members[0].control.hear(message)

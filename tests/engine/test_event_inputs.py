@@ -74,10 +74,13 @@ def test_an_event_input_may_be_left_unconnected() -> None:
     assert not graph_of(ALONE).nodes["voice"].inputs
 
 
-@pytest.mark.parametrize(("line", "said"), [
-    ("beats: song", "song.out carries sound, but answers expects events here"),
-    ("beets: beat.beats", "answers has no input 'beets', did you mean 'beats'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("beats: song", "song.out carries sound, but answers expects events here"),
+        ("beets: beat.beats", "answers has no input 'beets', did you mean 'beats'"),
+    ],
+)
 def test_what_does_not_fit_is_said(line: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         graph_of(NODES.replace("beats: beat.beats", line))
@@ -112,13 +115,22 @@ def test_an_event_from_outside_is_heard_before_it_is_answered(client: ControlCli
     assert counters(client)["heard"] == before + 1
 
 
-@pytest.mark.parametrize(("node", "port", "event", "said"), [
-    ("voice", "beets", {"kind": "beat"}, "hears no events on 'beets', did you mean 'beats'.*event inputs are beats"),
-    ("out", "a", {"kind": "beat"}, "event inputs are none"), ("who", "a", {"kind": "x"}, "unknown node 'who'"),
-    ("voice", "beats", {"text": "x"}, "expected a map with a text 'kind'"),
-    ("voice", "beats", "x", "expected a map with a text 'kind'"),
-    ("voice", "beats", {"kind": "x", "text": "x" * 70_000}, "expected at most 65536"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("node", "port", "event", "said"),
+    [
+        (
+            "voice",
+            "beets",
+            {"kind": "beat"},
+            "hears no events on 'beets', did you mean 'beats'.*event inputs are beats",
+        ),
+        ("out", "a", {"kind": "beat"}, "event inputs are none"),
+        ("who", "a", {"kind": "x"}, "unknown node 'who'"),
+        ("voice", "beats", {"text": "x"}, "expected a map with a text 'kind'"),
+        ("voice", "beats", "x", "expected a map with a text 'kind'"),
+        ("voice", "beats", {"kind": "x", "text": "x" * 70_000}, "expected at most 65536"),
+    ],
+)
 def test_what_cannot_be_heard_is_refused_with_a_sentence(
     client: ControlClient, node: str, port: str, event: Any, said: str
 ) -> None:

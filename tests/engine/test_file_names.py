@@ -74,9 +74,14 @@ def _source(path: Path) -> str:
     return source if re.search(r"(graph|top)\.name", source) else ""  # most need no closer look
 
 
-@pytest.mark.parametrize(("line", "found"), [
-    ('Path("takes") / f"{graph.name}-{now}"', True), ('folder / self._sup.graph.name', True),
-    ('Path("takes") / f"{file_name(graph.name)}-{now}"', False), ("folder / path.name", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('Path("takes") / f"{graph.name}-{now}"', True),
+        ("folder / self._sup.graph.name", True),
+        ('Path("takes") / f"{file_name(graph.name)}-{now}"', False),
+        ("folder / path.name", False),
+    ],
+)
 def test_the_search_finds_what_it_is_for(line: str, found: bool) -> None:
     assert bool(paths_of_names(line)) == found

@@ -33,22 +33,45 @@ from audio_pipeline.frame import (
 )
 
 U16, U32, U64 = (1 << 16) - 1, (1 << 32) - 1, (1 << 64) - 1
-FIELDS = ("magic", "version", "header", "code", "channels", "rate", "samples", "length", "flags", "clock_id",
-          "epoch", "stream", "seq", "position", "captured", "generation", "reserved")  # fmt: skip
+FIELDS = (
+    "magic",
+    "version",
+    "header",
+    "code",
+    "channels",
+    "rate",
+    "samples",
+    "length",
+    "flags",
+    "clock_id",
+    "epoch",
+    "stream",
+    "seq",
+    "position",
+    "captured",
+    "generation",
+    "reserved",
+)
 
-stamps = st.fixed_dictionaries({
-    "seq": st.integers(0, MAX_SEQ), "epoch": st.integers(0, U32), "stream": st.integers(0, U32),
-    "generation": st.integers(0, U32), "captured_ns": st.integers(1 - MAX_CAPTURED_NS, MAX_CAPTURED_NS - 1),
-    "clock_id": st.integers(0, U16),
-})  # fmt: skip
+stamps = st.fixed_dictionaries(
+    {
+        "seq": st.integers(0, MAX_SEQ),
+        "epoch": st.integers(0, U32),
+        "stream": st.integers(0, U32),
+        "generation": st.integers(0, U32),
+        "captured_ns": st.integers(1 - MAX_CAPTURED_NS, MAX_CAPTURED_NS - 1),
+        "clock_id": st.integers(0, U16),
+    }
+)
 sound_flags = st.sampled_from(
     [Flag.NONE, Flag.DISCONTINUITY, Flag.CONCEALED | Flag.SEGMENT_END, Flag.END | Flag.REPLAY]
 )
 rates = st.sampled_from([1_000, 8_000, 44_100, 48_000, 768_000])
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(1 << 63), U64) | st.floats(allow_nan=False) | st.text() | st.binary(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=8,
-)  # fmt: skip
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
 
 
 def packed(payload: bytes | None = None, **over: Any) -> bytes:
@@ -121,13 +144,16 @@ def deep(levels: int) -> list[Any]:
     return [deep(levels - 1)] if levels > 1 else []
 
 
-@pytest.mark.parametrize(("value", "said"), [
-    (np.float32(1), "event 'score' cannot be sent: can not serialize 'numpy.float32' object"),
-    (1 << 64, "event 'score' cannot be sent: Integer value out of range"),
-    ("x" * MAX_EVENT_BYTES, "event 'score' has 655.. bytes, expected at most 65536"),
-    ({1: 2}, "event 'score' cannot be sent, since nobody could read it: .* int is not allowed for map key"),
-    (deep(32), "event 'score' cannot be sent, since nobody could read it: event is nested deeper than 32 levels"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (np.float32(1), "event 'score' cannot be sent: can not serialize 'numpy.float32' object"),
+        (1 << 64, "event 'score' cannot be sent: Integer value out of range"),
+        ("x" * MAX_EVENT_BYTES, "event 'score' has 655.. bytes, expected at most 65536"),
+        ({1: 2}, "event 'score' cannot be sent, since nobody could read it: .* int is not allowed for map key"),
+        (deep(32), "event 'score' cannot be sent, since nobody could read it: event is nested deeper than 32 levels"),
+    ],
+)
 def test_an_event_that_cannot_be_sent_is_refused_by_name(value: object, said: str) -> None:
     with pytest.raises(WireError, match=said):
         pack(event_frame({"kind": "score", "value": value}, 0, 48_000))
@@ -227,29 +253,32 @@ def test_a_longer_header_is_skipped() -> None:
     np.testing.assert_array_equal(frame.audio(), np.ones((3, 2), np.float32))
 
 
-@pytest.mark.parametrize(("over", "payload", "words"), [
-    ({"magic": b"RIFF"}, None, "starts with b'RIFF', expected b'APF1'"),
-    ({"version": 2}, None, "protocol version 2, expected 1"),
-    ({"header": 60}, None, "states 60 bytes of header"),
-    ({"length": 23}, None, "88 bytes states 64 bytes of header and 23 of payload"),
-    ({"rate": 0}, None, "rate of 0 Hz"),
-    ({"rate": U32}, None, "rate of 4294967295 Hz"),
-    ({"channels": 0}, None, "0 channels"),
-    ({"channels": MAX_CHANNELS + 1}, None, "33 channels"),
-    ({"samples": MAX_SAMPLES + 1}, None, "1048577 samples"),
-    ({"samples": 4}, None, "payload has 24 bytes, expected 4 samples x 2 channels x 4"),
-    ({"code": 3}, None, "format 3, expected"),
-    ({"code": 99}, None, "format 99, expected"),
-    ({"flags": Flag.GAP}, None, "gap frame carries 24 bytes"),
-    ({"code": Format.EVENT}, None, "event"),
-    ({"code": Format.EVENT}, b"\xc1", "not msgpack"),
-    ({"code": Format.EVENT}, b"", "not msgpack"),
-    ({"code": Format.EVENT}, msgpack.packb([1, 2]), "event is a list"),
-    ({"code": Format.EVENT}, b"\x81\xc4\x00\x01", "text keys"),
-    ({"code": Format.EVENT}, b"\x91" * 2000, "not msgpack"),
-    ({"code": Format.EVENT}, b"\xdd\xff\xff\xff\xff", "not msgpack"),
-    ({"code": Format.EVENT}, bytes(MAX_EVENT_BYTES + 1), "at most 65536"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("over", "payload", "words"),
+    [
+        ({"magic": b"RIFF"}, None, "starts with b'RIFF', expected b'APF1'"),
+        ({"version": 2}, None, "protocol version 2, expected 1"),
+        ({"header": 60}, None, "states 60 bytes of header"),
+        ({"length": 23}, None, "88 bytes states 64 bytes of header and 23 of payload"),
+        ({"rate": 0}, None, "rate of 0 Hz"),
+        ({"rate": U32}, None, "rate of 4294967295 Hz"),
+        ({"channels": 0}, None, "0 channels"),
+        ({"channels": MAX_CHANNELS + 1}, None, "33 channels"),
+        ({"samples": MAX_SAMPLES + 1}, None, "1048577 samples"),
+        ({"samples": 4}, None, "payload has 24 bytes, expected 4 samples x 2 channels x 4"),
+        ({"code": 3}, None, "format 3, expected"),
+        ({"code": 99}, None, "format 99, expected"),
+        ({"flags": Flag.GAP}, None, "gap frame carries 24 bytes"),
+        ({"code": Format.EVENT}, None, "event"),
+        ({"code": Format.EVENT}, b"\xc1", "not msgpack"),
+        ({"code": Format.EVENT}, b"", "not msgpack"),
+        ({"code": Format.EVENT}, msgpack.packb([1, 2]), "event is a list"),
+        ({"code": Format.EVENT}, b"\x81\xc4\x00\x01", "text keys"),
+        ({"code": Format.EVENT}, b"\x91" * 2000, "not msgpack"),
+        ({"code": Format.EVENT}, b"\xdd\xff\xff\xff\xff", "not msgpack"),
+        ({"code": Format.EVENT}, bytes(MAX_EVENT_BYTES + 1), "at most 65536"),
+    ],
+)
 def test_what_is_wrong_is_said(over: dict[str, Any], payload: bytes | None, words: str) -> None:
     with pytest.raises(WireError, match=words):
         parse(packed(payload, **over))
@@ -266,10 +295,17 @@ def test_a_huge_claim_allocates_nothing() -> None:
         pack(gap_frame(1 << 32, 0, 48_000, 2))
 
 
-@pytest.mark.parametrize("over", [
-    {"seq": MAX_SEQ + 1}, {"seq": U64}, {"position": MAX_POSITION + 1}, {"position": U64},
-    {"captured": MAX_CAPTURED_NS}, {"captured": -(1 << 63)},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"seq": MAX_SEQ + 1},
+        {"seq": U64},
+        {"position": MAX_POSITION + 1},
+        {"position": U64},
+        {"captured": MAX_CAPTURED_NS},
+        {"captured": -(1 << 63)},
+    ],
+)
 def test_numbers_that_could_not_be_reckoned_with_are_refused(over: dict[str, int]) -> None:
     """With a window added, at another rate, by another host's clock: what follows from a number must be packable."""
     with pytest.raises(WireError, match=r"^frame states number \d+, position \d+, captured at -?\d+ ns: out of range$"):

@@ -56,11 +56,15 @@ def test_any_bytes_are_taken_or_refused(name: str) -> None:
 # -- what was found ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("word", [
-    {"v": VERSION, "id": 1, "op": "events", "since": math.inf}, {"node": "song", "op": "reply", "id": math.inf},
-    {"node": "song", "op": "event", "event": {"kind": "media", "position": math.inf, "media_s": 1.0}},
-    *[{"node": "song", "op": "ready", "latency": [each] * 4, "live": []} for each in (math.inf, -5, 1 << 62, "x")],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "word",
+    [
+        {"v": VERSION, "id": 1, "op": "events", "since": math.inf},
+        {"node": "song", "op": "reply", "id": math.inf},
+        {"node": "song", "op": "event", "event": {"kind": "media", "position": math.inf, "media_s": 1.0}},
+        *[{"node": "song", "op": "ready", "latency": [each] * 4, "live": []} for each in (math.inf, -5, 1 << 62, "x")],
+    ],
+)
 def test_a_number_out_of_all_bounds_ends_no_pipeline(word: dict[str, object]) -> None:
     """`int(inf)` raises OverflowError, which is no ValueError: it ended the supervisor's thread."""
     with quiet_supervisor() as quiet:

@@ -44,59 +44,88 @@ def said(nodes: str, **top: object) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize(("nodes", "words"), [
-    ("a: {kind: noyse}", "nodes.a.kind: unknown node kind 'noyse', did you mean 'noise'?; known are "),
-    ("a: {kind: null}", "nodes.a.kind: unknown node kind 'None'"),
-    ("a: {}", "nodes.a: expected a map with 'kind', got {} (p.yaml:5)"),
-    ("a: noise", "nodes.a: expected a map with 'kind', got 'noise' (p.yaml:5)"),
-    ("a: {kind: noise, secs: 1}", "nodes.a.secs: unknown key, did you mean 'seconds'?; known are seconds, block, seed, "
-     "level, ahead (p.yaml:5)"),
-    ("a: {kind: noise, in: b}", "nodes.a.in: noise has no input 'in'; known are none (p.yaml:5)"),
-    ("a: {kind: noise, optional: maybe}", "nodes.a.optional: expected true or false, got 'maybe' (p.yaml:5)"),
-    ("A: {kind: noise}", "nodes.A: a node's name is a lower-case letter, then letters, digits or _; got 'A'"),
-    ("a.b: {kind: noise}", "nodes.a.b: a node's name is a lower-case letter"),
-    ("a: {kind: noise}\na: {kind: noise}", "p.yaml:6: key 'nodes.a' stands twice"),
-    ("a: {kind: delay}", "nodes.a: input 'in' is not connected (p.yaml:5)"),
-    ("a: {kind: sum}", "nodes.a: sum needs at least one input (p.yaml:5)"),
-    ("a: {kind: sum, inputs: {}}", "nodes.a: sum needs at least one input (p.yaml:5)"),
-    ("a: {kind: delay, in: {policy: block}}", "nodes.a.in: expected 'node' or 'node.port', or a map with 'from', "
-     "got {'policy': 'block'} (p.yaml:5)"),
-    ("a: {kind: delay, in: 3}", "nodes.a.in: expected 'node' or 'node.port'"),
-    ("a: {kind: delay, in: x, inputs: {in: x}}", "nodes.a.in: give either 'in' (one input) or 'inputs' (a map)"),
-    ("a: {kind: delay, inputs: [x]}", "nodes.a.inputs: expected a map (input: source), got ['x'] (p.yaml:5)"),
-    ("a: {kind: sum, inputs: {X: b}}", "nodes.a.inputs.X: an input's name is a lower-case letter"),
-    ("song: {kind: noise}\na:\n  kind: delay\n  in: sogn",
-     "nodes.a.in: unknown node 'sogn', did you mean 'song'?; known are song, a (p.yaml:8)"),
-    ("song: {kind: noise}\na:\n  kind: sink\n  inputs:\n    x: song.outt",
-     "nodes.a.inputs.x: node 'song' (noise) has no output 'outt', did you mean 'out'?; known are out, map (p.yaml:9)"),
-    ("song: {kind: noise}\na: {kind: delay, in: song.map}",
-     "nodes.a.in: song.map carries events, but delay expects sound (p.yaml:6)"),
-    ("song: {kind: noise}\na: {kind: delay, inputs: {im: song}}",
-     "nodes.a.inputs.im: delay has no input 'im'; known are in (p.yaml:6)"),
-    ("song: {kind: noise}\na: {kind: delay, in: {from: song, policy: blok}}",
-     "nodes.a.in.policy: expected one of block, drop_oldest, drop_newest, latest, got 'blok', did you mean 'block'?"),
-    ("song: {kind: noise}\na: {kind: delay, in: {from: song, budget_ms: 0}}",
-     "nodes.a.in.budget_ms: expected a number >= 1 and <= 600000, got 0 (p.yaml:6)"),
-    ("song: {kind: noise}\na: {kind: sum, inputs: {x: {from: song, gane: 1}}}",
-     "nodes.a.inputs.x.gane: unknown key, did you mean 'gain'?; known are gain (p.yaml:6)"),
-    ("a: {kind: delay, in: b}\nb: {kind: delay, in: c}\nc: {kind: delay, in: b}",
-     "nodes.b: cycle through b, c; a graph has no loops (p.yaml:6)"),
-    ("a: {kind: delay, in: a}", "nodes.a: cycle through a; a graph has no loops (p.yaml:5)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("nodes", "words"),
+    [
+        ("a: {kind: noyse}", "nodes.a.kind: unknown node kind 'noyse', did you mean 'noise'?; known are "),
+        ("a: {kind: null}", "nodes.a.kind: unknown node kind 'None'"),
+        ("a: {}", "nodes.a: expected a map with 'kind', got {} (p.yaml:5)"),
+        ("a: noise", "nodes.a: expected a map with 'kind', got 'noise' (p.yaml:5)"),
+        (
+            "a: {kind: noise, secs: 1}",
+            "nodes.a.secs: unknown key, did you mean 'seconds'?; known are seconds, block, seed, "
+            "level, ahead (p.yaml:5)",
+        ),
+        ("a: {kind: noise, in: b}", "nodes.a.in: noise has no input 'in'; known are none (p.yaml:5)"),
+        ("a: {kind: noise, optional: maybe}", "nodes.a.optional: expected true or false, got 'maybe' (p.yaml:5)"),
+        ("A: {kind: noise}", "nodes.A: a node's name is a lower-case letter, then letters, digits or _; got 'A'"),
+        ("a.b: {kind: noise}", "nodes.a.b: a node's name is a lower-case letter"),
+        ("a: {kind: noise}\na: {kind: noise}", "p.yaml:6: key 'nodes.a' stands twice"),
+        ("a: {kind: delay}", "nodes.a: input 'in' is not connected (p.yaml:5)"),
+        ("a: {kind: sum}", "nodes.a: sum needs at least one input (p.yaml:5)"),
+        ("a: {kind: sum, inputs: {}}", "nodes.a: sum needs at least one input (p.yaml:5)"),
+        (
+            "a: {kind: delay, in: {policy: block}}",
+            "nodes.a.in: expected 'node' or 'node.port', or a map with 'from', got {'policy': 'block'} (p.yaml:5)",
+        ),
+        ("a: {kind: delay, in: 3}", "nodes.a.in: expected 'node' or 'node.port'"),
+        ("a: {kind: delay, in: x, inputs: {in: x}}", "nodes.a.in: give either 'in' (one input) or 'inputs' (a map)"),
+        ("a: {kind: delay, inputs: [x]}", "nodes.a.inputs: expected a map (input: source), got ['x'] (p.yaml:5)"),
+        ("a: {kind: sum, inputs: {X: b}}", "nodes.a.inputs.X: an input's name is a lower-case letter"),
+        (
+            "song: {kind: noise}\na:\n  kind: delay\n  in: sogn",
+            "nodes.a.in: unknown node 'sogn', did you mean 'song'?; known are song, a (p.yaml:8)",
+        ),
+        (
+            "song: {kind: noise}\na:\n  kind: sink\n  inputs:\n    x: song.outt",
+            "nodes.a.inputs.x: node 'song' (noise) has no output 'outt', did you mean 'out'?; known are out, "
+            "map (p.yaml:9)",
+        ),
+        (
+            "song: {kind: noise}\na: {kind: delay, in: song.map}",
+            "nodes.a.in: song.map carries events, but delay expects sound (p.yaml:6)",
+        ),
+        (
+            "song: {kind: noise}\na: {kind: delay, inputs: {im: song}}",
+            "nodes.a.inputs.im: delay has no input 'im'; known are in (p.yaml:6)",
+        ),
+        (
+            "song: {kind: noise}\na: {kind: delay, in: {from: song, policy: blok}}",
+            "nodes.a.in.policy: expected one of block, drop_oldest, drop_newest, latest, got 'blok', did "
+            "you mean 'block'?",
+        ),
+        (
+            "song: {kind: noise}\na: {kind: delay, in: {from: song, budget_ms: 0}}",
+            "nodes.a.in.budget_ms: expected a number >= 1 and <= 600000, got 0 (p.yaml:6)",
+        ),
+        (
+            "song: {kind: noise}\na: {kind: sum, inputs: {x: {from: song, gane: 1}}}",
+            "nodes.a.inputs.x.gane: unknown key, did you mean 'gain'?; known are gain (p.yaml:6)",
+        ),
+        (
+            "a: {kind: delay, in: b}\nb: {kind: delay, in: c}\nc: {kind: delay, in: b}",
+            "nodes.b: cycle through b, c; a graph has no loops (p.yaml:6)",
+        ),
+        ("a: {kind: delay, in: a}", "nodes.a: cycle through a; a graph has no loops (p.yaml:5)"),
+    ],
+)
 def test_bad_graphs_are_answered_with_one_sentence(nodes: str, words: str) -> None:
     assert said(nodes).startswith(words)
     assert "\n" not in said(nodes) and "p.yaml" in said(nodes)
 
 
-@pytest.mark.parametrize(("top", "words"), [
-    ({"version": None}, "version: missing, expected 1"),
-    ({"version": 2}, "version: expected one of 1, got 2 (p.yaml:1)"),
-    ({"rate": "cd"}, "rate: expected a whole number >= 8000 and <= 192000, got 'cd' (p.yaml:2)"),
-    ({"frame_ms": 0}, "frame_ms: expected a number >= 1 and <= 100, got 0 (p.yaml:4)"),
-    ({"frames_ms": 5}, "frames_ms: unknown key, did you mean 'frame_ms'?"),
-    ({"clock": "song"}, "clock: expected one of auto, host, got 'song' (p.yaml:4)"),
-    ({"node_paths": "kinds"}, "node_paths: expected a list, got 'kinds' (p.yaml:3)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("top", "words"),
+    [
+        ({"version": None}, "version: missing, expected 1"),
+        ({"version": 2}, "version: expected one of 1, got 2 (p.yaml:1)"),
+        ({"rate": "cd"}, "rate: expected a whole number >= 8000 and <= 192000, got 'cd' (p.yaml:2)"),
+        ({"frame_ms": 0}, "frame_ms: expected a number >= 1 and <= 100, got 0 (p.yaml:4)"),
+        ({"frames_ms": 5}, "frames_ms: unknown key, did you mean 'frame_ms'?"),
+        ({"clock": "song"}, "clock: expected one of auto, host, got 'song' (p.yaml:4)"),
+        ({"node_paths": "kinds"}, "node_paths: expected a list, got 'kinds' (p.yaml:3)"),
+    ],
+)
 def test_bad_top_keys_are_answered_with_one_sentence(top: dict[str, object], words: str) -> None:
     assert said("song: {kind: noise}", **top).startswith(words)
 
@@ -125,19 +154,33 @@ def test_two_clock_masters_are_an_error_that_names_both() -> None:
 HEARD = "song: {kind: noise}\nlate: {kind: delay, in: song}\n"
 
 
-@pytest.mark.parametrize(("nodes", "words"), [
-    ("out: {kind: speaker, in: song}", "nodes.out.in: this input is heard, so it must say on_loss: one of silence"),
-    ("mix: {kind: sum, inputs: {a: song}}\nout: {kind: speaker, in: {from: mix, on_loss: fail}}",
-     "nodes.mix.inputs.a: this input is heard, so it must say on_loss: one of silence, hold, bypass, fail (p.yaml:7)"),
-    ("out: {kind: speaker, in: {from: song, on_loss: hold}}",
-     "nodes.out.in.on_loss: speaker has one of silence, fail, got 'hold' (p.yaml:7)"),
-    ("a: {kind: delay, in: {from: song, on_loss: silence}}",
-     "nodes.a.in.on_loss: delay only takes what comes; on_loss is for inputs that are mixed or heard (p.yaml:7)"),
-    ("mix: {kind: sum, inputs: {a: {from: song, on_loss: bypass}}}",
-     "nodes.mix.inputs.a.on_loss: bypass needs a declared bypass at song.out (declared: none) (p.yaml:7)"),
-    ("mix: {kind: sum, inputs: {a: {from: late, on_loss: mute}}}",
-     "nodes.mix.inputs.a.on_loss: expected one of silence, hold, bypass, fail, got 'mute'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("nodes", "words"),
+    [
+        ("out: {kind: speaker, in: song}", "nodes.out.in: this input is heard, so it must say on_loss: one of silence"),
+        (
+            "mix: {kind: sum, inputs: {a: song}}\nout: {kind: speaker, in: {from: mix, on_loss: fail}}",
+            "nodes.mix.inputs.a: this input is heard, so it must say on_loss: one of silence, hold, "
+            "bypass, fail (p.yaml:7)",
+        ),
+        (
+            "out: {kind: speaker, in: {from: song, on_loss: hold}}",
+            "nodes.out.in.on_loss: speaker has one of silence, fail, got 'hold' (p.yaml:7)",
+        ),
+        (
+            "a: {kind: delay, in: {from: song, on_loss: silence}}",
+            "nodes.a.in.on_loss: delay only takes what comes; on_loss is for inputs that are mixed or heard (p.yaml:7)",
+        ),
+        (
+            "mix: {kind: sum, inputs: {a: {from: song, on_loss: bypass}}}",
+            "nodes.mix.inputs.a.on_loss: bypass needs a declared bypass at song.out (declared: none) (p.yaml:7)",
+        ),
+        (
+            "mix: {kind: sum, inputs: {a: {from: late, on_loss: mute}}}",
+            "nodes.mix.inputs.a.on_loss: expected one of silence, hold, bypass, fail, got 'mute'",
+        ),
+    ],
+)
 def test_what_is_heard_must_say_what_is_heard_when_it_is_lost(nodes: str, words: str) -> None:
     assert said(HEARD + nodes).startswith(words)
 
@@ -156,8 +199,15 @@ def with_sets(tmp_path: Path, *sets: str) -> Graph:
 
 
 def test_set_changes_what_the_file_says(tmp_path: Path) -> None:
-    graph = with_sets(tmp_path, "nodes.song.seconds=2", "nodes.mix.inputs.dry.gain=0.25", "nodes.rec.inputs.b=song",
-                      "nodes.late.in.policy=block", "rate=44100", "name=x")  # fmt: skip
+    graph = with_sets(
+        tmp_path,
+        "nodes.song.seconds=2",
+        "nodes.mix.inputs.dry.gain=0.25",
+        "nodes.rec.inputs.b=song",
+        "nodes.late.in.policy=block",
+        "rate=44100",
+        "name=x",
+    )
     assert graph.nodes["song"].settings.seconds == 2.0
     assert graph.nodes["mix"].input_settings["dry"].gain == 0.25
     assert graph.nodes["rec"].inputs["b"] == Link("song.out")
@@ -165,33 +215,55 @@ def test_set_changes_what_the_file_says(tmp_path: Path) -> None:
     assert (graph.rate, graph.name) == (44_100, "x")
 
 
-@pytest.mark.parametrize(("text", "value"), [
-    ("Song #3: live.mp3", "Song #3: live.mp3"), ("'5'", "5"), ("2024-05-01", "2024-05-01"), ("[x", "[x"), ("", ""),
-    ("5", "5"), ("true", "true"), ("[1, 2]", "[1, 2]"), ("*x", "*x"), ("a=b", "a=b"),
-    ("007", "007"), ("1e3", "1e3"), ("null", "null"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Song #3: live.mp3", "Song #3: live.mp3"),
+        ("'5'", "5"),
+        ("2024-05-01", "2024-05-01"),
+        ("[x", "[x"),
+        ("", ""),
+        ("5", "5"),
+        ("true", "true"),
+        ("[1, 2]", "[1, 2]"),
+        ("*x", "*x"),
+        ("a=b", "a=b"),
+        ("007", "007"),
+        ("1e3", "1e3"),
+        ("null", "null"),
+    ],
+)
 def test_a_set_of_text_is_text_as_it_was_typed(tmp_path: Path, text: str, value: object) -> None:
     found: object = with_sets(tmp_path, f"name={text}").top.name
     assert found == value
 
 
-@pytest.mark.parametrize(("item", "words"), [
-    ("nodes.song.path", "--set 'nodes.song.path': expected key=value, such as nodes.song.path=song.mp3"),
-    ("=5", "--set '=5': expected key=value"),
-    ("nodes.sogn.seconds=1", "--set nodes.sogn.seconds=1: unknown node 'sogn', did you mean 'song'?; known are song"),
-    ("nodes.song.seconds.x=1", "--set nodes.song.seconds.x=1: nodes.song.seconds is 1, which has no keys"),
-    ("nodes.song.secs=1", "nodes.song.secs: unknown key, did you mean 'seconds'?"),
-    ("nodes.song.seconds=-1", "nodes.song.seconds: expected a number >= 0, got -1"),
-    ("nodes=1", "nodes: expected a map of nodes, got 1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        ("nodes.song.path", "--set 'nodes.song.path': expected key=value, such as nodes.song.path=song.mp3"),
+        ("=5", "--set '=5': expected key=value"),
+        (
+            "nodes.sogn.seconds=1",
+            "--set nodes.sogn.seconds=1: unknown node 'sogn', did you mean 'song'?; known are song",
+        ),
+        ("nodes.song.seconds.x=1", "--set nodes.song.seconds.x=1: nodes.song.seconds is 1, which has no keys"),
+        ("nodes.song.secs=1", "nodes.song.secs: unknown key, did you mean 'seconds'?"),
+        ("nodes.song.seconds=-1", "nodes.song.seconds: expected a number >= 0, got -1"),
+        ("nodes=1", "nodes: expected a map of nodes, got 1"),
+    ],
+)
 def test_a_wrong_set_is_answered_with_one_sentence(tmp_path: Path, item: str, words: str) -> None:
     with pytest.raises(ConfigError) as error:
         with_sets(tmp_path, item)
     assert str(error.value).startswith(words)
 
 
-@given(st.lists(st.sampled_from(["nodes", "song", "late", "in", "inputs", "mix", "wet", "from", "x", ""]), max_size=5),
-       st.sampled_from(["=", ""]), st.text(max_size=8))  # fmt: skip
+@given(
+    st.lists(st.sampled_from(["nodes", "song", "late", "in", "inputs", "mix", "wet", "from", "x", ""]), max_size=5),
+    st.sampled_from(["=", ""]),
+    st.text(max_size=8),
+)
 def test_any_set_is_a_graph_or_a_config_error(path: list[str], equals: str, value: str) -> None:
     raw, places = parse_yaml(text_of(GOOD), "p.yaml")
     try:
@@ -205,9 +277,14 @@ KEYS = st.sampled_from(
 )
 VALUES = st.recursive(
     st.sampled_from(["noise", "delay", "sum", "sink", "speaker", "a", "b.out", "block", "bypass", "silence"])
-    | st.none() | st.booleans() | st.integers(-2, 5) | st.floats() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12,
-)  # fmt: skip
+    | st.none()
+    | st.booleans()
+    | st.integers(-2, 5)
+    | st.floats()
+    | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
 
 
 @given(
@@ -255,13 +332,16 @@ def test_kinds_of_ones_own_stand_beside_the_bundled_ones(tmp_path: Path) -> None
     assert load_kind("mine", [tmp_path]) is load_kind("mine", [tmp_path])
 
 
-@pytest.mark.parametrize(("code", "words"), [
-    ("1/0", r"bad\.py failed to load: ZeroDivisionError: division by zero"),
-    ("import nowhere_at_all", r"bad\.py failed to load: ModuleNotFoundError: No module named 'nowhere_at_all'"),
-    ("def", r"bad\.py failed to load: SyntaxError"),
-    ("NODE = 5", r"bad\.py has no NODE = <a Node class>, got 5"),
-    ("", r"bad\.py has no NODE = <a Node class>, got None"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("1/0", r"bad\.py failed to load: ZeroDivisionError: division by zero"),
+        ("import nowhere_at_all", r"bad\.py failed to load: ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("def", r"bad\.py failed to load: SyntaxError"),
+        ("NODE = 5", r"bad\.py has no NODE = <a Node class>, got 5"),
+        ("", r"bad\.py has no NODE = <a Node class>, got None"),
+    ],
+)
 def test_a_broken_kind_is_answered_with_one_sentence(tmp_path: Path, code: str, words: str) -> None:
     (tmp_path / "bad.py").write_text(code)
     with pytest.raises(ConfigError, match=words):

@@ -19,9 +19,13 @@ from audio_pipeline.models.weights import weights
 from audio_pipeline.observe.exporter import the_token, token_file
 
 VARIABLES = (
-    "AUDIO_PIPELINE_CACHE", "AUDIO_PIPELINE_KEYS", "AUDIO_PIPELINE_MODELS", "AUDIO_PIPELINE_VOICES",
-    "AUDIO_PIPELINE_VOICE_POLICY", *(base.variable for base in (CACHE, CONFIG, DATA, STATE)),
-)  # fmt: skip
+    "AUDIO_PIPELINE_CACHE",
+    "AUDIO_PIPELINE_KEYS",
+    "AUDIO_PIPELINE_MODELS",
+    "AUDIO_PIPELINE_VOICES",
+    "AUDIO_PIPELINE_VOICE_POLICY",
+    *(base.variable for base in (CACHE, CONFIG, DATA, STATE)),
+)
 
 
 def unlisted(uid: int) -> Any:
@@ -61,9 +65,11 @@ def test_the_list_of_users_knows_it_where_the_environment_does_not(monkeypatch: 
 def test_each_variable_has_its_folder(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
     bare.setenv("HOME", "/h")
     assert [str(base.folder()) for base in (CONFIG, DATA, CACHE, STATE)] == [
-        "/h/.config/audio-pipeline", "/h/.local/share/audio-pipeline", "/h/.cache/audio-pipeline",
+        "/h/.config/audio-pipeline",
+        "/h/.local/share/audio-pipeline",
+        "/h/.cache/audio-pipeline",
         "/h/.local/state/audio-pipeline",
-    ]  # fmt: skip
+    ]
     for base in (CONFIG, DATA, CACHE, STATE):
         bare.setenv(base.variable, str(tmp_path))
         assert base.folder() == tmp_path / "audio-pipeline"
@@ -76,10 +82,16 @@ def test_a_tilde_needs_no_home(bare: pytest.MonkeyPatch) -> None:
     assert expanded("a/~/b") == Path("a/~/b")
 
 
-@pytest.mark.parametrize("write", [
-    lambda: Keys().new("studio"), lambda: the_token(token_file()), lambda: Library().check_writable(),
-    lambda: weights._obtain(*_nothing()),
-], ids=["keys", "metrics", "voices", "weights"])  # fmt: skip
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: Keys().new("studio"),
+        lambda: the_token(token_file()),
+        lambda: Library().check_writable(),
+        lambda: weights._obtain(*_nothing()),
+    ],
+    ids=["keys", "metrics", "voices", "weights"],
+)
 def test_what_must_be_written_names_the_variable(bare: pytest.MonkeyPatch, write: Any) -> None:
     """/proc takes no folder from anybody, root included."""
     bare.setenv("HOME", "/proc")

@@ -64,14 +64,19 @@ def test_what_an_environment_lacks_is_said_with_the_command_that_mends_it(tmp_pa
     check_interpreters(graph_of(f"a: {{kind: noise, python: {python}}}"))  # mended, and asked again
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("exit 3", "is no Python interpreter that starts (exit code 3)"),
-    ("echo hello", "is no Python interpreter that starts (it does not answer as Python does)"),
-    ("echo 5", "is no Python interpreter that starts (it does not answer as Python does)"),
-    ("""echo '{"python": "3.8", "numpy": "1.24.4", "zmq": "26.0", "msgpack": "1.1.0"}'""",
-     "is Python 3.8, expected 3.10 to 3.14: make the environment with one of these"),
-    ("""echo '{"python": "3.11", "numpy": "1.21.4", "zmq": "26.0", "msgpack": "1.1.0"}'""", "lacks numpy>=1.23: "),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("exit 3", "is no Python interpreter that starts (exit code 3)"),
+        ("echo hello", "is no Python interpreter that starts (it does not answer as Python does)"),
+        ("echo 5", "is no Python interpreter that starts (it does not answer as Python does)"),
+        (
+            """echo '{"python": "3.8", "numpy": "1.24.4", "zmq": "26.0", "msgpack": "1.1.0"}'""",
+            "is Python 3.8, expected 3.10 to 3.14: make the environment with one of these",
+        ),
+        ("""echo '{"python": "3.11", "numpy": "1.21.4", "zmq": "26.0", "msgpack": "1.1.0"}'""", "lacks numpy>=1.23: "),
+    ],
+)
 def test_what_is_no_interpreter_for_us_is_said(tmp_path: Path, text: str, words: str) -> None:
     python = script(tmp_path, text)
     assert said(python).startswith(f"nodes.a.python: '{python}' {words}")
@@ -104,9 +109,11 @@ def test_only_named_packages_get_onto_its_path(tmp_path: Path) -> None:
     start, isolated, *options = command(str(python), [f"extra_kinds={package}"])
     subprocess.run(
         [start, isolated, *options, str(os.getpid()), "soxr", "yaml", "extra_kinds.tone"],
-        stdin=subprocess.DEVNULL, check=True, cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        check=True,
+        cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(interpreter.PACKAGE.parent)},
-    )  # fmt: skip
+    )
     known = set(json.loads((package / "known").read_text()))
     assert {"extra_kinds", "audio_pipeline.worker.main", "zmq"} <= known
     assert not {"soxr", "yaml", "psutil"} & known, "a node's process has and needs none of these"

@@ -24,8 +24,22 @@ LARGE = 8 << 20  # a snapshot that no pipe holds
 
 
 def job(**over: Any) -> Job:
-    return Job(name="mix", kind="sum", settings={}, input_settings={}, rate=48_000, frame_samples=480, live=True,
-               folder="", token="t", board="b", clock="c", inputs=[], outputs=[], **over)  # fmt: skip
+    return Job(
+        name="mix",
+        kind="sum",
+        settings={},
+        input_settings={},
+        rate=48_000,
+        frame_samples=480,
+        live=True,
+        folder="",
+        token="t",
+        board="b",
+        clock="c",
+        inputs=[],
+        outputs=[],
+        **over,
+    )
 
 
 def test_a_job_of_any_size_is_handed_over_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,17 @@ from audio_pipeline.observe.journal import SECRET, Journal, open_log
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 250_000, tzinfo=timezone.utc)
 TOKEN = "0123456789abcdef0123456789abcdef"
-DIED = {"time_s": 31.8, "kind": "incident", "node": "split", "pid": 77, "incarnation": 2, "cause": "killed by signal 9",
-        "message": "split died (killed by signal 9), restarting", "log": ["a", "b"],
-        "ledger": [{"from": "song.out", "to": "split.in", "offered": 9}]}  # fmt: skip
+DIED = {
+    "time_s": 31.8,
+    "kind": "incident",
+    "node": "split",
+    "pid": 77,
+    "incarnation": 2,
+    "cause": "killed by signal 9",
+    "message": "split died (killed by signal 9), restarting",
+    "log": ["a", "b"],
+    "ledger": [{"from": "song.out", "to": "split.in", "offered": 9}],
+}
 
 
 def journal(out: io.StringIO, form: str = "json") -> Journal:

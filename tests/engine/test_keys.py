@@ -61,11 +61,17 @@ def test_a_link_in_place_of_a_file_is_not_followed(folder: Path, tmp_path: Path)
         Keys()
 
 
-@pytest.mark.parametrize("damage", [
-    lambda raw: "[]", lambda raw: "{", lambda raw: "[" * 100_000, lambda raw: json.dumps({"a": 5}),
-    lambda raw: json.dumps({"a": {"public": LAPTOP, "secret": raw["studio"]["secret"]}}),
-    lambda raw: json.dumps({"a": {"public": "x" * 40, "secret": None}}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: "[]",
+        lambda raw: "{",
+        lambda raw: "[" * 100_000,
+        lambda raw: json.dumps({"a": 5}),
+        lambda raw: json.dumps({"a": {"public": LAPTOP, "secret": raw["studio"]["secret"]}}),
+        lambda raw: json.dumps({"a": {"public": "x" * 40, "secret": None}}),
+    ],
+)
 def test_a_damaged_file_is_refused_and_no_secret_is_said(folder: Path, damage: Callable[[object], str]) -> None:
     secret = Keys().new("studio").secret
     path = folder / "own.json"
@@ -119,14 +125,18 @@ def test_each_role_may_what_those_before_it_may() -> None:
     assert not may("root", "host")
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (["show"], "this host has no key; make one with `audio-pipeline keys new`"),
-    (["show", "studo"], "did you mean 'studio'"), (["remove", "nobody"], "no key is called 'nobody'"),
-    (["new", "studio"], "there is a key 'studio' of this host already"),
-    (["allow", "laptop"], "expected a name and a public key"),
-    (["allow", "laptop", "short"], "a public key has 40 characters of Z85"),
-    (["remove"], "expected a name"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["show"], "this host has no key; make one with `audio-pipeline keys new`"),
+        (["show", "studo"], "did you mean 'studio'"),
+        (["remove", "nobody"], "no key is called 'nobody'"),
+        (["new", "studio"], "there is a key 'studio' of this host already"),
+        (["allow", "laptop"], "expected a name and a public key"),
+        (["allow", "laptop", "short"], "a public key has 40 characters of Z85"),
+        (["remove"], "expected a name"),
+    ],
+)
 def test_the_command_says_in_one_sentence_what_is_wrong(
     folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:

@@ -35,9 +35,12 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def waiting(marked: dict[str, str], shell: str = "read x") -> Iterator[subprocess.Popen[bytes]]:
     """A process in a session of its own that waits for its standard input."""
     child = subprocess.Popen(
-        ["sh", "-c", shell], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **marked},
+        ["sh", "-c", shell],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **marked},
         start_new_session=True,
-    )  # fmt: skip
+    )
     try:
         yield child
     finally:

@@ -247,9 +247,7 @@ def test_words_that_get_lost_heal_with_the_next(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("window", [1, 2, 3, 4, 5, 8])
-def test_every_window_carries_a_stream_to_its_end_without_a_repeated_word(
-    bench: Bench, window: int
-) -> None:
+def test_every_window_carries_a_stream_to_its_end_without_a_repeated_word(bench: Bench, window: int) -> None:
     """No time passes, so no word is repeated: what has to be said is said when it has to be."""
     out, port = bench.out({"a": ("block", 100)}), bench.into(window=window)
     bench.pump(lambda: port.welcome)
@@ -520,11 +518,18 @@ def test_a_wrong_token_is_refused_and_gets_nothing(bench: Bench) -> None:
     assert port.refused == "wrong token" and not port.queue and not out.connected
 
 
-@pytest.mark.parametrize(("over", "why"), [
-    ({"v": 99}, "protocol version 99, expected 1"), ({"v": None}, "protocol version None, expected 1"),
-    ({"token": ""}, "wrong token"), ({"token": None}, "wrong token"), ({"token": 5}, "wrong token"),
-    ({"token": TOKEN + "x"}, "wrong token"), ({"token": "é"}, "wrong token"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("over", "why"),
+    [
+        ({"v": 99}, "protocol version 99, expected 1"),
+        ({"v": None}, "protocol version None, expected 1"),
+        ({"token": ""}, "wrong token"),
+        ({"token": None}, "wrong token"),
+        ({"token": 5}, "wrong token"),
+        ({"token": TOKEN + "x"}, "wrong token"),
+        ({"token": "é"}, "wrong token"),
+    ],
+)
 def test_a_wrong_greeting_is_answered_with_the_reason(bench: Bench, over: dict[str, Any], why: str) -> None:
     out = bench.out()
     socket = bench.stranger(b"x")
@@ -550,11 +555,17 @@ def test_who_does_not_greet_is_asked_who_it_is(bench: Bench) -> None:
     assert answer(bench, socket) == {"t": "who"}
 
 
-words = st.binary(max_size=80) | st.sampled_from([
-    bytes(5000), msgpack.packb([1]), msgpack.packb({"t": 5}), msgpack.packb({}), msgpack.packb({"t": "bye"}),
-    msgpack.packb({"t": "credit", "epoch": 1}),
-    msgpack.packb({"t": "credit", "epoch": 1, "delivered": -1, "granted": 1 << 60}),
-])  # fmt: skip
+words = st.binary(max_size=80) | st.sampled_from(
+    [
+        bytes(5000),
+        msgpack.packb([1]),
+        msgpack.packb({"t": 5}),
+        msgpack.packb({}),
+        msgpack.packb({"t": "bye"}),
+        msgpack.packb({"t": "credit", "epoch": 1}),
+        msgpack.packb({"t": "credit", "epoch": 1, "delivered": -1, "granted": 1 << 60}),
+    ]
+)
 identities = st.none() | st.binary(min_size=1, max_size=20).filter(lambda name: name[0] != 0 and name != b"a")
 
 
@@ -607,8 +618,14 @@ def test_windows_of_frames_that_nobody_can_read_do_not_stall_a_link(bench: Bench
     offer(out, range(9, 12))
     assert numbers(collect(bench, port, 3)) == [9, 10, 11]
     bench.pump(lambda: out.drained)
-    assert bench.counts == {"out>a.offered": 12, "out>a.sent": 12, "in>a.received": 12, "in>a.delivered": 3,
-                            "in>a.bad": 9, "in>a.dropped.bad": 9}  # fmt: skip
+    assert bench.counts == {
+        "out>a.offered": 12,
+        "out>a.sent": 12,
+        "in>a.received": 12,
+        "in>a.delivered": 3,
+        "in>a.bad": 9,
+        "in>a.dropped.bad": 9,
+    }
 
 
 def test_a_frame_that_nobody_can_read_is_no_credit_for_what_waits_before_it(bench: Bench) -> None:

@@ -81,8 +81,10 @@ class Stage(LocalGraph):
     def restart(self, name: str, away_s: float) -> None:
         """Killed, gone for a while, back with what the supervisor knows."""
         board = self.board(name)
-        anchors = {line: [int(at), int(board.get(f"anchor_generation.{line}", 0))]
-                   for line, at in board.under("anchor.").items()}  # fmt: skip
+        anchors = {
+            line: [int(at), int(board.get(f"anchor_generation.{line}", 0))]
+            for line, at in board.under("anchor.").items()
+        }
         self.kill(name)
         self.run_for(away_s)
         self.revive(name, anchors=anchors, generations={"song": self.generation})
@@ -96,8 +98,12 @@ class Stage(LocalGraph):
             r".*\.dropped\..*|count\.(late|concealed|skipped|bad)_\w+|count\.(late|cancelled|unused)_frames"
         )
         boards = [(node, self.board(node)) for node in self.runners]
-        return {f"{node}: {name}": board[name] for node, board in boards for name in board
-                if board[name] and wrong.fullmatch(name)}  # fmt: skip
+        return {
+            f"{node}: {name}": board[name]
+            for node, board in boards
+            for name in board
+            if board[name] and wrong.fullmatch(name)
+        }
 
 
 @contextmanager
@@ -458,9 +464,13 @@ def test_a_source_that_does_not_know_a_command_says_so(live: Stage) -> None:
     assert told == [
         {"op": "reply", "id": 4, "ok": False, "error": "song (noise) does not know 'dance'"},
         {"op": "reply", "id": 6, "ok": False, "error": "mix (sum) does not know 'seek'"},
-        {"op": "reply", "id": 7, "ok": False,
-         "error": "inputs.wet.gian: unknown setting, did you mean 'gain'?; known are gain"},
-    ]  # fmt: skip
+        {
+            "op": "reply",
+            "id": 7,
+            "ok": False,
+            "error": "inputs.wet.gian: unknown setting, did you mean 'gain'?; known are gain",
+        },
+    ]
 
 
 def test_a_seek_back_after_the_source_has_sent_its_end_is_heard(tmp_path: Path) -> None:

@@ -121,8 +121,9 @@ def test_offline_nothing_is_due_so_nothing_waits(tmp_path: Path) -> None:
 
 
 def test_what_a_device_brings_waits_from_the_call_of_its_thread(tmp_path: Path) -> None:
-    with Measured(graph_of("voice: {kind: noise, ahead: false}\nout: {kind: sink, inputs: {a: voice}}"), tmp_path,
-                  live=True) as graph:  # fmt: skip
+    with Measured(
+        graph_of("voice: {kind: noise, ahead: false}\nout: {kind: sink, inputs: {a: voice}}"), tmp_path, live=True
+    ) as graph:
         graph.play(0.105)
         before = graph.node("voice")["wait"]
         ctx = graph.runners["voice"].ctx

@@ -31,36 +31,50 @@ def said(nodes: str) -> str:
 
 
 def test_keys_stand_beside_the_settings_of_the_kind() -> None:
-    keys = keys_of(f"seconds: 2, optional: true, process: light, cpus: [{CORE}], nice: -5, realtime: 20, "
-                   f"memory_mb: 500, start_s: 20, python: {sys.executable}")  # fmt: skip
+    keys = keys_of(
+        f"seconds: 2, optional: true, process: light, cpus: [{CORE}], nice: -5, realtime: 20, "
+        f"memory_mb: 500, start_s: 20, python: {sys.executable}"
+    )
     assert keys == NodeKeys(True, "light", sys.executable, (CORE,), -5, 20, 500.0, 20.0)
     assert keys_of("seconds: 2") == NodeKeys()
 
 
-@pytest.mark.parametrize(("keys", "words"), [
-    ("cpus: [9999]", f"nodes.a.cpus: this host lets us use the cores {', '.join(map(str, usable_cpus()))}, got 9999"),
-    ("cpus: []", "nodes.a.cpus: expected at least one of this host's cores ("),
-    ("cpus: 1", "nodes.a.cpus: expected a list, got 1"),
-    ("cpus: [-1]", "nodes.a.cpus.0: expected a whole number >= 0, got -1"),
-    ("nice: 20", "nodes.a.nice: expected a whole number >= -20 and <= 19, got 20"),
-    ("realtime: 0", "nodes.a.realtime: expected a whole number >= 1 and <= 99, got 0"),
-    ("memory_mb: 1", "nodes.a.memory_mb: expected a number >= 16, got 1"),
-    ("start_s: 0", "nodes.a.start_s: expected a number >= 0.1 and <= 86400, got 0"),
-    ("process: My group", "nodes.a.process: a group's name is a lower-case letter, then letters, digits or _; "
-     "got 'My group'"),
-    ("process: ../x", "nodes.a.process: a group's name is a lower-case letter"),
-    ("python: /nowhere/bin/python", "nodes.a.python: there is no interpreter '/nowhere/bin/python'; make the "
-     "environment first (python3 -m venv /nowhere) (p.yaml:5)"),
-    (f"python: {README}", f"nodes.a.python: '{README}' may not be executed; expected a Python interpreter"),
-    ("nise: 3", "nodes.a.nise: unknown key"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (
+            "cpus: [9999]",
+            f"nodes.a.cpus: this host lets us use the cores {', '.join(map(str, usable_cpus()))}, got 9999",
+        ),
+        ("cpus: []", "nodes.a.cpus: expected at least one of this host's cores ("),
+        ("cpus: 1", "nodes.a.cpus: expected a list, got 1"),
+        ("cpus: [-1]", "nodes.a.cpus.0: expected a whole number >= 0, got -1"),
+        ("nice: 20", "nodes.a.nice: expected a whole number >= -20 and <= 19, got 20"),
+        ("realtime: 0", "nodes.a.realtime: expected a whole number >= 1 and <= 99, got 0"),
+        ("memory_mb: 1", "nodes.a.memory_mb: expected a number >= 16, got 1"),
+        ("start_s: 0", "nodes.a.start_s: expected a number >= 0.1 and <= 86400, got 0"),
+        (
+            "process: My group",
+            "nodes.a.process: a group's name is a lower-case letter, then letters, digits or _; got 'My group'",
+        ),
+        ("process: ../x", "nodes.a.process: a group's name is a lower-case letter"),
+        (
+            "python: /nowhere/bin/python",
+            "nodes.a.python: there is no interpreter '/nowhere/bin/python'; make the "
+            "environment first (python3 -m venv /nowhere) (p.yaml:5)",
+        ),
+        (f"python: {README}", f"nodes.a.python: '{README}' may not be executed; expected a Python interpreter"),
+        ("nise: 3", "nodes.a.nise: unknown key"),
+    ],
+)
 def test_wrong_keys_are_answered_with_one_sentence(keys: str, words: str) -> None:
     assert said(f"a: {{kind: noise, {keys}}}").startswith(words)
 
 
 def test_the_nodes_of_a_group_are_one_process() -> None:
-    graph = graph_of("a: {kind: noise, process: light, nice: 5}\nb: {kind: delay, in: a, process: light}\n"
-                     "c: {kind: delay, in: b}")  # fmt: skip
+    graph = graph_of(
+        "a: {kind: noise, process: light, nice: 5}\nb: {kind: delay, in: a, process: light}\nc: {kind: delay, in: b}"
+    )
     assert processes(graph) == {"light": ["a", "b"], "c": ["c"]}
     assert shared_key(graph, ["a", "b"], "nice") == 5
     assert shared_key(graph, ["c"], "nice") is None
@@ -90,12 +104,15 @@ def test_an_edit_over_the_network_may_repeat_what_the_file_says() -> None:
     assert build_graph(raw, Places("net"), trusted=False, base=base).nodes["c"].keys.nice == 3
 
 
-@pytest.mark.parametrize(("node", "body"), [
-    ("b", {"kind": "delay", "in": "a", "python": sys.executable}),
-    ("a", {"kind": "noise", "python": "/bin/sh"}),
-    ("a", {"kind": "delay", "in": "b", "python": sys.executable}),
-    ("c", {"kind": "noise", "python": ["x"]}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("node", "body"),
+    [
+        ("b", {"kind": "delay", "in": "a", "python": sys.executable}),
+        ("a", {"kind": "noise", "python": "/bin/sh"}),
+        ("a", {"kind": "delay", "in": "b", "python": sys.executable}),
+        ("c", {"kind": "noise", "python": ["x"]}),
+    ],
+)
 def test_an_edit_over_the_network_chooses_no_interpreter(node: str, body: dict[str, Any]) -> None:
     base, raw = trusted()
     raw["nodes"][node] = body

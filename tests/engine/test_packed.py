@@ -28,5 +28,6 @@ def test_text_of_strangers_is_utf_8() -> None:
 
 def test_in_an_event_a_name_is_as_it_is_shown() -> None:
     assert msgpack.unpackb(pack_event({"kind": "media", "media_id": os.fsdecode(b"caf\xe9")})) == {
-        "kind": "media", "media_id": "caf\\udce9",
-    }  # fmt: skip
+        "kind": "media",
+        "media_id": "caf\\udce9",
+    }

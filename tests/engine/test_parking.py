@@ -85,10 +85,18 @@ def test_ends_are_loudspeakers_and_what_takes_sound_and_puts_none_out() -> None:
     assert ends_of(line.nodes, make_plan(line).links) == {"wet"}, "nobody else: what nobody listens to"
 
 
-@pytest.mark.parametrize(("gone", "expected"), [
-    ((), {"out", "rec"}), (("wet",), {"out", "rec"}), (("rec",), {"out"}), (("out",), {"rec"}),
-    (("out", "rec"), set()), (("mix",), set()), (("song",), set()),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("gone", "expected"),
+    [
+        ((), {"out", "rec"}),
+        (("wet",), {"out", "rec"}),
+        (("rec",), {"out"}),
+        (("out",), {"rec"}),
+        (("out", "rec"), set()),
+        (("mix",), set()),
+        (("song",), set()),
+    ],
+)
 def test_sound_has_to_get_from_a_source_to_an_end(gone: tuple[str, ...], expected: set[str]) -> None:
     assert left(graph_of(SONG), *gone) == expected
 
@@ -250,8 +258,19 @@ def test_nodes_of_a_group_speak_inside_their_process_unless_one_left_it(tmp_path
 
 def edit(quiet: Quiet, *changes: dict[str, Any]) -> None:
     editor = quiet.supervisor.editor
-    quiet.supervisor._hear(CLIENT, encode({"v": VERSION, "token": quiet.token, "id": 1, "op": "edit",
-                                           "revision": editor.revision, "changes": list(changes)}))  # fmt: skip
+    quiet.supervisor._hear(
+        CLIENT,
+        encode(
+            {
+                "v": VERSION,
+                "token": quiet.token,
+                "id": 1,
+                "op": "edit",
+                "revision": editor.revision,
+                "changes": list(changes),
+            }
+        ),
+    )
     quiet._settle()
 
 
@@ -275,8 +294,10 @@ def test_a_parked_node_that_is_connected_otherwise_is_tried_at_once(quiet: Quiet
 def test_a_setting_for_a_parked_node_is_kept_for_when_it_is_back(quiet: Quiet) -> None:
     fail(quiet, "wet")
     quiet.answers.clear()
-    quiet.supervisor._hear(CLIENT, encode({"v": VERSION, "token": quiet.token, "id": 1, "op": "set", "node": "wet",
-                                           "name": "gain", "value": 0.5}))  # fmt: skip
+    quiet.supervisor._hear(
+        CLIENT,
+        encode({"v": VERSION, "token": quiet.token, "id": 1, "op": "set", "node": "wet", "name": "gain", "value": 0.5}),
+    )
     (answer,) = quiet.answers
     assert answer["ok"] and answer["result"]["note"] == "wet is failed; it takes this when it is back"
     assert quiet.supervisor.nodes["wet"].settings.gain == 0.5

@@ -65,8 +65,11 @@ def test_the_truth_replaces_the_estimate() -> None:
 
 
 def test_a_path_over_its_budget_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"^budget_ms: path song -> late -> mix -> out takes 131 ms, but 130 ms are "
-                                          r"allowed \(p\.yaml:4\)$"):  # fmt: skip
+    with pytest.raises(
+        ConfigError,
+        match=r"^budget_ms: path song -> late -> mix -> out takes 131 ms, but 130 ms are "
+        r"allowed \(p\.yaml:4\)$",
+    ):
         diamond(budget_ms=130)
     assert diamond(budget_ms=131).paths[0].total_ms == 131
     diamond(budget_ms=130, live=False)
@@ -168,8 +171,12 @@ def dropped(graph: LocalGraph) -> dict[str, float]:
     """Every counter of a loss that is not 0."""
     losses = re.compile(r".*\.dropped\..*|count\.(late|concealed)_samples")
     boards = [(node, graph.board(node)) for node in graph.runners]
-    return {f"{node}: {name}": board[name] for node, board in boards for name in board
-            if board[name] and losses.fullmatch(name)}  # fmt: skip
+    return {
+        f"{node}: {name}": board[name]
+        for node, board in boards
+        for name in board
+        if board[name] and losses.fullmatch(name)
+    }
 
 
 def test_the_smallest_budget_carries_the_sound_without_a_loss(tmp_path: Path) -> None:

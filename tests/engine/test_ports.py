@@ -260,10 +260,15 @@ def test_another_rate_or_number_of_channels_never_shares_a_frame() -> None:
     assert [(frame.samples, frame.channels) for frame in bench.sent] == [(480, 2), (20, 2), (480, 1)]
 
 
-@pytest.mark.parametrize(("rate", "channels", "said"), [
-    (RATE, 33, "33 channels cannot be sent, expected 1 to 32"), (RATE, 0, "0 channels cannot be sent"),
-    (999, 2, "999 Hz cannot be sent, expected 1000 to 768000"), (768_001, 2, "768001 Hz cannot be sent"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("rate", "channels", "said"),
+    [
+        (RATE, 33, "33 channels cannot be sent, expected 1 to 32"),
+        (RATE, 0, "0 channels cannot be sent"),
+        (999, 2, "999 Hz cannot be sent, expected 1000 to 768000"),
+        (768_001, 2, "768001 Hz cannot be sent"),
+    ],
+)
 def test_sound_that_no_frame_can_carry_is_refused(rate: int, channels: int, said: str) -> None:
     bench = Bench()
     bench.emit(noise(0, 480), 0)

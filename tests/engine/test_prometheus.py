@@ -45,9 +45,11 @@ def families(text: bytes) -> dict[str, Any]:
 
 def value(text: bytes, name: str, **labels: str) -> float:
     (found,) = [
-        sample.value for family in text_string_to_metric_families(text.decode()) for sample in family.samples
+        sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
         if sample.name == f"audio_pipeline_{name}" and labels.items() <= sample.labels.items()
-    ]  # fmt: skip
+    ]
     return float(found)
 
 
@@ -94,10 +96,16 @@ def test_every_metric_is_documented_and_none_that_is_not_there() -> None:
     assert table == given
 
 
-@pytest.mark.parametrize(("text", "host", "port"), [
-    ("9464", "127.0.0.1", 9464), ("127.0.0.1:9464", "127.0.0.1", 9464), ("[::1]:1", "::1", 1),
-    ("0.0.0.0:9464", "0.0.0.0", 9464), ("localhost:0", "localhost", 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("9464", "127.0.0.1", 9464),
+        ("127.0.0.1:9464", "127.0.0.1", 9464),
+        ("[::1]:1", "::1", 1),
+        ("0.0.0.0:9464", "0.0.0.0", 9464),
+        ("localhost:0", "localhost", 0),
+    ],
+)
 def test_addresses(text: str, host: str, port: int) -> None:
     assert parse_address(text) == Address(host, port)
 
@@ -261,10 +269,19 @@ def test_a_request_has_a_deadline_as_a_whole() -> None:
     endpoint.close()
 
 
-@pytest.mark.parametrize("said", [
-    b"\n\n", b"\0" * 20_000, b"GET\n\n", b"GET / HTTP/9.9\r\n\r\n", b"POST /metrics HTTP/1.1\r\n\r\n",
-    b"GET /" + b"a" * 70_000, b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 5_000, b"\xff\xfe\r\n\r\n",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\n\n",
+        b"\0" * 20_000,
+        b"GET\n\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST /metrics HTTP/1.1\r\n\r\n",
+        b"GET /" + b"a" * 70_000,
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 5_000,
+        b"\xff\xfe\r\n\r\n",
+    ],
+)
 def test_what_is_no_request_is_answered_or_dropped(served: Served, said: bytes) -> None:
     with served.connect() as odd:
         with suppress(OSError):

@@ -50,8 +50,9 @@ def send(quiet: Quiet, **word: Any) -> None:
 def reply(quiet: Quiet, node: str, **answer: Any) -> dict[str, Any]:
     """The node answers the one request that waits."""
     (number,) = quiet.supervisor.control_server._pending
-    quiet.supervisor._hear(node.encode(), encode({"node": node, "token": quiet.token, "op": "reply", "id": number,
-                                                  **answer}))  # fmt: skip
+    quiet.supervisor._hear(
+        node.encode(), encode({"node": node, "token": quiet.token, "op": "reply", "id": number, **answer})
+    )
     (said,) = quiet.answers
     return said
 
@@ -82,8 +83,20 @@ def test_a_timed_one_that_is_refused_is_not_waited_for(quiet: Quiet) -> None:
     record = quiet.supervisor.nodes["wet"]
     send(quiet, op="set", node="wet", name="voice", value="unknown", at=48_000)
     assert record.schedule == [[48_000, "voice", "unknown"]]
-    quiet.supervisor._hear(b"wet", encode({"node": "wet", "token": quiet.token, "op": "applied", "at": 48_000,
-                                           "name": "voice", "value": "unknown", "ok": False}))  # fmt: skip
+    quiet.supervisor._hear(
+        b"wet",
+        encode(
+            {
+                "node": "wet",
+                "token": quiet.token,
+                "op": "applied",
+                "at": 48_000,
+                "name": "voice",
+                "value": "unknown",
+                "ok": False,
+            }
+        ),
+    )
     assert record.schedule == [] and record.settings.voice == "first"
     reply(quiet, "wet", ok=True, result={})
     send(quiet, op="set", node="wet", name="voice", value="unknown", at=1)
@@ -134,32 +147,56 @@ def test_a_mistake_in_what_a_client_sends_does_not_end_the_node() -> None:
 # -- numbers -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [
-    1e308, math.nan, math.inf, -math.inf, -1, -0.5, 2**63, "1:00", True, None, [5], {"s": 5}, "x" * 10_000,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        1e308,
+        math.nan,
+        math.inf,
+        -math.inf,
+        -1,
+        -0.5,
+        2**63,
+        "1:00",
+        True,
+        None,
+        [5],
+        {"s": 5},
+        "x" * 10_000,
+    ],
+)
 def test_a_place_in_a_song_is_a_number_of_seconds_that_a_song_can_have(quiet: Quiet, value: Any) -> None:
     error = refused(quiet, op="transport", node="song", command="seek", args={"seconds": value})
     assert error.startswith("seek: seconds: expected a number >= 0 and <= 10000000, got ") and len(error) < 200
 
 
-@pytest.mark.parametrize(("over", "said"), [
-    ({"op": "set", "node": "wet", "name": "level", "value": math.nan}, "nodes.wet.level: expected a number, got nan"),
-    ({"op": "set", "node": "wet", "name": "level", "value": math.inf}, "nodes.wet.level: expected a number, got inf"),
-    ({"op": "set", "node": "wet", "name": "level", "value": 2**63}, "nodes.wet.level: expected a number, got"),
-    ({"op": "set", "node": "wet", "name": "level", "value": True}, "nodes.wet.level: expected a number, got True"),
-    ({"op": "set", "node": "wet", "name": "on", "value": 1}, "nodes.wet.on: expected true or false, got 1"),
-    ({"op": "set", "node": "wet", "name": "voice", "value": 5}, "nodes.wet.voice: expected text, got 5"),
-    ({"op": "set", "node": "wet", "name": "level", "value": 0.0, "at": 2**63}, "set: at: expected a position"),
-    ({"op": "set", "node": "wet", "name": "level", "value": 0.0, "at": 1.0}, "set: at: expected a position"),
-    ({"op": "set", "node": "wet", "name": "level", "value": 0.0, "at": True}, "set: at: expected a position"),
-    ({"op": "set", "node": "wet", "name": "level", "value": 0.0, "typed": 5}, "set: typed: expected text, got 5"),
-    ({"op": "set", "node": "wet", "name": "level"}, "set: value is missing"),
-    ({"op": "transport", "node": "song"}, "transport: command is missing"),
-    ({"op": "events", "since": math.inf}, "events: since: expected a whole number, got inf"),
-    ({"op": "events", "since": -5}, "events: since: expected a whole number, got -5"),
-    ({"op": "send", "node": "wet"}, "send: port is missing"),
-    ({"op": "edit", "revision": 1e308, "changes": []}, "the change was made against 1e+308"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        (
+            {"op": "set", "node": "wet", "name": "level", "value": math.nan},
+            "nodes.wet.level: expected a number, got nan",
+        ),
+        (
+            {"op": "set", "node": "wet", "name": "level", "value": math.inf},
+            "nodes.wet.level: expected a number, got inf",
+        ),
+        ({"op": "set", "node": "wet", "name": "level", "value": 2**63}, "nodes.wet.level: expected a number, got"),
+        ({"op": "set", "node": "wet", "name": "level", "value": True}, "nodes.wet.level: expected a number, got True"),
+        ({"op": "set", "node": "wet", "name": "on", "value": 1}, "nodes.wet.on: expected true or false, got 1"),
+        ({"op": "set", "node": "wet", "name": "voice", "value": 5}, "nodes.wet.voice: expected text, got 5"),
+        ({"op": "set", "node": "wet", "name": "level", "value": 0.0, "at": 2**63}, "set: at: expected a position"),
+        ({"op": "set", "node": "wet", "name": "level", "value": 0.0, "at": 1.0}, "set: at: expected a position"),
+        ({"op": "set", "node": "wet", "name": "level", "value": 0.0, "at": True}, "set: at: expected a position"),
+        ({"op": "set", "node": "wet", "name": "level", "value": 0.0, "typed": 5}, "set: typed: expected text, got 5"),
+        ({"op": "set", "node": "wet", "name": "level"}, "set: value is missing"),
+        ({"op": "transport", "node": "song"}, "transport: command is missing"),
+        ({"op": "events", "since": math.inf}, "events: since: expected a whole number, got inf"),
+        ({"op": "events", "since": -5}, "events: since: expected a whole number, got -5"),
+        ({"op": "send", "node": "wet"}, "send: port is missing"),
+        ({"op": "edit", "revision": 1e308, "changes": []}, "the change was made against 1e+308"),
+    ],
+)
 def test_every_other_number_is_checked_before_it_is_used(quiet: Quiet, over: dict[str, Any], said: str) -> None:
     assert said in refused(quiet, **over)
 
@@ -193,9 +230,24 @@ def test_more_than_is_reasonable_is_refused(quiet: Quiet) -> None:
 # -- what somebody typed -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", [
-    "Number # one", "12:30", "yes", "null", "5", "1e3", "2024-12-24", "[a, b]", "{", "a: b", "'quoted'", "~", "0x10",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Number # one",
+        "12:30",
+        "yes",
+        "null",
+        "5",
+        "1e3",
+        "2024-12-24",
+        "[a, b]",
+        "{",
+        "a: b",
+        "'quoted'",
+        "~",
+        "0x10",
+    ],
+)
 def test_a_setting_that_is_text_is_what_was_typed(quiet: Quiet, text: str) -> None:
     _, name, value, typed = assignment(f"wet.voice={text}")
     send(quiet, op="set", node="wet", name=name, value=value, typed=typed)
@@ -213,8 +265,10 @@ def test_one_that_is_a_number_is_what_yaml_makes_of_it(quiet: Quiet, text: str, 
 
 def test_a_client_that_types_nothing_sends_values(quiet: Quiet) -> None:
     """As the one in C does."""
-    quiet.supervisor._hear(CLIENT, msgpack.packb({"v": 1, "token": quiet.token, "id": 1, "op": "set", "node": "wet",
-                                                  "name": "level", "value": 2}))  # fmt: skip
+    quiet.supervisor._hear(
+        CLIENT,
+        msgpack.packb({"v": 1, "token": quiet.token, "id": 1, "op": "set", "node": "wet", "name": "level", "value": 2}),
+    )
     reply(quiet, "wet", ok=True, result={})
     assert quiet.supervisor.nodes["wet"].settings.level == 2.0
 
@@ -228,19 +282,35 @@ def test_a_time_that_no_song_has_is_refused(when: str) -> None:
 # -- what nodes do -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("call", "said"), [
-    (lambda ctx: ctx.emit("wet", np.zeros((4, 2), np.float32), 0),
-     "wet sends on 'wet', which is not among its declared outputs for sound: out"),
-    (lambda ctx: ctx.emit_gap("left", 4, 0), "wet sends on 'left', which is not among its declared outputs for sound"),
-    (lambda ctx: ctx.emit_idle("left", 0), "wet sends on 'left', which is not among its declared outputs for sound"),
-    (lambda ctx: ctx.event("out", "note", 0),
-     "wet sends on 'out', which is not among its declared event outputs: none"),
-    (lambda ctx: ctx.event("notes", "note", 0), "wet sends on 'notes', which is not among its declared event outputs"),
-    (lambda ctx: ctx.count("words", 1.5), "wet counts 1.5 as 'words', expected a whole number"),
-    (lambda ctx: ctx.count("words", 1 << 70), "as 'words', expected a whole number"),
-    (lambda ctx: ctx.gauge("pitch", "high"), "wet shows 'high' as 'pitch', expected a number"),
-    (lambda ctx: ctx.gauge("pitch", None), "wet shows None as 'pitch', expected a number"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda ctx: ctx.emit("wet", np.zeros((4, 2), np.float32), 0),
+            "wet sends on 'wet', which is not among its declared outputs for sound: out",
+        ),
+        (
+            lambda ctx: ctx.emit_gap("left", 4, 0),
+            "wet sends on 'left', which is not among its declared outputs for sound",
+        ),
+        (
+            lambda ctx: ctx.emit_idle("left", 0),
+            "wet sends on 'left', which is not among its declared outputs for sound",
+        ),
+        (
+            lambda ctx: ctx.event("out", "note", 0),
+            "wet sends on 'out', which is not among its declared event outputs: none",
+        ),
+        (
+            lambda ctx: ctx.event("notes", "note", 0),
+            "wet sends on 'notes', which is not among its declared event outputs",
+        ),
+        (lambda ctx: ctx.count("words", 1.5), "wet counts 1.5 as 'words', expected a whole number"),
+        (lambda ctx: ctx.count("words", 1 << 70), "as 'words', expected a whole number"),
+        (lambda ctx: ctx.gauge("pitch", "high"), "wet shows 'high' as 'pitch', expected a number"),
+        (lambda ctx: ctx.gauge("pitch", None), "wet shows None as 'pitch', expected a number"),
+    ],
+)
 def test_what_a_node_did_not_declare_is_one_sentence(call: Any, said: str) -> None:
     with local() as graph, pytest.raises(NodeError) as caught:
         call(graph.runners["wet"].ctx)

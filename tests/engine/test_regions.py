@@ -112,5 +112,3 @@ def test_the_budget_of_a_singer_leaves_out_what_her_second_card_takes() -> None:
     first, second = one.paths[0], two.paths[0]
     assert first.monitor and second.monitor
     assert 10 <= second.total_ms - first.total_ms <= 21
-
-

@@ -133,17 +133,30 @@ def test_page_is_whole_and_needs_nothing_but_the_sound_files_beside_it(take: Pat
     text, page = report(take, karaoke())
     assert page.open == []
     assert [source for source in page.sources if not source.startswith("data:")] == [
-        "mix.wav", "vocals.wav", "accompaniment.wav"
-    ]  # fmt: skip
+        "mix.wav",
+        "vocals.wav",
+        "accompaniment.wav",
+    ]
     assert not re.search(r"https?://|url\(", text)
     assert "prefers-color-scheme: dark" in text
 
 
 def test_page_says_what_happened(take: Path) -> None:
     _, page = report(take, karaoke())
-    for words in ("karaoke", "Steven M Bryant", "CC BY 3.0", "487 ms", "2 stale", "✓", "killed by signal 9",
-                  "READY after 620 ms", "inputs.vocals.gain_db", "no sound card",
-                  "time, s", "frequency, kHz"):  # fmt: skip
+    for words in (
+        "karaoke",
+        "Steven M Bryant",
+        "CC BY 3.0",
+        "487 ms",
+        "2 stale",
+        "✓",
+        "killed by signal 9",
+        "READY after 620 ms",
+        "inputs.vocals.gain_db",
+        "no sound card",
+        "time, s",
+        "frequency, kHz",
+    ):
         assert words in page.words, words
 
 
@@ -255,15 +268,27 @@ def test_tracks_of_an_earlier_run_are_left_out(take: Path) -> None:
 
 def test_paths_say_what_was_measured_and_which_frame_was_the_oldest(take: Path) -> None:
     state = karaoke()
-    worst = {"from": "mix.out", "to": "out.in", "seq": 8123, "position": 3_582_243, "epoch": 1, "time": 1.7e9,
-             "age_ms": 512.0}  # fmt: skip
+    worst = {
+        "from": "mix.out",
+        "to": "out.in",
+        "seq": 8123,
+        "position": 3_582_243,
+        "epoch": 1,
+        "time": 1.7e9,
+        "age_ms": 512.0,
+    }
     state["paths"][1].update(
         stated_ms=440.0, measured={"count": 9, "p50": 431.0, "p99": 470.0, "max": 512.0, "counts": [], "worst": worst}
     )
     _, page = report(take, state)
     assert page.open == []
-    for words in ("median 431 ms", "99 % 470 ms", "max 512 ms", "frame 8123 of mix.out, position 3582243",
-                  "at its end: stated 440 ms"):  # fmt: skip
+    for words in (
+        "median 431 ms",
+        "99 % 470 ms",
+        "max 512 ms",
+        "frame 8123 of mix.out, position 3582243",
+        "at its end: stated 440 ms",
+    ):
         assert words in page.words, words
 
 

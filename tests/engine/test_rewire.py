@@ -189,8 +189,10 @@ RATE_AT = 96_000
 
 def test_a_way_that_is_slower_gets_the_time_it_needs(playing: Any) -> None:
     """The song runs further ahead from now on; nothing is heard of the change."""
-    graph = playing("song: {kind: noise, seed: 0}\nmix: {kind: sum, inputs: {x: {from: song, on_loss: silence}}}\n"
-                    "out: {kind: sink, inputs: {a: mix}}")  # fmt: skip
+    graph = playing(
+        "song: {kind: noise, seed: 0}\nmix: {kind: sum, inputs: {x: {from: song, on_loss: silence}}}\n"
+        "out: {kind: sink, inputs: {a: mix}}"
+    )
     change(graph, add("late", kind="delay", hop=9600, **{"in": "song"}), connect("late", "mix.x"))
     graph.run_for(1)
     assert graph.runners["mix"].intake.inputs and graph.runners["song"].pacer.source.lead_samples > 9600
@@ -201,9 +203,11 @@ def test_a_way_that_is_slower_gets_the_time_it_needs(playing: Any) -> None:
 
 
 def test_a_microphone_behind_a_slower_way_is_heard_later(playing: Any) -> None:
-    graph = playing("song: {kind: noise, seed: 0, ahead: false}\nend: {kind: fader, in: song}\n"
-                    "mix: {kind: sum, inputs: {x: {from: end, on_loss: silence}}}\n"
-                    "out: {kind: sink, inputs: {a: mix}}")  # fmt: skip
+    graph = playing(
+        "song: {kind: noise, seed: 0, ahead: false}\nend: {kind: fader, in: song}\n"
+        "mix: {kind: sum, inputs: {x: {from: end, on_loss: silence}}}\n"
+        "out: {kind: sink, inputs: {a: mix}}"
+    )
     change(graph, add("late", kind="delay", hop=4800, **{"in": "song"}), connect("late", "mix.x"))
     graph.run_for(2)
     heard = graph.sound()
@@ -225,9 +229,11 @@ def test_a_filter_waits_for_a_slower_way(playing: Any) -> None:
 
 def test_another_source_takes_over(playing: Any) -> None:
     """A timeline of its own: the old one fades out, the new one in; whoever is behind follows."""
-    graph = playing("song: {kind: noise, seed: 0}\na: {kind: fader, in: song}\nend: {kind: fader, in: a}\n"
-                    "mix: {kind: sum, inputs: {x: {from: a, on_loss: silence}}}\n"
-                    "out: {kind: sink, inputs: {a: mix, b: end}}")  # fmt: skip
+    graph = playing(
+        "song: {kind: noise, seed: 0}\na: {kind: fader, in: song}\nend: {kind: fader, in: a}\n"
+        "mix: {kind: sum, inputs: {x: {from: a, on_loss: silence}}}\n"
+        "out: {kind: sink, inputs: {a: mix, b: end}}"
+    )
     change(graph, add("next", kind="noise", seed=0), connect("next", "a.in"), remove("song"))
     graph.run_for(2)
     assert "song" not in graph.runners and set(graph.runners["mix"].aligner.timelines) == {"next"}

@@ -77,9 +77,11 @@ def test_what_is_remembered_is_of_the_song_that_plays(playing: Any) -> None:
 
 
 def test_a_bypass_follows_to_the_other_song(playing: Any) -> None:
-    stage = playing(SONGS + "late: {kind: delay, hop: 4096, in: song}\n"
-                    "mix: {kind: sum, inputs: {x: {from: late, on_loss: bypass}}}\n"
-                    "tap: {kind: sink, inputs: {n: next}}\nout: {kind: sink, inputs: {a: mix}}\n")  # fmt: skip
+    stage = playing(
+        SONGS + "late: {kind: delay, hop: 4096, in: song}\n"
+        "mix: {kind: sum, inputs: {x: {from: late, on_loss: bypass}}}\n"
+        "tap: {kind: sink, inputs: {n: next}}\nout: {kind: sink, inputs: {a: mix}}\n"
+    )
     move(stage, "late.in")
     assert sorted(item.job.source for item in stage.runners["mix"].inputs.values()) == ["late.out", "next.out"]
     stage.kill("late")

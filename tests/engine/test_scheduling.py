@@ -26,9 +26,14 @@ def test_a_spare_imports_behind_everybody_and_works_like_everybody(tmp_path: Pat
         f"sys.argv = ['worker', '{os.getpid()}', 'seen']; main.main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, SPARE: "1", "PYTHONPATH": str(tmp_path)},
-        capture_output=True, text=True, check=True, start_new_session=True,
-    )  # fmt: skip
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, SPARE: "1", "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        start_new_session=True,
+    )
     assert re.findall(r"nice (-?\d+)", done.stdout) == [str(SPARE_NICE), "0"]
 
 

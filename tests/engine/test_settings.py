@@ -33,14 +33,23 @@ class Everything:
 
 
 GOOD = {
-    "path": "song.mp3", "count": 3, "level_db": -6, "limit_ms": 20, "mode": "high", "on": True, "bands": [1, 2.5],
-    "names": {"a": 1}, "fader": {"gain_db": 3}, "other": ["x"],
-}  # fmt: skip
+    "path": "song.mp3",
+    "count": 3,
+    "level_db": -6,
+    "limit_ms": 20,
+    "mode": "high",
+    "on": True,
+    "bands": [1, 2.5],
+    "names": {"a": 1},
+    "fader": {"gain_db": 3},
+    "other": ["x"],
+}
 
 plain_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=6,
-)  # fmt: skip
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
 
 
 def test_every_type_is_built() -> None:
@@ -62,34 +71,42 @@ def test_minus_infinity_is_a_level() -> None:
     assert build(Everything, {"path": "", "level_db": -math.inf}).level_db == -math.inf
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    ({"count": "x"}, "n.count: expected a whole number >= 1, got 'x' (f.yaml:7)"),
-    ({"count": 0}, "n.count: expected a whole number >= 1, got 0 (f.yaml:7)"),
-    ({"count": 1.0}, "n.count: expected a whole number >= 1, got 1.0 (f.yaml:7)"),
-    ({"count": True}, "n.count: expected a whole number >= 1, got True (f.yaml:7)"),
-    ({"count": LARGEST}, f"n.count: expected a whole number >= 1, got {LARGEST} (f.yaml:7)"),
-    ({"level_db": 3}, "n.level_db: expected a number <= 0, got 3 (f.yaml:3)"),
-    ({"level_db": math.nan}, "n.level_db: expected a number <= 0, got nan (f.yaml:3)"),
-    ({"level_db": 10**400}, f"n.level_db: expected a number <= 0, got {10**400} (f.yaml:3)"),
-    ({"limit_ms": math.inf}, "n.limit_ms: expected a number >= 0, got inf (f.yaml:3)"),
-    ({"limit_ms": -math.inf}, "n.limit_ms: expected a number >= 0, got -inf (f.yaml:3)"),
-    ({"mode": "lo"}, "n.mode: expected one of low, high, got 'lo', did you mean 'low'? (f.yaml:3)"),
-    ({"mode": ["low"]}, "n.mode: expected one of low, high, got ['low'], did you mean 'low'? (f.yaml:3)"),
-    ({"on": "yes"}, "n.on: expected true or false, got 'yes' (f.yaml:3)"),
-    ({"on": 1}, "n.on: expected true or false, got 1 (f.yaml:3)"),
-    ({"bands": 5}, "n.bands: expected a list, got 5 (f.yaml:3)"),
-    ({"bands": "12"}, "n.bands: expected a list, got '12' (f.yaml:3)"),
-    ({"bands": [1, "b"]}, "n.bands.1: expected a number >= 0, got 'b' (f.yaml:3)"),
-    ({"names": [1]}, "n.names: expected a map (name: value), got [1] (f.yaml:3)"),
-    ({"names": {"a": None}}, "n.names.a: expected a whole number, got None (f.yaml:3)"),
-    ({"fader": "loud"}, "n.fader: expected settings (key: value), got 'loud' (f.yaml:3)"),
-    ({"fader": {"gain_db": 25}}, "n.fader.gain_db: expected a number >= -60 and <= 24, got 25 (f.yaml:9)"),
-    ({"fader": {"gane_db": 2}},
-     "n.fader.gane_db: unknown key, did you mean 'gain_db'?; known are gain_db, name (f.yaml:3)"),
-    ({"path": None}, "n.path: expected text, got None (f.yaml:3)"),
-    ({"patth": "x"}, "n.patth: unknown key, did you mean 'path'?; known are path, count, level_db, limit_ms, mode, on, "
-     "bands, names, fader, other (f.yaml:3)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"count": "x"}, "n.count: expected a whole number >= 1, got 'x' (f.yaml:7)"),
+        ({"count": 0}, "n.count: expected a whole number >= 1, got 0 (f.yaml:7)"),
+        ({"count": 1.0}, "n.count: expected a whole number >= 1, got 1.0 (f.yaml:7)"),
+        ({"count": True}, "n.count: expected a whole number >= 1, got True (f.yaml:7)"),
+        ({"count": LARGEST}, f"n.count: expected a whole number >= 1, got {LARGEST} (f.yaml:7)"),
+        ({"level_db": 3}, "n.level_db: expected a number <= 0, got 3 (f.yaml:3)"),
+        ({"level_db": math.nan}, "n.level_db: expected a number <= 0, got nan (f.yaml:3)"),
+        ({"level_db": 10**400}, f"n.level_db: expected a number <= 0, got {10**400} (f.yaml:3)"),
+        ({"limit_ms": math.inf}, "n.limit_ms: expected a number >= 0, got inf (f.yaml:3)"),
+        ({"limit_ms": -math.inf}, "n.limit_ms: expected a number >= 0, got -inf (f.yaml:3)"),
+        ({"mode": "lo"}, "n.mode: expected one of low, high, got 'lo', did you mean 'low'? (f.yaml:3)"),
+        ({"mode": ["low"]}, "n.mode: expected one of low, high, got ['low'], did you mean 'low'? (f.yaml:3)"),
+        ({"on": "yes"}, "n.on: expected true or false, got 'yes' (f.yaml:3)"),
+        ({"on": 1}, "n.on: expected true or false, got 1 (f.yaml:3)"),
+        ({"bands": 5}, "n.bands: expected a list, got 5 (f.yaml:3)"),
+        ({"bands": "12"}, "n.bands: expected a list, got '12' (f.yaml:3)"),
+        ({"bands": [1, "b"]}, "n.bands.1: expected a number >= 0, got 'b' (f.yaml:3)"),
+        ({"names": [1]}, "n.names: expected a map (name: value), got [1] (f.yaml:3)"),
+        ({"names": {"a": None}}, "n.names.a: expected a whole number, got None (f.yaml:3)"),
+        ({"fader": "loud"}, "n.fader: expected settings (key: value), got 'loud' (f.yaml:3)"),
+        ({"fader": {"gain_db": 25}}, "n.fader.gain_db: expected a number >= -60 and <= 24, got 25 (f.yaml:9)"),
+        (
+            {"fader": {"gane_db": 2}},
+            "n.fader.gane_db: unknown key, did you mean 'gain_db'?; known are gain_db, name (f.yaml:3)",
+        ),
+        ({"path": None}, "n.path: expected text, got None (f.yaml:3)"),
+        (
+            {"patth": "x"},
+            "n.patth: unknown key, did you mean 'path'?; known are path, count, level_db, limit_ms, mode, on, "
+            "bands, names, fader, other (f.yaml:3)",
+        ),
+    ],
+)
 def test_errors_name_key_value_expectation_and_place(change: dict[str, Any], said: str) -> None:
     places = Places("f.yaml", {("n",): 3, ("n", "count"): 7, ("n", "fader", "gain_db"): 9})
     with pytest.raises(ConfigError) as error:
@@ -143,12 +160,15 @@ def test_inputs_change_by_name() -> None:
     assert replaced(inputs, "mic.gain_db", 2) == {"mic": Fader(2.0), "song": Fader()}
 
 
-@pytest.mark.parametrize(("name", "said"), [
-    ("mik.gain_db", "mik: unknown setting, did you mean 'mic'?; known are mic"),
-    ("mic.gain", "mic.gain: unknown setting, did you mean 'gain_db'?; known are gain_db, name"),
-    ("mic.gain_db.x", "mic.gain_db: has no part 'x'"),
-    ("mic.name", "mic.name: cannot be changed while the pipeline runs"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("mik.gain_db", "mik: unknown setting, did you mean 'mic'?; known are mic"),
+        ("mic.gain", "mic.gain: unknown setting, did you mean 'gain_db'?; known are gain_db, name"),
+        ("mic.gain_db.x", "mic.gain_db: has no part 'x'"),
+        ("mic.name", "mic.name: cannot be changed while the pipeline runs"),
+    ],
+)
 def test_a_wrong_name_is_answered_with_the_right_ones(name: str, said: str) -> None:
     with pytest.raises(ConfigError) as error:
         replaced({"mic": Fader()}, name, 1)

@@ -64,8 +64,10 @@ def test_keys_that_are_allowed_and_removed_at_once_are_all_as_they_were_left(tmp
     assert {name: known.public for name, known in held.known.items()} == expected
     assert set(held.own) == {f"{me}-{n}" for me in range(PROCESSES) for n in range(ROUNDS)}
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {
-        "own.json": 0o600, "known.json": 0o600, LOCK: 0o600,
-    }  # fmt: skip
+        "own.json": 0o600,
+        "known.json": 0o600,
+        LOCK: 0o600,
+    }
 
 
 def test_an_old_view_does_not_bring_a_removed_key_back(tmp_path: Path) -> None:

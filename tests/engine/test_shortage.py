@@ -38,10 +38,18 @@ def wrapped() -> PipelineError:
     return error
 
 
-@pytest.mark.parametrize("error", [
-    EMFILE, ENOMEM, EAGAIN, MemoryError(), zmq.ZMQError(errno.EMFILE), RuntimeError("can't start new thread"),
-    wrapped(),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "error",
+    [
+        EMFILE,
+        ENOMEM,
+        EAGAIN,
+        MemoryError(),
+        zmq.ZMQError(errno.EMFILE),
+        RuntimeError("can't start new thread"),
+        wrapped(),
+    ],
+)
 def test_what_passes_is_told_from_mistakes(error: BaseException) -> None:
     assert is_shortage(error) and reason_of(error)
 

@@ -9,8 +9,12 @@ MOST_S = round(STALL_S)
 
 
 def board(now_s: float, delivered: int, queued: int = 0, beat_ago_s: float = 0.05) -> dict[str, float]:
-    return {"beat_ns": (now_s - beat_ago_s) * SECOND, "in>in.delivered": delivered, "out.out>mix.dry.queued": queued,
-            "steps": now_s * 20}  # fmt: skip
+    return {
+        "beat_ns": (now_s - beat_ago_s) * SECOND,
+        "in>in.delivered": delivered,
+        "out.out>mix.dry.queued": queued,
+        "steps": now_s * 20,
+    }
 
 
 def test_who_waits_is_named_once_nothing_has_moved_for_long() -> None:

@@ -98,10 +98,12 @@ def test_the_ledger_balances_through_any_lives(
 ) -> None:
     """Each life of the producer: delivered, dropped here, dropped there, queued, and what was under way."""
     flying = (deaths + [0] * len(lives))[: len(lives)]
-    song = boards.node(*(
-        out(d + a + b + q + f, d + b + f, in_flight=f, queued=q, oldest=a)
-        for (d, a, b, q), f in zip(lives, flying, strict=True)
-    ))  # fmt: skip
+    song = boards.node(
+        *(
+            out(d + a + b + q + f, d + b + f, in_flight=f, queued=q, oldest=a)
+            for (d, a, b, q), f in zip(lives, flying, strict=True)
+        )
+    )
     mix = boards.node(taken(sum(d for d, *_ in lives), stale=sum(b for _, _, b, _ in lives)))
     state = link_state(LINK, {"song": song, "mix": mix})
     assert balanced(state)

@@ -32,22 +32,22 @@ song: {kind: noise, seed: 0}
 mix: {kind: sum, inputs: {dry: {from: song, on_loss: silence}}}
 out: {kind: sink, inputs: {a: mix}}
 """
-SLOW = '''
+SLOW = """
 import time
 from audio_pipeline.node import Filter
 class Slow(Filter):
     def open(self, ctx): time.sleep(30)
     def filter(self, x): return x
 NODE = Slow
-'''
-BROKEN = '''
+"""
+BROKEN = """
 from audio_pipeline.node import Filter
 class Broken(Filter):
     @classmethod
     def estimate(cls, settings, rate): raise RuntimeError("no such model")
     def filter(self, x): return x
 NODE = Broken
-'''
+"""
 
 
 @pytest.fixture
@@ -199,8 +199,19 @@ def test_a_source_whose_process_went_after_its_end_takes_no_command(quiet: Quiet
 
 def test_a_successor_of_one_that_joins_switches_nothing_a_second_time(quiet: Quiet) -> None:
     editor = quiet.supervisor.editor
-    quiet.supervisor._hear(CLIENT, encode({"v": VERSION, "token": quiet.token, "id": 1, "op": "edit", "revision": 1,
-                                           "changes": [add("more", kind="fader")]}))  # fmt: skip
+    quiet.supervisor._hear(
+        CLIENT,
+        encode(
+            {
+                "v": VERSION,
+                "token": quiet.token,
+                "id": 1,
+                "op": "edit",
+                "revision": 1,
+                "changes": [add("more", kind="fader")],
+            }
+        ),
+    )
     say(quiet, "more", op="ready", latency=[0, 0, 0, 0], live=[])
     assert (editor.revision, len(editor.undos)) == (2, 1)
     say(quiet, "more", op="ready", latency=[0, 0, 0, 0], live=[])

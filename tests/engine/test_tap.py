@@ -151,26 +151,46 @@ def test_a_wrong_token_is_one_sentence(producer: Producer) -> None:
 
 def with_ports() -> dict[str, Any]:
     state = karaoke()
-    ports = {"song": (["out"], []), "split": (["vocals", "accompaniment"], ["mode"]), "mix": (["out"], []),
-             "rec": ([], []), "out": ([], []), "mic": (["out"], ["events"])}  # fmt: skip
+    ports = {
+        "song": (["out"], []),
+        "split": (["vocals", "accompaniment"], ["mode"]),
+        "mix": (["out"], []),
+        "rec": ([], []),
+        "out": ([], []),
+        "mic": (["out"], ["events"]),
+    }
     for name, (outputs, events) in ports.items():
         state["nodes"][name].update(outputs=outputs, events=events)
     return {**state, "run": "karaoke-1-x"}
 
 
-@pytest.mark.parametrize(("target", "port"), [
-    ("song", "song.out"), ("split", "split.vocals"), ("split.accompaniment", "split.accompaniment"),
-    ("split.mode", "split.mode"), ("mix.vocals", "split.vocals"), ("out", "mix.out"), ("rec.mix", "mix.out"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("target", "port"),
+    [
+        ("song", "song.out"),
+        ("split", "split.vocals"),
+        ("split.accompaniment", "split.accompaniment"),
+        ("split.mode", "split.mode"),
+        ("mix.vocals", "split.vocals"),
+        ("out", "mix.out"),
+        ("rec.mix", "mix.out"),
+    ],
+)
 def test_a_port_by_output_input_or_node_alone(target: str, port: str) -> None:
     assert ".".join(find_port(with_ports(), target)) == port
 
 
-@pytest.mark.parametrize(("target", "said"), [
-    ("mixx", "unknown node 'mixx', did you mean 'mix'?; known are song, split"),
-    ("split.vocal", "node 'split' has no port 'vocal', did you mean 'vocals'?; known are vocals, accompaniment, mode"),
-    ("song.x", "node 'song' has no port 'x'; known are out"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("mixx", "unknown node 'mixx', did you mean 'mix'?; known are song, split"),
+        (
+            "split.vocal",
+            "node 'split' has no port 'vocal', did you mean 'vocals'?; known are vocals, accompaniment, mode",
+        ),
+        ("song.x", "node 'song' has no port 'x'; known are out"),
+    ],
+)
 def test_a_port_that_is_not_there(target: str, said: str) -> None:
     with pytest.raises(ControlError) as error:
         find_port(with_ports(), target)
@@ -186,7 +206,7 @@ def test_holes_are_filled_by_position_and_counted() -> None:
     blocks = [block for frame in frames for block in filled.add(frame)]
     x = np.concatenate(blocks)
     assert filled.begin == 3 * N and filled.filled_samples == 3 * N and filled.samples == len(x) == 7 * N
-    np.testing.assert_array_equal(x[:2 * N], noise(3 * N, 2 * N))
+    np.testing.assert_array_equal(x[: 2 * N], noise(3 * N, 2 * N))
     assert not x[2 * N : 4 * N].any() and not x[5 * N : 6 * N].any()
     np.testing.assert_array_equal(x[6 * N :], noise(9 * N, N))
 
@@ -285,9 +305,7 @@ def running(monkeypatch: pytest.MonkeyPatch) -> list[Frame]:
     return frames
 
 
-def test_tap_records_so_many_seconds(
-    running: list[Frame], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_tap_records_so_many_seconds(running: list[Frame], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, png = tmp_path / "a.wav", tmp_path / "a.png"
     assert main(["tap", "mix", "--wav", str(path), "--spectrogram", str(png), "--seconds", "0.505"]) == 0
     got, _ = soundfile.read(path, dtype="float32")
@@ -298,9 +316,7 @@ def test_tap_records_so_many_seconds(
     assert "the file exists already" in capsys.readouterr().err
 
 
-def test_tap_says_levels_where_there_is_no_terminal(
-    running: list[Frame], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_tap_says_levels_where_there_is_no_terminal(running: list[Frame], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tap", "mix", "--level"]) == 0
     assert "rms dBFS" in capsys.readouterr().out
 

@@ -23,16 +23,29 @@ from audio_pipeline.view.top import Top, write_json, write_once
 from audio_pipeline.view.top_page import SORTS, ordered, page
 from tests.engine.states import FakeClient, karaoke
 
-WORST = {"from": "mix.out", "to": "out.in", "seq": 8123, "position": 3_582_243, "epoch": 2, "time": 1.7e9,
-         "age_ms": 512.0}  # fmt: skip
+WORST = {
+    "from": "mix.out",
+    "to": "out.in",
+    "seq": 8123,
+    "position": 3_582_243,
+    "epoch": 2,
+    "time": 1.7e9,
+    "age_ms": 512.0,
+}
 
 
 def times(*values_ms: float) -> dict[str, Any]:
     """What a board says of a duration that was measured so often."""
     bins = np.searchsorted(AGE_EDGES_MS, values_ms)  # how many edges lie below each
     counts = np.bincount(bins, minlength=BINS).tolist()
-    return {"count": len(values_ms), "sum_ms": sum(values_ms), "p50": 0.0, "p99": 0.0,
-            "max": max(values_ms, default=0.0), "counts": counts}  # fmt: skip
+    return {
+        "count": len(values_ms),
+        "sum_ms": sum(values_ms),
+        "p50": 0.0,
+        "p99": 0.0,
+        "max": max(values_ms, default=0.0),
+        "counts": counts,
+    }
 
 
 def two_looks() -> tuple[dict[str, Any], dict[str, Any]]:

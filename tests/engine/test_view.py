@@ -57,8 +57,21 @@ def test_table_fits_80_columns() -> None:
 
 def test_page_shows_what_people_look_for() -> None:
     shown = "\n".join(text(karaoke(), message="vocals -3.0 dB", title="Slow Motion Dream"))
-    for words in ("karaoke", "live", "Slow Motion Dream", "0:07", "loop", "vocals", "-3.0 dB", "mic muted", "436 ms",
-                  "no sound card", "killed by signal 9", "487 ms of 700", "quit"):  # fmt: skip
+    for words in (
+        "karaoke",
+        "live",
+        "Slow Motion Dream",
+        "0:07",
+        "loop",
+        "vocals",
+        "-3.0 dB",
+        "mic muted",
+        "436 ms",
+        "no sound card",
+        "killed by signal 9",
+        "487 ms of 700",
+        "quit",
+    ):
         assert words in shown, words
 
 

@@ -25,10 +25,15 @@ def record(**changes: object) -> Record:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (0.85, "two clips of one"), (0.849, "two clips of one"), (0.844, "recognis"), (0.598, "alike in kind"),
-        (0.594, "two different"), (0.0, "two different"), (-0.2, "two different"),
+        (0.85, "two clips of one"),
+        (0.849, "two clips of one"),
+        (0.844, "recognis"),
+        (0.598, "alike in kind"),
+        (0.594, "two different"),
+        (0.0, "two different"),
+        (-0.2, "two different"),
     ],
-)  # fmt: skip
+)
 def test_a_number_is_read_in_words(value: float, said: str) -> None:
     assert said in reading(value)
 

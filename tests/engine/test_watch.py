@@ -70,9 +70,16 @@ def test_the_start_up_deadline_is_the_nodes_own_or_that_of_its_kind(record: Node
     assert late_start(record, [record, other], 107.1 + other.start_s) == "did not start within 127 s"
 
 
-@pytest.mark.parametrize(("worst_s", "live", "limit_s"), [
-    (0.01, True, Node.hang_s), (1.0, True, 3.0), (5.0, True, 15.0), (1.0, False, OFFLINE_HANG_S), (30.0, False, 90.0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("worst_s", "live", "limit_s"),
+    [
+        (0.01, True, Node.hang_s),
+        (1.0, True, 3.0),
+        (5.0, True, 15.0),
+        (1.0, False, OFFLINE_HANG_S),
+        (30.0, False, 90.0),
+    ],
+)
 def test_a_loop_may_stand_still_for_three_times_its_longest_turn(
     record: NodeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worst_s: float, live: bool, limit_s: float
 ) -> None:
@@ -187,8 +194,11 @@ def test_a_family_is_a_process_and_all_that_it_started(monkeypatch: pytest.Monke
     elif not processes.KERNEL_KNOWS:
         pytest.skip("this kernel does not list children")
     shell = "sh -c 'echo $$; read x' & echo $!; wait"
-    with subprocess.Popen(["sh", "-c", f"exec 3<&0; {shell.replace('read x', 'read x <&3')}"], stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE) as parent:  # fmt: skip
+    with subprocess.Popen(
+        ["sh", "-c", f"exec 3<&0; {shell.replace('read x', 'read x <&3')}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         assert list(watch.family(parent.pid)) == [parent.pid, child]

@@ -67,16 +67,23 @@ class Place:
         soundfile.write(folder / "song.wav", np.repeat(tone[:, None], 2, axis=1), RATE)
 
     def start(
-        self, *words: str, entry: tuple[str, ...] = (PROGRAM,), runtime: str | None = None, take: str = "take",
-        before: Callable[[], None] | None = None, **streams: Any,
-    ) -> subprocess.Popen[Any]:  # fmt: skip
+        self,
+        *words: str,
+        entry: tuple[str, ...] = (PROGRAM,),
+        runtime: str | None = None,
+        take: str = "take",
+        before: Callable[[], None] | None = None,
+        **streams: Any,
+    ) -> subprocess.Popen[Any]:
         """The command line, started."""
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
         return subprocess.Popen(
-            [sys.executable, *entry, "run", "twin.yaml", "--folder", take, *words], cwd=self.folder,
+            [sys.executable, *entry, "run", "twin.yaml", "--folder", take, *words],
+            cwd=self.folder,
             preexec_fn=before,  # noqa: PLW1509 - it sets a limit or closes a file, and no thread of ours holds a lock
-            env={**os.environ, "XDG_RUNTIME_DIR": runtime or str(self.runtime), "TERM": "xterm"}, **streams,
-        )  # fmt: skip
+            env={**os.environ, "XDG_RUNTIME_DIR": runtime or str(self.runtime), "TERM": "xterm"},
+            **streams,
+        )
 
     def end(self, process: subprocess.Popen[Any], *, timeout_s: float = PATIENCE_S) -> tuple[int, str]:
         """Exit code and everything it said; nothing of it may be left."""

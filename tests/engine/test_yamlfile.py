@@ -29,8 +29,9 @@ def test_a_date_is_text() -> None:
     assert parse_yaml("folder: 2024-05-01", "x")[0] == {"folder": "2024-05-01"}
 
 
-@pytest.mark.parametrize(("text", "value"), [("1e-3", 0.001), ("-2E+3", -2000.0), ("1.5e2", 150.0), ("'1e3'", "1e3"),
-                                             ("1e", "1e")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e-3", 0.001), ("-2E+3", -2000.0), ("1.5e2", 150.0), ("'1e3'", "1e3"), ("1e", "1e")]
+)
 def test_numbers_may_have_an_exponent(text: str, value: object) -> None:
     assert parse_yaml(f"a: {text}", "x")[0] == {"a": value}
 
@@ -39,31 +40,37 @@ def test_an_alias_is_what_it_stands_for() -> None:
     assert parse_yaml("a: &x {b: 1}\nc: *x", "x")[0] == {"a": {"b": 1}, "c": {"b": 1}}
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("a: 1\nb: 2\na: 3", "p.yaml:3: key 'a' stands twice"),
-    ("n:\n  a: 1\n  a: 1", "p.yaml:3: key 'n.a' stands twice"),
-    ("1: a\n'1': b", "p.yaml:2: key '1' stands twice"),
-    ("[1, 2]", "p.yaml: expected a map with 'version' and 'nodes', got list"),
-    ("", "p.yaml: expected a map with 'version' and 'nodes', got NoneType"),
-    ("a: [1", "p.yaml:1: not valid YAML: expected ',' or ']', but got '<stream end>'"),
-    ("a: 1\nb: c: d", "p.yaml:2: not valid YAML: mapping values are not allowed here"),
-    ("a: 1\n---\nb: 2", "p.yaml:2: not valid YAML: but found another document"),
-    ("a: *b", "p.yaml:1: not valid YAML: found undefined alias 'b'"),
-    ("? [a]\n: 1", "p.yaml:1: a key must be text, not a list or a map"),
-    ("? {a: 1}\n: 1", "p.yaml:1: a key must be text, not a list or a map"),
-    ("a: !!int ''", "p.yaml:1: not valid YAML: '' is no int"),
-    ("a: !!float ''", "p.yaml:1: not valid YAML: '' is no float"),
-    ("a: !!bool maybe", "p.yaml:1: not valid YAML: 'maybe' is no bool"),
-    ("a: 1\nb: 0x_", "p.yaml:2: not valid YAML: '0x_' is no int"),
-    ("a: !!python/name:os.system", "p.yaml:1: not valid YAML: could not determine a constructor for the tag "
-     "'tag:yaml.org,2002:python/name:os.system'"),
-    ("a: \x07", "p.yaml: not valid YAML: unacceptable character #x0007: special characters are not allowed"),
-    ("a: &a [*a]", f"p.yaml:1: nested deeper than {MAX_DEPTH} levels"),
-    ("a: " + "[" * 40 + "]" * 40, f"p.yaml:1: nested deeper than {MAX_DEPTH} levels"),
-    ("a: " + "[" * 5000, f"p.yaml: nested deeper than {MAX_DEPTH} levels"),
-    ("{a: " * 2000, f"p.yaml: nested deeper than {MAX_DEPTH} levels"),
-    ("a: " + "x" * MAX_BYTES, f"p.yaml: is larger than {MAX_BYTES} bytes"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1\nb: 2\na: 3", "p.yaml:3: key 'a' stands twice"),
+        ("n:\n  a: 1\n  a: 1", "p.yaml:3: key 'n.a' stands twice"),
+        ("1: a\n'1': b", "p.yaml:2: key '1' stands twice"),
+        ("[1, 2]", "p.yaml: expected a map with 'version' and 'nodes', got list"),
+        ("", "p.yaml: expected a map with 'version' and 'nodes', got NoneType"),
+        ("a: [1", "p.yaml:1: not valid YAML: expected ',' or ']', but got '<stream end>'"),
+        ("a: 1\nb: c: d", "p.yaml:2: not valid YAML: mapping values are not allowed here"),
+        ("a: 1\n---\nb: 2", "p.yaml:2: not valid YAML: but found another document"),
+        ("a: *b", "p.yaml:1: not valid YAML: found undefined alias 'b'"),
+        ("? [a]\n: 1", "p.yaml:1: a key must be text, not a list or a map"),
+        ("? {a: 1}\n: 1", "p.yaml:1: a key must be text, not a list or a map"),
+        ("a: !!int ''", "p.yaml:1: not valid YAML: '' is no int"),
+        ("a: !!float ''", "p.yaml:1: not valid YAML: '' is no float"),
+        ("a: !!bool maybe", "p.yaml:1: not valid YAML: 'maybe' is no bool"),
+        ("a: 1\nb: 0x_", "p.yaml:2: not valid YAML: '0x_' is no int"),
+        (
+            "a: !!python/name:os.system",
+            "p.yaml:1: not valid YAML: could not determine a constructor for the tag "
+            "'tag:yaml.org,2002:python/name:os.system'",
+        ),
+        ("a: \x07", "p.yaml: not valid YAML: unacceptable character #x0007: special characters are not allowed"),
+        ("a: &a [*a]", f"p.yaml:1: nested deeper than {MAX_DEPTH} levels"),
+        ("a: " + "[" * 40 + "]" * 40, f"p.yaml:1: nested deeper than {MAX_DEPTH} levels"),
+        ("a: " + "[" * 5000, f"p.yaml: nested deeper than {MAX_DEPTH} levels"),
+        ("{a: " * 2000, f"p.yaml: nested deeper than {MAX_DEPTH} levels"),
+        ("a: " + "x" * MAX_BYTES, f"p.yaml: is larger than {MAX_BYTES} bytes"),
+    ],
+)
 def test_bad_text_is_answered_with_one_sentence(text: str, said: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse_yaml(text, "p.yaml")
@@ -104,7 +111,7 @@ def test_a_byte_order_mark_and_windows_lines_are_no_trouble(tmp_path: Path) -> N
 WORDS = (
     "a|b|: |:|\n|\n  |- |[|]|{|}|,|&x |*x|!!int |!!float |!!binary |!!set |!|>|'|\"|#|? |---|%|1|0x|1:2|~|<<|=|\t|é|"
     "\u2028|2024-13-45"
-).split("|")  # fmt: skip
+).split("|")
 YAMLISH = st.lists(st.sampled_from([*WORDS, "|\n"]), max_size=30).map("".join)
 
 

@@ -24,9 +24,13 @@ RATE = 44_100
 UID = 12_345  # in no passwd file
 # reads whatever root may (the interpreter may lie in root's home), writes nothing but its own
 NOBODY = (
-    "setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--inh-caps=+dac_read_search",
+    "setpriv",
+    f"--reuid={UID}",
+    f"--regid={UID}",
+    "--clear-groups",
+    "--inh-caps=+dac_read_search",
     "--ambient-caps=+dac_read_search",
-)  # fmt: skip
+)
 NO_NETWORK = ("unshare", "--net")  # the loopback interface is there, and down
 PROGRAM = str(ROOT / "run_pipeline.py")
 FILE = f"""

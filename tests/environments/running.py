@@ -113,9 +113,15 @@ def restarts(state: State) -> int:
 
 @contextmanager
 def running(
-    folder: Path, *, prefix: Sequence[str] = (), env: Mapping[str, str | None] | None = None, top: str = "",
-    nodes: str = LIGHT, args: Sequence[str] = (), runtime: Path | None = None,
-) -> Iterator[Running]:  # fmt: skip
+    folder: Path,
+    *,
+    prefix: Sequence[str] = (),
+    env: Mapping[str, str | None] | None = None,
+    top: str = "",
+    nodes: str = LIGHT,
+    args: Sequence[str] = (),
+    runtime: Path | None = None,
+) -> Iterator[Running]:
     """Runs three light nodes, or others, until the block ends; kinds may lie in `folder`/kinds."""
     config = folder / "matrix.yaml"
     kinds = ", ".join(str(path) for path in (KINDS, folder / "kinds") if path.is_dir())
@@ -123,14 +129,28 @@ def running(
     with tempfile.TemporaryDirectory(prefix="e") as short:  # names of sockets are
         private = runtime or Path(short)
         wanted = {**os.environ, "XDG_RUNTIME_DIR": str(private), **(env or {})}
-        command = [*prefix, sys.executable, "-m", "audio_pipeline", "run", str(config), "--no-view",
-                   "--folder", str(folder / "take"), *args]  # fmt: skip
+        command = [
+            *prefix,
+            sys.executable,
+            "-m",
+            "audio_pipeline",
+            "run",
+            str(config),
+            "--no-view",
+            "--folder",
+            str(folder / "take"),
+            *args,
+        ]
         log = folder / "said"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder,
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                cwd=folder,
                 env={name: value for name, value in wanted.items() if value is not None},
-            )  # fmt: skip
+            )
         try:
             yield Running(process, private, log)
         finally:

@@ -32,9 +32,12 @@ def prefix_of(own: tuple[str, ...]) -> list[str]:
 def tool(pipeline: Running, *words: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     """A command of ours on the same runtime folder."""
     return subprocess.run(
-        [*prefix, sys.executable, "-m", "audio_pipeline", *words], capture_output=True, text=True, check=False,
+        [*prefix, sys.executable, "-m", "audio_pipeline", *words],
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "XDG_RUNTIME_DIR": str(pipeline.runtime)},
-    )  # fmt: skip
+    )
 
 
 def ended(pipeline: Running) -> int:

@@ -30,18 +30,33 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "say": ("Hello.", "-o", "hello.wav"),
 }
 NEEDS = {
-    "doctor": (), "devices": (), "nodes": (), "models": ("silero-vad",), "check": ("spleeter-2stems", "demo-song"),
-    "keys": (), "leftovers": (), "takes": (), "voices": (), "detect": ("perth",), "say": ("perth",),
-    "karaoke": ("spleeter-2stems", "demo-song"), "mic_stems": ("spleeter-2stems",), "passthrough": ("demo-song",),
-    "speak": ("perth",), "speak_over_music": ("spleeter-2stems", "demo-song", "perth"),
-    "stems": ("spleeter-2stems", "demo-song"), "studio": ("demo-song",), "vad": ("silero-vad",),
-    "voice_clone": ("silero-vad", "ge2e", "kokoro", "perth"), "voice_convert": ("ge2e", "perth"),
-}  # fmt: skip
+    "doctor": (),
+    "devices": (),
+    "nodes": (),
+    "models": ("silero-vad",),
+    "check": ("spleeter-2stems", "demo-song"),
+    "keys": (),
+    "leftovers": (),
+    "takes": (),
+    "voices": (),
+    "detect": ("perth",),
+    "say": ("perth",),
+    "karaoke": ("spleeter-2stems", "demo-song"),
+    "mic_stems": ("spleeter-2stems",),
+    "passthrough": ("demo-song",),
+    "speak": ("perth",),
+    "speak_over_music": ("spleeter-2stems", "demo-song", "perth"),
+    "stems": ("spleeter-2stems", "demo-song"),
+    "studio": ("demo-song",),
+    "vad": ("silero-vad",),
+    "voice_clone": ("silero-vad", "ge2e", "kokoro", "perth"),
+    "voice_convert": ("ge2e", "perth"),
+}
 PIPELINES = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
 SETS = {
     "studio": ("gateway.curve=false", "gateway.listen=127.0.0.1:0"),
     "vad": ("voice.path=tone.wav",),
-}  # fmt: skip
+}
 CARD = {"mic_stems", "passthrough", "voice_convert"}  # end with a sentence where the host has no sound card
 
 

@@ -18,9 +18,17 @@ from tests.patience import PATIENCE_S
 pytestmark = pytest.mark.slow
 
 COMMANDS = [
-    ["nodes"], ["nodes", "mixer"], ["check", "twin.yaml"], ["check", "karaoke"], ["leftovers"],
-    ["models", "list"], ["keys", "list"], ["voices", "list"], ["--version"], ["--help"],
-]  # fmt: skip
+    ["nodes"],
+    ["nodes", "mixer"],
+    ["check", "twin.yaml"],
+    ["check", "karaoke"],
+    ["leftovers"],
+    ["models", "list"],
+    ["keys", "list"],
+    ["voices", "list"],
+    ["--version"],
+    ["--help"],
+]
 REFUSED = [["top", "--once"], ["tap", "x"], ["set", "a.b=1"], ["graph"], ["stop"], ["logs"], ["view"], ["check", "mìx"]]
 
 
@@ -118,11 +126,15 @@ def test_a_latin_1_locale_shows_everything(tmp_path: Path, latin: dict[str, str]
         everything_works(odd)
 
 
-@pytest.mark.parametrize(("name", "locale"), [
-    pytest.param(b"caf\xe9", "C.UTF-8", id="latin-1"), pytest.param(b"caf\xe9", "C", id="latin-1 in C"),
-    pytest.param("café 音".encode(), "latin", id="utf-8 in latin-1"),
-    pytest.param(b"\x1b]52;c;eA==\x07", "C.UTF-8", id="escape"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "locale"),
+    [
+        pytest.param(b"caf\xe9", "C.UTF-8", id="latin-1"),
+        pytest.param(b"caf\xe9", "C", id="latin-1 in C"),
+        pytest.param("café 音".encode(), "latin", id="utf-8 in latin-1"),
+        pytest.param(b"\x1b]52;c;eA==\x07", "C.UTF-8", id="escape"),
+    ],
+)
 def test_a_file_name_is_bytes_whatever_they_mean(
     tmp_path: Path, request: pytest.FixtureRequest, locale: str, name: bytes
 ) -> None:

@@ -40,10 +40,16 @@ def by_hand(folder: Path, config: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)  # some of it may be back already
 
 
-@pytest.mark.parametrize("clean", [
-    pytest.param(by_systemd, marks=pytest.mark.skipif(not shutil.which("systemd-tmpfiles"), reason="not installed")),
-    by_age, by_hand,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "clean",
+    [
+        pytest.param(
+            by_systemd, marks=pytest.mark.skipif(not shutil.which("systemd-tmpfiles"), reason="not installed")
+        ),
+        by_age,
+        by_hand,
+    ],
+)
 def test_a_clean_up_stops_and_restarts_nobody(tmp_path: Path, clean: Callable[[Path, Path], None]) -> None:
     with running(tmp_path) as pipeline:
         before = pipeline.plays_on()

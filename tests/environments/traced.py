@@ -52,7 +52,12 @@ def traced(*command: str, folder: Path, stdin: str = "") -> Traced:
     strace = ["strace", "--follow-forks", "--quiet=all", "--trace=socket", f"--output={log}"]
     done = subprocess.run(
         [*ALONE, *strace, sys.executable, "-m", "audio_pipeline", *command],
-        cwd=folder, env=env, input=stdin, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        env=env,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     calls = [line for line in log.read_text().splitlines() if INTERNET.search(line)]
     return Traced(done.returncode, done.stdout + done.stderr, calls, home)

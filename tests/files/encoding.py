@@ -48,9 +48,7 @@ def encode(
     return path
 
 
-def encode_parts(
-    path: Path, tracks: list[tuple[str, list[tuple[float, np.ndarray]]]], rate: int, codec: str
-) -> Path:
+def encode_parts(path: Path, tracks: list[tuple[str, list[tuple[float, np.ndarray]]]], rate: int, codec: str) -> Path:
     """Tracks of a language each, as pieces of sound that begin at stated seconds; between them there is nothing."""
     with av.open(str(path), "w") as container:
         streams = []

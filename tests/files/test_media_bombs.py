@@ -54,6 +54,7 @@ for path in sys.argv[1:]:
 
 def id3(size: int) -> bytes:
     """The head of an ID3v2 tag with a cover picture of `size` bytes."""
+
     def seven(n: int) -> bytes:
         return bytes(n >> shift & 0x7F for shift in (21, 14, 7, 0))
 
@@ -78,6 +79,7 @@ def silent_flac(rate: int, channels: int, total: int) -> bytes:
 
 def png() -> bytes:
     """A picture of 30,000 by 30,000 pixels in a few kilobytes."""
+
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
@@ -126,14 +128,22 @@ def bombs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bombs")
     mp3 = encode(folder / "plain.mp3", signal(1, 44_100), 44_100, "libmp3lame").read_bytes()
     plain = {
-        "655350hz.flac": flac(655_350, 8, 5_000), "1hz.wav": wav(1, 2), "2ghz.wav": wav(2_000_000_000, 1),
-        "32767channels.wav": wav(8_000, 32_767, 1), "500channels.wav": wav(8_000, 500),
-        "endless.flac": silent_flac(384_000, 8, (1 << 36) - 1), "long.flac": silent_flac(48_000, 2, 48_000 * 86_400),
-        "png.mp3": png(), "nested.mp4": nested(2_000), "zip.wav": b"PK\x03\x04" + bytes(5_000), "empty.flac": b"",
-        "gif.ogg": b"GIF89a" + struct.pack("<HH", 65_535, 65_535) + bytes(500), "xml.opus": b"<?xml?>" * 500,
+        "655350hz.flac": flac(655_350, 8, 5_000),
+        "1hz.wav": wav(1, 2),
+        "2ghz.wav": wav(2_000_000_000, 1),
+        "32767channels.wav": wav(8_000, 32_767, 1),
+        "500channels.wav": wav(8_000, 500),
+        "endless.flac": silent_flac(384_000, 8, (1 << 36) - 1),
+        "long.flac": silent_flac(48_000, 2, 48_000 * 86_400),
+        "png.mp3": png(),
+        "nested.mp4": nested(2_000),
+        "zip.wav": b"PK\x03\x04" + bytes(5_000),
+        "empty.flac": b"",
+        "gif.ogg": b"GIF89a" + struct.pack("<HH", 65_535, 65_535) + bytes(500),
+        "xml.opus": b"<?xml?>" * 500,
         "vorbis.ogg": b"OggS" + bytes([0, 2]) + bytes(20) + b"\x01\xff" + bytes(255),
         "riff.wav": b"RIFF\xff\xff\xff\xffWAVE",
-    }  # fmt: skip
+    }
     for name, data in plain.items():
         (folder / name).write_bytes(data)
     sparse(folder / "cover.mp3", id3(200_000_000), 200_000_034, mp3)
@@ -157,9 +167,13 @@ def outcomes(bombs: Path) -> dict[str, dict[str, object]]:
     """What one process within 1 GiB made of all of them."""
     paths = [*sorted(bombs.iterdir()), bombs / "gone.wav", Path("/dev/zero"), Path("/dev/stdin"), bombs / ("x" * 300)]
     child = subprocess.run(
-        [sys.executable, "-c", CHILD, *map(str, paths)], capture_output=True, text=True, stdin=subprocess.DEVNULL,
-        timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", CHILD, *map(str, paths)],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=PATIENCE_S,
+        check=False,
+    )
     assert child.returncode == 0 and "Traceback" not in child.stderr, child.stderr[-2_000:]
     found = [json.loads(line) for line in child.stdout.splitlines()]
     assert len(found) == len(paths)
@@ -167,15 +181,28 @@ def outcomes(bombs: Path) -> dict[str, dict[str, object]]:
 
 
 SAID = {
-    "655350hz.flac": "has a rate of 655350 Hz, expected 4000 to 384000 Hz", "1hz.wav": "has a rate of 1 Hz",
-    "2ghz.wav": "", "32767channels.wav": "", "500channels.wav": "has 500 channels, expected 1 to 32",
-    "png.mp3": "is not a sound file", "nested.mp4": "", "zip.wav": "is not a sound file", "empty.flac": "is empty",
-    "gif.ogg": "is not a sound file", "xml.opus": "is not a sound file", "vorbis.ogg": "is not a sound file",
-    "riff.wav": "", "mute.mp4": "has no sound in it that can be decoded", "fifo.wav": "is not a regular file",
-    "folder.wav": "is a folder", "loop.wav": "cannot be opened (Too many levels of symbolic links)",
-    "gone.wav": "cannot be opened (No such file or directory)", "zero": "is not a regular file",
-    "stdin": "is not a regular file", "x" * 300: "cannot be opened (File name too long)",
-}  # fmt: skip
+    "655350hz.flac": "has a rate of 655350 Hz, expected 4000 to 384000 Hz",
+    "1hz.wav": "has a rate of 1 Hz",
+    "2ghz.wav": "",
+    "32767channels.wav": "",
+    "500channels.wav": "has 500 channels, expected 1 to 32",
+    "png.mp3": "is not a sound file",
+    "nested.mp4": "",
+    "zip.wav": "is not a sound file",
+    "empty.flac": "is empty",
+    "gif.ogg": "is not a sound file",
+    "xml.opus": "is not a sound file",
+    "vorbis.ogg": "is not a sound file",
+    "riff.wav": "",
+    "mute.mp4": "has no sound in it that can be decoded",
+    "fifo.wav": "is not a regular file",
+    "folder.wav": "is a folder",
+    "loop.wav": "cannot be opened (Too many levels of symbolic links)",
+    "gone.wav": "cannot be opened (No such file or directory)",
+    "zero": "is not a regular file",
+    "stdin": "is not a regular file",
+    "x" * 300: "cannot be opened (File name too long)",
+}
 
 
 @pytest.mark.parametrize("name", SAID, ids=lambda name: name[:20])

@@ -17,14 +17,23 @@ from tests.shared import shared
 
 # name of each link: container, codec, rate, channels
 LINKS = {
-    "vorbis": ("ogg", "vorbis", 44_100, 2), "mono": ("ogg", "vorbis", 22_050, 1),
-    "opus": ("opus", "libopus", 48_000, 2), "opus mono": ("opus", "libopus", 48_000, 1),
-    "flac": ("oga", "flac", 44_100, 2), "flac 48": ("oga", "flac", 48_000, 1),
-}  # fmt: skip
+    "vorbis": ("ogg", "vorbis", 44_100, 2),
+    "mono": ("ogg", "vorbis", 22_050, 1),
+    "opus": ("opus", "libopus", 48_000, 2),
+    "opus mono": ("opus", "libopus", 48_000, 1),
+    "flac": ("oga", "flac", 44_100, 2),
+    "flac 48": ("oga", "flac", 48_000, 1),
+}
 CHAINS = [
-    ("vorbis", "vorbis"), ("opus", "opus"), ("flac", "flac"), ("vorbis", "mono"), ("mono", "vorbis"),
-    ("opus", "vorbis"), ("flac", "flac 48", "opus mono"), ("opus", "opus mono", "mono", "flac"),
-]  # fmt: skip
+    ("vorbis", "vorbis"),
+    ("opus", "opus"),
+    ("flac", "flac"),
+    ("vorbis", "mono"),
+    ("mono", "vorbis"),
+    ("opus", "vorbis"),
+    ("flac", "flac 48", "opus mono"),
+    ("opus", "opus mono", "mono", "flac"),
+]
 
 
 def link(folder: Path, name: str, seconds: float) -> bytes:

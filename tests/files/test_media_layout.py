@@ -66,11 +66,19 @@ def test_the_mix_of_a_surround_file(tmp_path: Path, name: str, layout: str) -> N
     check_mix(clip, names)
 
 
-@pytest.mark.parametrize(("channels", "mask", "names"), [
-    (6, 0x3F, "FL FR FC LFE BL BR"), (6, 0x60F, "FL FR FC LFE SL SR"), (3, 0x0B, "FL FR LFE"), (4, 0x33, "FL FR BL BR"),
-    (8, 0x63F, "FL FR FC LFE BL BR SL SR"), (7, 0x70F, "FL FR FC LFE BC SL SR"), (6, 0, "FL FR FC LFE BL BR"),
-    (4, 0x107, "FL FR FC BC"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("channels", "mask", "names"),
+    [
+        (6, 0x3F, "FL FR FC LFE BL BR"),
+        (6, 0x60F, "FL FR FC LFE SL SR"),
+        (3, 0x0B, "FL FR LFE"),
+        (4, 0x33, "FL FR BL BR"),
+        (8, 0x63F, "FL FR FC LFE BL BR SL SR"),
+        (7, 0x70F, "FL FR FC LFE BC SL SR"),
+        (6, 0, "FL FR FC LFE BL BR"),
+        (4, 0x107, "FL FR FC BC"),
+    ],
+)
 def test_the_mask_of_a_wav(tmp_path: Path, channels: int, mask: int, names: str) -> None:
     """WAVE_FORMAT_EXTENSIBLE: bits of dwChannelMask in the order of the channels; none is the usual order."""
     x = (tones(names.split()) * 32_767).astype("<i2").tobytes()
@@ -93,8 +101,10 @@ def test_more_channels_than_anybody_can_place_are_said(tmp_path: Path) -> None:
 def test_the_reference_of_surround() -> None:
     x, rate = read_clip(shared("cases/surround51.ogg"))
     t = np.arange(rate) / rate
-    found = {hz: [2 * abs(np.mean(side[rate : 2 * rate] * np.exp(-2j * np.pi * hz * t))) for side in x.T]
-             for hz in (300, 500, 700, 60)}  # fmt: skip
+    found = {
+        hz: [2 * abs(np.mean(side[rate : 2 * rate] * np.exp(-2j * np.pi * hz * t))) for side in x.T]
+        for hz in (300, 500, 700, 60)
+    }
     one = found[300][0]
     assert np.array([found[300], found[500], found[700], found[60]]) / one == pytest.approx(
         np.array([[1, 0], [0, 1], [0.707, 0.707], [0, 0]]), abs=0.02

@@ -21,10 +21,16 @@ from tests.shared import shared
 RATE = 48_000
 # name: codec, whether its zero is the start of the film (elsewhere it is that of the sound)
 KINDS = {
-    "gap.m4a": ("aac", True), "gap.mp4": ("aac", True), "gap.mka": ("aac", True), "gap.mkv": ("flac", True),
-    "gap.webm": ("libopus", True), "gap.ts": ("aac", False), "gap.flv": ("aac", True), "gap.nut": ("aac", True),
+    "gap.m4a": ("aac", True),
+    "gap.mp4": ("aac", True),
+    "gap.mka": ("aac", True),
+    "gap.mkv": ("flac", True),
+    "gap.webm": ("libopus", True),
+    "gap.ts": ("aac", False),
+    "gap.flv": ("aac", True),
+    "gap.nut": ("aac", True),
     "gap.opus": ("libopus", True),
-}  # fmt: skip
+}
 
 
 def tone(seconds: float, hz: float) -> np.ndarray:
@@ -112,9 +118,17 @@ SIZES = {"of zero": 0, "unknown": 0xFFFFFFFF, "beyond the end": 10_000_000, "odd
 def test_no_stamp_makes_days_of_silence_whatever_the_header_says() -> None:
     """An MP4 may declare ten years: a gap of that length is a clock that began anew, one of an hour is a gap."""
     facts = Facts(
-        zero_s=0.0, end_s=10 * 365 * 86_400.0, tolerance_s=0.008, rounding_s=0.0, length_s=None, header_s=None,
-        share=1.0, jumps=True, has_gaps=True, skips=False,
-    )  # fmt: skip
+        zero_s=0.0,
+        end_s=10 * 365 * 86_400.0,
+        tolerance_s=0.008,
+        rounding_s=0.0,
+        length_s=None,
+        header_s=None,
+        share=1.0,
+        jumps=True,
+        has_gaps=True,
+        skips=False,
+    )
     faults = Faults()
     line = Line(1_000, facts, faults)
     line.add(1_000)
@@ -125,8 +139,18 @@ def test_no_stamp_makes_days_of_silence_whatever_the_header_says() -> None:
 @pytest.mark.parametrize("length_s", [-1.0, 0.0, None])
 def test_a_declared_length_that_is_none_is_not_one(length_s: float | None) -> None:
     """An Opus of one packet that is cut within its pre-skip declares less than nothing."""
-    facts = Facts(zero_s=0.0, end_s=None, tolerance_s=0.008, rounding_s=0.0, length_s=length_s, header_s=None,
-                  share=1.0, jumps=True, has_gaps=False, skips=False)  # fmt: skip
+    facts = Facts(
+        zero_s=0.0,
+        end_s=None,
+        tolerance_s=0.008,
+        rounding_s=0.0,
+        length_s=length_s,
+        header_s=None,
+        share=1.0,
+        jumps=True,
+        has_gaps=False,
+        skips=False,
+    )
     assert facts.samples(RATE) is None
 
 

@@ -133,12 +133,14 @@ def test_a_sparse_file_beyond_four_gigabytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "ends inside its header"), (b"RIFF", "ends inside"), (b"OggS" + bytes(60), "is no WAV file"),
+        (b"", "ends inside its header"),
+        (b"RIFF", "ends inside"),
+        (b"OggS" + bytes(60), "is no WAV file"),
         (b"RIFF\0\0\0\0WAVEdata\0\0\0\0", "holds no PCM"),
         (b"RIFF\0\0\0\0WAVEfmt \xff\xff\xff\xff" + bytes(40), "has no sound"),
         (b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x02\0" + bytes(12) + b"data\0\0\0\0", "holds no PCM"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_wav_is_one_sentence(tmp_path: Path, data: bytes, said: str) -> None:
     (tmp_path / "a.wav").write_bytes(data)
     with pytest.raises(MediaError, match=said):

@@ -30,10 +30,12 @@ CLIENT = b"client"
 LOOK_EVERY = 500  # inputs: the whole state is asked for so often
 OPS = ("state", "set", "transport", "events", "stop", "graph", "edit", "undo", "redo")
 CHANGES = (
-    [{"op": "connect", "from": "song", "to": "out.b"}], [{"op": "disconnect", "to": "out.b"}],
+    [{"op": "connect", "from": "song", "to": "out.b"}],
+    [{"op": "disconnect", "to": "out.b"}],
     [{"op": "add", "name": "more", "node": {"kind": "sum", "inputs": {"x": {"from": "song", "on_loss": "silence"}}}}],
-    [{"op": "remove", "name": "more"}], [{"op": "bypass", "name": "mix"}],
-)  # fmt: skip
+    [{"op": "remove", "name": "more"}],
+    [{"op": "bypass", "name": "mix"}],
+)
 NODE_OPS = ("ready", "failed", "ended", "resumed", "event", "log", "snapshot", "reply")
 
 
@@ -122,15 +124,32 @@ class Quiet:
         """A request or a node's word, nearly right."""
         choice = Choice(data)
         if choice.chance(4):
-            typical: dict[str, Any] = {"op": NODE_OPS, "node": ("song", "mix", "out"), "latency": ([0, 0, 0, 0],),
-                                       "live": ([],), "event": ({"kind": "media", "position": 5, "media_s": 1.0},),
-                                       "message": ("hello",), "state": ({},), "id": (1,), "ok": (True,)}  # fmt: skip
+            typical: dict[str, Any] = {
+                "op": NODE_OPS,
+                "node": ("song", "mix", "out"),
+                "latency": ([0, 0, 0, 0],),
+                "live": ([],),
+                "event": ({"kind": "media", "position": 5, "media_s": 1.0},),
+                "message": ("hello",),
+                "state": ({},),
+                "id": (1,),
+                "ok": (True,),
+            }
         else:
-            typical = {"v": (VERSION,), "op": OPS, "id": (7,), "node": ("song", "mix", "out"),
-                       "name": ("inputs.dry.gain", "seconds", "inputs.dry", "inputs."), "value": (0.5, 1),
-                       "at": (None, 9),
-                       "command": ("play", "pause", "seek", "next", "loop"), "args": ({"seconds": 3.0}, {"on": True}),
-                       "since": (0, 1), "revision": (self.supervisor.editor.revision,), "changes": CHANGES}  # fmt: skip
+            typical = {
+                "v": (VERSION,),
+                "op": OPS,
+                "id": (7,),
+                "node": ("song", "mix", "out"),
+                "name": ("inputs.dry.gain", "seconds", "inputs.dry", "inputs."),
+                "value": (0.5, 1),
+                "at": (None, 9),
+                "command": ("play", "pause", "seek", "next", "loop"),
+                "args": ({"seconds": 3.0}, {"on": True}),
+                "since": (0, 1),
+                "revision": (self.supervisor.editor.revision,),
+                "changes": CHANGES,
+            }
         word = {"token": self.token, **mixed(choice, typical)}
         try:
             packed: bytes = msgpack.packb(word)
@@ -172,5 +191,9 @@ def words() -> Iterator[Callable[[bytes], None]]:
         yield lambda data: quiet.hear(quiet.word(data))
 
 
-SEEDS = [msgpack.packb({"v": 1, "token": "x", "id": 1, "op": "state"}), msgpack.packb({"op": "ready", "node": "song"}),
-         msgpack.packb(nested(500)), b"\x91" * 700]  # fmt: skip
+SEEDS = [
+    msgpack.packb({"v": 1, "token": "x", "id": 1, "op": "state"}),
+    msgpack.packb({"op": "ready", "node": "song"}),
+    msgpack.packb(nested(500)),
+    b"\x91" * 700,
+]

@@ -37,17 +37,30 @@ TICK_NS = 10_000_000
 REMEMBERED = 1 << 63  # what a board's slot holds
 GENUINE = [
     pack(audio_frame(np.linspace(-1, 1, 960, dtype=np.float32).reshape(480, 2), 480, RATE, seq=3, captured_ns=9)),
-    pack(audio_frame(np.ones((441, 1), np.float32), 441, 44_100, seq=4)), pack(gap_frame(0, 9, RATE, 2, seq=5)),
-    pack(gap_frame(1 << 20, 7, 1_000, 32, seq=6)), pack(gap_frame(480, 7, RATE, 2, flags=Flag.END, epoch=2, seq=7)),
+    pack(audio_frame(np.ones((441, 1), np.float32), 441, 44_100, seq=4)),
+    pack(gap_frame(0, 9, RATE, 2, seq=5)),
+    pack(gap_frame(1 << 20, 7, 1_000, 32, seq=6)),
+    pack(gap_frame(480, 7, RATE, 2, flags=Flag.END, epoch=2, seq=7)),
 ]
 OFFER = {"t": "offer", "v": 1, "node": "voice", "instance": 1, "greeting": 0, "token": TOKEN}
 HELLO = {"t": "hello", "v": 1, "port": "mix.out", "instance": 1, "window": 9, "since": 0}
 STATE = {"v": 1, "id": 1, "op": "state"}
-WORDS = [msgpack.packb(word) for word in (
-    OFFER, HELLO, STATE, {"t": "alive"}, {"t": "bye"}, {"t": "time", "t1": 5}, {"v": 1, "id": 1, "op": "ports"},
-    {"t": "welcome", "v": 1, "epoch": 1, "window": 9}, {"t": "time", "t1": 5, "t2": 6, "t3": 7}, {"t": "who"},
-    {"t": "credit", "epoch": 1, "greeting": 0, "delivered": 0, "granted": 9},
-)]  # fmt: skip
+WORDS = [
+    msgpack.packb(word)
+    for word in (
+        OFFER,
+        HELLO,
+        STATE,
+        {"t": "alive"},
+        {"t": "bye"},
+        {"t": "time", "t1": 5},
+        {"v": 1, "id": 1, "op": "ports"},
+        {"t": "welcome", "v": 1, "epoch": 1, "window": 9},
+        {"t": "time", "t1": 5, "t2": 6, "t3": 7},
+        {"t": "who"},
+        {"t": "credit", "epoch": 1, "greeting": 0, "delivered": 0, "granted": 9},
+    )
+]
 SEEDS = [*GENUINE, *WORDS, bytes(60), bytes(range(200))]
 NUMBERS = (0, 1, 1 << 31, 1 << 53, (1 << 61) - 1, 1 << 62, (1 << 62) - 1, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
 AT = {"seq": 32, "position": 40, "captured_ns": 48}  # in a frame, each of 8 bytes
@@ -74,11 +87,25 @@ def message_of(data: bytes) -> bytes:
 def _word(choice: Choice) -> bytes:
     typical: dict[str, Any] = {
         "t": ("hello", "offer", "credit", "welcome", "time", "bye", "who", "refused", "still", "alive", "timeline"),
-        "op": ("state", "ports", "set", "stop", "events", "edit", "send"), "v": (1,), "token": (TOKEN,), "id": (1, "x"),
-        "instance": (1, 2), "window": (9, *NUMBERS), "greeting": (0, 1, *NUMBERS), "epoch": (1, *NUMBERS),
-        "delivered": NUMBERS, "granted": NUMBERS, "t1": NUMBERS, "t2": NUMBERS, "t3": NUMBERS, "since": (None, 0),
-        "port": ("mix.out", "song.out"), "node": ("voice", "mix"), "from": NUMBERS, "received": NUMBERS,
-    }  # fmt: skip
+        "op": ("state", "ports", "set", "stop", "events", "edit", "send"),
+        "v": (1,),
+        "token": (TOKEN,),
+        "id": (1, "x"),
+        "instance": (1, 2),
+        "window": (9, *NUMBERS),
+        "greeting": (0, 1, *NUMBERS),
+        "epoch": (1, *NUMBERS),
+        "delivered": NUMBERS,
+        "granted": NUMBERS,
+        "t1": NUMBERS,
+        "t2": NUMBERS,
+        "t3": NUMBERS,
+        "since": (None, 0),
+        "port": ("mix.out", "song.out"),
+        "node": ("voice", "mix"),
+        "from": NUMBERS,
+        "received": NUMBERS,
+    }
     word = mixed(choice, typical)
     for other in ("op", "t"):
         if choice.chance(2):

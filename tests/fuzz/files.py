@@ -30,12 +30,44 @@ mix: {kind: sum, inputs: {dry: {from: song, on_loss: silence, budget_ms: 100, po
 out: {kind: sink, inputs: {a: mix}}"""
 )
 PIECES = (
-    *PIPELINE.split("\n"), "*a", "&a ", "<<: *a", "!!python/object/apply:os.system [ls]", "!!python/name:os.system ",
-    "- ", "{", "}", "[", "]", ": ", "|\n", ">", '"', "'", "1e999", "0x_", ".nan", "2024-13-45", "%", "---", "...", "?",
-    "\t", "\n  ", "  from: nobody.out", "  kind: ../../x", "rate: -1", "node_paths: [.]", "\u2028", "\0", "!!binary x",
-)  # fmt: skip
-YAML_SEEDS = [PIPELINE.encode(), b"a0: &a0 [x]\n" + b"".join(
-    b"a%d: &a%d [%s]\n" % (i, i, b", ".join([b"*a%d" % (i - 1)] * 9)) for i in range(1, 8))]  # fmt: skip
+    *PIPELINE.split("\n"),
+    "*a",
+    "&a ",
+    "<<: *a",
+    "!!python/object/apply:os.system [ls]",
+    "!!python/name:os.system ",
+    "- ",
+    "{",
+    "}",
+    "[",
+    "]",
+    ": ",
+    "|\n",
+    ">",
+    '"',
+    "'",
+    "1e999",
+    "0x_",
+    ".nan",
+    "2024-13-45",
+    "%",
+    "---",
+    "...",
+    "?",
+    "\t",
+    "\n  ",
+    "  from: nobody.out",
+    "  kind: ../../x",
+    "rate: -1",
+    "node_paths: [.]",
+    "\u2028",
+    "\0",
+    "!!binary x",
+)
+YAML_SEEDS = [
+    PIPELINE.encode(),
+    b"a0: &a0 [x]\n" + b"".join(b"a%d: &a%d [%s]\n" % (i, i, b", ".join([b"*a%d" % (i - 1)] * 9)) for i in range(1, 8)),
+]
 
 
 @contextmanager
@@ -113,8 +145,10 @@ def recording() -> Iterator[Callable[[bytes], None]]:
         yield target
 
 
-WAV_SEEDS = [WavFormat(48_000, channels, subtype).header(length) + bytes(range(60)) for channels, subtype, length in
-             ((2, "float32", 100), (1, "pcm16", 0), (6, "pcm24", 1 << 40))]  # fmt: skip
+WAV_SEEDS = [
+    WavFormat(48_000, channels, subtype).header(length) + bytes(range(60))
+    for channels, subtype, length in ((2, "float32", 100), (1, "pcm16", 0), (6, "pcm24", 1 << 40))
+]
 
 
 @contextmanager

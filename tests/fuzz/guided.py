@@ -23,8 +23,16 @@ def main() -> None:
     corpus.mkdir()
     for number, data in enumerate(TARGETS[name].seeds):
         (corpus / f"seed-{number}").write_bytes(data)
-    options = [f"-runs={count}", f"-seed={seed}", f"-max_len={MOST_BYTES}", f"-timeout={HANG_S}", "-rss_limit_mb=2048",
-               f"-artifact_prefix={folder}/", "-print_final_stats=1", str(corpus)]  # fmt: skip
+    options = [
+        f"-runs={count}",
+        f"-seed={seed}",
+        f"-max_len={MOST_BYTES}",
+        f"-timeout={HANG_S}",
+        "-rss_limit_mb=2048",
+        f"-artifact_prefix={folder}/",
+        "-print_final_stats=1",
+        str(corpus),
+    ]
     with TARGETS[name].open() as attempt:
         atheris.Setup([sys.argv[0], *options], attempt)
         atheris.Fuzz()

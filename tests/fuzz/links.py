@@ -126,11 +126,20 @@ def _extreme(choice: Choice) -> bytes:
 
 def _word(choice: Choice) -> bytes:
     typical: dict[str, Any] = {
-        "t": ("hello", "credit", "bye", "welcome", "who", "refused", "still"), "v": (1,), "token": (TOKEN,),
-        "stream": (0,), "instance": (1, 2), "since": (None, 0, 480), "window": (5, 0, 1 << 20), "policy": ("block",),
-        "epoch": (1, 2), "delivered": (0, 1, 5, 1 << 40), "granted": (5, 1 << 62, (1 << 64) - 1), "why": ("no",),
+        "t": ("hello", "credit", "bye", "welcome", "who", "refused", "still"),
+        "v": (1,),
+        "token": (TOKEN,),
+        "stream": (0,),
+        "instance": (1, 2),
+        "since": (None, 0, 480),
+        "window": (5, 0, 1 << 20),
+        "policy": ("block",),
+        "epoch": (1, 2),
+        "delivered": (0, 1, 5, 1 << 40),
+        "granted": (5, 1 << 62, (1 << 64) - 1),
+        "why": ("no",),
         "greeting": (0, (1 << 62) - 1, (1 << 64) - 1),
-    }  # fmt: skip
+    }
     try:
         packed: bytes = msgpack.packb(mixed(choice, typical))
     except (ValueError, OverflowError):

@@ -216,8 +216,9 @@ def test_the_same_frame_again_is_dropped(fed: Fed) -> None:
 
 def test_a_sender_that_greets_for_ever_does_not_fill_the_log(fed: Fed) -> None:
     for greeting in range(1_000):
-        fed.say({"t": "offer", "v": PROTOCOL, "node": "voice", "instance": greeting, "greeting": greeting,
-                 "token": TOKEN})  # fmt: skip
+        fed.say(
+            {"t": "offer", "v": PROTOCOL, "node": "voice", "instance": greeting, "greeting": greeting, "token": TOKEN}
+        )
         fed.say({"t": "bye"})
     assert len(fed.port.said) <= 20 and fed.port._sentences.left(0.0) < 1
 
@@ -565,5 +566,3 @@ class Selected:
 def test_the_connections_that_descriptors_allow(files: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds.resource, "getrlimit", lambda _: (files, files))
     assert bounds.connections_here() == most
-
-

@@ -218,10 +218,19 @@ def test_each_operation_needs_its_role_and_the_token_never_leaves(
 ) -> None:
     stranger = Stranger(studio.allow(role))
     closing.append(stranger)
-    for number, (op, least) in enumerate({"state": "listen", "events": "listen", "ports": "listen", "set": "control",
-                                          "transport": "control", "stop": "control"}.items()):  # fmt: skip
-        answer = stranger.ask({"v": 1, "id": number, "op": op, "node": "mix"} if least == "control" else
-                              {"v": 1, "id": number, "op": op})  # fmt: skip
+    for number, (op, least) in enumerate(
+        {
+            "state": "listen",
+            "events": "listen",
+            "ports": "listen",
+            "set": "control",
+            "transport": "control",
+            "stop": "control",
+        }.items()
+    ):
+        answer = stranger.ask(
+            {"v": 1, "id": number, "op": op, "node": "mix"} if least == "control" else {"v": 1, "id": number, "op": op}
+        )
         assert answer is not None and answer["id"] == number
         allowed = least == "listen" or role == "control"
         assert answer["ok"] is allowed and studio.asked[-1:] != [{}]
@@ -231,10 +240,17 @@ def test_each_operation_needs_its_role_and_the_token_never_leaves(
     assert asked == ({"state", "events", "set", "transport", "stop"} if role == "control" else {"state", "events"})
 
 
-@pytest.mark.parametrize("word", [
-    {"op": "ready", "node": "mix", "token": "x"}, {"op": "reply", "node": "mix", "v": 1}, {"op": "nonsense", "v": 1},
-    {"op": "state"}, {"op": "failed", "node": "mix", "v": 1, "error": "no"}, {"op": "state", "v": 1, "node": "mix"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "word",
+    [
+        {"op": "ready", "node": "mix", "token": "x"},
+        {"op": "reply", "node": "mix", "v": 1},
+        {"op": "nonsense", "v": 1},
+        {"op": "state"},
+        {"op": "failed", "node": "mix", "v": 1, "error": "no"},
+        {"op": "state", "v": 1, "node": "mix"},
+    ],
+)
 def test_nobody_outside_speaks_as_a_node(studio: Studio, closing: list[Any], word: dict[str, Any]) -> None:
     stranger = Stranger(studio.allow("control"))
     closing.append(stranger)
@@ -277,12 +293,22 @@ def test_an_address_book_that_others_can_read_lets_nobody_in(studio: Studio, lis
     assert "does not let this host in" in trouble(listen(remote))
 
 
-words = st.binary(max_size=80) | st.sampled_from([
-    bytes(5000), b"A" + bytes(100), msgpack.packb([1]), msgpack.packb({"t": 5}), msgpack.packb({}),
-    msgpack.packb({"t": "hello"}), msgpack.packb({"t": "hello", "port": "../../x.y"}), msgpack.packb({"op": 7}),
-    msgpack.packb({"t": "hello", "port": "mix.out", "v": 1, "instance": 1, "window": 1 << 62}),
-    msgpack.packb({"t": "time", "t1": "x"}), msgpack.packb({"t": "offer", "node": None}), pack(frame(1)),
-])  # fmt: skip
+words = st.binary(max_size=80) | st.sampled_from(
+    [
+        bytes(5000),
+        b"A" + bytes(100),
+        msgpack.packb([1]),
+        msgpack.packb({"t": 5}),
+        msgpack.packb({}),
+        msgpack.packb({"t": "hello"}),
+        msgpack.packb({"t": "hello", "port": "../../x.y"}),
+        msgpack.packb({"op": 7}),
+        msgpack.packb({"t": "hello", "port": "mix.out", "v": 1, "instance": 1, "window": 1 << 62}),
+        msgpack.packb({"t": "time", "t1": "x"}),
+        msgpack.packb({"t": "offer", "node": None}),
+        pack(frame(1)),
+    ]
+)
 
 
 def test_whatever_an_allowed_peer_says_the_gateway_stays_open(studio: Studio, listen: Listen) -> None:
@@ -402,9 +428,7 @@ def test_frames_that_nobody_can_read_do_not_stop_a_feed(studio: Studio, closing:
     assert numbers(port, 1) == [500]
 
 
-def test_one_plays_at_a_time_and_the_next_one_is_told_who(
-    studio: Studio, closing: list[Any], impatient: None
-) -> None:
+def test_one_plays_at_a_time_and_the_next_one_is_told_who(studio: Studio, closing: list[Any], impatient: None) -> None:
     remote = studio.allow("play")
     port = FeedPort(studio.run.endpoint("voice", FEED), "the token of this run")
     closing.append(port)
@@ -418,10 +442,13 @@ def test_one_plays_at_a_time_and_the_next_one_is_told_who(
     until(lambda: second.peer.connected)
 
 
-@pytest.mark.parametrize(("role", "node", "said"), [
-    ("listen", "voice", "refused: 'laptop' may not play here"),
-    ("play", "mix", "refused: no node 'mix' waits for sound; those that do: voice"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("role", "node", "said"),
+    [
+        ("listen", "voice", "refused: 'laptop' may not play here"),
+        ("play", "mix", "refused: no node 'mix' waits for sound; those that do: voice"),
+    ],
+)
 def test_who_may_not_play_or_not_there_is_told(
     studio: Studio, closing: list[Any], role: str, node: str, said: str
 ) -> None:

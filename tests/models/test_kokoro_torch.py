@@ -38,9 +38,13 @@ def graph(path: Path, initial: dict[str, np.ndarray], nodes: list[onnx.NodeProto
 def test_integers_become_numbers_under_the_modules_names(tmp_path: Path) -> None:
     q = np.array([[[10], [20]], [[30], [40]]], np.uint8)
     initial = {
-        "w_quantized": q, "w_scale": np.float32(0.5), "zero": np.uint8(20),
-        "m_quantized": q[..., 0], "m_scale": np.float32(2), "decoder.decoder.a.bias": np.ones(2, np.float32),
-    }  # fmt: skip
+        "w_quantized": q,
+        "w_scale": np.float32(0.5),
+        "zero": np.uint8(20),
+        "m_quantized": q[..., 0],
+        "m_scale": np.float32(2),
+        "decoder.decoder.a.bias": np.ones(2, np.float32),
+    }
     nodes = [
         helper.make_node("ConvInteger", ["x", "w_quantized", "xz", "zero"], ["y"], "/decoder/decoder/a/Conv_quant"),
         helper.make_node("MatMulInteger", ["x", "m_quantized", "xz", "zero"], ["z"], "/encoder/cnn.0/cnn.0.1/M_quant"),
@@ -134,9 +138,7 @@ def test_durations_are_equal_and_pitch_is_within_a_twentieth_of_a_semitone(
 
 
 @pytest.mark.slow
-def test_of_equal_prosody_both_make_the_same_wave(
-    ours: KokoroTorch, released: dict[str, Array], style: Array
-) -> None:
+def test_of_equal_prosody_both_make_the_same_wave(ours: KokoroTorch, released: dict[str, Array], style: Array) -> None:
     """The graph rounds what flows between its layers to 8 bits; without that the correlation would be 1."""
     curves = [torch.from_numpy(released[name]).reshape(1, -1) for name in ("pitch", "energy")]
     with torch.no_grad():

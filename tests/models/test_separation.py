@@ -345,9 +345,13 @@ def test_reset_forgets_everything_but_the_faders(mode: str) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "hop", "terms"),
-    [("low", 1, (4096, 0, 0)), ("balanced", 2, (4096, 4096, 1024)), ("quality", 4, (4096, 16_384, 3072)),
-     ("offline", 1, (4096, 0, 511 * 1024))],
-)  # fmt: skip
+    [
+        ("low", 1, (4096, 0, 0)),
+        ("balanced", 2, (4096, 4096, 1024)),
+        ("quality", 4, (4096, 16_384, 3072)),
+        ("offline", 1, (4096, 0, 511 * 1024)),
+    ],
+)
 def test_the_latency_by_its_terms(mode: str, hop: int, terms: tuple[int, int, int]) -> None:
     stream = SeparatorStream(FakeModel(), SeparatorSettings(mode, hop))
     assert stream.latency == terms

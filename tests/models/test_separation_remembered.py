@@ -54,9 +54,19 @@ def test_what_is_remembered_is_there_for_the_next_process(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[4]", b"null", b'{"a processor, 2 cores": "4"}', b'{"a processor, 2 cores": 3}', b"\xff\xfe",
-     b'{"a processor, 2 cores": 1e400}', b"[" * 100_000, b" " * 70_000 + b'{"a processor, 2 cores": 4}'],
-)  # fmt: skip
+    [
+        b"",
+        b"{",
+        b"[4]",
+        b"null",
+        b'{"a processor, 2 cores": "4"}',
+        b'{"a processor, 2 cores": 3}',
+        b"\xff\xfe",
+        b'{"a processor, 2 cores": 1e400}',
+        b"[" * 100_000,
+        b" " * 70_000 + b'{"a processor, 2 cores": 4}',
+    ],
+)
 def test_a_damaged_file_is_no_memory_and_is_replaced(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "separator.json"
     path.write_bytes(content)

@@ -59,9 +59,14 @@ def test_a_network_that_is_built_otherwise_is_refused(tmp_path: Path, clips: int
         durations.told(toy(tmp_path / "toy.onnx"), cut=True)
 
 
-@pytest.mark.parametrize(("frames", "expected"), [
-    ([13, 2, 21, 7, 1], [8, 2, 16, 0, 0]), ([4, 2, 3, 7, 1], [4, 2, 3, 7, 1]), ([13, 5, 9, 8, 1], [8, 5, 9, 7, 0]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([13, 2, 21, 7, 1], [8, 2, 16, 0, 0]),
+        ([4, 2, 3, 7, 1], [4, 2, 3, 7, 1]),
+        ([13, 5, 9, 8, 1], [8, 5, 9, 7, 0]),
+    ],
+)
 def test_what_is_left_of_the_ends(frames: list[float], expected: list[float]) -> None:
     assert list(durations.kept(np.array(frames, np.float32), (8, 16))) == expected
 
@@ -183,10 +188,14 @@ def test_cancel_in_the_middle_is_told_apart_from_a_failure() -> None:
     assert len(session.run({})) == 1
 
 
-@pytest.mark.parametrize(("said", "kind"), [
-    ("bad_alloc", MemoryError), ("Failed to allocate memory for requested buffer", MemoryError),
-    ("Non-zero status code\nreturned", NodeError),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("bad_alloc", MemoryError),
+        ("Failed to allocate memory for requested buffer", MemoryError),
+        ("Non-zero status code\nreturned", NodeError),
+    ],
+)
 def test_what_the_runtime_raises_is_one_sentence(said: str, kind: type[Exception]) -> None:
     def fail(options: Any) -> None:
         raise RuntimeError(said)
@@ -219,12 +228,24 @@ def test_cuda_that_is_not_there_is_said_and_auto_takes_what_is(tmp_path: Path) -
         open_session(model, device="cuda")
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("3/4/2024", "March fourth, 2024"), ("7:30 pm", "seven thirty P.M."), ("5 km", "five kilometers"),
-    ("100 km/h", "one hundred kilometers per hour"), ("20 m/s", "twenty meters per second"), ("1st", "first"),
-    ("Dr. Smith", "Doctor Smith"), ("No. 5", "number five"), ("50%", "fifty percent"), ("\u00bd cup", "one half cup"),
-    ("12 \u00b0C", "twelve degrees celsius"), ("$2", "two dollars"), ("5GB", "five gigabytes"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("3/4/2024", "March fourth, 2024"),
+        ("7:30 pm", "seven thirty P.M."),
+        ("5 km", "five kilometers"),
+        ("100 km/h", "one hundred kilometers per hour"),
+        ("20 m/s", "twenty meters per second"),
+        ("1st", "first"),
+        ("Dr. Smith", "Doctor Smith"),
+        ("No. 5", "number five"),
+        ("50%", "fifty percent"),
+        ("\u00bd cup", "one half cup"),
+        ("12 \u00b0C", "twelve degrees celsius"),
+        ("$2", "two dollars"),
+        ("5GB", "five gigabytes"),
+    ],
+)
 def test_numbers_dates_units_and_titles_are_read_out(text: str, words: str) -> None:
     """By how they sound: letters and stress alone differ."""
     strip = str.maketrans("", "", "\u02c8\u02cc,. ")
@@ -290,10 +311,19 @@ def test_pieces_are_as_long_as_there_is_time_for() -> None:
     assert slow.most is None  # short pieces would not help
 
 
-@pytest.mark.parametrize("style", [
-    {"style": [0.0] * 255}, {"style": [float("nan")] * 256}, {}, {"style": "loud"}, {"style": [[]]},
-    {"style": {"a": 1}}, {"style": [0.0] * 256, "speed": "x"}, {"style": [0.0] * 256, "speed": 0.0},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "style",
+    [
+        {"style": [0.0] * 255},
+        {"style": [float("nan")] * 256},
+        {},
+        {"style": "loud"},
+        {"style": [[]]},
+        {"style": {"a": 1}},
+        {"style": [0.0] * 256, "speed": "x"},
+        {"style": [0.0] * 256, "speed": 0.0},
+    ],
+)
 def test_a_style_that_is_none_is_refused(style: dict[str, Any]) -> None:
     voice = kokoro.KokoroVoice(types.SimpleNamespace(), np.zeros((1, 256), np.float32))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="style: expected 256 numbers"):

@@ -134,11 +134,14 @@ class Rough:
 
 @pytest.mark.parametrize(
     ("error", "precision", "said"),
-    [(0.0005, "auto", "fp16, which agrees with fp32 to 60 dB"),
-     (0.005, "auto", "in fp32: fp16 agrees with it to 40 dB"),
-     (0.0005, "bf16", "bf16, which"), (float("nan"), "fp16", "in fp32: fp16 agrees with it to -inf dB"),
-     (0.5, "fp32", "computes in fp32")],
-)  # fmt: skip
+    [
+        (0.0005, "auto", "fp16, which agrees with fp32 to 60 dB"),
+        (0.005, "auto", "in fp32: fp16 agrees with it to 40 dB"),
+        (0.0005, "bf16", "bf16, which"),
+        (float("nan"), "fp16", "in fp32: fp16 agrees with it to -inf dB"),
+        (0.5, "fp32", "computes in fp32"),
+    ],
+)
 def test_half_precision_is_taken_only_where_it_agrees(error: float, precision: str, said: str) -> None:
     made: dict[str, Rough] = {}
 
@@ -230,10 +233,14 @@ def test_offline_is_what_spleeter_gives(real: spleeter.Spleeter, official: dict[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mode", "hop", "least_db"), [
-    pytest.param("low", 8, 15, marks=pytest.mark.long), ("balanced", 8, 17.5),
-    pytest.param("quality", 8, 20, marks=pytest.mark.long),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("mode", "hop", "least_db"),
+    [
+        pytest.param("low", 8, 15, marks=pytest.mark.long),
+        ("balanced", 8, 17.5),
+        pytest.param("quality", 8, 20, marks=pytest.mark.long),
+    ],
+)
 def test_a_sliding_window_comes_close(
     mode: str, hop: int, least_db: float, real: spleeter.Spleeter, official: dict[str, Any]
 ) -> None:

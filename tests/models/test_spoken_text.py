@@ -24,8 +24,10 @@ SIGNS = "abe AM.,:;-–—−'\"()[]{}<>&#@/\\*_~`^|+=%$€£°²½…0123456789
 def table() -> Iterator[tuple[str, str]]:
     for line in TABLE.read_text(encoding="utf-8").splitlines():
         if not line.startswith("# written"):
-            written, spoken = (re.sub(r"\\u([0-9a-f]{4})", lambda match: chr(int(match[1], 16)), cell)
-                               for cell in line.replace("⏎", "\n").split("\t"))  # fmt: skip
+            written, spoken = (
+                re.sub(r"\\u([0-9a-f]{4})", lambda match: chr(int(match[1], 16)), cell)
+                for cell in line.replace("⏎", "\n").split("\t")
+            )
             yield written, spoken.replace("\n", "\n\n")
 
 
@@ -102,11 +104,17 @@ def test_a_number_that_comes_in_two_portions_is_one_number(number: str, cut: int
     assert "".join(parts).strip() == said(text)
 
 
-@pytest.mark.parametrize(("text", "named"), [
-    ("Hello 😀 world", "'😀'"), ("Привет, мир and 你好", "'Привет', 'мир', '你好'"), ("plain words", ""),
-    ("a\ud800b", ""), ("x" * 1_000_000, "'xxxxxxxxxxxxxxxxxxxx… (1000000 signs without a blank)'"),
-    (" ".join("абвгдежз"), "'а', 'б', 'в', 'г', 'д' and 3 more"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("Hello 😀 world", "'😀'"),
+        ("Привет, мир and 你好", "'Привет', 'мир', '你好'"),
+        ("plain words", ""),
+        ("a\ud800b", ""),
+        ("x" * 1_000_000, "'xxxxxxxxxxxxxxxxxxxx… (1000000 signs without a blank)'"),
+        (" ".join("абвгдежз"), "'а', 'б', 'в', 'г', 'д' and 3 more"),
+    ],
+)
 def test_what_cannot_be_said_is_named(text: str, named: str) -> None:
     reading = SpokenText(known_word)
     reading.push(text)
@@ -116,11 +124,32 @@ def test_what_cannot_be_said_is_named(text: str, named: str) -> None:
     assert reading.take_left_out() == ""
 
 
-@pytest.mark.parametrize("text", [
-    "x" * 300_000, "word,word;" * 10_000, "\0" * 300_000, "!?.,;:-" * 5_000, "\ud800" * 100_000, "\n" * 10_000,
-    " " * 300_000, "1," * 5_000, "a\n" * 10_000, "." * 100_000, ". " * 20_000, "[" * 100_000, "a\u0301" * 100_000,
-    "1 " * 5_000, "<a " * 5_000, "=" * 100_000, "-\n" * 10_000, "`" * 100_000, "-" * 299 + "x", "5 km " * 2_000,
-], ids=lambda text: repr(text[:9]))  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 300_000,
+        "word,word;" * 10_000,
+        "\0" * 300_000,
+        "!?.,;:-" * 5_000,
+        "\ud800" * 100_000,
+        "\n" * 10_000,
+        " " * 300_000,
+        "1," * 5_000,
+        "a\n" * 10_000,
+        "." * 100_000,
+        ". " * 20_000,
+        "[" * 100_000,
+        "a\u0301" * 100_000,
+        "1 " * 5_000,
+        "<a " * 5_000,
+        "=" * 100_000,
+        "-\n" * 10_000,
+        "`" * 100_000,
+        "-" * 299 + "x",
+        "5 km " * 2_000,
+    ],
+    ids=lambda text: repr(text[:9]),
+)
 def test_no_text_is_endless_work(text: str) -> None:
     """What is kept while it comes has a bound, whatever comes; and each clause is one that an engine can take."""
     reading = SpokenText(known_word)
@@ -139,12 +168,15 @@ def test_speech_is_not_waiting_for_the_end_of_a_long_text() -> None:
     assert engine.said == ["It is a fine day,"]
 
 
-@pytest.mark.parametrize(("written", "pieces"), [
-    ("The old clock in the\nhall began to tick\nagain.", ["The old clock in the hall began to tick again."]),
-    ("# The clock\nIt had not struck for years.", ["The clock", "It had not struck for years."]),
-    ("First of all\n\nSecond of all", ["First of all", "Second of all"]),
-    ("- one apple here\n- two apples there", ["one apple here", "two apples there"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("written", "pieces"),
+    [
+        ("The old clock in the\nhall began to tick\nagain.", ["The old clock in the hall began to tick again."]),
+        ("# The clock\nIt had not struck for years.", ["The clock", "It had not struck for years."]),
+        ("First of all\n\nSecond of all", ["First of all", "Second of all"]),
+        ("- one apple here\n- two apples there", ["one apple here", "two apples there"]),
+    ],
+)
 def test_a_line_break_ends_no_sentence_but_a_paragraph_does(written: str, pieces: list[str]) -> None:
     engine = Listed()
     clauses = list(Talker(engine, None).say([written]))
@@ -170,30 +202,58 @@ def test_a_sentence_that_is_too_long_for_a_voice_is_cut_at_a_comma() -> None:
     assert max(map(len, pieces)) <= 400 and all(piece.endswith(",") for piece in pieces)
 
 
-@pytest.mark.parametrize(("text", "like"), [
-    ("the lead pipe", "the led pipe"), ("He will lead them.", "He will leed them."),
-    ("I read it yesterday.", "I red it yesterday."), ("I read books every day.", "I reed books every day."),
-    ("I have read it.", "I have red it."), ("Did you read it?", "Did you reed it?"),
-    ("to read aloud", "to reed aloud"),
-    ("a bow and arrow", "a beau and arrow"), ("He took a bow.", "He took a bough."),
-    ("lead poisoning", "led poisoning"),
-    ("the lead singer", "the leed singer"), ("well read", "well red"), ("She read the letter.", "She red the letter."),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "like"),
+    [
+        ("the lead pipe", "the led pipe"),
+        ("He will lead them.", "He will leed them."),
+        ("I read it yesterday.", "I red it yesterday."),
+        ("I read books every day.", "I reed books every day."),
+        ("I have read it.", "I have red it."),
+        ("Did you read it?", "Did you reed it?"),
+        ("to read aloud", "to reed aloud"),
+        ("a bow and arrow", "a beau and arrow"),
+        ("He took a bow.", "He took a bough."),
+        ("lead poisoning", "led poisoning"),
+        ("the lead singer", "the leed singer"),
+        ("well read", "well red"),
+        ("She read the letter.", "She red the letter."),
+    ],
+)
 def test_homographs_sound_as_the_sentence_wants(text: str, like: str) -> None:
     assert to_phonemes(text) == to_phonemes(like)
 
 
-@pytest.mark.parametrize(("text", "word", "phonemes"), [
-    ("live music", 0, "lˈIv"), ("They live here.", 1, "lˈɪv"), ("Close the gateway.", 0, "klˈOz"),
-    ("a close call", 1, "klˈOs"), ("Wind the clock.", 0, "wˈInd"), ("The wind blew.", 1, "wˈɪnd"),
-    ("a bass guitar", 1, "bˈAs"), ("They caught a bass.", 3, "bˈæs."), ("minute details", 0, "mInˈut"),
-    ("a minute ago", 1, "mˈɪnət"), ("They refuse to go.", 1, "ɹəfjˈuz"), ("the refuse bin", 1, "ɹˈɛfjˌus"),
-    ("He dove into it.", 1, "dˈOv"), ("the book I read", 3, "ɹˈɛd"),
-    ("I am content.", 2, "kəntˈɛnt."), ("a white dove", 2, "dˈʌv"), ("They tear it up.", 1, "tˈɛɹ"),
-    ("a single tear", 2, "tˈɪɹ"), ("We record a song.", 1, "ɹəkˈɔɹd"), ("a new record", 2, "ɹˈɛkəɹd"),
-    ("at nine AM", 2, "ˌAˈɛm"), ("at 9am", 2, "ˌAˈɛm"), ("I AM HERE", 1, "æm"), ("NASA", 0, "nˈæsə"),
-    ("the BBC", 1, "bˌibˌisˈi"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "word", "phonemes"),
+    [
+        ("live music", 0, "lˈIv"),
+        ("They live here.", 1, "lˈɪv"),
+        ("Close the gateway.", 0, "klˈOz"),
+        ("a close call", 1, "klˈOs"),
+        ("Wind the clock.", 0, "wˈInd"),
+        ("The wind blew.", 1, "wˈɪnd"),
+        ("a bass guitar", 1, "bˈAs"),
+        ("They caught a bass.", 3, "bˈæs."),
+        ("minute details", 0, "mInˈut"),
+        ("a minute ago", 1, "mˈɪnət"),
+        ("They refuse to go.", 1, "ɹəfjˈuz"),
+        ("the refuse bin", 1, "ɹˈɛfjˌus"),
+        ("He dove into it.", 1, "dˈOv"),
+        ("the book I read", 3, "ɹˈɛd"),
+        ("I am content.", 2, "kəntˈɛnt."),
+        ("a white dove", 2, "dˈʌv"),
+        ("They tear it up.", 1, "tˈɛɹ"),
+        ("a single tear", 2, "tˈɪɹ"),
+        ("We record a song.", 1, "ɹəkˈɔɹd"),
+        ("a new record", 2, "ɹˈɛkəɹd"),
+        ("at nine AM", 2, "ˌAˈɛm"),
+        ("at 9am", 2, "ˌAˈɛm"),
+        ("I AM HERE", 1, "æm"),
+        ("NASA", 0, "nˈæsə"),
+        ("the BBC", 1, "bˌibˌisˈi"),
+    ],
+)
 def test_words_of_one_spelling_have_their_own_sounds(text: str, word: int, phonemes: str) -> None:
     assert to_phonemes(text).split()[word] == phonemes
 
@@ -206,8 +266,10 @@ def test_another_language_keeps_its_letters_and_numbers() -> None:
     reading = SpokenText(english=False)
     text = "# Überschrift\n\n**Москва** hat 12,5 Mio.\nEin\u00adwohner, 你好。 हिन्दी"
     assert "".join([reading.push(text), reading.flush()]).split("\n\n") == [
-        "Überschrift", "Москва hat 12,5 Mio. Einwohner, 你好。 हिन्दी", "",
-    ]  # fmt: skip
+        "Überschrift",
+        "Москва hat 12,5 Mio. Einwohner, 你好。 हिन्दी",
+        "",
+    ]
     assert not reading.left_out
 
 

@@ -104,9 +104,10 @@ HOSTILE: dict[str, tuple[Callable[[Files], Files], str]] = {
     "a tensor less": (lambda f: with_style(f, embedding=None), "holds 'pack', expected"),
     "no safetensors": (lambda f: sealed({**f, "style.safetensors": b"\xff" * 64}), "is not a safetensors file"),
     "a header that lies": (
-        lambda f: sealed({**f, "style.safetensors": struct.pack("<Q", 1 << 60) + b"{}"}), "is not a safetensors file"
+        lambda f: sealed({**f, "style.safetensors": struct.pack("<Q", 1 << 60) + b"{}"}),
+        "is not a safetensors file",
     ),
-}  # fmt: skip
+}
 
 
 def refused(there: Library, path: Path, said: str) -> None:
@@ -187,9 +188,7 @@ def test_a_fifo_is_refused_at_once(there: Library, tmp_path: Path) -> None:
 
 
 @given(st.data())
-def test_any_damage_is_one_sentence_or_harmless(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
+def test_any_damage_is_one_sentence_or_harmless(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("damage")
     library = Library(folder / "a")
     library.add(draft("Ann"))

@@ -165,14 +165,22 @@ def test_a_network_that_is_not_there_is_named(places: Path, monkeypatch: pytest.
         weights.fetch("toy")
 
 
-@pytest.mark.parametrize(("line", "why"), [
-    ("WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError('<x>: Failed to establish a "
-     "new connection: [Errno -2] Name or service not known')': /simple/x/",
-     "the network could not be reached (Name or service not known)"),
-    ("WARNING: Retrying (Retry(total=0)) after connection broken by 'ReadTimeoutError(\"x\")': /simple/x/",
-     "the network could not be reached (ReadTimeoutError)"),
-    ("WARNING: something else", "No matching distribution found for toy-weights==1.0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (
+            "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError('<x>: Failed to "
+            "establish a "
+            "new connection: [Errno -2] Name or service not known')': /simple/x/",
+            "the network could not be reached (Name or service not known)",
+        ),
+        (
+            "WARNING: Retrying (Retry(total=0)) after connection broken by 'ReadTimeoutError(\"x\")': /simple/x/",
+            "the network could not be reached (ReadTimeoutError)",
+        ),
+        ("WARNING: something else", "No matching distribution found for toy-weights==1.0"),
+    ],
+)
 def test_why_pip_brought_nothing(line: str, why: str) -> None:
     assert _why([line, "ERROR: No matching distribution found for toy-weights==1.0", ""]) == why
 

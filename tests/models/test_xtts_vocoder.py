@@ -55,9 +55,12 @@ class Attributes:
 
     def __init__(self, network: Small) -> None:
         self.__dict__.update(
-            conv_pre=network.conv_pre, conv_post=network.conv_post, ups=network.ups, num_kernels=2,
+            conv_pre=network.conv_pre,
+            conv_post=network.conv_post,
+            ups=network.ups,
+            num_kernels=2,
             resblocks=[SimpleNamespace(convs1=b["convs1"], convs2=b["convs2"]) for b in network.resblocks],
-        )  # fmt: skip
+        )
 
 
 NETWORK = Small()
@@ -84,10 +87,14 @@ def latents(n: int) -> Any:
     return torch.randn(n, CHANNELS, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize(("length", "size"), [
-    pytest.param(length, size, marks=[pytest.mark.long] if (length, size) == (200, 1) else [])
-    for length in (0, 1, 5, 40, 200) for size in (1, 17, 480, 1_024)
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("length", "size"),
+    [
+        pytest.param(length, size, marks=[pytest.mark.long] if (length, size) == (200, 1) else [])
+        for length in (0, 1, 5, 40, 200)
+        for size in (1, 17, 480, 1_024)
+    ],
+)
 def test_streamed_is_one_shot(length: int, size: int) -> None:
     x = latents(length)
     assert streamed(x, size) == pytest.approx(at_once(x), abs=1e-6)  # float32 at the end

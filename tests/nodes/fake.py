@@ -26,9 +26,7 @@ class Event(NamedTuple):
 class FakeContext:
     """Plays the engine's part; time passes only when a test says so (`advance`)."""
 
-    def __init__(
-        self, rate: int = 48_000, *, live: bool = True, folder: str = ".", incarnation: int = 0
-    ) -> None:
+    def __init__(self, rate: int = 48_000, *, live: bool = True, folder: str = ".", incarnation: int = 0) -> None:
         self.name, self.rate, self.frame_samples = "node", rate, rate // 100
         self.live, self.folder, self.incarnation = live, folder, incarnation
         self.run_folder = folder
@@ -48,8 +46,16 @@ class FakeContext:
     def advance(self, seconds: float) -> None:
         self.now += round(seconds * SECOND)
 
-    def emit(self, port: str, data: Samples, position: int, *, flags: Flag = Flag.NONE,
-             captured_ns: int | None = None, rate: int | None = None) -> None:  # fmt: skip
+    def emit(
+        self,
+        port: str,
+        data: Samples,
+        position: int,
+        *,
+        flags: Flag = Flag.NONE,
+        captured_ns: int | None = None,
+        rate: int | None = None,
+    ) -> None:
         assert position >= 0  # the wire has no room for less
         self.sent[port].append(
             audio_frame(data.copy(), position, rate or self.rate, flags=flags, captured_ns=captured_ns or 0)
@@ -132,9 +138,7 @@ def blocks(x: Samples, size: int, position: int = 0) -> Iterator[tuple[int, Samp
         yield position + start, x[start : start + size]
 
 
-def run(
-    node: Node, ctx: FakeContext, x: Samples, size: int, *, position: int = 0, rate: int | None = None
-) -> None:
+def run(node: Node, ctx: FakeContext, x: Samples, size: int, *, position: int = 0, rate: int | None = None) -> None:
     """Opens the node, feeds `x` through its one input, flushes and closes it."""
     node.open(ctx)
     for at, block in blocks(x, size, position):

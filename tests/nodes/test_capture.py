@@ -21,8 +21,9 @@ class Card:
     rate = RATE
     opened: list["Card"] = []
 
-    def __init__(self, device: str, rate: int, channels: int, block: int, push: Callable[[Samples, int], None],
-                 **_: object) -> None:  # fmt: skip
+    def __init__(
+        self, device: str, rate: int, channels: int, block: int, push: Callable[[Samples, int], None], **_: object
+    ) -> None:
         self.push, self.channels, self.active, self.xruns = push, channels, False, 0
         Card.opened.append(self)
 

@@ -13,9 +13,17 @@ from tests.shared import ROOT
 
 KINDS = kinds()
 HEAVY = (
-    "audio_pipeline.models.separation.spleeter", "av", "librosa", "matplotlib", "onnx", "onnxruntime", "sounddevice",
-    "soundfile", "torch", "webrtcvad",
-)  # fmt: skip
+    "audio_pipeline.models.separation.spleeter",
+    "av",
+    "librosa",
+    "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "sounddevice",
+    "soundfile",
+    "torch",
+    "webrtcvad",
+)
 
 
 def test_all_kinds_are_there() -> None:

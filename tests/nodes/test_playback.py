@@ -143,8 +143,9 @@ class Card:
     opened: list["Card"] = []
     fails: str | None = None
 
-    def __init__(self, device: str, rate: int, channels: int, block: int, pull: Callable[..., Samples],
-                 **_: object) -> None:  # fmt: skip
+    def __init__(
+        self, device: str, rate: int, channels: int, block: int, pull: Callable[..., Samples], **_: object
+    ) -> None:
         if Card.fails:
             raise DeviceError(Card.fails)
         self.pull, self.active = pull, True

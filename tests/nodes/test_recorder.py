@@ -310,8 +310,13 @@ def test_events_become_lines(tmp_path: Path) -> None:
     node.close()
     lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert lines[1] == {
-        "input": "speech", "position": 48_000, "s": 1.0, "kind": "segment", "start": 9_600, "end": 48_000,
-    }  # fmt: skip
+        "input": "speech",
+        "position": 48_000,
+        "s": 1.0,
+        "kind": "segment",
+        "start": 9_600,
+        "end": 48_000,
+    }
 
 
 def test_segments_are_cut_where_frames_are_flagged(tmp_path: Path) -> None:

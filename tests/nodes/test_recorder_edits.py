@@ -159,8 +159,9 @@ def test_what_an_earlier_take_says_of_its_files_stays(tmp_path: Path) -> None:
         node.process({name: audio_frame(SONG[:STEP], position, RATE)}, ctx)
         finish(node, ctx)
     assert {name: info["gaps"] for name, info in sidecar(tmp_path).items()} == {
-        "a": [{"at": 0, "samples": STEP}], "b": [],
-    }  # fmt: skip
+        "a": [{"at": 0, "samples": STEP}],
+        "b": [],
+    }
 
 
 def test_two_recorders_of_a_run_share_a_folder_and_its_sidecar(tmp_path: Path) -> None:

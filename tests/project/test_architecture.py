@@ -18,7 +18,19 @@ CORE_PACKAGES = ["msgpack", "numpy", "psutil", "soxr", "yaml", "zmq"]
 MAY_IMPORT = {
     "dsp": {"dsp", "errors"},
     "models": {"cpu", "dsp", "errors", "home", "models", "private_file", "terminal", "threads"},
-    "nodes": {"clock", "dsp", "errors", "frame", "devices", "files", "gateway", "models", "node", "settings", "threads"},
+    "nodes": {
+        "clock",
+        "devices",
+        "dsp",
+        "errors",
+        "files",
+        "frame",
+        "gateway",
+        "models",
+        "node",
+        "settings",
+        "threads",
+    },
 }
 
 # Imports the engine and every node with all third-party packages but the core ones hidden. A module of io or

@@ -31,18 +31,37 @@ def test_others_have_what_is_neither_ours_nor_nobodys(monkeypatch: pytest.Monkey
     assert Watched().others() == pytest.approx(0.3)
 
 
-@pytest.mark.parametrize(("mark", "may", "words", "outcome"), [
-    ("live", -1.0, ["--excuse-busy"], "1 skipped"),  # others had it: not judged
-    ("live", 1.0, ["--excuse-busy"], "1 failed"),  # nobody else had it
-    ("live", -1.0, [], "1 failed"),  # the first try is never excused, so that there is a second
-    ("slow", -1.0, ["--excuse-busy"], "1 failed"),  # nothing that no clock decides is excused
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("mark", "may", "words", "outcome"),
+    [
+        ("live", -1.0, ["--excuse-busy"], "1 skipped"),  # others had it: not judged
+        ("live", 1.0, ["--excuse-busy"], "1 failed"),  # nobody else had it
+        ("live", -1.0, [], "1 failed"),  # the first try is never excused, so that there is a second
+        ("slow", -1.0, ["--excuse-busy"], "1 failed"),  # nothing that no clock decides is excused
+    ],
+)
 def test_only_what_is_in_real_time_is_excused_and_only_at_the_retry(
     tmp_path: Path, mark: str, may: float, words: list[str], outcome: str
 ) -> None:
     file = tmp_path / "test_it.py"
     file.write_text(FAILS.format(mark=mark, may=may))
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.conftest", "-c",
-               str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), "-m", mark, str(file), *words]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "tests.conftest",
+        "-c",
+        str(ROOT / "pyproject.toml"),
+        "--rootdir",
+        str(tmp_path),
+        "-m",
+        mark,
+        str(file),
+        *words,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert outcome in done.stdout, done.stdout + done.stderr

@@ -12,9 +12,11 @@ WAITS = {"wait", "get", "communicate", "acquire", "result"}  # `join` of a text 
 NAMES = {"timeout", "timeout_s", "timeout_ms"}
 LEAST = 1.0  # below it nothing is waited for: that something does not come, or a look at what is there
 LIVE = {
-    "tests/devices/pulse.py": "a sound server", "tests/devices/test_sound.py": "a sound card in real time",
-    "tests/relay.py": "a slow network, for proofs", "tests/nodes/test_sound_card.py": "a sound card in real time",
-}  # fmt: skip
+    "tests/devices/pulse.py": "a sound server",
+    "tests/devices/test_sound.py": "a sound card in real time",
+    "tests/relay.py": "a slow network, for proofs",
+    "tests/nodes/test_sound_card.py": "a sound card in real time",
+}
 
 
 def deadlines(source: str) -> list[int]:
@@ -49,9 +51,17 @@ def test_no_test_that_is_not_live_has_a_deadline() -> None:
     assert not found.keys() - LIVE.keys(), found
 
 
-@pytest.mark.parametrize("code", [
-    "child.wait(10)", "done.wait(5.0)", "f(timeout=60)", "q.get(timeout=2)", "socket.poll(5_000)", "g(timeout_s=1)",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "code",
+    [
+        "child.wait(10)",
+        "done.wait(5.0)",
+        "f(timeout=60)",
+        "q.get(timeout=2)",
+        "socket.poll(5_000)",
+        "g(timeout_s=1)",
+    ],
+)
 def test_the_search_finds_what_it_is_for(code: str) -> None:
     assert deadlines(code)
 

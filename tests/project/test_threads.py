@@ -8,8 +8,18 @@ import pytest
 
 from tests.shared import ROOT
 
-STARTERS = {"Thread", "Timer", "ThreadPoolExecutor", "ThreadPool", "start_new_thread", "ThreadingMixIn",
-            "ThreadingHTTPServer", "ThreadingTCPServer", "to_thread", "run_in_executor"}  # fmt: skip
+STARTERS = {
+    "Thread",
+    "Timer",
+    "ThreadPoolExecutor",
+    "ThreadPool",
+    "start_new_thread",
+    "ThreadingMixIn",
+    "ThreadingHTTPServer",
+    "ThreadingTCPServer",
+    "to_thread",
+    "run_in_executor",
+}
 ALLOWED = {
     "threads.py": "the one way",
     "observe/exporter.py": "a thread for each request, whose error is that of its client",
@@ -23,17 +33,22 @@ def starts(source: str) -> list[int]:
     used += [base for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for base in node.bases]
     names = [(name.lineno, name.attr if isinstance(name, ast.Attribute) else getattr(name, "id", "")) for name in used]
     renamed = {
-        alias.asname for node in ast.walk(tree) if isinstance(node, (ast.ImportFrom, ast.Import))
-        for alias in node.names if alias.name in STARTERS and alias.asname
-    }  # fmt: skip
+        alias.asname
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.ImportFrom, ast.Import))
+        for alias in node.names
+        if alias.name in STARTERS and alias.asname
+    }
     return sorted(line for line, name in names if name in STARTERS | renamed)
 
 
 @pytest.mark.parametrize("folder", ["audio_pipeline", "nodes", "models", "run_pipeline.py"])
 def test_threads_start_in_one_place(folder: str) -> None:
-    files = [ROOT / folder] if folder.endswith(".py") else [
-        path for path in (ROOT / folder).rglob("*.py") if not any(p.is_symlink() for p in path.parents)
-    ]  # fmt: skip
+    files = (
+        [ROOT / folder]
+        if folder.endswith(".py")
+        else [path for path in (ROOT / folder).rglob("*.py") if not any(p.is_symlink() for p in path.parents)]
+    )
     assert files
     found = {str(path.relative_to(ROOT)): starts(path.read_text()) for path in files}
     bad = {name: lines for name, lines in found.items() if lines and name.partition("/")[2] not in ALLOWED}

@@ -97,8 +97,10 @@ class Chaos:
                 these = [o for o in self.outcomes if (o.fault.node, o.fault.kind) == (node, kind)]
                 took = sorted(o.back_s - o.wait_s for o in these)
                 if took:
-                    yield (f"{kind} {node}: {len(took)} times, works again after p50 {took[len(took) // 2]:.2f} s, "
-                           f"max {took[-1]:.2f} s (budget {budget_s(kind, budgets[node]):g} s)")  # fmt: skip
+                    yield (
+                        f"{kind} {node}: {len(took)} times, works again after p50 {took[len(took) // 2]:.2f} s, "
+                        f"max {took[-1]:.2f} s (budget {budget_s(kind, budgets[node]):g} s)"
+                    )
 
     def too_slow(self, budgets: Mapping[str, float]) -> list[Outcome]:
         """Outcomes over their budget."""

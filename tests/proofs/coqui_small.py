@@ -23,15 +23,29 @@ import_coqui()
 RATE = 24_000
 OPENVOICE = {"inter_channels": 16, "hidden_channels": 16, "filter_channels": 16, "upsample_initial_channel": 32}
 WAVLM = {
-    "extractor_mode": "layer_norm", "encoder_layers": 2, "encoder_embed_dim": 32, "encoder_ffn_embed_dim": 64,
-    "encoder_attention_heads": 4, "conv_feature_layers": "[(16,10,5)] + [(16,3,2)] * 4 + [(16,2,2)] * 2",
-    "layer_norm_first": True, "normalize": True, "conv_pos": 16, "conv_pos_groups": 4,
-    "relative_position_embedding": True, "gru_rel_pos": True, "num_buckets": 32, "max_distance": 80,
-}  # fmt: skip
+    "extractor_mode": "layer_norm",
+    "encoder_layers": 2,
+    "encoder_embed_dim": 32,
+    "encoder_ffn_embed_dim": 64,
+    "encoder_attention_heads": 4,
+    "conv_feature_layers": "[(16,10,5)] + [(16,3,2)] * 4 + [(16,2,2)] * 2",
+    "layer_norm_first": True,
+    "normalize": True,
+    "conv_pos": 16,
+    "conv_pos_groups": 4,
+    "relative_position_embedding": True,
+    "gru_rel_pos": True,
+    "num_buckets": 32,
+    "max_distance": 80,
+}
 FREEVC = {
-    **OPENVOICE, "upsample_rates": [10, 6, 4, 2], "upsample_kernel_sizes": [16, 16, 4, 4], "gin_channels": 32,
-    "ssl_dim": 32, "use_spk": False,
-}  # fmt: skip
+    **OPENVOICE,
+    "upsample_rates": [10, 6, 4, 2],
+    "upsample_kernel_sizes": [16, 16, 4, 4],
+    "gin_channels": 32,
+    "ssl_dim": 32,
+    "use_spk": False,
+}
 
 
 def noise(seconds: float, rate: int, seed: int = 0) -> np.ndarray:
@@ -46,8 +60,15 @@ def make(folder: Path) -> dict[str, Any]:
     return {"made": sorted(str(path.relative_to(folder)) for path in folder.rglob("*.*"))}
 
 
-SMALL_GPT = {"gpt_layers": 2, "gpt_n_model_channels": 64, "gpt_n_heads": 2, "decoder_input_dim": 64,
-             "gpt_num_audio_tokens": 66, "gpt_start_audio_token": 64, "gpt_stop_audio_token": 65}  # fmt: skip
+SMALL_GPT = {
+    "gpt_layers": 2,
+    "gpt_n_model_channels": 64,
+    "gpt_n_heads": 2,
+    "decoder_input_dim": 64,
+    "gpt_num_audio_tokens": 66,
+    "gpt_start_audio_token": 64,
+    "gpt_stop_audio_token": 65,
+}
 
 
 def make_xtts(folder: Path, sizes: dict[str, int] | None = None) -> None:
@@ -145,8 +166,12 @@ def openvoice(folder: Path) -> dict[str, Any]:
     y = ours.convert(source, 0)
     theirs = ours._model.voice_conversion(torch.from_numpy(source), [torch.from_numpy(reference)])
     lengths = [len(ours.convert(source[:n], 0)) for n in (1, 300, 1_000, 22_051)]
-    return {"difference": float(np.abs(y - theirs).max() / np.abs(theirs).max()), "lengths": lengths,
-            "colour": list(ours.tone_colour(source).shape), "stream": _blocks(ours, source, 22_050)}  # fmt: skip
+    return {
+        "difference": float(np.abs(y - theirs).max() / np.abs(theirs).max()),
+        "lengths": lengths,
+        "colour": list(ours.tone_colour(source).shape),
+        "stream": _blocks(ours, source, 22_050),
+    }
 
 
 def freevc(folder: Path) -> dict[str, Any]:
@@ -158,8 +183,12 @@ def freevc(folder: Path) -> dict[str, Any]:
     target = ours._model.clone_voice([torch.from_numpy(noise(2, 16_000, 1))])["speaker_embedding"]
     source = noise(3, RATE, 2)
     lengths = [len(ours.convert(source[:n], 0)) for n in (1, 300, 1_000, 24_001)]
-    return {"aim": bool(torch.equal(target, ours._target)), "lengths": lengths, "stream": _blocks(ours, source, RATE),
-            "repeatable": bool(np.array_equal(ours.convert(source, 7), ours.convert(source, 7)))}  # fmt: skip
+    return {
+        "aim": bool(torch.equal(target, ours._target)),
+        "lengths": lengths,
+        "stream": _blocks(ours, source, RATE),
+        "repeatable": bool(np.array_equal(ours.convert(source, 7), ours.convert(source, 7))),
+    }
 
 
 def _blocks(converter: Any, x: np.ndarray, rate: int) -> list[int]:

@@ -36,8 +36,21 @@ def number() -> int:
 
 
 def hello(**over: Any) -> bytes:
-    return bytes(msgpack.packb({"t": "hello", "v": 1, "port": "mix.out", "instance": number(), "window": 50,
-                                "since": 0, "greeting": number(), "policy": "drop_oldest", **over}))  # fmt: skip
+    return bytes(
+        msgpack.packb(
+            {
+                "t": "hello",
+                "v": 1,
+                "port": "mix.out",
+                "instance": number(),
+                "window": 50,
+                "since": 0,
+                "greeting": number(),
+                "policy": "drop_oldest",
+                **over,
+            }
+        )
+    )
 
 
 def offer(**over: Any) -> bytes:
@@ -79,7 +92,9 @@ WORDS: dict[tuple[str, str], Callable[[], bytes]] = {
     ("listen", "amplifying"): lambda: request("state") if number() % 2 else hello(since=0),
     ("listen", "extreme"): lambda: hello(window=edge(), since=edge(), queue=edge(), greeting=edge(), instance=edge()),
     ("listen", "deaf"): lambda: request("state") if number() % 2 else hello(window=1 << 40),
-    ("play", "flood"): tiny, ("play", "giant"): giant, ("play", "extreme"): extreme,
+    ("play", "flood"): tiny,
+    ("play", "giant"): giant,
+    ("play", "extreme"): extreme,
     ("play", "amplifying"): lambda: bytes(msgpack.packb({"t": "who"})) if number() % 2 else offer(greeting=number()),
     ("play", "deaf"): lambda: offer(greeting=number()),
     ("control", "flood"): lambda: setting("no number"),
@@ -87,7 +102,7 @@ WORDS: dict[tuple[str, str], Callable[[], bytes]] = {
     ("control", "amplifying"): lambda: request("state"),
     ("control", "extreme"): lambda: setting((float("nan"), float("inf"), edge())[number() % 3], at=edge()),
     ("control", "deaf"): lambda: request("state"),
-}  # fmt: skip
+}
 
 
 def speak(remote: Remote, role: str, attack: str, until_s: float) -> int:
@@ -139,8 +154,12 @@ def bare(port: int, attack: str, until_s: float) -> int:
     """Without a key: connections that say nothing, nonsense, or half of a greeting."""
     open_, made = [], 0
     most = CROWD if attack == "crowd" else 200
-    said = {"flood": os.urandom(4_096), "giant": GREETING + b"\x02" + b"\xff" * 8, "extreme": b"\xff" * 64,
-            "amplifying": GREETING}.get(attack, b"")  # fmt: skip
+    said = {
+        "flood": os.urandom(4_096),
+        "giant": GREETING + b"\x02" + b"\xff" * 8,
+        "extreme": b"\xff" * 64,
+        "amplifying": GREETING,
+    }.get(attack, b"")
     while time.monotonic() < until_s:
         end = socket.socket()
         end.setblocking(False)

@@ -115,8 +115,10 @@ def _check_lives(stage: Stage) -> None:
     deaths, nodes = stage.chaos.deaths(), stage.final["nodes"]
     restarts = {name: nodes[name]["restarts"] for name in NODES}
     counters = nodes["speaker"]["counters"]
-    print(f"deaths {deaths}; playback: {counters['stream_opens']} streams opened, {counters['xruns']} xruns, "
-          f"{counters['gaps']} gaps, {counters['concealed_samples'] / RATE * 1000:.0f} ms concealed")  # fmt: skip
+    print(
+        f"deaths {deaths}; playback: {counters['stream_opens']} streams opened, {counters['xruns']} xruns, "
+        f"{counters['gaps']} gaps, {counters['concealed_samples'] / RATE * 1000:.0f} ms concealed"
+    )
     strays = [i for i in stage.final["incidents"] if i["pid"] not in stage.chaos.hit]
     assert not strays, f"died although nobody touched them: {strays}"
     assert restarts == {name: deaths.get(name, 0) for name in NODES}
@@ -136,8 +138,7 @@ def _check_ledgers(stage: Stage) -> None:
         said = {key: value for key, value in link.items() if key != "age_histogram"}
         assert link["balanced"] and sum_ == link["offered"], f"deaths {deaths}: {said}"
         assert lost <= held, f"{link['from']} > {link['to']}: {lost} frames lost, at most {held} can be"
-    print(f"{len(stage.final['links'])} links balance, "
-          f"{sum(link['offered'] for link in stage.final['links'])} frames")  # fmt: skip
+    print(f"{len(stage.final['links'])} links balance, {sum(link['offered'] for link in stage.final['links'])} frames")
 
 
 def _check_dry(stage: Stage) -> None:
@@ -146,8 +147,10 @@ def _check_dry(stage: Stage) -> None:
     wanted = played(track.positions, stage.maps, stage.song, RATE)
     wrong = (track.audio != wanted).any(axis=1) & ~track.stated
     lost_ms = [gap["samples"] / RATE * 1000 for gap in track.gaps]
-    print(f"dry track: {len(track.audio) / RATE:.1f} s, {len(lost_ms)} stated gaps of {max(lost_ms, default=0):.0f} ms "
-          f"at most, {int(wrong.sum())} samples beside them differ from the song")  # fmt: skip
+    print(
+        f"dry track: {len(track.audio) / RATE:.1f} s, {len(lost_ms)} stated gaps of {max(lost_ms, default=0):.0f} ms "
+        f"at most, {int(wrong.sum())} samples beside them differ from the song"
+    )
     assert not wrong.any(), f"first at file sample {int(wrong.argmax())} of {len(wrong)}"
     assert len(track.gaps) <= stage.chaos.deaths().get("song", 0), "only the song's own deaths cost the dry track sound"
 
@@ -161,10 +164,12 @@ def _check_mix(stage: Stage) -> None:
     silent = mix.after(stage.fader_from).unstated_silence(RATE // 50)  # before that nobody had begun to play
     songs = [outcome for outcome in stage.chaos.outcomes if outcome.fault.node == "song"]
     songless_s = sum(song.back_s + song.fault.seconds + ANCHOR_S for song in songs)
-    print(f"mix: {len(mix.audio) / RATE:.1f} s, {mix.stated.sum() / RATE * 1000:.0f} ms stated as missing, "
-          f"{mix.concealed.sum() / RATE * 1000:.0f} ms as made up, "
-          f"{silent / RATE * 1000:.0f} ms of unstated silence; off from voice x fader + band by at most "
-          f"{rest[whole].max():.2g}")  # fmt: skip
+    print(
+        f"mix: {len(mix.audio) / RATE:.1f} s, {mix.stated.sum() / RATE * 1000:.0f} ms stated as missing, "
+        f"{mix.concealed.sum() / RATE * 1000:.0f} ms as made up, "
+        f"{silent / RATE * 1000:.0f} ms of unstated silence; off from voice x fader + band by at most "
+        f"{rest[whole].max():.2g}"
+    )
     assert rest[whole].max() < 1e-5, "the fader stayed where it was"
     assert silent <= songless_s * RATE, "without a song there is silence, else it is stated"
 

@@ -55,8 +55,13 @@ class TimeOfDay:
 
     def seen_s(self) -> float:
         """How far off a program finds it."""
-        shown = subprocess.run([sys.executable, "-c", "import time; print(time.time())"], env=self.env, check=True,
-                               capture_output=True, text=True)  # fmt: skip
+        shown = subprocess.run(
+            [sys.executable, "-c", "import time; print(time.time())"],
+            env=self.env,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
         return float(shown.stdout) - time.time()
 
 
@@ -66,8 +71,14 @@ def test_a_set_clock_is_not_heard(tmp_path: Path, proof_scale: float) -> None:
     (tmp_path / "steps.yaml").write_text(CONFIG)
     day = TimeOfDay(tmp_path)
     command = [sys.executable, "-m", "audio_pipeline", "run", "steps.yaml", "--duration", f"{seconds:g}"]
-    with subprocess.Popen([*command, "--folder", "take"], cwd=tmp_path, env=day.env, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True) as run:  # fmt: skip
+    with subprocess.Popen(
+        [*command, "--folder", "take"],
+        cwd=tmp_path,
+        env=day.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as run:
         for offset_s in (HOUR_S, -HOUR_S, 0):
             time.sleep(seconds / 4)  # a real pipeline plays
             day.step(offset_s)
@@ -80,8 +91,10 @@ def test_a_set_clock_is_not_heard(tmp_path: Path, proof_scale: float) -> None:
     wrong = sum(not np.array_equal(song[k : k + RATE], tune(k, min(RATE, len(song) - k))) for k in spans)
     first = int(np.abs(mix).max(axis=1).nonzero()[0][0])
     silent_s = float((np.abs(mix[first:]).max(axis=1) == 0).sum() / RATE)
-    print(f"{seconds:.0f} s with the time of day set by +1 h, -2 h, +1 h: {len(song) / RATE:.2f} s recorded, "
-          f"{wrong} of its seconds not bit-identical; {silent_s:.2f} s of the mix silent; no restart")  # fmt: skip
+    print(
+        f"{seconds:.0f} s with the time of day set by +1 h, -2 h, +1 h: {len(song) / RATE:.2f} s recorded, "
+        f"{wrong} of its seconds not bit-identical; {silent_s:.2f} s of the mix silent; no restart"
+    )
     assert wrong == 0
     assert len(song) / RATE == pytest.approx(seconds, abs=1.5)
     assert silent_s < 1.0

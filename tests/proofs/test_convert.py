@@ -58,8 +58,10 @@ def test_stated_latency_is_what_an_impulse_takes(tmp_path: Path, proof_scale: fl
     delays, moved = (np.array(column) for column in zip(*found, strict=True))
     stated = next(path["total_ms"] for path in final["paths"] if "voice" in path["path"])
     missed = final["nodes"]["voice"]["counters"].get("missed_deadlines", 0)
-    print(f"{len(delays)} clicks took {delays.min():.0f} to {delays.max():.0f} ms, median {np.median(delays):.0f}, "
-          f"stated {stated:.0f}; missed deadlines {missed}")  # fmt: skip
+    print(
+        f"{len(delays)} clicks took {delays.min():.0f} to {delays.max():.0f} ms, median {np.median(delays):.0f}, "
+        f"stated {stated:.0f}; missed deadlines {missed}"
+    )
     assert len(delays) >= 3
     assert np.median(delays) <= stated <= GOAL_MS
     assert not moved.any(), "a click comes out at the position at which it went in"

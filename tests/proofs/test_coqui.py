@@ -26,9 +26,13 @@ def check(name: str, folder: Path) -> dict[str, Any]:
     if not PYTHON.exists():
         pytest.skip("the environment of coqui-tts is not here (make coqui)")
     done = subprocess.run(
-        [PYTHON, SCRIPT, name, folder], capture_output=True, text=True, timeout=500, check=False,
+        [PYTHON, SCRIPT, name, folder],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-2_000:]
     found: dict[str, Any] = json.loads(done.stdout.strip().rpartition("\n")[2])
     print(f"{name}: {found}")
@@ -73,8 +77,10 @@ def test_wavlms_list_of_layers_is_not_evaluated_unseen(small: Path) -> None:
 def said_by_a_graph(folder: Path, **settings: Any) -> np.ndarray:
     """Sound (samples,) at 48 kHz of a node tts under the other interpreter."""
     voice = {"kind": "tts", "voice": "xtts:Ana Florence", "text": "Nobody was there, of course.", "python": str(PYTHON)}
-    nodes = {"voice": {**voice, **settings}, "take": {"kind": "recorder", "subtype": "float32", "inputs": {
-        "said": {"from": "voice", "policy": "block"}}}}  # fmt: skip
+    nodes = {
+        "voice": {**voice, **settings},
+        "take": {"kind": "recorder", "subtype": "float32", "inputs": {"said": {"from": "voice", "policy": "block"}}},
+    }
     supervisor = Supervisor(loads(json.dumps({"version": 1, "nodes": nodes})), offline=True, folder=folder)
     supervisor.start()
     assert supervisor.wait(250), "the graph did not end"

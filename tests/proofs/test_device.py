@@ -106,8 +106,11 @@ def measured(folder: Path, declared_ms: float) -> np.ndarray[Any, Any]:
 def counters(state: State) -> dict[str, int]:
     """What went wrong with the card."""
     nodes = state["nodes"]
-    return {f"{node} {name}": nodes[node]["counters"].get(name, 0)
-            for node, names in (("speaker", ("xruns", "gaps")), ("mic", ("xruns",))) for name in names}  # fmt: skip
+    return {
+        f"{node} {name}": nodes[node]["counters"].get(name, 0)
+        for node, names in (("speaker", ("xruns", "gaps")), ("mic", ("xruns",)))
+        for name in names
+    }
 
 
 def test_a_chirp_comes_back_when_the_pipeline_says(tmp_path: Path, proof_scale: float) -> None:
@@ -129,11 +132,13 @@ def test_a_chirp_comes_back_when_the_pipeline_says(tmp_path: Path, proof_scale: 
     good = rows[:, 2] > 0.9
     delay, off = np.median(rows[good, 0]), np.median(rows[good, 1])
     wrong = {name: after[name] - before[name] for name in after}
-    print(f"{seconds:.0f} s beside a busy core: {good.sum()} of {len(good)} chirps came back after {delay:.1f} ms "
-          f"({rows[good, 0].min():.1f} to {rows[good, 0].max():.1f}), declared {declared:.1f} ms "
-          f"(of which the sound server holds {now:.0f} ms, {stated:.0f} when it began); {off:+.1f} ms from "
-          f"when playback said; {wrong}; a bare sleep overslept {BUFFER_MS:.0f} ms {sleeper.overslept} times, "
-          f"by {sleeper.worst_ms:.0f} ms at worst")  # fmt: skip
+    print(
+        f"{seconds:.0f} s beside a busy core: {good.sum()} of {len(good)} chirps came back after {delay:.1f} ms "
+        f"({rows[good, 0].min():.1f} to {rows[good, 0].max():.1f}), declared {declared:.1f} ms "
+        f"(of which the sound server holds {now:.0f} ms, {stated:.0f} when it began); {off:+.1f} ms from "
+        f"when playback said; {wrong}; a bare sleep overslept {BUFFER_MS:.0f} ms {sleeper.overslept} times, "
+        f"by {sleeper.worst_ms:.0f} ms at worst"
+    )
     assert len(good) >= 5 and good.mean() >= 0.9 - 0.1 * sleeper.overslept
     assert abs(off) <= 20, "whatever the machine did, playback knows when it was heard"
     assert max(wrong["speaker xruns"], wrong["mic xruns"]) <= 2 * sleeper.overslept
@@ -162,8 +167,10 @@ def test_a_card_is_pulled_out_of_a_running_pipeline(tmp_path: Path) -> None:
         pipeline.play(3)
         final = pipeline.finish()
     went_on_s = (on["position"] - away["position"]) / RATE
-    print(f"pulled out and put back: gone said, the clock went on by {went_on_s:.2f} s meanwhile, both back "
-          f"{back_s:.1f} s after the card (of which PulseAudio takes 2 s to start a stream), no restart")  # fmt: skip
+    print(
+        f"pulled out and put back: gone said, the clock went on by {went_on_s:.2f} s meanwhile, both back "
+        f"{back_s:.1f} s after the card (of which PulseAudio takes 2 s to start a stream), no restart"
+    )
     assert all(node["restarts"] == 0 for node in final["nodes"].values())
     assert any("device gone" in line for line in final["log"]) and any("is back" in line for line in final["log"])
     heard = Played(tmp_path / "heard.tape", RATE)

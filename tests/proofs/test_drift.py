@@ -91,9 +91,11 @@ def test_a_day_between_two_cards(kind: str, proof_scale: float) -> None:
     check_ledger(reader, through.a.position, bridge.fill_samples)
     out_s = reader.ledger.samples_out / RATE
     assert bridge.jumps == 0
-    print(f"{kind}, {seconds / 3600:.2f} virtual hours: place within {through.worst:.1f} samples of the truth, "
-          f"{through.fill[0]:.0f} to {through.fill[1]:.0f} samples inside, {bridge.ppm:+.2f} ppm found, "
-          f"{through.a.position} in, {reader.ledger.samples_out} out, 0 jumps, 0 lost, 0 doubled")  # fmt: skip
+    print(
+        f"{kind}, {seconds / 3600:.2f} virtual hours: place within {through.worst:.1f} samples of the truth, "
+        f"{through.fill[0]:.0f} to {through.fill[1]:.0f} samples inside, {bridge.ppm:+.2f} ppm found, "
+        f"{through.a.position} in, {reader.ledger.samples_out} out, 0 jumps, 0 lost, 0 doubled"
+    )
     assert through.worst < BLOCK / 10, "a tenth of a frame; the requirement is one frame"
     # from none to a block that the next 480 outputs just do not fit into, and what the output clock's lag adds
     assert 0 <= through.fill[0] and through.fill[1] <= 2 * BLOCK
@@ -122,9 +124,11 @@ def test_the_sound_between_two_cards(ppm: float, proof_scale: float) -> None:
     steps = np.diff(places)
     clean = residual_db(y, places, HZ)
     seen = [thd_n_db(y[k : k + RATE], HZ * (1 + ppm * 1e-6)) for k in range(0, len(y) - RATE + 1, RATE)]
-    print(f"{ppm:+.0f} ppm, {seconds:.0f} s of a 997 Hz tone: noise at the chosen places {clean:.1f} dB, THD+N of each "
-          f"second as an analyser sees it {np.median(seen):.1f} dB (median), {max(seen):.1f} dB (worst); steps from "
-          f"{(steps.min() - 1) * 1e6:+.0f} to {(steps.max() - 1) * 1e6:+.0f} ppm")  # fmt: skip
+    print(
+        f"{ppm:+.0f} ppm, {seconds:.0f} s of a 997 Hz tone: noise at the chosen places {clean:.1f} dB, THD+N of each "
+        f"second as an analyser sees it {np.median(seen):.1f} dB (median), {max(seen):.1f} dB (worst); steps from "
+        f"{(steps.min() - 1) * 1e6:+.0f} to {(steps.max() - 1) * 1e6:+.0f} ppm"
+    )
     assert clean < -100
     assert np.median(seen) < -55 and max(seen) < -45
     assert np.abs(steps - 1 - ppm * 1e-6).max() < 2e-6, "a three hundredth of a cent"
@@ -148,9 +152,11 @@ def test_a_day_in_a_buffer_with_a_target(ppm: float, proof_scale: float) -> None
             truth = a.true_position(b.time_ns) - buffer.control.place
             worst = max(worst, abs(truth - TARGET))
             fills = [min(fills[0], buffer.fill_samples), max(fills[1], buffer.fill_samples)]
-    print(f"{ppm:+.0f} ppm, {seconds / 3600:.2f} virtual hours, pulled: buffer within {worst:.1f} samples of its "
-          f"target of {TARGET}, level {fills[0]:.0f} to {fills[1]:.0f}, {buffer.ppm:+.2f} ppm found, "
-          f"{buffer.underruns} underruns")  # fmt: skip
+    print(
+        f"{ppm:+.0f} ppm, {seconds / 3600:.2f} virtual hours, pulled: buffer within {worst:.1f} samples of its "
+        f"target of {TARGET}, level {fills[0]:.0f} to {fills[1]:.0f}, {buffer.ppm:+.2f} ppm found, "
+        f"{buffer.underruns} underruns"
+    )
     assert reader.ledger.broken == reader.ledger.backwards == buffer.concealed_samples == 0
     assert worst < BLOCK, "one frame"
     assert buffer.ppm == pytest.approx(ppm, abs=5)

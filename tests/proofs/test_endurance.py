@@ -47,13 +47,16 @@ class Endurance:
     def look(self, state: State) -> None:
         seen = dict(self._processes(state))
         ages = {link["to"]: np.array(link["age_histogram"]["counts"]) for link in state["links"]}
-        self.slots.append(Slot(
-            {name: p.memory_info().rss / 1e6 for name, p in seen.items()},
-            {name: p.num_fds() for name, p in seen.items()},
-            {name: p.num_threads() for name, p in seen.items()},
-            {name: sum(p.cpu_times()[:2]) for name, p in seen.items()},
-            sorted(path.name for path in self.pipeline.supervisor.run_dir.path.iterdir()), ages,
-        ))  # fmt: skip
+        self.slots.append(
+            Slot(
+                {name: p.memory_info().rss / 1e6 for name, p in seen.items()},
+                {name: p.num_fds() for name, p in seen.items()},
+                {name: p.num_threads() for name, p in seen.items()},
+                {name: sum(p.cpu_times()[:2]) for name, p in seen.items()},
+                sorted(path.name for path in self.pipeline.supervisor.run_dir.path.iterdir()),
+                ages,
+            )
+        )
 
     @staticmethod
     def _processes(state: State) -> Iterator[tuple[str, psutil.Process]]:

@@ -64,12 +64,26 @@ def run_beside(small: Path, kib: int, config: Path, seconds: float, runtime: Pat
     copy = config.parent / "copy"
     mount, keep = f'mount -t tmpfs -o mode=0700,size={kib}k none "{small}"', f'cp -a "{small}" "{copy}"'
     script = f'{mount} && "$@"; code=$?; {keep}; exit $code'
-    words = [sys.executable, "-m", "audio_pipeline", "run", str(config), "--no-view", "--duration", str(seconds),
-             "--folder", str(config.parent / "take")]  # fmt: skip
+    words = [
+        sys.executable,
+        "-m",
+        "audio_pipeline",
+        "run",
+        str(config),
+        "--no-view",
+        "--duration",
+        str(seconds),
+        "--folder",
+        str(config.parent / "take"),
+    ]
     done = subprocess.run(
-        [*unshare, "sh", "-c", script, "sh", *words], capture_output=True, text=True, check=False,
-        env={**os.environ, "XDG_RUNTIME_DIR": str(runtime)}, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+        [*unshare, "sh", "-c", script, "sh", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "XDG_RUNTIME_DIR": str(runtime)},
+        stdin=subprocess.DEVNULL,
+    )
     return Ended(done.returncode, done.stdout + done.stderr, copy)
 
 

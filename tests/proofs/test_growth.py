@@ -67,8 +67,9 @@ class Busy:
             if name != "song":
                 word = {"op": "cancel", "timeline": "song", "generation": self._generation}
                 self.stage.runners[name].inbox.append(word)
-        self.stage.command("song", op="transport", command="seek", args={"seconds": 0.0},
-                           generation=self._generation, playing=True)  # fmt: skip
+        self.stage.command(
+            "song", op="transport", command="seek", args={"seconds": 0.0}, generation=self._generation, playing=True
+        )
 
 
 @contextmanager
@@ -123,7 +124,9 @@ def test_the_process_grows_by_less_than_a_byte_a_frame(tmp_path: Path, proof_sca
         frames = seconds // 10 * 10 * FRAMES_A_SECOND * _nodes(busy)
         more_fds = process.num_fds() - fds
     grown = float(np.median(sizes[-3:]) - sizes[0])
-    print(f"{frames} frames x nodes in {time.monotonic() - began_s:.0f} s: {grown / 1024:.0f} KiB more resident "
-          f"memory, {grown / frames:.3f} bytes a frame and node; {more_fds} more files open")  # fmt: skip
+    print(
+        f"{frames} frames x nodes in {time.monotonic() - began_s:.0f} s: {grown / 1024:.0f} KiB more resident "
+        f"memory, {grown / frames:.3f} bytes a frame and node; {more_fds} more files open"
+    )
     assert grown <= max(frames, LEAST_RSS), [round((size - sizes[0]) / 1024) for size in sizes]
     assert more_fds == 0

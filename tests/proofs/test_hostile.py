@@ -68,9 +68,11 @@ class Outcome:
     gateway: float  # share of a core
 
     def __str__(self) -> str:
-        return (f"hostile: {self.role:8} {self.attack:10} {self.times:7} times: studio silent {self.silent_ms:.0f} "
-                f"ms, restarts {self.restarts}, singer lost {self.singer_lost:.1%}, listener {self.listener_lost:.1%}, "
-                f"gateway {self.gateway:.0%} of a core")  # fmt: skip
+        return (
+            f"hostile: {self.role:8} {self.attack:10} {self.times:7} times: studio silent {self.silent_ms:.0f} "
+            f"ms, restarts {self.restarts}, singer lost {self.singer_lost:.1%}, listener {self.listener_lost:.1%}, "
+            f"gateway {self.gateway:.0%} of a core"
+        )
 
 
 def lost(before: State, after: State, node: str, seconds: float) -> float:
@@ -102,15 +104,29 @@ def attack(studio: Pipeline, laptop: Pipeline, role: str, kind: str, seconds: fl
     after, still = studio.state(), laptop.state()
     share = (cpu_s(gateway) - cpu) / took
     assert restarts(after) == restarts(before), f"{role} {kind}: {after['incidents']}"
-    return Outcome(role, kind, times, took, silent_ms(before, after), restarts(after) + restarts(still),
-                   lost(before, after, "voice", took), lost(listening, still, "there", took), share)  # fmt: skip
+    return Outcome(
+        role,
+        kind,
+        times,
+        took,
+        silent_ms(before, after),
+        restarts(after) + restarts(still),
+        lost(before, after, "voice", took),
+        lost(listening, still, "there", took),
+        share,
+    )
 
 
 def hostile(role: str, kind: str, port: str, seconds: float) -> int:
     """How often it did what it does."""
-    run = subprocess.run([sys.executable, "-m", "tests.proofs.hostile", role, kind, port, str(Keys().folder),
-                          str(seconds)],
-                         cwd=ROOT, capture_output=True, text=True, timeout=seconds + 120, check=False)  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.proofs.hostile", role, kind, port, str(Keys().folder), str(seconds)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=seconds + 120,
+        check=False,
+    )
     assert run.returncode == 0, run.stderr
     return int(run.stdout)
 
@@ -153,8 +169,10 @@ def test_whatever_another_host_does_the_loudspeaker_plays_on(
         port = int(opened["nodes"]["gateway"]["gauges"]["port"])
         (tmp_path / "laptop.yaml").write_text(LAPTOP.format(tone=tone, port=port))
         with running(tmp_path / "laptop.yaml", tmp_path / "laptop") as laptop:
-            laptop.until("both are connected", lambda s: all(
-                s["nodes"][name]["gauges"].get("connected") == 1 for name in ("out", "there")))  # fmt: skip
+            laptop.until(
+                "both are connected",
+                lambda s: all(s["nodes"][name]["gauges"].get("connected") == 1 for name in ("out", "there")),
+            )
             before = memory(studio, studio.play(2))
             calm = [attack(studio, laptop, "", "calm", max(4 * seconds, 3))]
             outcomes = []
@@ -173,9 +191,13 @@ def test_whatever_another_host_does_the_loudspeaker_plays_on(
     sound, _ = sf.read(next((tmp_path / "studio").glob("mix*.wav")), dtype="float32", always_2d=True)
     found = gaps(sound)
     names, quiet, under = ("loudspeaker silent", "singer lost", "listener lost"), total(calm), total(outcomes)
-    print(f"hostile: {len(outcomes)} attacks of {seconds:g} s; " + ", ".join(
-        f"{name} {share:.2%} (calm {before:.2%})" for name, share, before in zip(names, under, quiet, strict=True))
-        + f"; gaps in the recording: {sum(gap.ms for gap in found):.0f} ms")  # fmt: skip
+    print(
+        f"hostile: {len(outcomes)} attacks of {seconds:g} s; "
+        + ", ".join(
+            f"{name} {share:.2%} (calm {before:.2%})" for name, share, before in zip(names, under, quiet, strict=True)
+        )
+        + f"; gaps in the recording: {sum(gap.ms for gap in found):.0f} ms"
+    )
     assert connected[0] == 1 and connected[1]["connected"] == 1
     for name, share, before_it, allowed in zip(names, under, quiet, (0.0, LOST, LOST), strict=True):
         assert share <= allowed + BUSY * before_it, f"{name}: {share:.2%}"

@@ -30,9 +30,14 @@ def there(laptop: Pipeline) -> State:
 
 
 def connected(laptop: Pipeline, reconnects: int) -> None:
-    laptop.until("it is connected again", lambda s: (
-        s["nodes"]["there"]["gauges"].get("connected") == 1
-        and s["nodes"]["there"]["counters"].get("reconnects", 0) >= reconnects), 30)  # fmt: skip
+    laptop.until(
+        "it is connected again",
+        lambda s: (
+            s["nodes"]["there"]["gauges"].get("connected") == 1
+            and s["nodes"]["there"]["counters"].get("reconnects", 0) >= reconnects
+        ),
+        30,
+    )
 
 
 @dataclass
@@ -110,8 +115,10 @@ def _check(heard: Heard) -> None:
     assert DELAY_S * 1000 <= gauges["age_ms"] <= 250
     assert abs(gauges["offset_ms"]) <= gauges["round_trip_ms"] / 2, "both have the same clock"
     assert 2 <= heard.end["counters"]["reconnects"] <= 4 and heard.end["counters"]["outages"] >= 1, heard.log
-    concealed = [state["nodes"]["speaker"]["counters"]["concealed_samples"]
-                 for state in (heard.studio_before, heard.studio_after)]  # fmt: skip
+    concealed = [
+        state["nodes"]["speaker"]["counters"]["concealed_samples"]
+        for state in (heard.studio_before, heard.studio_after)
+    ]
     assert concealed[0] == concealed[1], "the studio heard nothing of it"
     assert all(heard.balanced)
     more = [after - before for before, after in zip(heard.handles_before, heard.handles_after, strict=True)]
@@ -132,19 +139,27 @@ def _check_gaps(found: list[Gap]) -> None:
 def _print(heard: Heard, found: list[Gap]) -> None:
     gauges, counters, then = heard.calm["gauges"], heard.end["counters"], heard.end["gauges"]
     way = f"{DELAY_S * 1e3:.0f} ms +- {JITTER_S * 1e3:.0f} ms"
-    print(f"\nhosts: way {way}: jitter {gauges['jitter_ms']:.1f} ms, buffer {gauges['buffer_ms']:.0f} of "
-          f"{gauges['target_ms']:.0f} ms, delay {gauges['age_ms']:.0f} ms, clock offset "
-          f"{gauges['offset_ms']:.2f} ms, dry {heard.calm['counters']['underruns']} times")  # fmt: skip
-    print(f"hosts: stall of {STALL_S:g} s, cut of {CUT_S:g} s, half-open: heard gaps of "
-          + ", ".join(f"{gap.ms:.0f} ms" for gap in found)
-          + f"; dry {counters['underruns']}, outages {counters['outages']}, reconnects {counters['reconnects']}, "
-          f"then buffer {then['buffer_ms']:.0f} of {then['target_ms']:.0f} ms")  # fmt: skip
+    print(
+        f"\nhosts: way {way}: jitter {gauges['jitter_ms']:.1f} ms, buffer {gauges['buffer_ms']:.0f} of "
+        f"{gauges['target_ms']:.0f} ms, delay {gauges['age_ms']:.0f} ms, clock offset "
+        f"{gauges['offset_ms']:.2f} ms, dry {heard.calm['counters']['underruns']} times"
+    )
+    print(
+        f"hosts: stall of {STALL_S:g} s, cut of {CUT_S:g} s, half-open: heard gaps of "
+        + ", ".join(f"{gap.ms:.0f} ms" for gap in found)
+        + f"; dry {counters['underruns']}, outages {counters['outages']}, reconnects {counters['reconnects']}, "
+        f"then buffer {then['buffer_ms']:.0f} of {then['target_ms']:.0f} ms"
+    )
     for tap in heard.studio_after["taps"]:
-        print(f"hosts: ledger of {tap['from']} to other hosts: offered {tap['offered']} = delivered "
-              f"{tap['delivered']} + dropped {tap['dropped']} + queued {tap['queued']} + under way "
-              f"{tap['in_flight']}; balanced {tap['balanced']}")  # fmt: skip
-    print(f"hosts: open files and threads of listener and gateway: {heard.handles_before} before, "
-          f"{heard.handles_after} after")  # fmt: skip
+        print(
+            f"hosts: ledger of {tap['from']} to other hosts: offered {tap['offered']} = delivered "
+            f"{tap['delivered']} + dropped {tap['dropped']} + queued {tap['queued']} + under way "
+            f"{tap['in_flight']}; balanced {tap['balanced']}"
+        )
+    print(
+        f"hosts: open files and threads of listener and gateway: {heard.handles_before} before, "
+        f"{heard.handles_after} after"
+    )
 
 
 def test_stolen_sockets_are_taken_back(private: Path, tmp_path: Path, keys: None) -> None:
@@ -157,8 +172,10 @@ def test_stolen_sockets_are_taken_back(private: Path, tmp_path: Path, keys: None
         studio.play(2)
         thieves = [context.socket(zmq.ROUTER), context.socket(zmq.ROUTER)]
         thieves[0].bind(f"ipc://{folder}/mix.out")
-        studio.until("the mixer is back", lambda s: s["nodes"]["mix"]["restarts"] == 1
-                     and s["nodes"]["mix"]["state"] == "running")  # fmt: skip
+        studio.until(
+            "the mixer is back",
+            lambda s: s["nodes"]["mix"]["restarts"] == 1 and s["nodes"]["mix"]["state"] == "running",
+        )
         thieves[1].bind(f"ipc://{folder}/control")
         taken_back = "was taken or removed; it is bound again"
         studio.until("it is said", lambda s: any(taken_back in line for line in s["log"]))

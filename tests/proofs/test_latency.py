@@ -39,8 +39,10 @@ def test_stated_latency_is_what_an_impulse_takes(mode: str, tmp_path: Path, proo
     split = final["nodes"]["split"]
     stated = next(path["total_ms"] for path in final["paths"] if "split" in path["path"])
     terms = {name: round(value, 1) for name, value in split["latency_ms"].items()}
-    print(f"{mode}: {len(delays)} clicks took {delays.min():.0f} to {delays.max():.0f} ms, stated {stated:.0f} ms "
-          f"({terms}), missed deadlines {split['counters'].get('missed_deadlines', 0)}")  # fmt: skip
+    print(
+        f"{mode}: {len(delays)} clicks took {delays.min():.0f} to {delays.max():.0f} ms, stated {stated:.0f} ms "
+        f"({terms}), missed deadlines {split['counters'].get('missed_deadlines', 0)}"
+    )
     assert len(delays) >= 3
     assert np.median(delays) <= stated
     # At a missed deadline (a machine that was taken away) the dry sound goes out, up to a frame later.

@@ -21,8 +21,10 @@ def test_balanced_karaoke_misses_no_deadline(tmp_path: Path, proof_scale: float)
         final = pipeline.finish()
     split, speaker = final["nodes"]["split"], final["nodes"]["speaker"]
     terms = {name: round(value, 1) for name, value in split["latency_ms"].items()}
-    print(f"{seconds:.0f} s live: latency {terms} ms, hop {split['gauges'].get('hop', 0):.0f} frames, "
-          f"CPU of the separator {split['cpu']:.2f} cores, counters {split['counters']}")  # fmt: skip
+    print(
+        f"{seconds:.0f} s live: latency {terms} ms, hop {split['gauges'].get('hop', 0):.0f} frames, "
+        f"CPU of the separator {split['cpu']:.2f} cores, counters {split['counters']}"
+    )
     inferences = seconds * 44_100 / 1024 / split["gauges"]["hop"]
     # None on a machine of one's own; a virtual one that is taken away for 100 ms may cost a few.
     assert split["counters"].get("missed_deadlines", 0) <= 0.01 * inferences
@@ -31,9 +33,7 @@ def test_balanced_karaoke_misses_no_deadline(tmp_path: Path, proof_scale: float)
     assert all(link["balanced"] for link in final["links"])
 
 
-def test_a_fresh_start_misses_no_deadline(
-    tmp_path: Path, proof_scale: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fresh_start_misses_no_deadline(tmp_path: Path, proof_scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten starts of a minute, each on a machine of which nothing is known yet.
 
     The latency that is stated holds a stall of 40 ms; where a thread that does nothing but sleep was kept waiting for
@@ -48,7 +48,9 @@ def test_a_fresh_start_misses_no_deadline(
             final = pipeline.finish()
         split = final["nodes"]["split"]
         missed = split["counters"].get("missed_deadlines", 0)
-        print(f"start {number + 1}: hop {split['gauges']['hop']:.0f}, step {split['gauges']['mode']:.0f}, stated "
-              f"{sum(split['latency_ms'].values()):.0f} ms, {missed} missed, an idle thread waited up to "
-              f"{stalls.worst_s * 1000:.0f} ms, {stalls.longer_than(STALL_S)} times more than 40 ms")  # fmt: skip
+        print(
+            f"start {number + 1}: hop {split['gauges']['hop']:.0f}, step {split['gauges']['mode']:.0f}, stated "
+            f"{sum(split['latency_ms'].values()):.0f} ms, {missed} missed, an idle thread waited up to "
+            f"{stalls.worst_s * 1000:.0f} ms, {stalls.longer_than(STALL_S)} times more than 40 ms"
+        )
         assert not missed or stalls.worst_s > STALL_S

@@ -72,8 +72,9 @@ class Host:
         self.output = folder / "output.txt"
         env = {**os.environ, "XDG_RUNTIME_DIR": str(folder), FOLDER: str(folder.parent / "keys"), "COLUMNS": "200"}
         with self.output.open("w") as file:
-            self.process = subprocess.Popen([*inside(namespace), *COMMAND, *words], stdout=file, stderr=file, env=env,
-                                            cwd=folder)  # fmt: skip
+            self.process = subprocess.Popen(
+                [*inside(namespace), *COMMAND, *words], stdout=file, stderr=file, env=env, cwd=folder
+            )
 
     def until(self, pattern: str, timeout_s: float = 90.0) -> str:
         """The text once `pattern` is in it."""
@@ -98,11 +99,7 @@ def status(text: str) -> tuple[int, int, int, int]:
     return int(delay), int(dry), int(lost), int(again)
 
 
-
-
-def test_a_laptop_plays_a_studio_in_another_network_namespace(
-    wire: bool, private: Path, proof_scale: float
-) -> None:
+def test_a_laptop_plays_a_studio_in_another_network_namespace(wire: bool, private: Path, proof_scale: float) -> None:
     """Refused while its key is not allowed, heard once it is, and heard again after the cable was out."""
     make_keys(private / "keys", role="host")
     (private / "studio.yaml").write_text(
@@ -131,8 +128,10 @@ def test_a_laptop_plays_a_studio_in_another_network_namespace(
         time.sleep(max(30 * proof_scale, 12))
         later = status(laptop.output.read_text())
         way = "netem 20 ms +- 5 ms" if wire else "no netem"
-        print(f"\nhosts: namespaces, {way}: delay {delay_ms} ms, dry {dry}; cable out for 2 s: delay {later[0]} ms, "
-              f"dry {later[1] - dry}, connected again {later[3] - again} times")  # fmt: skip
+        print(
+            f"\nhosts: namespaces, {way}: delay {delay_ms} ms, dry {dry}; cable out for 2 s: delay {later[0]} ms, "
+            f"dry {later[1] - dry}, connected again {later[3] - again} times"
+        )
         assert (20 if wire else 5) < delay_ms < 300 and dry <= 3
         lines = laptop.output.read_text().splitlines()[-3:]
         assert all(STATUS.search(line) for line in lines), lines

@@ -38,7 +38,9 @@ def test_ours_is_the_original_to_the_rounding_of_float32(tmp_path: Path) -> None
         ours, original = (soundfile.read(tmp_path / f"{who}_{stem}.wav")[0] for who in ("ours", "original"))
         published = soundfile.read(folder / f"{stem}.wav")[0]
         assert len(ours) == len(original) == len(published)
-        print(f"{stem}: ours {agreement_db(original, ours):.1f} dB from the original, the original "
-              f"{agreement_db(published, original):.1f} dB from its published file")  # fmt: skip
+        print(
+            f"{stem}: ours {agreement_db(original, ours):.1f} dB from the original, the original "
+            f"{agreement_db(published, original):.1f} dB from its published file"
+        )
         assert agreement_db(original, ours) > 90
         assert agreement_db(published, original) > 120

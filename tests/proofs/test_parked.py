@@ -96,8 +96,16 @@ def test_a_run_that_ends_without_a_node_says_so(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_supervisor_without_descriptors_goes_on_when_there_are_some_again(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "audio_pipeline", "run", str(graph_file(tmp_path)), "--no-view",
-               "--folder", str(tmp_path / "take")]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "audio_pipeline",
+        "run",
+        str(graph_file(tmp_path)),
+        "--no-view",
+        "--folder",
+        str(tmp_path / "take"),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             client = attached(process.pid)
@@ -110,8 +118,9 @@ def test_a_supervisor_without_descriptors_goes_on_when_there_are_some_again(tmp_
             time.sleep(3)
             assert process.poll() is None, "the pipeline plays on"
             resource.prlimit(process.pid, resource.RLIMIT_NOFILE, limits)
-            state = pipeline.until("it is back", lambda s: s["nodes"]["bad"]["state"] == "running"
-                                   and s["nodes"]["bad"]["restarts"] > 0)  # fmt: skip
+            state = pipeline.until(
+                "it is back", lambda s: s["nodes"]["bad"]["state"] == "running" and s["nodes"]["bad"]["restarts"] > 0
+            )
             shortages = [line for line in state["log"] if "Too many open files" in line]
             assert shortages, state["log"]
             print("\n".join(shortages))
@@ -144,5 +153,3 @@ def attached(pid: int) -> ControlClient:
         except PipelineError:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-
-

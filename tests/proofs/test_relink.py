@@ -60,8 +60,15 @@ nodes:
   tap: {{kind: meter, in: b}}
   ear: {{kind: meter, in: other}}
 """
-UNTOUCHED = [("song.out", "a.in"), ("song.out", "b.in"), ("song.out", "quiet.in"), ("b.out", "tap.in"),
-             ("other.out", "ear.in"), ("mix.out", "behind.in"), ("mix.out", "other.in")]  # fmt: skip
+UNTOUCHED = [
+    ("song.out", "a.in"),
+    ("song.out", "b.in"),
+    ("song.out", "quiet.in"),
+    ("b.out", "tap.in"),
+    ("other.out", "ear.in"),
+    ("mix.out", "behind.in"),
+    ("mix.out", "other.in"),
+]
 Change = dict[str, Any]
 
 
@@ -137,8 +144,10 @@ def report(where: str, count: int, folder: Path, ms: list[float], skipped: float
     """Says what was heard; the loudest click and what was late."""
     click_db, seconds, late = heard(folder, skipped)
     took = f"; a change takes {np.median(ms):.0f} ms, 99 % of them {np.quantile(ms, 0.99):.0f} ms" if ms else ""
-    print(f"{where}: {count} changes of 10 kinds in {seconds:.0f} s of sound: loudest click {click_db:.0f} dB of the "
-          f"sine; made up because the machine was late: {late / RATE / seconds:.2%}{took}")  # fmt: skip
+    print(
+        f"{where}: {count} changes of 10 kinds in {seconds:.0f} s of sound: loudest click {click_db:.0f} dB of the "
+        f"sine; made up because the machine was late: {late / RATE / seconds:.2%}{took}"
+    )
     return click_db, late
 
 
@@ -229,9 +238,16 @@ def test_who_dies_after_a_change_comes_back_with_the_new_links(tmp_path: Path, c
         assert main(["graph", "connect", "b", "mix.main", *name]) == 0
         fresh = ["add", "fresh", "insert", "gain=0.7", "in=b", "+", "connect", "fresh", "mix.main"]
         assert main(["graph", *fresh, *name]) == 0
-        for wrong in (["remove", "song"], ["add", "bad", "file_source", "path=/nowhere.wav"], ["connect", "x", "y"],
-                      ["add", "z", "insert", "process=light", "in=a"], ["remove", "fresh"], ["undo", "twice"],
-                      ["disconnect", "mix.mian"], ["save", str(tmp_path)]):  # fmt: skip
+        for wrong in (
+            ["remove", "song"],
+            ["add", "bad", "file_source", "path=/nowhere.wav"],
+            ["connect", "x", "y"],
+            ["add", "z", "insert", "process=light", "in=a"],
+            ["remove", "fresh"],
+            ["undo", "twice"],
+            ["disconnect", "mix.mian"],
+            ["save", str(tmp_path)],
+        ):
             capsys.readouterr()
             assert main(["graph", *wrong, *name]) in (2, 7)
             said = capsys.readouterr().err

@@ -80,9 +80,11 @@ def test_a_singer_is_heard_in_the_studio(private: Path, tmp_path: Path, proof_sc
     rows = returns(tmp_path)
     clear = rows[rows[:, 1] > 0.8]  # one whose delay slides while the buffer settles is bent a little
     last = said.read_text().splitlines()[-1]
-    print(f"{len(clear)} of {len(rows)} chirps came back through loudspeaker, microphone and link after "
-          f"{np.median(clear[:, 0]):.0f} ms ({clear[:, 0].min():.0f} to {clear[:, 0].max():.0f}); jitter buffer "
-          f"{gauges['buffer_ms']:.0f} of {gauges['target_ms']:.0f} ms; the client says: {last}")  # fmt: skip
+    print(
+        f"{len(clear)} of {len(rows)} chirps came back through loudspeaker, microphone and link after "
+        f"{np.median(clear[:, 0]):.0f} ms ({clear[:, 0].min():.0f} to {clear[:, 0].max():.0f}); jitter buffer "
+        f"{gauges['buffer_ms']:.0f} of {gauges['target_ms']:.0f} ms; the client says: {last}"
+    )
     assert len(clear) >= 3 and len(clear) >= 0.8 * len(rows)
     assert 0 < np.median(clear[:, 0]) < LONGEST_MS
     assert "mic -> voice connected" in said.read_text()

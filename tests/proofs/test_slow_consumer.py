@@ -82,9 +82,11 @@ def _check(folder: Path, link: dict[str, Any], seconds: float, what: str, *, wor
     """`work_ms`: what had been spent on a frame when its age was taken, as virtual time passes before the work."""
     ages = [age - work_ms for _, age in ages_ms(folder)]
     accounted = link["delivered"] + sum(link["dropped"].values()) + link["queued"] + link["in_flight"]
-    print(f"{what}: {seconds:.0f} s, {link['offered']} frames offered, {link['delivered']} taken, "
-          f"dropped {link['dropped']}; on the link p50 {np.median(ages):.1f} ms, max {max(ages):.1f} ms "
-          f"(budget {BUDGET_MS} + {FRAME_MS} ms)")  # fmt: skip
+    print(
+        f"{what}: {seconds:.0f} s, {link['offered']} frames offered, {link['delivered']} taken, "
+        f"dropped {link['dropped']}; on the link p50 {np.median(ages):.1f} ms, max {max(ages):.1f} ms "
+        f"(budget {BUDGET_MS} + {FRAME_MS} ms)"
+    )
     assert max(ages) <= BUDGET_MS + FRAME_MS
     assert link["balanced"] and accounted == link["offered"], "every frame is accounted for"
     assert link["queued"] == link["in_flight"] == 0, "at the end nothing is under way"

@@ -52,8 +52,12 @@ class SlowDisk:
         build = [COMPILER, "-shared", "-fPIC", "-O2", "-o", str(library), str(HERE / "slow_disk.c"), "-ldl"]
         subprocess.run(build, check=True)
         self._file.write_bytes(bytes(8 * len(WORDS)))
-        self.env = {**os.environ, "LD_PRELOAD": str(library), "SLOW_CONTROL": str(self._file),
-                    "SLOW_UNDER": str(folder)}  # fmt: skip
+        self.env = {
+            **os.environ,
+            "LD_PRELOAD": str(library),
+            "SLOW_CONTROL": str(self._file),
+            "SLOW_UNDER": str(folder),
+        }
 
     def set(self, **ms: int) -> None:
         """From now on; what is not named is quick."""
@@ -64,8 +68,14 @@ class SlowDisk:
 def start(tmp_path: Path, seconds: float, env: Mapping[str, str], stdout: int) -> subprocess.Popen[str]:
     (tmp_path / "slow.yaml").write_text(CONFIG)
     command = [sys.executable, "-m", "audio_pipeline", "run", "slow.yaml", "--no-view", "--duration", f"{seconds:g}"]
-    return subprocess.Popen([*command, "--folder", str(tmp_path / "take")], cwd=tmp_path, env=dict(env), stdout=stdout,
-                            stderr=subprocess.STDOUT, text=True)  # fmt: skip
+    return subprocess.Popen(
+        [*command, "--folder", str(tmp_path / "take")],
+        cwd=tmp_path,
+        env=dict(env),
+        stdout=stdout,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def wait_for(path: Path, seconds: float = START_S) -> None:
@@ -83,10 +93,14 @@ def check(tmp_path: Path, code: int, said: str, seconds: float, what: str) -> No
     assert said.count("restarts 0") == said.count("restarts"), said
     for name in ("song", "again"):
         track = recorded(tmp_path / "take", name)
-        right = [np.array_equal(track.audio[at : at + RATE], tune(at, min(RATE, len(track.audio) - at)))
-                 for at in range(0, len(track.audio), RATE)]  # fmt: skip
-        print(f"{what}: {name}: {len(track.audio) / RATE:.2f} s of {seconds:g}, {track.stated.sum()} samples stated as "
-              f"missing, {right.count(False)} of its seconds not bit-identical")  # fmt: skip
+        right = [
+            np.array_equal(track.audio[at : at + RATE], tune(at, min(RATE, len(track.audio) - at)))
+            for at in range(0, len(track.audio), RATE)
+        ]
+        print(
+            f"{what}: {name}: {len(track.audio) / RATE:.2f} s of {seconds:g}, {track.stated.sum()} samples stated as "
+            f"missing, {right.count(False)} of its seconds not bit-identical"
+        )
         assert all(right) and not track.stated.any()
         assert len(track.audio) >= (seconds - 1) * RATE
 

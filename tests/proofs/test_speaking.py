@@ -44,8 +44,10 @@ def test_cancel_is_silence_within_100_ms_and_nothing_old_comes_after(
     heard = np.load(tmp_path / "heard.npz")
     spans = [_loud_ms(heard, start, end) for start, end in cancelled]
     stops = [stop for stop, _ in spans]
-    print(f"{voice}, {rounds} times: silent {min(stops):.0f} to {max(stops):.0f} ms after cancel at the loudspeaker; "
-          f"largest step at the end of the fade {max(step for _, step in spans):.4f} of full scale")  # fmt: skip
+    print(
+        f"{voice}, {rounds} times: silent {min(stops):.0f} to {max(stops):.0f} ms after cancel at the loudspeaker; "
+        f"largest step at the end of the fade {max(step for _, step in spans):.4f} of full scale"
+    )
     assert max(stops) <= SILENT_MS
     assert max(step for _, step in spans) < STEP
 

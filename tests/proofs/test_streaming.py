@@ -27,8 +27,10 @@ def test_live_stems_agree_with_the_official_ones(mode: str, tmp_path: Path) -> N
     wanted, _ = soundfile.read(official)
     got, _ = soundfile.read(tmp_path / "vocals.wav")
     agreement = _agreement_db(got, wanted)
-    print(f"{mode}: live at hop {split['gauges'].get('hop', 0):.0f}: {agreement:.1f} dB against offline, "
-          f"missed deadlines {split['counters'].get('missed_deadlines', 0)}")  # fmt: skip
+    print(
+        f"{mode}: live at hop {split['gauges'].get('hop', 0):.0f}: {agreement:.1f} dB against offline, "
+        f"missed deadlines {split['counters'].get('missed_deadlines', 0)}"
+    )
     assert len(got) == len(wanted), "N samples in, N samples out"
     assert agreement >= GOALS_DB[mode]
 

@@ -26,8 +26,10 @@ def test_a_seek_is_heard_soon(tmp_path: Path, proof_scale: float) -> None:
         pipeline.finish()
     mix, rate = soundfile.read(tmp_path / "mix.wav")
     answers_ms = [_sound_again_ms(mix, rate, position) for position, _ in asked]
-    print(f"{rounds} seeks: the new place is heard after {min(answers_ms):.0f} to {max(answers_ms):.0f} ms, "
-          f"the command itself took {max(took for _, took in asked):.0f} ms at most")  # fmt: skip
+    print(
+        f"{rounds} seeks: the new place is heard after {min(answers_ms):.0f} to {max(answers_ms):.0f} ms, "
+        f"the command itself took {max(took for _, took in asked):.0f} ms at most"
+    )
     assert max(answers_ms) <= GOAL_MS
 
 

@@ -81,8 +81,10 @@ def test_all_who_watch_see_a_node_die_and_come_back(tmp_path: Path, proof_scale:
     assert (incident["node"], incident["pid"], incident["level"]) == ("loud", pid, "error")
     assert {link["to"] for link in incident["ledger"]} == {"loud.in", "rec.loud"}
     assert log.stat().st_mode & 0o777 == 0o600
-    print(f"a node killed under all who watch: back after {back[0]['time_s'] - incident['time_s']:.2f} s, "
-          f"{len(_entries(log))} log entries, counters went on")  # fmt: skip
+    print(
+        f"a node killed under all who watch: back after {back[0]['time_s'] - incident['time_s']:.2f} s, "
+        f"{len(_entries(log))} log entries, counters went on"
+    )
 
 
 def _entries(log: Path) -> list[dict[str, Any]]:

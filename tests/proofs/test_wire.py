@@ -85,8 +85,10 @@ def test_a_client_in_c_hears_what_the_recorder_writes(
     assert heard.any() and np.abs(heard - 0.5 * noise(first, len(heard), seed=3)).max() < 1e-6
     balanced(final)
     (tap,) = final["taps"]
-    print(f"a client in C: {counted['frames']} frames, {len(heard)} samples bit-identical to the recording; "
-          f"offered {tap['offered']} = delivered {tap['delivered']} + dropped {tap['dropped']}")  # fmt: skip
+    print(
+        f"a client in C: {counted['frames']} frames, {len(heard)} samples bit-identical to the recording; "
+        f"offered {tap['offered']} = delivered {tap['delivered']} + dropped {tap['dropped']}"
+    )
 
 
 def test_a_setting_from_c(listen: Path, config: Path, tmp_path: Path, private: Path) -> None:
@@ -138,9 +140,7 @@ def test_the_client_on_the_page_works_as_it_stands_there(config: Path, tmp_path:
     assert all(line.endswith("dBFS\n") for line in said[1:])
 
 
-def test_a_client_in_c_with_a_wrong_token_is_refused(
-    listen: Path, config: Path, tmp_path: Path, private: Path
-) -> None:
+def test_a_client_in_c_with_a_wrong_token_is_refused(listen: Path, config: Path, tmp_path: Path, private: Path) -> None:
     with running(config, tmp_path / "take") as pipeline:
         (tmp_path / "token").write_text("0" * 32)
         (tmp_path / "loud.out").symlink_to(folder_of(pipeline) / "loud.out")
@@ -173,5 +173,7 @@ def test_tap_records_the_link_and_a_tap_that_hangs_disturbs_nobody(
     (link,) = [link for link in final["links"] if link["to"] == "rec.loud"]
     assert tap["dropped"].get("oldest", 0) > 0, "the one that hung lost frames"
     assert not link["dropped"], "and nobody else did"
-    print(f"tap: {len(tapped)} samples bit-identical to the recording beside a tap that hung; taps lost "
-          f"{tap['dropped']}, the recorder nothing")  # fmt: skip
+    print(
+        f"tap: {len(tapped)} samples bit-identical to the recording beside a tap that hung; taps lost "
+        f"{tap['dropped']}, the recorder nothing"
+    )

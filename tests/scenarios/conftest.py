@@ -448,6 +448,8 @@ def _(voice: Voice, words: str) -> None:
 @then(parsers.parse('the card says "{words}"'))
 def _(voice: Voice, words: str) -> None:
     assert words in voice.said
+
+
 # -- a voice that is told what to say --------------------------------------------------------------------------
 
 

@@ -47,9 +47,12 @@ class Command:
         sets = [word for item in steady(config) for word in ("--set", item)]
         self._process = subprocess.Popen(
             [sys.executable, str(ROOT / "run_pipeline.py"), config, "--no-view", "--folder", str(folder), *sets],
-            env={**os.environ, "XDG_RUNTIME_DIR": str(runtime)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+            env={**os.environ, "XDG_RUNTIME_DIR": str(runtime)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
     def wait_until_it_plays(self) -> None:
         """The first line with a level of the mix in it."""

@@ -24,10 +24,15 @@ RATE = 44_100
 SOON_MS = 300  # what is asked of the pipeline must be heard by then
 SINGS_FROM_S = 3.0  # in the demo song; the voice is there until second 8.8
 WORDS = {
-    "voice": "vocals", "band": "accompaniment", "separator": "split", "mixer": "mix", "recorder": "rec",
-    "loudspeaker": "speaker", "microphone": "mic",
+    "voice": "vocals",
+    "band": "accompaniment",
+    "separator": "split",
+    "mixer": "mix",
+    "recorder": "rec",
+    "loudspeaker": "speaker",
+    "microphone": "mic",
     "song's reader": "song",
-}  # fmt: skip
+}
 # No scenario depends on the sound hardware of its machine, nor on how busy it was in the moment of the start.
 STEADY = {"speaker.device": "null", "mic.device": "no such microphone", "split.hop": "8"}
 

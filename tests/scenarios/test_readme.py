@@ -10,9 +10,15 @@ import pytest
 
 HERE = Path(__file__).parent
 FILLED = {
-    "NUMBER": "3", "TRACK": "voice", "PART": "mixer", "PIPELINE": "karaoke", "WORDS": "x", "NAME": "a.wav",
-    "READER": "1688", "SONG": "26",
-}  # fmt: skip
+    "NUMBER": "3",
+    "TRACK": "voice",
+    "PART": "mixer",
+    "PIPELINE": "karaoke",
+    "WORDS": "x",
+    "NAME": "a.wav",
+    "READER": "1688",
+    "SONG": "26",
+}
 
 
 def written() -> dict[str, list[str]]:

@@ -54,17 +54,37 @@ PATH = re.compile(
 HEX = re.compile(r"(?<!\w)0[xX]([0-9A-Fa-f]+)(?!\w)")
 OPTION = re.compile(r"(?<!\S)-([A-Za-z])(?![\w-])")
 VIDEO = re.compile(r"(?<![\w.,])(\d{3,4})([pi])(\d\d)?(?!\w)")
-VIDEO_LINES = {"240": "two forty", "360": "three sixty", "480": "four eighty", "576": "five seventy-six",
-               "720": "seven twenty", "1080": "ten eighty", "1440": "fourteen forty",
-               "2160": "twenty-one sixty"}  # fmt: skip
+VIDEO_LINES = {
+    "240": "two forty",
+    "360": "three sixty",
+    "480": "four eighty",
+    "576": "five seventy-six",
+    "720": "seven twenty",
+    "1080": "ten eighty",
+    "1440": "fourteen forty",
+    "2160": "twenty-one sixty",
+}
 SUFFIX = re.compile(r"(?<![^\s(\"'])\.([a-z][a-z0-9]{1,6})(?![\w.])")
 SNAKE = re.compile(r"\b([A-Za-z]\w*_\w+|__\w+__)(\(\))?")
 CALL = re.compile(r"(?<=\w)\(\)")
 FLAG = re.compile(r"(?<![\w-])--(?=\w+[-=]\w)([a-z][\w-]*)(?:=(\S+))?")
 SIGNS = {
-    ".": "dot", "/": "slash", "-": "dash", "_": "underscore", "?": "question mark", "=": "equals", "&": "and",
-    "#": "hash", ":": "colon", "+": "plus", "@": "at", "%": "percent", "~": "tilde", "\\": "backslash", "*": "star",
-}  # fmt: skip
+    ".": "dot",
+    "/": "slash",
+    "-": "dash",
+    "_": "underscore",
+    "?": "question mark",
+    "=": "equals",
+    "&": "and",
+    "#": "hash",
+    ":": "colon",
+    "+": "plus",
+    "@": "at",
+    "%": "percent",
+    "~": "tilde",
+    "\\": "backslash",
+    "*": "star",
+}
 PIECE = re.compile(r"[^\W\d_]+|\d+|\W|_")
 TRAILING = ".,;:!?)]}'\"*"
 QUICK = re.compile(r"[@#/\\.+_♭-]|::|\(\)|[vV]\d|0[xX]|\d[pi]")

@@ -5,17 +5,48 @@ from __future__ import annotations
 import re
 import unicodedata
 
-QUOTES = str.maketrans({
-    **dict.fromkeys("“”„‟«»〝〞＂″", '"'), **dict.fromkeys("‘’‚‛‹›ʼʹ＇´′", "'"), "\u02bb": "'", "\uff40": "`",
-})  # fmt: skip
-DASHES = str.maketrans({
-    "\u2010": "-", "\u2011": "-", "\u2012": "–", "\u2015": "—", "\u2e3a": "—", "\u2e3b": "—", "\ufe58": "—",
-    "\ufe63": "-", "\uff0d": "-", "\u2043": "-", "\u207b": "\u207b",
-})  # fmt: skip
-SIGNS = str.maketrans({
-    "™": " ", "®": " ", "℠": " ", "№": "No. ", "⁄": "/", "∕": "/", "。": ". ", "、": ", ", "・": " ", "º": "°",
-    "˚": "°", "…": "...", "‥": "...", "⋅": "·", "∙": "·",
-})  # fmt: skip
+QUOTES = str.maketrans(
+    {
+        **dict.fromkeys("“”„‟«»〝〞＂″", '"'),
+        **dict.fromkeys("‘’‚‛‹›ʼʹ＇´′", "'"),
+        "\u02bb": "'",
+        "\uff40": "`",
+    }
+)
+DASHES = str.maketrans(
+    {
+        "\u2010": "-",
+        "\u2011": "-",
+        "\u2012": "–",
+        "\u2015": "—",
+        "\u2e3a": "—",
+        "\u2e3b": "—",
+        "\ufe58": "—",
+        "\ufe63": "-",
+        "\uff0d": "-",
+        "\u2043": "-",
+        "\u207b": "\u207b",
+    }
+)
+SIGNS = str.maketrans(
+    {
+        "™": " ",
+        "®": " ",
+        "℠": " ",
+        "№": "No. ",
+        "⁄": "/",
+        "∕": "/",
+        "。": ". ",
+        "、": ", ",
+        "・": " ",
+        "º": "°",
+        "˚": "°",
+        "…": "...",
+        "‥": "...",
+        "⋅": "·",
+        "∙": "·",
+    }
+)
 FRACTION = {char: unicodedata.normalize("NFKC", char).replace("⁄", "/") for char in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"}
 FRACTIONS = re.compile("(?:(\\d)\\s?)?([" + "".join(FRACTION) + "])")
 SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")

@@ -11,8 +11,9 @@ SILENT = re.compile(r"<(script|style|noscript|template)\b[^>]*>.*?</\1\s*>|<!--.
 RAISED = re.compile(r"<su([pb])>\s*([\w+-]{1,8})\s*</su\1>", re.I)
 BLOCK = re.compile(
     r"\s*</?(?:p|div|br|li|ul|ol|h[1-6]|tr|table|section|article|header|footer|blockquote|hr|pre|dd|dt|title|head|body)"
-    r"\b[^<>]*>\s*", re.I,
-)  # fmt: skip
+    r"\b[^<>]*>\s*",
+    re.I,
+)
 CELLS = re.compile(r"\s*</t[dh]>\s*(?=<t[dh]\b)", re.I)
 TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9:-]*(?:\s+[^<>]*)?/?>")
 AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^\s<>]+|[\w.+-]+@[\w.-]+)>")
@@ -32,8 +33,9 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\
 EMOTICON = re.compile(r"(?:(?<=\s)|(?<=^))(?:[:;=8][-']?[)(DPpOo3/|*]|<3|[xX]D|:'\()(?=[\s.,!?]|$)")
 OPENED = re.compile(
     r"<(?:[A-Za-z/][^<>]*|!--(?:(?!-->).)*|(?:script|style)\b(?:(?!</(?:script|style)>).)*)$|\]\([^()]*$|"
-    r"!?\[[^\[\]]{0,40}$", re.I | re.S,
-)  # fmt: skip
+    r"!?\[[^\[\]]{0,40}$",
+    re.I | re.S,
+)
 MARKS = re.compile(r"[<&`*_~\[\\=:;8xX\x1b$]")
 
 

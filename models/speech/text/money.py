@@ -9,8 +9,11 @@ from audio_pipeline.models.speech.text.quantity import NUMBER, Quantity, parsed
 from audio_pipeline.models.speech.text.words import cardinal
 
 # unit, units, hundredth, hundredths
-DOLLAR, EURO, POUND = ("dollar", "dollars", "cent", "cents"), ("euro", "euros", "cent", "cents"), (
-    "pound", "pounds", "penny", "pence")  # fmt: skip
+DOLLAR, EURO, POUND = (
+    ("dollar", "dollars", "cent", "cents"),
+    ("euro", "euros", "cent", "cents"),
+    ("pound", "pounds", "penny", "pence"),
+)
 YEN, RUPEE, WON = ("yen", "yen", "", ""), ("rupee", "rupees", "paisa", "paise"), ("won", "won", "", "")
 FRANC = ("franc", "francs", "centime", "centimes")
 
@@ -21,25 +24,65 @@ def _of(country: str, name: tuple[str, str, str, str]) -> tuple[str, str, str, s
 
 CROWN = ("krone", "kroner", "øre", "øre")
 SIGNS = {
-    "$": DOLLAR, "€": EURO, "£": POUND, "¥": YEN, "₹": RUPEE, "₩": WON, "₽": ("ruble", "rubles", "kopek", "kopeks"),
-    "₿": ("bitcoin", "bitcoins", "", ""), "₺": ("lira", "lira", "", ""), "₴": ("hryvnia", "hryvnias", "", ""),
-    "₫": ("dong", "dong", "", ""), "₪": ("shekel", "shekels", "", ""), "฿": ("baht", "baht", "", ""),
-    "₱": ("peso", "pesos", "", ""), "₦": ("naira", "naira", "", ""), "¢": ("cent", "cents", "", ""),
-    "US$": _of("U S", DOLLAR), "A$": _of("Australian", DOLLAR), "AU$": _of("Australian", DOLLAR),
-    "C$": _of("Canadian", DOLLAR), "CA$": _of("Canadian", DOLLAR), "NZ$": _of("New Zealand", DOLLAR),
-    "HK$": _of("Hong Kong", DOLLAR), "S$": _of("Singapore", DOLLAR), "R$": ("real", "reais", "centavo", "centavos"),
-}  # fmt: skip
+    "$": DOLLAR,
+    "€": EURO,
+    "£": POUND,
+    "¥": YEN,
+    "₹": RUPEE,
+    "₩": WON,
+    "₽": ("ruble", "rubles", "kopek", "kopeks"),
+    "₿": ("bitcoin", "bitcoins", "", ""),
+    "₺": ("lira", "lira", "", ""),
+    "₴": ("hryvnia", "hryvnias", "", ""),
+    "₫": ("dong", "dong", "", ""),
+    "₪": ("shekel", "shekels", "", ""),
+    "฿": ("baht", "baht", "", ""),
+    "₱": ("peso", "pesos", "", ""),
+    "₦": ("naira", "naira", "", ""),
+    "¢": ("cent", "cents", "", ""),
+    "US$": _of("U S", DOLLAR),
+    "A$": _of("Australian", DOLLAR),
+    "AU$": _of("Australian", DOLLAR),
+    "C$": _of("Canadian", DOLLAR),
+    "CA$": _of("Canadian", DOLLAR),
+    "NZ$": _of("New Zealand", DOLLAR),
+    "HK$": _of("Hong Kong", DOLLAR),
+    "S$": _of("Singapore", DOLLAR),
+    "R$": ("real", "reais", "centavo", "centavos"),
+}
 CODES = {
-    "USD": _of("U S", DOLLAR), "EUR": EURO, "GBP": POUND, "JPY": YEN, "CNY": ("yuan", "yuan", "", ""), "INR": RUPEE,
-    "KRW": WON, "CHF": _of("Swiss", FRANC), "CAD": _of("Canadian", DOLLAR), "AUD": _of("Australian", DOLLAR),
-    "NZD": _of("New Zealand", DOLLAR), "HKD": _of("Hong Kong", DOLLAR), "SGD": _of("Singapore", DOLLAR),
-    "SEK": ("Swedish krona", "Swedish kronor", "", ""), "NOK": ("Norwegian krone", "Norwegian kroner", "", ""),
-    "DKK": ("Danish krone", "Danish kroner", "", ""), "PLN": ("zloty", "zloty", "", ""), "BTC": SIGNS["₿"],
-    "CZK": ("Czech crown", "Czech crowns", "", ""), "HUF": ("forint", "forints", "", ""), "RUB": SIGNS["₽"],
-    "TRY": SIGNS["₺"], "MXN": ("Mexican peso", "Mexican pesos", "", ""), "ZAR": ("rand", "rand", "", ""),
-    "BRL": SIGNS["R$"], "Rs": RUPEE, "Rs.": RUPEE, "zł": ("zloty", "zloty", "", ""), "kr": ("crown", "crowns", "", ""),
-    "kr.": ("crown", "crowns", "", ""), "Kč": ("Czech crown", "Czech crowns", "", ""),
-}  # fmt: skip
+    "USD": _of("U S", DOLLAR),
+    "EUR": EURO,
+    "GBP": POUND,
+    "JPY": YEN,
+    "CNY": ("yuan", "yuan", "", ""),
+    "INR": RUPEE,
+    "KRW": WON,
+    "CHF": _of("Swiss", FRANC),
+    "CAD": _of("Canadian", DOLLAR),
+    "AUD": _of("Australian", DOLLAR),
+    "NZD": _of("New Zealand", DOLLAR),
+    "HKD": _of("Hong Kong", DOLLAR),
+    "SGD": _of("Singapore", DOLLAR),
+    "SEK": ("Swedish krona", "Swedish kronor", "", ""),
+    "NOK": ("Norwegian krone", "Norwegian kroner", "", ""),
+    "DKK": ("Danish krone", "Danish kroner", "", ""),
+    "PLN": ("zloty", "zloty", "", ""),
+    "BTC": SIGNS["₿"],
+    "CZK": ("Czech crown", "Czech crowns", "", ""),
+    "HUF": ("forint", "forints", "", ""),
+    "RUB": SIGNS["₽"],
+    "TRY": SIGNS["₺"],
+    "MXN": ("Mexican peso", "Mexican pesos", "", ""),
+    "ZAR": ("rand", "rand", "", ""),
+    "BRL": SIGNS["R$"],
+    "Rs": RUPEE,
+    "Rs.": RUPEE,
+    "zł": ("zloty", "zloty", "", ""),
+    "kr": ("crown", "crowns", "", ""),
+    "kr.": ("crown", "crowns", "", ""),
+    "Kč": ("Czech crown", "Czech crowns", "", ""),
+}
 ALL = SIGNS | CODES
 SMALL = {"¢": SIGNS["¢"], "p": ("penny", "pence", "", ""), "ct": SIGNS["¢"], "cts": SIGNS["¢"]}
 MAGNITUDE = (
@@ -68,8 +111,18 @@ _NAMES = "|".join(sorted({name for names in ALL.values() for name in names if na
 RATE = re.compile(
     rf"(%|\b(?:{_NAMES}))\s?/\s?(hour|hr|h|day|night|week|month|mo|year|yr|person|kg|g|lb|l|L|m\^2|unit|user|head)\b"
 )
-RATES = {"hr": "hour", "h": "hour", "mo": "month", "yr": "year", "kg": "kilogram", "g": "gram", "lb": "pound",
-         "l": "liter", "L": "liter", "m^2": "square meter"}  # fmt: skip
+RATES = {
+    "hr": "hour",
+    "h": "hour",
+    "mo": "month",
+    "yr": "year",
+    "kg": "kilogram",
+    "g": "gram",
+    "lb": "pound",
+    "l": "liter",
+    "L": "liter",
+    "m^2": "square meter",
+}
 LONE = re.compile(r"(?<![\w])([$€£¥₹₩₽₿])(?![\w\d])")
 MINUS = {"-": "minus ", "−": "minus ", "–": "minus ", "+": "plus ", "": "", None: ""}
 

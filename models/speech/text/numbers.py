@@ -15,9 +15,17 @@ WORDS = {"-": "minus", "−": "minus", "–": "minus", "+": "plus", "±": "plus 
 DENOMINATORS = {2: "half", 4: "quarter"}
 FULL = (5, 10, 100)  # 8/10 is so many out of so many
 BIG = {
-    "k": "thousand", "K": "thousand", "M": "million", "mn": "million", "mln": "million", "mio": "million",
-    "bn": "billion", "B": "billion", "tn": "trillion", "trn": "trillion",
-}  # fmt: skip
+    "k": "thousand",
+    "K": "thousand",
+    "M": "million",
+    "mn": "million",
+    "mln": "million",
+    "mio": "million",
+    "bn": "billion",
+    "B": "billion",
+    "tn": "trillion",
+    "trn": "trillion",
+}
 CODES = (
     "pin|code|otp|passcode|password|passwort|zip|postcode|extension|ext|account|serial|iban|tan|cvv|cvc|ssn|isbn|issn|dial|"
     "call|text|id"

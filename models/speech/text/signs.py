@@ -9,33 +9,95 @@ from collections.abc import Callable
 from audio_pipeline.models.speech.text.words import cardinal
 
 WORDS = {
-    "+": "plus", "=": "equals", "≠": "is not equal to", "≈": "is about", "≤": "is less than or equal to",
-    "≥": "is greater than or equal to", "±": "plus or minus", "×": "times", "÷": "divided by", "√": "square root of",
-    "∞": "infinity", "°": "degrees", "§": "section", "¶": "paragraph", "©": "copyright", "→": "to", "⇒": "implies",
-    "↔": "to and from", "∑": "sum", "∫": "integral", "∂": "partial", "∆": "delta", "%": "percent", "‰": "per thousand",
-    "−": "minus", "¢": "cents", "Ω": "ohm", "♯": "sharp", "♭": "flat", "∈": "in", "∅": "empty set", "@": "at",
-    "≡": "is identical to", "∴": "therefore", "½": "half", "¬": "not", "∧": "and", "∨": "or", "∝": "is proportional to",
-    "€": "euro", "£": "pound", "¥": "yen", "$": "dollar",
-}  # fmt: skip
-GREEK = dict(zip(
-    "αβγδεζηθικλμνξοπρστυφχψω",
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi "
-    "psi omega".split(), strict=True,
-))  # fmt: skip
+    "+": "plus",
+    "=": "equals",
+    "≠": "is not equal to",
+    "≈": "is about",
+    "≤": "is less than or equal to",
+    "≥": "is greater than or equal to",
+    "±": "plus or minus",
+    "×": "times",
+    "÷": "divided by",
+    "√": "square root of",
+    "∞": "infinity",
+    "°": "degrees",
+    "§": "section",
+    "¶": "paragraph",
+    "©": "copyright",
+    "→": "to",
+    "⇒": "implies",
+    "↔": "to and from",
+    "∑": "sum",
+    "∫": "integral",
+    "∂": "partial",
+    "∆": "delta",
+    "%": "percent",
+    "‰": "per thousand",
+    "−": "minus",
+    "¢": "cents",
+    "Ω": "ohm",
+    "♯": "sharp",
+    "♭": "flat",
+    "∈": "in",
+    "∅": "empty set",
+    "@": "at",
+    "≡": "is identical to",
+    "∴": "therefore",
+    "½": "half",
+    "¬": "not",
+    "∧": "and",
+    "∨": "or",
+    "∝": "is proportional to",
+    "€": "euro",
+    "£": "pound",
+    "¥": "yen",
+    "$": "dollar",
+}
+GREEK = dict(
+    zip(
+        "αβγδεζηθικλμνξοπρστυφχψω",
+        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau "
+        "upsilon phi chi "
+        "psi omega".split(),
+        strict=True,
+    )
+)
 SILENT = frozenset("/•◦▪‣†‡←↑↓↵¨´`¯¸ˆ˜|\\^_~*#<>{}[]·¦¬⟨⟩†‡※❝❞⁂☐☑☒✓✔✗✘")
-LETTERS = {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "Ae",
+LETTERS = {
+    "ø": "o",
+    "Ø": "O",
+    "ł": "l",
+    "Ł": "L",
+    "đ": "d",
+    "Đ": "D",
+    "ß": "ss",
+    "ẞ": "SS",
+    "æ": "ae",
+    "Æ": "Ae",
     "œ": "oe",
-           "Œ": "Oe", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i", "ə": "e", "ŋ": "ng", "ħ": "h"}  # fmt: skip
+    "Œ": "Oe",
+    "ð": "d",
+    "Ð": "D",
+    "þ": "th",
+    "Þ": "Th",
+    "ı": "i",
+    "ə": "e",
+    "ŋ": "ng",
+    "ħ": "h",
+}
 LESS = re.compile(r"(?<=[\w)])\s?<\s?(?=[\w(-])|(?:^|(?<=\s))<\s?(?=[a-z])")
 MORE = re.compile(r"(?<=[\w)])\s?>\s?(?=[\w(-])|(?:^|(?<=\s))>\s?(?=[a-z])")
 COMPARED = (
     (re.compile(r"§§\s?"), " sections "),
     (re.compile(r"\s?\|\|\s?"), " or "),
-    (re.compile(r"\s?(?:<=>|<->)\s?"), " to and from "), (re.compile(r"\s?(?:->|-->|=>|==>)\s?"), " to "),
-    (re.compile(r"\s?<=\s?"), " is less than or equal to "), (re.compile(r"\s?>=\s?"), " is greater than or equal to "),
-    (re.compile(r"\s?!=\s?"), " is not equal to "), (re.compile(r"\s?={2,3}\s?"), " equals "),
+    (re.compile(r"\s?(?:<=>|<->)\s?"), " to and from "),
+    (re.compile(r"\s?(?:->|-->|=>|==>)\s?"), " to "),
+    (re.compile(r"\s?<=\s?"), " is less than or equal to "),
+    (re.compile(r"\s?>=\s?"), " is greater than or equal to "),
+    (re.compile(r"\s?!=\s?"), " is not equal to "),
+    (re.compile(r"\s?={2,3}\s?"), " equals "),
     (re.compile(r"\s?<-{1,2}\s?"), " from "),
-)  # fmt: skip
+)
 ABOUT = re.compile(r"(?:(?<=^)|(?<=[\s(]))[~≈∼]\s?(?=[\d$€£a-z.])")
 AND = re.compile(r"\s?&+\s?")
 PLUS = re.compile(r"(?<=[\w)])\s?\+\s?(?=[\w(])|(?<=\w)\+(?!\w)")

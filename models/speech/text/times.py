@@ -7,13 +7,21 @@ import re
 from audio_pipeline.models.speech.text.quantity import UNIT
 from audio_pipeline.models.speech.text.words import cardinal, digits, ordinal, year
 
-MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+MONTHS = ("January February March April May June July August September October November December").split()
 BY_NAME = {name.lower(): name for name in MONTHS} | {name[:3].lower(): name for name in MONTHS} | {"sept": "September"}
 NAMES = "|".join([*MONTHS, *(f"{name[:3]}" for name in MONTHS), "Sept"])
-DAYS = {"mon": "Monday", "tue": "Tuesday", "tues": "Tuesday", "wed": "Wednesday", "thu": "Thursday",
-        "thur": "Thursday", "thurs": "Thursday", "fri": "Friday", "sat": "Saturday", "sun": "Sunday"}  # fmt: skip
+DAYS = {
+    "mon": "Monday",
+    "tue": "Tuesday",
+    "tues": "Tuesday",
+    "wed": "Wednesday",
+    "thu": "Thursday",
+    "thur": "Thursday",
+    "thurs": "Thursday",
+    "fri": "Friday",
+    "sat": "Saturday",
+    "sun": "Sunday",
+}
 HALF = r"(?P<half>[AaPp])\.?\s?[Mm]\b(?P<stop>\.?)"
 TIME = re.compile(
     rf"(?<![\w.,:])(?P<h>\d{{1,2}})(?::(?P<m>\d\d))(?::(?P<s>\d\d)(?:\.\d+)?)?(?:\s?{HALF})?(?:\s?h\b)?"

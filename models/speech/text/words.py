@@ -11,9 +11,14 @@ SCALES = (
     "_ thousand million billion trillion quadrillion quintillion sextillion septillion octillion nonillion decillion"
 ).split()
 IRREGULAR = {
-    "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth",
+    "one": "first",
+    "two": "second",
+    "three": "third",
+    "five": "fifth",
+    "eight": "eighth",
+    "nine": "ninth",
     "twelve": "twelfth",
-}  # fmt: skip
+}
 LONGEST = 3 * len(SCALES)  # digits that have a name; longer ones are said digit by digit
 
 

@@ -49,8 +49,9 @@ class Card(Node):
             times = self._began_ns / 1e9 + np.arange(self._sent, self._sent + self._block) / self._rate
             x = 0.5 * np.sin(2 * np.pi * self.settings.hz * times)
             end_ns = self._ns_at(self._sent + self._block)
-            ctx.emit("out", np.repeat(x[:, None], 2, 1).astype(np.float32), self._origin + self._sent,
-                     captured_ns=end_ns)  # fmt: skip
+            ctx.emit(
+                "out", np.repeat(x[:, None], 2, 1).astype(np.float32), self._origin + self._sent, captured_ns=end_ns
+            )
             self._sent += self._block
             ctx.publish_clock(self._origin + self._sent, end_ns, self._rate)
 

@@ -27,9 +27,14 @@ class Probe(Node):
                 continue
             level = np.abs(frame.audio()).max(axis=1)
             line = {
-                "input": name, "position": frame.position, "samples": frame.samples, "arrived_ns": ctx.now_ns(),
-                "captured_ns": frame.captured_ns, "peak_at": int(level.argmax()), "peak": float(level.max()),
-            }  # fmt: skip
+                "input": name,
+                "position": frame.position,
+                "samples": frame.samples,
+                "arrived_ns": ctx.now_ns(),
+                "captured_ns": frame.captured_ns,
+                "peak_at": int(level.argmax()),
+                "peak": float(level.max()),
+            }
             self._file.write(json.dumps(line) + "\n")
 
     def close(self) -> None:
