@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TypeGuard
 
 from audio_pipeline.cli.text import assignment
-from audio_pipeline.control.client import ControlClient
+from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.host import runtime
 from audio_pipeline.report.report import credit
@@ -22,14 +22,14 @@ from audio_pipeline.view.view import View, fits_terminal, follow
 
 
 @contextmanager
-def attached(which: str | None) -> Iterator[ControlClient]:
+def attached(which: str | None) -> Iterator[Client]:
     """A client of the pipeline called `which`, or of the only one that runs. Raises ControlError."""
     if _is_elsewhere(which):
         from audio_pipeline.gateway.control import connect
 
-        client: ControlClient = connect(which)
+        client: Client = connect(which)
     else:
-        client = ControlClient.attach(which)
+        client = Client.attach(which)
     try:
         yield client
     finally:
@@ -125,7 +125,7 @@ def transport(args: argparse.Namespace) -> int:
     return 0
 
 
-def _only_song(client: ControlClient) -> str:
+def _only_song(client: Client) -> str:
     songs = list(client.state()["transport"])
     if len(songs) != 1:
         raise ControlError(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_pipeline.cli.observer import looked_at, stopping
-from audio_pipeline.control.client import ControlClient
+from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ConfigError, ControlError, nearest
 from audio_pipeline.gateway.control import RemoteControl
 from audio_pipeline.gateway.peer import find_remote
@@ -89,7 +89,7 @@ def _check(option: str, name: str, known: list[str], lacks: str) -> None:
         raise ConfigError(f"{option}: the other host {lacks} {name!r}{nearest(name, known)}; there are: {names}")
 
 
-def show(control: ControlClient, wait: Callable[[float], bool]) -> str:
+def show(control: Client, wait: Callable[[float], bool]) -> str:
     """One line that is kept up to date, or one a second where nobody looks; the log as it comes."""
     if not sys.stdout.isatty():
         _follow(control, wait)
@@ -106,7 +106,7 @@ def show(control: ControlClient, wait: Callable[[float], bool]) -> str:
     return ""
 
 
-def _follow(control: ControlClient, wait: Callable[[float], bool]) -> None:
+def _follow(control: Client, wait: Callable[[float], bool]) -> None:
     while not wait(LINE_S):
         for event in _news(control):
             write(printable(event))
@@ -115,14 +115,14 @@ def _follow(control: ControlClient, wait: Callable[[float], bool]) -> None:
             write(printable(status(state)))
 
 
-def _look(control: ControlClient) -> dict[str, Any] | None:
+def _look(control: Client) -> dict[str, Any] | None:
     try:
         return control.state()
     except ControlError:
         return None  # it is ending
 
 
-def _news(control: ControlClient) -> list[str]:
+def _news(control: Client) -> list[str]:
     try:
         return [event["message"] for event in control.events() if event.get("kind") == "log"]
     except ControlError:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_pipeline.cli.attach import attached
-from audio_pipeline.control.client import ControlClient
+from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.graph.text import graph_text, read_patch, save_graph
 from audio_pipeline.graph.yamlfile import parse_yaml
@@ -33,7 +33,7 @@ def graph(args: argparse.Namespace) -> int:
     """One action, or several changes with `+` between them, which are made together or not at all."""
     words = args.words or ["show"]
     action, rest = words[0], words[1:]
-    whole: Mapping[str, Callable[[ControlClient, Sequence[str], bool], str]] = {
+    whole: Mapping[str, Callable[[Client, Sequence[str], bool], str]] = {
         "show": _show,
         "save": _save,
         "apply": _apply,
@@ -113,31 +113,31 @@ def _only(rest: Sequence[str], action: str, count: int) -> None:
         raise ConfigError(f"graph {action}: expected {USAGE[action]}")
 
 
-def _show(client: ControlClient, rest: Sequence[str], force: bool) -> str:
+def _show(client: Client, rest: Sequence[str], force: bool) -> str:
     _only(rest, "show", 0)
     found = client.graph()
     head = f"# revision {found['revision']}, {found['can_undo']} to undo, {found['can_redo']} to redo"
     return f"{head}\n{graph_text(found['graph'])}".rstrip()
 
 
-def _save(client: ControlClient, rest: Sequence[str], force: bool) -> str:
+def _save(client: Client, rest: Sequence[str], force: bool) -> str:
     _only(rest, "save", 1)
     path = save_graph(client.graph()["graph"], Path(rest[0]), force=force)
     return f"saved as {path}"
 
 
-def _apply(client: ControlClient, rest: Sequence[str], force: bool) -> str:
+def _apply(client: Client, rest: Sequence[str], force: bool) -> str:
     _only(rest, "apply", 1)
     changes, revision = read_patch(Path(rest[0]))
     return _told(client.edit(changes, revision))
 
 
-def _undo(client: ControlClient, rest: Sequence[str], force: bool) -> str:
+def _undo(client: Client, rest: Sequence[str], force: bool) -> str:
     _only(rest, "undo", 0)
     return _told(client.undo())
 
 
-def _redo(client: ControlClient, rest: Sequence[str], force: bool) -> str:
+def _redo(client: Client, rest: Sequence[str], force: bool) -> str:
     _only(rest, "redo", 0)
     return _told(client.redo())
 

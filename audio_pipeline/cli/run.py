@@ -15,7 +15,7 @@ from typing import Any
 from audio_pipeline.cli.observe import logs_on_screen, observed
 from audio_pipeline.cli.observer import Wait, looked_at, stopping, tell
 from audio_pipeline.cli.text import timed_assignment
-from audio_pipeline.control.client import ControlClient
+from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.load import Graph, load
 from audio_pipeline.graph.plan import make_plan
@@ -132,11 +132,11 @@ def schedule(graph: Graph, texts: Sequence[str]) -> dict[str, list[list[Any]]]:
     return wanted
 
 
-def _show(client: ControlClient, supervisor: Supervisor, args: argparse.Namespace) -> str:
+def _show(client: Client, supervisor: Supervisor, args: argparse.Namespace) -> str:
     return show(client, supervisor.wait, offline=args.offline, view=not args.no_view, log=logs_on_screen(args))
 
 
-def show(client: ControlClient, wait: Wait, *, offline: bool, view: bool, log: bool = False) -> str:
+def show(client: Client, wait: Wait, *, offline: bool, view: bool, log: bool = False) -> str:
     """The view, the progress bar or log lines, until the pipeline ends or somebody ends it.
 
     Gives the last message of the pipeline's log that stays on the screen, empty for none. How long it takes to answer
@@ -163,7 +163,7 @@ def untold(log: Sequence[str], told: str) -> list[str]:
     return list(log[after:][-KEEP_LINES:])
 
 
-def progress(client: ControlClient, wait: Wait) -> None:
+def progress(client: Client, wait: Wait) -> None:
     """A bar for an offline run, with how much faster than real time it goes."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 

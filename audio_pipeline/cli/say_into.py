@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable, Iterator
 
 from audio_pipeline.cli.attach import attached
-from audio_pipeline.control.client import ControlClient
+from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ConfigError
 
 PORTION = 8_000  # characters: at four bytes each still less than an event may hold
@@ -30,7 +30,7 @@ def into(args: argparse.Namespace, portions: Iterable[str | None]) -> int:
     return 0
 
 
-def _send(client: ControlClient, node: str, portions: Iterable[str | None]) -> list[bool]:
+def _send(client: Client, node: str, portions: Iterable[str | None]) -> list[bool]:
     """For each portion whether there is a word in it."""
     found = []
     for portion in _small(portions):

@@ -22,10 +22,10 @@ from audio_pipeline.packed import UNPACKABLE
 
 TIMEOUT_S = 5.0
 EDIT_S = 150.0  # a new node may load for long
-__all__ = ["MAX_BYTES", "VERSION", "ControlClient", "decode", "encode"]
+__all__ = ["MAX_BYTES", "VERSION", "Client", "decode", "encode"]
 
 
-class ControlClient:
+class Client:
     """Talks to a running pipeline; may be used from several threads."""
 
     def __init__(
@@ -42,7 +42,7 @@ class ControlClient:
         self._socket.connect(endpoint)
 
     @classmethod
-    def attach(cls, which: str | None = None) -> ControlClient:
+    def attach(cls, which: str | None = None) -> Client:
         """To the running pipeline called `which`, or the only one. Raises ControlError."""
         try:
             run = runtime.attach(which)

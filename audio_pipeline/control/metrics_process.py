@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 
-from audio_pipeline.control.client import ControlClient
+from audio_pipeline.control.client import Client
 from audio_pipeline.host.parent import die_with_parent
 from audio_pipeline.observe.prometheus import State
 from audio_pipeline.observe.scrapes import Metrics, Scrapes
@@ -25,7 +25,7 @@ def main() -> int:
     die_with_parent(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what Ctrl-C means
     told = json.loads(sys.stdin.readline())
-    client = ControlClient(told["endpoint"], told["token"])
+    client = Client(told["endpoint"], told["token"])
 
     def look() -> State:
         state: State = client.request("state", timeout_s=SCRAPE_S)

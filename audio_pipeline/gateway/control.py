@@ -7,7 +7,7 @@ from typing import Any
 
 import zmq
 
-from audio_pipeline.control.client import ControlClient
+from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.gateway.curve import DENIED, NO_CURVE, UNREACHABLE, UP, WRONG_KEY, Watcher, explain
 from audio_pipeline.gateway.peer import Remote, find_remote
@@ -16,8 +16,8 @@ from audio_pipeline.keys import Keys
 ADDRESS = re.compile(r"tcp://(?:(?P<key>[^@]*)@)?(?P<host>[^@]+)")
 
 
-class RemoteControl(ControlClient):
-    """As `ControlClient`; what is allowed depends on this host's role there. Says why where nobody answers."""
+class RemoteControl(Client):
+    """As `Client`; what is allowed depends on this host's role there. Says why where nobody answers."""
 
     def __init__(self, remote: Remote) -> None:
         self._remote = remote

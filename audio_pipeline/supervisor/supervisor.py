@@ -19,7 +19,7 @@ import zmq
 
 from audio_pipeline import threads
 from audio_pipeline.clock import ClockLine, ClockRecord, start_clocks
-from audio_pipeline.control.client import ControlClient, encode
+from audio_pipeline.control.client import Client, encode
 from audio_pipeline.control.codec import request
 from audio_pipeline.errors import ConfigError, NodeError, PipelineError, WireError
 from audio_pipeline.graph.load import Graph
@@ -119,9 +119,9 @@ class Supervisor:
         self._stop.set()
         self._waker.wake()
 
-    def client(self) -> ControlClient:
+    def client(self) -> Client:
         """A control client for this pipeline."""
-        return ControlClient(self.run_dir.control, self._token)
+        return Client(self.run_dir.control, self._token)
 
     @property
     def access(self) -> dict[str, str]:

@@ -38,7 +38,7 @@ PLAIN = {"+": "up", "=": "up", "-": "down", "k": "up", "j": "down", " ": "space"
 
 
 class Client(Protocol):
-    """What the view needs of a ControlClient."""
+    """What the view needs of a Client."""
 
     def request(self, op: str, *, timeout_s: float) -> Any: ...
 

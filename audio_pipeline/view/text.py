@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-State = Mapping[str, Any]  # as ControlClient.state() gives it
+State = Mapping[str, Any]  # as Client.state() gives it
 Part = tuple[str, str]  # text and its rich style
 Line = list[Part]
 

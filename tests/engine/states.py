@@ -1,4 +1,4 @@
-"""States of a made-up pipeline, as ControlClient.state() gives them, and a client that serves them."""
+"""States of a made-up pipeline, as Client.state() gives them, and a client that serves them."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from audio_pipeline.cli import attach as cli_attach
 from audio_pipeline.cli.main import main
 from audio_pipeline.cli.text import assignment, columns, timed_assignment
-from audio_pipeline.control.client import ControlClient
+from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ConfigError, ControlError, NodeError
 from audio_pipeline.view import view
 from tests.engine.states import FakeClient
@@ -24,7 +24,7 @@ from tests.engine.states import FakeClient
 def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
     """The pipeline that commands attach to."""
     fake = FakeClient()
-    monkeypatch.setattr(ControlClient, "attach", lambda which=None: fake)
+    monkeypatch.setattr(Client, "attach", lambda which=None: fake)
     return fake
 
 
@@ -188,7 +188,7 @@ def test_ctrl_c_in_a_command_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(which: str | None = None) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ControlClient, "attach", interrupted)
+    monkeypatch.setattr(Client, "attach", interrupted)
     assert main(["stop"]) == 130
 
 
@@ -198,7 +198,7 @@ def test_reader_that_has_seen_enough_is_no_error(monkeypatch: pytest.MonkeyPatch
     with os.fdopen(write, "w") as out:
         monkeypatch.setattr(sys, "stdout", out)
         out.write("x")
-        monkeypatch.setattr(ControlClient, "attach", lambda which=None: out.flush())
+        monkeypatch.setattr(Client, "attach", lambda which=None: out.flush())
         assert main(["stop"]) == 141
 
 

@@ -14,7 +14,7 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_pipeline.control.client import MAX_BYTES, VERSION, ControlClient, decode, encode
+from audio_pipeline.control.client import MAX_BYTES, VERSION, Client, decode, encode
 from audio_pipeline.errors import ControlError, WireError
 from audio_pipeline.host import runtime
 from audio_pipeline.supervisor.supervisor import SEND_QUEUE, Supervisor
@@ -43,14 +43,14 @@ def pipeline() -> Iterator[Supervisor]:
 
 
 @pytest.fixture
-def client(pipeline: Supervisor) -> Iterator[ControlClient]:
+def client(pipeline: Supervisor) -> Iterator[Client]:
     made = pipeline.client()
     wait_for_running(made)
     yield made
     made.close()
 
 
-def wait_for_running(client: ControlClient) -> None:
+def wait_for_running(client: Client) -> None:
     while {node["state"] for node in client.state()["nodes"].values()} != {"running"}:
         client.events()
 
@@ -156,7 +156,7 @@ def test_without_the_token_nothing_is_answered(pipeline: Supervisor, socket: zmq
     ],
 )
 def test_what_cannot_be_done_is_answered_with_one_sentence(
-    pipeline: Supervisor, client: ControlClient, socket: zmq.Socket[bytes], over: dict[str, Any], said: str
+    pipeline: Supervisor, client: Client, socket: zmq.Socket[bytes], over: dict[str, Any], said: str
 ) -> None:
     answer = asked(socket, word(pipeline, **over))
     assert (answer["id"], answer["ok"]) == (7, False) and said in answer["error"]
@@ -176,16 +176,14 @@ def test_what_cannot_be_done_is_answered_with_one_sentence(
     ],
 )
 def test_garbage_is_answered_or_ignored_and_the_music_goes_on(
-    client: ControlClient, socket: zmq.Socket[bytes], parts: list[bytes]
+    client: Client, socket: zmq.Socket[bytes], parts: list[bytes]
 ) -> None:
     socket.send_multipart(parts)
     assert socket.poll(PATIENCE_S * 1000) and not msgpack.unpackb(socket.recv())["ok"]
     assert not client.state()["ended"]
 
 
-def test_a_client_that_never_reads_costs_a_bounded_number_of_answers(
-    pipeline: Supervisor, client: ControlClient
-) -> None:
+def test_a_client_that_never_reads_costs_a_bounded_number_of_answers(pipeline: Supervisor, client: Client) -> None:
     asked_for = 2 * SEND_QUEUE + 100
     with zmq.Context() as context, context.socket(zmq.DEALER) as deaf:
         deaf.setsockopt(zmq.LINGER, 0)
@@ -230,7 +228,7 @@ def test_a_req_socket_may_ask_too(pipeline: Supervisor) -> None:
     ],
 )
 def test_a_malformed_word_of_a_node_is_logged_and_harms_nobody(
-    pipeline: Supervisor, client: ControlClient, socket: zmq.Socket[bytes], over: dict[str, Any]
+    pipeline: Supervisor, client: Client, socket: zmq.Socket[bytes], over: dict[str, Any]
 ) -> None:
     socket.send(msgpack.packb({"token": pipeline._token, "node": "song", **over}))
     socket.send(msgpack.packb({"token": pipeline._token, "node": "nobody", **over}))
@@ -242,7 +240,7 @@ def test_a_malformed_word_of_a_node_is_logged_and_harms_nobody(
 # -- the client --------------------------------------------------------------------------------------
 
 
-def test_a_fader_is_moved_and_the_answer_says_when_it_is_heard(client: ControlClient) -> None:
+def test_a_fader_is_moved_and_the_answer_says_when_it_is_heard(client: Client) -> None:
     before = client.state()
     answer = client.set("mix", "inputs.dry.gain", 0.5)
     assert answer["position"] >= before["position"] - 48_000 and 0 <= answer["heard_in_ms"] < 100
@@ -251,7 +249,7 @@ def test_a_fader_is_moved_and_the_answer_says_when_it_is_heard(client: ControlCl
     assert after["revision"] > before["revision"]
 
 
-def test_several_threads_share_a_client(client: ControlClient) -> None:
+def test_several_threads_share_a_client(client: Client) -> None:
     names: list[str] = []
     threads = [threading.Thread(target=lambda: names.append(client.state()["name"])) for _ in range(8)]
     for thread in threads:
@@ -261,22 +259,22 @@ def test_several_threads_share_a_client(client: ControlClient) -> None:
     assert names == ["hostile"] * 8
 
 
-def test_each_event_is_told_once(client: ControlClient) -> None:
+def test_each_event_is_told_once(client: Client) -> None:
     first = client.events()
     assert any(event["kind"] == "media" for event in first) and client.events() == []
 
 
 def test_one_attaches_by_name(pipeline: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(pipeline.run_dir.path.parent.parent))
-    attached = ControlClient.attach("hos")
+    attached = Client.attach("hos")
     assert attached.state()["name"] == "hostile"
     attached.close()
     with pytest.raises(ControlError, match="no running pipeline called 'radio'"):
-        ControlClient.attach("radio")
+        Client.attach("radio")
 
 
 def test_who_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
-    client = ControlClient(f"ipc://{tmp_path}/nobody", "t")
+    client = Client(f"ipc://{tmp_path}/nobody", "t")
     with pytest.raises(ControlError, match=r"^the pipeline did not answer 'state' within 0\.02 s$"):
         client.request("state", timeout_s=0.02)
     client.close()
@@ -286,7 +284,7 @@ def test_who_answers_something_else_for_ever_is_not_waited_for_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another host may say what it likes, as fast as it likes."""
-    client = ControlClient(f"ipc://{tmp_path}/nobody", "t")
+    client = Client(f"ipc://{tmp_path}/nobody", "t")
 
     class Flood:
         answers = 0
@@ -314,13 +312,13 @@ def test_a_pipeline_that_ends_while_one_attaches_is_one_sentence(
 ) -> None:
     monkeypatch.setattr(runtime, "attach", lambda which=None: runtime.RunDir(tmp_path))
     with pytest.raises(ControlError, match=r"has no token to be read, so it has ended \(No such file"):
-        ControlClient.attach()
+        Client.attach()
 
 
 def test_answers_to_what_was_not_asked_are_passed_over(tmp_path: Path) -> None:
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         router.bind(f"ipc://{tmp_path}/control")
-        client = ControlClient(f"ipc://{tmp_path}/control", "t")
+        client = Client(f"ipc://{tmp_path}/control", "t")
 
         def serve() -> None:
             sender, message = router.recv_multipart()

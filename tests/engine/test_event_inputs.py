@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from audio_pipeline.control.client import ControlClient
+from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ConfigError, ControlError
 from audio_pipeline.graph.plan import Plan
 from audio_pipeline.node import Latency
@@ -87,7 +87,7 @@ def test_what_does_not_fit_is_said(line: str, said: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[ControlClient]:
+def client() -> Iterator[Client]:
     """Of a real pipeline."""
     with tempfile.TemporaryDirectory(prefix="r") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", folder)
@@ -103,12 +103,12 @@ def client() -> Iterator[ControlClient]:
             assert supervisor.wait(PATIENCE_S) and supervisor.exit_code == 0
 
 
-def counters(client: ControlClient) -> dict[str, int]:
+def counters(client: Client) -> dict[str, int]:
     found: dict[str, int] = client.state()["nodes"]["voice"]["counters"]
     return found
 
 
-def test_an_event_from_outside_is_heard_before_it_is_answered(client: ControlClient) -> None:
+def test_an_event_from_outside_is_heard_before_it_is_answered(client: Client) -> None:
     before = counters(client).get("heard", 0)
     answer = client.send("voice", "beats", "beat", text="x")
     assert answer["position"] >= 0 and answer["heard_in_ms"] >= 0
@@ -132,13 +132,13 @@ def test_an_event_from_outside_is_heard_before_it_is_answered(client: ControlCli
     ],
 )
 def test_what_cannot_be_heard_is_refused_with_a_sentence(
-    client: ControlClient, node: str, port: str, event: Any, said: str
+    client: Client, node: str, port: str, event: Any, said: str
 ) -> None:
     with pytest.raises(ControlError, match=said):
         client.request("send", node=node, port=port, event=event)
 
 
-def test_cancel_reaches_the_source_with_a_new_generation(client: ControlClient) -> None:
+def test_cancel_reaches_the_source_with_a_new_generation(client: Client) -> None:
     client.transport("voice", "cancel")
     assert counters(client)["cancels"] == 1
     assert client.state()["nodes"]["voice"]["state"] == "running"

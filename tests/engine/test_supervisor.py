@@ -17,7 +17,7 @@ import psutil
 import pytest
 import zmq
 
-from audio_pipeline.control.client import ControlClient
+from audio_pipeline.control.client import Client
 from audio_pipeline.control.codec import VERSION, encode
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.host import runtime
@@ -75,7 +75,7 @@ def pipeline(tmp_path: Path, kinds: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.fixture
-def client(pipeline: Supervisor) -> Iterator[ControlClient]:
+def client(pipeline: Supervisor) -> Iterator[Client]:
     """One of a pipeline that plays."""
     made = pipeline.client()
     until(lambda: {node["state"] for node in made.state()["nodes"].values()} == {"running"})
@@ -94,9 +94,7 @@ def add(name: str, **node: Any) -> dict[str, Any]:
     return {"op": "add", "name": name, "node": {"in": "song", **node}}
 
 
-def test_the_state_can_be_seen_and_the_end_comes_while_a_node_is_loading(
-    pipeline: Supervisor, client: ControlClient
-) -> None:
+def test_the_state_can_be_seen_and_the_end_comes_while_a_node_is_loading(pipeline: Supervisor, client: Client) -> None:
     said: list[str] = []
     other = pipeline.client()
 
@@ -117,14 +115,14 @@ def test_the_state_can_be_seen_and_the_end_comes_while_a_node_is_loading(
 
 
 def test_a_kind_that_fails_while_a_change_is_planned_is_refused_and_the_next_change_goes_through(
-    client: ControlClient,
+    client: Client,
 ) -> None:
     with pytest.raises(ControlError, match="RuntimeError: no such model"):
         client.request("edit", changes=[add("bad", kind="broken")], revision=1)
     assert client.request("edit", changes=[add("good", kind="fader")], revision=1)["added"] == ["good"]
 
 
-def test_a_runtime_folder_that_is_gone_is_made_again(pipeline: Supervisor, client: ControlClient) -> None:
+def test_a_runtime_folder_that_is_gone_is_made_again(pipeline: Supervisor, client: Client) -> None:
     before = client.state()
     shutil.rmtree(pipeline.run_dir.path, ignore_errors=True)  # some of it may be back already
     until(lambda: (pipeline.run_dir.path / "control").exists() and (pipeline.run_dir.path / "mix.out").exists())
@@ -134,7 +132,7 @@ def test_a_runtime_folder_that_is_gone_is_made_again(pipeline: Supervisor, clien
     until(lambda: all(link["balanced"] for link in client.state()["links"]))  # boards come back one after the other
 
 
-def test_whoever_asks_without_end_does_not_keep_it_from_its_nodes(pipeline: Supervisor, client: ControlClient) -> None:
+def test_whoever_asks_without_end_does_not_keep_it_from_its_nodes(pipeline: Supervisor, client: Client) -> None:
     """A question takes longer to answer than to ask, so the backlog of this flood only grows."""
     flood, over = pipeline.client(), threading.Event()
 
@@ -158,7 +156,7 @@ def test_whoever_asks_without_end_does_not_keep_it_from_its_nodes(pipeline: Supe
         flood.close()
 
 
-def test_what_cannot_be_sent_is_refused_here(client: ControlClient) -> None:
+def test_what_cannot_be_sent_is_refused_here(client: Client) -> None:
     for value in (1 << 70, object()):
         with pytest.raises(ControlError, match="set: this cannot be sent"):
             client.set("mix", "inputs.dry.gain", value)
@@ -219,7 +217,7 @@ def test_a_successor_of_one_that_joins_switches_nothing_a_second_time(quiet: Qui
 
 
 def test_a_mistake_at_the_end_is_told_and_nobody_waits_for_ever(
-    pipeline: Supervisor, client: ControlClient, monkeypatch: pytest.MonkeyPatch
+    pipeline: Supervisor, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline.control_server.overview, "state", lambda: {}["nothing"])
     pipeline.stop()

@@ -18,7 +18,7 @@ import zmq
 from audio_pipeline.cli import tap as cli_tap
 from audio_pipeline.cli.main import main
 from audio_pipeline.cli.tap import Listener, Screen
-from audio_pipeline.control.client import ControlClient
+from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.frame import Flag, Frame, audio_frame, event_frame, gap_frame
 from audio_pipeline.links.link import TAP_FRAMES, OutPort, OutSpec
@@ -299,7 +299,7 @@ def running(monkeypatch: pytest.MonkeyPatch) -> list[Frame]:
         def endpoint(self, node: str, port: str) -> str:
             return f"ipc://{node}.{port}"
 
-    monkeypatch.setattr(ControlClient, "attach", lambda which=None: client)
+    monkeypatch.setattr(Client, "attach", lambda which=None: client)
     monkeypatch.setattr("audio_pipeline.host.runtime.attach", lambda which=None: Run())
     monkeypatch.setattr(cli_tap, "Tap", lambda *args, **words: Recorded(frames))
     return frames

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from audio_pipeline.cli import attach
 from audio_pipeline.cli.main import main
-from audio_pipeline.control.client import ControlClient
+from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ControlError
 from audio_pipeline.metrics import AGE_EDGES_MS, BINS
 from audio_pipeline.view.loads import Load, node_loads, path_loads
@@ -162,7 +162,7 @@ def test_json_holds_the_numbers_of_the_screen() -> None:
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
     made = FakeClient({**karaoke(), "run": "karaoke-1-x"})
-    monkeypatch.setattr(ControlClient, "attach", lambda which=None: made)
+    monkeypatch.setattr(Client, "attach", lambda which=None: made)
     return made
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from audio_pipeline.control.client import ControlClient
+from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ControlError
 from tests.engine.graphs import KINDS
 
@@ -61,8 +61,8 @@ class Running:
         """Its own folder."""
         return self.until(lambda: next(iter(sorted(self.runtime.glob("audio-pipeline/[!.]*"))), None))
 
-    def client(self) -> ControlClient:
-        return ControlClient(f"ipc://{self.folder}/control", self.until(self._token))
+    def client(self) -> Client:
+        return Client(f"ipc://{self.folder}/control", self.until(self._token))
 
     def _token(self) -> str:
         with suppress(OSError):

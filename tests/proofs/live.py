@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from audio_pipeline.control.client import ControlClient
+from audio_pipeline.control.client import Client
 from audio_pipeline.graph.load import load
 from audio_pipeline.supervisor.supervisor import Supervisor
 
@@ -27,7 +27,7 @@ class Pipeline:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self.supervisor = supervisor
-        self.client: ControlClient = supervisor.client()
+        self.client: Client = supervisor.client()
         self.pids: set[int] = set()
 
     def state(self) -> State:

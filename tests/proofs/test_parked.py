@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_pipeline.control.client import ControlClient
+from audio_pipeline.control.client import Client
 from audio_pipeline.errors import NodeError, PipelineError
 from audio_pipeline.supervisor import parked, records
 from tests.proofs.live import Pipeline, State, running
@@ -135,7 +135,7 @@ def test_a_supervisor_without_descriptors_goes_on_when_there_are_some_again(tmp_
 class Watching(Pipeline):
     """A pipeline of another process; what cannot be asked now is asked again."""
 
-    def __init__(self, client: ControlClient) -> None:
+    def __init__(self, client: Client) -> None:
         self.client, self.pids = client, set()
 
     def state(self) -> State:
@@ -145,11 +145,11 @@ class Watching(Pipeline):
             return {"nodes": {"bad": {"state": "", "restarts": 0}}, "log": [str(error)]}
 
 
-def attached(pid: int) -> ControlClient:
+def attached(pid: int) -> Client:
     deadline = time.monotonic() + 60
     while True:
         try:
-            return ControlClient.attach(f"graph-{pid}")
+            return Client.attach(f"graph-{pid}")
         except PipelineError:
             assert time.monotonic() < deadline
             time.sleep(0.1)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from audio_pipeline.control.client import ControlClient
+from audio_pipeline.control.client import Client
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.files import wav
 from audio_pipeline.host import runtime
@@ -91,15 +91,15 @@ def _restarts(state: State) -> dict[str, int]:
     return {name: node["restarts"] for name, node in state["nodes"].items()}
 
 
-def _attached() -> ControlClient:
+def _attached() -> Client:
     for _ in range(600):
         with suppress(PipelineError, OSError):
-            return ControlClient.attach()
+            return Client.attach()
         time.sleep(0.1)
     raise AssertionError("no pipeline came up within a minute")
 
 
-def _playing(client: ControlClient) -> State:
+def _playing(client: Client) -> State:
     for _ in range(600):
         state = client.state()
         if state["uptime_s"] > 2:

@@ -104,9 +104,9 @@ def _with(samples: dict[tuple[str, str], float], key: tuple[str, str]) -> dict[t
 
 
 def _pid(node: str) -> int:
-    from audio_pipeline.control.client import ControlClient
+    from audio_pipeline.control.client import Client
 
-    client = ControlClient.attach("watch")
+    client = Client.attach("watch")
     try:
         return int(client.state()["nodes"][node]["pid"])
     finally:
