@@ -162,6 +162,7 @@ class Node:
     start_s: ClassVar[float] = 120.0  # longest that `open` may take, unless the file says otherwise
     remote_input: ClassVar[bool] = False  # True: takes sound from another host, through the gateway
     service: ClassVar[bool] = False  # True: serves the others and makes no sound; the pipeline ends without it
+    light: ClassVar[bool] = False  # True: little work a frame; no device, file, socket or thread of its own
     audible: ClassVar[bool] = False  # True: people hear what goes in here (playback, broadcast), so inputs need on_loss
 
     def __init__(self, settings: Any = None) -> None:

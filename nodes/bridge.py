@@ -37,6 +37,7 @@ class Bridge(Node):
     Settings = Settings
     PORTS = Ports(events=("map",))
     bridge = True
+    light = True
 
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ class Meter(Filter):
 
     Settings = Settings
     PORTS = Ports(events=("levels",), bypass={"out": Bypass.INPUT})
+    light = True
 
     def open(self, ctx: Context) -> None:
         self._window = ctx.rate * WINDOW_MS // 1000

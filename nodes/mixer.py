@@ -61,6 +61,7 @@ class Mixer(Aligned):
 
     Settings = Settings
     InputSettings = InputSettings
+    light = True
 
     @classmethod
     def ports(cls, settings: Any, inputs: tuple[str, ...] = ()) -> Ports:

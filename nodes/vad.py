@@ -56,6 +56,7 @@ class Vad(Node):
 
     Settings = Settings
     PORTS = Ports(events=("speech",), bypass={"out": Bypass.INPUT})
+    light = True  # webrtc is; silero has weights, which keep it apart
 
     @classmethod
     def assets(cls, settings: Any) -> tuple[str, ...]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from audio_pipeline.cli.text import columns
-from audio_pipeline.graph.load import Graph, load
+from audio_pipeline.graph.groups import processes
+from audio_pipeline.graph.load import load
+from audio_pipeline.graph.node_keys import AUTO
 from audio_pipeline.graph.plan import LinkPlan, PathLatency, Plan, make_plan
+from audio_pipeline.graph.types import Graph
 from audio_pipeline.supervisor.interpreter import check_interpreters
 from audio_pipeline.terminal import write
 from audio_pipeline.view.text import ms_text
@@ -30,6 +33,7 @@ def describe(graph: Graph, plan: Plan) -> Iterator[str]:
     yield f"{graph.rate} Hz, frames of {frames}, {mode}"
     yield ""
     yield from tree(graph)
+    yield from _groups(graph)
     yield from ["", "Latency (stated by the nodes before they are opened)"]
     yield from columns([row for path in plan.paths for row in _path_rows(path)], right=[0])
     yield from ["", "Links"]
@@ -47,11 +51,12 @@ def tree(graph: Graph) -> Iterator[str]:
 
 
 def _label(graph: Graph, name: str) -> str:
-    keys = graph.nodes[name].keys
+    spec = graph.nodes[name]
+    keys = spec.keys
     said = [
-        graph.nodes[name].kind,
+        spec.kind,
         "optional" if keys.optional else "",
-        f"in process {keys.process}" if keys.process else "",
+        f"in process {spec.process}" if spec.process != name else "",
         f"under {keys.python}" if keys.python else "",
     ]
     return f"{name} ({', '.join(word for word in said if word)})"
@@ -69,6 +74,20 @@ def _branches(graph: Graph, name: str, indent: str, shown: set[str]) -> Iterator
         yield f"{indent}{'└─' if last else '├─'} {port} → {target}{kind}"
         if not known:
             yield from _branches(graph, node, indent + ("   " if last else "│  "), shown)
+
+
+def _groups(graph: Graph) -> Iterator[str]:
+    """Nodes that share a process, and why."""
+    found = processes(graph)
+    shared = {name: members for name, members in found.items() if name not in graph.nodes}
+    if shared:
+        yield from ["", f"Processes: {len(found)} for {len(graph.nodes)} nodes"]
+        yield from columns([(name, ", ".join(members), _why(graph, members)) for name, members in shared.items()])
+
+
+def _why(graph: Graph, members: Sequence[str]) -> str:
+    named = graph.nodes[members[0]].keys.process not in (None, AUTO)
+    return "one process, as the file names it" if named else "one process: light nodes that are linked (process: auto)"
 
 
 def _path_rows(path: PathLatency) -> list[tuple[str, str]]:

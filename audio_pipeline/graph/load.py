@@ -10,6 +10,7 @@ from typing import Any
 
 from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.graph.bypass import with_bypasses
+from audio_pipeline.graph.groups import with_groups
 from audio_pipeline.graph.node_keys import NAMES, build_keys, check_untrusted
 from audio_pipeline.graph.registry import load_kind
 from audio_pipeline.graph.rules import check_graph
@@ -97,7 +98,7 @@ def build_graph(
     nodes = {name: _build_node(name, body, places, paths, home) for name, body in nodes_raw.items()}
     graph = Graph(top, nodes, file, places, raw)
     check_graph(graph)
-    return with_bypasses(graph)
+    return with_groups(with_bypasses(graph), base)
 
 
 def _build_node(name: str, body: Any, places: Places, node_paths: Sequence[Path], home: Path) -> NodeSpec:

@@ -13,9 +13,10 @@ from audio_pipeline.home import expanded
 from audio_pipeline.settings import Places, build, fail, setting
 
 if TYPE_CHECKING:
-    from audio_pipeline.graph.types import Graph, NodeSpec
+    from audio_pipeline.graph.types import Graph
 
 GROUP = re.compile(r"[a-z][a-z0-9_]{0,39}")
+AUTO, OWN = "auto", "own"  # what `process:` may state besides the name of a group
 ONLY_HERE = "decides which code runs, so it can only be said in a file on this host"
 SHARED = ("python", "cpus", "nice", "realtime", "memory_mb")  # of a process, so one for all nodes of a group
 
@@ -25,7 +26,9 @@ class NodeKeys:
     """How one node is run; None and () leave it as the machine has it."""
 
     optional: bool = setting(False, "the rest runs without it where its device is not there")
-    process: str | None = setting(None, "name of a group: its light nodes share one process")
+    process: str | None = setting(
+        None, "own, auto (light nodes that are linked share one), or a name: nodes of one name share one process"
+    )
     python: str | None = setting(None, "interpreter of another environment that runs it (only in files on this host)")
     cpus: tuple[int, ...] | None = setting(None, "processor cores that it may use", minimum=0)
     nice: int | None = setting(None, "priority among ordinary processes; lower goes first", minimum=-20, maximum=19)
@@ -88,52 +91,6 @@ def _absolute(python: str, base: Path) -> Path:
 
 def _home(python: Path) -> Path:
     return python.parent.parent if python.parent.name == "bin" else python.parent
-
-
-def check_groups(graph: Graph) -> None:
-    """A group is one process: what its nodes say of that process has to agree. Raises ConfigError."""
-    for name, members in processes(graph).items():
-        if name in graph.nodes and any(graph.nodes[member].keys.process for member in members):
-            first = next(member for member in members if graph.nodes[member].keys.process)
-            said = f"a group is not called like a node, got {name!r}"
-            raise fail(("nodes", first, "process"), said, graph.places)
-        for key in SHARED:
-            _check_agree(graph, members, key)
-
-
-def _check_agree(graph: Graph, members: list[str], key: str) -> None:
-    said = {member: getattr(graph.nodes[member].keys, key) for member in members}
-    known = {member: value for member, value in said.items() if value is not None}
-    if key == "python" and known and len(known) < len(said):
-        silent = next(member for member in said if member not in known)
-        said_so = f"{silent} shares a process with {next(iter(known))}, so it needs the same python"
-        raise fail(("nodes", silent), said_so, graph.places)
-    for member, value in known.items():
-        first = next(iter(known))
-        if value != known[first]:
-            raise fail(
-                ("nodes", member, key),
-                f"{member} shares a process with {first}, which has {known[first]!r}; got {value!r}",
-                graph.places,
-            )
-
-
-def process_of(spec: NodeSpec) -> str:
-    """Name of the process that runs a node: its group, or the node's own."""
-    return spec.keys.process or spec.name
-
-
-def processes(graph: Graph) -> dict[str, list[str]]:
-    """Nodes by process, in the order of the file."""
-    found: dict[str, list[str]] = {}
-    for spec in graph.nodes.values():
-        found.setdefault(process_of(spec), []).append(spec.name)
-    return found
-
-
-def shared_key(graph: Graph, members: list[str], key: str) -> Any:
-    """What the nodes of one process say of it (one of SHARED); None where nobody says anything."""
-    return next((value for name in members if (value := getattr(graph.nodes[name].keys, key)) is not None), None)
 
 
 def check_untrusted(base: Graph | None, raw: Mapping[str, Any], places: Places) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from audio_pipeline.errors import ConfigError, nearest
-from audio_pipeline.graph.node_keys import check_groups
 from audio_pipeline.graph.regions import clocks_of
 from audio_pipeline.graph.types import ON_LOSS, Graph, Link, NodeSpec
 from audio_pipeline.node import ANY
@@ -23,7 +22,6 @@ def check_graph(graph: Graph) -> None:
     _check_metrics(graph)
     _check_clock(graph)
     _check_on_loss(graph)
-    check_groups(graph)
 
 
 def _check_names(graph: Graph) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.graph.node_keys import NodeKeys
+from audio_pipeline.graph.node_keys import AUTO, OWN, NodeKeys
 from audio_pipeline.node import Aligned, Node, Ports
 from audio_pipeline.settings import Places, fail, setting
 
@@ -50,6 +50,7 @@ class NodeSpec:
     input_settings: Mapping[str, Any]
     ports: Ports
     keys: NodeKeys = field(default_factory=NodeKeys)
+    process: str = ""  # name of the process that runs it: its own, or its group's
     wired: Mapping[str, Link] | None = None  # inputs as the file says, where a bypass leads around a producer
 
     @property
@@ -89,6 +90,9 @@ class Top:
     budget_ms: float | None = setting(None, "most that the slowest path may take", unit="ms", minimum=1)
     monitor_budget_ms: float = setting(25.0, "most that microphone to mixer to playback may take", unit="ms", minimum=1)
     metrics: str = setting("", "where Prometheus finds metrics: [HOST:]PORT, such as 127.0.0.1:9464")
+    process: str = setting(
+        OWN, "of nodes that state none: own, or auto: light nodes that are linked share one", choices=(OWN, AUTO)
+    )
     node_paths: tuple[str, ...] = setting((), "folders with node kinds of your own (trusted files only)")
 
 

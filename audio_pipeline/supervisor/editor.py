@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from audio_pipeline.errors import ConfigError, ControlError, NodeError, PipelineError
 from audio_pipeline.graph.edit import Raw, edited, rebuilt
+from audio_pipeline.graph.groups import processes
 from audio_pipeline.graph.load import Graph
-from audio_pipeline.graph.node_keys import processes
 from audio_pipeline.graph.plan import LinkPlan
 from audio_pipeline.metrics import Reading
 from audio_pipeline.node import Latency

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from audio_pipeline.clock import copy_clock
+from audio_pipeline.graph.groups import processes, shared_key
 from audio_pipeline.graph.job import InJob, Job, OutJob
 from audio_pipeline.graph.load import Graph, NodeSpec
-from audio_pipeline.graph.node_keys import process_of, processes, shared_key
 from audio_pipeline.graph.plan import LinkPlan, Plan
 from audio_pipeline.graph.regions import HOST
 from audio_pipeline.settings import plain
@@ -31,12 +31,12 @@ class Run:
     apart: frozenset[str] = frozenset()  # nodes that left their group, since they failed in it again and again
 
     def with_apart(self, name: str) -> Run:
-        """From now on a node has a process of its own, whatever group the file puts it in."""
+        """From now on a node has a process of its own, whatever group it belonged to."""
         return replace(self, apart=self.apart & self.plan.graph.nodes.keys() | {name})
 
     def process_of(self, spec: NodeSpec) -> str:
         """The group whose process runs a node, or its own name."""
-        return spec.name if spec.name in self.apart else process_of(spec)
+        return spec.name if spec.name in self.apart else spec.process
 
     @property
     def clock_path(self) -> Path:
@@ -102,7 +102,7 @@ def make_job(run: Run, name: str, *, incarnation: int = 0, born: int = 0, **desi
 
 def scheduling(graph: Graph, name: str) -> dict[str, Any]:
     """Cores, nice and real-time priority of the process that runs a node."""
-    members = processes(graph)[process_of(graph.nodes[name])]
+    members = processes(graph)[graph.nodes[name].process]
     cpus = shared_key(graph, members, "cpus")
     return {
         "cpus": None if cpus is None else list(cpus),
@@ -200,7 +200,7 @@ def _out_job(run: Run, spec: NodeSpec, port: str) -> OutJob:
         consumers={link.target: [link.policy, link.queue] for link in listeners},
         history_samples=run.plan.history_samples(spec.name, port),
         events=port in spec.ports.events,
-        local=local_endpoint(spec.name, port) if spec.keys.process else "",
+        local=local_endpoint(spec.name, port) if spec.process != spec.name else "",
         rates=_foreign_rates(run.plan, listeners) if port in spec.ports.outputs else {},
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.graph.node_keys import process_of, processes
+from audio_pipeline.graph.groups import processes
 from audio_pipeline.graph.plan import LinkPlan, Plan, make_plan
 from audio_pipeline.graph.types import Graph, NodeSpec
 from audio_pipeline.node import Latency
@@ -65,7 +65,7 @@ def check_processes(old: Graph, added: Sequence[str], new: Graph) -> None:
     """A process that plays takes no more nodes in. Raises ConfigError."""
     known = processes(old)
     for name in added:
-        group = process_of(new.nodes[name])
+        group = new.nodes[name].process
         if group in known and group != name:
             raise ConfigError(f"nodes.{name}.process: {group!r} plays already and takes nobody in; use another name")
 

@@ -18,6 +18,7 @@ class Settings:
 
 class Fader(Filter):
     Settings = Settings
+    light = True
 
     def filter(self, x: Samples) -> Samples:
         return x * np.float32(self.settings.gain)

@@ -20,6 +20,7 @@ class InputSettings:
 class Sum(Aligned):
     InputSettings = InputSettings
     PORTS = Ports(inputs=(ANY,))
+    light = True
 
     def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
         first = next(iter(inputs.values()))
