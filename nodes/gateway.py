@@ -22,7 +22,7 @@ class Settings:
         check_listen(self.listen, curve=self.curve)
 
 
-class RemoteDoor(Node):
+class Gateway(Node):
     """One tcp port of this pipeline for other hosts, encrypted and authenticated with CURVE.
 
     Who may do what is in this host's address book (`audio-pipeline keys`): `listen` hears what is exported and sees
@@ -68,4 +68,4 @@ class RemoteDoor(Node):
         self._gateway.close()
 
 
-NODE = RemoteDoor
+NODE = Gateway

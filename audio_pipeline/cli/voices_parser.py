@@ -22,7 +22,7 @@ HELP = {
 
 def add_voices(voices: argparse.ArgumentParser) -> None:
     """The actions, each with its options."""
-    voices.set_defaults(function="voices_words:missing")
+    voices.set_defaults(function="voices_parser:missing")
     actions = voices.add_subparsers(metavar="ACTION", parser_class=type(voices))
     parsers = {}
     for name, (function, about) in HELP.items():
