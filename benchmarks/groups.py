@@ -20,11 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from audio_pipeline.graph.load import load
-from audio_pipeline.supervisor.supervisor import Supervisor
+from audio_pipeline import Pipeline
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from links_chains import END_S, HERE, START_S, until
+from links_chains import HERE, START_S, until
 from links_usage import Usage, usage
 
 SETTLE_S = 1.0
@@ -45,17 +44,10 @@ def measure(way: Connection, nodes: int, seconds: float, keys: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "chain.yaml"
         file.write_text(_pipeline(nodes, keys))
-        supervisor = Supervisor(load(file), folder=Path(folder))
-        supervisor.start()
-        client = supervisor.client()
-        try:
-            until(lambda: client.state()["uptime_s"] > 0, "the chain runs", START_S)
+        with Pipeline.load(file, folder=folder, report=False) as pipeline:
+            until(lambda: pipeline.state()["uptime_s"] > 0, "the chain runs", START_S)
             time.sleep(SETTLE_S)
-            _watch(way, {node["pid"] for node in client.state()["nodes"].values()}, seconds)
-        finally:
-            supervisor.stop()
-            supervisor.wait(END_S)
-            client.close()
+            _watch(way, {node["pid"] for node in pipeline.state()["nodes"].values()}, seconds)
         sent = {int(number): at for number, at in np.load(Path(folder) / "sent0.npy")}
         arrived = np.load(Path(folder) / "arrived.npy")
     way.chain_ms += [(row[1] - sent[int(row[0])]) / 1e6 for row in arrived if int(row[0]) in sent]

@@ -12,8 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from audio_pipeline.graph.load import load
-from audio_pipeline.supervisor.supervisor import Supervisor
+from audio_pipeline import Pipeline
 
 HERE = Path(__file__).resolve().parent
 START_S, END_S = 60.0, 20.0
@@ -39,16 +38,9 @@ def engine(folder: Path, count: int) -> Iterator[Pids]:
     file = folder / "chain.yaml"
     head = f"version: 1\nrate: 48000\nframe_ms: 10\nnode_paths: [{HERE / 'links_kinds'}]\nnodes:\n"
     file.write_text(head + "".join(f"  {node}\n" for node in nodes))
-    supervisor = Supervisor(load(file), folder=folder)
-    supervisor.start()
-    client = supervisor.client()
-    try:
-        until(lambda: client.state()["uptime_s"] > 0, "the engine's chain runs", START_S)
-        yield {name: node["pid"] for name, node in client.state()["nodes"].items()}
-    finally:
-        supervisor.stop()
-        supervisor.wait(END_S)
-        client.close()
+    with Pipeline.load(file, folder=folder, report=False) as pipeline:
+        until(lambda: pipeline.state()["uptime_s"] > 0, "the engine's chain runs", START_S)
+        yield {name: node["pid"] for name, node in pipeline.state()["nodes"].items()}
 
 
 @contextmanager

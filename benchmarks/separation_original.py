@@ -13,8 +13,7 @@ from pathlib import Path
 import soundfile
 from separation_common import ROOT, SHARED, Array, agreement_db, machine, read, table
 
-from audio_pipeline.graph.load import load
-from audio_pipeline.supervisor.supervisor import Supervisor
+from audio_pipeline import Pipeline
 
 STEMS = ("vocals", "accompaniment")
 REFERENCE = SHARED / "spleeter_official" / "mixture.flac"
@@ -22,12 +21,9 @@ REFERENCE = SHARED / "spleeter_official" / "mixture.flac"
 
 def stems_of(song: Path, folder: Path) -> dict[str, Array]:
     """What the graph recorded: `ours_vocals`, `original_vocals` and so on, (samples, 2)."""
-    graph = load(ROOT / "examples" / "compare_spleeter.yaml", [f"nodes.song.path={song}"])
-    supervisor = Supervisor(graph, offline=True, folder=folder)
-    supervisor.start()
-    supervisor.wait()
-    if supervisor.error is not None:
-        raise supervisor.error
+    config, overrides = ROOT / "examples" / "compare_spleeter.yaml", {"nodes.song.path": song}
+    with Pipeline.load(config, overrides, offline=True, folder=folder, report=False) as pipeline:
+        pipeline.wait()
     return {path.stem: soundfile.read(path, dtype="float32", always_2d=True)[0] for path in folder.glob("*.wav")}
 
 

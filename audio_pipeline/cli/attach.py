@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeGuard
 
-from audio_pipeline.cli.text import assignment
 from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.host import runtime
-from audio_pipeline.report.report import credit
+from audio_pipeline.report.document import credit
+from audio_pipeline.run.assignment import assignment
 from audio_pipeline.terminal import warn, write
 from audio_pipeline.view.keys import heard
 from audio_pipeline.view.top import Top, write_json, write_once

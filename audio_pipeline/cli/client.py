@@ -1,7 +1,7 @@
 """`audio-pipeline client`: this host's sound card at the end of a pipeline on another host.
 
-The client is a pipeline itself, of two or four nodes: what comes from there to the loudspeaker, and the microphone to
-there. So it is supervised, and lives through losses, like any other.
+The client is a pipeline itself, of two or four nodes: from the other host to the loudspeaker, and from the microphone
+to the other host. So it is supervised, and survives losses, like any other.
 """
 
 from __future__ import annotations
@@ -9,50 +9,45 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from audio_pipeline.cli.observer import looked_at, stopping
-from audio_pipeline.control.client import Client
+from audio_pipeline.cli.observer import observing, stopping
 from audio_pipeline.errors import ConfigError, ControlError, nearest
 from audio_pipeline.gateway.control import RemoteControl
 from audio_pipeline.gateway.peer import find_remote
 from audio_pipeline.graph.load import Graph, build_graph
+from audio_pipeline.run.events import Events
+from audio_pipeline.run.pipeline import Options, Pipeline
 from audio_pipeline.settings import Places
-from audio_pipeline.supervisor.supervisor import Supervisor
 from audio_pipeline.terminal import printable, warn, write
 
-LOOK_S = 0.25
+REFRESH_S = 0.25
 LINE_S = 1.0
 BUFFER_MS = 20.0  # the jitter is gone before: this is for the loudspeaker's own
 
 
 def client(args: argparse.Namespace) -> int:
     """Plays an output of another host here, feeds it this microphone, or both, until Ctrl-C."""
-    graph = client_graph(args, ask(args))
-    supervisor = Supervisor(graph, duration_s=args.duration, folder=Path.cwd())
-    with stopping(supervisor.stop):
-        supervisor.start()
-        control = supervisor.client()
-        try:
-            looked_at(lambda: show(control, supervisor.wait), supervisor.wait)
-        finally:
-            supervisor.stop()
-            control.close()
-            supervisor.wait(None)
-    if supervisor.error is not None:
-        warn(f"audio-pipeline: {supervisor.error}")
-    return supervisor.exit_code
+    options = Options(duration_s=args.duration, folder=Path.cwd(), report=False)
+    pipeline = Pipeline(client_graph(args, remote_ports(args)), options)
+    log = pipeline.events("log")
+    with stopping(pipeline.stop), closing(pipeline):
+        pipeline.start()
+        observing(lambda: show(pipeline, log), pipeline.wait)
+    if pipeline.error is not None:
+        warn(f"audio-pipeline: {pipeline.error}")
+    return pipeline.exit_code
 
 
-def ask(args: argparse.Namespace) -> dict[str, Any]:
-    """What the other host has, so that a wrong name is said before anything starts."""
+def remote_ports(args: argparse.Namespace) -> dict[str, Any]:
+    """The ports of the other host: a wrong name is an error before anything starts."""
     there = RemoteControl(find_remote(args.host, args.key, args.own))
     try:
         deadline = time.monotonic() + 2 * LINE_S
         while not (ports := there.ports())["outputs"] and not ports["feeds"] and time.monotonic() < deadline:
-            time.sleep(LOOK_S)  # it has just been started
+            time.sleep(REFRESH_S)  # it has just been started
         return ports
     finally:
         there.close()
@@ -89,58 +84,54 @@ def _check(option: str, name: str, known: list[str], lacks: str) -> None:
         raise ConfigError(f"{option}: the other host {lacks} {name!r}{nearest(name, known)}; there are: {names}")
 
 
-def show(control: Client, wait: Callable[[float], bool]) -> str:
-    """One line that is kept up to date, or one a second where nobody looks; the log as it comes."""
+def show(pipeline: Pipeline, log: Events) -> str:
+    """One line that is kept up to date, or one a second without a terminal; log lines as they come."""
     if not sys.stdout.isatty():
-        _follow(control, wait)
+        _follow(pipeline, log)
         return ""
     from rich.live import Live
     from rich.text import Text
 
     with Live(refresh_per_second=4, transient=True) as live:
-        while not wait(LOOK_S):
-            for event in _news(control):
-                live.console.print(printable(event), markup=False, highlight=False)
-            state = _look(control)
+        while not pipeline.wait(REFRESH_S):
+            for message in _new_messages(log):
+                live.console.print(printable(message), markup=False, highlight=False)
+            state = _state(pipeline)
             live.update(Text(printable(status(state)) if state else "", no_wrap=True, overflow="ellipsis"))
     return ""
 
 
-def _follow(control: Client, wait: Callable[[float], bool]) -> None:
-    while not wait(LINE_S):
-        for event in _news(control):
-            write(printable(event))
-        state = _look(control)
+def _follow(pipeline: Pipeline, log: Events) -> None:
+    while not pipeline.wait(LINE_S):
+        write(*map(printable, _new_messages(log)))
+        state = _state(pipeline)
         if state:
             write(printable(status(state)))
 
 
-def _look(control: Client) -> dict[str, Any] | None:
+def _state(pipeline: Pipeline) -> dict[str, Any] | None:
     try:
-        return control.state()
+        return pipeline.state()
     except ControlError:
-        return None  # it is ending
+        return None  # it is ending, or too busy to answer now
 
 
-def _news(control: Client) -> list[str]:
-    try:
-        return [event["message"] for event in control.events() if event.get("kind") == "log"]
-    except ControlError:
-        return []
+def _new_messages(log: Events) -> list[str]:
+    return [str(event.get("message", "")) for event in iter(lambda: log.get(0), None)]
 
 
 def status(state: dict[str, Any]) -> str:
-    """The client in one line: delay, jitter, buffer and losses of what is heard; losses of what is sent."""
+    """The client in one line: delay, jitter, buffer and losses of incoming sound; losses of outgoing sound."""
     nodes = state["nodes"]
     parts = []
     if "there" in nodes:
-        parts.append(f"{nodes['there']['settings']['port']} {_heard(nodes['there'], nodes['speaker'])}")
+        parts.append(f"{nodes['there']['settings']['port']} {_input_text(nodes['there'], nodes['speaker'])}")
     if "send" in nodes:
-        parts.append(f"{nodes['mic']['state']} mic -> {nodes['send']['settings']['to']} {_sent(nodes['send'])}")
+        parts.append(f"{nodes['mic']['state']} mic -> {nodes['send']['settings']['to']} {_output_text(nodes['send'])}")
     return " | ".join(parts)
 
 
-def _heard(there: dict[str, Any], speaker: dict[str, Any]) -> str:
+def _input_text(there: dict[str, Any], speaker: dict[str, Any]) -> str:
     gauges, counters = there["gauges"], there["counters"]
     if not gauges.get("connected"):
         return "not connected"
@@ -156,7 +147,7 @@ def _heard(there: dict[str, Any], speaker: dict[str, Any]) -> str:
     )
 
 
-def _sent(send: dict[str, Any]) -> str:
+def _output_text(send: dict[str, Any]) -> str:
     gauges, counters = send["gauges"], send["counters"]
     dropped = sum(amount for name, amount in counters.items() if name.startswith("dropped_"))
     where = "connected" if gauges.get("connected") else "not connected"

@@ -1,75 +1,20 @@
-"""Metrics and logs: what `run` offers for them, and the commands `metrics` and `logs`."""
+"""`audio-pipeline metrics` and `audio-pipeline logs`: the numbers and the output of a running pipeline."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from audio_pipeline.cli.attach import attached, until_it_ends
 from audio_pipeline.errors import ControlError, PipelineError, nearest
-from audio_pipeline.graph.load import Graph
 from audio_pipeline.host import runtime
 from audio_pipeline.host.log_ring import read_from
-from audio_pipeline.observe.exporter import Endpoint, parse_address
-from audio_pipeline.observe.journal import Journal, open_log
-from audio_pipeline.supervisor.helper import Helper
-from audio_pipeline.terminal import printable, warn, write
-
-if TYPE_CHECKING:
-    from audio_pipeline.supervisor.supervisor import Supervisor
+from audio_pipeline.terminal import printable, write
 
 FOLLOW_S = 0.25
-
-
-def logs_on_screen(args: argparse.Namespace) -> bool:
-    """Whether events go to standard output, where the view would be."""
-    return args.log_format is not None and args.log_file is None
-
-
-@contextmanager
-def observed(graph: Graph, supervisor: Supervisor, args: argparse.Namespace) -> Iterator[None]:
-    """Metrics and a log for as long as the pipeline runs. Raises PipelineError for what cannot be had."""
-    with ExitStack() as stack:
-        if args.log_format is not None or args.log_file is not None:
-            out = stack.enter_context(open_log(args.log_file)) if args.log_file else sys.stdout
-            form = args.log_format or ("json" if args.log_file.suffix in (".json", ".jsonl") else "text")
-            supervisor.listeners.append(_Late(supervisor, out, form))
-        where = args.metrics or graph.top.metrics
-        if where:
-            endpoint = Endpoint(parse_address(where))
-            stack.callback(endpoint.close)
-            supervisor.helpers.append(_metrics_helper(supervisor, endpoint))
-            warn(f"audio-pipeline: {endpoint.said}")
-        yield
-
-
-class _Late:
-    """A journal that knows the run's name and token once there is a run."""
-
-    def __init__(self, supervisor: Supervisor, out: Any, form: str) -> None:
-        self._supervisor, self._out, self._form = supervisor, out, form
-        self._journal: Journal | None = None
-
-    def __call__(self, event: Mapping[str, Any]) -> None:
-        if self._journal is None:
-            run = self._supervisor.run_dir
-            name = self._supervisor.graph.name
-            self._journal = Journal(self._out, self._form, pipeline=name, run=run.name, secrets=(run.token,))
-        self._journal(event)
-
-
-def _metrics_helper(supervisor: Supervisor, endpoint: Endpoint) -> Helper:
-    """The process that answers scrapes."""
-
-    def words() -> Mapping[str, Any]:
-        return {**supervisor.access, "bearer": endpoint.bearer}
-
-    return Helper("metrics", "audio_pipeline.control.metrics_process", words, [endpoint.socket.fileno()])
 
 
 def metrics(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Whoever looks at a run decides nothing over it: a view that ends by an error is one line, and the run goes on."""
+"""Observers of a run do not decide over it: a view that fails is one line on standard error, and the run goes on."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
     signals = [signal.SIGINT, signal.SIGTERM]
     signals += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         stop()
 
-    before = [signal.signal(number, ask) for number in signals]
+    before = [signal.signal(number, on_signal) for number in signals]
     try:
         yield
     finally:
@@ -34,24 +34,21 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def looked_at(show: Callable[[], str], wait: Wait) -> str:
-    """What `show` gives. Where it fails in any way, that is said in one line, and the run goes on to its own end."""
+def observing(show: Callable[[], str], wait: Wait) -> str:
+    """Runs `show` and returns its result. A failure in it is one line, and the run goes on to its own end."""
     try:
         return show()
-    except Exception as error:  # noqa: BLE001 - whatever a view dies of, the sound goes on
+    except Exception as error:  # noqa: BLE001 - whatever fails in a view, the sound goes on
         if is_gone(error):
             abandon(sys.stdout)
-        warn(f"audio-pipeline: the view ended ({_why(error)}); the pipeline goes on: Ctrl-C or `audio-pipeline stop`")
+        reason = "nobody reads it any more" if is_gone(error) else f"{type(error).__name__}: {error}"
+        warn(f"audio-pipeline: the view ended ({reason}); the pipeline goes on: Ctrl-C or `audio-pipeline stop`")
     wait(None)
     return ""
 
 
-def _why(error: Exception) -> str:
-    return "nobody reads it any more" if is_gone(error) else f"{type(error).__name__}: {error}"
-
-
-def tell(*lines: object) -> None:
-    """Writes lines to standard output where somebody still reads it."""
+def write_if_read(*lines: object) -> None:
+    """Writes lines to standard output; does nothing where no process reads it any more."""
     try:
         write(*lines)
     except (OSError, ValueError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,11 @@ def bundled() -> Path:
 
 
 def find_config(config: str | Path) -> Path:
-    """The file for a path, or for the name of a bundled pipeline. Raises ConfigError."""
+    """The file for a path, or for the name of a bundled pipeline. Raises ConfigError.
+
+    A file of exactly that name wins: `karaoke` is the bundled pipeline unless a file called `karaoke` (not
+    `karaoke.yaml`) is in the working directory; `karaoke.yaml` is the file there, else the bundled one.
+    """
     path = Path(config)
     if path.is_file():
         return path
@@ -41,8 +46,11 @@ def find_config(config: str | Path) -> Path:
     )
 
 
-def load(config: str | Path, sets: Sequence[str] = ()) -> Graph:
-    """The graph in a file, with `nodes.song.path=x` style changes. Raises ConfigError naming key and line."""
+def load(config: str | Path, sets: Sequence[str] | Mapping[str, Any] = ()) -> Graph:
+    """The graph in a file, with changes to its keys: `nodes.song.path=x` as YAML text, or a map with Python values.
+
+    Raises ConfigError naming key and line.
+    """
     file = find_config(config)
     raw, places = read_yaml(file)
     return build_graph(_with_sets(raw, sets, places), places, file)
@@ -54,25 +62,40 @@ def loads(text: str, name: str = "text") -> Graph:
     return build_graph(raw, places)
 
 
-def _with_sets(raw: dict[str, Any], sets: Sequence[str], places: Places) -> dict[str, Any]:
-    for item in sets:
-        key, equals, value = item.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set {item!r}: expected key=value, such as nodes.song.path=song.mp3")
-        _set_at(raw, key.split("."), value_of(value), item)
-        places.typed[tuple(key.split("."))] = value
+def _with_sets(raw: dict[str, Any], sets: Sequence[str] | Mapping[str, Any], places: Places) -> dict[str, Any]:
+    for label, key, value, typed in _values(sets) if isinstance(sets, Mapping) else _texts(sets):
+        _set_at(raw, key.split("."), value, label)
+        places.typed[tuple(key.split("."))] = typed
     return raw
 
 
-def _set_at(raw: dict[str, Any], path: list[str], value: Any, item: str) -> None:
+def _texts(sets: Sequence[str]) -> Iterator[tuple[str, str, Any, str]]:
+    """Label, key, value and text of `key=value` texts."""
+    for item in sets:
+        key, equals, text = item.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {item!r}: expected key=value, such as nodes.song.path=song.mp3")
+        yield f"--set {item}", key, value_of(text), text
+
+
+def _values(sets: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, str]]:
+    """Label, key, value and text of Python values; a path is the text of it."""
+    for key, given in sets.items():
+        if not isinstance(key, str) or not key:
+            raise ConfigError(f"{key!r}: expected the key of a setting as text, such as 'nodes.song.path'")
+        value = os.fspath(given) if isinstance(given, os.PathLike) else given
+        yield key, key, value, str(value)
+
+
+def _set_at(raw: dict[str, Any], path: list[str], value: Any, label: str) -> None:
     for depth, key in enumerate(path[:-1]):
         if depth == 1 and path[0] == "nodes" and key not in raw:
-            raise ConfigError(f"--set {item}: unknown node {key!r}{nearest(key, raw)}; known are {', '.join(raw)}")
+            raise ConfigError(f"{label}: unknown node {key!r}{nearest(key, raw)}; known are {', '.join(raw)}")
         inner = raw.setdefault(key, {})
         if isinstance(inner, str) and (depth == 3 or key == "in"):
             inner = raw[key] = {"from": inner}
         if not isinstance(inner, dict):
-            raise ConfigError(f"--set {item}: {'.'.join(path[: depth + 1])} is {inner!r}, which has no keys")
+            raise ConfigError(f"{label}: {'.'.join(path[: depth + 1])} is {inner!r}, which has no keys")
         raw = inner
     raw[path[-1]] = value
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from audio_pipeline.host.keeper import Keeper
 from audio_pipeline.host.limits import Reserve
 from audio_pipeline.host.log_ring import trim
+from audio_pipeline.host.parent import adopts_orphans
 from audio_pipeline.host.processes import reap
 from audio_pipeline.supervisor.helper import Helper
 from audio_pipeline.supervisor.records import Phase
@@ -44,7 +45,8 @@ class Housekeeping:
             self._look_after(helper, now_s)
         if now_s >= self._next_reap_s:
             self._next_reap_s = now_s + REAP_S
-            reap(self._sup.process_manager.pids)
+            if adopts_orphans():
+                reap(self._sup.process_manager.pids)
             self._bind_again(now_s)
 
     def _look_after(self, helper: Helper, now_s: float) -> None:

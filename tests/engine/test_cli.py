@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from audio_pipeline.cli import attach as cli_attach
 from audio_pipeline.cli.main import main
-from audio_pipeline.cli.text import assignment, columns, timed_assignment
+from audio_pipeline.cli.text import columns
 from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ConfigError, ControlError, NodeError
+from audio_pipeline.run.assignment import assignment, timed_assignment
 from audio_pipeline.view import view
 from tests.engine.states import FakeClient
 

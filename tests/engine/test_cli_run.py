@@ -11,10 +11,13 @@ import pytest
 
 from audio_pipeline.cli import run as cli_run
 from audio_pipeline.cli.main import main
-from audio_pipeline.cli.run import run_folder, schedule, stopping, takes
+from audio_pipeline.cli.observer import stopping
 from audio_pipeline.errors import ConfigError, ControlError, NodeError
 from audio_pipeline.files.sidecar import TrackInfo, text_of
 from audio_pipeline.graph.load import load
+from audio_pipeline.run import pipeline as run_pipeline
+from audio_pipeline.run.assignment import schedule
+from audio_pipeline.run.folder import recorded, run_folder
 from tests.engine.states import FakeClient, karaoke
 
 
@@ -27,6 +30,7 @@ class FakeSupervisor:
     def __init__(self, graph: Any, **words: Any) -> None:
         self.words, self.folder = words, words["folder"]
         self.error, self.exit_code, self.looks, self.stops = None, 0, 0, 0
+        self.listeners: list[Any] = []
         FakeSupervisor.made.append(self)
 
     def start(self) -> None:
@@ -52,7 +56,7 @@ class FakeSupervisor:
 def supervisor(monkeypatch: pytest.MonkeyPatch) -> type[FakeSupervisor]:
     monkeypatch.setattr(FakeSupervisor, "made", [])
     monkeypatch.setattr(FakeSupervisor, "outcome", None)
-    monkeypatch.setattr(cli_run, "Supervisor", FakeSupervisor)
+    monkeypatch.setattr(run_pipeline, "Supervisor", FakeSupervisor)
     return FakeSupervisor
 
 
@@ -135,7 +139,7 @@ def test_a_report_that_fails_is_one_sentence_and_never_the_exit_code(
     def fails(*args: Any) -> Path:
         raise error
 
-    monkeypatch.setattr(cli_run, "write_report", fails)
+    monkeypatch.setattr(run_pipeline, "write_report", fails)
     assert main(["run", str(config), "--folder", str(tmp_path / "take")]) == 0
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "report" in line]
     assert line.startswith(f"audio-pipeline: no report in {tmp_path / 'take'}: ") and str(error.args[-1]) in line
@@ -192,8 +196,8 @@ def test_takes_are_found_where_the_recorder_puts_them(config: Path, tmp_path: Pa
         tracks[path.stem] = TrackInfo(path.name, 48_000, 0, run=run, finished=True)
     (elsewhere / "take.json").write_text(text_of(tracks))
     graph = load(config, [f"nodes.rec.folder={elsewhere}"])
-    assert takes(graph, folder, "this") == (elsewhere, [new])
-    assert takes(graph, folder, "another") == (folder, [])
+    assert recorded(graph, folder, "this") == (elsewhere, [new])
+    assert recorded(graph, folder, "another") == (folder, [])
 
 
 def test_two_runs_of_one_second_get_a_folder_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

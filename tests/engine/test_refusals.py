@@ -11,11 +11,11 @@ import msgpack
 import numpy as np
 import pytest
 
-from audio_pipeline.cli.text import assignment, timed_assignment
 from audio_pipeline.control.codec import VERSION, encode
 from audio_pipeline.control.numbers import switch
 from audio_pipeline.errors import ConfigError, ControlError, NodeError
 from audio_pipeline.node import Latency
+from audio_pipeline.run.assignment import assignment, timed_assignment
 from audio_pipeline.supervisor.control_server import MOST_PENDING, MOST_SCHEDULED
 from audio_pipeline.supervisor.local import LocalGraph
 from audio_pipeline.supervisor.records import Phase

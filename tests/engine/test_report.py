@@ -19,8 +19,9 @@ import soundfile
 from audio_pipeline.dsp import limits
 from audio_pipeline.errors import MediaError
 from audio_pipeline.files.sidecar import TrackInfo, text_of
-from audio_pipeline.report.report import credit, tracks_in, write_report
+from audio_pipeline.report.document import credit, write_report
 from audio_pipeline.report.sound import BANDS, colour_stops, colours, mel_share, picture, png, time_ticks
+from audio_pipeline.run.folder import tracks_in
 from tests.engine.states import karaoke
 from tests.shared import ROOT
 
@@ -302,7 +303,7 @@ def test_the_colours_are_matplotlibs() -> None:
 def test_a_report_needs_no_package_that_compiles_or_wants_a_home(tmp_path: Path) -> None:
     """numba (of librosa) fails where it finds no place for its cache, matplotlib makes one where it may not."""
     code = (
-        "import sys; from pathlib import Path; from audio_pipeline.report.report import write_report;"
+        "import sys; from pathlib import Path; from audio_pipeline.report.document import write_report;"
         "from tests.engine.states import karaoke; import soundfile, numpy as np;"
         "track = Path(sys.argv[1]) / 'mix.wav'; soundfile.write(track, np.zeros((4410, 2)), 44100);"
         "write_report(track.parent, karaoke(), [track]);"

@@ -81,7 +81,7 @@ class Chaos:
             wait_s = max(wait_s, record.backoff_s())
             if flow(state, node) > flowed:
                 return state, wait_s
-            assert not self.pipeline.supervisor.wait(0), f"the pipeline ended: {self.pipeline.supervisor.error}"
+            assert not self.pipeline.run.wait(0), f"the pipeline ended: {self.pipeline.run.error}"
             time.sleep(0.02)
         raise AssertionError(f"{node} did not come back within {self.deadline_s:g} s; log: {state['log'][-20:]}")
 

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from audio_pipeline.control.client import Client
-from audio_pipeline.graph.load import load
-from audio_pipeline.supervisor.supervisor import Supervisor
+import audio_pipeline
 
 State = dict[str, Any]
 NO_CARD = ('nodes.speaker.device="null"',)
@@ -25,9 +23,10 @@ NO_CARD = ('nodes.speaker.device="null"',)
 class Pipeline:
     """A running pipeline and what a proof does to it."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.supervisor = supervisor
-        self.client: Client = supervisor.client()
+    def __init__(self, run: audio_pipeline.Pipeline) -> None:
+        self.run = run
+        self.supervisor = run.supervisor
+        self.client = run.client
         self.pids: set[int] = set()
 
     def state(self) -> State:
@@ -65,9 +64,9 @@ class Pipeline:
 
     def finish(self) -> State:
         """Ends it cleanly; the final state."""
-        self.supervisor.stop()
-        assert self.supervisor.wait(20), "did not end within 20 s"
-        return self.supervisor.final_state()
+        self.run.stop()
+        assert self.run.wait(20), "did not end within 20 s"
+        return self.run.state()
 
     def leftovers(self) -> set[int]:
         """Processes of this pipeline that still live."""
@@ -77,16 +76,17 @@ class Pipeline:
 @contextmanager
 def running(config: str | Path, folder: Path, sets: Sequence[str] = ()) -> Iterator[Pipeline]:
     """A pipeline that plays; ended at the end, whatever happened."""
-    supervisor = Supervisor(load(config, sets), folder=folder)
-    supervisor.start()
-    pipeline = Pipeline(supervisor)
-    try:
+    with playing(audio_pipeline.Pipeline.load(config, sets, folder=folder, report=False)) as pipeline:
+        yield pipeline
+
+
+@contextmanager
+def playing(run: audio_pipeline.Pipeline) -> Iterator[Pipeline]:
+    """As `running`, of a pipeline that has been loaded. An error that ended it is the proof's to judge."""
+    with closing(run.start()):
+        pipeline = Pipeline(run)
         pipeline.until("everybody runs", lambda s: s["uptime_s"] > 0, 120)
         yield pipeline
-    finally:
-        supervisor.stop()
-        supervisor.wait(20)
-        pipeline.client.close()
 
 
 def db(x: NDArray[np.floating[Any]]) -> float:

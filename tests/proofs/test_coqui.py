@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_pipeline.graph.load import loads
+from audio_pipeline import Pipeline
 from audio_pipeline.models.weights import weights
-from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.shared import ROOT
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
@@ -81,10 +80,9 @@ def said_by_a_graph(folder: Path, **settings: Any) -> np.ndarray:
         "voice": {**voice, **settings},
         "take": {"kind": "recorder", "subtype": "float32", "inputs": {"said": {"from": "voice", "policy": "block"}}},
     }
-    supervisor = Supervisor(loads(json.dumps({"version": 1, "nodes": nodes})), offline=True, folder=folder)
-    supervisor.start()
-    assert supervisor.wait(250), "the graph did not end"
-    assert supervisor.error is None
+    graph = json.dumps({"version": 1, "nodes": nodes})
+    with Pipeline.loads(graph, offline=True, folder=folder, report=False) as pipeline:
+        assert pipeline.wait(250), "the graph did not end"
     sound: np.ndarray = soundfile.read(folder / "said.wav", dtype="float32", always_2d=True)[0][:, 0]
     return sound
 

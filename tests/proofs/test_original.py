@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_pipeline.graph.load import load
-from audio_pipeline.supervisor.supervisor import Supervisor
+from audio_pipeline import Pipeline
 from tests.shared import ROOT, shared
 
 pytestmark = [pytest.mark.proof]
@@ -29,11 +28,9 @@ def test_ours_is_the_original_to_the_rounding_of_float32(tmp_path: Path) -> None
     if not PYTHON.exists():
         pytest.skip("the original's environment is not here (make spleeter)")
     folder = shared("spleeter_official")
-    graph = load(ROOT / "examples" / "compare_spleeter.yaml", [f"nodes.song.path={folder / 'mixture.flac'}"])
-    supervisor = Supervisor(graph, offline=True, folder=tmp_path)
-    supervisor.start()
-    assert supervisor.wait(500), "the graph did not end"
-    assert supervisor.error is None
+    config, overrides = ROOT / "examples" / "compare_spleeter.yaml", {"nodes.song.path": folder / "mixture.flac"}
+    with Pipeline.load(config, overrides, offline=True, folder=tmp_path, report=False) as pipeline:
+        assert pipeline.wait(500), "the graph did not end"
     for stem in STEMS:
         ours, original = (soundfile.read(tmp_path / f"{who}_{stem}.wav")[0] for who in ("ours", "original"))
         published = soundfile.read(folder / f"{stem}.wav")[0]

@@ -74,7 +74,7 @@ def test_a_node_that_always_fails_is_parked_and_comes_back_when_it_can(
         assert back["nodes"]["bad"]["process"] == "bad", "a process of its own"
         pipeline.play(1)
         final = pipeline.finish()
-        assert pipeline.supervisor.exit_code == 0 and not pipeline.leftovers()
+        assert pipeline.run.exit_code == 0 and not pipeline.leftovers()
     sound, _ = soundfile.read(str(tmp_path / "take" / "a.wav"))
     heard = float(np.mean(np.abs(sound).max(axis=1) > 0))
     print(f"{len(sound) / 48_000:.1f} s recorded, sound in {heard:.0%} of it")
@@ -90,9 +90,9 @@ def test_a_run_that_ends_without_a_node_says_so(tmp_path: Path, monkeypatch: pyt
         began = time.monotonic()
         pipeline.finish()
         took_s = time.monotonic() - began
-        supervisor = pipeline.supervisor
+        run = pipeline.run
     print(f"stop with a parked node: {took_s:.2f} s")
-    assert supervisor.exit_code == NodeError.exit_code and "bad failed 13 times" in str(supervisor.error)
+    assert run.exit_code == NodeError.exit_code and "bad failed 13 times" in str(run.error)
 
 
 def test_a_supervisor_without_descriptors_goes_on_when_there_are_some_again(tmp_path: Path) -> None:

@@ -24,13 +24,13 @@ import pytest
 import soundfile as sf
 from numpy.typing import NDArray
 
+import audio_pipeline
 from audio_pipeline.cli.main import main
 from audio_pipeline.graph.load import Graph, load, loads
 from audio_pipeline.metrics import Reading
 from audio_pipeline.supervisor.local import LocalGraph
-from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.proofs.kinds.sine import HZ, LEVEL
-from tests.proofs.live import Pipeline
+from tests.proofs.live import Pipeline, playing
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
 
@@ -195,11 +195,8 @@ def until(pipeline: Pipeline, what: str, true_of: Callable[[dict[str, Any]], boo
 
 def test_a_thousand_changes_of_real_processes(tmp_path: Path, proof_scale: float) -> None:
     count = max(round(CHANGES * proof_scale), 20)
-    supervisor = Supervisor(loads(GRAPH, "relink.yaml"), folder=tmp_path)
-    supervisor.start()
-    pipeline = Pipeline(supervisor)
     took_ms: list[float] = []
-    try:
+    with running_text(GRAPH, tmp_path) as pipeline:
         started = until(pipeline, "everybody runs", lambda s: s["uptime_s"] > 1)
         for number, change in zip(range(count), changes(), strict=False):
             began = time.monotonic()
@@ -210,10 +207,6 @@ def test_a_thousand_changes_of_real_processes(tmp_path: Path, proof_scale: float
         pipeline.play(1.0)
         state = pipeline.state()
         final = pipeline.finish()
-    finally:
-        supervisor.stop()
-        supervisor.wait(20)
-        pipeline.client.close()
     skipped = final["nodes"]["mix"]["counters"].get("skipped_samples", 0)
     click_db, _ = report("real processes", count, tmp_path, took_ms, skipped)
     assert click_db < CLICK_DB
@@ -276,16 +269,9 @@ def test_who_dies_after_a_change_comes_back_with_the_new_links(tmp_path: Path, c
 
 @contextmanager
 def running_text(text: str, folder: Path) -> Iterator[Pipeline]:
-    supervisor = Supervisor(loads(text, "relink.yaml"), folder=folder)
-    supervisor.start()
-    pipeline = Pipeline(supervisor)
-    try:
+    with playing(audio_pipeline.Pipeline.loads(text, folder=folder, report=False)) as pipeline:
         until(pipeline, "everybody runs", lambda s: s["uptime_s"] > 0.5)
         yield pipeline
-    finally:
-        supervisor.stop()
-        supervisor.wait(20)
-        pipeline.client.close()
 
 
 def test_a_successor_that_is_slower_gets_the_time_it_needs(tmp_path: Path) -> None:

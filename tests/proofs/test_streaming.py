@@ -21,8 +21,8 @@ def test_live_stems_agree_with_the_official_ones(mode: str, tmp_path: Path) -> N
     song, official = shared("spleeter_official/mixture.flac"), shared("spleeter_official/vocals.wav")
     sets = [f"nodes.song.path={song}", f"nodes.split.mode={mode}", "nodes.rec.subtype=float32"]
     with running("stems", tmp_path, sets) as pipeline:
-        assert pipeline.supervisor.wait(60), "the song is over"
-        final = pipeline.supervisor.final_state()
+        assert pipeline.run.wait(60), "the song is over"
+        final = pipeline.run.state()
     split = final["nodes"]["split"]
     wanted, _ = soundfile.read(official)
     got, _ = soundfile.read(tmp_path / "vocals.wav")

@@ -9,8 +9,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audio_pipeline.graph.load import load
-from audio_pipeline.supervisor.supervisor import Supervisor
+from audio_pipeline import Pipeline
 from tests.shared import shared
 
 READER, OTHER = "1998", "3005"
@@ -28,15 +27,13 @@ class Reading:
 
     def convert(self, config: str) -> None:
         """One offline run."""
-        said = ("kind=file_source", f"path={self.path}")
-        sets = [*(f"nodes.mic.{words}" for words in said), f"nodes.voice.sample={self.sample}"]
-        supervisor = Supervisor(load(config, sets), offline=True, folder=self.folder)
-        supervisor.start()
-        try:
-            assert supervisor.wait(100), "not done within 100 s"
-        finally:
-            supervisor.stop()
-        assert supervisor.error is None, supervisor.error
+        overrides = {
+            "nodes.mic.kind": "file_source",
+            "nodes.mic.path": self.path,
+            "nodes.voice.sample": self.sample,
+        }
+        with Pipeline.load(config, overrides, offline=True, folder=self.folder, report=False) as pipeline:
+            assert pipeline.wait(100), "not done within 100 s"
 
     def heard(self, name: str) -> tuple[NDArray[np.float32], int]:
         """(samples, channels) of a track of the run, and its rate."""

@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from audio_pipeline.cli.run import schedule
-from audio_pipeline.graph.load import load
-from audio_pipeline.supervisor.supervisor import Supervisor
+from audio_pipeline import Pipeline
 from tests.scenarios.measure import Sound, level_db, shares_db
 from tests.scenarios.stage import RATE, SINGS_FROM_S, WORDS, demo_song
 
@@ -29,15 +27,10 @@ class Job:
     def run(self, config: str, sets: Sequence[str] = (), at: Sequence[str] = ()) -> None:
         """One offline run into a folder of its own."""
         folder = self.path.parent / f"run-{len(self.folders) + 1}"
-        graph = load(config, [f"nodes.song.path={self.path}", *sets])
-        supervisor = Supervisor(graph, offline=True, folder=folder, schedule=schedule(graph, at))
-        supervisor.start()
-        try:
-            assert supervisor.wait(LIMIT_S), f"not done within {LIMIT_S} s"
-        finally:
-            supervisor.stop()
-        assert supervisor.error is None, supervisor.error
-        final = supervisor.final_state()
+        overrides = [f"nodes.song.path={self.path}", *sets]
+        with Pipeline.load(config, overrides, offline=True, folder=folder, at=at, report=False) as pipeline:
+            assert pipeline.wait(LIMIT_S), f"not done within {LIMIT_S} s"
+        final = pipeline.state()
         assert all(link["balanced"] and not link["dropped"] for link in final["links"]), "offline nothing is lost"
         self.folders.append(folder)
 

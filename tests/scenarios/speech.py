@@ -10,8 +10,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audio_pipeline.graph.load import load
-from audio_pipeline.supervisor.supervisor import Supervisor
+from audio_pipeline import Pipeline
 from tests.shared import shared
 
 RATE = 16_000
@@ -30,13 +29,9 @@ class Talk:
 
     def listen(self, config: str) -> None:
         """Runs a pipeline over it."""
-        supervisor = Supervisor(load(config, [f"nodes.voice.path={self.path}"]), offline=True, folder=self.folder)
-        supervisor.start()
-        try:
-            assert supervisor.wait(100), "not done within 100 s"
-        finally:
-            supervisor.stop()
-        assert supervisor.error is None, supervisor.error
+        overrides = {"nodes.voice.path": self.path}
+        with Pipeline.load(config, overrides, offline=True, folder=self.folder, report=False) as pipeline:
+            assert pipeline.wait(100), "not done within 100 s"
 
     def segments(self) -> list[tuple[int, int]]:
         """Start and end of each utterance, as logged."""

@@ -9,7 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from audio_pipeline.errors import MediaError
-from audio_pipeline.files.segments import finished_by
 from audio_pipeline.host.machine import machine
 from audio_pipeline.private_file import write_whole
 from audio_pipeline.report import page
@@ -20,18 +19,7 @@ from audio_pipeline.terminal import printable
 from audio_pipeline.view.text import State
 
 NAME = "report.html"
-FIRST = ("mix", "vocals", "accompaniment")  # the order of the tracks that most runs leave
 MOST_PICTURES = 24  # of 107 kB each; a VAD leaves a file an utterance, and the page must open
-
-
-def tracks_in(folder: Path, run: str | None = None) -> list[Path]:
-    """The WAV files of a folder, the mix first; with `run` only those that this run says it finished there."""
-
-    def rank(path: Path) -> tuple[int, str]:
-        return FIRST.index(path.stem) if path.stem in FIRST else len(FIRST), path.name
-
-    found = folder.glob("*.wav") if run is None else (folder / name for name in finished_by(folder, run))
-    return sorted((path for path in found if path.is_file()), key=rank)
 
 
 def write_report(folder: Path, state: State, tracks: Sequence[Path]) -> Path:
