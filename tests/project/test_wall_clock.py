@@ -9,11 +9,11 @@ import pytest
 from tests.shared import ROOT
 
 ALLOWED = {
-    "report/report.py": "the date on the page",
+    "report/document.py": "the date on the page",
     "view/top.py": "a stamp on each line of machine-readable output",
     "supervisor/state.py": "when the worst frame was, for people",
     "host/runtime.py": "whether a folder without a lock is new, by its file time",
-    "cli/run.py": "the name of a take's folder, and which files of it are new",
+    "run/pipeline.py": "the name of a take's folder, and which files of it are new",
     "observe/journal.py": "stamps of the log",
     "cli/voices_keep.py": "when a voice was made, and when somebody agreed",
     "view/top_page.py": "how long ago the worst frame was, for people",
