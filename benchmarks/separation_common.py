@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from audio_pipeline.models.separation import spleeter
-from audio_pipeline.models.separation.separation import Model
+from audio_pipeline.models.separation.types import Model
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 

@@ -18,18 +18,20 @@ from functools import partial
 import numpy as np
 import onnxruntime
 from safetensors.numpy import load_file
-from separation_common import RATE, Array, machine, table
+from separation_common import Array, machine, table
 
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.models.separation.batching import Batcher
-from audio_pipeline.models.separation.separation import HOPS, MODES, STFT, SeparatorSettings, SeparatorStream, Window
+from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS as SPEC
 from audio_pipeline.models.separation.spleeter import Spleeter
 from audio_pipeline.models.separation.spleeter_layout import VARIANTS, Weights
 from audio_pipeline.models.separation.spleeter_onnx import CUDA, OnnxUnets
 from audio_pipeline.models.separation.spleeter_precision import WANTED, Engine, agreement_db, probe
 from audio_pipeline.models.separation.spleeter_torch import SIZES, TorchUnets, cuda_is_here, device_name
+from audio_pipeline.models.separation.stream import SeparatorStream
+from audio_pipeline.models.separation.types import HOPS, SeparatorSettings, Window
 from audio_pipeline.models.separation.workers import Seated
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 
 NAME = "spleeter-2stems"
 STREAMS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
@@ -73,7 +75,7 @@ def noise(samples: int, seed: int) -> Array:
 def window_of(model: Spleeter, settings: SeparatorSettings) -> Window:
     """A full window of a stream."""
     stream, found = SeparatorStream(model, settings), None
-    stream.push(noise(STFT.hop * (MODES[settings.mode].window + 8), 0))
+    stream.push(noise(SPEC.stft.hop * (SPEC.modes[settings.mode].window + 8), 0))
     while (window := stream.pending()) is not None:
         found = window
         stream.skip(window)
@@ -102,7 +104,7 @@ def batches(model: Spleeter, most: int, steps: int) -> Iterator[tuple[int, list[
 
 def together(model: Spleeter, settings: SeparatorSettings, streams: int, seconds: float) -> Times:
     """The model alone, paced: each period one batch with a window of every stream. Seconds from period to answer."""
-    window, period = window_of(model, settings), settings.hop * STFT.hop / RATE
+    window, period = window_of(model, settings), settings.hop * SPEC.frame_s
     windows, states, times = [window] * streams, [None] * streams, list[float]()
     model.step(windows, states)
     due = time.perf_counter()
@@ -121,9 +123,9 @@ class Listener(threading.Thread):
         super().__init__(daemon=True)
         self._stream = SeparatorStream(batcher.model, settings)
         self._seat = Seated(batcher, str(number), lambda: None)
-        self._period = settings.hop * STFT.hop / RATE
+        self._period = settings.hop * SPEC.frame_s
         self._begin, self._end = begin, end
-        self._sound = noise(STFT.hop * settings.hop, number)
+        self._sound = noise(SPEC.stft.hop * settings.hop, number)
         self.times: Times = []
 
     def run(self) -> None:
@@ -149,7 +151,7 @@ class Listener(threading.Thread):
 
 def whole(model: Spleeter, settings: SeparatorSettings, streams: int, seconds: float) -> Times:
     """Whole streams, each at its own phase, batched as they come. Seconds from a hop's last sample to its sound."""
-    period, begin = settings.hop * STFT.hop / RATE, time.perf_counter() + 0.2
+    period, begin = settings.hop * SPEC.frame_s, time.perf_counter() + 0.2
     batcher = Batcher(model, streams, fixed=False)
     for size in range(1, streams + 1):
         if size in SIZES or size == streams:
@@ -183,7 +185,7 @@ def curves(found: Sequence[tuple[Kind, Spleeter | None]], args: argparse.Namespa
             continue
         for hop in args.hops:
             settings = SeparatorSettings(args.mode, hop)
-            period = hop * STFT.hop / RATE
+            period = hop * SPEC.frame_s
             for what, measure in (("model alone", together), ("whole streams", whole)):
                 best = 0
                 run = partial(measure, model, settings, seconds=args.seconds)
@@ -214,13 +216,13 @@ def opened(kind: Kind, table: Weights) -> tuple[Kind, Spleeter | None, str]:
 def main() -> None:
     """Prints two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mode", default="balanced", choices=[mode for mode in MODES if mode != "offline"])
+    parser.add_argument("--mode", default="balanced", choices=[mode for mode in SPEC.modes if mode != "offline"])
     parser.add_argument("--hops", type=int, nargs="+", default=[4, 8], choices=HOPS)
     parser.add_argument("--most", type=int, default=STREAMS[-1], help="streams at most")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each number of streams")
     parser.add_argument("--steps", type=int, default=20, help="for each size of batch")
     args = parser.parse_args()
-    table_of_weights = load_file(weights.path(NAME, "model.safetensors"))
+    table_of_weights = load_file(store.path(NAME, "model.safetensors"))
     print(machine())
     print(f"GPU: {device_name()}" if cuda_is_here() else "GPU: none that torch can use, so no GPU row was measured")
     found = [opened(kind, table_of_weights) for kind in kinds()]

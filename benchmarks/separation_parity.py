@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from separation_common import agreement_db, machine, read, table, two_stems
 
-from audio_pipeline.models.separation.separation import separate
+from audio_pipeline.models.separation.stream import separate
 
 
 def rows() -> Iterator[tuple[str, str, str]]:

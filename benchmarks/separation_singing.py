@@ -12,7 +12,8 @@ import numpy as np
 from separation_common import OFFICIAL, Array, machine, read, table, two_stems, usdr_db
 
 from audio_pipeline.dsp.normalise import NormaliserSettings
-from audio_pipeline.models.separation.separation import HOPS, Model, SeparatorSettings, separate
+from audio_pipeline.models.separation.stream import separate
+from audio_pipeline.models.separation.types import HOPS, Model, SeparatorSettings
 
 NORMALISE = NormaliserSettings()
 Scores = list[tuple[float, float]]

@@ -23,8 +23,10 @@ import numpy as np
 import soundfile
 from separation_common import RATE, Array, machine, read, table, two_stems
 
-from audio_pipeline.models.separation.separation import STFT, Model, SeparatorSettings, SeparatorStream, separate
+from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS as SPEC
+from audio_pipeline.models.separation.stream import SeparatorStream, separate
 from audio_pipeline.models.separation.tuning import tune
+from audio_pipeline.models.separation.types import Model, SeparatorSettings
 
 REPEATS = 5
 STEPS = 60
@@ -119,7 +121,7 @@ def live(model: Model) -> Iterator[tuple[str, ...]]:
     for mode in ("low", "balanced", "quality"):
         tuning = tune(model, SeparatorSettings(mode))
         stream = SeparatorStream(model, SeparatorSettings(mode, tuning.hop))
-        noise = np.random.default_rng(0).normal(0, 0.1, (STFT.hop * tuning.hop, 2)).astype(np.float32)
+        noise = np.random.default_rng(0).normal(0, 0.1, (SPEC.stft.hop * tuning.hop, 2)).astype(np.float32)
         steps: list[float] = []
         around: list[float] = []
         while len(steps) < STEPS:
@@ -134,7 +136,7 @@ def live(model: Model) -> Iterator[tuple[str, ...]]:
             stream.accept(window, masks[0])
             steps.append(done - ready)
             around.append(time.perf_counter() - began - steps[-1])
-        period = tuning.hop * STFT.hop / RATE
+        period = tuning.hop * SPEC.frame_s
         times = [f"{1000 * np.quantile(steps, q):.1f}" for q in (0.5, 0.95, 1.0)]
         share = (np.median(steps) + np.median(around)) / period
         latency = stream.latency_samples / RATE + tuning.compute_s

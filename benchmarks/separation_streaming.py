@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from separation_common import RATE, agreement_db, machine, read, table, two_stems
 
 from audio_pipeline.models.separation.grid import ladder_rungs
-from audio_pipeline.models.separation.separation import HOPS, Model, SeparatorSettings, separate
+from audio_pipeline.models.separation.stream import separate
 from audio_pipeline.models.separation.tuning import tune
+from audio_pipeline.models.separation.types import HOPS, Model, SeparatorSettings, stated_latency
 
 MODES = ("low", "balanced", "quality")
 
@@ -21,28 +22,28 @@ MODES = ("low", "balanced", "quality")
 def rows(model: Model, hops: list[int]) -> Iterator[tuple[object, ...]]:
     """A row for each mode and hop; the hop that this machine would choose live is marked."""
     clip = read("spleeter_official/mixture.flac")
-    official = {stem: read(f"spleeter_official/{stem}.wav") for stem in model.stems}
+    official = {stem: read(f"spleeter_official/{stem}.wav") for stem in model.spec.stems}
     for mode in MODES:
         live = tune(model, SeparatorSettings(mode)).hop
         for hop in sorted({*hops, live}):
             settings = SeparatorSettings(mode, hop)
-            found = separate(model, clip, settings)
-            terms = [f"{1000 * samples / RATE:.0f}" for samples in (*settings.latency, settings.latency.total)]
-            scores = [f"{agreement_db(official[stem], found[stem]):.2f}" for stem in model.stems]
+            found, stated = separate(model, clip, settings), stated_latency(model.spec, settings)
+            terms = [f"{1000 * samples / RATE:.0f}" for samples in (*stated, stated.total)]
+            scores = [f"{agreement_db(official[stem], found[stem]):.2f}" for stem in model.spec.stems]
             yield mode, f"{hop}{' (live here)' if hop == live else ''}", *terms, *scores
 
 
 def rungs(model: Model, hop: int) -> Iterator[tuple[object, ...]]:
     """What each rung of a mode's ladder costs in work and gives in agreement; the latency is the same on all."""
     clip = read("spleeter_official/mixture.flac")
-    official = {stem: read(f"spleeter_official/{stem}.wav") for stem in model.stems}
+    official = {stem: read(f"spleeter_official/{stem}.wav") for stem in model.spec.stems}
     for mode in MODES:
         settings = SeparatorSettings(mode, hop)
-        ladder = ladder_rungs(settings)
+        ladder = ladder_rungs(model.spec, settings)
         for step, rung in enumerate(ladder):
             found = separate(model, clip, settings, rung)
-            scores = [f"{agreement_db(official[stem], found[stem]):.2f}" for stem in model.stems]
-            latency = f"{1000 * settings.latency.total / RATE:.0f}"
+            scores = [f"{agreement_db(official[stem], found[stem]):.2f}" for stem in model.spec.stems]
+            latency = f"{1000 * stated_latency(model.spec, settings).total / RATE:.0f}"
             yield mode, step, *rung, latency, f"{rung.work / ladder[0].work:.2f}", *scores
 
 

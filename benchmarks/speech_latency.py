@@ -111,12 +111,12 @@ def plain_kokoro() -> Parts:
     """The published graph, untouched, the style row by length as its authors do."""
     import onnxruntime
 
-    from audio_pipeline.models.weights import weights
+    from audio_pipeline.models.weights import store
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(weights.path("kokoro", kokoro.MODEL), options)
-    vocabulary = json.loads(weights.path("kokoro", kokoro.VOCABULARY).read_text())["vocab"]
+    session = onnxruntime.InferenceSession(store.path("kokoro", kokoro.MODEL), options)
+    vocabulary = json.loads(store.path("kokoro", kokoro.VOCABULARY).read_text())["vocab"]
     pack = kokoro.load_pack(VOICE)
 
     def speak(text: str) -> Iterator[Array]:

@@ -136,9 +136,9 @@ class FileSource(Source):
 def _path(name: str) -> Path:
     if name != DEMO:
         return Path(name)
-    from audio_pipeline.models.weights import weights
+    from audio_pipeline.models.weights import store
 
-    return weights.path("demo-song")
+    return store.path("demo-song")
 
 
 def _number(args: Mapping[str, Any], key: str) -> float:

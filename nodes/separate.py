@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from audio_pipeline.dsp.ramp import db_to_gain
 from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.models.separation.catalogue import spec_of
 from audio_pipeline.node import Bypass, Context, Latency, Node, Ports
 from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:
     from audio_pipeline.models.separation.live import Block, Driver
     from audio_pipeline.models.separation.remembered import Remembered
-    from audio_pipeline.models.separation.separation import SeparatorSettings
+    from audio_pipeline.models.separation.spec import ModelSpec
     from audio_pipeline.models.separation.spleeter import Spleeter
+    from audio_pipeline.models.separation.types import SeparatorSettings
 
-RATE = 44_100  # of every Spleeter model
-STEMS = {
-    2: ("vocals", "accompaniment"),
-    4: ("vocals", "drums", "bass", "other"),
-    5: ("vocals", "piano", "drums", "bass", "other"),
-}
+STEMS = (2, 4, 5)
 OFFLINE_HOP = 4
 GUESSED_HOP, GUESSED_COMPUTE_S = 8, 0.3  # what `check` assumes of a machine before it was measured
 NS = 1_000_000_000
@@ -35,9 +32,7 @@ def _fader(stem: str) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    stems: int = setting(
-        2, "2: vocals, accompaniment; 4: vocals, drums, bass, other; 5: piano as well", choices=tuple(STEMS)
-    )
+    stems: int = setting(2, "2: vocals, accompaniment; 4: vocals, drums, bass, other; 5: piano as well", choices=STEMS)
     mode: str = setting(
         "balanced",
         "offline: Spleeter's own segments of 12 s; low, balanced, quality: a sliding window with "
@@ -105,14 +100,15 @@ class Separate(Node):
 
     @classmethod
     def ports(cls, settings: Any, inputs: tuple[str, ...] = ()) -> Ports:
-        stems = STEMS[settings.stems]
+        spec = _spec(settings)
+        stems = spec.stems
         outputs = {"stems": stems, "mix": ("mix",), "both": (*stems, "mix")}[settings.outputs]
-        bypass = {name: Bypass.INPUT if name in (stems[-1], "mix") else Bypass.SILENCE for name in outputs}
+        bypass = {name: Bypass.INPUT if name in (spec.fallback, "mix") else Bypass.SILENCE for name in outputs}
         return Ports(outputs=outputs, events=("notes",), bypass=bypass)
 
     @classmethod
     def assets(cls, settings: Any) -> tuple[str, ...]:
-        return (f"spleeter-{settings.stems}stems",)
+        return (_spec(settings).name,)
 
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:
@@ -125,10 +121,10 @@ class Separate(Node):
         self._known: Remembered | None = None
 
     def input_rate(self, port: str, graph_rate: int) -> int:
-        return RATE
+        return _spec(self.settings).rate
 
     def input_channels(self, port: str) -> int | None:
-        return 2
+        return _spec(self.settings).channels
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._tuned = dict(state)
@@ -145,8 +141,9 @@ class Separate(Node):
         from audio_pipeline.models.separation.pool import SHARED
         from audio_pipeline.models.separation.remembered import remembered
         from audio_pipeline.models.separation.tuning import Tuning, tune, warm_up
+        from audio_pipeline.models.separation.types import stated_latency
 
-        own = self.settings
+        own, self._spec = self.settings, _spec(self.settings)
         self._key = (own.stems, own.device, own.threads, own.precision)
         model, settings = SHARED.hold(self._key, lambda: _load(own)), _stream_settings(own, OFFLINE_HOP)
         ctx.log(model.engine)
@@ -164,8 +161,8 @@ class Separate(Node):
             self._known = self._known.begin(tuning.hop) if free else None
         else:
             self._driver = live.offline_driver(model, settings)
-        stated = ladder_latency(settings) if ctx.live else settings.latency
-        self._latency = Latency(*stated, compute=round(self._tuned.get("compute_s", 0.0) * RATE))
+        stated = ladder_latency(self._spec, settings) if ctx.live else stated_latency(self._spec, settings)
+        self._latency = Latency(*stated, compute=round(self._tuned.get("compute_s", 0.0) * self._spec.rate))
         self._base = self._next = 0  # positions of the stream's first and next sample
         self._missed = self._steps = 0
         self._show_mode(ctx)
@@ -177,13 +174,13 @@ class Separate(Node):
     def estimate(cls, settings: Any, rate: int) -> Latency:
         from audio_pipeline.models.separation.grid import ladder_latency
 
-        terms = ladder_latency(_stream_settings(settings, GUESSED_HOP))
-        return Latency(*terms, compute=round(GUESSED_COMPUTE_S * RATE))
+        spec = _spec(settings)
+        terms = ladder_latency(spec, _stream_settings(settings, GUESSED_HOP))
+        return Latency(*terms, compute=round(GUESSED_COMPUTE_S * spec.rate))
 
     def context_samples(self) -> int:
-        from audio_pipeline.models.separation.separation import MODES, STFT
-
-        return MODES[self.settings.mode].window * STFT.hop
+        spec = _spec(self.settings)
+        return spec.mode(self.settings.mode).window * spec.stft.hop
 
     def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
         frame = inputs["in"]
@@ -203,7 +200,7 @@ class Separate(Node):
         for start, sound, dry in blocks:
             for name, samples in sound.items():
                 flags = Flag.CONCEALED if dry else Flag.NONE
-                ctx.emit(name, samples, self._base + start, flags=flags, rate=RATE)
+                ctx.emit(name, samples, self._base + start, flags=flags, rate=self._spec.rate)
             self._tell(self._base + start, ctx)
 
     def _tell(self, position: int, ctx: Context) -> None:
@@ -226,7 +223,7 @@ class Separate(Node):
 
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
         stem = name.removesuffix("_db")
-        if "mix" in self._driver.stream.outputs and stem in STEMS[self.settings.stems]:
+        if "mix" in self._driver.stream.outputs and stem in self._spec.stems:
             self._driver.stream.set_gains("mix", {stem: db_to_gain(value)}, max(position - self._base, 0))
 
     def reset(self, position: int, reason: str, ctx: Context) -> None:
@@ -245,11 +242,15 @@ class Separate(Node):
         SHARED.drop(self._key)
 
 
+def _spec(settings: Settings) -> ModelSpec:
+    return spec_of(f"spleeter-{settings.stems}stems")
+
+
 def _stream_settings(settings: Settings, hop: int) -> SeparatorSettings:
     from audio_pipeline.dsp.normalise import NormaliserSettings
-    from audio_pipeline.models.separation.separation import SeparatorSettings
+    from audio_pipeline.models.separation.types import SeparatorSettings
 
-    stems = STEMS[settings.stems]
+    stems = _spec(settings).stems
     outputs = {} if settings.outputs == "mix" else {stem: {stem: 1.0} for stem in stems}
     if settings.outputs != "stems":
         outputs["mix"] = {stem: db_to_gain(getattr(settings, f"{stem}_db")) for stem in stems}
@@ -261,7 +262,7 @@ def _stream_settings(settings: Settings, hop: int) -> SeparatorSettings:
 def _load(settings: Settings) -> Spleeter:
     from audio_pipeline.models.separation import spleeter
 
-    name = f"spleeter-{settings.stems}stems"
+    name = _spec(settings).name
     return spleeter.load(name, device=settings.device, threads=settings.threads, precision=settings.precision)
 
 

@@ -70,10 +70,10 @@ class SeparateSpleeter(Node):
 
         from audio_pipeline.models.separation.spleeter_original import Original
         from audio_pipeline.models.speech.blockwise import Blockwise
-        from audio_pipeline.models.weights import weights
+        from audio_pipeline.models.weights import store
 
         s = self.settings
-        self._separate = Original(weights.path("spleeter-original"), wiener=s.wiener, threads=s.threads)
+        self._separate = Original(store.path("spleeter-original"), wiener=s.wiener, threads=s.threads)
         block, context = (round(s.block_s * RATE), round(s.context_s * RATE)) if ctx.live else (0, 0)
         self._blocks = Blockwise(block, context, min(round(FADE_S * RATE), 2 * context))
         self._pool = threads.pool("inference")

@@ -22,7 +22,7 @@ from audio_pipeline.models.speech.kokoro_torch import KokoroTorch, Text
 from audio_pipeline.models.speech.phonemes import to_phonemes
 from audio_pipeline.models.voices.space import HALF, principal, steady
 from audio_pipeline.models.voices.texts import SEARCH
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from audio_pipeline.models.weights.tensors import FILE
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -47,8 +47,8 @@ class Collector:
     """Draws, speaks and measures."""
 
     def __init__(self) -> None:
-        folder = weights.path("kokoro", kokoro.MODEL).parent
-        self.speaker, self.encoder = KokoroTorch(folder), SpeakerEncoderTorch(weights.path("ge2e", FILE))
+        folder = store.path("kokoro", kokoro.MODEL).parent
+        self.speaker, self.encoder = KokoroTorch(folder), SpeakerEncoderTorch(store.path("ge2e", FILE))
         self.texts: list[Text] = [self.speaker.text(to_phonemes(text)) for text in SEARCH]
         self.styles = np.stack([steady(kokoro.load_pack(name)) for name in kokoro.voice_names()])
 

@@ -41,26 +41,26 @@ def device_lines(found: Iterable[Device]) -> list[str]:
 
 def models(args: argparse.Namespace) -> int:
     """Lists, fetches or verifies weights; the code is that of the first that failed."""
-    from audio_pipeline.models.weights import weights
+    from audio_pipeline.models.weights import store
 
-    names = [weights.asset(name).name for name in args.names]
+    names = [store.asset(name).name for name in args.names]
     if args.action == "list":
-        chosen = [state for state in weights.status() if not names or state.asset.name in names]
+        chosen = [state for state in store.status() if not names or state.asset.name in names]
         rows = [(state.asset.name, _where(state), state.asset.licence, state.asset.what) for state in chosen]
         write(*columns([("name", "here", "licence", "what"), *rows], indent=""))
         return 0
     if args.action == "fetch":
-        return _each(names or (list(weights.REGISTRY) if args.all else _of_bundled()), weights.fetch)
-    return _each(names or [state.asset.name for state in weights.status() if state.folder], weights.verify)
+        return _each(names or (list(store.REGISTRY) if args.all else _of_bundled()), store.fetch)
+    return _each(names or [state.asset.name for state in store.status() if state.folder], store.verify)
 
 
 def _of_bundled() -> list[str]:
     """What the bundled pipelines need as they stand, in the registry's order."""
-    from audio_pipeline.models.weights import weights
+    from audio_pipeline.models.weights import store
 
     graphs = [load(file) for file in sorted(bundled().glob("*.yaml"))]
     needed = {name for graph in graphs for spec in graph.nodes.values() for name in spec.cls.assets(spec.settings)}
-    return [name for name in weights.REGISTRY if name in needed]
+    return [name for name in store.REGISTRY if name in needed]
 
 
 def _where(state: Any) -> str:

@@ -178,7 +178,7 @@ def voices() -> Iterator[Finding]:
 
 def weights() -> Iterator[Finding]:
     """What of the model registry is here."""
-    from audio_pipeline.models.weights.weights import status
+    from audio_pipeline.models.weights.store import status
 
     for state in status():
         if state.place:

@@ -44,7 +44,7 @@ def write_report(folder: Path, state: State, tracks: Sequence[Path]) -> Path:
 
 def credit(state: State) -> str:
     """Whose song it is, where it is the demo; empty for people's own."""
-    from audio_pipeline.models.weights.weights import REGISTRY
+    from audio_pipeline.models.weights.store import REGISTRY
 
     songs = state.get("transport", {})
     demos = {songs[name]["media_id"] for name in songs if state["nodes"][name]["settings"].get("path") == "demo"}

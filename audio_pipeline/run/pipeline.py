@@ -99,11 +99,11 @@ class Pipeline:
 
     def fetch(self) -> None:
         """Brings the weights and songs that the nodes need, unless they are here. Raises WeightsError."""
-        from audio_pipeline.models.weights import weights
+        from audio_pipeline.models.weights import store
 
         for spec in self.graph.nodes.values():
             for name in spec.cls.assets(spec.settings):
-                weights.fetch(name)
+                store.fetch(name)
 
     def start(self) -> Pipeline:
         """Starts every node and returns; they begin to play when all are ready. Raises PipelineError."""

@@ -18,7 +18,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from audio_pipeline.dsp.mel import Mel
-from audio_pipeline.models.weights import weights as registry
+from audio_pipeline.models.weights import store
 from audio_pipeline.models.weights.tensors import FILE, check_tensors, read_tensors, save_tensors
 from audio_pipeline.models.weights.torch_files import read_torch
 
@@ -105,7 +105,7 @@ def similarity(a: Array, b: Array) -> float:
 
 def load(threads: int = 1) -> SpeakerEncoder:
     """The encoder with its released weights, fetched first where they are missing."""
-    return SpeakerEncoder(registry.path("ge2e", FILE), threads)
+    return SpeakerEncoder(store.path("ge2e", FILE), threads)
 
 
 def _graph(arrays: Mapping[str, Array]) -> onnx.ModelProto:

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.dsp.windows import hann
-from audio_pipeline.models.weights import weights as registry
+from audio_pipeline.models.weights import store
 from audio_pipeline.models.weights.tensors import FILE, check_tensors, read_tensors, save_tensors
 from audio_pipeline.models.weights.torch_files import read_torch
 
@@ -114,7 +114,7 @@ class Perth:
 
 def load(threads: int = 1) -> Perth:
     """The networks with their released weights, fetched first where they are missing."""
-    return Perth(registry.path("perth", FILE), threads)
+    return Perth(store.path("perth", FILE), threads)
 
 
 def marked(perth: Perth, x: Array, rate: int) -> Array:

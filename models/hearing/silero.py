@@ -18,7 +18,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, Inva
 
 from audio_pipeline.dsp.leveller import Leveller
 from audio_pipeline.errors import WeightsError
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -104,4 +104,4 @@ class SileroStream:
 
 def load() -> Silero:
     """The network with its released weights, fetched first where they are missing."""
-    return Silero(weights.path("silero-vad"))
+    return Silero(store.path("silero-vad"))

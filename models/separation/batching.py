@@ -18,11 +18,10 @@ import numpy as np
 
 from audio_pipeline import threads
 from audio_pipeline.models.separation.batching_places import Place, Places
-from audio_pipeline.models.separation.types import STFT, Array, Model, Window
+from audio_pipeline.models.separation.types import Array, Model, Window
 
 NS = 1_000_000_000
-RATE = 44_100
-PATIENCE_NS = STFT.hop * NS // RATE // 4  # a quarter of a frame: what a batch may wait for the next stream
+PATIENCE = 4  # a batch may wait for the next stream for a frame divided by this
 LEASE_S = 30.0  # a place that was not used for so long may be given to another stream
 
 
@@ -40,7 +39,7 @@ class Job:
     @property
     def shape(self) -> tuple[int, range]:
         """Windows of one shape share an inference."""
-        return len(self.window.magnitudes), self.window.wanted
+        return len(self.window.frames), self.window.wanted
 
 
 class Waits(NamedTuple):
@@ -81,13 +80,13 @@ class Batcher:
         capacity: int = 1,
         *,
         fixed: bool = True,
-        patience_ns: int = PATIENCE_NS,
+        patience_ns: int | None = None,
         lease_s: float = LEASE_S,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.model, self.fixed, self._now_ns = model, fixed, now_ns
         self.places = Places(capacity, round(lease_s * NS))
-        self._waits = Waits(patience_ns, 0)
+        self._waits = Waits(model.spec.frame_ns // PATIENCE if patience_ns is None else patience_ns, 0)
         self._jobs: list[Job] = []
         self._news = threading.Condition()
         self._closed = False
@@ -109,9 +108,9 @@ class Batcher:
     def submit(
         self, place: Place, window: Window, due_ns: int | None = None, wake: Callable[[], None] | None = None
     ) -> Job:
-        """Asks for masks (stems, wanted, bins, channels); what the stream asked before and is not begun is dropped.
+        """Asks for an answer (stems, wanted, bins, channels); what the stream asked before and is not begun is dropped.
 
-        `wake` is called from the batcher's thread once they are there. A stream whose place was given away begins
+        `wake` is called from the batcher's thread once it is there. A stream whose place was given away begins
         anew in another. Raises NodeError where there is none.
         """
         now = self._now_ns()
@@ -176,7 +175,7 @@ class Batcher:
         windows = [self._blank_of(jobs[0].window) if job is None else job.window for job in rows]
         states = [self.model.initial_state() if job is None else job.place.state for job in rows]
         try:
-            masks, after = self.model.step(windows, states)
+            answers, after = self.model.step(windows, states)
         except Exception as error:  # noqa: BLE001 - whatever a library raises: the streams decide what it means
             for job in jobs:
                 job.future.set_exception(error)
@@ -185,7 +184,7 @@ class Batcher:
         for row, answered in enumerate(rows):
             if answered is not None:
                 answered.place.state, answered.answered_ns = after[row], self._now_ns()
-                answered.future.set_result(masks[row])
+                answered.future.set_result(answers[row])
 
     def _rows(self, jobs: Sequence[Job]) -> list[Job | None]:
         """Who is in which row of the batch."""
@@ -198,9 +197,9 @@ class Batcher:
 
     def _blank_of(self, like: Window) -> Window:
         """Silence for a row that nobody has."""
-        shape = len(like.magnitudes), like.wanted
+        shape = len(like.frames), like.wanted
         if shape not in self._blank:
-            nothing = np.zeros_like(like.magnitudes)
+            nothing = np.zeros_like(like.frames)
             nothing.flags.writeable = False
             self._blank[shape] = Window(0, nothing, 0, like.wanted, 0, 0, 0)
         return self._blank[shape]

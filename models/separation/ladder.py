@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from audio_pipeline.models.separation.grid import Rung
-from audio_pipeline.models.separation.types import STFT
 
 NS = 1_000_000_000
 
@@ -43,15 +42,16 @@ class LadderSettings:
 class Ladder:
     """Where on its rungs a stream stands: 0 is the top; one below the last rung there is no inference at all.
 
-    `note` is called for each window with what became of it, and says whether the stream has to change over.
-    `most_s` is what an inference may take whatever the hop. A `trial` is a rung above the stated ones; it is reached
-    by climbing only. `step` counts from the stated one: -1 is the trial, the ladder begins `step` rungs below 0.
+    `note` is called for each window with what became of it, and says whether the stream has to change over. `frame_s`
+    is the time from one frame to the next, `most_s` what an inference may take whatever the hop. A `trial` is a rung
+    above the stated ones; it is reached by climbing only. `step` counts from the stated one: -1 is the trial, the
+    ladder begins `step` rungs below 0.
     """
 
     def __init__(
         self,
         rungs: Sequence[Rung],
-        rate: int,
+        frame_s: float,
         settings: LadderSettings | None = None,
         *,
         most_s: float = math.inf,
@@ -61,7 +61,7 @@ class Ladder:
         self._stated = 0 if trial is None else 1
         self.rungs: tuple[Rung, ...] = (*(() if trial is None else (trial,)), *rungs)
         self.settings, self._most_s = settings or LadderSettings(), most_s
-        self._frame_s = STFT.hop / rate
+        self._frame_s = frame_s
         self.at = min(max(self._stated + step, 0), len(self.rungs))
         self._calm_s = self.settings.calm_s
         self._climbed_ns: int | None = None

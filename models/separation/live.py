@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from audio_pipeline.models.separation.grid import ladder_rungs, trial_rung
 from audio_pipeline.models.separation.ladder import Ladder, LadderSettings
-from audio_pipeline.models.separation.separation import Array, Model, SeparatorSettings, SeparatorStream, Window
+from audio_pipeline.models.separation.stream import SeparatorStream
 from audio_pipeline.models.separation.tuning import Tuning
+from audio_pipeline.models.separation.types import Array, Model, SeparatorSettings, Window
 from audio_pipeline.models.separation.workers import Inline, Worker
 
 PATIENCE_S = 0.05
@@ -57,7 +58,7 @@ class Driver:
         self.steps = 0
         if ladder:
             stream.take_rung(ladder.rung)
-        self._rate = stream.model.rate
+        self._rate = stream.spec.rate
         self.missed = 0  # in all
         self._probed: Window | None = None
         self._starting = limits is not None
@@ -80,7 +81,7 @@ class Driver:
             self.ladder.reset()
 
     def push(self, x: Array, captured_ns: int = 0, *, replay: bool = False) -> None:
-        """Takes sound (samples, 2), the newest sample of which was captured at `captured_ns`."""
+        """Takes sound (samples, channels), the newest sample of which was captured at `captured_ns`."""
         self.stream.push(x)
         self._received += len(x)
         if replay:
@@ -110,10 +111,10 @@ class Driver:
     def _answered(self, now_ns: int) -> list[Block]:
         done: list[Block] = []
         while (window := self.stream.pending()) is not None:
-            masks = self.worker.take(window)
-            if masks is not None:
+            answer = self.worker.take(window)
+            if answer is not None:
                 left = self._left(window, now_ns)
-                done.append(self._put(window, self.stream.accept(window, masks), False, now_ns))
+                done.append(self._put(window, self.stream.accept(window, answer), False, now_ns))
                 self._note(now_ns, took_s=self.worker.last_s, left=left)
             elif self.ladder and self.ladder.dry:
                 took_s = self._probe(self.ladder, window, now_ns)
@@ -233,10 +234,11 @@ def live_driver(
     """
     settings = replace(settings, hop=tuning.hop)
     stream = SeparatorStream(model, settings)
-    above = trial_rung(settings) if trial else None
-    ladder = Ladder(ladder_rungs(settings), model.rate, steps, most_s=tuning.compute_s, step=step, trial=above)
+    spec = model.spec
+    above = trial_rung(spec, settings) if trial else None
+    ladder = Ladder(ladder_rungs(spec, settings), spec.frame_s, steps, most_s=tuning.compute_s, step=step, trial=above)
     compute_ns = round(tuning.compute_s * NS)
-    latency_ns = stream.latency_samples * NS // model.rate + compute_ns
+    latency_ns = stream.latency_samples * NS // spec.rate + compute_ns
     return Driver(stream, worker, Limits(latency_ns, spare_ns, round(tuning.fastest_s * NS), compute_ns), ladder)
 
 

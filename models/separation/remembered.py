@@ -14,7 +14,7 @@ from pathlib import Path
 from audio_pipeline import threads
 from audio_pipeline.cpu import cores, processor
 from audio_pipeline.models.separation.types import HOPS
-from audio_pipeline.models.weights.weights import cache_folder
+from audio_pipeline.models.weights.store import cache_folder
 from audio_pipeline.private_file import locked, write_private
 
 FILE = "separator.json"  # in the cache folder

@@ -1,4 +1,4 @@
-"""From masks to sound: applies masks and live gains to the mixture's spectra and overlaps the frames.
+"""From answers to sound: applies masks, or takes spectra, with live gains, and overlaps the frames.
 
 Block b, samples [b*hop, (b+1)*hop), is covered by frames b+1 .. b+overlap. A frame's contribution may change
 from one block to the next, because a later inference saw more of its future or because a gain moved; the
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from audio_pipeline.dsp.stft import Stft
 from audio_pipeline.errors import ConfigError, nearest
+from audio_pipeline.models.separation.spec import ModelSpec
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -84,7 +84,7 @@ class MaskMean:
 
 
 class Renderer:
-    """Turns masks of successive frames into blocks of each output.
+    """Turns answers for successive frames into blocks of each output.
 
     `outputs` maps a name to the gain of each stem in it. With `residual` the last stem is the mixture minus
     all others over the full band, so that stems add up to the mixture to the last bit of float32.
@@ -92,17 +92,15 @@ class Renderer:
 
     def __init__(
         self,
-        stft: Stft,
-        stems: Sequence[str],
+        spec: ModelSpec,
         outputs: Mapping[str, Mapping[str, float]],
         *,
-        bins: int,
-        channels: int = 2,
         residual: bool = False,
     ) -> None:
         if not outputs:
             raise ConfigError("outputs: expected at least one")
-        self.stft, self.stems, self.bins, self.channels = stft, tuple(stems), bins, channels
+        self.stft, self.stems, self.bins, self.channels = spec.stft, spec.stems, spec.bins, spec.channels
+        self._masked = spec.representation == "magnitude"
         self.outputs = tuple(outputs)
         self._residual = residual
         self._gains = np.stack([self._vector(gains) for gains in outputs.values()])  # (outputs, stems)
@@ -117,7 +115,7 @@ class Renderer:
         self._changes.clear()
         self._block = 0  # the next to be rendered
         self._pieces: Array | None = None  # of the frames that the next block shares with the last
-        self._held: tuple[Array, Array] | None = None  # masks and levels of those frames
+        self._held: tuple[Array, Array] | None = None  # answers and levels of those frames
         self._spectra = Rows((self.channels, self.stft.bins), np.complex64)
         self._dry = Rows((self.stft.hop, self.channels), np.float32)
 
@@ -138,26 +136,26 @@ class Renderer:
         self._changes.sort(key=lambda change: change[0])
         return block * self.stft.hop
 
-    def render(self, masks: Array, first_frame: int, *, above: Array, refined: bool) -> dict[str, Array]:
-        """Blocks of every output that masks (stems, frames, bins, channels) of frames from `first_frame` complete.
+    def render(self, answers: Array, first_frame: int, *, above: Array, refined: bool) -> dict[str, Array]:
+        """Blocks of every output that answers (stems, frames, bins, channels) from `first_frame` on complete.
 
-        `above` (stems,) is the mask over the bins the network does not see. With `refined` the masks begin
+        `above` (stems,) is the mask over the bins the network does not see. With `refined` the answers begin
         with the frames that were already heard, else they continue where the last ones ended.
         """
-        start, stop = self._block, first_frame + masks.shape[1] - self.stft.overlap
-        masks = masks[:, max(0, start + 1 - first_frame) :]
-        levels = np.repeat(above[:, None].astype(np.float32), masks.shape[1], axis=1)
+        start, stop = self._block, first_frame + answers.shape[1] - self.stft.overlap
+        answers = answers[:, max(0, start + 1 - first_frame) :]
+        levels = np.repeat(above[:, None].astype(np.float32), answers.shape[1], axis=1)
         if self._held and not refined:
-            masks, levels = (np.concatenate(pair, axis=1) for pair in zip(self._held, (masks, levels), strict=True))
+            answers, levels = (np.concatenate(pair, axis=1) for pair in zip(self._held, (answers, levels), strict=True))
         done = [np.zeros((len(self.outputs), 0, self.channels, self.stft.hop), np.float32)]
         cuts = [start, *sorted({c[0] for c in self._changes if start < c[0] < stop}), max(start, stop)]
         for a, b in pairwise(cuts):
             fade = self._take_changes(a) or (refined and a == start)
             span = slice(a - start, b - start + self.stft.overlap - 1)
-            done.append(self._segment(a, b, masks[:, span], levels[:, span], fade))
+            done.append(self._segment(a, b, answers[:, span], levels[:, span], fade))
         if stop > start:
             keep = slice(stop - start, stop - start + self.stft.overlap - 1)
-            self._held = (masks[:, keep].copy(), levels[:, keep].copy())
+            self._held = (answers[:, keep].copy(), levels[:, keep].copy())
             self._block = stop
             self._spectra.forget(stop + 1)
             self._dry.forget(stop)
@@ -173,15 +171,15 @@ class Renderer:
             self._gains[output] = gains
         return bool(due)
 
-    def _segment(self, a: int, b: int, masks: Array, levels: Array, fade: bool) -> Array:
-        """Blocks a .. b as (outputs, blocks, channels, hop) at one set of gains, from masks of frames a+1 on."""
+    def _segment(self, a: int, b: int, answers: Array, levels: Array, fade: bool) -> Array:
+        """Blocks a .. b as (outputs, blocks, channels, hop) at one set of gains, from answers for frames a+1 on."""
         overlap = self.stft.overlap
         old = self._pieces
         if old is not None and not fade:
-            fresh = self._contributions(a + overlap, masks[:, overlap - 1 :], levels[:, overlap - 1 :])
+            fresh = self._contributions(a + overlap, answers[:, overlap - 1 :], levels[:, overlap - 1 :])
             pieces = np.concatenate([old, fresh], axis=1)
         else:
-            pieces = self._contributions(a + 1, masks, levels)
+            pieces = self._contributions(a + 1, answers, levels)
         blocks = _total([pieces[:, j : j + b - a, :, overlap - 1 - j] for j in range(overlap)])
         self._add_dry(blocks, a, self._gains)
         if fade and old is not None:
@@ -193,22 +191,25 @@ class Renderer:
         self._pieces = pieces[:, b - a :].copy()
         return blocks
 
-    def _contributions(self, first: int, masks: Array, levels: Array) -> Array:
-        """Windowed frames (outputs, frames, channels, overlap, hop) of the mixture under the mixed masks."""
+    def _contributions(self, first: int, answers: Array, levels: Array) -> Array:
+        """Windowed frames (outputs, frames, channels, overlap, hop) of the mixed answers."""
         weights = self._gains
         if self._residual:  # what the last stem is not: the dry mixture carries its gain
-            weights, masks, levels = weights[:, :-1] - weights[:, -1:], masks[:-1], levels[:-1]
-        count = masks.shape[1]
-        spectra = self._spectra.view(first, first + count)  # (frames, ch, all bins)
-        plain = weights.shape == (len(masks),) * 2 and np.array_equal(weights, np.eye(len(masks)))
-        mixed = masks if plain else np.tensordot(weights, masks, 1)
+            weights, answers, levels = weights[:, :-1] - weights[:, -1:], answers[:-1], levels[:-1]
+        plain = weights.shape == (len(answers),) * 2 and np.array_equal(weights, np.eye(len(answers)))
+        mixed = answers if plain else np.tensordot(weights, answers, 1)
         mixed = mixed.transpose(0, 1, 3, 2)  # (outputs, frames, ch, bins)
-        masked = np.zeros((len(weights), *spectra.shape), np.complex64)
-        masked[..., : self.bins] = spectra[..., : self.bins] * mixed
-        if levels.any():
-            masked[..., self.bins :] = spectra[..., self.bins :] * (weights @ levels)[:, :, None, None]
-        pieces: Array = self.stft.synthesise(masked)
+        pieces: Array = self.stft.synthesise(self._applied(first, mixed, weights @ levels) if self._masked else mixed)
         return pieces.reshape(*pieces.shape[:-1], self.stft.overlap, self.stft.hop)
+
+    def _applied(self, first: int, masks: Array, levels: Array) -> Array:
+        """The mixture's spectra from a frame on under masks (outputs, frames, ch, bins), and a level above them."""
+        spectra = self._spectra.view(first, first + masks.shape[1])  # (frames, ch, all bins)
+        masked = np.zeros((len(masks), *spectra.shape), np.complex64)
+        masked[..., : self.bins] = spectra[..., : self.bins] * masks
+        if levels.any():
+            masked[..., self.bins :] = spectra[..., self.bins :] * levels[:, :, None, None]
+        return masked
 
     def _add_dry(self, blocks: Array, a: int, gains: Array) -> None:
         if self._residual:

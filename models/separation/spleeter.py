@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from audio_pipeline.errors import ConfigError, nearest
-from audio_pipeline.models.separation.spleeter_layout import BINS, RATE, VARIANTS, Variant, Weights, check_weights
+from audio_pipeline.models.separation.spleeter_layout import VARIANTS, Variant, Weights, check_weights
 from audio_pipeline.models.separation.spleeter_precision import Engine, settle
 from audio_pipeline.models.separation.types import State, Window
-from audio_pipeline.models.weights import weights as registry
+from audio_pipeline.models.weights import store
 from audio_pipeline.models.weights.tensors import read_tensors
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -22,18 +22,15 @@ PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 
 
 class Spleeter:
-    """The stateless mask model that `separation.SeparatorStream` drives.
+    """The stateless mask model that `stream.SeparatorStream` drives.
 
     `engine` says where and how it computes; `padded` whether batches should always have all their rows, as on a
     GPU, which picks other algorithms for another size and has time for rows that nobody asked for.
     """
 
-    rate = RATE
-    bins = BINS
-
     def __init__(self, variant: Variant, unets: Engine, engine: str = "", *, padded: bool = False) -> None:
         self.variant, self.engine, self.padded = variant, engine, padded
-        self.stems = variant.stems
+        self.spec = variant.spec
         self._unets = unets
 
     def initial_state(self) -> State:
@@ -45,12 +42,12 @@ class Spleeter:
         count = {len(window.wanted) for window in windows}
         if len(count) != 1:
             raise ValueError(f"windows of one step must want equally many frames, got {sorted(count)}")
-        order = sorted(range(len(windows)), key=lambda i: (len(windows[i].magnitudes), windows[i].wanted.start))
-        shape = (len(windows), len(self.stems), *count, self.bins, 2)
+        order = sorted(range(len(windows)), key=lambda i: (len(windows[i].frames), windows[i].wanted.start))
+        shape = (len(windows), len(self.spec.stems), *count, self.spec.bins, self.spec.channels)
         masks = np.empty(shape, np.float32)
-        for (_, start), same in groupby(order, lambda i: (len(windows[i].magnitudes), windows[i].wanted.start)):
+        for (_, start), same in groupby(order, lambda i: (len(windows[i].frames), windows[i].wanted.start)):
             rows = list(same)
-            batch = np.stack([windows[i].magnitudes for i in rows])
+            batch = np.stack([windows[i].frames for i in rows])
             masks[rows] = self._unets.masks(batch, range(start, start + shape[2]))
         return masks, list(states)
 
@@ -59,7 +56,7 @@ def load(name: str = "spleeter-2stems", *, device: str = "auto", threads: int = 
     """The named model with its released weights, fetched first where they are missing."""
     if name not in VARIANTS:
         raise ConfigError(f"model: expected one of {', '.join(VARIANTS)}, got {name!r}{nearest(name, VARIANTS)}")
-    file = registry.path(name, "model.safetensors")
+    file = store.path(name, "model.safetensors")
     return from_file(file, VARIANTS[name], device=device, threads=threads, precision=precision)
 
 

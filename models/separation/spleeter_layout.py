@@ -14,18 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS, SPLEETER_4STEMS, SPLEETER_5STEMS
+from audio_pipeline.models.separation.spec import ModelSpec
 from audio_pipeline.models.weights.tensors import check_tensors
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Weights = Mapping[str, Array]
 
-RATE = 44100
-FRAME = 4096
-HOP = 1024
-BINS = 1024  # of 2049: the network sees 0 to 11 kHz
-SEGMENT = 512  # frames of one offline segment
-LEVELS = 6
-STRIDE = 2**LEVELS  # frames and bins must come in multiples of this
+LEVELS = 6  # frames and bins must come in multiples of 2**LEVELS
 LEAK = 0.2
 NORM_EPSILON = 1e-3  # Keras' default, not torch's
 MASK_EPSILON = 1e-10
@@ -39,19 +35,27 @@ HEAD_REACH = 3  # frames on each side that the last convolution sees
 class Variant:
     """One released configuration; `elu` is both activations, else leaky ReLU down and ReLU up."""
 
-    name: str
-    stems: tuple[str, ...]
+    spec: ModelSpec
     elu: bool
     softmax: bool
 
+    @property
+    def name(self) -> str:
+        """As in the catalogue and the registry of weights."""
+        return self.spec.name
 
-VARIANTS: dict[str, Variant] = {
-    "spleeter-2stems": Variant("spleeter-2stems", ("vocals", "accompaniment"), elu=False, softmax=False),
-    "spleeter-4stems": Variant("spleeter-4stems", ("vocals", "drums", "bass", "other"), elu=True, softmax=False),
-    "spleeter-5stems": Variant(
-        "spleeter-5stems", ("vocals", "piano", "drums", "bass", "other"), elu=True, softmax=True
-    ),
-}
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """In the order in which Spleeter builds its networks."""
+        return self.spec.stems
+
+
+_VARIANTS = (
+    Variant(SPLEETER_2STEMS, elu=False, softmax=False),
+    Variant(SPLEETER_4STEMS, elu=True, softmax=False),
+    Variant(SPLEETER_5STEMS, elu=True, softmax=True),
+)
+VARIANTS: dict[str, Variant] = {variant.name: variant for variant in _VARIANTS}
 
 
 def shapes(width: int = ENCODER[0]) -> dict[str, tuple[int, ...]]:

@@ -7,10 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-from audio_pipeline.models.separation.spleeter_layout import BINS, CHANNELS, Array
+from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS
+from audio_pipeline.models.separation.spleeter_layout import CHANNELS, Array
 
 PARITY_DB = 50.0  # the network, shown the same sound two frames later, agrees with itself to 24 dB
-PROBE = (2, 128, BINS, CHANNELS)  # windows, frames, bins, channels
+PROBE = (2, 128, SPLEETER_2STEMS.bins, CHANNELS)  # windows, frames, bins, channels
 WANTED = range(112, 128)
 
 

@@ -16,15 +16,8 @@ import numpy as np
 
 from audio_pipeline.cpu import cores
 from audio_pipeline.models.separation.grid import Rung, ladder_rungs, top_rung
-from audio_pipeline.models.separation.separation import (
-    CHANNELS,
-    STFT,
-    Model,
-    SeparatorSettings,
-    SeparatorStream,
-    Window,
-    choose_hop,
-)
+from audio_pipeline.models.separation.stream import SeparatorStream
+from audio_pipeline.models.separation.types import Model, SeparatorSettings, Window, choose_hop, frames_between
 
 WARM_UP_STEPS = 9
 USUAL, SLOW = 0.25, 0.8  # quantiles: start-up is busy, so the quicker steps say what the machine can do
@@ -57,14 +50,14 @@ def tune(model: Model, settings: SeparatorSettings, hop: int = 0, streams: int =
     usual, slow = (float(np.quantile(inference, q)) for q in (USUAL, SLOW))
     crowded = 1 + REST_CORES / cores()
     if not hop:
-        hop = settle(choose_hop(lambda n: crowded * usual + n * frame_s * streams, rate=model.rate, share=SHARE))
-    frames = max(rung.hop for rung in ladder_rungs(replace(settings, hop=hop)))
+        hop = settle(choose_hop(lambda n: crowded * usual + n * frame_s * streams, model.spec.frame_s, share=SHARE))
+    frames = max(rung.hop for rung in ladder_rungs(model.spec, replace(settings, hop=hop)))
     return Tuning(hop, SAFETY * slow + frames * frame_s + STALL_S, min(inference))
 
 
 def warm_up(model: Model, settings: SeparatorSettings, streams: int = 1) -> None:
     """One inference of each shape that a stream can ask for on its way down the ladder."""
-    shapes = {rung.window: rung for rung in ladder_rungs(settings)}
+    shapes = {rung.window: rung for rung in ladder_rungs(model.spec, settings)}
     for rung in shapes.values():
         _step(model, _window(model, settings, rung), streams)
 
@@ -73,7 +66,8 @@ def _window(model: Model, settings: SeparatorSettings, rung: Rung) -> Window:
     """The first window of a stream of noise."""
     stream = SeparatorStream(model, settings)
     stream.take_rung(rung)
-    noise = np.random.default_rng(0).standard_normal((STFT.hop * rung.hop, CHANNELS)) * 0.1
+    shape = (model.spec.stft.hop * rung.hop, model.spec.channels)
+    noise = np.random.default_rng(0).standard_normal(shape) * 0.1
     while (window := stream.pending()) is None:
         stream.push(noise.astype(np.float32))
     return window
@@ -89,17 +83,17 @@ def _step(model: Model, window: Window, streams: int) -> float:
 
 def _inference_times(model: Model, settings: SeparatorSettings, streams: int) -> list[float]:
     """Seconds of each of a few inferences, the first of which is left out."""
-    window = _window(model, settings, top_rung(settings))
+    window = _window(model, settings, top_rung(model.spec, settings))
     return [_step(model, window, streams) for _ in range(WARM_UP_STEPS + 1)][1:]
 
 
 def _frame_time(model: Model, settings: SeparatorSettings) -> float:
     """Seconds a frame that analysis and rendering take."""
-    stream = SeparatorStream(model, settings)
-    samples = STFT.hop * max(PROBE_FRAMES, 2 * settings.frames_between)
-    silence = np.zeros((samples, CHANNELS), np.float32)
+    stream, spec = SeparatorStream(model, settings), model.spec
+    frames = max(PROBE_FRAMES, 2 * frames_between(spec, settings))
+    silence = np.zeros((frames * spec.stft.hop, spec.channels), np.float32)
     began = time.perf_counter()
     stream.push(silence)
     while (window := stream.pending()) is not None:
         stream.skip(window)
-    return (time.perf_counter() - began) / (samples // STFT.hop)
+    return (time.perf_counter() - began) / frames

@@ -22,7 +22,7 @@ class Worker(Protocol):
         """Starts on a window, of use until a host time; only when `idle`."""
 
     def take(self, window: Window) -> Array | None:
-        """The masks for a window, once they are there."""
+        """The answer for a window, once it is there."""
 
     def has(self, window: Window) -> bool:
         """Whether this very window was submitted."""
@@ -54,9 +54,9 @@ class Inline:
 
     def submit(self, window: Window, due_ns: int | None = None) -> None:
         began = time.perf_counter()
-        masks, (self._state,) = self._model.step([window], [self._state])
+        answers, (self._state,) = self._model.step([window], [self._state])
         self.last_s = time.perf_counter() - began
-        self._done = (window, masks[0])
+        self._done = (window, answers[0])
 
     def take(self, window: Window) -> Array | None:
         return self._done[1] if self.has(window) and self._done else None

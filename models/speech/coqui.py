@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from audio_pipeline.errors import ConfigError, WeightsError
-from audio_pipeline.models.weights.weights import cache_folder, models_folder
+from audio_pipeline.models.weights.store import cache_folder, models_folder
 
 CONFIG_BYTES = 1 << 20  # what stands in one is a few hundred numbers
 NEEDED = ("torch", "torchaudio", "torchcodec", "TTS")

@@ -19,7 +19,7 @@ from audio_pipeline.models.speech import durations
 from audio_pipeline.models.speech.engine import Engine, Speech, Word
 from audio_pipeline.models.speech.phonemes import Spoken, joined, portions, to_words
 from audio_pipeline.models.speech.session import open_session
-from audio_pipeline.models.weights import weights as registry
+from audio_pipeline.models.weights import store
 from audio_pipeline.models.weights.torch_files import read_torch_tensor
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -143,13 +143,13 @@ def row(pack: Array, phonemes: int) -> Array:
 
 def voice_names() -> list[str]:
     """The stock voices that are here."""
-    names = set(_bundled()) if registry.locate("kokoro").folder else set()
+    names = set(_bundled()) if store.locate("kokoro").folder else set()
     own = _own_folder()
     return sorted(names | ({path.stem for path in own.glob("*.pt")} if own else set()))
 
 
 def _bundled() -> list[str]:
-    with np.load(registry.path("kokoro", VOICES)) as file:
+    with np.load(store.path("kokoro", VOICES)) as file:
         return list(file.files)
 
 
@@ -159,7 +159,7 @@ def load_pack(name: str) -> Array:
     if own and name in {path.stem for path in own.glob("*.pt")}:
         pack = read_torch_tensor(own / f"{name}.pt")
     else:
-        with np.load(registry.path("kokoro", VOICES)) as file:
+        with np.load(store.path("kokoro", VOICES)) as file:
             if name not in file.files:
                 known = voice_names()
                 raise ConfigError(f"voice: unknown {name!r}{nearest(name, known)}; here are {', '.join(known)}")
@@ -170,13 +170,13 @@ def load_pack(name: str) -> Array:
 
 
 def _own_folder() -> Path | None:
-    base = registry.models_folder()
+    base = store.models_folder()
     return base / OWN_VOICES if base and (base / OWN_VOICES).is_dir() else None
 
 
 def load(threads: int = 0, device: str = "cpu") -> Kokoro:
     """The network with its released weights, fetched first where they are missing."""
-    return Kokoro(registry.path("kokoro", MODEL).parent, threads, device)
+    return Kokoro(store.path("kokoro", MODEL).parent, threads, device)
 
 
 def from_parts(raw: Path, done: Path) -> None:

@@ -80,24 +80,25 @@ def second_voice(x: Array, encoder: ge2e.SpeakerEncoder) -> bool:
 def is_made(x: Array, rate: int) -> bool:
     """Whether mono sound (samples,) carries the mark of made speech; False where the mark's network is not here."""
     from audio_pipeline.models.hearing import mark, perth
-    from audio_pipeline.models.weights import weights
+    from audio_pipeline.models.weights import store
 
-    if weights.locate("perth").folder is None:
+    if store.locate("perth").folder is None:
         return False
     return mark.sought(perth.load(), x[:, None], rate).marked
 
 
 def separated(x: Array, rate: int) -> tuple[Array, Array]:
     """Voice and accompaniment of mono sound by Spleeter, which gets it at the level of the music that it knows."""
-    from audio_pipeline.models.separation import separation, spleeter
+    from audio_pipeline.models.separation import spleeter, stream
 
     model = spleeter.load()
     loud = levelled(x, NormaliserSettings().target_db)
     gain = _power(x) ** 0.5 / max(_power(loud) ** 0.5, 1e-12)
-    both = np.repeat(resampled(loud[:, None], rate, model.rate), 2, axis=1)
-    stems = separation.separate(model, both)
+    both = np.repeat(resampled(loud[:, None], rate, model.spec.rate), 2, axis=1)
+    stems = stream.separate(model, both)
     voice, rest = (
-        resampled(stems[name][:, :1], model.rate, rate)[:, 0] * np.float32(gain) for name in ("vocals", "accompaniment")
+        resampled(stems[name][:, :1], model.spec.rate, rate)[:, 0] * np.float32(gain)
+        for name in ("vocals", "accompaniment")
     )
     return voice, rest
 

@@ -33,7 +33,7 @@ from audio_pipeline.models.voices.quick import trained
 from audio_pipeline.models.voices.reference import LEVEL_DB, Reference
 from audio_pipeline.models.voices.space import HALF
 from audio_pipeline.models.voices.texts import CHECK, REPORT, SEARCH
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from audio_pipeline.models.weights.tensors import FILE
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -91,8 +91,8 @@ class Search:
     """Everything that stays the same from step to step."""
 
     def __init__(self, reference: Reference, start: voice_fit.Fit, device: str) -> None:
-        self.speaker = KokoroTorch(weights.path("kokoro", kokoro.MODEL).parent, device)
-        self.encoder = SpeakerEncoderTorch(weights.path("ge2e", FILE)).to(self.speaker.device)
+        self.speaker = KokoroTorch(store.path("kokoro", kokoro.MODEL).parent, device)
+        self.encoder = SpeakerEncoderTorch(store.path("ge2e", FILE)).to(self.speaker.device)
         assert next(self.encoder.parameters()).device.type == device
         self.target = torch.from_numpy(reference.embedding).to(device)
         style = torch.from_numpy(kokoro.row(start.pack, kokoro.ROWS)).to(device)

@@ -109,7 +109,7 @@ def test_host_without_devices_is_sent_to_the_doctor(
 @pytest.fixture
 def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """An empty cache, and a fetch that only notes what it was asked for; demo-song cannot be had."""
-    from audio_pipeline.models.weights import weights
+    from audio_pipeline.models.weights import store
 
     asked: list[str] = []
 
@@ -121,7 +121,7 @@ def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list
 
     monkeypatch.setenv("AUDIO_PIPELINE_CACHE", str(tmp_path))
     monkeypatch.delenv("AUDIO_PIPELINE_MODELS", raising=False)
-    monkeypatch.setattr(weights, "fetch", fetch)
+    monkeypatch.setattr(store, "fetch", fetch)
     yield asked
 
 

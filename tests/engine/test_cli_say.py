@@ -15,12 +15,12 @@ from audio_pipeline.cli import say as cli_say
 from audio_pipeline.cli import say_into
 from audio_pipeline.cli.main import main
 from audio_pipeline.errors import MediaError
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 
 
 @pytest.fixture(autouse=True)
 def only_with_weights() -> None:
-    if weights.locate("perth").folder is None:
+    if store.locate("perth").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch perth)")
 
 

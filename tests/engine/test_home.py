@@ -15,7 +15,7 @@ from audio_pipeline.home import CACHE, CONFIG, DATA, NO_HOME, STATE, expanded, h
 from audio_pipeline.keys import Keys, keys_dir
 from audio_pipeline.models.voices.enrolled import Library, voices_folder
 from audio_pipeline.models.voices.policy import policy_path, read_policy
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from audio_pipeline.observe.exporter import the_token, token_file
 
 VARIABLES = (
@@ -45,7 +45,7 @@ def test_without_any_home_everything_is_looked_for_and_nothing_found(bare: pytes
     assert home() == NO_HOME and not NO_HOME.exists()
     assert all(NO_HOME in path.parents for path in (keys_dir(), token_file(), policy_path(), voices_folder()))
     assert Keys().own == {} and Library().names() == [] and read_policy().path is None
-    assert all(state.place is None for state in weights.status())
+    assert all(state.place is None for state in store.status())
 
 
 @pytest.mark.parametrize("said", ["", "relative", "."])
@@ -88,7 +88,7 @@ def test_a_tilde_needs_no_home(bare: pytest.MonkeyPatch) -> None:
         lambda: Keys().new("studio"),
         lambda: the_token(token_file()),
         lambda: Library().check_writable(),
-        lambda: weights._obtain(*_nothing()),
+        lambda: store._obtain(*_nothing()),
     ],
     ids=["keys", "metrics", "voices", "weights"],
 )
@@ -100,7 +100,7 @@ def test_what_must_be_written_names_the_variable(bare: pytest.MonkeyPatch, write
 
 
 def _nothing() -> tuple[Any, ...]:
-    asset = next(iter(weights.REGISTRY.values()))
+    asset = next(iter(store.REGISTRY.values()))
     return asset, asset.sources[0], lambda *_: None
 
 

@@ -49,7 +49,7 @@ def test_every_small_file_is_written_by_the_one_helper() -> None:
     root = Path(private_file.__file__).parent
     memory_mapped = {"clock.py", "metrics.py"}  # their size, once, in a folder of this run
     others = {"graph/text.py"}  # a scratch file that is linked, so that one that is there stays
-    others |= {f"models/{name}" for name in ("speech/kokoro.py", "weights/sources.py", "weights/weights.py")}  # fetches
+    others |= {f"models/{name}" for name in ("speech/kokoro.py", "weights/sources.py", "weights/store.py")}  # fetches
     found = {
         path.relative_to(root).as_posix()
         for path in root.rglob("*.py")

@@ -16,7 +16,7 @@ from audio_pipeline.models.voices import fit as voice_fit
 from audio_pipeline.models.voices import inspection
 from audio_pipeline.models.voices.consent import OWN
 from audio_pipeline.models.voices.fit import Fit, Reference
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from tests.shared import shared
 
 AGREED = OWN.format(speaker="Ann Reader")
@@ -37,7 +37,7 @@ def quick(reference: Reference, speaker: Any, *, encoder: Any, british: bool, te
 
 @pytest.fixture(scope="module")
 def encoder() -> ge2e.SpeakerEncoder:
-    if weights.locate("ge2e").folder is None:
+    if store.locate("ge2e").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch ge2e)")
     return ge2e.load()
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from tests.environments.traced import Traced, needs_tools, traced
 from tests.shared import ROOT
 
@@ -61,7 +61,7 @@ CARD = {"mic_stems", "passthrough", "voice_convert"}  # end with a sentence wher
 
 
 def needs(what: str) -> None:
-    missing = [name for name in NEEDS[what] if weights.locate(name).folder is None]
+    missing = [name for name in NEEDS[what] if store.locate(name).folder is None]
     if missing:
         pytest.skip(f"weights are not here (audio-pipeline models fetch {' '.join(missing)})")
     needs_tools()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 
 INTERNET = re.compile(r"socket\((AF_INET6?|AF_PACKET)\b")
 UNSHARE = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
@@ -48,7 +48,7 @@ def traced(*command: str, folder: Path, stdin: str = "") -> Traced:
     home, log = folder / "home", folder / "strace"
     home.mkdir()
     env = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "HF_", "XDG_", "DO_NOT"))}
-    env |= {"HOME": str(home), "AUDIO_PIPELINE_MODELS": str(weights.cache_folder())}
+    env |= {"HOME": str(home), "AUDIO_PIPELINE_MODELS": str(store.cache_folder())}
     strace = ["strace", "--follow-forks", "--quiet=all", "--trace=socket", f"--output={log}"]
     done = subprocess.run(
         [*ALONE, *strace, sys.executable, "-m", "audio_pipeline", *command],

@@ -19,18 +19,11 @@ from audio_pipeline.models.separation import spleeter
 from audio_pipeline.models.separation.batching import Batcher, Job, Waits, time_to_wait
 from audio_pipeline.models.separation.batching_places import Place, Places
 from audio_pipeline.models.separation.pool import Pool
-from audio_pipeline.models.separation.separation import (
-    Array,
-    Model,
-    SeparatorSettings,
-    SeparatorStream,
-    State,
-    Window,
-    separate,
-)
 from audio_pipeline.models.separation.spleeter_layout import VARIANTS
 from audio_pipeline.models.separation.spleeter_onnx import OnnxUnets
 from audio_pipeline.models.separation.spleeter_torch import TorchUnets
+from audio_pipeline.models.separation.stream import SeparatorStream, separate
+from audio_pipeline.models.separation.types import Array, Model, SeparatorSettings, State, Window
 from audio_pipeline.models.separation.workers import Seated
 from tests.dsp.chunking import noise
 from tests.dsp.measures import snr_db
@@ -56,7 +49,7 @@ class Remembering(FakeModel):
     def step(self, windows: Sequence[Window], states: Sequence[State]) -> tuple[Array, list[State]]:
         self.sizes.append(len(windows))
         masks, _ = super().step(windows, states)
-        after = [0.5 * s + w.magnitudes[-4:].mean(dtype=np.float32) for w, s in zip(windows, states, strict=True)]
+        after = [0.5 * s + w.frames[-4:].mean(dtype=np.float32) for w, s in zip(windows, states, strict=True)]
         share = np.array([s / (s + 1) for s in after], np.float32)[:, None, None, None, None]
         return masks * share, after
 

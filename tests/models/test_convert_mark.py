@@ -11,7 +11,7 @@ from audio_pipeline.models.convert.blocks import BlockConverter, Layout
 from audio_pipeline.models.convert.mark import BlockMark, load_mark
 from audio_pipeline.models.hearing import perth
 from audio_pipeline.models.hearing.perth import Perth
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from tests.models.test_convert_blocks import Same
 from tests.models.test_ge2e_stream import reader
 
@@ -20,7 +20,7 @@ RATE = 48_000
 
 @pytest.fixture(scope="module")
 def networks() -> Perth:
-    if weights.locate("perth").folder is None:
+    if store.locate("perth").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch perth)")
     return perth.load()
 

@@ -19,7 +19,7 @@ from audio_pipeline.models.convert.formant import Calibration, Job
 from audio_pipeline.models.convert.target import Target, spread_of, target_from, target_of
 from audio_pipeline.models.convert.world_voice import WorldConverter
 from audio_pipeline.models.hearing import ge2e
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from tests.models.test_ge2e_stream import reader
 from tests.models.test_world_voice import vowel
 
@@ -28,7 +28,7 @@ RATE = 16_000
 
 @pytest.fixture(scope="module")
 def encoder() -> ge2e.SpeakerEncoder:
-    if weights.locate("ge2e").folder is None:
+    if store.locate("ge2e").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch ge2e)")
     return ge2e.load()
 

@@ -23,7 +23,7 @@ from audio_pipeline.models.hearing.ge2e import (
     partial_starts,
     similarity,
 )
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from tests.shared import shared
 
 
@@ -90,7 +90,7 @@ def clip(name: str) -> ge2e.Array:
 
 def test_voices_are_told_apart() -> None:
     """Two clips of one reader are nearer than any two of different ones."""
-    if weights.locate("ge2e").folder is None:
+    if store.locate("ge2e").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch ge2e)")
     encoder = ge2e.load()
     names = [path.name for path in sorted(shared("speech").iterdir()) if path.is_dir()][:5]

@@ -10,7 +10,7 @@ from audio_pipeline.dsp.leveller import levelled
 from audio_pipeline.models.hearing import ge2e, speech
 from audio_pipeline.models.hearing.ge2e import RATE, Array, SpeakerEncoder, similarity
 from audio_pipeline.models.hearing.ge2e_stream import LEVEL_DB, Look, VoiceTracker
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from tests.dsp.chunking import SIZES, chunks
 from tests.shared import shared
 
@@ -19,7 +19,7 @@ READERS = ("1688", "1998", "3005")
 
 @pytest.fixture(scope="module")
 def encoder() -> SpeakerEncoder:
-    if weights.locate("ge2e").folder is None:
+    if store.locate("ge2e").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch ge2e)")
     return ge2e.load()
 

@@ -10,7 +10,7 @@ from audio_pipeline.models.hearing import ge2e, silero, speech
 from audio_pipeline.models.hearing.ge2e_stream import VoiceTracker
 from audio_pipeline.models.voices.inspection import inspect
 from audio_pipeline.models.voices.record import Sample
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from audio_pipeline.nodes.vad import NODE, Settings
 from tests.nodes.fake import FakeContext, run
 from tests.shared import shared
@@ -22,7 +22,7 @@ Array = np.ndarray
 
 
 def needs(name: str) -> None:
-    if weights.locate(name).folder is None:
+    if store.locate(name).folder is None:
         pytest.skip(f"the weights are not here (audio-pipeline models fetch {name})")
 
 

@@ -17,7 +17,7 @@ from audio_pipeline.errors import WeightsError
 from audio_pipeline.models.speech import kokoro
 from audio_pipeline.models.speech.kokoro_weights import read_weights
 from audio_pipeline.models.speech.phonemes import to_phonemes
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 
 if TYPE_CHECKING:
     from audio_pipeline.models.speech.kokoro_torch import KokoroTorch
@@ -95,9 +95,9 @@ TAPS = {  # of the released graph: frames of each phoneme, pitch, energy, text o
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
-    if weights.locate("kokoro").folder is None:
+    if store.locate("kokoro").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch kokoro)")
-    return weights.path("kokoro", kokoro.MODEL).parent
+    return store.path("kokoro", kokoro.MODEL).parent
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.models.hearing import mark, perth
 from audio_pipeline.models.hearing.mark import MarkSeeker, Verdict, sought, thresholds
 from audio_pipeline.models.hearing.perth import Array, Perth
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from tests.dsp.chunking import SIZES, chunks
 from tests.shared import shared
 
@@ -24,7 +24,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def networks() -> Perth:
-    if weights.locate("perth").folder is None:
+    if store.locate("perth").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch perth)")
     return perth.load()
 

@@ -13,14 +13,14 @@ from audio_pipeline.dsp.resample import resampled
 from audio_pipeline.errors import WeightsError
 from audio_pipeline.models.hearing import perth
 from audio_pipeline.models.hearing.perth import BINS, FILE, HOP, RATE, Array, Perth, analyse, synthesise
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from tests.dsp.chunking import noise, tone
 from tests.shared import shared
 
 
 @pytest.fixture(scope="module")
 def networks() -> Perth:
-    if weights.locate("perth").folder is None:
+    if store.locate("perth").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch perth)")
     return perth.load()
 

@@ -13,23 +13,16 @@ from hypothesis import strategies as st
 
 from audio_pipeline.dsp.normalise import NormaliserSettings
 from audio_pipeline.errors import ConfigError
+from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS
 from audio_pipeline.models.separation.grid import Rung, ladder_rungs
-from audio_pipeline.models.separation.separation import (
-    HOPS,
-    MODES,
-    STFT,
-    Array,
-    SeparatorSettings,
-    SeparatorStream,
-    State,
-    Window,
-    choose_hop,
-    separate,
-)
+from audio_pipeline.models.separation.stream import SeparatorStream, separate
+from audio_pipeline.models.separation.types import HOPS, Array, SeparatorSettings, State, Window, choose_hop
 from tests.dsp.chunking import SIZES, chunks, noise, tone
 from tests.dsp.measures import snr_db
 from tests.models.fake_model import FakeModel
 
+SPEC = SPLEETER_2STEMS
+MODES, STFT = SPEC.modes, SPEC.stft
 SLIDING = ("low", "balanced", "quality")
 Answer = Callable[[SeparatorStream, Window, Array], dict[str, Array]]
 
@@ -37,7 +30,7 @@ Answer = Callable[[SeparatorStream, Window, Array], dict[str, Array]]
 class Constant:
     """The voice's mask is `share` everywhere; remembers the windows it was shown."""
 
-    rate, bins, stems = 44_100, 1_024, ("vocals", "accompaniment")
+    spec = SPEC
 
     def __init__(self, share: float = 1.0) -> None:
         self.share = share
@@ -48,7 +41,7 @@ class Constant:
 
     def step(self, windows: Sequence[Window], states: Sequence[State]) -> tuple[Array, list[State]]:
         self.seen += windows
-        masks = np.empty((len(windows), 2, len(windows[0].wanted), self.bins, 2), np.float32)
+        masks = np.empty((len(windows), 2, len(windows[0].wanted), self.spec.bins, 2), np.float32)
         masks[:, 0], masks[:, 1] = self.share, 1 - self.share
         return masks, list(states)
 
@@ -227,13 +220,13 @@ def test_the_normaliser_changes_what_the_model_sees_and_not_what_comes_out() -> 
     assert snr_db(x[8192:-8192], found["vocals"][8192:-8192]) > 80
     plain = Constant(1.0)
     run(plain, x, SeparatorSettings("low", 4))
-    gain = model.seen[8].magnitudes[-2].max() / plain.seen[8].magnitudes[-2].max()
+    gain = model.seen[8].frames[-2].max() / plain.seen[8].frames[-2].max()
     assert 20 * np.log10(gain) == pytest.approx(-20 + 60, abs=0.1)
 
 
 def on_a_ladder(model: Any, x: Array, wanted: SeparatorSettings, size: int, seed: int) -> dict[str, Array]:
     """Changes over to another rung every few windows, and skips some; positions and latency are checked by `run`."""
-    rungs, rng = ladder_rungs(wanted), np.random.default_rng(seed)
+    rungs, rng = ladder_rungs(SPEC, wanted), np.random.default_rng(seed)
     plan = [(rungs[rng.integers(len(rungs))], bool(rng.random() < 0.1)) for _ in range(4_000)]
 
     def answer(stream: SeparatorStream, window: Window, masks: Array) -> dict[str, Array]:
@@ -259,7 +252,7 @@ def test_changing_over_between_rungs_keeps_latency_and_positions(mode: str, hop:
 def test_changing_over_between_rungs_makes_no_click() -> None:
     """A tone that the model gives to the voice half by half: no step beyond the tone's own, whatever the rung."""
     x, wanted = tone(120_000, 440, 44_100, channels=2), SeparatorSettings("balanced", 2)
-    plan, inner = ladder_rungs(wanted), slice(8192, -8192)
+    plan, inner = ladder_rungs(SPEC, wanted), slice(8192, -8192)
 
     def answer(stream: SeparatorStream, window: Window, masks: Array) -> dict[str, Array]:
         stream.take_rung(plan[window.index % len(plan)])
@@ -273,7 +266,7 @@ def test_windows_of_all_rungs_want_equally_many_frames() -> None:
     model, wanted = Constant(), SeparatorSettings("quality", 2)
     on_a_ladder(model, noise(200 * 1024), wanted, 4_410, seed=1)
     assert len({len(window.wanted) for window in model.seen}) == 1
-    assert {len(window.magnitudes) for window in model.seen} == {64, 128}
+    assert {len(window.frames) for window in model.seen} == {64, 128}
     assert len({(window.stop - window.start) // STFT.hop for window in model.seen}) >= 4
 
 
@@ -294,7 +287,7 @@ def windows_of(mode: str, hop: int, x: Array) -> list[Window]:
 def test_sliding_windows_end_with_the_newest_frame(mode: str, hop: int) -> None:
     n = 150 * 1024
     seen = windows_of(mode, hop, noise(n))
-    assert {len(window.magnitudes) for window in seen} == {MODES[mode].window}
+    assert {len(window.frames) for window in seen} == {MODES[mode].window}
     assert len({window.wanted for window in seen}) == 1  # one shape of inference for the whole stream
     for window in seen[:-1]:
         last = window.first_frame + MODES[mode].window - 1
@@ -309,25 +302,23 @@ def test_sliding_windows_end_with_the_newest_frame(mode: str, hop: int) -> None:
 def test_a_young_stream_is_preceded_by_its_mirror_image() -> None:
     window = windows_of("low", 1, noise(100_000))[20]
     start = -window.first_frame
-    assert 0 < start < len(window.magnitudes)
-    np.testing.assert_array_equal(
-        window.magnitudes[start - 10 : start], window.magnitudes[start + 1 : start + 11][::-1]
-    )
+    assert 0 < start < len(window.frames)
+    np.testing.assert_array_equal(window.frames[start - 10 : start], window.frames[start + 1 : start + 11][::-1])
 
 
 def test_offline_windows_are_spleeters_segments() -> None:
     """512 frames each, side by side from the frame of zeros on, the last one filled with zeros."""
     seen = windows_of("offline", 1, noise(600 * 1024))
     assert [window.first_frame for window in seen] == [0, 512]
-    assert not seen[0].magnitudes[0].any()
+    assert not seen[0].frames[0].any()
     frames = 600 + 4  # ceil((4096 + n) / 1024)
-    assert seen[1].magnitudes[: frames - 512].any(axis=(1, 2)).all()
-    assert not seen[1].magnitudes[frames - 512 :].any()
+    assert seen[1].frames[: frames - 512].any(axis=(1, 2)).all()
+    assert not seen[1].frames[frames - 512 :].any()
 
 
 def test_windows_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="read-only"):
-        windows_of("low", 1, noise(10_000))[0].magnitudes[0] = 1
+        windows_of("low", 1, noise(10_000))[0].frames[0] = 1
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -361,13 +352,13 @@ def test_the_latency_by_its_terms(mode: str, hop: int, terms: tuple[int, int, in
 @pytest.mark.parametrize(("step_ms", "hop"), [(1, 1), (13.9, 1), (14.0, 2), (50, 4), (400, 32), (4000, 32)])
 def test_the_smallest_hop_within_the_share(step_ms: float, hop: int) -> None:
     """A frame is 23.2 ms: 60 % of it are 13.93 ms."""
-    assert choose_hop(lambda _: step_ms / 1000) == hop
-    assert choose_hop(lambda frames: step_ms / 1000 * frames**0, share=0.3) >= hop
+    assert choose_hop(lambda _: step_ms / 1000, SPEC.frame_s) == hop
+    assert choose_hop(lambda frames: step_ms / 1000 * frames**0, SPEC.frame_s, share=0.3) >= hop
 
 
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ConfigError, match="did you mean 'balanced'"):
-        SeparatorSettings("balancd")
+        SeparatorStream(FakeModel(), SeparatorSettings("balancd"))
     with pytest.raises(ConfigError, match="hop: expected one of 1, 2, 4, 8, 16, 32 frames, got 3"):
         SeparatorSettings(hop=3)
     with pytest.raises(ConfigError, match="did you mean 'vocals'"):

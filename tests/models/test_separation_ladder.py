@@ -6,21 +6,22 @@ from collections.abc import Callable
 
 import pytest
 
+from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS
 from audio_pipeline.models.separation.grid import Rung, ladder_rungs, top_rung, trial_rung
 from audio_pipeline.models.separation.ladder import Ladder, LadderSettings
-from audio_pipeline.models.separation.separation import MODES, SeparatorSettings
+from audio_pipeline.models.separation.types import SeparatorSettings
 
-RATE = 44_100
-FRAME_S = 1024 / RATE
+SPEC = SPLEETER_2STEMS
+MODES, FRAME_S = SPEC.modes, SPEC.frame_s
 SECOND = 1_000_000_000
-RUNGS = ladder_rungs(SeparatorSettings("balanced", hop=2))
+RUNGS = ladder_rungs(SPEC, SeparatorSettings("balanced", hop=2))
 
 
 class Machine:
     """A stream on a ladder, on a machine where an inference of 128 frames takes `cost_s(now_s)`."""
 
     def __init__(self, cost_s: Callable[[float], float], settings: LadderSettings | None = None) -> None:
-        self.ladder, self._cost_s = Ladder(RUNGS, RATE, settings), cost_s
+        self.ladder, self._cost_s = Ladder(RUNGS, FRAME_S, settings), cost_s
         self.now_s = 0.0
         self.missed: list[float] = []
         self.steps: list[tuple[float, int]] = []  # when, and where to
@@ -43,7 +44,7 @@ class Machine:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("hop", [1, 2, 4, 8, 16, 32])
 def test_all_rungs_have_one_latency_and_each_is_cheaper(mode: str, hop: int) -> None:
-    rungs = ladder_rungs(SeparatorSettings(mode, hop))
+    rungs = ladder_rungs(SPEC, SeparatorSettings(mode, hop))
     top = rungs[0]
     assert (top.window, top.lookahead) == (MODES[mode].window, MODES[mode].lookahead)
     assert {rung.lookahead + rung.hop for rung in rungs} == {top.lookahead + top.hop}
@@ -98,7 +99,7 @@ def test_it_steps_down_before_the_first_miss() -> None:
 
 def test_answers_that_come_just_in_time_are_a_reason_too() -> None:
     """As after a stall on a machine that catches up slowly: inferences are quick, what waits for them is late."""
-    ladder = Ladder(RUNGS, RATE)
+    ladder = Ladder(RUNGS, FRAME_S)
     left = [0.9, 0.1, 0.8, 0.1, 0.05]
     moved = [ladder.note(k * SECOND // 20, took_s=0.03, left=share) for k, share in enumerate(left)]
     assert moved == [False, False, False, False, True]
@@ -107,14 +108,14 @@ def test_answers_that_come_just_in_time_are_a_reason_too() -> None:
 
 def test_with_half_of_the_promised_time_left_slow_inferences_are_no_reason() -> None:
     """As where a song runs ahead and a spare process starts: what is slow for a second is caught up with."""
-    ladder = Ladder(RUNGS, RATE)
+    ladder = Ladder(RUNGS, FRAME_S)
     assert not any(ladder.note(k * SECOND // 20, took_s=0.06, left=0.6) for k in range(50))
     assert ladder.note(3 * SECOND, took_s=0.06, left=0.4)
 
 
 def test_only_misses_make_it_play_the_dry_sound() -> None:
     """Where there is no cheaper rung, inferences that are just in time are better than none."""
-    ladder = Ladder(RUNGS, RATE, step=len(RUNGS) - 1)
+    ladder = Ladder(RUNGS, FRAME_S, step=len(RUNGS) - 1)
     assert not any(ladder.note(k * SECOND // 10, took_s=0.135, left=0.05) for k in range(50))
     assert not ladder.dry
 
@@ -123,8 +124,8 @@ def test_only_misses_make_it_play_the_dry_sound() -> None:
 def test_the_trial_above_needs_twice_the_time(took_ms: float, climbs: bool) -> None:
     """Hop 4 is stated and hop 2 tried, where an inference takes less than half of two frames (46 ms)."""
     settings = SeparatorSettings("balanced", hop=4)
-    ladder = Ladder(ladder_rungs(settings), RATE, trial=trial_rung(settings))
-    assert (ladder.step, ladder.rung) == (0, top_rung(settings))
+    ladder = Ladder(ladder_rungs(SPEC, settings), FRAME_S, trial=trial_rung(SPEC, settings))
+    assert (ladder.step, ladder.rung) == (0, top_rung(SPEC, settings))
     moved = [ladder.note(k * SECOND // 10, took_s=took_ms / 1000, left=0.9) for k in range(300)]
     assert any(moved) is climbs
     assert ladder.step == (-1 if climbs else 0)
@@ -133,7 +134,7 @@ def test_the_trial_above_needs_twice_the_time(took_ms: float, climbs: bool) -> N
 
 def test_the_trial_ends_at_the_first_sign() -> None:
     settings = SeparatorSettings("balanced", hop=4)
-    ladder = Ladder(ladder_rungs(settings), RATE, step=-1, trial=trial_rung(settings))
+    ladder = Ladder(ladder_rungs(SPEC, settings), FRAME_S, step=-1, trial=trial_rung(SPEC, settings))
     moved = [ladder.note(k * SECOND // 20, took_s=0.042, left=0.4) for k in range(4)]
     assert moved == [False, False, True, False]
     assert ladder.step == 0
@@ -143,7 +144,7 @@ def test_the_trial_ends_at_the_first_sign() -> None:
 @pytest.mark.parametrize("hop", [1, 2, 4, 8, 16, 32])
 def test_a_trial_has_the_latency_of_what_it_is_above(mode: str, hop: int) -> None:
     settings = SeparatorSettings(mode, hop)
-    trial, top = trial_rung(settings), top_rung(settings)
+    trial, top = trial_rung(SPEC, settings), top_rung(SPEC, settings)
     assert (trial is None) == (mode == "offline" or hop == 1)
     if trial is not None:
         assert trial.lookahead + trial.hop == top.lookahead + top.hop
@@ -167,7 +168,7 @@ def test_it_does_not_climb_where_it_would_not_fit() -> None:
 
 def test_it_does_not_climb_where_an_inference_would_come_too_late() -> None:
     """50 ms on the short window: in time for six frames (139 ms) on the long one, but more than was promised."""
-    ladder = Ladder(RUNGS, RATE, most_s=0.08, step=3)
+    ladder = Ladder(RUNGS, FRAME_S, most_s=0.08, step=3)
     assert not any(ladder.note(round(now * 0.1 * SECOND), took_s=0.05) for now in range(1_000))
     assert any(ladder.note(round((100 + now * 0.1) * SECOND), took_s=0.027) for now in range(1_000))
 
@@ -175,7 +176,7 @@ def test_it_does_not_climb_where_an_inference_would_come_too_late() -> None:
 def test_a_machine_that_comes_and_goes_is_tried_ever_less_often() -> None:
     """Calm enough to climb, too busy at the top: the pauses double up to their limit."""
     settings = LadderSettings(calm_s=2, calm_most=8)
-    ladder = Ladder(RUNGS, RATE, settings)
+    ladder = Ladder(RUNGS, FRAME_S, settings)
     now, climbs = 0.0, []
     while now < 300:
         now += 0.1
@@ -200,6 +201,6 @@ def test_after_a_long_good_time_calm_is_short_again() -> None:
 
 
 def test_a_successor_begins_where_its_predecessor_stood() -> None:
-    assert Ladder(RUNGS, RATE, step=2).rung == RUNGS[2]
-    assert Ladder(RUNGS, RATE, step=99).dry
-    assert Ladder([Rung(128, 0, 1)], RATE, step=1).rung == Rung(128, 0, 1)
+    assert Ladder(RUNGS, FRAME_S, step=2).rung == RUNGS[2]
+    assert Ladder(RUNGS, FRAME_S, step=99).dry
+    assert Ladder([Rung(128, 0, 1)], FRAME_S, step=1).rung == Rung(128, 0, 1)

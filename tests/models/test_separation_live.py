@@ -9,22 +9,18 @@ import pytest
 
 from audio_pipeline.models.separation import tuning
 from audio_pipeline.models.separation.batching import Batcher
+from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS
 from audio_pipeline.models.separation.grid import ladder_rungs
 from audio_pipeline.models.separation.ladder import Ladder, LadderSettings
 from audio_pipeline.models.separation.live import Block, Driver, Limits
-from audio_pipeline.models.separation.separation import (
-    STFT,
-    Array,
-    SeparatorSettings,
-    SeparatorStream,
-    Window,
-    separate,
-)
+from audio_pipeline.models.separation.stream import SeparatorStream, separate
 from audio_pipeline.models.separation.tuning import tune
+from audio_pipeline.models.separation.types import Array, SeparatorSettings, Window
 from audio_pipeline.models.separation.workers import Inline, Seated
 from tests.models.fake_model import FakeModel
 
-RATE, FRAME = 44_100, 441
+SPEC = SPLEETER_2STEMS
+RATE, STFT, FRAME = SPEC.rate, SPEC.stft, 441
 MS = 1_000_000
 HOP = 8
 SETTINGS = SeparatorSettings("balanced", hop=HOP)
@@ -54,8 +50,8 @@ class Worker:
     def submit(self, window: Window, due_ns: int | None = None) -> None:
         assert self.idle
         self._window = window
-        self.shapes.add(len(window.magnitudes))
-        self.last_s = self._cost_ms(self._clock.now_ns) * len(window.magnitudes) / 128 / 1000
+        self.shapes.add(len(window.frames))
+        self.last_s = self._cost_ms(self._clock.now_ns) * len(window.frames) / 128 / 1000
         self.done_ns = self._clock.now_ns + round(self.last_s * 1000 * MS)
 
     def take(self, window: Window) -> Array | None:
@@ -86,7 +82,11 @@ class Live:
         self.latency_ns = round(stream.latency_samples / RATE * 1e9) + COMPUTE_MS * MS
         limits = Limits(self.latency_ns, SPARE_MS * MS, fastest_ns=40 * MS, compute_ns=COMPUTE_MS * MS)
         most_s = COMPUTE_MS / 1000
-        ladder = Ladder(ladder_rungs(settings), RATE, LadderSettings(calm_s=calm_s), most_s=most_s) if calm_s else None
+        ladder = (
+            Ladder(ladder_rungs(SPEC, settings), SPEC.frame_s, LadderSettings(calm_s=calm_s), most_s=most_s)
+            if calm_s
+            else None
+        )
         self.driver = Driver(stream, self.worker, limits, ladder)
         self.out: list[tuple[int, Block]] = []  # (when, what)
         self.sent = 0

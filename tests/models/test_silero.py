@@ -12,14 +12,14 @@ from audio_pipeline.dsp.leveller import Leveller
 from audio_pipeline.errors import WeightsError
 from audio_pipeline.models.hearing import silero
 from audio_pipeline.models.hearing.silero import RATE, WINDOW, Silero
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from tests.dsp.chunking import SIZES, chunks
 from tests.shared import shared
 
 
 @pytest.fixture(scope="module")
 def model() -> Silero:
-    if weights.locate("silero-vad").folder is None:
+    if store.locate("silero-vad").folder is None:
         pytest.skip("the weights of Silero VAD are not here: audio-pipeline models fetch silero-vad")
     return silero.load()
 

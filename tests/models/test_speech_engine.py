@@ -25,7 +25,7 @@ from audio_pipeline.models.speech.session import SpeechSession, open_session
 from audio_pipeline.models.speech.talker_pace import Pace
 from audio_pipeline.models.speech.trim import StreamTrim
 from audio_pipeline.models.voices import by_name
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 
 TEXT = "Well, hello there."
 
@@ -128,7 +128,7 @@ def test_kokoro_sounds_as_published_but_for_its_ends() -> None:
     It is softer by up to 3 dB, since the vocoder normalises over time and has less silence to see; clauses are brought
     to one level afterwards.
     """
-    if weights.locate("kokoro").folder is None:
+    if store.locate("kokoro").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch kokoro)")
     import json
 
@@ -138,8 +138,8 @@ def test_kokoro_sounds_as_published_but_for_its_ends() -> None:
     phonemes = to_phonemes("Three of us went to the old mill.")
     style = kokoro.row(pack, len(phonemes))
     whole, long = model.timed(phonemes, style, whole=True)
-    published = onnxruntime.InferenceSession(weights.path("kokoro", kokoro.MODEL), providers=["CPUExecutionProvider"])
-    vocabulary = json.loads(weights.path("kokoro", kokoro.VOCABULARY).read_text())["vocab"]
+    published = onnxruntime.InferenceSession(store.path("kokoro", kokoro.MODEL), providers=["CPUExecutionProvider"])
+    vocabulary = json.loads(store.path("kokoro", kokoro.VOCABULARY).read_text())["vocab"]
     tokens = np.array([[0, *(vocabulary[sign] for sign in phonemes), 0]])
     feed = {"tokens": tokens, "style": style[None], "speed": np.ones(1, np.float32)}
     assert np.array_equal(published.run(None, feed)[0].ravel(), whole)
@@ -337,7 +337,7 @@ def test_missing_weights_offline_are_one_sentence(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("AUDIO_PIPELINE_MODELS", raising=False)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
-    monkeypatch.setattr(weights, "fetch", _offline, raising=False)
+    monkeypatch.setattr(store, "fetch", _offline, raising=False)
     with pytest.raises(WeightsError):
         by_name.open_voice("jf_alpha")
 

@@ -13,12 +13,13 @@ import soundfile
 
 from audio_pipeline.errors import ConfigError, WeightsError
 from audio_pipeline.models.separation import spleeter
-from audio_pipeline.models.separation.separation import Array, SeparatorSettings, Window, separate
 from audio_pipeline.models.separation.spleeter_layout import MASK_EPSILON, VARIANTS, Variant, Weights, shapes
 from audio_pipeline.models.separation.spleeter_onnx import OnnxUnets
 from audio_pipeline.models.separation.spleeter_precision import settle
 from audio_pipeline.models.separation.spleeter_torch import TorchUnets
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.separation.stream import separate
+from audio_pipeline.models.separation.types import Array, SeparatorSettings, Window
+from audio_pipeline.models.weights import store
 from tests.dsp.measures import snr_db
 from tests.models.small_unets import magnitudes, save_small, small_weights
 from tests.shared import shared
@@ -218,7 +219,7 @@ def official() -> dict[str, Any]:
 def real() -> spleeter.Spleeter:
     """The released weights; fetched once where they are missing, since nothing else can prove the port."""
     try:
-        weights.fetch("spleeter-2stems")
+        store.fetch("spleeter-2stems")
     except WeightsError as error:
         pytest.skip(str(error))
     return spleeter.load("spleeter-2stems", device="cpu")

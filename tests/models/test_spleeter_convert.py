@@ -91,7 +91,7 @@ def test_deezers_checkpoints_become_the_weights_they_were_made_from(name: str, t
     assert sorted(found) == sorted(weights)
     for tensor, array in weights.items():
         np.testing.assert_allclose(found[tensor], array, rtol=1e-6)
-    assert spleeter.from_file(tmp_path / "model.safetensors", variant, device="cpu").stems == variant.stems
+    assert spleeter.from_file(tmp_path / "model.safetensors", variant, device="cpu").spec.stems == variant.stems
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:

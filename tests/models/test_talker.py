@@ -19,7 +19,7 @@ from audio_pipeline.models.speech.light_voice import LightVoice
 from audio_pipeline.models.speech.phonemes import to_phonemes
 from audio_pipeline.models.speech.talker import Talker
 from audio_pipeline.models.voices.by_name import open_voice
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 
 STORY = "Well, hello there. Three of us went to the old mill, because it rained. Nobody else was there, of course."
 
@@ -91,7 +91,7 @@ def test_what_it_cannot_read_ends_in_silence_or_sound_but_never_in_an_error(text
 
 
 def test_what_is_spoken_carries_the_mark() -> None:
-    if weights.locate("perth").folder is None:
+    if store.locate("perth").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch perth)")
     networks = perth.load()
     pieces = list(Talker(LightVoice(), networks).say([STORY]))
@@ -107,7 +107,7 @@ def test_short_pieces_keep_to_the_steady_rows() -> None:
 
 def test_kokoro_speaks_and_clauses_are_equally_loud() -> None:
     """Within 2 dB: without the steady rows a short clause comes out 4 dB softer."""
-    if weights.locate("kokoro").folder is None:
+    if store.locate("kokoro").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch kokoro)")
     engine = open_voice("jf_alpha")
     assert engine.rate == RATE
@@ -117,7 +117,7 @@ def test_kokoro_speaks_and_clauses_are_equally_loud() -> None:
 
 
 def test_an_unknown_voice_is_named_with_those_that_are_here() -> None:
-    if weights.locate("kokoro").folder is None:
+    if store.locate("kokoro").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch kokoro)")
     with pytest.raises(ConfigError, match="voice: unknown 'jf_alfa', did you mean 'jf_alpha'"):
         open_voice("jf_alfa")

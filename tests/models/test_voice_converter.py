@@ -22,7 +22,7 @@ from audio_pipeline.models.convert.target import Target
 from audio_pipeline.models.convert.world_voice import WorldConverter
 from audio_pipeline.models.voices import by_name, policy
 from audio_pipeline.models.voices.converter import Wish, open_converter
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from tests.models.test_convert_blocks import Same
 from tests.models.test_world_voice import vowel
 
@@ -32,7 +32,7 @@ NUMBERS = Target(PitchSpread(float(np.log(220)), 0.2), np.zeros(POINTS), np.zero
 
 @pytest.fixture(autouse=True)
 def _networks() -> None:
-    if any(weights.locate(name).folder is None for name in ("perth", "ge2e")):
+    if any(store.locate(name).folder is None for name in ("perth", "ge2e")):
         pytest.skip("the weights are not here (audio-pipeline models fetch perth ge2e)")
 
 

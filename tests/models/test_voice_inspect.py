@@ -14,7 +14,7 @@ from audio_pipeline.models.voices import inspection
 from audio_pipeline.models.voices.advice import findings, refusals
 from audio_pipeline.models.voices.inspection import Inspected, inspect
 from audio_pipeline.models.voices.record import Sample
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from tests.shared import shared
 
 RATE = 16_000
@@ -24,7 +24,7 @@ Array = inspection.Array
 
 @pytest.fixture(scope="module")
 def encoder() -> ge2e.SpeakerEncoder:
-    if weights.locate("ge2e").folder is None:
+    if store.locate("ge2e").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch ge2e)")
     return ge2e.load()
 
@@ -119,7 +119,7 @@ def test_without_a_separator_nobody_looked(encoder: ge2e.SpeakerEncoder) -> None
 
 
 def test_what_a_machine_said_is_known_by_its_mark() -> None:
-    if weights.locate("perth").folder is None:
+    if store.locate("perth").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch perth)")
     from audio_pipeline.models.hearing import perth
 
@@ -130,7 +130,7 @@ def test_what_a_machine_said_is_known_by_its_mark() -> None:
 
 @pytest.mark.slow
 def test_a_song_and_a_band(encoder: ge2e.SpeakerEncoder) -> None:
-    if weights.locate("spleeter-2stems").folder is None:
+    if store.locate("spleeter-2stems").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch spleeter-2stems)")
     mixture, rate = soundfile.read(shared("singing/26/mixture.flac"), dtype="float32")
     voice, _ = soundfile.read(shared("singing/26/voice.flac"), dtype="float32")

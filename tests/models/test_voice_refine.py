@@ -192,9 +192,9 @@ def test_the_real_gradient_points_towards_the_reader(monkeypatch: pytest.MonkeyP
 
     from audio_pipeline.models.voices import fit as voice_fit
     from audio_pipeline.models.voices import refine
-    from audio_pipeline.models.weights import weights
+    from audio_pipeline.models.weights import store
 
-    if any(weights.locate(name).folder is None for name in ("kokoro", "ge2e")):
+    if any(store.locate(name).folder is None for name in ("kokoro", "ge2e")):
         pytest.skip("the weights are not here (audio-pipeline models fetch kokoro ge2e)")
     x, rate = soundfile.read(sorted(shared("speech/3005").glob("*.flac"))[0], dtype="float32", always_2d=True)
     wanted = voice_fit.analyse(x[: 10 * rate], rate)

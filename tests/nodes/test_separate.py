@@ -9,9 +9,10 @@ import pytest
 from audio_pipeline.dsp.ramp import db_to_gain
 from audio_pipeline.frame import Flag, Samples, audio_frame
 from audio_pipeline.models.separation import tuning
+from audio_pipeline.models.separation.catalogue import spec_of
 from audio_pipeline.models.separation.pool import SHARED
-from audio_pipeline.models.separation.separation import SeparatorSettings
-from audio_pipeline.models.separation.separation import separate as one_shot
+from audio_pipeline.models.separation.stream import separate as one_shot
+from audio_pipeline.models.separation.types import SeparatorSettings
 from audio_pipeline.models.separation.workers import Inline
 from audio_pipeline.node import Bypass
 from audio_pipeline.nodes import separate
@@ -27,7 +28,7 @@ RATE, FRAME = 44_100, 441
 def fake_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(SHARED, "_models", {})
     monkeypatch.setenv("AUDIO_PIPELINE_CACHE", str(tmp_path))
-    monkeypatch.setattr(separate, "_load", lambda settings: FakeModel(separate.STEMS[settings.stems]))
+    monkeypatch.setattr(separate, "_load", lambda settings: FakeModel(spec_of(f"spleeter-{settings.stems}stems").stems))
 
 
 def offline(**settings: Any) -> tuple[Separate, FakeContext]:
@@ -56,7 +57,7 @@ def test_residual_stems_add_up_to_the_mixture() -> None:
 
 @pytest.mark.parametrize("stems", [2, 4, 5])
 def test_ports_follow_the_settings(stems: int) -> None:
-    names = separate.STEMS[stems]
+    names = spec_of(f"spleeter-{stems}stems").stems
     assert NODE.ports(Settings(stems=stems)).outputs == names
     assert NODE.ports(Settings(stems=stems, outputs="mix")).outputs == ("mix",)
     both = NODE.ports(Settings(stems=stems, outputs="both"))
@@ -84,7 +85,7 @@ def live(ctx: FakeContext, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> 
     """A live node that was tuned before and whose inferences cost no virtual time."""
 
     def inline(key: object, *_: object, **__: object) -> Inline:
-        return Inline(FakeModel(separate.STEMS[2]))
+        return Inline(FakeModel())
 
     monkeypatch.setattr(SHARED, "seat", inline)
     node = NODE(Settings(**{"normalise": False, **settings}))
@@ -255,7 +256,7 @@ def test_nodes_of_one_process_share_a_model_and_each_hears_itself(monkeypatch: p
     loads: list[FakeModel] = []
 
     def load(settings: Settings) -> FakeModel:
-        loads.append(FakeModel(separate.STEMS[settings.stems]))
+        loads.append(FakeModel(spec_of(f"spleeter-{settings.stems}stems").stems))
         return loads[-1]
 
     monkeypatch.setattr(separate, "_load", load)

@@ -12,7 +12,7 @@ import pytest
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Samples, audio_frame
 from audio_pipeline.models.separation import spleeter_original
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from audio_pipeline.nodes import separate_spleeter
 from audio_pipeline.nodes.separate_spleeter import NODE, RATE, Settings
 from tests.nodes.fake import FakeContext, InTurn, blocks, noise, run
@@ -40,7 +40,7 @@ class Halves:
 @pytest.fixture(autouse=True)
 def fake_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spleeter_original, "Original", Halves)
-    monkeypatch.setattr(weights, "path", Path)
+    monkeypatch.setattr(store, "path", Path)
 
 
 @pytest.fixture

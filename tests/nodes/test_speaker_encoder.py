@@ -15,7 +15,7 @@ from audio_pipeline.models.hearing import ge2e, speech
 from audio_pipeline.models.voices import live
 from audio_pipeline.models.voices.enrolled import FOLDER, Library
 from audio_pipeline.models.voices.live import Enroller
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from audio_pipeline.nodes.speaker_encoder import NODE, RATE, Settings
 from tests.models.test_ge2e_stream import reader
 from tests.models.voice_drafts import draft
@@ -24,7 +24,7 @@ from tests.nodes.fake import Event, FakeContext, blocks
 
 @pytest.fixture(autouse=True)
 def only_with_weights() -> None:
-    if weights.locate("ge2e").folder is None:
+    if store.locate("ge2e").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch ge2e)")
 
 

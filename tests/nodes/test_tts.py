@@ -19,7 +19,7 @@ from audio_pipeline.models.speech.kokoro import KokoroVoice
 from audio_pipeline.models.speech.talker import Talker
 from audio_pipeline.models.speech.talker_live import LiveTalker, at_rate
 from audio_pipeline.models.voices import by_name
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from audio_pipeline.nodes import tts
 from audio_pipeline.nodes.tts import NODE, Settings, Tts
 from audio_pipeline.supervisor.local import LocalGraph
@@ -353,7 +353,7 @@ def test_offline_texts_of_events_are_said_from_their_positions_on(tmp_path: Path
 
 
 def test_it_does_not_start_when_the_mark_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    if weights.locate("perth").folder is None:
+    if store.locate("perth").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch perth)")
     monkeypatch.setattr(Perth, "residual", lambda self, x: x * 0)
     with pytest.raises(NodeError, match="the watermark is not found"):

@@ -8,7 +8,7 @@ import soundfile
 from audio_pipeline.dsp.utterances import Detect
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.frame import Flag, Samples, audio_frame
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from audio_pipeline.nodes import vad
 from audio_pipeline.nodes.vad import NODE, Settings
 from tests.nodes.fake import FakeContext, noise, run
@@ -149,7 +149,7 @@ def test_padding_longer_than_the_pause_is_refused() -> None:
 def test_true_speech_is_found(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two readings (one with a pause of over a second) with two seconds of faint noise around each."""
     monkeypatch.undo()
-    if engine == "silero" and weights.locate("silero-vad").folder is None:
+    if engine == "silero" and store.locate("silero-vad").folder is None:
         pytest.skip("the weights of Silero VAD are not here: audio-pipeline models fetch silero-vad")
     pause = noise(2 * 16_000, 1, level=1e-4)
     parts, spoken, at = [pause], [], len(pause)

@@ -8,7 +8,7 @@ import pytest
 from audio_pipeline.errors import NodeError
 from audio_pipeline.models.hearing import perth
 from audio_pipeline.models.hearing.perth import Perth
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from audio_pipeline.nodes.watermark import NODE, Settings
 from tests.models.test_ge2e_stream import reader
 from tests.nodes.fake import FakeContext, run
@@ -18,7 +18,7 @@ RATE = 16_000
 
 @pytest.fixture(scope="module")
 def networks() -> Perth:
-    if weights.locate("perth").folder is None:
+    if store.locate("perth").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch perth)")
     return perth.load()
 

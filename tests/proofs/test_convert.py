@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from tests.proofs.kinds.impulses import EVERY_SAMPLES
 from tests.proofs.live import running
 from tests.shared import shared
@@ -42,7 +42,7 @@ nodes:
 
 @pytest.fixture(autouse=True)
 def _networks() -> None:
-    if any(weights.locate(name).folder is None for name in ("perth", "ge2e")):
+    if any(store.locate(name).folder is None for name in ("perth", "ge2e")):
         pytest.skip("the weights are not here (audio-pipeline models fetch perth ge2e)")
 
 

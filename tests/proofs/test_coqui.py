@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from audio_pipeline import Pipeline
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from tests.shared import ROOT
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
@@ -92,7 +92,7 @@ def test_a_graph_speaks_with_xtts_under_its_own_interpreter_and_its_speech_is_ma
 ) -> None:
     """Random weights make a hum in which no mark can be found again; so it is looked for in the difference to the
     same speech without: it is there, and below 2 kHz, the window's skirt aside."""
-    if weights.locate("perth").folder is None:
+    if store.locate("perth").folder is None:
         pytest.skip("the watermark's weights are not here")
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "xtts").symlink_to(small / "xtts")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from audio_pipeline.models.separation.tuning import STALL_S
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from tests.proofs.live import NO_CARD, running
 from tests.proofs.stalls import watched
 
@@ -40,7 +40,7 @@ def test_a_fresh_start_misses_no_deadline(tmp_path: Path, proof_scale: float, mo
     longer, the machine was not there to compute.
     """
     starts, seconds = max(round(10 * proof_scale), 1), max(60 * proof_scale, 12)
-    monkeypatch.setenv("AUDIO_PIPELINE_MODELS", str(weights.cache_folder()))
+    monkeypatch.setenv("AUDIO_PIPELINE_MODELS", str(store.cache_folder()))
     for number in range(starts):
         monkeypatch.setenv("AUDIO_PIPELINE_CACHE", str(tmp_path / f"cache-{number}"))
         with watched() as stalls, running("karaoke", tmp_path / f"take-{number}", NO_CARD) as pipeline:

@@ -11,12 +11,14 @@ import pytest
 import soundfile
 
 from audio_pipeline.models.separation import spleeter
-from audio_pipeline.models.separation.separation import STFT, SeparatorSettings, separate
+from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS
+from audio_pipeline.models.separation.stream import separate
+from audio_pipeline.models.separation.types import SeparatorSettings
 from tests.dsp.measures import snr_db
 from tests.proofs.live import running
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
-RATE, HOP, STREAMS = 44_100, 8, ("a", "b", "c")
+RATE, STFT, HOP, STREAMS = SPLEETER_2STEMS.rate, SPLEETER_2STEMS.stft, 8, ("a", "b", "c")
 SONG = """
   {name}: {{ kind: file_source, path: {folder}/{name}.wav }}
   split_{name}:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from tests.proofs.live import Pipeline, running
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
@@ -34,7 +34,7 @@ def test_cancel_is_silence_within_100_ms_and_nothing_old_comes_after(
     tmp_path: Path, proof_scale: float, voice: str
 ) -> None:
     for name in ("perth", *(("kokoro",) if voice != "light" else ())):
-        if weights.locate(name).folder is None:
+        if store.locate(name).folder is None:
             pytest.skip(f"the weights are not here (audio-pipeline models fetch {name})")
     rounds = max(round(20 * proof_scale), 2)
     (tmp_path / "speak.yaml").write_text(GRAPH.format(kinds=KINDS, voice=voice))
@@ -90,7 +90,7 @@ def test_the_first_word_is_heard_while_the_rest_is_being_written(
 ) -> None:
     """`start` says after how long; the events say where each word is heard."""
     for name in ("perth", *(("kokoro",) if voice != "light" else ())):
-        if weights.locate(name).folder is None:
+        if store.locate(name).folder is None:
             pytest.skip(f"the weights are not here (audio-pipeline models fetch {name})")
     (tmp_path / "speak.yaml").write_text(GRAPH.format(kinds=KINDS, voice=voice))
     waits = []

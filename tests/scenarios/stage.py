@@ -16,7 +16,7 @@ import soundfile
 
 from audio_pipeline.errors import ControlError
 from audio_pipeline.graph.load import load
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from tests.proofs.live import Pipeline, State, running
 from tests.scenarios.measure import Song, Sound
 
@@ -194,4 +194,4 @@ class Stage:
 @cache
 def demo_song() -> Song:
     """The demo song, decoded once."""
-    return Song(weights.path("demo-song"), RATE)
+    return Song(store.path("demo-song"), RATE)

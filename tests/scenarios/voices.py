@@ -14,7 +14,7 @@ import soundfile
 from audio_pipeline.cli.main import main
 from audio_pipeline.models.voices.consent import GIVEN
 from audio_pipeline.models.voices.enrolled import Library
-from audio_pipeline.models.weights import weights
+from audio_pipeline.models.weights import store
 from tests.shared import shared
 
 RATE = 16_000
@@ -75,7 +75,7 @@ AGREED = ("--consent", GIVEN.format(speaker=NAME))
 
 def begin(folder: Path, patch: pytest.MonkeyPatch) -> None:
     """A host without voices."""
-    missing = [name for name in NEEDED if weights.locate(name).folder is None]
+    missing = [name for name in NEEDED if store.locate(name).folder is None]
     if missing:
         pytest.skip(f"weights are not here (audio-pipeline models fetch {' '.join(missing)})")
     patch.setenv("AUDIO_PIPELINE_VOICES", str(folder / "voices"))

@@ -1,8 +1,8 @@
-"""Streaming source separation with a mask model: which frames the model sees when, and what comes out when.
+"""Streaming source separation: which frames a model sees when, and what comes out when.
 
-A model sees windows of magnitudes and answers with masks; everything in time (framing, lookahead, the hop
-between inferences, overlap-add) is here and the same for every model. Windows lie on a grid that is anchored
-at sample 0 (`grid`), so any chunking of the input gives the same output.
+A model sees windows of frames and answers with a mask or a spectrum for each stem; everything in time (framing,
+lookahead, the hop between inferences, overlap-add) is here and the same for every model. Windows lie on a grid that
+is anchored at sample 0 (`grid`), so any chunking of the input gives the same output.
 """
 
 from __future__ import annotations
@@ -16,43 +16,22 @@ import numpy as np
 from audio_pipeline import threads
 from audio_pipeline.dsp.normalise import SlowNormaliser
 from audio_pipeline.dsp.stft import Analyser
-from audio_pipeline.models.separation.grid import Cut, Grid, Rung, top_rung
+from audio_pipeline.errors import ConfigError
+from audio_pipeline.models.separation.grid import Cut, Grid, Rung
 from audio_pipeline.models.separation.render import MaskMean, Renderer, Rows
+from audio_pipeline.models.separation.spec import ModelSpec
 from audio_pipeline.models.separation.types import (
-    CHANNELS,
     DEFAULT,
-    HOPS,
-    MODES,
     OFFLINE,
-    STFT,
     Array,
     Latency,
-    Mode,
     Model,
     SeparatorSettings,
-    State,
     Window,
-    choose_hop,
+    stated_latency,
 )
 
-__all__ = [
-    "CHANNELS",
-    "HOPS",
-    "MODES",
-    "STFT",
-    "Array",
-    "Latency",
-    "Mode",
-    "Model",
-    "SeparatorSettings",
-    "SeparatorStream",
-    "State",
-    "Window",
-    "choose_hop",
-    "separate",
-]
-
-FEED = 512 * STFT.hop  # samples at a time into a one-shot separation
+FEED = 512  # frames at a time into a one-shot separation
 AHEAD = 1  # windows that wait behind the one that is computed
 
 
@@ -64,16 +43,14 @@ class SeparatorStream:
     """
 
     def __init__(self, model: Model, settings: SeparatorSettings = DEFAULT) -> None:
-        self.model, self.settings = model, settings
-        mode = MODES[settings.mode]
-        self._grid, self._sliding = Grid(top_rung(settings), sliding=mode.sliding), mode.sliding
-        outputs = settings.outputs or {stem: {stem: 1.0} for stem in model.stems}
-        self._renderer = Renderer(
-            STFT, model.stems, outputs, bins=model.bins, channels=CHANNELS, residual=settings.residual
-        )
+        self.model, self.settings, self.spec = model, settings, model.spec
+        spec, mode = model.spec, model.spec.mode(settings.mode)
+        self._grid, self._sliding = Grid(spec, settings), mode.sliding
+        outputs = settings.outputs or {stem: {stem: 1.0} for stem in spec.stems}
+        self._renderer = Renderer(spec, outputs, residual=settings.residual)
         self._mean = MaskMean(mode.decay)
-        self._analyser = Analyser(STFT, CHANNELS)
-        self._level = SlowNormaliser(model.rate, settings.normalise) if settings.normalise else None
+        self._analyser = Analyser(spec.stft, spec.channels)
+        self._level = _normaliser(spec, settings)
         self.reset()
 
     def reset(self) -> None:
@@ -84,8 +61,9 @@ class SeparatorStream:
         self._grid.reset()
         if self._level:
             self._level.reset()
-        self._magnitudes = Rows((self.model.bins, CHANNELS), np.float32)
-        self._blocks: Array = np.zeros((0, CHANNELS), np.float32)
+        masked = self.spec.representation == "magnitude"
+        self._frames = Rows((self.spec.bins, self.spec.channels), np.float32 if masked else np.complex64)
+        self._blocks: Array = np.zeros((0, self.spec.channels), np.float32)
         self._received = 0
         self._end: int | None = None
         self._waiting: deque[Window] = deque()
@@ -98,7 +76,7 @@ class SeparatorStream:
     @property
     def latency(self) -> Latency:
         """The terms of the algorithmic latency in samples."""
-        return self.settings.latency
+        return stated_latency(self.spec, self.settings)
 
     @property
     def latency_samples(self) -> int:
@@ -131,9 +109,9 @@ class SeparatorStream:
         return self._renderer.set_gains(output, gains, position)
 
     def push(self, x: Array) -> None:
-        """Takes sound (samples, 2) at the model's rate."""
-        if x.ndim != 2 or x.shape[1] != CHANNELS:
-            raise ValueError(f"expected sound of shape (samples, {CHANNELS}), got {x.shape}")
+        """Takes sound (samples, channels) at the model's rate."""
+        if x.ndim != 2 or x.shape[1] != self.spec.channels:
+            raise ValueError(f"expected sound of shape (samples, {self.spec.channels}), got {x.shape}")
         if self._end is not None:
             raise ValueError("the stream was flushed: reset it before more sound")
         self._received += len(x)
@@ -143,8 +121,9 @@ class SeparatorStream:
         """Ends the stream: the windows of the tail become pending."""
         if self._end is None:
             self._end = self._received
-            covered = -(-self._end // STFT.hop) * STFT.hop + STFT.frame - STFT.hop
-            self._take(np.zeros((covered - self._end, CHANNELS), np.float32))
+            stft = self.spec.stft
+            covered = -(-self._end // stft.hop) * stft.hop + stft.frame - stft.hop
+            self._take(np.zeros((covered - self._end, self.spec.channels), np.float32))
 
     def pending(self, ahead: int = 0) -> Window | None:
         """The oldest window that waits for an answer, or the one `ahead` places behind it; None if there is none.
@@ -153,56 +132,69 @@ class SeparatorStream:
         """
         ended = self._end is not None
         while len(self._waiting) <= ahead and not self._exhausted:
-            if not self._grid.ready(self._magnitudes.count, ended=ended):
+            if not self._grid.ready(self._frames.count, ended=ended):
                 break
-            cut = self._grid.advance(self._magnitudes.count, ended=ended)
+            cut = self._grid.advance(self._frames.count, ended=ended)
             if cut.stop > cut.start:  # nothing becomes final before the first frames are complete
                 self._waiting.append(self._window(cut))
         return self._waiting[ahead] if ahead < len(self._waiting) else None
 
-    def accept(self, window: Window, masks: Array) -> dict[str, Array]:
-        """Samples [start, stop) of each output, from the model's masks (stems, wanted, bins, channels)."""
-        mean = self._mean.add(window.first_frame + window.wanted.start, masks)
-        return self._answer(window, mean, np.zeros(len(self.model.stems), np.float32))
+    def accept(self, window: Window, answer: Array) -> dict[str, Array]:
+        """Samples [start, stop) of each output, from the model's answer (stems, wanted, bins, channels)."""
+        mean = self._mean.add(window.first_frame + window.wanted.start, answer)
+        return self._render(window, mean, np.zeros(len(self.spec.stems), np.float32))
 
     def skip(self, window: Window) -> dict[str, Array]:
-        """The same samples without the model: the last stem is the mixture and all others are silent."""
-        masks = np.zeros((len(self.model.stems), len(window.wanted), self.model.bins, CHANNELS), np.float32)
-        masks[-1] = 1.0
+        """The same samples without the model: the fallback stem is the mixture and all others are silent."""
+        shown = window.frames[window.wanted.start : window.wanted.stop]
+        answer = np.zeros((len(self.spec.stems), *shown.shape), shown.dtype)
+        answer[self.spec.fallback_index] = 1.0 if self.spec.representation == "magnitude" else shown
         self._mean.forget()
-        return self._answer(window, masks, np.eye(len(self.model.stems), dtype=np.float32)[-1])
+        return self._render(window, answer, np.eye(len(self.spec.stems), dtype=np.float32)[self.spec.fallback_index])
 
-    def _answer(self, window: Window, masks: Array, above: Array) -> dict[str, Array]:
+    def _render(self, window: Window, answer: Array, above: Array) -> dict[str, Array]:
         if not self._waiting or window is not self._waiting[0]:
             raise ValueError(f"window {window.index} is not the pending one")
         first = window.first_frame + window.wanted.start
-        sound = self._renderer.render(masks[:, : window.final - first], first, above=above, refined=self._sliding)
+        sound = self._renderer.render(answer[:, : window.final - first], first, above=above, refined=self._sliding)
         self._waiting.popleft()
-        self._magnitudes.forget(self._grid.oldest(window.first_frame + len(window.magnitudes) - 1))
+        self._frames.forget(self._grid.oldest(window.first_frame + len(window.frames) - 1))
         return {name: samples[: window.stop - window.start] for name, samples in sound.items()}
 
     def _take(self, x: Array) -> None:
         blocks = np.concatenate([self._blocks, x])
-        whole = len(blocks) // STFT.hop
-        self._blocks = blocks[whole * STFT.hop :]
+        hop = self.spec.stft.hop
+        whole = len(blocks) // hop
+        self._blocks = blocks[whole * hop :]
         spectra = self._analyser.process(x)
-        self._renderer.add(spectra, blocks[: whole * STFT.hop].reshape(whole, STFT.hop, CHANNELS))
-        magnitudes = np.abs(spectra[:, :, : self.model.bins]).transpose(0, 2, 1)
+        self._renderer.add(spectra, blocks[: whole * hop].reshape(whole, hop, self.spec.channels))
+        seen = spectra[:, :, : self.spec.bins].transpose(0, 2, 1)
+        frames = np.abs(seen) if self.spec.representation == "magnitude" else seen
         if self._level:
             gains = self._level.process(x)
-            magnitudes[len(magnitudes) - len(gains) :] *= gains[:, None, None]
-        self._magnitudes.append(magnitudes)
+            frames[len(frames) - len(gains) :] *= gains[:, None, None]
+        self._frames.append(frames)
 
     def _window(self, cut: Cut) -> Window:
-        frames = cut.wanted.stop
-        magnitudes = np.zeros((frames, self.model.bins, CHANNELS), np.float32)
-        start, stop = max(cut.first, 0), min(cut.last + 1, self._magnitudes.count)
-        magnitudes[start - cut.first : stop - cut.first] = self._magnitudes.view(start, stop)
-        _mirror(magnitudes, start - cut.first)
-        magnitudes.flags.writeable = False
+        start, stop = max(cut.first, 0), min(cut.last + 1, self._frames.count)
+        known = self._frames.view(start, stop)
+        frames = np.zeros((cut.last + 1 - cut.first, *known.shape[1:]), known.dtype)
+        frames[start - cut.first : stop - cut.first] = known
+        if not self.spec.stateful:
+            _mirror(frames, start - cut.first)
+        frames.flags.writeable = False
         end = cut.stop if self._end is None else min(cut.stop, self._end)
-        complete = min(cut.last * STFT.hop, self._received)
-        return Window(cut.index, magnitudes, cut.first, cut.wanted, cut.start, end, complete, cut.final)
+        complete = min(cut.last * self.spec.stft.hop, self._received)
+        return Window(cut.index, frames, cut.first, cut.wanted, cut.start, end, complete, cut.final)
+
+
+def _normaliser(spec: ModelSpec, settings: SeparatorSettings) -> SlowNormaliser | None:
+    """Brings quiet music to the level of the training; masks do not depend on the gain, spectra would."""
+    if settings.normalise is None:
+        return None
+    if spec.representation != "magnitude":
+        raise ConfigError(f"normalise: expected no normalisation for {spec.name}, which answers with spectra")
+    return SlowNormaliser(spec.rate, settings.normalise)
 
 
 def _mirror(magnitudes: Array, start: int) -> None:
@@ -219,11 +211,11 @@ def _mirror(magnitudes: Array, start: int) -> None:
 def separate(
     model: Model, x: Array, settings: SeparatorSettings = OFFLINE, rung: Rung | None = None
 ) -> dict[str, Array]:
-    """One-shot separation of sound (samples, 2): the streaming wrapper, with analysis, inference and rendering
+    """One-shot separation of sound (samples, channels): the streaming wrapper, with analysis, inference and rendering
     of successive windows side by side; on another rung of the settings' ladder if one is given."""
     stream = SeparatorStream(model, settings)
     stream.take_rung(rung or stream.rung)
-    done: dict[str, list[Array]] = {name: [np.zeros((0, CHANNELS), np.float32)] for name in stream.outputs}
+    done: dict[str, list[Array]] = {name: [np.zeros((0, model.spec.channels), np.float32)] for name in stream.outputs}
     with threads.pool("inference") as pool:
         for sound in _answers(stream, x, pool):
             for name, samples in sound.items():
@@ -232,13 +224,13 @@ def separate(
 
 
 def _answers(stream: SeparatorStream, x: Array, pool: Executor) -> Iterator[dict[str, Array]]:
-    state = stream.model.initial_state()
+    state, feed = stream.model.initial_state(), FEED * stream.spec.stft.hop
     jobs: deque[tuple[Window, Future[Array]]] = deque()
 
     def infer(window: Window) -> Array:
         nonlocal state  # one thread, and windows in their order
-        masks, (state,) = stream.model.step([window], [state])
-        answer: Array = masks[0]
+        answers, (state,) = stream.model.step([window], [state])
+        answer: Array = answers[0]
         return answer
 
     def advance(keep: int) -> Iterator[dict[str, Array]]:
@@ -250,8 +242,8 @@ def _answers(stream: SeparatorStream, x: Array, pool: Executor) -> Iterator[dict
             window, job = jobs.popleft()
             yield stream.accept(window, job.result())
 
-    for at in range(0, len(x), FEED):
-        stream.push(x[at : at + FEED])
+    for at in range(0, len(x), feed):
+        stream.push(x[at : at + feed])
         yield from advance(AHEAD)
     stream.flush()
     yield from advance(0)
