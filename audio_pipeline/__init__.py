@@ -20,19 +20,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from audio_pipeline.control.async_client import AsyncClient
     from audio_pipeline.control.client import Client
     from audio_pipeline.frame import Frame
     from audio_pipeline.node import Aligned, Filter, Node, Source
     from audio_pipeline.run.pipeline import Pipeline
     from audio_pipeline.settings import setting
 
-__all__ = ["Aligned", "Client", "Filter", "Frame", "Node", "Pipeline", "Source", "setting"]
+__all__ = ["Aligned", "AsyncClient", "Client", "Filter", "Frame", "Node", "Pipeline", "Source", "setting"]
 
 for _switch in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
     os.environ.setdefault(_switch, "1")
 
 _HOMES = {
     "Aligned": ("node", "Aligned"),
+    "AsyncClient": ("control.async_client", "AsyncClient"),
     "Client": ("control.client", "Client"),
     "Filter": ("node", "Filter"),
     "Frame": ("frame", "Frame"),

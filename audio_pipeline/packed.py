@@ -37,6 +37,11 @@ def unpack_map(data: bytes | memoryview, what: str, most_bytes: int, errors: str
         found = loads(data, errors)
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
         raise WireError(f"{what} is not msgpack: {error}") from error
+    return checked_map(found, what)
+
+
+def checked_map(found: Any, what: str) -> dict[Any, Any]:
+    """A decoded value that is a map, nothing of which lies deeper than `MAX_DEPTH`. Raises WireError."""
     if not isinstance(found, dict):
         raise WireError(f"{what} is a {type(found).__name__}, expected a map")
     if _is_deep(found, MAX_DEPTH):

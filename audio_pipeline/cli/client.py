@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from audio_pipeline.cli.observer import observing, stopping
+from audio_pipeline.control.replies import PortsReply
 from audio_pipeline.errors import ConfigError, ControlError, nearest
 from audio_pipeline.gateway.control import RemoteControl
 from audio_pipeline.gateway.peer import find_remote
@@ -41,25 +43,25 @@ def client(args: argparse.Namespace) -> int:
     return pipeline.exit_code
 
 
-def remote_ports(args: argparse.Namespace) -> dict[str, Any]:
+def remote_ports(args: argparse.Namespace) -> PortsReply:
     """The ports of the other host: a wrong name is an error before anything starts."""
     there = RemoteControl(find_remote(args.host, args.key, args.own))
     try:
         deadline = time.monotonic() + 2 * LINE_S
-        while not (ports := there.ports())["outputs"] and not ports["feeds"] and time.monotonic() < deadline:
+        while not (ports := there.ports()).outputs and not ports.feeds and time.monotonic() < deadline:
             time.sleep(REFRESH_S)  # it has just been started
         return ports
     finally:
         there.close()
 
 
-def client_graph(args: argparse.Namespace, there: dict[str, Any]) -> Graph:
+def client_graph(args: argparse.Namespace, there: PortsReply) -> Graph:
     """The client's own pipeline. Raises ConfigError for what the other host does not have."""
-    outputs = [port["port"] for port in there["outputs"]]
+    outputs = [output.port for output in there.outputs]
     play = args.play or ("" if args.mic else next(iter(outputs), ""))
     play = play if "." in play or not play else f"{play}.out"
     _check("--play", play, outputs, "exports no output")
-    _check("--mic", args.mic, there["feeds"], "has no node that waits for sound called")
+    _check("--mic", args.mic, there.feeds, "has no node that waits for sound called")
     if not play and not args.mic:
         raise ConfigError(f"{args.host} exports nothing; name outputs with `export:` in its gateway")
     link = {"host": args.host, "key": args.key, "own": args.own}
@@ -75,10 +77,10 @@ def client_graph(args: argparse.Namespace, there: dict[str, Any]) -> Graph:
     if args.mic:
         nodes["mic"] = {"kind": "capture", "device": args.input}
         nodes["send"] = {"kind": "remote_out", "to": args.mic, "in": "mic", **link}
-    return build_graph({"version": 1, "name": "client", "rate": int(there["rate"]), "nodes": nodes}, Places())
+    return build_graph({"version": 1, "name": "client", "rate": there.rate, "nodes": nodes}, Places())
 
 
-def _check(option: str, name: str, known: list[str], lacks: str) -> None:
+def _check(option: str, name: str, known: Sequence[str], lacks: str) -> None:
     if name and name not in known:
         names = ", ".join(known) or "none"
         raise ConfigError(f"{option}: the other host {lacks} {name!r}{nearest(name, known)}; there are: {names}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from audio_pipeline.cli.attach import attached
 from audio_pipeline.control.client import Client
+from audio_pipeline.control.replies import EditReply
 from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.graph.text import graph_text, read_patch, save_graph
 from audio_pipeline.graph.yamlfile import parse_yaml
@@ -116,13 +117,13 @@ def _only(rest: Sequence[str], action: str, count: int) -> None:
 def _show(client: Client, rest: Sequence[str], force: bool) -> str:
     _only(rest, "show", 0)
     found = client.graph()
-    head = f"# revision {found['revision']}, {found['can_undo']} to undo, {found['can_redo']} to redo"
-    return f"{head}\n{graph_text(found['graph'])}".rstrip()
+    head = f"# revision {found.revision}, {found.can_undo} to undo, {found.can_redo} to redo"
+    return f"{head}\n{graph_text(found.graph)}".rstrip()
 
 
 def _save(client: Client, rest: Sequence[str], force: bool) -> str:
     _only(rest, "save", 1)
-    path = save_graph(client.graph()["graph"], Path(rest[0]), force=force)
+    path = save_graph(client.graph().graph, Path(rest[0]), force=force)
     return f"saved as {path}"
 
 
@@ -142,7 +143,7 @@ def _redo(client: Client, rest: Sequence[str], force: bool) -> str:
     return _told(client.redo())
 
 
-def _told(result: Mapping[str, Any]) -> str:
-    parts = {"added": result["added"], "removed": result["removed"], "connected anew": result["touched"]}
+def _told(result: EditReply) -> str:
+    parts = {"added": result.added, "removed": result.removed, "connected anew": result.touched}
     said = "; ".join(f"{words} {', '.join(names)}" for words, names in parts.items() if names)
-    return f"revision {result['revision']}: {said or 'nothing is connected differently'}"
+    return f"revision {result.revision}: {said or 'nothing is connected differently'}"

@@ -1,140 +1,158 @@
-"""The control protocol: one ROUTER at the supervisor, msgpack maps, a token, a revision.
-
-Requests are `{v, token, id, op, ...}`, answers `{id, ok, result | error}`. Operations: `state`, `set`,
-`transport`, `events`, `stop`. The nodes of the graph speak to the same socket with operations of their own.
-See `docs/protocol.md`.
-"""
+"""A control client for programs without an event loop; `async_client` has the same calls for those with one."""
 
 from __future__ import annotations
 
-import itertools
 import threading
-import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
 
-import zmq
-
-from audio_pipeline.control.codec import MAX_BYTES, VERSION, decode, encode
+from audio_pipeline.control import requests
+from audio_pipeline.control.codec import MSGPACK, Codec
+from audio_pipeline.control.connection import Connection, Prepare, unprepared
+from audio_pipeline.control.conversation import TRIES, fit_together, silence
+from audio_pipeline.control.message import Request
+from audio_pipeline.control.operations import TIMEOUT_S
+from audio_pipeline.control.replies import EditReply, GraphReply, PortsReply, SendReply, SetReply, TransportReply
+from audio_pipeline.control.snapshots import Description, Ledger, Meters
+from audio_pipeline.control.state import State, compose
+from audio_pipeline.control.subscription import Subscription
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.host import runtime
-from audio_pipeline.packed import UNPACKABLE
 
-TIMEOUT_S = 5.0
-EDIT_S = 150.0  # a new node may load for long
-__all__ = ["MAX_BYTES", "VERSION", "Client", "decode", "encode"]
+R = TypeVar("R")
 
 
 class Client:
-    """Talks to a running pipeline; may be used from several threads."""
+    """Talks to a running pipeline; may be used from several threads. A subscription has a connection of its own."""
 
-    def __init__(
-        self, endpoint: str, token: str, prepare: Callable[[zmq.Socket[bytes]], None] = lambda socket: None
-    ) -> None:
-        self._token = token
-        self._ids = itertools.count(1)
+    def __init__(self, endpoint: str, token: str, prepare: Prepare = unprepared, codec: Codec = MSGPACK) -> None:
+        self._where = (endpoint, token, prepare, codec)
         self._lock = threading.Lock()
         self._seen = 0
-        self._context: zmq.Context[Any] = zmq.Context()
-        self._socket = self._context.socket(zmq.DEALER)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        prepare(self._socket)
-        self._socket.connect(endpoint)
+        self._connection = Connection(*self._where, self._silent)
 
     @classmethod
     def attach(cls, which: str | None = None) -> Client:
         """To the running pipeline called `which`, or the only one. Raises ControlError."""
-        try:
-            run = runtime.attach(which)
-            token = run.token
-        except PipelineError as error:
-            raise ControlError(str(error)) from error
-        return cls(run.control, token)
+        return cls(*access(which))
+
+    # -- requests -------------------------------------------------------------------------------------
+
+    def ask(self, request: Request[R], timeout_s: float | None = None) -> R:
+        """Sends a request and waits for its reply. Raises ControlError with the reason."""
+        with self._lock:
+            return self._connection.ask(request, timeout_s)
 
     def request(self, op: str, *, timeout_s: float = TIMEOUT_S, **args: Any) -> Any:
-        """Asks and waits for the answer. Raises ControlError with the reason."""
+        """As `ask`, by name and without types: what the pipeline replied, as plain values."""
         with self._lock:
-            number = next(self._ids)
-            try:
-                word = encode({"v": VERSION, "token": self._token, "id": number, "op": op, **args})
-            except UNPACKABLE as error:
-                raise ControlError(f"{op}: this cannot be sent: {error}") from error
-            self._socket.send(word)
-            deadline = time.monotonic() + timeout_s
-            while (left_s := deadline - time.monotonic()) > 0 and self._socket.poll(int(left_s * 1000)):
-                answer = decode(self._socket.recv())
-                if answer.get("id") == number:
-                    return self._result(answer)
-        raise ControlError(self._silent(op, timeout_s))
+            return self._connection.call(op, args, timeout_s)
 
     def _silent(self, op: str, timeout_s: float) -> str:
-        return f"the pipeline did not answer {op!r} within {timeout_s:g} s"
+        return silence(op, timeout_s)
 
-    def _result(self, answer: dict[str, Any]) -> Any:
-        if not answer.get("ok"):
-            raise ControlError(str(answer.get("error", "refused")))
-        return answer.get("result")
+    def _dial(self) -> Connection:
+        """One more connection to the same pipeline."""
+        return Connection(*self._where)
 
-    def state(self) -> dict[str, Any]:
-        """Everything there is to see: nodes, links, paths, transport, incidents."""
-        result: dict[str, Any] = self.request("state")
-        return result
+    # -- what there is to see ---------------------------------------------------------------------------
 
-    def set(
-        self, node: str, name: str, value: Any, at: int | None = None, *, typed: str | None = None
-    ) -> dict[str, Any]:
-        """Changes a live setting; says at which position and in how many ms it is heard.
+    def describe(self) -> Description:
+        """What the pipeline is made of."""
+        return self.ask(requests.DescribeRequest())
 
-        `typed` is what somebody typed for it: a setting that is text takes that, whatever YAML makes of it.
-        """
-        result: dict[str, Any] = self.request("set", node=node, name=name, value=value, at=at, typed=typed)
-        return result
+    def meters(self) -> Meters:
+        """What moves: positions, levels, loads, queues, transport."""
+        return self.ask(requests.MetersRequest())
 
-    def transport(self, node: str, command: str, **args: Any) -> dict[str, Any]:
-        """play, pause, seek (seconds=), next, loop (on=)."""
-        result: dict[str, Any] = self.request("transport", node=node, command=command, args=args)
-        return result
+    def ledger(self) -> Ledger:
+        """What became of every frame, with histograms, counters, incidents and the log."""
+        return self.ask(requests.LedgerRequest())
 
-    def send(self, node: str, port: str, kind: str, **data: Any) -> dict[str, Any]:
-        """An event for an event input of a node, such as `send("voice", "text", "text", text="Good evening. ")`."""
-        result: dict[str, Any] = self.request("send", node=node, port=port, event={"kind": kind, **data})
-        return result
-
-    def graph(self) -> dict[str, Any]:
-        """`{revision, graph, can_undo, can_redo, changing}`: the graph as wanted now, as plain values."""
-        result: dict[str, Any] = self.request("graph")
-        return result
-
-    def edit(self, changes: list[dict[str, Any]], revision: int | None = None) -> dict[str, Any]:
-        """Changes the graph while it plays, all or nothing; returns when the change is heard.
-
-        `revision` is that of the graph the changes were made for; None: as it is now.
-        """
-        made_for = self.graph()["revision"] if revision is None else revision
-        result: dict[str, Any] = self.request("edit", timeout_s=EDIT_S, changes=changes, revision=made_for)
-        return result
-
-    def undo(self) -> dict[str, Any]:
-        """Takes the last change of the graph back."""
-        result: dict[str, Any] = self.request("undo", timeout_s=EDIT_S)
-        return result
-
-    def redo(self) -> dict[str, Any]:
-        """Makes a change that was taken back again."""
-        result: dict[str, Any] = self.request("redo", timeout_s=EDIT_S)
-        return result
+    def state(self, timeout_s: float = TIMEOUT_S) -> State:
+        """Everything there is to see, composed of `describe`, `meters` and `ledger`. Viewers subscribe instead."""
+        for _ in range(TRIES):
+            description = self.ask(requests.DescribeRequest(), timeout_s)
+            ledger = self.ask(requests.LedgerRequest(), timeout_s)
+            meters = self.ask(requests.MetersRequest(), timeout_s)
+            if fit_together(description, ledger, meters):
+                break
+        return compose(description, meters, ledger)
 
     def events(self, timeout_s: float = 0.0) -> list[dict[str, Any]]:
         """What happened since the last call."""
-        result = self.request("events", since=self._seen)
-        self._seen = result["next"]
-        events: list[dict[str, Any]] = result["events"]
-        return events
+        reply = self.ask(requests.EventsRequest(self._seen))
+        self._seen = reply.next
+        return list(reply.events)
+
+    def subscribe(
+        self, topics: Sequence[str], every_ms: int = requests.EVERY_MS, since: int | None = None
+    ) -> Subscription:
+        """Has `events`, `meters`, `graph` or `ledger` pushed; events from number `since` on, or from now on."""
+        return Subscription(self._dial(), requests.SubscribeRequest(tuple(topics), every_ms, since))
+
+    # -- what can be done ---------------------------------------------------------------------------------
+
+    def set(self, node: str, name: str, value: Any, at: int | None = None, *, typed: str | None = None) -> SetReply:
+        """Changes a live setting; the reply says from which position on, and in how many ms that is audible.
+
+        `typed` is what a person typed: a setting that is text takes that, whatever YAML makes of it.
+        """
+        return self.ask(requests.SetRequest(node, name, value, at, typed))
+
+    def transport(self, node: str, command: str, **args: Any) -> TransportReply:
+        """play, pause, seek (seconds=), next, loop (on=)."""
+        return self.ask(requests.TransportRequest(node, command, args))
+
+    def send(self, node: str, port: str, kind: str, **data: Any) -> SendReply:
+        """An event for an event input of a node, such as `send("voice", "text", "text", text="Good evening. ")`."""
+        return self.ask(requests.SendRequest(node, port, {"kind": kind, **data}))
+
+    def graph(self) -> GraphReply:
+        """The graph as wanted now, as plain values."""
+        return self.ask(requests.GraphRequest())
+
+    def edit(self, changes: Sequence[Mapping[str, Any]], revision: int | None = None) -> EditReply:
+        """Changes the graph while it plays, all or nothing; returns when the change is audible.
+
+        `revision` is that of the graph the changes were made for; None: as it is now.
+        """
+        made_for = self.graph().revision if revision is None else revision
+        return self.ask(requests.EditRequest(tuple(dict(change) for change in changes), made_for))
+
+    def undo(self) -> EditReply:
+        """Takes the last change of the graph back."""
+        return self.ask(requests.UndoRequest())
+
+    def redo(self) -> EditReply:
+        """Makes a change that was taken back again."""
+        return self.ask(requests.RedoRequest())
+
+    def ports(self) -> PortsReply:
+        """What can be listened to, and which nodes take sound from elsewhere."""
+        return self.ask(requests.PortsRequest())
 
     def stop(self) -> None:
         """Ends the pipeline cleanly."""
-        self.request("stop")
+        self.ask(requests.StopRequest())
 
     def close(self) -> None:
-        self._socket.close(linger=0)
-        self._context.term()
+        self._connection.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def access(which: str | None) -> tuple[str, str]:
+    """Endpoint and token of the running pipeline called `which`, or the only one. Raises ControlError."""
+    try:
+        run = runtime.attach(which)
+        return run.control, run.token
+    except PipelineError as error:
+        raise ControlError(str(error)) from error

@@ -1,36 +1,127 @@
-"""The words of the control protocol as bytes: msgpack maps. See `docs/protocol.md`."""
+"""Control messages as bytes: msgpack, or JSON for whoever has no msgpack. Transports are elsewhere.
+
+The first byte tells them apart: a JSON object begins with `{`, a msgpack map never does.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
 
+from audio_pipeline.control.message import fields_of
 from audio_pipeline.errors import WireError
-from audio_pipeline.packed import BYTES, dumps, unpack_map
+from audio_pipeline.packed import BYTES, checked_map, dumps, unpack_map
 
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 1 << 22
-# what a word of the wrong shape raises where it is used
+WHAT = "control message"
+# what a message of the wrong shape raises where it is used
 MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
-def encode(word: dict[str, Any]) -> bytes:
-    """A control word as one message."""
-    packed: bytes = dumps(word)
-    return packed
+class Codec(Protocol):
+    """One way to write a message: maps and message dataclasses to bytes, bytes to maps."""
+
+    name: str
+
+    def encode(self, message: Any) -> bytes:
+        """Raises one of `packed.UNPACKABLE` for what has no place in a message."""
+
+    def decode(self, data: bytes) -> dict[str, Any]:
+        """The map in a message of at most 4 MiB and 32 levels. Raises WireError."""
+
+    def joined(self, head: Mapping[str, Any], data: bytes) -> bytes:
+        """`head`, at most 14 keys, with `data`, which is encoded already, under the key `data`."""
 
 
-def decode(message: bytes) -> dict[str, Any]:
-    """The control word in a message. Raises WireError."""
-    word = unpack_map(message, "control word", MAX_BYTES, BYTES)
-    if not isinstance(word.get("op", ""), str):
-        raise WireError("control word is not a map with a text 'op'")
-    return word
+class MsgpackCodec:
+    """Compact; bytes of file names that are no text survive."""
+
+    name = "msgpack"
+
+    def encode(self, message: Any) -> bytes:
+        return dumps(message, default=fields_of)
+
+    def decode(self, data: bytes) -> dict[str, Any]:
+        return unpack_map(data, WHAT, MAX_BYTES, BYTES)
+
+    def joined(self, head: Mapping[str, Any], data: bytes) -> bytes:
+        packed = self.encode(dict(head))
+        return bytes([packed[0] + 1]) + packed[1:] + self.encode("data") + data
 
 
-def request(message: bytes) -> dict[str, Any]:
-    """As `decode`, for a word that has to be answered: its id can be said back. Raises WireError."""
-    word = decode(message)
-    number = word.get("id")
+class JsonCodec:
+    """Strict JSON: a number that is not finite becomes null."""
+
+    name = "json"
+
+    def encode(self, message: Any) -> bytes:
+        try:
+            return _json(message)
+        except ValueError:  # a number that JSON has no sign for, or a value that contains itself
+            return _json(_finite(_plain(message)))
+
+    def decode(self, data: bytes) -> dict[str, Any]:
+        if len(data) > MAX_BYTES:
+            raise WireError(f"{WHAT} of {len(data)} bytes, expected at most {MAX_BYTES}")
+        try:
+            found = json.loads(data, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise WireError(f"{WHAT} is not JSON: {error}") from error
+        return checked_map(found, WHAT)
+
+    def joined(self, head: Mapping[str, Any], data: bytes) -> bytes:
+        return self.encode(dict(head))[:-1] + b',"data":' + data + b"}"
+
+
+MSGPACK, JSON = MsgpackCodec(), JsonCodec()
+CODECS: tuple[Codec, ...] = (MSGPACK, JSON)
+
+
+def codec_of(data: bytes) -> Codec:
+    """The codec in which a message was written."""
+    return JSON if data[:1] == b"{" else MSGPACK
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """A message as msgpack, as our own processes write it."""
+    return MSGPACK.encode(dict(message))
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """The map in a message of either codec. Raises WireError."""
+    found = codec_of(data).decode(data)
+    if not isinstance(found.get("op", ""), str):
+        raise WireError(f"{WHAT} is not a map with a text 'op'")
+    return found
+
+
+def request(data: bytes) -> dict[str, Any]:
+    """As `decode`, for a message that has to be answered: its id can be repeated. Raises WireError."""
+    found = decode(data)
+    number = found.get("id")
     if number is not None and not isinstance(number, (int, str)):
-        raise WireError(f"control word has an id of type {type(number).__name__}, expected a whole number or text")
-    return word
+        raise WireError(f"{WHAT} has an id of type {type(number).__name__}, expected a whole number or text")
+    return found
+
+
+def _json(message: Any) -> bytes:
+    return json.dumps(message, default=fields_of, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _plain(message: Any) -> Any:
+    return json.loads(json.dumps(message, default=fields_of))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")

@@ -28,8 +28,7 @@ def main() -> int:
     client = Client(told["endpoint"], told["token"])
 
     def look() -> State:
-        state: State = client.request("state", timeout_s=SCRAPE_S)
-        return state
+        return client.state(SCRAPE_S)
 
     with socket.socket(fileno=int(sys.argv[2])) as listener:
         scrapes = Scrapes(listener, Metrics(look, told["bearer"]))

@@ -6,7 +6,7 @@ import resource
 import time
 from typing import Any
 
-from audio_pipeline.control.client import decode
+from audio_pipeline.control.codec import decode
 from audio_pipeline.errors import WireError
 from audio_pipeline.gateway.budget import Budgets
 

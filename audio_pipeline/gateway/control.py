@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import zmq
 
 from audio_pipeline.control.client import Client
+from audio_pipeline.control.connection import Connection
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.gateway.curve import DENIED, NO_CURVE, UNREACHABLE, UP, WRONG_KEY, Watcher, explain
 from audio_pipeline.gateway.peer import Remote, find_remote
@@ -28,10 +28,8 @@ class RemoteControl(Client):
         self._remote.prepare(socket)
         self._watcher = Watcher(socket)
 
-    def ports(self) -> dict[str, Any]:
-        """What can be heard and fed there: `{name, rate, outputs: [{port, heard}], feeds: [names]}`."""
-        result: dict[str, Any] = self.request("ports")
-        return result
+    def _dial(self) -> Connection:
+        return Connection(self._remote.endpoint, "", self._remote.prepare)
 
     def _silent(self, op: str, timeout_s: float) -> str:
         news = self._watcher.news() if self._watcher else []

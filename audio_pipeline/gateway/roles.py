@@ -6,16 +6,6 @@ from audio_pipeline.errors import ConfigError, KeysError
 from audio_pipeline.gateway.curve import is_loopback
 from audio_pipeline.keys import KeyPair, Keys, may
 
-NEEDED = {
-    "state": "listen",
-    "events": "listen",
-    "ports": "listen",
-    "set": "control",
-    "transport": "control",
-    "stop": "control",
-    "send": "control",
-}
-
 
 class Roles:
     """What the keys of those who come allow; without an address book everybody may listen, on loopback only."""

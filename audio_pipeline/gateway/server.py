@@ -21,14 +21,15 @@ from typing import Any
 import zmq
 
 from audio_pipeline import threads
-from audio_pipeline.control.client import VERSION, decode, encode
+from audio_pipeline.control.codec import VERSION, decode, encode
+from audio_pipeline.control.operations import needed_role
 from audio_pipeline.errors import DeviceError, WireError
 from audio_pipeline.gateway.acceptor import Acceptor
 from audio_pipeline.gateway.bounds import Bounds, connections_here
 from audio_pipeline.gateway.budget import Budget
 from audio_pipeline.gateway.connection import number_of, remove_dead
 from audio_pipeline.gateway.curve import Gatekeeper, as_server, harden, parse_address
-from audio_pipeline.gateway.roles import NEEDED, Roles, own_pair
+from audio_pipeline.gateway.roles import Roles, own_pair
 from audio_pipeline.gateway.session import CONTROLS, FEED, Session, Sessions
 from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.keys import Keys
@@ -308,7 +309,7 @@ class Gateway:
 
     def _on_request(self, identity: bytes, user: str, session: Session | None, word: dict[str, Any]) -> None:
         op, number = str(word.get("op")), word.get("id")
-        needed = NEEDED.get(op)
+        needed = needed_role(op)
         if word.get("v") != VERSION or needed is None or "node" in word and needed != "control":
             self._reply(identity, {"id": number, "ok": False, "error": f"{op!r} is not for other hosts"})
         elif not self._roles.allow(user, needed):

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from audio_pipeline.control.client import Client
+from audio_pipeline.control.replies import SetReply
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.graph.load import load, loads
 from audio_pipeline.graph.plan import make_plan
@@ -201,7 +202,7 @@ class Pipeline:
             raise ControlError(f"pipeline {self.graph.name!r} has not been started")
         return self._client
 
-    def set(self, key: str, value: Any) -> dict[str, Any]:
+    def set(self, key: str, value: Any) -> SetReply:
         """Changes a live setting, `set("mix.inputs.vocals.gain_db", -20)`; says when the change is audible.
 
         Raises ControlError for an unknown node or setting, a value out of range, and after the end.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from audio_pipeline.control.codec import MALFORMED, VERSION, decode
+from audio_pipeline.control.message import fields_of
 from audio_pipeline.control.numbers import field, seconds, shown, switch, table, whole
 from audio_pipeline.errors import ControlError, PipelineError, WireError, nearest
 from audio_pipeline.frame import pack_event
@@ -14,6 +15,7 @@ from audio_pipeline.supervisor.event_log import EventLog
 from audio_pipeline.supervisor.overview import Overview
 from audio_pipeline.supervisor.records import NodeRecord, Phase
 from audio_pipeline.supervisor.shortage import reason_of
+from audio_pipeline.supervisor.snapshots import description_of, ledger_of, meters_of
 from audio_pipeline.supervisor.state_size import fitted
 from audio_pipeline.supervisor.transport import Transport
 
@@ -50,7 +52,9 @@ class ControlServer:
     def request(self, client: bytes, word: Mapping[str, Any]) -> None:
         """Answers a client, at once or when the node has answered."""
         handlers = {
-            "state": self._state,
+            "describe": self._describe,
+            "meters": self._meters,
+            "ledger": self._ledger,
             "set": self._set,
             "transport": self._transport,
             "events": self._since,
@@ -89,8 +93,14 @@ class ControlServer:
             raise ControlError(f"unknown node {name!r}{nearest(str(name), known)}; known are {', '.join(known)}")
         return record
 
-    def _state(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
-        return fitted(self.overview.state())
+    def _describe(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
+        return fields_of(description_of(fitted(self.overview.state())))
+
+    def _meters(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
+        return fields_of(meters_of(self.overview.state()))
+
+    def _ledger(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
+        return fields_of(ledger_of(fitted(self.overview.state())))
 
     def _ports(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
         """What can be listened to, and who waits for sound from elsewhere."""

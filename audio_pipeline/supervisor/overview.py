@@ -129,6 +129,7 @@ class Overview:
             "disk_wait_s": record.disk_wait_s,
             "outputs": list(record.spec.ports.outputs),
             "events": list(record.spec.ports.events),
+            "event_inputs": list(record.spec.ports.event_inputs),
             "printed": record.child.log.name if record.child else "",
             "latency_ms": {name: value * to_ms for name, value in terms.items()},
             "settings": {**plain(record.settings), "inputs": plain(record.input_settings)},

@@ -19,8 +19,8 @@ import zmq
 
 from audio_pipeline import threads
 from audio_pipeline.clock import ClockLine, ClockRecord, start_clocks
-from audio_pipeline.control.client import Client, encode
-from audio_pipeline.control.codec import request
+from audio_pipeline.control.client import Client
+from audio_pipeline.control.codec import encode, request
 from audio_pipeline.errors import ConfigError, NodeError, PipelineError, WireError
 from audio_pipeline.graph.load import Graph
 from audio_pipeline.graph.plan import make_plan

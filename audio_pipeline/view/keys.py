@@ -7,10 +7,11 @@ import select
 import sys
 import termios
 import tty
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
+from audio_pipeline.control.replies import SetReply
 from audio_pipeline.errors import ControlError
 from audio_pipeline.view.lines import song_of
 from audio_pipeline.view.text import FADER_DB, State, clock_text, ms_text
@@ -40,9 +41,9 @@ PLAIN = {"+": "up", "=": "up", "-": "down", "k": "up", "j": "down", " ": "space"
 class Client(Protocol):
     """What the view needs of a Client."""
 
-    def request(self, op: str, *, timeout_s: float) -> Any: ...
+    def state(self, timeout_s: float) -> State: ...
 
-    def set(self, node: str, name: str, value: Any) -> Mapping[str, Any]: ...
+    def set(self, node: str, name: str, value: Any) -> SetReply: ...
 
     def events(self) -> list[dict[str, Any]]: ...
 
@@ -183,12 +184,12 @@ class Commands:
         return f"seek {clock_text(target_s)}"
 
 
-def heard(reply: Mapping[str, Any]) -> str:
+def heard(reply: SetReply) -> str:
     """When a change is heard, from the acknowledgement of `set`.
 
-    >>> heard({"position": 48000, "heard_in_ms": 41.2})
+    >>> heard(SetReply(48000, 41.2))
     ', heard in 41 ms'
     """
-    delay_ms = reply.get("heard_in_ms")
-    note = f" ({reply['note']})" if reply.get("note") else ""
+    delay_ms = reply.heard_in_ms
+    note = f" ({reply.note})" if reply.note else ""
     return f", heard in {ms_text(delay_ms)}" if delay_ms is not None else note

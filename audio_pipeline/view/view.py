@@ -45,7 +45,7 @@ class Watch:
     def look(self) -> State | None:
         """The state, None without an answer. Raises ControlError after `patience_s` without any."""
         try:
-            state: State = self._client.request("state", timeout_s=ANSWER_S)
+            state: State = self._client.state(ANSWER_S)
         except ControlError:
             if self._clock() - self._answered > self._patience_s:
                 raise

@@ -200,4 +200,4 @@ class CommandHandler:
             source.playing = command.get("playing", True)
             if source.playing:
                 source.play(ctx.position_at(self.core.clock.now_ns()))
-        return result
+        return {"result": result}

@@ -32,7 +32,7 @@ int main(int argc, char **argv) {
     zmq_setsockopt(socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
     zmq_connect(socket, path);
     byte(0x87); /* a map of 7 */
-    text("v"), byte(1), text("id"), byte(1), text("value"), real(atof(argv[4]));
+    text("v"), byte(2), text("id"), byte(1), text("value"), real(atof(argv[4]));
     pair("token", token), pair("op", "set"), pair("node", argv[2]), pair("name", argv[3]);
     zmq_send(socket, out, (size_t)(end - out), 0);
     int size = zmq_recv(socket, said, sizeof said - 8, 0), ok = 0;

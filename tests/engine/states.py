@@ -6,6 +6,7 @@ import copy
 import math
 from typing import Any
 
+from audio_pipeline.control.replies import SetReply
 from audio_pipeline.errors import ControlError
 from audio_pipeline.metrics import AGE_EDGES_MS
 
@@ -187,22 +188,16 @@ class FakeClient:
             {"time_s": 31.9, "kind": "level", "position": 1},
         ]
 
-    def state(self) -> dict[str, Any]:
+    def state(self, timeout_s: float = 5.0) -> dict[str, Any]:
         self._check()
         return copy.deepcopy(self.current)
-
-    def request(self, op: str, *, timeout_s: float) -> dict[str, Any]:
-        assert op == "state" and timeout_s > 0
-        return self.state()
 
     def events(self, timeout_s: float = 0.0) -> list[dict[str, Any]]:
         self._check()
         told, self.told = self.told, []
         return told
 
-    def set(
-        self, node: str, name: str, value: Any, at: float | None = None, *, typed: str | None = None
-    ) -> dict[str, Any]:
+    def set(self, node: str, name: str, value: Any, at: float | None = None, *, typed: str | None = None) -> SetReply:
         self._check()
         self.asked.append(("set", node, name, value))
         *path, last = name.split(".")
@@ -210,7 +205,7 @@ class FakeClient:
         for key in path:
             settings = settings[key]
         settings[last] = value
-        return {"position": 48_000, "heard_in_ms": 41.0}
+        return SetReply(48_000, 41.0)
 
     def transport(self, node: str, command: str, **args: Any) -> dict[str, Any]:
         self._check()

@@ -59,10 +59,10 @@ def _take(step: Callable[[int], object], steps: Iterator[int], count: int) -> No
 
 def state_of(quiet: Quiet) -> dict[str, Any]:
     quiet.answers.clear()
-    quiet.supervisor._hear(CLIENT, encode({"v": VERSION, "token": quiet.token, "id": 1, "op": "state"}))
+    quiet.supervisor._hear(CLIENT, encode({"v": VERSION, "token": quiet.token, "id": 1, "op": "ledger"}))
     (answer,) = quiet.answers
-    result: dict[str, Any] = answer["result"]
-    return result
+    assert answer["ok"]
+    return quiet.supervisor.control_server.overview.state()
 
 
 def incident(number: int) -> dict[str, Any]:

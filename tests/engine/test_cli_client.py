@@ -10,12 +10,13 @@ import pytest
 
 from audio_pipeline.cli.client import client_graph, status
 from audio_pipeline.cli.main import main
+from audio_pipeline.control.replies import OutputPort, PortsReply
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.gateway.control import connect
 from audio_pipeline.graph.load import load
 from audio_pipeline.keys import FOLDER, Keys
 
-THERE = {"rate": 44_100, "outputs": [{"port": "mix.out"}, {"port": "split.vocals"}], "feeds": ["voice"]}
+THERE = PortsReply("studio", 44_100, (OutputPort("mix.out", True), OutputPort("split.vocals", False)), ("voice",))
 
 
 def graph(**said: Any) -> Any:

@@ -14,7 +14,8 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_pipeline.control.client import MAX_BYTES, VERSION, Client, decode, encode
+from audio_pipeline.control.client import Client
+from audio_pipeline.control.codec import MAX_BYTES, VERSION, decode, encode
 from audio_pipeline.errors import ControlError, WireError
 from audio_pipeline.host import runtime
 from audio_pipeline.supervisor.supervisor import SEND_QUEUE, Supervisor
@@ -74,7 +75,7 @@ def asked(socket: zmq.Socket[bytes], message: bytes) -> dict[str, Any]:
 
 
 def word(pipeline: Supervisor, **over: Any) -> bytes:
-    packed: bytes = msgpack.packb({"v": VERSION, "token": pipeline._token, "id": 7, "op": "state", **over})
+    packed: bytes = msgpack.packb({"v": VERSION, "token": pipeline._token, "id": 7, "op": "meters", **over})
     return packed
 
 
@@ -110,7 +111,7 @@ def test_what_is_no_word_is_said(message: bytes, said: str) -> None:
 
 @pytest.mark.parametrize("token", ["", "guess", None, 5, "é", b"x"])
 def test_without_the_token_nothing_is_answered(pipeline: Supervisor, socket: zmq.Socket[bytes], token: object) -> None:
-    for op in ("state", "stop", "set", "ready"):
+    for op in ("meters", "stop", "set", "ready"):
         answer = asked(socket, word(pipeline, token=token, op=op, node="mix"))
         assert answer == {"id": 7, "ok": False, "error": "wrong token"}
 
@@ -118,9 +119,9 @@ def test_without_the_token_nothing_is_answered(pipeline: Supervisor, socket: zmq
 @pytest.mark.parametrize(
     ("over", "said"),
     [
-        ({"v": 2}, "control protocol version 2, expected 1"),
-        ({"v": None}, "control protocol version None, expected 1"),
-        ({"op": "stat"}, "unknown operation 'stat', did you mean 'state'?"),
+        ({"v": 1}, "control protocol version 1, expected 2"),
+        ({"v": None}, "control protocol version None, expected 2"),
+        ({"op": "meter"}, "unknown operation 'meter', did you mean 'meters'?"),
         ({"op": ""}, "unknown operation ''"),
         ({"op": "set"}, "set: node is missing"),
         ({"op": "set", "node": "mixx", "name": "x", "value": 1}, "unknown node 'mixx', did you mean 'mix'?"),
@@ -243,7 +244,8 @@ def test_a_malformed_word_of_a_node_is_logged_and_harms_nobody(
 def test_a_fader_is_moved_and_the_answer_says_when_it_is_heard(client: Client) -> None:
     before = client.state()
     answer = client.set("mix", "inputs.dry.gain", 0.5)
-    assert answer["position"] >= before["position"] - 48_000 and 0 <= answer["heard_in_ms"] < 100
+    assert answer.position is not None and answer.heard_in_ms is not None
+    assert answer.position >= before["position"] - 48_000 and 0 <= answer.heard_in_ms < 100
     after = client.state()
     assert after["nodes"]["mix"]["settings"]["inputs"]["dry"]["gain"] == 0.5
     assert after["revision"] > before["revision"]
@@ -301,7 +303,7 @@ def test_who_answers_something_else_for_ever_is_not_waited_for_either(
             return encode({"id": 0, "ok": True})
 
     with monkeypatch.context() as patched:
-        patched.setattr(client, "_socket", Flood())
+        patched.setattr(client._connection, "socket", Flood())
         with pytest.raises(ControlError, match="did not answer"):
             client.request("state", timeout_s=0.02)
     client.close()

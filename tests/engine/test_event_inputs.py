@@ -111,7 +111,7 @@ def counters(client: Client) -> dict[str, int]:
 def test_an_event_from_outside_is_heard_before_it_is_answered(client: Client) -> None:
     before = counters(client).get("heard", 0)
     answer = client.send("voice", "beats", "beat", text="x")
-    assert answer["position"] >= 0 and answer["heard_in_ms"] >= 0
+    assert answer.position is not None and answer.position >= 0 and (answer.heard_in_ms or 0.0) >= 0
     assert counters(client)["heard"] == before + 1
 
 

@@ -86,7 +86,7 @@ def test_lists_in_lists_end_no_recursion(key: str) -> None:
         quiet.look()
 
 
-@pytest.mark.parametrize("what", ["control word", "event", "link word"])
+@pytest.mark.parametrize("what", ["control message", "event", "link word"])
 def test_whatever_is_read_has_a_depth(what: str) -> None:
     assert unpack_map(msgpack.packb({"v": nested(MAX_DEPTH - 2)}), what, 1 << 16)
     for deep in (nested(MAX_DEPTH), nested(400)):
@@ -102,7 +102,7 @@ def test_a_greeting_whose_version_is_a_tower_of_lists_is_no_word() -> None:
 
 def test_depth_and_id_have_a_limit_that_is_said() -> None:
     assert request(msgpack.packb({"value": nested(MAX_DEPTH - 2)}))
-    with pytest.raises(WireError, match=f"control word is nested deeper than {MAX_DEPTH} levels"):
+    with pytest.raises(WireError, match=f"control message is nested deeper than {MAX_DEPTH} levels"):
         request(msgpack.packb({"value": nested(MAX_DEPTH)}))
     with pytest.raises(WireError, match="an id of type list, expected a whole number or text"):
         request(msgpack.packb({"id": []}))

@@ -265,10 +265,8 @@ def test_one_that_is_a_number_is_what_yaml_makes_of_it(quiet: Quiet, text: str, 
 
 def test_a_client_that_types_nothing_sends_values(quiet: Quiet) -> None:
     """As the one in C does."""
-    quiet.supervisor._hear(
-        CLIENT,
-        msgpack.packb({"v": 1, "token": quiet.token, "id": 1, "op": "set", "node": "wet", "name": "level", "value": 2}),
-    )
+    asked = {"v": VERSION, "token": quiet.token, "id": 1, "op": "set", "node": "wet", "name": "level", "value": 2}
+    quiet.supervisor._hear(CLIENT, msgpack.packb(asked))
     reply(quiet, "wet", ok=True, result={})
     assert quiet.supervisor.nodes["wet"].settings.level == 2.0
 

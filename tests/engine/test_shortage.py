@@ -91,8 +91,8 @@ def test_a_state_that_cannot_be_read_now_is_answered_with_a_sentence(
     quiet: Quiet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quiet.supervisor.control_server.overview, "state", refusing(EMFILE))
-    quiet.supervisor._hear(CLIENT, encode({"v": VERSION, "token": quiet.token, "id": 1, "op": "state"}))
-    assert quiet.answers == [{"id": 1, "ok": False, "error": "state: Too many open files"}]
+    quiet.supervisor._hear(CLIENT, encode({"v": VERSION, "token": quiet.token, "id": 1, "op": "ledger"}))
+    assert quiet.answers == [{"id": 1, "ok": False, "error": "ledger: Too many open files"}]
 
 
 def test_a_death_is_seen_through_though_nothing_of_it_can_be_read(

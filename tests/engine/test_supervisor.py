@@ -137,10 +137,10 @@ def test_whoever_asks_without_end_does_not_keep_it_from_its_nodes(pipeline: Supe
     flood, over = pipeline.client(), threading.Event()
 
     def ask() -> None:
-        question = encode({"v": VERSION, "token": pipeline._token, "id": 1, "op": "state"})
+        question = encode({"v": VERSION, "token": pipeline._token, "id": 1, "op": "ledger"})
         while not over.is_set():
             with suppress(zmq.Again):
-                flood._socket.send(question, flags=zmq.DONTWAIT)
+                flood._connection.socket.send(question, flags=zmq.DONTWAIT)
 
     pid = client.state()["nodes"]["mix"]["pid"]
     asking = threading.Thread(target=ask)

@@ -13,6 +13,7 @@ import msgpack
 import pytest
 
 from audio_pipeline.control.codec import VERSION, decode, encode, request
+from audio_pipeline.control.operations import OPERATIONS
 from audio_pipeline.errors import WireError
 from audio_pipeline.supervisor.jobs import Run
 from audio_pipeline.supervisor.process_manager import ProcessManager
@@ -28,7 +29,7 @@ out: {kind: sink, inputs: {a: mix}}
 """
 CLIENT = b"client"
 LOOK_EVERY = 500  # inputs: the whole state is asked for so often
-OPS = ("state", "set", "transport", "events", "stop", "graph", "edit", "undo", "redo")
+OPS = tuple(OPERATIONS)
 CHANGES = (
     [{"op": "connect", "from": "song", "to": "out.b"}],
     [{"op": "disconnect", "to": "out.b"}],
@@ -115,7 +116,7 @@ class Quiet:
     def look(self) -> None:
         """The state is whole after whatever was said."""
         self.answers.clear()
-        self.supervisor._hear(CLIENT, encode({"v": VERSION, "token": self.token, "id": 1, "op": "state"}))
+        self.supervisor._hear(CLIENT, encode({"v": VERSION, "token": self.token, "id": 1, "op": "ledger"}))
         (answer,) = self.answers
         assert answer["ok"] and set(answer["result"]["nodes"]) == set(self.supervisor.nodes)
         assert not self.supervisor.control_server._pending, "nobody is left without an answer"
@@ -192,7 +193,7 @@ def words() -> Iterator[Callable[[bytes], None]]:
 
 
 SEEDS = [
-    msgpack.packb({"v": 1, "token": "x", "id": 1, "op": "state"}),
+    msgpack.packb({"v": VERSION, "token": "x", "id": 1, "op": "ledger"}),
     msgpack.packb({"op": "ready", "node": "song"}),
     msgpack.packb(nested(500)),
     b"\x91" * 700,

@@ -44,7 +44,7 @@ GENUINE = [
 ]
 OFFER = {"t": "offer", "v": 1, "node": "voice", "instance": 1, "greeting": 0, "token": TOKEN}
 HELLO = {"t": "hello", "v": 1, "port": "mix.out", "instance": 1, "window": 9, "since": 0}
-STATE = {"v": 1, "id": 1, "op": "state"}
+STATE = {"v": 2, "id": 1, "op": "meters"}
 WORDS = [
     msgpack.packb(word)
     for word in (
@@ -54,7 +54,7 @@ WORDS = [
         {"t": "alive"},
         {"t": "bye"},
         {"t": "time", "t1": 5},
-        {"v": 1, "id": 1, "op": "ports"},
+        {"v": 2, "id": 1, "op": "ports"},
         {"t": "welcome", "v": 1, "epoch": 1, "window": 9},
         {"t": "time", "t1": 5, "t2": 6, "t3": 7},
         {"t": "who"},

@@ -13,7 +13,7 @@ import msgpack
 import numpy as np
 import zmq
 
-from audio_pipeline.control.client import decode, encode
+from audio_pipeline.control.codec import decode, encode
 from audio_pipeline.frame import Frame, audio_frame
 from audio_pipeline.gateway.peer import Remote
 from audio_pipeline.gateway.server import Gateway

@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audio_pipeline.control.codec import VERSION
+from audio_pipeline.control.operations import OPERATIONS
 from audio_pipeline.errors import ConfigError, DeviceError, KeysError
 from audio_pipeline.frame import audio_frame, pack
 from audio_pipeline.gateway import feed as feed_end
@@ -218,37 +220,36 @@ def test_each_operation_needs_its_role_and_the_token_never_leaves(
 ) -> None:
     stranger = Stranger(studio.allow(role))
     closing.append(stranger)
-    for number, (op, least) in enumerate(
-        {
-            "state": "listen",
-            "events": "listen",
-            "ports": "listen",
-            "set": "control",
-            "transport": "control",
-            "stop": "control",
-        }.items()
-    ):
-        answer = stranger.ask(
-            {"v": 1, "id": number, "op": op, "node": "mix"} if least == "control" else {"v": 1, "id": number, "op": op}
-        )
+    roles = {name: row.role for name, row in OPERATIONS.items() if row.role is not None}
+    for number, (op, least) in enumerate(roles.items()):
+        request = {"v": VERSION, "id": number, "op": op}
+        answer = stranger.ask({**request, "node": "mix"} if least == "control" else request)
         assert answer is not None and answer["id"] == number
         allowed = least == "listen" or role == "control"
         assert answer["ok"] is allowed and studio.asked[-1:] != [{}]
         assert allowed or answer["error"] == f"'laptop' has the role {role!r}, which does not allow {op!r}"
         assert b"token" not in msgpack.packb(answer)
     asked = {word["op"] for word in studio.asked}
-    assert asked == ({"state", "events", "set", "transport", "stop"} if role == "control" else {"state", "events"})
+    assert asked == {op for op, least in roles.items() if least == "listen" or role == "control"} - {"ports"}
+
+
+@pytest.mark.parametrize("op", [name for name, row in OPERATIONS.items() if row.role is None])
+def test_an_operation_without_a_role_is_not_for_other_hosts(studio: Studio, closing: list[Any], op: str) -> None:
+    stranger = Stranger(studio.allow("control"))
+    closing.append(stranger)
+    answer = stranger.ask({"v": VERSION, "id": 1, "op": op})
+    assert answer is not None and answer["error"] == f"{op!r} is not for other hosts" and not studio.asked
 
 
 @pytest.mark.parametrize(
     "word",
     [
         {"op": "ready", "node": "mix", "token": "x"},
-        {"op": "reply", "node": "mix", "v": 1},
-        {"op": "nonsense", "v": 1},
-        {"op": "state"},
-        {"op": "failed", "node": "mix", "v": 1, "error": "no"},
-        {"op": "state", "v": 1, "node": "mix"},
+        {"op": "reply", "node": "mix", "v": VERSION},
+        {"op": "nonsense", "v": VERSION},
+        {"op": "meters"},
+        {"op": "failed", "node": "mix", "v": VERSION, "error": "no"},
+        {"op": "meters", "v": VERSION, "node": "mix"},
     ],
 )
 def test_nobody_outside_speaks_as_a_node(studio: Studio, closing: list[Any], word: dict[str, Any]) -> None:
@@ -274,7 +275,7 @@ def test_a_name_that_gets_a_new_key_gives_the_old_one_nothing(
     """Whoever stole the old key is still connected when the owner of the name gets a new one."""
     thief = Stranger(studio.allow("control"))
     closing.append(thief)
-    answer = thief.ask({"v": 1, "id": 1, "op": "stop"})
+    answer = thief.ask({"v": VERSION, "id": 1, "op": "stop"})
     assert answer is not None and answer["ok"]
     book = Keys(studio.keys.folder)
     if between:
@@ -282,7 +283,7 @@ def test_a_name_that_gets_a_new_key_gives_the_old_one_nothing(
     book.allow("laptop", Keys(tmp_path / "new").new("laptop").public, "control")
     until(lambda: "laptop is gone (controls)" in studio.gateway.said)
     asked = len(studio.asked)
-    answer = thief.ask({"v": 1, "id": 2, "op": "stop"})
+    answer = thief.ask({"v": VERSION, "id": 2, "op": "stop"})
     assert answer is not None and "which does not allow 'stop'" in answer["error"] and len(studio.asked) == asked
 
 

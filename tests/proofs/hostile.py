@@ -58,7 +58,7 @@ def offer(**over: Any) -> bytes:
 
 
 def request(op: str, **more: Any) -> bytes:
-    return bytes(msgpack.packb({"v": 1, "id": number(), "op": op, **more}))
+    return bytes(msgpack.packb({"v": 2, "id": number(), "op": op, **more}))
 
 
 def tiny() -> bytes:
@@ -89,9 +89,9 @@ def edge() -> int:
 WORDS: dict[tuple[str, str], Callable[[], bytes]] = {
     ("listen", "flood"): hello,
     ("listen", "giant"): lambda: bytes(msgpack.packb({"t": "hello", "port": "mix.out", "more": bytes(900_000)})),
-    ("listen", "amplifying"): lambda: request("state") if number() % 2 else hello(since=0),
+    ("listen", "amplifying"): lambda: request("ledger") if number() % 2 else hello(since=0),
     ("listen", "extreme"): lambda: hello(window=edge(), since=edge(), queue=edge(), greeting=edge(), instance=edge()),
-    ("listen", "deaf"): lambda: request("state") if number() % 2 else hello(window=1 << 40),
+    ("listen", "deaf"): lambda: request("ledger") if number() % 2 else hello(window=1 << 40),
     ("play", "flood"): tiny,
     ("play", "giant"): giant,
     ("play", "extreme"): extreme,
@@ -99,9 +99,9 @@ WORDS: dict[tuple[str, str], Callable[[], bytes]] = {
     ("play", "deaf"): lambda: offer(greeting=number()),
     ("control", "flood"): lambda: setting("no number"),
     ("control", "giant"): lambda: setting("x" * 60_000),
-    ("control", "amplifying"): lambda: request("state"),
+    ("control", "amplifying"): lambda: request("ledger"),
     ("control", "extreme"): lambda: setting((float("nan"), float("inf"), edge())[number() % 3], at=edge()),
-    ("control", "deaf"): lambda: request("state"),
+    ("control", "deaf"): lambda: request("ledger"),
 }
 
 

@@ -67,7 +67,7 @@ def _play(tmp_path: Path, count: int, light: bool) -> Stage:
     sets = [*NO_CARD, f"nodes.song.path={tmp_path / 'song.wav'}", "nodes.rec.subtype=float32"]
     with running(_config(tmp_path, light), tmp_path / "take", sets) as pipeline:
         pipeline.until("the voice is separated", lambda s: s["nodes"]["mix"]["levels_db"]["out"][1] > -60)
-        fader = pipeline.client.set("mix", "inputs.vocals.gain_db", VOICE_DB)["position"]
+        fader = pipeline.client.set("mix", "inputs.vocals.gain_db", VOICE_DB).position
         pipeline.play(1)
         maps, chaos = Maps(pipeline), Chaos(pipeline)
         for fault in draw(rng, NODES, count):

@@ -246,7 +246,7 @@ def test_who_dies_after_a_change_comes_back_with_the_new_links(tmp_path: Path, c
             said = capsys.readouterr().err
             assert said.startswith("audio-pipeline: ") and said.count("\n") == 1, said
         state = pipeline.state()
-        assert client.graph()["revision"] == 3 and set(state["nodes"]) == {*before["nodes"], "fresh"}
+        assert client.graph().revision == 3 and set(state["nodes"]) == {*before["nodes"], "fresh"}
         assert {node: state["nodes"][node]["pid"] for node in before["nodes"]} == {
             node: before["nodes"][node]["pid"] for node in before["nodes"]
         }

@@ -30,7 +30,7 @@ class Teller:
     def cancel(self) -> float:
         """Stops the voice; the position of the voice from which on nothing may be heard."""
         answer = self.pipeline.client.transport("voice", "cancel")
-        return float(answer["heard_in_ms"])
+        return float(answer.heard_in_ms or 0.0)
 
     def look(self) -> list[dict[str, Any]]:
         """All events so far."""

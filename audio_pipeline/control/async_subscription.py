@@ -1,0 +1,76 @@
+"""A subscription over a connection of its own, for one task."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+
+from audio_pipeline.control.async_connection import AsyncConnection
+from audio_pipeline.control.conversation import now_s
+from audio_pipeline.control.pushes import Push, Subscribed
+from audio_pipeline.control.requests import SubscribeRequest
+from audio_pipeline.control.subscription import TURN_S
+
+
+class AsyncSubscription:
+    """Pushes of a running pipeline, in order, for one task. It renews itself where the pipeline let it go."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self.lost = 0  # events that were forgotten before they could be sent
+        self.skipped = 0  # pushes that were left out because we were slow
+
+    async def open(self, request: SubscribeRequest) -> None:
+        """Before anything else. Raises ControlError."""
+        try:
+            self._received = await self._opened(request)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _opened(self, request: SubscribeRequest) -> Subscribed:
+        return Subscribed(request, await self._connection.open_exchange(request), now_s())
+
+    @property
+    def ended(self) -> bool:
+        """True once the pipeline has ended and its last push was taken."""
+        return self._received.ended
+
+    async def take(self, timeout_s: float) -> Push | None:
+        """The next push, or None where none comes in time. Raises ControlError where nobody answers."""
+        deadline_s = now_s() + timeout_s
+        while not self.ended:
+            if (due := self._received.acknowledgement(now_s())) is not None:
+                await self._connection.send(due)
+            message = await self._connection.receive(min(deadline_s - now_s(), TURN_S))
+            push = self._received.on_message(message) if message is not None else None
+            if push is not None:
+                return await self._noted(push)
+            if message is None and now_s() >= deadline_s:
+                return None
+        return None
+
+    async def _noted(self, push: Push) -> Push:
+        self.skipped += push.skipped
+        self.lost = self._received.lost
+        if self._received.over and not self.ended:
+            self._received = await self._opened(self._received.again())
+        return push
+
+    async def __aiter__(self) -> AsyncIterator[Push]:
+        """Every push until the pipeline ends."""
+        while not self.ended:
+            push = await self.take(TURN_S)
+            if push is not None:
+                yield push
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    async def __aenter__(self) -> AsyncSubscription:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,110 @@
+"""What a subscriber receives, and what it owes in return: numbers, gaps, credit. No sockets, no clock of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from audio_pipeline.control.message import read
+from audio_pipeline.control.replies import SubscribeReply
+from audio_pipeline.control.requests import EVENTS, GRAPH, LEDGER, METERS, AcknowledgeRequest, SubscribeRequest
+from audio_pipeline.control.snapshots import Description, Ledger, Meters
+from audio_pipeline.errors import ControlError
+from audio_pipeline.settings import setting
+
+END = "end"
+ACKNOWLEDGE_S = 2.0  # also while nothing comes
+PATIENCE_S = 6.0  # for the reply to an acknowledgement
+
+
+@dataclass(frozen=True)
+class EventBatch:
+    """Events in a row."""
+
+    first: int = setting(doc="number of the first of them")
+    events: tuple[dict[str, Any], ...] = setting(doc="oldest first")
+    lost: int = setting(0, "events before `first` that were forgotten before they could be sent")
+
+
+@dataclass(frozen=True)
+class End:
+    """The subscription is over."""
+
+    reason: str = setting(doc="one sentence")
+    ended: bool = setting(False, "the pipeline has ended; else subscribe again")
+
+
+Data = EventBatch | Meters | Description | Ledger | End
+DATA: Mapping[str, type[Any]] = {
+    EVENTS: EventBatch,
+    METERS: Meters,
+    GRAPH: Description,
+    LEDGER: Ledger,
+    END: End,
+}
+
+
+@dataclass(frozen=True)
+class Push:
+    """One message of a subscription."""
+
+    push: int = setting(doc="the subscription")
+    number: int = setting(doc="from 1 on; what was due and could not be sent has a number too")
+    topic: str = setting(doc="`events`, `meters`, `graph`, `ledger` or `end`", choices=tuple(DATA))
+    data: Any = setting(doc="of the topic")
+    skipped: int = setting(0, "numbers before this one that were not sent; only on the receiver's side", minimum=0)
+
+
+class Subscribed:
+    """The receiver's side of one subscription."""
+
+    def __init__(self, request: SubscribeRequest, reply: SubscribeReply, now_s: float) -> None:
+        self.request, self.subscription = request, reply.subscription
+        self.since = reply.since  # number of the first event that has not come
+        self.skipped = 0  # pushes that the pipeline left out because we were slow
+        self.lost = 0  # events among them
+        self.ended = self.over = False
+        self._window, self._number, self._acknowledged = reply.window, 0, 0
+        self._sent_s = now_s
+        self._waiting_since_s: float | None = None
+
+    def on_message(self, message: Mapping[str, Any]) -> Push | None:
+        """A push of this subscription; None for anything else. Raises ControlError for a malformed one."""
+        if "push" not in message:
+            self._waiting_since_s = None  # the reply to an acknowledgement
+            return None
+        if message["push"] != self.subscription:
+            return None
+        raw = {key: message[key] for key in ("push", "number", "topic", "data") if key in message}
+        envelope = read(Push, raw, "push")
+        data = read(DATA[envelope.topic], envelope.data, envelope.topic)
+        skipped = max(envelope.number - self._number - 1, 0)
+        self._number = max(self._number, envelope.number)
+        self.skipped += skipped
+        self._note(data)
+        return Push(envelope.push, envelope.number, envelope.topic, data, skipped)
+
+    def _note(self, data: Data) -> None:
+        if isinstance(data, EventBatch):
+            self.since = data.first + len(data.events)
+            self.lost += data.lost
+        elif isinstance(data, End):
+            self.over, self.ended = True, data.ended
+
+    def acknowledgement(self, now_s: float) -> AcknowledgeRequest | None:
+        """What is to be sent now: credit for half a window, or a sign of life. Raises ControlError without a reply."""
+        waiting_s = now_s - self._waiting_since_s if self._waiting_since_s is not None else 0.0
+        if waiting_s > PATIENCE_S:
+            raise ControlError(f"the pipeline did not answer a subscriber within {PATIENCE_S:g} s")
+        fresh = self._number - self._acknowledged
+        if 4 * fresh < self._window and now_s - self._sent_s < ACKNOWLEDGE_S:
+            return None
+        self._acknowledged, self._sent_s = self._number, now_s
+        if self._waiting_since_s is None:
+            self._waiting_since_s = now_s
+        return AcknowledgeRequest(self.subscription, self._number)
+
+    def again(self) -> SubscribeRequest:
+        """What continues this subscription with the first event that has not come."""
+        return SubscribeRequest(self.request.topics, self.request.every_ms, self.since)
