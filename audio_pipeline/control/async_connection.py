@@ -17,6 +17,7 @@ from audio_pipeline.control.operations import operation_of
 from audio_pipeline.errors import ControlError, WireError
 
 R = TypeVar("R")
+A_TURN = 64  # messages
 
 
 class AsyncConnection:
@@ -58,14 +59,19 @@ class AsyncConnection:
 
     async def _read(self) -> None:
         while True:
-            try:
-                message = decode(await self._socket.recv())
-            except WireError:
-                continue  # it answers nobody
-            number = message.get("id")
-            waiting = self._waiting.get(number) if isinstance(number, int) else None
-            if waiting is not None and not waiting.done():
-                waiting.set_result(message)
+            for _ in range(A_TURN):
+                self._on_message(await self._socket.recv())
+            await asyncio.sleep(0)  # a flood of messages leaves the event loop to others
+
+    def _on_message(self, data: bytes) -> None:
+        try:
+            message = decode(data)
+        except WireError:
+            return  # it answers nobody
+        number = message.get("id")
+        waiting = self._waiting.get(number) if isinstance(number, int) else None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message)
 
     async def send(self, request: Request[Any]) -> None:
         """Sends a request whose reply is read later."""

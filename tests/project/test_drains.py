@@ -11,7 +11,7 @@ from tests.shared import ROOT
 
 ALLOWED = {
     "links/waker.py": "bytes of our own threads, which only wake",
-    "control/client.py": "waits for one answer, until its deadline",
+    "control/connection.py": "waits for one reply, until its deadline",
 }
 
 
