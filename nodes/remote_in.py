@@ -57,13 +57,15 @@ class RemoteIn(Node):
         return self._player.deadline_ns(self._ctx)
 
     def poll(self, ctx: Context) -> None:
+        self._player.poll(ctx, self._drain)
+        self._report(ctx)
+
+    def _drain(self) -> None:
         offset = self._link.peer.offset
         while (came := self._link.take()) is not None:
             frame, arrival_ns = came
             known = bool(frame.captured_ns) and offset.known
             self._player.push(frame, arrival_ns, offset.here(frame.captured_ns) if known else 0)
-        self._player.poll(ctx)
-        self._report(ctx)
 
     def _report(self, ctx: Context) -> None:
         peer = self._link.peer

@@ -59,16 +59,18 @@ class RemoteMic(Node):
         return self._player.deadline_ns(self._ctx)
 
     def poll(self, ctx: Context) -> None:
+        self._player.poll(ctx, self._drain)
+        while self._feed.said:
+            ctx.log(self._feed.said.popleft())
+        self._player.count(ctx, {name: total for name, total in self._feed.counts.copy().items() if name in DROPPED})
+        ctx.gauge("connected", float(self._feed.connected))
+
+    def _drain(self) -> None:
         while (came := self._feed.take()) is not None:
             frame, arrival_ns = came
             self._player.push(frame, arrival_ns, frame.captured_ns)
         if not self._feed.connected:
             self._player.rest()
-        self._player.poll(ctx)
-        while self._feed.said:
-            ctx.log(self._feed.said.popleft())
-        self._player.count(ctx, {name: total for name, total in self._feed.counts.copy().items() if name in DROPPED})
-        ctx.gauge("connected", float(self._feed.connected))
 
     def close(self) -> None:
         self._feed.close()

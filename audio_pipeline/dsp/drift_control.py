@@ -50,19 +50,27 @@ class DriftControl:
     """A second-order loop that keeps the place that is read where it should be.
 
     Phase gain sqrt(2) omega and rate gain omega^2 as in `Dll`, so a constant difference of rates leaves no error;
-    the bandwidth falls as 1/(2t) from 0.5 to 0.002 Hz: it settles within a minute and then passes on less and less
-    of the jitter of the time stamps. A pole at four times the bandwidth keeps the rest from the pitch (as in
+    the bandwidth falls as 1/(2t) from `first_hz` to `bandwidth_hz`: it settles within a minute and then passes on less
+    and less of the jitter of the time stamps. A pole at four times the bandwidth keeps the rest from the pitch (as in
     F. Adriaensen, "Controlling adaptive resampling", Linux Audio Conference 2012). Place and fraction are kept
     apart, so that days cost no precision.
     """
 
-    def __init__(self, rate: int, *, bandwidth_hz: float = BANDWIDTH_HZ, max_ppm: float = MAX_PPM) -> None:
+    def __init__(
+        self,
+        rate: int,
+        *,
+        bandwidth_hz: float = BANDWIDTH_HZ,
+        first_hz: float = FIRST_HZ,
+        max_ppm: float = MAX_PPM,
+    ) -> None:
         if rate < 1 or not 0 < bandwidth_hz < 1 or not 0 < max_ppm <= 20_000:
             raise ConfigError(
                 f"a drift bridge needs a rate, a bandwidth below 1 Hz and at most 20000 ppm, "
                 f"got {rate}, {bandwidth_hz}, {max_ppm}"
             )
         self.rate, self._bandwidth, self._limit = rate, bandwidth_hz, max_ppm * 1e-6
+        self._first = max(first_hz, bandwidth_hz)
         self.error_samples = 0.0
         self.start(0)
 
@@ -72,6 +80,10 @@ class DriftControl:
         if not keep_rate:
             self.ratio, self._drift = 1.0, 0.0
         self._elapsed_s = self._smooth = 0.0
+
+    def move(self, at: int, frac: float) -> None:
+        """Reads from here on, at the speed of before: the place jumped, no clock did."""
+        self.at, self.frac, self._smooth = at, frac, 0.0
 
     @property
     def ppm(self) -> float:
@@ -105,7 +117,7 @@ class DriftControl:
         dt = samples / self.rate
         self.error_samples = self.behind(at, frac) - samples * (self.ratio + bend)
         self._elapsed_s += dt
-        bandwidth_hz = max(self._bandwidth, min(0.5 / (self._elapsed_s + dt), FIRST_HZ))
+        bandwidth_hz = max(self._bandwidth, min(0.5 / (self._elapsed_s + dt), self._first))
         omega = min(2 * pi * bandwidth_hz, 0.5 / dt)
         self._smooth += min(SMOOTH * omega * dt, 1.0) * (self.error_samples - self._smooth)
         error_s = self._smooth / self.rate

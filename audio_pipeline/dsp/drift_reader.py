@@ -59,17 +59,22 @@ class DriftReader:
         """True where nothing of a span is missing."""
         return self._run(span) >= span.samples
 
+    def is_past(self, span: Span) -> bool:
+        """True where sound behind a span has come: what is missing in it was lost on the way."""
+        return self.end > span.end[0] + HALF
+
     def _run(self, span: Span) -> int:
         """Output samples from the span's first on whose whole neighbourhood is here; looks past the span's end."""
         spare = self._ring.run(span.at - HALF + 1) - 2 * HALF - span.frac
         return max(floor(spare / max(span.ratio, span.next_ratio)) + 1, 0)
 
-    def read(self, span: Span) -> Samples:
-        """The span's (n, channels); what lies before them is forgotten."""
+    def read(self, span: Span, *, counted: bool = True) -> Samples:
+        """The span's (n, channels); what lies before them is forgotten. `counted`: what is missing is a loss."""
         if not span.samples:
             return np.zeros((0, self._channels), np.float32)
         run = self._run(span)
-        self._note(run, span.samples)
+        if counted:
+            self._note(run, span.samples)
         continued, usable, _ = self._extension.process(self._at(span), run)
         out = self._switch.process(continued, usable, np.zeros_like(continued))
         if self._old is not None:

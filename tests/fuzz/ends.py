@@ -169,7 +169,7 @@ def feed() -> Iterator[Callable[[bytes], None]]:
             assert len(port._frames) <= WINDOW_FRAMES
             while (came := port.take()) is not None:
                 player.push(came[0], came[1], came[0].captured_ns)
-            player.poll(ctx)  # type: ignore[arg-type]
+            player.poll(ctx, lambda: None)  # type: ignore[arg-type]
             port._is_taken()
             port._credit(ctx.now)
 
@@ -255,7 +255,7 @@ def listening() -> Iterator[Callable[[bytes], None]]:
             wire.coming += [welcome, message_of(data)]  # type: ignore[attr-defined]
             end.handle()
             end.speak(ctx.now)
-            player.poll(ctx)  # type: ignore[arg-type]
+            player.poll(ctx, lambda: None)  # type: ignore[arg-type]
             assert not end.queue and end.grant.delivered_through < 1 << 62
 
         yield target
