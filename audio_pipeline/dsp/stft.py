@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from audio_pipeline.dsp.windows import hann
+from audio_pipeline.dsp.windows import hann, vorbis
 from audio_pipeline.errors import ConfigError
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -21,13 +21,16 @@ Spectrum = np.ndarray[Any, np.dtype[np.complex64]]
 
 @dataclass(frozen=True)
 class Stft:
-    """A periodic Hann window of `frame` samples, every `hop` samples, for analysis and synthesis alike."""
+    """A window of `frame` samples, every `hop` samples, for analysis and synthesis alike: periodic Hann, or Vorbis'."""
 
     frame: int = 4096
     hop: int = 1024
+    shape: Literal["hann", "vorbis"] = "hann"
 
     def __post_init__(self) -> None:
-        if self.hop < 1 or self.frame % self.hop or self.frame // self.hop < 3:
+        if self.shape == "vorbis" and self.frame != 2 * self.hop:
+            raise ConfigError(f"hop = {self.hop} must be half of frame = {self.frame}, or Vorbis^2 does not add up")
+        if self.shape == "hann" and (self.hop < 1 or self.frame % self.hop or self.frame // self.hop < 3):
             raise ConfigError(
                 f"hop = {self.hop} must divide frame = {self.frame} at least 3 times, or Hann^2 does not add up"
             )
@@ -44,13 +47,13 @@ class Stft:
 
     @cached_property
     def window(self) -> Array:
-        """Hann, periodic: 0 at the first sample only."""
-        return hann(self.frame)
+        """The window (frame,)."""
+        return hann(self.frame) if self.shape == "hann" else vorbis(self.frame)
 
     @property
     def compensation(self) -> float:
-        """1 over the sum of Hann^2 at this overlap, which is 3/8 * overlap: 2/3 at 75 %."""
-        return 8 / (3 * self.overlap)
+        """1 over the sum of window^2 at this overlap: of Hann^2 that is 3/8 * overlap, of Vorbis^2 it is 1."""
+        return 8 / (3 * self.overlap) if self.shape == "hann" else 1.0
 
     def analyse(self, x: Array) -> Spectrum:
         """Spectra (frames, channels, bins) of the whole frames in x (samples, channels), the first at x[0]."""

@@ -33,7 +33,21 @@ def _spleeter(*stems: str) -> ModelSpec:
 SPLEETER_2STEMS = _spleeter("vocals", "accompaniment")
 SPLEETER_4STEMS = _spleeter("vocals", "drums", "bass", "other")
 SPLEETER_5STEMS = _spleeter("vocals", "piano", "drums", "bass", "other")
-SPECS: dict[str, ModelSpec] = {spec.name: spec for spec in (SPLEETER_2STEMS, SPLEETER_4STEMS, SPLEETER_5STEMS)}
+DEEPFILTERNET = ModelSpec(
+    name="deepfilternet",
+    stems=("speech", "noise"),
+    rate=48_000,
+    channels=1,
+    stft=Stft(960, 480, "vorbis"),
+    bins=481,
+    representation="complex",
+    modes={"low": Mode(window=5, lookahead=2)},  # 2 frames of future, 2 of past for the filter, and the one revised
+    default_mode="low",
+    fallback="speech",
+    stateful=True,
+)
+_ALL = (SPLEETER_2STEMS, SPLEETER_4STEMS, SPLEETER_5STEMS, DEEPFILTERNET)
+SPECS: dict[str, ModelSpec] = {spec.name: spec for spec in _ALL}
 
 
 def spec_of(name: str) -> ModelSpec:
