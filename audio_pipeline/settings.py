@@ -107,14 +107,19 @@ def build(cls: type[T], raw: Mapping[str, Any], path: Path = (), places: Places 
     known = {field.name: field for field in dataclasses.fields(typing.cast(Any, cls))}
     for key in raw:
         if key not in known:
-            hint = nearest(str(key), known)
-            raise fail((*path, str(key)), f"unknown key{hint}; known are {', '.join(known) or 'none'}", places)
+            raise fail((*path, str(key)), _unknown("key", str(key), known, cls), places)
     hints = typing.get_type_hints(cls)
     values = {name: _convert(hints[name], rule_of(known[name]), raw[name], (*path, name), places) for name in raw}
     for name, field in known.items():
         if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise fail((*path, name), f"missing, expected {expectation(hints[name], rule_of(field))}", places)
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ConfigError as error:  # of settings that do not go together: it begins with the name of one
+        key, _, message = str(error).partition(": ")
+        if key.partition(".")[0] not in known:
+            raise
+        raise fail((*path, *key.split(".")), message, places) from error
 
 
 def replaced(settings: T, name: str, value: Any, path: Path = (), typed: str | None = None) -> T:
@@ -128,9 +133,14 @@ def replaced(settings: T, name: str, value: Any, path: Path = (), typed: str | N
         _check_known(head, settings, here)
         return typing.cast(T, {**settings, head: replaced(settings[head], rest, value, here, typed)})
     fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, settings))}
-    _check_known(head, fields, here)
+    _check_known(head, fields, here, type(settings))
     current = getattr(settings, head)
-    if rest and (isinstance(current, dict) or dataclasses.is_dataclass(current)):
+    if rest and isinstance(current, dict) and rule_of(fields[head]).live:
+        _check_known(rest, current, (*here, rest))
+        inner = typing.get_args(typing.get_type_hints(type(settings))[head])[1]
+        one = _convert(inner, rule_of(fields[head]), value, (*here, rest), Places())
+        changed: Any = {**current, rest: one}
+    elif rest and (isinstance(current, dict) or dataclasses.is_dataclass(current)):
         changed = replaced(current, rest, value, here, typed)
     elif rest:
         raise fail(here, f"has no part {rest!r}", Places())
@@ -150,9 +160,17 @@ def value_at(settings: Any, name: str) -> Any:
     return plain(settings)
 
 
-def _check_known(name: str, known: Mapping[str, Any], path: Path) -> None:
+def _check_known(name: str, known: Mapping[str, Any], path: Path, cls: type | None = None) -> None:
     if name not in known:
-        raise fail(path, f"unknown setting{nearest(name, known)}; known are {', '.join(known) or 'none'}", Places())
+        raise fail(path, _unknown("setting", name, known, cls), Places())
+
+
+def _unknown(what: str, name: str, known: Mapping[str, Any], cls: type | None) -> str:
+    """What to do about a name that is not known: one of `cls.RENAMED` has another now."""
+    renamed: Mapping[str, str] = getattr(cls, "RENAMED", {})
+    if name in renamed:
+        return f"is now {renamed[name]}"
+    return f"unknown {what}{nearest(name, known)}; known are {', '.join(known) or 'none'}"
 
 
 def live_names(settings: Any) -> list[str]:
@@ -160,9 +178,12 @@ def live_names(settings: Any) -> list[str]:
     names = []
     items = settings.items() if isinstance(settings, dict) else _fields(settings)
     for name, value in items:
-        if dataclasses.is_dataclass(value) or isinstance(value, dict):
+        live = not isinstance(settings, dict) and rule_of(settings.__dataclass_fields__[name]).live
+        if isinstance(value, dict) and live:
+            names += [f"{name}.{key}" for key in value]
+        elif dataclasses.is_dataclass(value) or isinstance(value, dict):
             names += [f"{name}.{inner}" for inner in live_names(value)]
-        elif not isinstance(settings, dict) and rule_of(settings.__dataclass_fields__[name]).live:
+        elif live:
             names.append(name)
     return names
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -158,6 +158,40 @@ def test_inputs_change_by_name() -> None:
     inputs = {"mic": Fader(), "song": Fader()}
     assert live_names(inputs) == ["mic.gain_db", "song.gain_db"]
     assert replaced(inputs, "mic.gain_db", 2) == {"mic": Fader(2.0), "song": Fader()}
+
+
+@dataclass(frozen=True)
+class Levels:
+    RENAMED: ClassVar = {"voice_db": "levels: {voice: dB}"}
+    levels: dict[str, float] = setting(dict, maximum=24.0, live=True)
+    most: int = setting(2)
+
+    def __post_init__(self) -> None:
+        if len(self.levels) > self.most:
+            raise ConfigError(f"levels: expected at most {self.most}, got {len(self.levels)}")
+
+
+def test_the_values_of_a_live_map_change_by_name() -> None:
+    made = build(Levels, {"levels": {"voice": -6, "band": 0}})
+    assert live_names(made) == ["levels.voice", "levels.band"]
+    assert replaced(made, "levels.voice", 3) == Levels({"voice": 3.0, "band": 0.0})
+    with pytest.raises(ConfigError, match=r"^nodes\.a\.levels\.voice: expected a number <= 24, got 30$"):
+        replaced(made, "levels.voice", 30, ("nodes", "a"))
+    with pytest.raises(ConfigError, match=r"^levels\.voic: unknown setting, did you mean 'voice'"):
+        replaced(made, "levels.voic", 3)
+
+
+def test_a_renamed_setting_is_answered_with_its_new_name() -> None:
+    with pytest.raises(ConfigError, match=r"^nodes\.a\.voice_db: is now levels: \{voice: dB\}$"):
+        build(Levels, {"voice_db": 3}, ("nodes", "a"))
+    with pytest.raises(ConfigError, match=r"^voice_db: is now levels: \{voice: dB\}$"):
+        replaced(Levels(), "voice_db", 3)
+
+
+def test_settings_that_do_not_go_together_are_refused_at_their_place() -> None:
+    places = Places("a.yaml", {("nodes", "a", "levels"): 7})
+    with pytest.raises(ConfigError, match=r"^nodes\.a\.levels: expected at most 1, got 2 \(a\.yaml:7\)$"):
+        build(Levels, {"most": 1, "levels": {"x": 1, "y": 2}}, ("nodes", "a"), places)
 
 
 @pytest.mark.parametrize(
