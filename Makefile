@@ -14,7 +14,7 @@ WORKERS ?= 2
 COQUI ?= $(HOME)/.cache/audio-pipeline/envs/coqui
 SPLEETER ?= $(HOME)/.cache/audio-pipeline/envs/spleeter
 
-WEIGHTS := spleeter-2stems spleeter-original silero-vad ge2e perth kokoro demo-song
+WEIGHTS := spleeter-2stems spleeter-original deepfilternet silero-vad ge2e perth kokoro demo-song
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q
 LIVE := $(PYTEST) tests -m 'live or proof' --proof-scale $(PROOF_SCALE)

