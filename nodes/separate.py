@@ -1,14 +1,15 @@
-"""Splits music into voice and band, or into 4 or 5 stems, live or as fast as it goes."""
+"""Splits music into voice and band, or into 4 or 5 stems, or speech from noise, live or as fast as it goes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from audio_pipeline.dsp.ramp import db_to_gain
+from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.models.separation.catalogue import spec_of
+from audio_pipeline.models.separation.catalogue import SPECS, spec_of
 from audio_pipeline.node import Bypass, Context, Latency, Node, Ports
 from audio_pipeline.settings import setting
 
@@ -16,27 +17,31 @@ if TYPE_CHECKING:
     from audio_pipeline.models.separation.live import Block, Driver
     from audio_pipeline.models.separation.remembered import Remembered
     from audio_pipeline.models.separation.spec import ModelSpec
-    from audio_pipeline.models.separation.spleeter import Spleeter
-    from audio_pipeline.models.separation.types import SeparatorSettings
+    from audio_pipeline.models.separation.types import LoadedModel, SeparatorSettings
 
-STEMS = (2, 4, 5)
 OFFLINE_HOP = 4
 GUESSED_HOP, GUESSED_COMPUTE_S = 8, 0.3  # what `check` assumes of a machine before it was measured
+GUESSED_STEP_S = 0.06  # the same of a model that computes each frame
 NS = 1_000_000_000
-
-
-def _fader(stem: str) -> Any:
-    doc = f"level of {stem} in the output mix; -120 is off"
-    return setting(0.0, doc, unit="dB", minimum=-120.0, maximum=24.0, live=True)
+FADERS = ("vocals", "accompaniment", "piano", "drums", "bass", "other")  # each was a setting of its own once
 
 
 @dataclass(frozen=True)
 class Settings:
-    stems: int = setting(2, "2: vocals, accompaniment; 4: vocals, drums, bass, other; 5: piano as well", choices=STEMS)
-    mode: str = setting(
-        "balanced",
-        "offline: Spleeter's own segments of 12 s; low, balanced, quality: a sliding window with "
-        "0, 4, 16 frames (of 23 ms) of future",
+    RENAMED: ClassVar = {
+        "stems": "model: spleeter-2stems, spleeter-4stems or spleeter-5stems",
+        **{f"{stem}_db": f"faders: {{{stem}: dB}}" for stem in FADERS},
+    }
+    model: str = setting(
+        "spleeter-2stems",
+        "spleeter-2stems: vocals, accompaniment; spleeter-4stems: vocals, drums, bass, other; spleeter-5stems: piano "
+        "as well; deepfilternet: speech, noise, in 40 ms",
+        choices=tuple(SPECS),
+    )
+    mode: str | None = setting(
+        None,
+        "of Spleeter, offline: its own segments of 12 s; low, balanced (if not said), quality: a sliding window with "
+        "0, 4, 16 frames (of 23 ms) of future; of DeepFilterNet: low",
         choices=("offline", "low", "balanced", "quality"),
     )
     hop: int = setting(
@@ -51,7 +56,9 @@ class Settings:
     )
     residual: bool = setting(False, "the last stem is the mixture minus the others: full bandwidth, adds up")
     normalise: bool | None = setting(
-        None, "bring quiet music to the level the model was trained at, and back; if not said: not in mode offline"
+        None,
+        "bring quiet music to the level the model was trained at, and back; if not said: with Spleeter, but not in "
+        "mode offline",
     )
     device: str = setting("auto", "auto takes a GPU where there is one", choices=("auto", "cpu", "cuda"))
     calm_s: float = setting(
@@ -72,47 +79,73 @@ class Settings:
         minimum=1,
         maximum=32,
     )
-    threads: int = setting(0, "CPU threads of an inference; 0: one for each core", minimum=0, maximum=64)
-    vocals_db: float = _fader("vocals")
-    accompaniment_db: float = _fader("accompaniment")
-    piano_db: float = _fader("piano")
-    drums_db: float = _fader("drums")
-    bass_db: float = _fader("bass")
-    other_db: float = _fader("other")
+    threads: int = setting(
+        0, "CPU threads of an inference; 0: one for each core, DeepFilterNet one", minimum=0, maximum=64
+    )
+    faders: dict[str, float] = setting(
+        dict,
+        "levels of stems in the output mix, such as {vocals: -20}; the others at 0, -120 is off",
+        unit="dB",
+        minimum=-120.0,
+        maximum=24.0,
+        live=True,
+    )
+
+    def __post_init__(self) -> None:
+        self.spec.mode(self.separation_mode)
+        for stem in self.faders:
+            if stem not in self.spec.stems:
+                close, known = nearest(stem, self.spec.stems), ", ".join(self.spec.stems)
+                raise ConfigError(f"faders: expected stems of {self.model} ({known}), got {stem!r}{close}")
+        object.__setattr__(self, "faders", {stem: self.faders.get(stem, 0.0) for stem in self.spec.stems})
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Of the model that was chosen."""
+        return spec_of(self.model)
+
+    @property
+    def separation_mode(self) -> str:
+        """The mode that was chosen, or the model's own."""
+        return self.mode or self.spec.default_mode
 
 
 class Separate(Node):
-    """Spleeter as a stream: N samples in, N samples out at the same positions, on every output.
+    """A separation model as a stream: N samples in, N samples out at the same positions, on every output.
 
-    Live it states its latency (window, lookahead, hop, compute) and keeps it: where an inference would come
-    too late the aligned dry sound goes out as the last stem (and in `mix`), the other stems are silent, the
-    frames are marked CONCEALED and `missed_deadlines` counts one; then the next inference is tried, nothing is
-    caught up. The hop is chosen at warm-up, on the safe side: it counts what the rest of the graph needs. Where
-    inferences begin to take too long, before one is missed, it steps down a ladder: half the inferences, with as
-    much less of the future, so that the latency stays; then half the past; then, where misses go on, the dry sound
-    without inference. After `calm_s` it steps up again, and at most to twice the inferences of the hop it stated,
-    where that is measured to take less than half of the time. What held for a minute is remembered for this machine,
-    and the next start states that. Every step is a line in the log, an event `mode` on `notes`, and the gauge `mode`
-    (steps down; -1 is the one above).
+    Live it states its latency (window, lookahead, hop, compute) and keeps it: where an inference would come too late
+    the aligned dry sound goes out as the last stem of Spleeter or as the speech of DeepFilterNet (and in `mix`), the
+    other stems are silent, the frames are marked CONCEALED and `missed_deadlines` counts one; then the next inference
+    is tried, nothing is caught up. The hop is chosen at warm-up, on the safe side: it counts what the rest of the
+    graph needs. Where inferences begin to take too long, before one is missed, it steps down a ladder: half the
+    inferences, with as much less of the future, so that the latency stays; then half the past; then, where misses go
+    on, the dry sound without inference. After `calm_s` it steps up again, and at most to twice the inferences of the
+    hop it stated, where that is measured to take less than half of the time. What held for a minute is remembered for
+    this machine, and the next start states that. Every step is a line in the log, an event `mode` on `notes`, and the
+    gauge `mode` (steps down; -1 is the one above).
+
+    DeepFilterNet has no rung between its own and the dry sound, and carries a memory of the stream: after a restart, a
+    break or the dry sound it begins without one, behind a fade of 10 ms.
     """
 
     Settings = Settings
 
     @classmethod
     def ports(cls, settings: Any, inputs: tuple[str, ...] = ()) -> Ports:
-        spec = _spec(settings)
-        stems = spec.stems
+        spec, stems = settings.spec, settings.spec.stems
         outputs = {"stems": stems, "mix": ("mix",), "both": (*stems, "mix")}[settings.outputs]
         bypass = {name: Bypass.INPUT if name in (spec.fallback, "mix") else Bypass.SILENCE for name in outputs}
         return Ports(outputs=outputs, events=("notes",), bypass=bypass)
 
     @classmethod
     def assets(cls, settings: Any) -> tuple[str, ...]:
-        return (_spec(settings).name,)
+        return (str(settings.model),)
 
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:
-        return ("audio_pipeline.models.separation.spleeter", "audio_pipeline.models.separation.live", "onnxruntime")
+        from audio_pipeline.models.separation.loading import library
+
+        return (library(settings.model), "audio_pipeline.models.separation.live", "onnxruntime")
 
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
@@ -121,10 +154,10 @@ class Separate(Node):
         self._known: Remembered | None = None
 
     def input_rate(self, port: str, graph_rate: int) -> int:
-        return _spec(self.settings).rate
+        return int(self.settings.spec.rate)
 
     def input_channels(self, port: str) -> int | None:
-        return _spec(self.settings).channels
+        return int(self.settings.spec.channels)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._tuned = dict(state)
@@ -143,20 +176,20 @@ class Separate(Node):
         from audio_pipeline.models.separation.tuning import Tuning, tune, warm_up
         from audio_pipeline.models.separation.types import stated_latency
 
-        own, self._spec = self.settings, _spec(self.settings)
-        self._key = (own.stems, own.device, own.threads, own.precision)
+        own, self._spec = self.settings, self.settings.spec
+        self._key = (own.model, own.device, own.threads, own.precision)
         model, settings = SHARED.hold(self._key, lambda: _load(own)), _stream_settings(own, OFFLINE_HOP)
         ctx.log(model.engine)
         self._driver: Driver
         if ctx.live:
-            self._known = remembered(model.engine, (own.stems, own.mode, own.threads, own.batch))
+            self._known = remembered(model.engine, (own.model, own.separation_mode, own.threads, own.batch))
             if not self._tuned:
                 self._tuned = tune(model, settings, own.hop, own.batch, settle=self._known.settle)._asdict()
             spare_ns, tuning = ctx.frame_samples * NS // ctx.rate, Tuning(**self._tuned)
             settings, steps = replace(settings, hop=tuning.hop), LadderSettings(calm_s=own.calm_s)
             warm_up(model, settings, own.batch)
             seat = SHARED.seat(self._key, ctx.name, ctx.wake, own.batch, fixed=model.padded)
-            free = not own.hop
+            free = not (own.hop or self._spec.stateful)
             self._driver = live.live_driver(model, settings, tuning, spare_ns, seat, steps, self._step, trial=free)
             self._known = self._known.begin(tuning.hop) if free else None
         else:
@@ -174,13 +207,14 @@ class Separate(Node):
     def estimate(cls, settings: Any, rate: int) -> Latency:
         from audio_pipeline.models.separation.grid import ladder_latency
 
-        spec = _spec(settings)
-        terms = ladder_latency(spec, _stream_settings(settings, GUESSED_HOP))
-        return Latency(*terms, compute=round(GUESSED_COMPUTE_S * spec.rate))
+        spec: ModelSpec = settings.spec
+        hop, compute_s = (1, GUESSED_STEP_S) if spec.stateful else (GUESSED_HOP, GUESSED_COMPUTE_S)
+        terms = ladder_latency(spec, _stream_settings(settings, hop))
+        return Latency(*terms, compute=round(compute_s * spec.rate))
 
     def context_samples(self) -> int:
-        spec = _spec(self.settings)
-        return spec.mode(self.settings.mode).window * spec.stft.hop
+        spec: ModelSpec = self.settings.spec
+        return spec.mode(self.settings.separation_mode).window * spec.stft.hop
 
     def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
         frame = inputs["in"]
@@ -201,9 +235,9 @@ class Separate(Node):
             for name, samples in sound.items():
                 flags = Flag.CONCEALED if dry else Flag.NONE
                 ctx.emit(name, samples, self._base + start, flags=flags, rate=self._spec.rate)
-            self._tell(self._base + start, ctx)
+            self._report(self._base + start, ctx)
 
-    def _tell(self, position: int, ctx: Context) -> None:
+    def _report(self, position: int, ctx: Context) -> None:
         driver = self._driver
         ctx.count("missed_deadlines", driver.missed - self._missed)
         self._missed = driver.missed
@@ -212,7 +246,7 @@ class Separate(Node):
             self._steps, ladder = driver.steps, driver.ladder
             self._show_mode(ctx)
             ctx.event("notes", "mode", position, step=ladder.step, dry=ladder.dry, **ladder.rung._asdict())
-            ctx.log(f"mode {self.settings.mode}, step {ladder.step}: {ladder.described}")
+            ctx.log(f"mode {self.settings.separation_mode}, step {ladder.step}: {ladder.described}")
         if self._known and driver.ladder:
             self._known.note(ctx.now_ns(), driver.ladder.step, driver.missed)
 
@@ -222,9 +256,9 @@ class Separate(Node):
         ctx.gauge("mode", ladder.step if ladder else 0)
 
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
-        stem = name.removesuffix("_db")
-        if "mix" in self._driver.stream.outputs and stem in self._spec.stems:
-            self._driver.stream.set_gains("mix", {stem: db_to_gain(value)}, max(position - self._base, 0))
+        if "mix" in self._driver.stream.outputs:
+            gains = {stem: db_to_gain(level_db) for stem, level_db in self.settings.faders.items()}
+            self._driver.stream.set_gains("mix", gains, max(position - self._base, 0))
 
     def reset(self, position: int, reason: str, ctx: Context) -> None:
         if reason != "cancel":
@@ -242,28 +276,23 @@ class Separate(Node):
         SHARED.drop(self._key)
 
 
-def _spec(settings: Settings) -> ModelSpec:
-    return spec_of(f"spleeter-{settings.stems}stems")
-
-
 def _stream_settings(settings: Settings, hop: int) -> SeparatorSettings:
     from audio_pipeline.dsp.normalise import NormaliserSettings
     from audio_pipeline.models.separation.types import SeparatorSettings
 
-    stems = _spec(settings).stems
-    outputs = {} if settings.outputs == "mix" else {stem: {stem: 1.0} for stem in stems}
+    mode, spec = settings.separation_mode, settings.spec
+    outputs = {} if settings.outputs == "mix" else {stem: {stem: 1.0} for stem in spec.stems}
     if settings.outputs != "stems":
-        outputs["mix"] = {stem: db_to_gain(getattr(settings, f"{stem}_db")) for stem in stems}
-    wanted = settings.mode != "offline" if settings.normalise is None else settings.normalise
-    normalise = NormaliserSettings() if wanted else None
-    return SeparatorSettings(settings.mode, settings.hop or hop, outputs, settings.residual, normalise)
+        outputs["mix"] = {stem: db_to_gain(level_db) for stem, level_db in settings.faders.items()}
+    normalised = spec.representation == "magnitude" and mode != "offline"
+    normalise = NormaliserSettings() if (normalised if settings.normalise is None else settings.normalise) else None
+    return SeparatorSettings(mode, settings.hop or hop, outputs, settings.residual, normalise)
 
 
-def _load(settings: Settings) -> Spleeter:
-    from audio_pipeline.models.separation import spleeter
+def _load(settings: Settings) -> LoadedModel:
+    from audio_pipeline.models.separation.loading import load
 
-    name = _spec(settings).name
-    return spleeter.load(name, device=settings.device, threads=settings.threads, precision=settings.precision)
+    return load(settings.model, device=settings.device, threads=settings.threads, precision=settings.precision)
 
 
 NODE = Separate

@@ -8,8 +8,9 @@ a spare process starts and a viewer looks on; whether a smaller hop would hold a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,14 @@ import numpy as np
 from audio_pipeline.cpu import cores
 from audio_pipeline.models.separation.grid import Rung, ladder_rungs, top_rung
 from audio_pipeline.models.separation.stream import SeparatorStream
-from audio_pipeline.models.separation.types import Model, SeparatorSettings, Window, choose_hop, frames_between
+from audio_pipeline.models.separation.types import (
+    Model,
+    SeparatorSettings,
+    State,
+    Window,
+    choose_hop,
+    frames_between,
+)
 
 WARM_UP_STEPS = 9
 USUAL, SLOW = 0.25, 0.8  # quantiles: start-up is busy, so the quicker steps say what the machine can do
@@ -43,13 +51,16 @@ def tune(model: Model, settings: SeparatorSettings, hop: int = 0, streams: int =
     """Measures the model and all around it; chooses the smallest hop that this machine can keep up with for sure.
 
     A `hop` above 0 is kept; one that is chosen here, `settle` may replace. `streams` share the model. Takes about ten
-    inferences. What is stated holds on every rung below, too.
+    inferences. What is stated holds on every rung below, too. The work of a stateful model goes by the frame, so that
+    a longer hop saves nothing: it gets a hop of 1.
     """
     inference = _inference_times(model, settings, streams)
     frame_s = _frame_time(model, settings)
     usual, slow = (float(np.quantile(inference, q)) for q in (USUAL, SLOW))
     crowded = 1 + REST_CORES / cores()
-    if not hop:
+    if model.spec.stateful:
+        hop = hop or 1
+    elif not hop:
         hop = settle(choose_hop(lambda n: crowded * usual + n * frame_s * streams, model.spec.frame_s, share=SHARE))
     frames = max(rung.hop for rung in ladder_rungs(model.spec, replace(settings, hop=hop)))
     return Tuning(hop, SAFETY * slow + frames * frame_s + STALL_S, min(inference))
@@ -59,32 +70,37 @@ def warm_up(model: Model, settings: SeparatorSettings, streams: int = 1) -> None
     """One inference of each shape that a stream can ask for on its way down the ladder."""
     shapes = {rung.window: rung for rung in ladder_rungs(model.spec, settings)}
     for rung in shapes.values():
-        _step(model, _window(model, settings, rung), streams)
+        _step(model, next(_windows(model, settings, rung)), _states(model, streams))
 
 
-def _window(model: Model, settings: SeparatorSettings, rung: Rung) -> Window:
-    """The first window of a stream of noise."""
+def _windows(model: Model, settings: SeparatorSettings, rung: Rung) -> Iterator[Window]:
+    """The windows of a stream of noise."""
     stream = SeparatorStream(model, settings)
     stream.take_rung(rung)
     shape = (model.spec.stft.hop * rung.hop, model.spec.channels)
-    noise = np.random.default_rng(0).standard_normal(shape) * 0.1
-    while (window := stream.pending()) is None:
-        stream.push(noise.astype(np.float32))
-    return window
+    noise = (np.random.default_rng(0).standard_normal(shape) * 0.1).astype(np.float32)
+    while True:
+        while (window := stream.pending()) is None:
+            stream.push(noise)
+        yield window
+        stream.skip(window)
 
 
-def _step(model: Model, window: Window, streams: int) -> float:
-    """Seconds of one inference of a batch."""
-    states = [model.initial_state() for _ in range(streams)]
+def _states(model: Model, streams: int) -> list[State]:
+    return [model.initial_state() for _ in range(streams)]
+
+
+def _step(model: Model, window: Window, states: list[State]) -> float:
+    """Seconds of one inference of a batch; `states` become those after it."""
     began = time.perf_counter()
-    model.step([window] * streams, states)
+    _, states[:] = model.step([window] * len(states), states)
     return time.perf_counter() - began
 
 
 def _inference_times(model: Model, settings: SeparatorSettings, streams: int) -> list[float]:
     """Seconds of each of a few inferences, the first of which is left out."""
-    window = _window(model, settings, top_rung(model.spec, settings))
-    return [_step(model, window, streams) for _ in range(WARM_UP_STEPS + 1)][1:]
+    states, windows = _states(model, streams), _windows(model, settings, top_rung(model.spec, settings))
+    return [_step(model, window, states) for window in islice(windows, WARM_UP_STEPS + 1)][1:]
 
 
 def _frame_time(model: Model, settings: SeparatorSettings) -> float:

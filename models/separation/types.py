@@ -46,6 +46,16 @@ class Model(Protocol):
         """Answers (windows, stems, wanted frames, bins, channels) and the states after."""
 
 
+class LoadedModel(Model, Protocol):
+    """A model with its weights."""
+
+    engine: str  # where and how it computes
+
+    @property
+    def padded(self) -> bool:
+        """Whether batches always have all their rows."""
+
+
 class Latency(NamedTuple):
     """Samples by which output p comes later than input p, by cause; the time to compute comes on top."""
 

@@ -17,6 +17,7 @@ from audio_pipeline.models.separation.workers import Inline
 from audio_pipeline.node import Bypass
 from audio_pipeline.nodes import separate
 from audio_pipeline.nodes.separate import NODE, Separate, Settings
+from audio_pipeline.settings import replaced
 from tests.models.fake_model import FakeModel
 from tests.nodes.fake import FakeContext, noise, run
 from tests.patience import PATIENCE_S
@@ -28,7 +29,7 @@ RATE, FRAME = 44_100, 441
 def fake_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(SHARED, "_models", {})
     monkeypatch.setenv("AUDIO_PIPELINE_CACHE", str(tmp_path))
-    monkeypatch.setattr(separate, "_load", lambda settings: FakeModel(spec_of(f"spleeter-{settings.stems}stems").stems))
+    monkeypatch.setattr(separate, "_load", lambda settings: FakeModel(settings.spec.stems))
 
 
 def offline(**settings: Any) -> tuple[Separate, FakeContext]:
@@ -58,9 +59,9 @@ def test_residual_stems_add_up_to_the_mixture() -> None:
 @pytest.mark.parametrize("stems", [2, 4, 5])
 def test_ports_follow_the_settings(stems: int) -> None:
     names = spec_of(f"spleeter-{stems}stems").stems
-    assert NODE.ports(Settings(stems=stems)).outputs == names
-    assert NODE.ports(Settings(stems=stems, outputs="mix")).outputs == ("mix",)
-    both = NODE.ports(Settings(stems=stems, outputs="both"))
+    assert NODE.ports(Settings(model=f"spleeter-{stems}stems")).outputs == names
+    assert NODE.ports(Settings(model=f"spleeter-{stems}stems", outputs="mix")).outputs == ("mix",)
+    both = NODE.ports(Settings(model=f"spleeter-{stems}stems", outputs="both"))
     assert both.outputs == (*names, "mix")
     dry = {name for name, bypass in both.bypass.items() if bypass is Bypass.INPUT}
     assert dry == {names[-1], "mix"}
@@ -68,10 +69,11 @@ def test_ports_follow_the_settings(stems: int) -> None:
 
 def test_the_faders_of_the_mix() -> None:
     x = noise(3 * RATE)
-    node, ctx = offline(mode="low", outputs="both", vocals_db=-120.0, normalise=False)
+    node, ctx = offline(mode="low", outputs="both", faders={"vocals": -120.0}, normalise=False)
     node.open(ctx)
     node.process({"in": audio_frame(x[:RATE], 0, RATE)}, ctx)
-    node.on_param("vocals_db", -20.0, RATE, ctx)
+    node.settings = replaced(node.settings, "faders.vocals", -20.0)
+    node.on_param("faders.vocals", -20.0, RATE, ctx)
     node.process({"in": audio_frame(x[RATE:], RATE, RATE)}, ctx)
     node.flush(ctx)
     vocals, band, mix = (ctx.heard(name) for name in ("vocals", "accompaniment", "mix"))
@@ -256,7 +258,7 @@ def test_nodes_of_one_process_share_a_model_and_each_hears_itself(monkeypatch: p
     loads: list[FakeModel] = []
 
     def load(settings: Settings) -> FakeModel:
-        loads.append(FakeModel(spec_of(f"spleeter-{settings.stems}stems").stems))
+        loads.append(FakeModel(settings.spec.stems))
         return loads[-1]
 
     monkeypatch.setattr(separate, "_load", load)
