@@ -17,6 +17,7 @@ from audio_pipeline.models.separation.types import HOPS, Array, SeparatorSetting
 from audio_pipeline.models.separation.workers import Inline, Seated
 from tests.dsp.chunking import SIZES, chunks, noise
 from tests.models.fake_stateful import FakeStateful
+from tests.patience import PATIENCE_S
 
 SPEC, HOP = DEEPFILTERNET, DEEPFILTERNET.stft.hop
 LOW = SeparatorSettings("low")
@@ -177,7 +178,7 @@ def test_streams_of_a_batch_keep_their_own_memory() -> None:
             for stream, seat, parts in zip(streams, seats, found, strict=True):
                 if (window := stream.pending()) is not None:
                     while (answer := seat.take(window)) is None:
-                        seat.wait(1.0)
+                        seat.wait(PATIENCE_S)
                     parts.append(stream.accept(window, answer)["speech"])
     finally:
         batcher.close()
