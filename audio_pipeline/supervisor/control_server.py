@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
 
 from audio_pipeline.control.codec import MALFORMED, VERSION, decode
 from audio_pipeline.control.message import fields_of
 from audio_pipeline.control.numbers import field, seconds, shown, switch, table, whole
 from audio_pipeline.errors import ControlError, PipelineError, WireError, nearest
 from audio_pipeline.frame import pack_event
-from audio_pipeline.supervisor.event_log import EventLog
+from audio_pipeline.supervisor.change import Outcome
+from audio_pipeline.supervisor.editor import Editor
+from audio_pipeline.supervisor.event_stream import EventStream
+from audio_pipeline.supervisor.lifecycle import Lifecycle
 from audio_pipeline.supervisor.overview import Overview
+from audio_pipeline.supervisor.pipeline_state import PipelineState
+from audio_pipeline.supervisor.playhead import Playhead
+from audio_pipeline.supervisor.ports import Send
 from audio_pipeline.supervisor.records import NodeRecord, Phase
 from audio_pipeline.supervisor.shortage import reason_of
 from audio_pipeline.supervisor.snapshots import description_of, ledger_of, meters_of
 from audio_pipeline.supervisor.state_size import fitted
 from audio_pipeline.supervisor.transport import Transport
-
-if TYPE_CHECKING:
-    from audio_pipeline.supervisor.supervisor import Supervisor
 
 MOST_PENDING = 1_000
 MOST_SCHEDULED = 1_000  # settings of a node that wait for their position
@@ -40,10 +44,18 @@ class Pending:
 class ControlServer:
     """The part of the supervisor that people talk to. Lives in the supervisor's thread."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._sup = supervisor
-        self.overview = Overview(supervisor)
-        self.events = EventLog()
+    def __init__(
+        self,
+        state: PipelineState,
+        life: Lifecycle,
+        events: EventStream,
+        editor: Editor,
+        overview: Overview,
+        playhead: Playhead,
+        send: Send,
+    ) -> None:
+        self._state, self._life, self._events, self._editor = state, life, events, editor
+        self.overview, self._playhead, self._send = overview, playhead, send
         self._pending: dict[int, Pending] = {}  # by the id of the reply
         self._next_reply = 1
 
@@ -60,11 +72,11 @@ class ControlServer:
             "events": self._since,
             "stop": self._stop,
             "graph": self._graph,
-            "edit": self._sup.editor.edit,
+            "edit": self._edit,
             "undo": self._undo,
             "redo": self._redo,
             "ports": self._ports,
-            "send": self._send,
+            "send": self._send_event,
         }
         number = word.get("id")
         handler = handlers.get(str(word.get("op")))
@@ -78,18 +90,23 @@ class ControlServer:
             said = (
                 str(error) if isinstance(error, PipelineError) else f"{word.get('op')}: {type(error).__name__} {error}"
             )
-            self._sup.send(client, {"id": number, "ok": False, "error": said})
+            self._send(client, {"id": number, "ok": False, "error": said})
             return
         except (OSError, MemoryError) as error:  # the system has too little of something: this question's misfortune
-            self._sup.send(client, {"id": number, "ok": False, "error": f"{word.get('op')}: {reason_of(error)}"})
+            self._send(client, {"id": number, "ok": False, "error": f"{word.get('op')}: {reason_of(error)}"})
             return
         if result is not None:
-            self._sup.send(client, {"id": number, "ok": True, "result": result})
+            self._send(client, {"id": number, "ok": True, "result": result})
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """Numbers of the replies of nodes that are waited for."""
+        return tuple(self._pending)
 
     def _record(self, name: Any) -> NodeRecord:
-        record = self._sup.nodes.get(str(name))
+        record = self._state.nodes.get(str(name))
         if record is None:
-            known = self._sup.nodes
+            known = self._state.nodes
             raise ControlError(f"unknown node {name!r}{nearest(str(name), known)}; known are {', '.join(known)}")
         return record
 
@@ -104,33 +121,43 @@ class ControlServer:
 
     def _ports(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
         """What can be listened to, and who waits for sound from elsewhere."""
-        specs = self._sup.graph.nodes.values()
+        specs = self._state.graph.nodes.values()
         heard = {link.source for spec in specs if spec.cls.audible for link in spec.inputs.values()}
         names = [f"{spec.name}.{port}" for spec in specs for port in spec.ports.outputs]
         outputs = [{"port": name, "heard": name in heard} for name in names]
         return {
-            "name": self._sup.graph.name,
-            "rate": self._sup.graph.rate,
+            "name": self._state.graph.name,
+            "rate": self._state.graph.rate,
             "outputs": outputs,
             "feeds": [spec.name for spec in specs if spec.cls.remote_input],
         }
 
     def _since(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
-        following, events = self.events.since(whole("events: since", word.get("since") or 0))
+        following, events = self._events.kept.since(whole("events: since", word.get("since") or 0))
         return {"next": following, "events": events}
 
     def _stop(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
-        self._sup.stop()
+        self._life.stop()
         return {}
 
     def _graph(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
-        return self._sup.editor.show()
+        return self._editor.show()
 
-    def _undo(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
-        return self._sup.editor.step(client, number, word, back=True)
+    def _edit(self, client: bytes, number: Any, word: Mapping[str, Any]) -> None:
+        self._editor.edit(word.get("changes") or [], word.get("revision"), partial(self._on_edited, client, number))
 
-    def _redo(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
-        return self._sup.editor.step(client, number, word, back=False)
+    def _on_edited(self, client: bytes, number: Any, outcome: Outcome) -> None:
+        """A change of the graph is through, or was taken back."""
+        if isinstance(outcome, PipelineError):
+            self._send(client, {"id": number, "ok": False, "error": str(outcome)})
+        else:
+            self._send(client, {"id": number, "ok": True, "result": asdict(outcome)})
+
+    def _undo(self, client: bytes, number: Any, word: Mapping[str, Any]) -> None:
+        self._editor.step(word.get("revision"), partial(self._on_edited, client, number), back=True)
+
+    def _redo(self, client: bytes, number: Any, word: Mapping[str, Any]) -> None:
+        self._editor.step(word.get("revision"), partial(self._on_edited, client, number), back=False)
 
     def _set(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
         record, name, at = self._record(field("set", word, "node")), str(field("set", word, "name")), word.get("at")
@@ -144,7 +171,7 @@ class ControlServer:
             raise ControlError(f"set: {record.name} has {MOST_SCHEDULED} settings that wait for their position")
         entry = [at, name, value]
         record.schedule.append(entry)  # until the node says that it is there
-        self.changed()
+        self._state.changed()
         return self._ask(client, number, record, command, refused=lambda: _remove(record.schedule, entry))
 
     def _put(self, record: NodeRecord, name: str, value: Any, *, seen: bool) -> None:
@@ -153,9 +180,9 @@ class ControlServer:
             record.change(name, value)
         else:
             record.change_unseen(name, value)
-        self.changed()
+        self._state.changed()
 
-    def _send(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _send_event(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
         """An event for an event input of a node; it is not kept, so the node must be there."""
         record, port = self._record(field("send", word, "node")), str(field("send", word, "port"))
         event = field("send", word, "event")
@@ -198,14 +225,11 @@ class ControlServer:
         reply = self._next_reply
         self._next_reply += 1
         self._pending[reply] = Pending(client, number, record.name, taken, refused)
-        self._sup.tell(record.name, {**command, "id": reply})
+        self._send(record.address, {**command, "id": reply})
         return None
 
     def on_reply(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         """A node's answer goes to whoever asked."""
-        if int(word["id"]) < 0:
-            self._sup.editor.on_reply(int(word["id"]), word)
-            return
         waiting = self._pending.pop(int(word["id"]), None)
         if waiting is None:
             return
@@ -220,11 +244,11 @@ class ControlServer:
         else:
             waiting.refused()
             answer["error"] = word.get("error")
-        self._sup.send(client, answer)
+        self._send(client, answer)
 
     def _heard_in_ms(self, name: str) -> float:
         """From a node's output to the end of the slowest path behind it."""
-        ways = [path for path in self._sup.run.plan.paths if name in path.names]
+        ways = [path for path in self._state.plan.paths if name in path.names]
         rests = [sum(path.terms_ms[after] for after in path.names[path.names.index(name) + 1 :]) for path in ways]
         return max(rests, default=0.0)
 
@@ -233,13 +257,13 @@ class ControlServer:
     def _transport(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any] | None:
         record = self._record(field("transport", word, "node"))
         command = str(field("transport", word, "command"))
-        transport = self._sup.transports.get(record.name)
+        transport = self._state.transports.get(record.name)
         if transport is None:
-            known = ", ".join(self._sup.transports) or "none"
+            known = ", ".join(self._state.transports) or "none"
             raise ControlError(f"{record.name} is no source that can be paused; sources are {known}")
         args = table("transport: args", word.get("args"))
         order = self._order(record, transport, command, args)
-        self.changed()
+        self._state.changed()
         return self._ask(client, number, record, {"op": "transport", "command": command, **order})
 
     def _order(self, record: NodeRecord, transport: Transport, command: str, args: dict[str, Any]) -> dict[str, Any]:
@@ -258,71 +282,38 @@ class ControlServer:
             transport.playing = True
             return {"generation": transport.generation, "playing": True, "args": {}}
         if command == "pause":
-            args = {"seconds": self.overview.heard_media_s(record.name)} if "seek" in known else {}
+            args = {"seconds": self._playhead.audible_media_s(record.name)} if "seek" in known else {}
             transport.playing = False
         elif command == "seek":
             args = {"seconds": seconds("seek: seconds", args.get("seconds"))}
-        self._cancel(record.name, transport)
+        self._playhead.cancel(record.name)
         return {"generation": transport.generation, "playing": transport.playing, "args": args}
-
-    def _cancel(self, timeline: str, transport: Transport) -> None:
-        """Out of band, to everybody on this timeline: nothing of the old generation is heard again."""
-        transport.generation += 1
-        for name in self._sup.nodes:
-            if name != timeline:
-                self._sup.tell(name, {"op": "cancel", "timeline": timeline, "generation": transport.generation})
-
-    def before_restart(self, name: str) -> None:
-        """A source comes back: it goes on where it was heard, as after a seek."""
-        transport = self._sup.transports[name]
-        transport.position = max(transport.position, self.overview.last_position(name))
-        self._cancel(name, transport)
-
-    def resume_words(self, name: str) -> dict[str, Any]:
-        """What a restarted source must know."""
-        transport = self._sup.transports[name]
-        return {
-            "position": transport.position,
-            "playing": transport.playing,
-            "media_s": self.overview.heard_media_s(name),
-        }
 
     # -- events ---------------------------------------------------------------------------------------
 
     def on_event(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         """An event of a node: kept for watchers; `media` events are the song's map."""
         event = dict(word["event"])
-        if event.get("kind") == "media" and record.name in self._sup.transports:
-            self._sup.transports[record.name].on_event(event)
-        self.publish(event)
+        if event.get("kind") == "media" and record.name in self._state.transports:
+            self._state.transports[record.name].on_event(event)
+        self._events.publish(event)
 
-    def publish(self, event: dict[str, Any]) -> None:
-        """Adds to the stream of changes."""
-        event = {"time_s": self._sup.uptime_s, **event}
-        self.events.add(event)
-        for hear in self._sup.listeners:
-            hear(event)
-
-    def changed(self) -> None:
-        """The desired or known state moved on."""
-        self._sup.revision += 1
-
-    def farewell(self, node: str | None = None) -> None:
+    def forget(self, node: str | None = None) -> None:
         """Answers whoever still waits for a node that died, or for any at the end."""
         said = f"{node} died before it answered" if node else "the pipeline ended"
         for reply, waiting in list(self._pending.items()):
             if node in (None, waiting.node):
                 del self._pending[reply]
-                self._sup.send(waiting.client, {"id": waiting.number, "ok": False, "error": said})
+                self._send(waiting.client, {"id": waiting.number, "ok": False, "error": said})
 
-    def too_late(self, client: bytes, message: bytes) -> None:
+    def refuse(self, client: bytes, message: bytes) -> None:
         """Answers a request that came during the end."""
         try:
             number = decode(message).get("id")
         except WireError:
             return
         if number is not None:
-            self._sup.send(client, {"id": number, "ok": False, "error": "the pipeline ended"})
+            self._send(client, {"id": number, "ok": False, "error": "the pipeline ended"})
 
 
 def _text(typed: Any) -> str | None:

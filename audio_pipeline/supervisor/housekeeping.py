@@ -6,59 +6,85 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from audio_pipeline.host.keeper import Keeper
 from audio_pipeline.host.limits import Reserve
 from audio_pipeline.host.log_ring import trim
 from audio_pipeline.host.parent import adopts_orphans
 from audio_pipeline.host.processes import reap
+from audio_pipeline.host.runtime import RunDir
+from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.helper import Helper
+from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.records import Phase
-from audio_pipeline.supervisor.shortage import reason_of
-
-if TYPE_CHECKING:
-    from audio_pipeline.supervisor.supervisor import Supervisor
+from audio_pipeline.supervisor.shortage import Steps, reason_of
 
 REAP_S = 1.0
 BIND_S = 5.0  # a node that is asked to bind again is not asked sooner once more
 
 
+BindAgain = Callable[[str, list[str]], None]  # (node, ports whose socket files were removed)
+
+
+class Processes(Protocol):
+    """The worker processes of a pipeline."""
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """Those whose end is waited for."""
+
+    @property
+    def logs(self) -> list[Path]:
+        """What they print into."""
+
+
 class Housekeeping:
     """Lives in the supervisor's thread."""
 
-    def __init__(self, supervisor: Supervisor, token: str) -> None:
-        self._sup = supervisor
-        self._keeper = Keeper(supervisor.run_dir, token)
+    def __init__(
+        self,
+        state: PipelineState,
+        events: EventStream,
+        steps: Steps,
+        run_dir: RunDir,
+        token: str,
+        helpers: Sequence[Helper],
+        processes: Processes,
+        bind_again: BindAgain,
+    ) -> None:
+        self._state, self._events, self._steps, self._run_dir = state, events, steps, run_dir
+        self._helpers, self._processes, self._bind_again = helpers, processes, bind_again
+        self._keeper = Keeper(run_dir, token)
         self._reserve = Reserve()
         self._next_reap_s = 0.0
         self._asked_s: dict[str, float] = {}  # nodes that were asked to bind again, and when
 
     def turn(self, now_s: float) -> None:
         for line in self._keeper.turn(now_s, frozenset(self._wanted())):
-            self._sup.log(line, event="folder", level="warning")
+            self._events.log(line, event="folder", level="warning")
         for path in self._logs():
             trim(path)
-        for helper in self._sup.helpers:
+        for helper in self._helpers:
             self._look_after(helper, now_s)
         if now_s >= self._next_reap_s:
             self._next_reap_s = now_s + REAP_S
             if adopts_orphans():
-                reap(self._sup.process_manager.pids)
-            self._bind_again(now_s)
+                reap(self._processes.pids)
+            self._check_sockets(now_s)
 
     def _look_after(self, helper: Helper, now_s: float) -> None:
         try:
-            helper.turn(now_s, self._sup.run_dir.path, self._note_helper)
+            helper.turn(now_s, self._run_dir.path, self._note_helper)
         except OSError as error:  # a process or its log is not to be had now: the next try comes
-            self._sup.steps.note(f"the process for {helper.name}", reason_of(error))
+            self._steps.note(f"the process for {helper.name}", reason_of(error))
 
-    def _bind_again(self, now_s: float) -> None:
+    def _check_sockets(self, now_s: float) -> None:
         """Who plays and whose sockets have lost their files binds those again: who comes later must find them."""
         self._asked_s = {name: asked_s for name, asked_s in self._asked_s.items() if now_s - asked_s < BIND_S}
-        for record in self._sup.nodes.values():
+        for record in self._state.nodes.values():
             if record.phase is Phase.RUNNING and record.ready and record.name not in self._asked_s:
                 ports = [
                     port
@@ -67,26 +93,25 @@ class Housekeeping:
                 ]
                 if ports:
                     self._asked_s[record.name] = now_s
-                    self._sup.bind_again(record.name, ports)
+                    self._bind_again(record.name, ports)
 
     def _socket(self, node: str, port: str) -> str:
-        return self._sup.run_dir.endpoint(node, port).removeprefix("ipc://")
+        return self._run_dir.endpoint(node, port).removeprefix("ipc://")
 
     def _note_helper(self, line: str) -> None:
-        self._sup.log(line, event="helper", level="warning")
+        self._events.log(line, event="helper", level="warning")
 
     def _wanted(self) -> Iterator[Path]:
         """Files that somebody may open later."""
-        run, editor = self._sup.run, self._sup.editor
+        run = self._state.run
         yield from run.clocks
-        for records in (self._sup.nodes, editor.joining, editor.leaving):
-            for record in records.values():
-                yield run.board_path(record.name, record.incarnation)
+        for record in self._state.records():
+            yield self._state.board_path(record)
         yield from self._logs()
 
     def _logs(self) -> list[Path]:
-        folder = self._sup.run_dir.path
-        return [*self._sup.process_manager.logs, *(folder / f"{helper.name}.log" for helper in self._sup.helpers)]
+        folder = self._run_dir.path
+        return [*self._processes.logs, *(folder / f"{helper.name}.log" for helper in self._helpers)]
 
     def descriptor(self, path: Path) -> int | None:
         """Of a file in the folder that is held open: a look at it needs no other."""
@@ -98,12 +123,12 @@ class Housekeeping:
         with self._reserve.released():
             yield
 
-    def check_room(self) -> None:
+    def check_capacity(self) -> None:
         """Raises OSError where a process had better not be started, since its connections could not be taken."""
         self._reserve.check()
 
     def close(self) -> None:
         self._keeper.close()
         self._reserve.close()
-        for helper in self._sup.helpers:
+        for helper in self._helpers:
             helper.close()

@@ -4,110 +4,91 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from audio_pipeline.clock import ClockLine
+from audio_pipeline.clock import ClockLine, ClockRecord
 from audio_pipeline.settings import live_names, plain
+from audio_pipeline.supervisor.event_stream import EventStream
+from audio_pipeline.supervisor.incidents import Incidents
+from audio_pipeline.supervisor.lifecycle import Lifecycle
+from audio_pipeline.supervisor.pipeline_state import PipelineState
+from audio_pipeline.supervisor.playhead import Playhead
 from audio_pipeline.supervisor.records import NodeRecord
 from audio_pipeline.supervisor.state import Boards, ledger_of, link_state, node_state, paths_state, taps_state
-
-if TYPE_CHECKING:
-    from audio_pipeline.supervisor.supervisor import Supervisor
 
 
 class Overview:
     """The state of everything, as one plain dict. Lives in the supervisor's thread."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._sup = supervisor
-
-    def boards(self, name: str) -> Boards:
-        editor = self._sup.editor
-        everybody = (self._sup.nodes, editor.joining, editor.leaving, editor.former)
-        record = next(records[name] for records in everybody if name in records)
-        path = self._sup.run.board_path(name, record.incarnation)
-        return Boards(record.dead, path if path.exists() else None)
-
-    def last_position(self, name: str) -> int:
-        return max((int(board.get("position", 0)) for board in self.boards(name).all), default=0)
-
-    def heard_position(self, name: str) -> int | None:
-        """Content position of a source's timeline that is heard now, as far as a mixer or player says."""
-        timelines = self._sup.run.plan.timelines
-        for record in self._sup.nodes.values():
-            board = self.boards(record.name).now
-            if board is None:
-                continue
-            if f"heard.{name}" in board:
-                return int(board[f"heard.{name}"])
-            if record.spec.cls.audible and timelines[record.name] == name and "gauge.heard_position" in board:
-                return int(board["gauge.heard_position"])
-        return None
-
-    def heard_media_s(self, name: str) -> float:
-        """Song time that is heard now."""
-        transport = self._sup.transports[name]
-        position = self.heard_position(name)
-        if position is None:
-            board = self.boards(name).now
-            position = int(board.get("position", 0)) if board else transport.position
-        return transport.media_s(position, self._sup.graph.rate)
+    def __init__(
+        self,
+        state: PipelineState,
+        life: Lifecycle,
+        events: EventStream,
+        incidents: Incidents,
+        playhead: Playhead,
+        clock: ClockRecord,
+        run_name: str,
+    ) -> None:
+        self._state, self._life, self._events, self._incidents = state, life, events, incidents
+        self._playhead, self._clock, self._run_name = playhead, clock, run_name
 
     def state(self) -> dict[str, Any]:
         """Everything there is to see."""
-        sup = self._sup
+        pipeline, playhead = self._state, self._playhead
+        plan = pipeline.plan
         # consumers first: whatever moves on while we read then looks like "in flight", never like too much delivered
-        boards = {name: self.boards(name) for name in reversed(sup.run.plan.order)}
-        line = sup.clock.read()
-        rate = line.rate if line else float(sup.graph.rate)
+        boards = {name: playhead.boards(name) for name in reversed(plan.order)}
+        line = self._clock.read()
+        rate = line.rate if line else float(pipeline.graph.rate)
         return {
-            "name": sup.graph.name,
-            "revision": sup.revision,
-            "uptime_s": sup.uptime_s,
-            "rate": sup.graph.rate,
-            "frame_samples": sup.graph.frame_samples,
-            "live": sup.live,
-            "folder": str(sup.folder),
-            "run": sup.run_dir.name,
+            "name": pipeline.graph.name,
+            "revision": pipeline.revision,
+            "uptime_s": self._life.uptime_s,
+            "rate": pipeline.graph.rate,
+            "frame_samples": pipeline.graph.frame_samples,
+            "live": pipeline.live,
+            "folder": str(pipeline.run.folder),
+            "run": self._run_name,
             "ended": False,
             "progress": self._progress(),
             "position": self._position(line),
-            "clock": {"master": sup.master, "ppm": (rate / sup.graph.rate - 1) * 1e6},
-            "nodes": {name: self._node(record, boards[name]) for name, record in sup.nodes.items()},
-            "links": [link_state(link, boards) for link in sup.run.plan.links],
+            "clock": {"master": plan.clocks.master, "ppm": (rate / pipeline.graph.rate - 1) * 1e6},
+            "nodes": {name: self._node(record, boards[name]) for name, record in pipeline.nodes.items()},
+            "links": [link_state(link, boards) for link in plan.links],
             "former_links": self._former_links(boards),
-            "graph_revision": sup.editor.revision,
-            "taps": [tap for name in sup.run.plan.order for tap in taps_state(name, boards[name])],
-            "paths": paths_state(sup.run.plan, boards),
+            "graph_revision": pipeline.graph_revision,
+            "taps": [tap for name in plan.order for tap in taps_state(name, boards[name])],
+            "paths": paths_state(plan, boards),
             "transport": self._transports(),
-            "incidents": list(sup.process_manager.incidents),
-            "incident_count": sup.process_manager.incidents.total,
-            "log": list(sup.log_lines),
+            "incidents": list(self._incidents),
+            "incident_count": self._incidents.total,
+            "log": list(self._events.log_lines),
         }
 
     def ledger(self, name: str) -> list[dict[str, Any]]:
         """What has become of every frame on a node's links."""
-        plan = self._sup.run.plan
+        plan = self._state.plan
         links = [link for link in plan.links if name in (link.source.split(".")[0], link.target.split(".")[0])]
         ends = {end.split(".")[0] for link in links for end in (link.source, link.target)}
-        boards = {end: self.boards(end) for end in reversed(plan.order) if end in ends}
+        boards = {end: self._playhead.boards(end) for end in reversed(plan.order) if end in ends}
         return [ledger_of(link_state(link, boards)) for link in links]
 
     def _former_links(self, boards: Mapping[str, Boards]) -> list[dict[str, Any]]:
         """What became of frames on links that are no more; gone nodes have boards that were kept."""
-        links = self._sup.editor.retired.values()
+        links = self._state.retired.values()
         ends = {end.split(".")[0] for link in links for end in (link.source, link.target)}
-        known = {**boards, **{name: self.boards(name) for name in ends if name not in boards}}
+        known = {**boards, **{name: self._playhead.boards(name) for name in ends if name not in boards}}
         return [link_state(link, known) for link in links]
 
     def _position(self, line: ClockLine | None) -> int:
         """Of the graph's clock; offline, how far the sources are."""
-        if not self._sup.live:
-            return max((self.last_position(name) for name in self._sup.transports), default=0)
+        if not self._state.live:
+            return max((self._playhead.last_position(name) for name in self._state.transports), default=0)
         return round(line.position_at(time.monotonic_ns())) if line else 0
 
     def _node(self, record: NodeRecord, boards: Boards) -> dict[str, Any]:
-        plan, latency = self._sup.run.plan, self._sup.run.plan.latencies[record.name]
+        plan, latency = self._state.plan, self._state.plan.latencies[record.name]
         to_ms = 1000 / plan.rate_of(record.name)
         terms = {
             "window": latency.window,
@@ -119,7 +100,7 @@ class Overview:
         age_ns = int((time.monotonic() - record.started_s) * 1e9)
         return {
             "kind": record.spec.kind,
-            "process": self._sup.run.process_of(record.spec),
+            "process": self._state.run.process_of(record.spec),
             "state": record.phase.value,
             "pid": record.child.pid if record.child else None,
             "restarts": record.incarnation - record.born,
@@ -139,12 +120,12 @@ class Overview:
 
     def _transports(self) -> dict[str, Any]:
         shown = {}
-        for name, transport in self._sup.transports.items():
-            piece = transport.piece_at(self.heard_position(name) or 0)
+        for name, transport in self._state.transports.items():
+            piece = transport.piece_at(self._playhead.audible_position(name) or 0)
             shown[name] = {
                 "playing": transport.playing,
                 "loop": transport.loop,
-                "media_s": self.heard_media_s(name),
+                "media_s": self._playhead.audible_media_s(name),
                 "length_s": piece.length_s if piece else 0.0,
                 "media_id": piece.media_id if piece else "",
             }
@@ -153,9 +134,9 @@ class Overview:
     def _progress(self) -> float:
         """Offline: how much of the longest song is through."""
         done = 0.0
-        for name, transport in self._sup.transports.items():
+        for name, transport in self._state.transports.items():
             piece = transport.pieces[-1] if transport.pieces else None
-            board = self.boards(name).now
+            board = self._playhead.boards(name).now
             if piece and piece.length_s and board:
-                done = max(done, board.get("position", 0) / self._sup.graph.rate / piece.length_s)
+                done = max(done, board.get("position", 0) / self._state.graph.rate / piece.length_s)
         return min(done, 1.0)

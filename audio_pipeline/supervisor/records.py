@@ -5,13 +5,13 @@ from __future__ import annotations
 import enum
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from audio_pipeline.graph.load import NodeSpec
 from audio_pipeline.metrics import Reading
 from audio_pipeline.node import Latency
 from audio_pipeline.settings import replaced, value_at
-from audio_pipeline.supervisor.process import Child
 
 BACKOFF_S = (0.0, 0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
 HEALTHY_S = 10.0
@@ -29,6 +29,22 @@ class Phase(str, enum.Enum):
     ENDED = "ended"
 
 
+class Process(Protocol):
+    """What runs a node, or several that share it."""
+
+    pid: int
+    log: Path  # what it prints into
+
+    def kill(self) -> None:
+        """At once, with everything it started."""
+
+    def wait(self, timeout_s: float) -> bool:
+        """True when it is gone."""
+
+    def last_lines(self) -> list[str]:
+        """The end of what it printed."""
+
+
 @dataclass
 class NodeRecord:
     """One node as the supervisor sees it."""
@@ -38,7 +54,7 @@ class NodeRecord:
     input_settings: Any
     proven: tuple[Any, Any] | None = None  # settings and those of inputs, with which it last ran
     phase: Phase = Phase.STARTING
-    child: Child | None = None
+    child: Process | None = None
     incarnation: int = 0
     born: int = 0  # the incarnation with which it came into the graph
     revision: int = 1  # of the graph that its process was started for
@@ -52,7 +68,7 @@ class NodeRecord:
     schedule: list[list[Any]] = field(default_factory=list)  # (position, name, value) of settings that wait for it
     dead: list[Reading] = field(default_factory=list)
     note: str = ""
-    said: dict[str, Any] = field(default_factory=dict)  # the node's own last word on why it failed
+    failure: dict[str, Any] = field(default_factory=dict)  # why it failed, as the node itself or the watchdog states
     disk_wait_s: float = 0.0  # for so long its loop has stood still for a disk
     cpu: float = 0.0
     rss_mb: float = 0.0
@@ -100,18 +116,18 @@ class NodeRecord:
     @property
     def start_s(self) -> float:
         """Longest time until it is ready: what the file says, else its kind."""
-        said = self.spec.keys.start_s
-        return self.spec.cls.start_s if said is None else said
+        stated = self.spec.keys.start_s
+        return self.spec.cls.start_s if stated is None else stated
 
     @property
     def healthy(self) -> bool:
         """Running long enough that earlier failures are forgotten."""
         return self.phase is Phase.RUNNING and time.monotonic() - self.started_s > HEALTHY_S
 
-    def hurry(self) -> None:
+    def hurry(self, now_s: float) -> None:
         """One that is parked is tried at once."""
         if self.phase is Phase.FAILED and self.retry_s is not None:
-            self.retry_s = time.monotonic()
+            self.retry_s = now_s
 
     def backoff_s(self) -> float:
         """Time to wait before the next start."""

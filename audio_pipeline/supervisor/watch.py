@@ -10,8 +10,7 @@ import psutil
 
 from audio_pipeline.host.processes import children
 from audio_pipeline.supervisor.board_reader import BoardReader
-from audio_pipeline.supervisor.process import Child
-from audio_pipeline.supervisor.records import NodeRecord
+from audio_pipeline.supervisor.records import NodeRecord, Process
 
 OFFLINE_HANG_S = 60.0  # where a step may be a whole inference of 12 s of sound on a busy machine
 WORST_STEPS = 3
@@ -68,9 +67,9 @@ def _rss(pid: int) -> int:
         return 0  # it ended just now
 
 
-def by_child(records: Iterable[NodeRecord]) -> list[tuple[Child, list[NodeRecord]]]:
+def by_child(records: Iterable[NodeRecord]) -> list[tuple[Process, list[NodeRecord]]]:
     """The nodes of each process that lives."""
-    found: dict[int, tuple[Child, list[NodeRecord]]] = {}
+    found: dict[int, tuple[Process, list[NodeRecord]]] = {}
     for record in records:
         if record.child is not None:
             found.setdefault(id(record.child), (record.child, []))[1].append(record)

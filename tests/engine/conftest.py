@@ -66,7 +66,7 @@ def config(tmp_path: Path) -> Path:
 def quiet() -> Iterator[Quiet]:
     """A supervisor without processes, whose nodes are all ready and whose clock runs."""
     with quiet_supervisor() as made:
-        for record in made.supervisor.nodes.values():
+        for record in made.parts.state.nodes.values():
             record.ready, record.latency = True, Latency()
-        made.supervisor.start_all()
+        made.parts.starter.start_all()
         yield made

@@ -13,17 +13,19 @@ from typing import Any
 import msgpack
 import pytest
 
-from audio_pipeline.control.codec import VERSION, encode
+from audio_pipeline.control.codec import encode
 from audio_pipeline.graph.job import InJob  # noqa: F401 - the kinds of the graph are loaded before memory is counted
 from audio_pipeline.graph.plan import LinkPlan
 from audio_pipeline.metrics import SLOTS, Board, Reading
-from audio_pipeline.supervisor.editor import FORMER, MOST_STEPS, RETIRED, bounded
+from audio_pipeline.supervisor.departed import FORMER, RETIRED
 from audio_pipeline.supervisor.event_log import ANSWER_BYTES, KEEP_BYTES, KEEP_EVENTS, EventLog
+from audio_pipeline.supervisor.history import MOST_STEPS, bounded
 from audio_pipeline.supervisor.incidents import KEPT, WHOLE, Incidents
 from audio_pipeline.supervisor.records import NodeRecord, Phase
+from audio_pipeline.supervisor.state import Boards
 from audio_pipeline.supervisor.state_size import STATE_BYTES, fitted
 from audio_pipeline.supervisor.transport import Transport
-from tests.fuzz.control import CLIENT, Nobody, Quiet
+from tests.fuzz.control import Nobody, Quiet
 
 MANY = 100_000
 SLACK = 64 << 10  # bytes that the interpreter itself may take meanwhile: 26 a step, less than any entry
@@ -59,10 +61,10 @@ def _take(step: Callable[[int], object], steps: Iterator[int], count: int) -> No
 
 def state_of(quiet: Quiet) -> dict[str, Any]:
     quiet.answers.clear()
-    quiet.supervisor._hear(CLIENT, encode({"v": VERSION, "token": quiet.token, "id": 1, "op": "ledger"}))
+    quiet.request(op="ledger")
     (answer,) = quiet.answers
     assert answer["ok"]
-    return quiet.supervisor.control_server.overview.state()
+    return quiet.parts.overview.state()
 
 
 def incident(number: int) -> dict[str, Any]:
@@ -92,38 +94,36 @@ def test_a_hundred_thousand_log_lines_and_events(quiet: Quiet, many: int) -> Non
     event = encode({"node": "mix", "token": quiet.token, "op": "event", "event": {"kind": "note", "text": LINE}})
 
     def step(number: int) -> None:
-        quiet.supervisor._hear(b"mix", word if number % 2 else event)
+        quiet.parts.receive(b"mix", word if number % 2 else event)
 
     assert grown(step, many) < SLACK
-    assert len(quiet.supervisor.log_lines) == 200 and len(quiet.supervisor.control_server.events) == KEEP_EVENTS
+    assert len(quiet.parts.events.log_lines) == 200 and len(quiet.parts.events.kept) == KEEP_EVENTS
     assert len(msgpack.packb(state_of(quiet))) < 200_000
 
 
 def test_a_line_of_any_length_is_cut(quiet: Quiet) -> None:
     for _ in range(200):
-        quiet.supervisor._hear(
-            b"mix", encode({"node": "mix", "token": quiet.token, "op": "log", "message": "x" * 1_000_000})
-        )
+        quiet.notify("mix", op="log", message="x" * 1_000_000)
     assert len(msgpack.packb(state_of(quiet))) < 1_000_000
 
 
 def test_a_hundred_thousand_restarts(quiet: Quiet, monkeypatch: pytest.MonkeyPatch, many: int) -> None:
-    """Through the real burial; the system is not asked for a process or a file each time, which would take minutes."""
-    supervisor, record = quiet.supervisor, quiet.supervisor.nodes["mix"]
+    """Through the real bookkeeping; the system is not asked for a process or a file each time: that takes minutes."""
+    supervisor, record = quiet.parts, quiet.parts.state.nodes["mix"]
     process_manager = supervisor.process_manager
-    board = supervisor.run.board_path("mix", 0)
+    board = supervisor.state.run.board_path("mix", 0)
     Board(board).add("count.frames", 3)
     last = Reading(board)
-    monkeypatch.setattr(process_manager, "last_board", lambda record: [last])
-    monkeypatch.setattr(process_manager, "_ledger", lambda name: [{"from": "song.out", "offered": 5}])
+    monkeypatch.setattr(supervisor.reaper, "last_board", lambda record: [last])
+    monkeypatch.setattr(supervisor.playhead, "boards", lambda name: Boards(supervisor.state.nodes[name].dead, None))
 
     def step(number: int) -> None:
         record.phase, record.child, record.failures = Phase.RUNNING, Nobody(), 0  # type: ignore[assignment]
-        record.said = {"error": LINE}
-        process_manager._on_exit(record.child, 1)  # type: ignore[arg-type]
+        record.failure = {"error": LINE}
+        process_manager.on_exit(record.child, 1)  # type: ignore[arg-type]
 
     assert grown(step, many) < SLACK
-    assert process_manager.incidents.total == many and len(record.dead) == 2
+    assert supervisor.incidents.total == many and len(record.dead) == 2
     state = state_of(quiet)
     assert state["incident_count"] == many and len(state["incidents"]) == KEPT
     assert state["nodes"]["mix"]["counters"]["frames"] == 3 * many
@@ -140,20 +140,20 @@ def test_counters_of_all_incarnations_add_up_under_so_many_names_as_a_board_has(
 
 
 def test_nodes_and_links_that_are_gone_are_forgotten_in_their_turn(quiet: Quiet) -> None:
-    editor, sup = quiet.supervisor.editor, quiet.supervisor
-    (link, *_) = sup.run.plan.links
-    song = sup.nodes["song"].spec
+    pipeline = quiet.parts.state
+    (link, *_) = pipeline.plan.links
+    song = pipeline.nodes["song"].spec
 
     def step(number: int) -> None:
         name = f"node{number}"
         record = NodeRecord(_called(song, name), song.settings, {})
-        sup.transports[name] = Transport()
-        editor.retired[f"{name}.out", "mix.dry"] = _link(link, f"{name}.out")
-        sup.transports.leave(name)
-        editor._keep(record)
+        pipeline.transports[name] = Transport()
+        pipeline.retired[f"{name}.out", "mix.dry"] = _link(link, f"{name}.out")
+        pipeline.transports.leave(name)
+        quiet.parts.departed.keep(record)
 
     assert grown(step, 1_200, 300) < SLACK
-    assert len(editor.former) == FORMER and len(editor.retired) == RETIRED
+    assert len(pipeline.former) == FORMER and len(pipeline.retired) == RETIRED
     state = state_of(quiet)
     assert len(state["former_links"]) == RETIRED and len(msgpack.packb(state)) < STATE_BYTES
 

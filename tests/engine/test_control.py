@@ -18,7 +18,8 @@ from audio_pipeline.control.client import Client
 from audio_pipeline.control.codec import MAX_BYTES, VERSION, decode, encode
 from audio_pipeline.errors import ControlError, WireError
 from audio_pipeline.host import runtime
-from audio_pipeline.supervisor.supervisor import SEND_QUEUE, Supervisor
+from audio_pipeline.supervisor.control_socket import SEND_QUEUE
+from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.graphs import graph_of
 from tests.patience import PATIENCE_S
 
@@ -75,7 +76,7 @@ def asked(socket: zmq.Socket[bytes], message: bytes) -> dict[str, Any]:
 
 
 def word(pipeline: Supervisor, **over: Any) -> bytes:
-    packed: bytes = msgpack.packb({"v": VERSION, "token": pipeline._token, "id": 7, "op": "meters", **over})
+    packed: bytes = msgpack.packb({"v": VERSION, "token": pipeline.access["token"], "id": 7, "op": "meters", **over})
     return packed
 
 
@@ -231,8 +232,8 @@ def test_a_req_socket_may_ask_too(pipeline: Supervisor) -> None:
 def test_a_malformed_word_of_a_node_is_logged_and_harms_nobody(
     pipeline: Supervisor, client: Client, socket: zmq.Socket[bytes], over: dict[str, Any]
 ) -> None:
-    socket.send(msgpack.packb({"token": pipeline._token, "node": "song", **over}))
-    socket.send(msgpack.packb({"token": pipeline._token, "node": "nobody", **over}))
+    socket.send(msgpack.packb({"token": pipeline.access["token"], "node": "song", **over}))
+    socket.send(msgpack.packb({"token": pipeline.access["token"], "node": "nobody", **over}))
     answer = asked(socket, word(pipeline))
     assert answer["ok"] and not answer["result"]["ended"]
     assert client.state()["nodes"]["song"]["state"] == "running"

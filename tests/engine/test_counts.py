@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from audio_pipeline.control.codec import VERSION, encode
-from audio_pipeline.supervisor import editor
+from audio_pipeline.supervisor import departed, history
 from audio_pipeline.supervisor.records import Phase
+from audio_pipeline.supervisor.watch import SAMPLE_S
 from tests.fuzz.control import Nobody, Quiet, quiet_supervisor
 
 Act = Callable[[Quiet, int], None]
@@ -27,7 +28,7 @@ OPAQUE = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
 @pytest.fixture
 def quiet() -> Iterator[Quiet]:
     with quiet_supervisor() as made:
-        made.supervisor._started_s = time.monotonic()
+        made.parts.life.start()
         yield made
 
 
@@ -48,7 +49,7 @@ def reachable(root: object) -> int:
 
 
 def files(quiet: Quiet) -> int:
-    return len(os.listdir(quiet.supervisor.run_dir.path)) + len(os.listdir("/proc/self/fd"))
+    return len(os.listdir(quiet.run_dir.path)) + len(os.listdir("/proc/self/fd"))
 
 
 def ask(quiet: Quiet, op: str, **word: Any) -> dict[str, Any]:
@@ -62,28 +63,29 @@ def say(quiet: Quiet, op: str, **word: Any) -> None:
 
 def restart(quiet: Quiet, at: int) -> None:
     """A death, and the successor; the node was healthy each time."""
-    supervisor, record = quiet.supervisor, quiet.supervisor.nodes["mix"]
+    supervisor, record = quiet.parts, quiet.parts.state.nodes["mix"]
     child = Nobody()
-    child.log = supervisor.run_dir.path / f"worker-{at}.log"
+    child.log = quiet.run_dir.path / f"worker-{at}.log"
     child.log.write_text(f"traceback {at}")
-    supervisor.run.board_path("mix", record.incarnation).touch()
+    supervisor.state.run.board_path("mix", record.incarnation).touch()
     record.child, record.phase, record.ready, record.started_s = child, Phase.RUNNING, True, -1e6  # type: ignore[assignment]
-    supervisor.process_manager._exits.append((child, -9))  # type: ignore[arg-type]
-    supervisor.process_manager.turn(time.monotonic())
+    quiet.workers.ended.append((child, -9))
+    now_s = time.monotonic() + at * SAMPLE_S
+    supervisor.look_after_processes(now_s)
     record.retry_s = 0.0
     child.pid = at + 10**7  # nobody's
-    supervisor.process_manager._watchdog._next_sample_s = 0.0
-    supervisor.process_manager.turn(time.monotonic())
+    for look in range(1, 4):  # a watchdog that is called more seldom takes the host for one that stood still
+        supervisor.look_after_processes(now_s + look * SAMPLE_S / 3)
     assert record.incarnation == at + 1
     if at % 500 == 0:  # what was held of the dead is let go
-        supervisor.housekeeping._keeper.turn(1e9 + at, frozenset(supervisor.housekeeping._wanted()))
+        supervisor.housekeeping.turn(1e9 + at)
 
 
 def edit(quiet: Quiet, at: int) -> None:
     """A node of a name that never was is added, and taken out."""
     node = {"kind": "sum", "inputs": {"x": {"from": "song", "on_loss": "silence"}}}
     for change in ({"op": "add", "name": f"more{at}", "node": node}, {"op": "remove", "name": f"more{at}"}):
-        answer = ask(quiet, "edit", revision=quiet.supervisor.editor.revision, changes=[change])
+        answer = ask(quiet, "edit", revision=quiet.parts.state.graph_revision, changes=[change])
         assert answer["ok"], answer
 
 
@@ -106,7 +108,7 @@ def seek(quiet: Quiet, at: int) -> None:
 
 
 def helper_dies(quiet: Quiet, at: int) -> None:
-    quiet.supervisor.housekeeping._note_helper(f"the process for metrics ended {at} times")
+    quiet.parts.events.log(f"the process for metrics ended {at} times", event="helper", level="warning")
 
 
 ACTS: list[Act] = [restart, edit, log_line, event, setting, seek, helper_dies]
@@ -116,8 +118,8 @@ MOST_EDITS = 20_000  # each takes a plan of the whole graph, twice
 
 @pytest.mark.parametrize("act", ACTS)
 def test_nothing_adds_up(quiet: Quiet, act: Act, monkeypatch: pytest.MonkeyPatch) -> None:
-    for bound in ("FORMER", "RETIRED", "MOST_STEPS"):
-        monkeypatch.setattr(editor, bound, 20)  # or edits would take half a minute to reach them
+    for module, bound in ((departed, "FORMER"), (departed, "RETIRED"), (history, "MOST_STEPS")):
+        monkeypatch.setattr(module, bound, 20)  # or edits would take half a minute to reach them
     _count(quiet, act, FEW.get(act, 5_000))
 
 
@@ -135,7 +137,7 @@ def _count(quiet: Quiet, act: Act, times: int) -> None:
     for at in range(times):
         act(quiet, at)
         if at + 1 in (times // 2, times):
-            sizes.append((reachable(quiet.supervisor), files(quiet)))
+            sizes.append((reachable(quiet.parts), files(quiet)))
     (objects, kept), (later, kept_later) = sizes
     print(f"{act.__name__}: {objects} objects, {kept} files after {times // 2}; {later}, {kept_later} after {times}")
     assert later <= objects * 1.02 + 200, "objects"
@@ -143,6 +145,6 @@ def _count(quiet: Quiet, act: Act, times: int) -> None:
 
 
 def test_the_count_sees_what_adds_up(quiet: Quiet) -> None:
-    before = reachable(quiet.supervisor)
-    quiet.supervisor.log_lines = deque(f"line {at}" for at in range(500))
-    assert reachable(quiet.supervisor) > before
+    before = reachable(quiet.parts)
+    quiet.parts.events.log_lines = deque(f"line {at}" for at in range(500))
+    assert reachable(quiet.parts) > before

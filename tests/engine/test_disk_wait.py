@@ -92,8 +92,8 @@ class Watched:
 
     def __init__(self, quiet: Quiet, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_s, self.waits, self.killed = 1_000.0, False, 0
-        self.supervisor = quiet.supervisor
-        self.record = quiet.supervisor.nodes["mix"]
+        self.parts = parts = quiet.parts
+        self.record = quiet.parts.state.nodes["mix"]
         time = SimpleNamespace(monotonic=lambda: self.now_s, monotonic_ns=lambda: round(self.now_s * S))
         monkeypatch.setattr(watchdog, "time", time)
         monkeypatch.setattr(watch, "time", time)
@@ -102,9 +102,9 @@ class Watched:
         child.kill = self._kill
         self.record.child, self.record.phase, self.record.started_s = child, Phase.RUNNING, 0.0
         for name in ("song", "out"):
-            self.supervisor.nodes[name].child = None
-        self.board = Board(self.supervisor.run.board_path("mix", 0))
-        self.watchdog = watchdog.Watchdog(self.supervisor)
+            self.parts.state.nodes[name].child = None
+        self.board = Board(self.parts.state.run.board_path("mix", 0))
+        self.watchdog = watchdog.Watchdog(parts.state, parts.life, parts.events, parts.steps)
         self.board.put("beat_ns", round(self.now_s * S))
         self.run_for(0.5)
         self.board.put("beat_ns", round(self.now_s * S))
@@ -115,13 +115,13 @@ class Watched:
     def run_for(self, seconds: float) -> None:
         for _ in range(round(seconds / watchdog.WATCH_S)):
             self.now_s += watchdog.WATCH_S
-            self.watchdog._watch(self.now_s)
+            self.watchdog.turn(self.now_s)
 
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     with quiet_supervisor() as quiet:
-        for record in quiet.supervisor.nodes.values():
+        for record in quiet.parts.state.nodes.values():
             record.ready, record.latency = True, Latency()
         yield Watched(quiet, monkeypatch)
 
@@ -130,19 +130,19 @@ def test_a_loop_that_does_not_turn_is_a_hang(watched: Watched) -> None:
     watched.run_for(Node.hang_s)
     assert not watched.killed
     watched.run_for(1.0)
-    assert watched.killed and watched.record.said["error"] == "hung: its loop did not turn"
+    assert watched.killed and watched.record.failure["error"] == "hung: its loop did not turn"
 
 
 def test_one_that_waits_for_the_disk_is_left_alone_and_reported(watched: Watched) -> None:
     watched.waits = True
     watched.run_for(30.0)
-    state = watched.supervisor.control_server.overview.state()
+    state = watched.parts.overview.state()
     assert not watched.killed and state["nodes"]["mix"]["disk_wait_s"] == pytest.approx(30.0, abs=0.5)
-    assert list(watched.supervisor.log_lines) == ["mix waits for the disk"]
+    assert list(watched.parts.events.log_lines) == ["mix waits for the disk"]
     watched.waits = False
     watched.board.put("beat_ns", round(watched.now_s * S))
     watched.run_for(0.25)
-    assert list(watched.supervisor.log_lines)[1:] == ["mix waited 30.0 s for the disk"]
+    assert list(watched.parts.events.log_lines)[1:] == ["mix waited 30.0 s for the disk"]
     watched.run_for(Node.hang_s + 1)
     assert watched.killed, "a hang that follows is one"
 
@@ -152,7 +152,7 @@ def test_a_wait_without_end_is_a_failure(watched: Watched) -> None:
     watched.run_for(DISK_WAIT_S + Node.hang_s - 1)
     assert not watched.killed
     watched.run_for(2.0)
-    assert watched.killed and "60.0 s of it since it waited for a disk" in watched.record.said["error"]
+    assert watched.killed and "60.0 s of it since it waited for a disk" in watched.record.failure["error"]
 
 
 def test_a_start_may_wait_for_the_disk_as_well(watched: Watched) -> None:

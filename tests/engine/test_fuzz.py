@@ -70,7 +70,7 @@ def test_a_number_out_of_all_bounds_ends_no_pipeline(word: dict[str, object]) ->
     with quiet_supervisor() as quiet:
         quiet.hear(msgpack.packb({"token": quiet.token, **word}))
         quiet.look()
-        assert quiet.supervisor.nodes["song"].latency is None
+        assert quiet.parts.state.nodes["song"].latency is None
 
 
 @pytest.mark.parametrize("key", ["id", "node", "token", "value"])

@@ -184,7 +184,7 @@ rec: {{kind: recorder, subtype: float32, inputs: {{a: {{from: fade, policy: bloc
     supervisor = Supervisor(graph_of(nodes), offline=True, folder=tmp_path)
     supervisor.start()
     assert supervisor.wait(PATIENCE_S) and supervisor.error is None, supervisor.error
-    events = [event for event in supervisor.control_server.events if event.get("kind") == "place"]
+    events = [event for event in supervisor.parts.events.kept if event.get("kind") == "place"]
     assert [(event["python"], event["here"]) for event in events] == [(str(python), ["numpy", "zmq", "msgpack"])]
     sound, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
     np.testing.assert_array_equal(sound, noise(0, 2 * RATE) * np.float32(0.5))

@@ -552,7 +552,7 @@ def test_a_node_that_was_overloaded_recovers_without_a_restart(tmp_path: Path) -
 def test_a_mixer_that_was_held_up_skips_and_is_live_again(live: Stage) -> None:
     live.run_for(1)
     anchor = live.anchor()
-    live._clocks["mix"].spend(800)
+    live.hold_up("mix", 800)
     live.run_for(2)
     assert live.board("mix")["count.skipped_samples"] > 0.6 * RATE
     assert live.anchor() == anchor

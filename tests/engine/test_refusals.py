@@ -11,17 +11,17 @@ import msgpack
 import numpy as np
 import pytest
 
-from audio_pipeline.control.codec import VERSION, encode
+from audio_pipeline.control.codec import VERSION
 from audio_pipeline.control.numbers import switch
 from audio_pipeline.errors import ConfigError, ControlError, NodeError
 from audio_pipeline.node import Latency
 from audio_pipeline.run.assignment import assignment, timed_assignment
 from audio_pipeline.supervisor.control_server import MOST_PENDING, MOST_SCHEDULED
+from audio_pipeline.supervisor.job_maker import JobMaker
 from audio_pipeline.supervisor.local import LocalGraph
 from audio_pipeline.supervisor.records import Phase
 from audio_pipeline.supervisor.transport import Transport
 from tests.engine.graphs import graph_of
-from tests.fuzz import control
 from tests.fuzz.control import CLIENT, Quiet, quiet_supervisor
 
 NODES = """
@@ -32,27 +32,24 @@ out: {kind: sink, inputs: {a: wet}}
 
 
 @pytest.fixture
-def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Quiet]:
-    monkeypatch.setattr(control, "NODES", NODES)
-    with quiet_supervisor() as made:
-        for record in made.supervisor.nodes.values():
+def quiet() -> Iterator[Quiet]:
+    with quiet_supervisor(NODES) as made:
+        for record in made.parts.state.nodes.values():
             record.ready, record.latency = True, Latency()
-        made.supervisor.start_all()
+        made.parts.starter.start_all()
         yield made
 
 
 def send(quiet: Quiet, **word: Any) -> None:
     """A request; the node's answer to it has not come yet."""
     quiet.answers.clear()
-    quiet.supervisor._hear(CLIENT, encode({"v": VERSION, "token": quiet.token, "id": 1, **word}))
+    quiet.request(**word)
 
 
 def reply(quiet: Quiet, node: str, **answer: Any) -> dict[str, Any]:
     """The node answers the one request that waits."""
-    (number,) = quiet.supervisor.control_server._pending
-    quiet.supervisor._hear(
-        node.encode(), encode({"node": node, "token": quiet.token, "op": "reply", "id": number, **answer})
-    )
+    (number,) = quiet.parts.control_server.pending
+    quiet.notify(node, op="reply", id=number, **answer)
     (said,) = quiet.answers
     return said
 
@@ -69,34 +66,21 @@ def refused(quiet: Quiet, **word: Any) -> str:
 
 
 def test_what_the_node_refuses_is_not_wanted_of_its_successor(quiet: Quiet) -> None:
-    record = quiet.supervisor.nodes["wet"]
+    record = quiet.parts.state.nodes["wet"]
     send(quiet, op="set", node="wet", name="voice", value="unknown")
     answer = reply(quiet, "wet", ok=False, error="'unknown' is no voice")
     assert answer["error"] == "'unknown' is no voice" and record.settings.voice == "first"
-    assert quiet.supervisor.process_manager._desired(record)["settings"].voice == "first"
+    assert JobMaker(quiet.parts.state, quiet.parts.playhead).wanted(record)["settings"].voice == "first"
     send(quiet, op="set", node="wet", name="voice", value="second")
     assert record.settings.voice == "first", "nothing is known of it yet"
     assert reply(quiet, "wet", ok=True, result={})["ok"] and record.settings.voice == "second"
 
 
 def test_a_timed_one_that_is_refused_is_not_waited_for(quiet: Quiet) -> None:
-    record = quiet.supervisor.nodes["wet"]
+    record = quiet.parts.state.nodes["wet"]
     send(quiet, op="set", node="wet", name="voice", value="unknown", at=48_000)
     assert record.schedule == [[48_000, "voice", "unknown"]]
-    quiet.supervisor._hear(
-        b"wet",
-        encode(
-            {
-                "node": "wet",
-                "token": quiet.token,
-                "op": "applied",
-                "at": 48_000,
-                "name": "voice",
-                "value": "unknown",
-                "ok": False,
-            }
-        ),
-    )
+    quiet.notify("wet", op="applied", at=48_000, name="voice", value="unknown", ok=False)
     assert record.schedule == [] and record.settings.voice == "first"
     reply(quiet, "wet", ok=True, result={})
     send(quiet, op="set", node="wet", name="voice", value="unknown", at=1)
@@ -105,18 +89,18 @@ def test_a_timed_one_that_is_refused_is_not_waited_for(quiet: Quiet) -> None:
 
 
 def test_what_was_set_while_it_was_down_is_taken_back_when_it_does_not_start_with_it(quiet: Quiet) -> None:
-    supervisor, record = quiet.supervisor, quiet.supervisor.nodes["wet"]
+    supervisor, record = quiet.parts, quiet.parts.state.nodes["wet"]
     assert record.child is not None
-    supervisor.process_manager._on_exit(record.child, -9)
+    supervisor.process_manager.on_exit(record.child, -9)
     send(quiet, op="set", node="wet", name="voice", value="unknown")
     send(quiet, op="set", node="wet", name="level", value=3.0)
     assert record.settings.voice == "unknown"
-    supervisor.process_manager._restart_due(float("inf"))
-    record.ready, record.said = False, {"error": "'unknown' is no voice"}
+    supervisor.restarts.turn(float("inf"))
+    record.ready, record.failure = False, {"error": "'unknown' is no voice"}
     assert record.child is not None
-    supervisor.process_manager._on_exit(record.child, 1)
+    supervisor.process_manager.on_exit(record.child, 1)
     assert (record.settings.voice, record.settings.level) == ("first", 0.0)
-    assert any("that is taken back" in line for line in supervisor.log_lines)
+    assert any("that is taken back" in line for line in supervisor.events.log_lines)
 
 
 def local(**over: str) -> LocalGraph:
@@ -217,14 +201,14 @@ def test_a_song_is_mapped_by_finite_numbers(key: str, value: Any) -> None:
 
 
 def test_more_than_is_reasonable_is_refused(quiet: Quiet) -> None:
-    record = quiet.supervisor.nodes["wet"]
+    record = quiet.parts.state.nodes["wet"]
     record.schedule = [[position, "level", 0.0] for position in range(MOST_SCHEDULED)]
     word = {"op": "set", "node": "wet", "name": "level", "value": 1.0}
     assert refused(quiet, **word, at=5) == "set: wet has 1000 settings that wait for their position"
     for _ in range(MOST_PENDING):
         send(quiet, **word)
     assert refused(quiet, **word) == "1000 requests wait for an answer of a node; try again"
-    assert len(quiet.supervisor.control_server._pending) == MOST_PENDING
+    assert len(quiet.parts.control_server.pending) == MOST_PENDING
 
 
 # -- what somebody typed -------------------------------------------------------------------------------
@@ -252,7 +236,7 @@ def test_a_setting_that_is_text_is_what_was_typed(quiet: Quiet, text: str) -> No
     _, name, value, typed = assignment(f"wet.voice={text}")
     send(quiet, op="set", node="wet", name=name, value=value, typed=typed)
     assert reply(quiet, "wet", ok=True, result={})["ok"]
-    assert quiet.supervisor.nodes["wet"].settings.voice == text.strip("'"), "as `run --set` has it"
+    assert quiet.parts.state.nodes["wet"].settings.voice == text.strip("'"), "as `run --set` has it"
 
 
 @pytest.mark.parametrize(("text", "value"), [("-6", -6.0), ("1e3", 1000.0), ("0x10", 16.0)])
@@ -260,15 +244,15 @@ def test_one_that_is_a_number_is_what_yaml_makes_of_it(quiet: Quiet, text: str, 
     _, name, given, typed = assignment(f"wet.level={text}")
     send(quiet, op="set", node="wet", name=name, value=given, typed=typed)
     reply(quiet, "wet", ok=True, result={})
-    assert quiet.supervisor.nodes["wet"].settings.level == value
+    assert quiet.parts.state.nodes["wet"].settings.level == value
 
 
 def test_a_client_that_types_nothing_sends_values(quiet: Quiet) -> None:
     """As the one in C does."""
     asked = {"v": VERSION, "token": quiet.token, "id": 1, "op": "set", "node": "wet", "name": "level", "value": 2}
-    quiet.supervisor._hear(CLIENT, msgpack.packb(asked))
+    quiet.parts.receive(CLIENT, msgpack.packb(asked))
     reply(quiet, "wet", ok=True, result={})
-    assert quiet.supervisor.nodes["wet"].settings.level == 2.0
+    assert quiet.parts.state.nodes["wet"].settings.level == 2.0
 
 
 @pytest.mark.parametrize("when", ["infs", "nans", "1e308s", str(1 << 62), "-1"])
@@ -327,15 +311,14 @@ def test_names_of_figures_are_cut_where_nobody_would_read_them() -> None:
 
 def test_a_run_that_is_over_says_so_to_whoever_waits(quiet: Quiet) -> None:
     send(quiet, op="set", node="wet", name="level", value=1.0)
-    quiet.supervisor.control_server.farewell()
+    quiet.parts.control_server.forget()
     assert quiet.answers == [{"id": 1, "ok": False, "error": "the pipeline ended"}]
-    assert quiet.supervisor.nodes["wet"].settings.level == 0.0
+    assert quiet.parts.state.nodes["wet"].settings.level == 0.0
 
 
 def test_the_phase_decides_who_is_asked(quiet: Quiet) -> None:
-    record = quiet.supervisor.nodes["wet"]
+    record = quiet.parts.state.nodes["wet"]
     record.phase, record.child = Phase.ENDED, None
     assert refused(quiet, op="set", node="wet", name="level", value=1.0) == "wet has ended, and its process is gone"
     assert refused(quiet, op="set", node="wet", name="level", value=1.0, at=5) and record.schedule == []
-    with pytest.raises(ControlError):
-        quiet.supervisor.control_server._record("west")
+    assert refused(quiet, op="set", node="west", name="level", value=1.0).startswith("unknown node 'west'")

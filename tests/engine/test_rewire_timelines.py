@@ -93,7 +93,7 @@ class _InStage:
     """ZeroMQ with the stage's context, so that a tap reaches its inproc links."""
 
     def __init__(self, stage: Stage) -> None:
-        self.Context = lambda: stage._context
+        self.Context = lambda: stage.nodes.context
 
     def __getattr__(self, name: str) -> Any:
         return getattr(zmq, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,13 @@ from typing import Any
 import pytest
 import zmq
 
-from audio_pipeline.control.codec import VERSION, encode
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.links.socket_guard import SocketGuard
 from audio_pipeline.supervisor import process
 from audio_pipeline.supervisor.process import Child, WorkerPool, WorkerSpec
 from audio_pipeline.supervisor.records import BACKOFF_S, MAX_FAILURES, Phase
 from audio_pipeline.supervisor.shortage import QUIET_S, Steps, is_shortage, reason_of
-from tests.fuzz.control import CLIENT, Quiet
+from tests.fuzz.control import Quiet
 
 EMFILE = OSError(errno.EMFILE, "Too many open files")
 ENOMEM = OSError(errno.ENOMEM, "Cannot allocate memory")
@@ -74,54 +74,53 @@ def test_the_other_steps_are_done_and_the_shortage_is_reported_once_a_minute() -
 
 
 @pytest.mark.parametrize("error", [EMFILE, ENOMEM])
-@pytest.mark.parametrize("step", ["_take_words", "_guard_sockets"])
+@pytest.mark.parametrize("step", ["messages", "sockets"])
 def test_a_turn_that_meets_a_shortage_is_an_incident(
     quiet: Quiet, monkeypatch: pytest.MonkeyPatch, step: str, error: OSError
 ) -> None:
-    supervisor = quiet.supervisor
-    monkeypatch.setattr(supervisor, step, refusing(error))
-    supervisor.stop()
-    supervisor._turn()
-    assert supervisor.error is None and supervisor.finishing_s is not None, "the rest of the turn was done"
-    (incident,) = supervisor.process_manager.incidents
-    assert incident["node"] == "supervisor" and str(error.strerror) in incident["cause"]
+    supervisor = quiet.parts
+    part, method = (quiet.mail, "receive") if step == "messages" else (supervisor.sockets, "turn")
+    monkeypatch.setattr(part, method, refusing(error))
+    supervisor.life.stop()
+    supervisor.turn(time.monotonic())
+    assert supervisor.life.error is None and supervisor.life.finishing_s is not None, "the rest of the turn was done"
+    (incident,) = supervisor.incidents
+    assert incident["node"] == "supervisor" and incident["cause"].startswith(f"{step}: {error.strerror}")
 
 
 def test_a_state_that_cannot_be_read_now_is_answered_with_a_sentence(
     quiet: Quiet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quiet.supervisor.control_server.overview, "state", refusing(EMFILE))
-    quiet.supervisor._hear(CLIENT, encode({"v": VERSION, "token": quiet.token, "id": 1, "op": "ledger"}))
+    monkeypatch.setattr(quiet.parts.overview, "state", refusing(EMFILE))
+    quiet.request(op="ledger")
     assert quiet.answers == [{"id": 1, "ok": False, "error": "ledger: Too many open files"}]
 
 
 def test_a_death_is_seen_through_though_nothing_of_it_can_be_read(
     quiet: Quiet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    supervisor, record = quiet.supervisor, quiet.supervisor.nodes["mix"]
-    monkeypatch.setattr("audio_pipeline.supervisor.process_manager.Reading", refusing(EMFILE))
-    monkeypatch.setattr(supervisor.control_server.overview, "ledger", refusing(EMFILE))
+    supervisor, record = quiet.parts, quiet.parts.state.nodes["mix"]
+    monkeypatch.setattr("audio_pipeline.supervisor.reaper.Reading", refusing(EMFILE))
+    monkeypatch.setattr(supervisor.playhead, "boards", refusing(EMFILE))
     assert record.child is not None
-    supervisor.process_manager._on_exit(record.child, -9)
+    supervisor.process_manager.on_exit(record.child, -9)
     assert record.phase is Phase.RESTARTING and record.retry_s is not None and record.incarnation == 1
 
 
 @pytest.mark.parametrize("error", [EMFILE, ENOMEM, EAGAIN, RuntimeError("can't start new thread")])
-def test_a_process_that_the_system_refuses_is_a_failed_try_with_back_off(
-    quiet: Quiet, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    supervisor, record = quiet.supervisor, quiet.supervisor.nodes["mix"]
+def test_a_process_that_the_system_refuses_is_a_failed_try_with_back_off(quiet: Quiet, error: Exception) -> None:
+    supervisor, record = quiet.parts, quiet.parts.state.nodes["mix"]
     assert record.child is not None
-    supervisor.process_manager._on_exit(record.child, -9)
-    monkeypatch.setattr(supervisor.process_manager, "launch", refusing(error))
+    supervisor.process_manager.on_exit(record.child, -9)
+    quiet.workers.on_launch = refusing(error)
     for _ in range(3 * MAX_FAILURES):
-        supervisor.process_manager._restart_due(float("inf"))
-    assert supervisor.error is None and record.phase is Phase.RESTARTING, "it is not the node's fault"
+        supervisor.restarts.turn(float("inf"))
+    assert supervisor.life.error is None and record.phase is Phase.RESTARTING, "it is not the node's fault"
     assert record.failures <= MAX_FAILURES and record.backoff_s() == BACKOFF_S[-1]
-    assert reason_of(error) in list(supervisor.process_manager.incidents)[-1]["cause"]
+    assert reason_of(error) in list(supervisor.incidents)[-1]["cause"]
     launched: list[str] = []
-    monkeypatch.setattr(supervisor.process_manager, "launch", lambda records, run: launched.append(records[0].name))
-    supervisor.process_manager._restart_due(float("inf"))
+    quiet.workers.on_launch = lambda records: launched.append(records[0].name)
+    supervisor.restarts.turn(float("inf"))
     assert launched == ["mix"], "there is room again"
 
 

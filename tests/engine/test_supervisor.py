@@ -21,10 +21,11 @@ from audio_pipeline.control.client import Client
 from audio_pipeline.control.codec import VERSION, encode
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.host import runtime
+from audio_pipeline.supervisor.job_maker import JobMaker
 from audio_pipeline.supervisor.records import Phase
 from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.graphs import KINDS, graph_of
-from tests.fuzz.control import CLIENT, Quiet
+from tests.fuzz.control import Quiet
 from tests.patience import PATIENCE_S
 
 NODES = """
@@ -106,7 +107,7 @@ def test_the_state_can_be_seen_and_the_end_comes_while_a_node_is_loading(pipelin
 
     asking = threading.Thread(target=change)
     asking.start()
-    until(lambda: "late" in pipeline.editor.joining)
+    until(lambda: "late" in pipeline.parts.state.joining)
     assert set(client.state()["nodes"]) == {"song", "mix", "out"}
     pipeline.stop()
     assert pipeline.wait(PATIENCE_S) and pipeline.exit_code == 0
@@ -134,13 +135,16 @@ def test_a_runtime_folder_that_is_gone_is_made_again(pipeline: Supervisor, clien
 
 def test_whoever_asks_without_end_does_not_keep_it_from_its_nodes(pipeline: Supervisor, client: Client) -> None:
     """A question takes longer to answer than to ask, so the backlog of this flood only grows."""
-    flood, over = pipeline.client(), threading.Event()
+    over = threading.Event()
 
     def ask() -> None:
-        question = encode({"v": VERSION, "token": pipeline._token, "id": 1, "op": "ledger"})
-        while not over.is_set():
-            with suppress(zmq.Again):
-                flood._connection.socket.send(question, flags=zmq.DONTWAIT)
+        question = encode({"v": VERSION, "token": pipeline.access["token"], "id": 1, "op": "ledger"})
+        with zmq.Context() as context, context.socket(zmq.DEALER) as flood:
+            flood.setsockopt(zmq.LINGER, 0)
+            flood.connect(pipeline.run_dir.control)
+            while not over.is_set():
+                with suppress(zmq.Again):
+                    flood.send(question, flags=zmq.DONTWAIT)
 
     pid = client.state()["nodes"]["mix"]["pid"]
     asking = threading.Thread(target=ask)
@@ -153,7 +157,6 @@ def test_whoever_asks_without_end_does_not_keep_it_from_its_nodes(pipeline: Supe
     finally:
         over.set()
         asking.join()
-        flood.close()
 
 
 def test_what_cannot_be_sent_is_refused_here(client: Client) -> None:
@@ -166,22 +169,22 @@ def test_what_cannot_be_sent_is_refused_here(client: Client) -> None:
 
 
 def say(quiet: Quiet, node: str, **word: Any) -> None:
-    quiet.supervisor._hear(node.encode(), encode({"node": node, "token": quiet.token, **word}))
+    quiet.notify(node, **word)
 
 
 def ask(quiet: Quiet, **word: Any) -> dict[str, Any]:
     quiet.answers.clear()
-    quiet.supervisor._hear(CLIENT, encode({"v": VERSION, "token": quiet.token, "id": 1, **word}))
-    quiet._settle()
+    quiet.request(**word)
+    quiet.settle()
     return quiet.answers[0]
 
 
 def test_a_setting_that_waits_is_in_force_when_the_node_says_so(quiet: Quiet) -> None:
-    record = quiet.supervisor.nodes["mix"]
+    record = quiet.parts.state.nodes["mix"]
     wanted = {"op": "set", "node": "mix", "name": "inputs.dry.gain", "value": 0.25, "at": 48_000}
     assert ask(quiet, **wanted)["ok"]
     assert record.schedule == [[48_000, "inputs.dry.gain", 0.25]] and record.input_settings["dry"].gain == 1.0
-    desired = quiet.supervisor.process_manager._desired(record)
+    desired = JobMaker(quiet.parts.state, quiet.parts.playhead).wanted(record)
     assert desired["schedule"] == record.schedule, "a successor waits for it as well"
     say(quiet, "mix", op="applied", at=48_000, name="inputs.dry.gain", value=0.25)
     assert record.schedule == [] and record.input_settings["dry"].gain == 0.25
@@ -189,37 +192,25 @@ def test_a_setting_that_waits_is_in_force_when_the_node_says_so(quiet: Quiet) ->
 
 
 def test_a_source_whose_process_went_after_its_end_takes_no_command(quiet: Quiet) -> None:
-    record = quiet.supervisor.nodes["song"]
+    record = quiet.parts.state.nodes["song"]
     record.phase, record.child = Phase.ENDED, None
     answer = ask(quiet, op="transport", node="song", command="pause")
     assert not answer["ok"] and answer["error"] == "song has ended, and its process is gone"
 
 
 def test_a_successor_of_one_that_joins_switches_nothing_a_second_time(quiet: Quiet) -> None:
-    editor = quiet.supervisor.editor
-    quiet.supervisor._hear(
-        CLIENT,
-        encode(
-            {
-                "v": VERSION,
-                "token": quiet.token,
-                "id": 1,
-                "op": "edit",
-                "revision": 1,
-                "changes": [add("more", kind="fader")],
-            }
-        ),
-    )
+    editor = quiet.parts.editor
+    quiet.request(op="edit", revision=1, changes=[add("more", kind="fader")])
     say(quiet, "more", op="ready", latency=[0, 0, 0, 0], live=[])
-    assert (editor.revision, len(editor.undos)) == (2, 1)
+    assert (quiet.parts.state.graph_revision, len(editor.history.undos)) == (2, 1)
     say(quiet, "more", op="ready", latency=[0, 0, 0, 0], live=[])
-    assert (editor.revision, len(editor.undos)) == (2, 1)
+    assert (quiet.parts.state.graph_revision, len(editor.history.undos)) == (2, 1)
 
 
 def test_a_mistake_at_the_end_is_told_and_nobody_waits_for_ever(
     pipeline: Supervisor, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline.control_server.overview, "state", lambda: {}["nothing"])
+    monkeypatch.setattr(pipeline.parts.overview, "state", lambda: {}["nothing"])
     pipeline.stop()
     assert pipeline.wait(PATIENCE_S)
     assert isinstance(pipeline.error, PipelineError) and "KeyError" in str(pipeline.error)

@@ -1,7 +1,8 @@
-"""A real supervisor without processes: words go in, answers come out, and its nodes answer at once."""
+"""The real parts of a supervisor without processes: messages go in, answers come out, and its nodes answer at once."""
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,13 +13,22 @@ from typing import Any
 import msgpack
 import pytest
 
+from audio_pipeline.clock import ClockRecord
 from audio_pipeline.control.codec import VERSION, decode, encode, request
 from audio_pipeline.control.operations import OPERATIONS
 from audio_pipeline.errors import WireError
+from audio_pipeline.graph.plan import make_plan
+from audio_pipeline.host import runtime
+from audio_pipeline.host.runtime import RunDir
+from audio_pipeline.supervisor.assembly import Assembly, Ground
+from audio_pipeline.supervisor.event_stream import EventStream
+from audio_pipeline.supervisor.incident_reports import note_shortage
+from audio_pipeline.supervisor.incidents import Incidents
 from audio_pipeline.supervisor.jobs import Run
-from audio_pipeline.supervisor.process_manager import ProcessManager
+from audio_pipeline.supervisor.lifecycle import Lifecycle
+from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.records import NodeRecord, Phase
-from audio_pipeline.supervisor.supervisor import Supervisor
+from audio_pipeline.supervisor.shortage import Steps
 from tests.engine.graphs import graph_of
 from tests.fuzz.choice import Choice, mixed, nested
 
@@ -28,6 +38,7 @@ mix: {kind: sum, inputs: {dry: {from: song, on_loss: silence}}}
 out: {kind: sink, inputs: {a: mix}}
 """
 CLIENT = b"client"
+KEPT_MESSAGES = 100
 LOOK_EVERY = 500  # inputs: the whole state is asked for so often
 OPS = tuple(OPERATIONS)
 CHANGES = (
@@ -56,49 +67,111 @@ class Nobody:
         return []
 
 
-class Quiet:
-    """A supervisor that was set up and never started."""
+class Mail:
+    """In place of the control socket: answers to the client are kept, and each node does what it is sent."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.supervisor, self.token = supervisor, supervisor._token
+    def __init__(self) -> None:
         self.answers: list[dict[str, Any]] = []
+        self.sent: list[tuple[str, dict[str, Any]]] = []  # (node, message), the newest of them
+        self.replies: list[tuple[bytes, dict[str, Any]]] = []
+
+    def wait(self, timeout_ms: int) -> None:
+        """Nothing comes."""
+
+    def receive(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(())
+
+    def send(self, address: bytes, message: Mapping[str, Any]) -> None:
+        word = decode(encode(dict(message)))
+        if address == CLIENT:
+            self.answers.append(word)
+            return
+        self.sent = [*self.sent[-KEPT_MESSAGES:], (address.decode().partition(".")[0], word)]
+        if "id" in word:  # a node answers each command
+            self.replies.append((address, {"op": "reply", "id": word["id"], "ok": True, "result": {}}))
+        elif word.get("op") in ("stop", "retire"):
+            self.replies.append((address, {"op": "dismissed"}))
+
+    def bind_again(self) -> None:
+        """There is no socket."""
+
+
+class Workers:
+    """In place of processes. `on_launch(records)` gives each launch something that stands for one."""
+
+    def __init__(self, on_launch: Callable[[Sequence[NodeRecord]], None]) -> None:
+        self.on_launch = on_launch
+        self.ended: list[tuple[Nobody, int]] = []
+        self.pids: frozenset[int] = frozenset()
+        self.logs: list[Path] = []
+
+    def launch(self, records: Sequence[NodeRecord], run: Run) -> None:
+        self.on_launch(records)
+
+    def exits(self) -> Iterator[tuple[Nobody, int]]:
+        ended, self.ended = self.ended, []
+        return iter(ended)
+
+    def prepare(self, now_s: float) -> str:
+        return ""
+
+    def close(self) -> None:
+        """There are none."""
+
+
+def alone(records: Sequence[NodeRecord]) -> None:
+    """Each node gets a process of its own, which is ready if the node was."""
+    for record in records:
+        record.child = Nobody()
+
+
+def together(records: Sequence[NodeRecord]) -> None:
+    """As a true launch: one process for all, which is not ready yet."""
+    child = Nobody()
+    for record in records:
+        record.child, record.ready, record.retry_s = child, False, None
+        record.started_s = time.monotonic()
+
+
+class Quiet:
+    """The parts of a pipeline over a socket and processes that are none."""
+
+    def __init__(self, parts: Assembly, mail: Mail, workers: Workers, run_dir: RunDir, token: str) -> None:
+        self.parts, self.mail, self.workers, self.run_dir, self.token = parts, mail, workers, run_dir, token
+        self.answers = mail.answers
         self.heard = 0
-        self._replies: list[tuple[bytes, dict[str, Any]]] = []
-        supervisor.send = self._send  # type: ignore[method-assign]
 
-    def _send(self, to: bytes, word: Mapping[str, Any]) -> None:
-        message = decode(encode(dict(word)))
-        if to == CLIENT:
-            self.answers.append(message)
-        elif "id" in message:  # a node answers each command
-            self._replies.append((to, {"op": "reply", "id": message["id"], "ok": True, "result": {}}))
-        elif message.get("op") in ("stop", "retire"):
-            self._replies.append((to, {"op": "dismissed"}))
+    def request(self, **word: Any) -> None:
+        """A request of the client."""
+        self.parts.receive(CLIENT, encode({"v": VERSION, "token": self.token, "id": 1, **word}))
 
-    def _settle(self) -> None:
+    def notify(self, node: str, **word: Any) -> None:
+        """A message of a node."""
+        self.parts.receive(node.encode(), encode({"node": node, "token": self.token, **word}))
+
+    def settle(self) -> None:
         """What nodes would do by now: those that come are ready, commands are answered, time passes."""
-        supervisor = self.supervisor
-        for name in list(supervisor.editor.joining):
-            self._replies.append((name.encode(), {"op": "ready", "latency": [0, 0, 0, 0], "live": []}))
+        parts, mail = self.parts, self.mail
+        for name in list(parts.state.joining):
+            mail.replies.append((name.encode(), {"op": "ready", "latency": [0, 0, 0, 0], "live": []}))
         for _ in range(20):
-            replies, self._replies = self._replies, []
+            replies, mail.replies = mail.replies, []
             for to, reply in replies:
-                node = to.decode().partition(".")[0]
-                supervisor._hear(to, encode({"node": node, "token": self.token, **reply}))
-            supervisor.editor.turn(time.monotonic())
-            for record in list(supervisor.editor.leaving.values()):
-                supervisor.editor.on_exit(record, "left")
-            if not self._replies:
+                self.notify(to.decode().partition(".")[0], **reply)
+            parts.transaction.turn()
+            for record in list(parts.state.leaving.values()):
+                parts.transaction.on_exit(record, "left")
+            if not mail.replies:
                 return
-        raise AssertionError("nodes and supervisor talk without end")
+        raise AssertionError("nodes and supervisor exchange messages without end")
 
     def hear(self, message: bytes) -> None:
         """One word from a client: exactly one answer to a request, none to what a node says."""
         self.answers.clear()
-        for record in self.supervisor.nodes.values():
+        for record in self.parts.state.nodes.values():
             record.phase = Phase.RUNNING
-        self.supervisor._hear(CLIENT, message)
-        self._settle()
+        self.parts.receive(CLIENT, message)
+        self.settle()
         word = self._understood(message)
         expected = 0 if word.get("token") == self.token and "node" in word and "v" not in word else 1
         assert len(self.answers) == expected, f"{len(self.answers)} answers, expected {expected}"
@@ -116,10 +189,10 @@ class Quiet:
     def look(self) -> None:
         """The state is whole after whatever was said."""
         self.answers.clear()
-        self.supervisor._hear(CLIENT, encode({"v": VERSION, "token": self.token, "id": 1, "op": "ledger"}))
+        self.request(op="ledger")
         (answer,) = self.answers
-        assert answer["ok"] and set(answer["result"]["nodes"]) == set(self.supervisor.nodes)
-        assert not self.supervisor.control_server._pending, "nobody is left without an answer"
+        assert answer["ok"] and set(answer["result"]["nodes"]) == set(self.parts.state.nodes)
+        assert not self.parts.control_server.pending, "nobody is left without an answer"
 
     def word(self, data: bytes) -> bytes:
         """A request or a node's word, nearly right."""
@@ -148,7 +221,7 @@ class Quiet:
                 "command": ("play", "pause", "seek", "next", "loop"),
                 "args": ({"seconds": 3.0}, {"on": True}),
                 "since": (0, 1),
-                "revision": (self.supervisor.editor.revision,),
+                "revision": (self.parts.state.graph_revision,),
                 "changes": CHANGES,
             }
         word = {"token": self.token, **mixed(choice, typical)}
@@ -159,23 +232,28 @@ class Quiet:
         return packed
 
 
-def _pretend(process_manager: ProcessManager, records: Sequence[NodeRecord], run: Run) -> None:
-    for record in records:
-        record.child = Nobody()  # type: ignore[assignment]
-
-
 @contextmanager
-def quiet_supervisor() -> Iterator[Quiet]:
-    """As set up by a start, with sockets, clock and plan, but no process."""
+def quiet_supervisor(nodes: str = NODES, on_launch: Callable[[Sequence[NodeRecord]], None] = alone) -> Iterator[Quiet]:
+    """As set up by a start, with folder, clock and plan, but no socket and no process."""
     with tempfile.TemporaryDirectory(prefix="f") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", folder)
-        patch.setattr(ProcessManager, "launch", _pretend)
-        supervisor = Supervisor(graph_of(NODES, name="fuzzed"), folder=Path(folder))
-        supervisor._set_up()
+        token = secrets.token_hex(16)
+        run_dir = runtime.create("fuzzed", token)
+        run = Run(make_plan(graph_of(nodes, name="fuzzed"), live=True), run_dir.path, Path(folder), run_dir.endpoint)
+        run.add_clocks()
+        clock = ClockRecord(run.clock_path)
+        life, incidents, mail, workers = Lifecycle(), Incidents(), Mail(), Workers(on_launch)
+        events = EventStream(lambda: life.uptime_s)
+        steps = Steps(lambda step, reason: note_shortage(life, events, incidents, step, reason))
+        ground = Ground(PipelineState(run), life, events, incidents, steps, mail, run_dir, clock, token)
+        parts = Assembly(ground, workers, [])
+        parts.restarts.launch_all()
         try:
-            yield Quiet(supervisor)
+            yield Quiet(parts, mail, workers, run_dir, token)
         finally:
-            supervisor._tear_down()
+            parts.close()
+            clock.close()
+            run_dir.remove()
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def _virtually(folder: Path, seconds: float, policy: str | None) -> dict[str, An
     with LocalGraph(made, folder, live=True, work_ms={"slow": WORK_MS}) as stage:
         stage.run_until(stage.clock.now_ns() + half)
         if policy:
-            stage._clocks["slow"].spend(2_000)
+            stage.hold_up("slow", 2_000)
         stage.run_until(stage.clock.now_ns() + half)
         stage.command("song", op="finish")
         stage.run_until(stage.clock.now_ns() + 3 * SECOND_NS)

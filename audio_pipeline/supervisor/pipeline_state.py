@@ -1,0 +1,75 @@
+"""The graph as it is wanted, its plan, and a record of every node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from audio_pipeline.graph.load import Graph
+from audio_pipeline.graph.plan import LinkPlan, Plan
+from audio_pipeline.node import Latency
+from audio_pipeline.supervisor.jobs import Run
+from audio_pipeline.supervisor.records import NodeRecord, Phase
+from audio_pipeline.supervisor.transport import Transports
+
+
+class PipelineState:
+    """Data of the supervisor's thread; it knows nobody who uses it."""
+
+    def __init__(
+        self, run: Run, *, duration_s: float | None = None, schedule: Mapping[str, Sequence[list[Any]]] | None = None
+    ) -> None:
+        self.run = run
+        self.duration_s = duration_s
+        scheduled = schedule or {}
+        self.nodes = {
+            name: NodeRecord(spec, spec.settings, dict(spec.input_settings), schedule=list(scheduled.get(name, ())))
+            for name, spec in run.plan.graph.nodes.items()
+        }
+        self.joining: dict[str, NodeRecord] = {}  # start, and are not in the graph yet
+        self.leaving: dict[str, NodeRecord] = {}  # are not in the graph any more, and end
+        self.former: dict[str, NodeRecord] = {}  # were here, for their ledgers and their successors; the newest last
+        self.retired: dict[tuple[str, str], LinkPlan] = {}  # links that were taken away
+        self.released: set[str] = set()  # parked nodes whose end is not waited for
+        self.transports = Transports(run.plan.graph)
+        self.revision = 0  # rises with every change of what there is to see
+        self.graph_revision = 1
+
+    @property
+    def plan(self) -> Plan:
+        return self.run.plan
+
+    @property
+    def graph(self) -> Graph:
+        return self.run.plan.graph
+
+    @property
+    def live(self) -> bool:
+        return self.run.plan.live
+
+    def changed(self) -> None:
+        """The wanted or known state moved on."""
+        self.revision += 1
+
+    def find(self, name: str) -> NodeRecord | None:
+        """A node that plays, joins or leaves."""
+        return self.nodes.get(name) or self.joining.get(name) or self.leaving.get(name)
+
+    def records(self) -> Iterator[NodeRecord]:
+        """All nodes that may have a process."""
+        for records in (self.nodes, self.joining, self.leaving):
+            yield from records.values()
+
+    def board_path(self, record: NodeRecord) -> Path:
+        """The board of a node's present process."""
+        return self.run.board_path(record.name, record.incarnation)
+
+    def absent(self) -> list[str]:
+        """Optional nodes that are not there, and parked ones whose end is not waited for."""
+        return [name for name, record in self.nodes.items() if record.phase is Phase.ABSENT or name in self.released]
+
+    def latencies(self) -> dict[str, Latency]:
+        """What the nodes that play or join have stated."""
+        records = {**self.nodes, **self.joining}
+        return {name: record.latency for name, record in records.items() if record.latency is not None}

@@ -1,0 +1,48 @@
+"""Sees to it that the socket files in the runtime folder are those of this pipeline."""
+
+from __future__ import annotations
+
+import zmq
+
+from audio_pipeline.links.socket_guard import SocketGuard
+from audio_pipeline.supervisor.control_socket import Socket
+from audio_pipeline.supervisor.event_stream import EventStream
+from audio_pipeline.supervisor.pipeline_state import PipelineState
+from audio_pipeline.supervisor.records import Phase
+
+
+class SocketWatch:
+    """A file that was removed is bound again by its owner; for one that was replaced the owner is restarted."""
+
+    def __init__(self, state: PipelineState, events: EventStream, socket: Socket, guard: SocketGuard) -> None:
+        self._state, self._events, self._socket, self._guard = state, events, socket, guard
+
+    def turn(self, now_s: float) -> None:
+        """Once a second."""
+        records = [record for record in self._state.nodes.values() if record.phase is Phase.RUNNING and record.ready]
+        owners = {record.name: record.child.pid for record in records if record.child is not None}
+        folder = self._state.run.run_dir
+        for name, file in self._guard.turn(now_s, owners).items():
+            self._events.log(f"another process has taken the socket {file} in {folder}; {name} is restarted")
+            (folder / file).unlink(missing_ok=True)  # consumers must find the successor, not the other process
+            child = self._state.nodes[name].child
+            if child is not None:
+                child.kill()
+        if self._guard.control_taken:
+            self._events.log(f"the control socket in {folder} was taken or removed; it is bound again")
+            self._bind_control()
+
+    def _bind_control(self) -> None:
+        try:
+            self._socket.bind_again()
+        except zmq.ZMQError as error:
+            self._events.log(f"the control socket cannot be bound again now: {error}")
+        else:
+            self._guard.took_back()
+
+    def bind_again(self, name: str, ports: list[str]) -> None:
+        """The files of a node's sockets were removed: it binds them anew, and nothing is restarted."""
+        folder = self._state.run.run_dir
+        self._events.log(f"sockets of {name} were removed from {folder}; it binds them again")
+        self._guard.expect(name)
+        self._socket.send(self._state.nodes[name].address, {"op": "bind", "ports": ports})
