@@ -93,6 +93,11 @@ class Top:
     process: str = setting(
         OWN, "of nodes that state none: own, or auto: light nodes that are linked share one", choices=(OWN, AUTO)
     )
+    workers: str = setting(
+        "own",
+        "own: an idle process of this pipeline's stands by for restarts; host: pipelines of one host share a pool",
+        choices=("own", "host"),
+    )
     node_paths: tuple[str, ...] = setting((), "folders with node kinds of your own (trusted files only)")
 
 

@@ -29,6 +29,7 @@ DIGEST = 12
 BASE_MAX = 70  # bytes; leaves room for a pipeline's folder and a digest
 NAME_MAX = 24
 YOUNG_S = 60.0
+SERVICES = ".host"  # processes that several pipelines share: `serving.service`
 NEW = ".new-"  # a folder that is being made: its lock is in it before it gets its name
 _HELD: dict[Path, Hold] = {}  # this process's, until it ends
 
@@ -163,7 +164,8 @@ def is_alive(path: Path) -> bool:
 
 
 def _folders() -> list[Path]:
-    return [path for path in base_dir().iterdir() if path.is_dir() and not path.is_symlink()]
+    found = [path for path in base_dir().iterdir() if path.is_dir() and not path.is_symlink()]
+    return [path for path in found if path.name != SERVICES]
 
 
 def running() -> list[RunDir]:

@@ -112,10 +112,11 @@ def _is_stray(process: psutil.Process, found: Mark) -> bool:
         return found.folder.is_dir() and not is_held(found.folder)
     if not is_same(found.pid, found.started):
         return True
-    if found.pid not in {parent.pid for parent in process.parents()}:
-        return True
     child = noted(found.folder).get(found.number)  # orphans are below it where it is PID 1 or a subreaper
-    return child is not None and not is_same(*child)
+    if child is not None and not is_same(*child):
+        return True
+    above = {process.pid, *(parent.pid for parent in process.parents())}
+    return found.pid not in above and (child is None or child[0] not in above)  # a worker of the host's pool
 
 
 def note(folder: Path, pids: Mapping[int, int]) -> None:

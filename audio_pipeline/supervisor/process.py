@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from audio_pipeline import threads
 from audio_pipeline.graph.job import Job, pack_jobs
@@ -156,12 +157,30 @@ class Child:
         return [line[:LINE_CHARACTERS] for line in last_lines(self.log, count)]
 
 
+class SharedPool(Protocol):
+    """A pool of workers that pipelines of this host share."""
+
+    def look_after(self, now_s: float) -> bool:
+        """True while it can be had."""
+
+    def take(self, number: int, folder: Path, spec: WorkerSpec) -> Child | None:
+        """A worker that waits for its job; None where it cannot give one now."""
+
+    def close(self) -> None:
+        """This pipeline uses it no more."""
+
+
 class WorkerPool:
     """Keeps one process of each interpreter ready, imports done."""
 
     def __init__(
-        self, worker_specs: Sequence[WorkerSpec], folder: Path, note: Callable[[Mapping[int, int]], None]
+        self,
+        worker_specs: Sequence[WorkerSpec],
+        folder: Path,
+        note: Callable[[Mapping[int, int]], None],
+        shared: SharedPool | None = None,
     ) -> None:
+        self._shared = shared
         self._broods = {brood.python: brood for brood in worker_specs}
         self._folder, self._note = folder, note
         self._made = 0
@@ -172,7 +191,9 @@ class WorkerPool:
     def make(self, python: str | None = None, *, spare: bool = False) -> Child:
         """A new process that waits for a job. Raises OSError where the system refuses one."""
         self._made += 1
-        child = Child(self._broods.get(python) or WorkerSpec(python), self._made, self._folder, spare=spare)
+        return self._keep(Child(self._broods.get(python) or WorkerSpec(python), self._made, self._folder, spare=spare))
+
+    def _keep(self, child: Child) -> Child:
         self._children = [other for other in self._children if not other.collected] + [child]
         self._note({other.number: other.pid for other in self._children})
         return child
@@ -195,8 +216,11 @@ class WorkerPool:
         """Has one ready for each interpreter; gives what the system refused, or an empty string."""
         if now_s < self._again_s:
             return ""
+        pooled = self._shared is not None and self._shared.look_after(now_s)
         for python in self._broods:
-            if python not in self._warm or not self._warm[python].alive:
+            if python is None and pooled:
+                self._end_spare()  # the pool has one for everybody
+            elif python not in self._warm or not self._warm[python].alive:
                 try:
                     self._warm[python] = self.make(python, spare=True)
                 except OSError as error:
@@ -204,8 +228,19 @@ class WorkerPool:
                     return reason_of(error)
         return ""
 
+    def _end_spare(self) -> None:
+        spare = self._warm.pop(None, None)
+        if spare is not None:
+            spare.kill()
+            spare.wait(KILLED_S)
+
     def take(self, python: str | None = None) -> Child:
-        """The one of this interpreter that is ready, or a new one."""
+        """One from the host's pool, else the one of this interpreter that is ready, else a new one."""
+        if python is None and self._shared is not None and python not in self._warm:
+            child = self._shared.take(self._made + 1, self._folder, self._broods.get(python) or WorkerSpec())
+            if child is not None:
+                self._made += 1
+                return self._keep(child)
         spare = self._warm.pop(python, None)
         return spare if spare is not None and spare.alive else self.make(python)
 
@@ -213,3 +248,5 @@ class WorkerPool:
         for spare in self._warm.values():
             spare.kill()
             spare.wait(KILLED_S)
+        if self._shared is not None:
+            self._shared.close()

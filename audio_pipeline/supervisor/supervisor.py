@@ -39,6 +39,7 @@ from audio_pipeline.supervisor.launcher import Launcher
 from audio_pipeline.supervisor.lifecycle import Lifecycle
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.playhead import Playhead
+from audio_pipeline.supervisor.pooled import PooledWorkers
 from audio_pipeline.supervisor.process import WorkerPool, worker_specs
 from audio_pipeline.supervisor.records import NodeRecord
 from audio_pipeline.supervisor.shortage import Steps
@@ -189,7 +190,9 @@ class Supervisor:
         state = PipelineState(run, duration_s=self._duration_s, schedule=self._schedule)
         life, events, incidents = self._life, self._events, Incidents()
         steps = Steps(lambda step, reason: note_shortage(life, events, incidents, step, reason))
-        pool = WorkerPool(worker_specs(self._graph), run_dir.path, run_dir.note_children)
+        specs = worker_specs(self._graph)
+        shared = PooledWorkers(specs[0], events.log) if self._graph.top.workers == "host" else None
+        pool = WorkerPool(specs, run_dir.path, run_dir.note_children, shared)
         launcher = Launcher(state, JobMaker(state, Playhead(state, socket.send)), pool, self._waker.wake)
         ground = Ground(state, life, events, incidents, steps, socket, run_dir, clock, self._token)
         assembly = Assembly(ground, launcher, self.helpers)

@@ -15,7 +15,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import zmq
 
@@ -36,13 +36,14 @@ from audio_pipeline.worker.slices import shorten_links
 CRASHED = 70
 
 
-def read_jobs() -> list[Job]:
-    """The jobs from the file that standard input names; none when the supervisor has gone. The file is removed."""
-    head = sys.stdin.buffer.read(4)
+def read_jobs(source: BinaryIO | None = None) -> list[Job]:
+    """The jobs from the file that `source` (standard input) names; none when the supervisor has gone. It is removed."""
+    source = source or sys.stdin.buffer
+    head = source.read(4)
     if len(head) < 4:
         return []
     (size,) = struct.unpack("<I", head)
-    path = Path(os.fsdecode(sys.stdin.buffer.read(size)))
+    path = Path(os.fsdecode(source.read(size)))
     data = path.read_bytes()
     path.unlink(missing_ok=True)
     return unpack_jobs(data)

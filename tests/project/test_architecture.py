@@ -28,6 +28,7 @@ MAY_IMPORT = {
         "gateway",
         "models",
         "node",
+        "serving",
         "settings",
         "threads",
     },

@@ -1,0 +1,120 @@
+"""What a supervisor and the host's pool of workers exchange over a private Unix socket, one connection a worker.
+
+The supervisor asks once (`Take` or `Hold`); the pool answers `Taken` with the process, and `Ended` once that has ended.
+In between the connection belongs to the worker: its job comes over it, and its end, with the supervisor, ends it.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from audio_pipeline.errors import ConfigError, WireError
+from audio_pipeline.packed import BYTES, dumps, unpack_map
+from audio_pipeline.settings import build
+
+HEAD = struct.Struct("<I")
+MOST_BYTES = 1 << 18  # the environment is in it
+MOST_MARK_BYTES = 500
+
+M = TypeVar("M")
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A supervisor uses the pool for as long as the connection stands; workers for `preload` are made ready."""
+
+    token: str
+    preload: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Take:
+    """A worker process, with what a child inherits from its parent: environment, folder, limits, mark and log."""
+
+    token: str
+    preload: tuple[str, ...]
+    log: str
+    mark: str
+    environment: dict[str, str]
+    folder: str
+    umask: int
+    files: int  # soft limit of open files
+    cpus: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The process, or why there is none."""
+
+    pid: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The process is gone, with everything in its process group; negative: by that signal."""
+
+    code: int = 0
+
+
+def send(connection: socket.socket, message: Any) -> None:
+    """Sends a message whole. Raises OSError, and WireError where it is too large."""
+    data = dumps(asdict(message))
+    if len(data) > MOST_BYTES:
+        raise WireError(f"message to the pool of {len(data)} bytes, expected at most {MOST_BYTES}")
+    connection.sendall(HEAD.pack(len(data)) + data)
+
+
+def receive(connection: socket.socket, kind: type[M]) -> M:
+    """The next message. Raises EOFError, WireError, OSError (TimeoutError after the connection's timeout)."""
+    return parse(receive_bytes(connection), kind)
+
+
+def receive_bytes(connection: socket.socket) -> bytes:
+    """The next message as it came, and nothing behind it. Raises what `receive` does."""
+    return _exactly(connection, _size(_exactly(connection, HEAD.size)))
+
+
+def parse(data: bytes, kind: type[M]) -> M:
+    """A message of one kind. Raises WireError.
+
+    >>> parse(dumps({"code": -9}), Ended)
+    Ended(code=-9)
+    """
+    try:
+        return build(kind, unpack_map(data, "message to the pool", MOST_BYTES, BYTES))
+    except (ConfigError, TypeError) as error:
+        raise WireError(f"message to the pool: {error}") from error
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the other end is gone and everything it sent was read. Waits for nothing, whatever the timeout is."""
+    poller = select.poll()
+    poller.register(connection, select.POLLIN)
+    if not poller.poll(0):
+        return False
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == b""
+    except OSError:
+        return True
+
+
+def _size(head: bytes) -> int:
+    (size,) = HEAD.unpack(head)
+    if size > MOST_BYTES:
+        raise WireError(f"message to the pool of {size} bytes, expected at most {MOST_BYTES}")
+    return int(size)
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = connection.recv(size - len(data))
+        if not part:
+            raise EOFError("the connection was closed")
+        data += part
+    return data

@@ -1,0 +1,104 @@
+"""A worker from the host's pool: not a child of ours, and looked after as if it were one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from audio_pipeline.errors import WireError
+from audio_pipeline.host.processes import is_same, started
+from audio_pipeline.host.strays import MARK, mark
+from audio_pipeline.serving.pool_client import HostPool
+from audio_pipeline.serving.pool_messages import Ended, receive
+from audio_pipeline.supervisor.process import QUIET, Child, WorkerSpec
+from audio_pipeline.threads import CRASHED
+
+TICK_S = 0.05
+
+
+class PooledChild(Child):
+    """A worker process that waits for its job on `connection`, and ends when that is closed.
+
+    The pool is its parent: it reports the exit code, and keeps the id from being anybody else's until this side has
+    closed the connection.
+    """
+
+    def __init__(self, number: int, log: Path, pid: int, connection: socket.socket) -> None:
+        self.number, self.log, self.pid = number, log, pid
+        self._since, self._connection = started(pid), connection
+        self._code: int | None = None
+        self._is_watched = False
+        self._lock, self._gone = threading.Lock(), threading.Event()
+
+    def _tell(self, message: bytes) -> None:
+        with contextlib.suppress(OSError):  # it died while it waited; the watcher tells
+            self._connection.sendall(message)
+
+    def _watch(self) -> int:
+        self._is_watched = True
+        return super()._watch()
+
+    def _end(self) -> int:
+        with self._lock:
+            if self._code is None:
+                self._code = self._received()
+                self._connection.close()
+                self._gone.set()
+        return self._code
+
+    def _received(self) -> int:
+        """The exit code; where the pool died before the worker, nobody knows it."""
+        try:
+            return receive(self._connection, Ended).code
+        except (EOFError, OSError, WireError):
+            while is_same(self.pid, self._since):
+                time.sleep(TICK_S)
+            self._note("the pool of workers ended before this process, so its exit code is not known")
+            return CRASHED
+
+    @property
+    def alive(self) -> bool:
+        return self._code is None and is_same(self.pid, self._since)
+
+    @property
+    def collected(self) -> bool:
+        return self._code is not None
+
+    def kill(self) -> None:
+        if self._code is None and is_same(self.pid, self._since):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def wait(self, timeout_s: float) -> bool:
+        if not self._is_watched:  # it never had a job
+            self._connection.settimeout(timeout_s)
+            self._end()
+        return self._gone.wait(timeout_s)
+
+
+class PooledWorkers:
+    """The host's pool as a supervisor uses it."""
+
+    def __init__(self, spec: WorkerSpec, note: Callable[[str], None]) -> None:
+        self._pool = HostPool(spec.preload, QUIET, note)
+        self._pool.connect()
+
+    def look_after(self, now_s: float) -> bool:
+        """True while there is a pool."""
+        return self._pool.look_after(now_s)
+
+    def take(self, number: int, folder: Path, spec: WorkerSpec) -> Child | None:
+        """A worker that bears the mark of this supervisor's child `number`; None where there is none to be had."""
+        log = folder / f"worker-{number}.log"
+        taken = self._pool.take(spec.preload, log, mark(folder, number)[MARK])
+        return None if taken is None else PooledChild(number, log, *taken)
+
+    def close(self) -> None:
+        """This pipeline uses it no more."""
+        self._pool.close()
