@@ -85,8 +85,22 @@ def parse(data: bytes, kind: type[M]) -> M:
     >>> parse(dumps({"code": -9}), Ended)
     Ended(code=-9)
     """
+    return _built(kind, _unpacked(data))
+
+
+def parse_request(data: bytes) -> Hold | Take:
+    """What a supervisor asks for: a mark is that of a worker. Raises WireError."""
+    found = _unpacked(data)
+    return _built(Take, found) if "mark" in found else _built(Hold, found)
+
+
+def _unpacked(data: bytes) -> dict[str, Any]:
+    return unpack_map(data, "message to the pool", MOST_BYTES, BYTES)
+
+
+def _built(kind: type[M], found: dict[str, Any]) -> M:
     try:
-        return build(kind, unpack_map(data, "message to the pool", MOST_BYTES, BYTES))
+        return build(kind, found)
     except (ConfigError, TypeError) as error:
         raise WireError(f"message to the pool: {error}") from error
 

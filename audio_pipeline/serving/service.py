@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_pipeline.errors import PipelineError
-from audio_pipeline.host.lock import LOCK, is_held, owner_of
+from audio_pipeline.host.lock import LOCK, owner_of
 from audio_pipeline.host.processes import here, is_same, started
 from audio_pipeline.host.runtime import SERVICES, base_dir
 from audio_pipeline.private_file import write_whole
@@ -62,7 +62,7 @@ class Service:
     @property
     def is_running(self) -> bool:
         """True while a process holds the lock, ready or not."""
-        return is_held(self.path)
+        return _is_locked(self.path / LOCK)
 
     @property
     def owner(self) -> tuple[int, float] | None:
@@ -78,6 +78,21 @@ class Service:
             return Access(str(found["path"]), str(found["token"]))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
+
+
+def _is_locked(path: Path) -> bool:
+    """What the kernel says: a process that has ended and is not collected by its parent holds nothing."""
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(number)
+    return False
 
 
 def digest(key: Mapping[str, Any]) -> str:
@@ -111,7 +126,7 @@ def _sweep(folder: Path) -> None:
     now_s = folder.stat().st_mtime
     for other in folder.parent.iterdir():
         with contextlib.suppress(OSError):
-            if now_s - other.stat().st_mtime > OLD_S and not is_held(other):
+            if now_s - other.stat().st_mtime > OLD_S and not _is_locked(other / LOCK):
                 shutil.rmtree(other)
 
 

@@ -22,7 +22,6 @@ from typing import Any, NoReturn
 
 from audio_pipeline.errors import PipelineError, WireError
 from audio_pipeline.host.log_ring import trim
-from audio_pipeline.packed import loads
 from audio_pipeline.serving.forked import (
     become,
     end_with_parent,
@@ -31,7 +30,17 @@ from audio_pipeline.serving.forked import (
     leave_pool,
     threads_now,
 )
-from audio_pipeline.serving.pool_messages import Ended, Hold, Take, Taken, is_closed, parse, receive_bytes, send
+from audio_pipeline.serving.pool_messages import (
+    Ended,
+    Hold,
+    Take,
+    Taken,
+    is_closed,
+    parse,
+    parse_request,
+    receive_bytes,
+    send,
+)
 from audio_pipeline.serving.process import run_service
 from audio_pipeline.serving.service import Tenure, linger_s
 from audio_pipeline.threads import CRASHED
@@ -44,6 +53,7 @@ MOST_WARM = 4  # sets of modules for which a process waits
 ASK_S = 1.0  # for a request to be whole: whoever connects asks at once
 ACK_S = 5.0  # for a supervisor to close its connection after the end of a worker
 TURN_S = 0.5
+FIRST_USER_S = 10.0  # for whoever started it to come
 WARM_AFTER_S = 2.0  # a song begins in the moment when the machine has most to do
 
 
@@ -75,7 +85,7 @@ class Pool:
         self._holds: dict[socket.socket, tuple[str, ...]] = {}
         self._warm: dict[tuple[str, ...], Warm] = {}
         self._warm_from_s = 0.0
-        self._idle_since_s = time.monotonic()
+        self._idle_since_s = time.monotonic() + FIRST_USER_S
         self._folder = tenure.socket.parent
 
     def run(self, linger: float) -> None:
@@ -115,7 +125,7 @@ class Pool:
 
     def _answer(self, connection: socket.socket) -> None:
         data = receive_bytes(connection)
-        request: Hold | Take = parse(data, Take if "mark" in loads(data) else Hold)
+        request = parse_request(data)
         if not secrets.compare_digest(request.token, self._tenure.token):
             raise WireError("wrong token")
         if isinstance(request, Hold):
@@ -158,11 +168,16 @@ class Pool:
     # -- processes ----------------------------------------------------------------------------------
 
     def _fork(self, work: Callable[[], int], kept: socket.socket) -> int:
+        """The id of a process that runs `work`, once it has a session of its own and can be ended as a group."""
         sys.stdout.flush()
         sys.stderr.flush()
+        reader, writer = os.pipe()
         pid = os.fork()
         if pid == 0:
             _end(lambda: _begin(work, kept))
+        os.close(writer)
+        os.read(reader, 1)  # closed by `leave_pool`
+        os.close(reader)
         return pid
 
     def _prepare(self, now_s: float) -> None:

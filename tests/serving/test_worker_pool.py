@@ -19,7 +19,7 @@ from audio_pipeline.host.strays import end_strays, note, strays
 from audio_pipeline.packed import dumps
 from audio_pipeline.serving import forked, pool_client, worker_pool
 from audio_pipeline.serving.pool_client import MODULE, HostPool, pool_key
-from audio_pipeline.serving.pool_messages import Ended, Hold, parse
+from audio_pipeline.serving.pool_messages import Ended, Hold, Take, parse
 from audio_pipeline.serving.service import Access, Service
 from audio_pipeline.serving.start import find_or_start
 from audio_pipeline.supervisor.pooled import PooledChild, PooledWorkers
@@ -50,7 +50,8 @@ def pool(runtime: Path, notes: list[str], monkeypatch: pytest.MonkeyPatch) -> It
 def folder(runtime: Path) -> Path:
     """A pipeline's runtime folder."""
     made = runtime / "audio-pipeline" / "run"
-    made.mkdir(mode=0o700)
+    made.mkdir(mode=0o700, parents=True)
+    made.parent.chmod(0o700)
     return made
 
 
@@ -89,7 +90,7 @@ def test_it_is_known_by_its_mark(pool: PooledWorkers, folder: Path) -> None:
     note(folder, {1: child.pid, 2: other.pid})
     assert list(strays(folder.parent)) == []  # the supervisor lives, and so do the processes that it noted
     assert end_strays(folder, 1) == [child.pid]
-    wait_for_end(child.pid)
+    assert child.wait(PATIENCE_S)
     assert other.alive
     other.kill()
     assert other.wait(PATIENCE_S)
@@ -232,6 +233,7 @@ def test_a_warm_process_takes_over_as_a_fork_does(tmp_path: Path) -> None:
     data = dumps(asdict(request))
     socket.send_fds(ours, [len(data).to_bytes(4, "little")], [connection.fileno()])
     ours.sendall(data)
+    ours.close()
     connection.close()
     kept.close()  # the supervisor ends before it gives a job
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) in (0, worker_pool.CRASHED)
