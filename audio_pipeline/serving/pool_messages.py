@@ -76,7 +76,7 @@ def receive(connection: socket.socket, kind: type[M]) -> M:
 
 def receive_bytes(connection: socket.socket) -> bytes:
     """The next message as it came, and nothing behind it. Raises what `receive` does."""
-    return _exactly(connection, _size(_exactly(connection, HEAD.size)))
+    return exactly(connection, _size(exactly(connection, HEAD.size)))
 
 
 def parse(data: bytes, kind: type[M]) -> M:
@@ -124,7 +124,8 @@ def _size(head: bytes) -> int:
     return int(size)
 
 
-def _exactly(connection: socket.socket, size: int) -> bytes:
+def exactly(connection: socket.socket, size: int) -> bytes:
+    """So many bytes. Raises EOFError where the other end is closed before."""
     data = b""
     while len(data) < size:
         part = connection.recv(size - len(data))

@@ -35,6 +35,7 @@ from audio_pipeline.serving.pool_messages import (
     Hold,
     Take,
     Taken,
+    exactly,
     is_closed,
     parse,
     parse_request,
@@ -43,6 +44,7 @@ from audio_pipeline.serving.pool_messages import (
 )
 from audio_pipeline.serving.process import run_service
 from audio_pipeline.serving.service import Tenure, linger_s
+from audio_pipeline.terminal import write
 from audio_pipeline.threads import CRASHED
 from audio_pipeline.worker.main import read_jobs, run_jobs
 from audio_pipeline.worker.scheduling import SPARE_NICE, stand_back
@@ -120,7 +122,7 @@ class Pool:
         try:
             self._answer(connection)
         except (OSError, EOFError, WireError) as error:
-            print(f"a request was refused: {error}", file=sys.stderr, flush=True)
+            write(f"a request was refused: {error}")
             connection.close()
 
     def _answer(self, connection: socket.socket) -> None:
@@ -288,12 +290,7 @@ def _wait_warm(preload: Sequence[str], channel: socket.socket) -> int:
     head, descriptors, _, _ = socket.recv_fds(channel, 4, 1)
     if len(head) < 4 or not descriptors:
         return 0
-    size, data = int.from_bytes(head, "little"), b""
-    while len(data) < size:
-        part = channel.recv(size - len(data))
-        if not part:
-            return 0
-        data += part
+    data = exactly(channel, int.from_bytes(head, "little"))
     end_with_parent(False)
     stand_back(0)
     os.set_inheritable(descriptors[0], False)

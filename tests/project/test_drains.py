@@ -10,6 +10,7 @@ import pytest
 from tests.shared import ROOT
 
 ALLOWED = {
+    "serving/pool_messages.py": "the bytes of one message, whose size is bounded",
     "links/waker.py": "bytes of our own threads, which only wake",
     "control/connection.py": "waits for one reply, until its deadline",
 }
