@@ -18,26 +18,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from audio_pipeline.errors import PipelineError, WireError
 from audio_pipeline.host.log_ring import trim
 from audio_pipeline.serving.forked import (
-    become,
-    end_with_parent,
-    end_with_peer,
     is_supported,
-    leave_pool,
     threads_now,
 )
+from audio_pipeline.serving.forked_worker import OWN, begin, end_process, heavy, wait_warm, work_for
 from audio_pipeline.serving.pool_messages import (
     Ended,
     Hold,
     Take,
     Taken,
-    exactly,
     is_closed,
-    parse,
     parse_request,
     receive_bytes,
     send,
@@ -45,11 +40,7 @@ from audio_pipeline.serving.pool_messages import (
 from audio_pipeline.serving.process import run_service
 from audio_pipeline.serving.service import Tenure, linger_s
 from audio_pipeline.terminal import write
-from audio_pipeline.threads import CRASHED
-from audio_pipeline.worker.main import read_jobs, run_jobs
-from audio_pipeline.worker.scheduling import SPARE_NICE, stand_back
 
-OWN = "audio_pipeline."
 MOST_CONNECTIONS = 512
 MOST_WARM = 4  # sets of modules for which a process waits
 ASK_S = 1.0  # for a request to be whole: whoever connects asks at once
@@ -148,7 +139,7 @@ class Pool:
             send(connection, Taken(reason=reason))
             connection.close()
             return
-        pid = self._hand_over(take, data, connection) or self._fork(lambda: _work(take, connection), connection)
+        pid = self._hand_over(take, data, connection) or self._fork(lambda: work_for(take, connection), connection)
         self._workers[pid] = Worker(pid, connection)
         self._warm_from_s = time.monotonic() + WARM_AFTER_S
         send(connection, Taken(pid))
@@ -176,7 +167,7 @@ class Pool:
         reader, writer = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _end(lambda: _begin(work, kept))
+            end_process(lambda: begin(work, kept))
         os.close(writer)
         os.read(reader, 1)  # closed by `leave_pool`
         os.close(reader)
@@ -191,7 +182,7 @@ class Pool:
         if missing and now_s >= self._warm_from_s:
             ours, theirs = socket.socketpair()
             with theirs:
-                pid = self._fork(lambda: _wait_warm(missing[0], theirs), theirs)
+                pid = self._fork(lambda: wait_warm(missing[0], theirs), theirs)
             ours.settimeout(ASK_S)
             self._warm[missing[0]] = Warm(pid, ours)
             self._warm_from_s = now_s + WARM_AFTER_S
@@ -217,11 +208,6 @@ class Pool:
             os.killpg(pid, signal.SIGKILL)
 
 
-def heavy(preload: Sequence[str]) -> tuple[str, ...]:
-    """Modules of other packages: those may start threads, so the pool itself does not import them."""
-    return tuple(module for module in preload if not module.startswith(OWN))
-
-
 def _import_own(preload: Sequence[str]) -> str:
     """Imports our own modules of a request; why there can be no fork any more, or an empty string."""
     for module in preload:
@@ -238,63 +224,6 @@ def _exit_code(pid: int) -> int | None:
     if found is None:
         return None
     return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
-
-
-# -- in the forked process ----------------------------------------------------------------------------
-
-
-def _end(work: Callable[[], int]) -> NoReturn:
-    """Runs a forked process to its end; nothing of the pool's own ending happens in it."""
-    code = CRASHED
-    try:
-        code = work()
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 1
-    except BaseException:  # noqa: BLE001 - the last gate: its log has the traceback
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        with suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
-
-
-def _begin(work: Callable[[], int], kept: socket.socket) -> int:
-    leave_pool(kept.fileno())
-    return work()
-
-
-def _work(take: Take, connection: socket.socket) -> int:
-    """A worker: takes over, waits for its job, and ends with its supervisor."""
-    become(take)
-    connection.settimeout(None)
-    for module in heavy(take.preload):
-        with suppress(ImportError):
-            importlib.import_module(module)
-    jobs = read_jobs(connection.makefile("rb"))
-    if not jobs:
-        return 0
-    end_with_peer(connection)
-    return run_jobs(jobs)
-
-
-def _wait_warm(preload: Sequence[str], channel: socket.socket) -> int:
-    """Imports behind everything else, waits for a connection, and is a worker from then on."""
-    end_with_parent(True)
-    stand_back(SPARE_NICE)
-    for module in preload:
-        with suppress(ImportError):
-            importlib.import_module(module)
-    head, descriptors, _, _ = socket.recv_fds(channel, 4, 1)
-    if len(head) < 4 or not descriptors:
-        return 0
-    data = exactly(channel, int.from_bytes(head, "little"))
-    end_with_parent(False)
-    stand_back(0)
-    os.set_inheritable(descriptors[0], False)
-    return _work(parse(data, Take), socket.socket(fileno=descriptors[0]))
 
 
 def serve(tenure: Tenure, task: Mapping[str, Any], ready: Callable[[], None]) -> None:

@@ -17,7 +17,7 @@ import pytest
 from audio_pipeline.errors import PipelineError, WireError
 from audio_pipeline.host.strays import end_strays, note, strays
 from audio_pipeline.packed import dumps
-from audio_pipeline.serving import forked, pool_client, worker_pool
+from audio_pipeline.serving import forked, forked_worker, pool_client
 from audio_pipeline.serving.pool_client import MODULE, HostPool, pool_key
 from audio_pipeline.serving.pool_messages import Ended, Hold, Take, parse
 from audio_pipeline.serving.service import Access, Service
@@ -218,7 +218,7 @@ def test_messages_are_checked(data: bytes, kind: type, reason: str) -> None:
 
 
 def test_modules_of_other_packages_are_left_to_a_warm_process() -> None:
-    assert worker_pool.heavy(("audio_pipeline.nodes.mixer", "torch", "audio_pipeline.files.player")) == ("torch",)
+    assert forked_worker.heavy(("audio_pipeline.nodes.mixer", "torch", "audio_pipeline.files.player")) == ("torch",)
 
 
 def test_a_warm_process_takes_over_as_a_fork_does(tmp_path: Path) -> None:
@@ -226,7 +226,9 @@ def test_a_warm_process_takes_over_as_a_fork_does(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
-        worker_pool._end(lambda: worker_pool._begin(lambda: worker_pool._wait_warm(("wave",), theirs), theirs))
+        forked_worker.end_process(
+            lambda: forked_worker.begin(lambda: forked_worker.wait_warm(("wave",), theirs), theirs)
+        )
     theirs.close()
     connection, kept = socket.socketpair()
     request = Take("t", ("wave",), str(tmp_path / "log"), "mark", dict(os.environ), str(tmp_path), 0o077, 64)
@@ -236,7 +238,7 @@ def test_a_warm_process_takes_over_as_a_fork_does(tmp_path: Path) -> None:
     ours.close()
     connection.close()
     kept.close()  # the supervisor ends before it gives a job
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) in (0, worker_pool.CRASHED)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) in (0, CRASHED)
     assert (tmp_path / "log").exists()
 
 
