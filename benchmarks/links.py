@@ -6,7 +6,8 @@
 
 A *hop* goes from a node that hands a frame over to the next node that gets it, the *chain* from the first node to
 the last. In the engine a hop is more than its *link*: the sender's port cuts, checks and measures what its node
-emits before it goes on the link. The chains take turns in one run, in changing order, so that a machine that gets
+emits before it goes on the link. *grouped* is the engine with `process: auto`, a chain of light nodes in one process.
+The chains take turns in one run, in changing order, so that a machine that gets
 slower meanwhile makes none look bad. Beside each of them a process does nothing but *sleep* to deadlines: what it is
 late by, no link can help.
 """
@@ -19,7 +20,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from links_chains import Chain, bare_zmq, dora, engine, ezmsg
+from links_chains import Chain, bare_zmq, dora, engine, ezmsg, grouped
 from links_env import peers_python
 from links_measure import Result, measure
 from links_report import costs, machine, markdown, plain, sentence, text, times, too_slow, verdicts
@@ -29,7 +30,7 @@ def main() -> int:
     """Runs, prints, and fails where the engine is too slow."""
     args = _arguments()
     print(machine(), file=sys.stderr if args.json else sys.stdout, flush=True)
-    chains: dict[str, Chain] = {"engine": engine, "pyzmq": bare_zmq}
+    chains: dict[str, Chain] = {"engine": engine, "grouped": grouped, "pyzmq": bare_zmq}
     if args.peers:
         python = peers_python(args.peers_folder)
         chains |= {"dora": dora(python), "ezmsg": ezmsg(python)}

@@ -30,17 +30,23 @@ def until(true: Callable[[], bool], what: str, timeout_s: float) -> None:
 
 
 @contextmanager
-def engine(folder: Path, count: int) -> Iterator[Pids]:
+def engine(folder: Path, count: int, process: str = "own") -> Iterator[Pids]:
     """The engine itself: supervisor, worker processes, credit, ledger, boards and all."""
     nodes = ["n0: {kind: bench_tone}"]
     nodes += [f"n{i}: {{kind: bench_pass, in: n{i - 1}}}" for i in range(1, count - 1)]
     nodes += [f"n{count - 1}: {{kind: bench_probe, in: n{count - 2}}}"]
     file = folder / "chain.yaml"
-    head = f"version: 1\nrate: 48000\nframe_ms: 10\nnode_paths: [{HERE / 'links_kinds'}]\nnodes:\n"
+    head = f"version: 1\nrate: 48000\nframe_ms: 10\nprocess: {process}\n"
+    head += f"node_paths: [{HERE / 'links_kinds'}]\nnodes:\n"
     file.write_text(head + "".join(f"  {node}\n" for node in nodes))
     with Pipeline.load(file, folder=folder, report=False) as pipeline:
         until(lambda: pipeline.state()["uptime_s"] > 0, "the engine's chain runs", START_S)
         yield {name: node["pid"] for name, node in pipeline.state()["nodes"].items()}
+
+
+def grouped(folder: Path, count: int) -> AbstractContextManager[Pids]:
+    """The same pipeline with `process: auto`: its nodes are light, so the loader puts them into one process."""
+    return engine(folder, count, "auto")
 
 
 @contextmanager

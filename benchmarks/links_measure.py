@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,9 @@ def measure(chain: Chain, count: int, seconds: float) -> Round:
             time.sleep(seconds)
             used, end_ns = {name: usage(pid) - before[name] for name, pid in pids.items()}, time.monotonic_ns()
             jitter.wait()
-        return _round(folder, count, used, begin_ns, end_ns)
+        nodes = Counter(pids.values())  # of each process: what it used is shared out to its nodes
+        shared = {name: used[name].shared(nodes[pid]) for name, pid in pids.items()}
+        return _round(folder, count, shared, begin_ns, end_ns)
 
 
 def _round(folder: Path, count: int, used: dict[str, Usage], begin_ns: int, end_ns: int) -> Round:

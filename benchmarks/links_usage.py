@@ -12,11 +12,15 @@ SWITCHES = ("voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:")
 class Usage:
     """Since the process began."""
 
-    cpu_ns: int
-    switches: int
+    cpu_ns: float
+    switches: float
 
     def __sub__(self, other: Usage) -> Usage:
         return Usage(self.cpu_ns - other.cpu_ns, self.switches - other.switches)
+
+    def shared(self, count: int) -> Usage:
+        """The part of one of `count` nodes."""
+        return Usage(self.cpu_ns / count, self.switches / count)
 
 
 def usage(pid: int) -> Usage:

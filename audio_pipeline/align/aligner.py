@@ -22,8 +22,7 @@ from audio_pipeline.align.rings import Rings
 from audio_pipeline.dsp.fade import blended
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Samples
-
-__all__ = ["AlignSpec", "Aligner"]
+from audio_pipeline.refs import LinkKey
 
 
 class Aligner(Rings):
@@ -34,64 +33,64 @@ class Aligner(Rings):
     ) -> None:
         super().__init__(specs, frame_samples=frame_samples, fade_samples=fade_samples, live=live, count=count)
         self._handovers: dict[str, Handover] = {}
-        self._mutes: dict[str, bool] = {}
+        self._mutes: dict[LinkKey, bool] = {}
 
     # -- links that come and go ----------------------------------------------------------------------
 
-    def connect(self, spec: AlignSpec, now_ns: int) -> list[str]:
-        """From now on `spec.port` is to be heard from this link; names of links that are let go at once."""
-        gone = self._hurry(spec.port)
-        before = self.ports.get(spec.port)
+    def connect(self, spec: AlignSpec, now_ns: int) -> list[LinkKey]:
+        """From now on `spec.key.input` is to be heard from this link; keys of links that are let go at once."""
+        gone = self._hurry(spec.key.input)
+        before = self.ports.get(spec.key.input)
         item = self._add(spec)
         item.heard = False
-        self.ports[spec.port] = spec.name
+        self.ports[spec.key.input] = spec.key
         leaving = self.inputs[before] if before is not None else None
         if (
             leaving is not None
             and leaving.standby is not None
-            and spec.standby
-            and leaving.spec.timeline == spec.timeline  # else its positions say nothing here
+            and spec.plan.has_standby
+            and leaving.plan.timeline == spec.plan.timeline  # else its positions say nothing here
         ):
             item.standby, item.standby_first = leaving.standby, leaving.standby_first
             leaving.standby = None
-        self._handovers[spec.port] = Handover(leaving, item, now_ns)
+        self._handovers[spec.key.input] = Handover(leaving, item, now_ns)
         return gone
 
-    def disconnect(self, port: str, now_ns: int) -> list[str]:
+    def disconnect(self, port: str, now_ns: int) -> list[LinkKey]:
         """Fades a port to silence, then takes it away."""
         gone = self._hurry(port)
         self._handovers[port] = Handover(self.inputs[self.ports[port]], None, now_ns)
         return gone
 
-    def _hurry(self, port: str) -> list[str]:
+    def _hurry(self, port: str) -> list[LinkKey]:
         """A change that another one overtakes is over now."""
         handover = self._handovers.pop(port, None)
         return [] if handover is None else self._part(handover)
 
-    def _part(self, handover: Handover) -> list[str]:
+    def _part(self, handover: Handover) -> list[LinkKey]:
         item = handover.leaving
         if handover.coming is not None:
             handover.coming.heard = True
         if item is None:
             return []
         self._line(item).part(item)
-        del self.inputs[item.spec.name]
-        if all(other.spec.timeline != item.spec.timeline for other in self.inputs.values()):
-            del self.timelines[item.spec.timeline]  # not before: an absent input waits for nobody, but is still read
-        if self.ports.get(item.spec.port) == item.spec.name:
-            del self.ports[item.spec.port]
-        return [item.spec.name]
+        del self.inputs[item.key]
+        if all(other.plan.timeline != item.plan.timeline for other in self.inputs.values()):
+            del self.timelines[item.plan.timeline]  # not before: an absent input waits for nobody, but is still read
+        if self.ports.get(item.key.input) == item.key:
+            del self.ports[item.key.input]
+        return [item.key]
 
     def adopt(self, spec: AlignSpec) -> None:
         """Other terms for a link that stays."""
-        item = self.inputs[spec.name]
-        if item.spec.muted != spec.muted:
-            self._mutes[spec.name] = spec.muted
+        item = self.inputs[spec.key]
+        if item.plan.muted != spec.plan.muted:
+            self._mutes[spec.key] = spec.plan.muted
         item.adopt(spec)
-        self._line(item).be_eager(spec)
+        self._line(item).be_eager(spec.plan)
 
-    def turn(self, position: int, n: int, now_ns: int, deadline_ns: int) -> list[str]:
-        """Begins what is ready and ends what is over; names of links that can be let go.
+    def turn(self, position: int, n: int, now_ns: int, deadline_ns: int) -> list[LinkKey]:
+        """Begins what is ready and ends what is over; keys of links that can be let go.
 
         The span at output `position` is put out next, at `deadline_ns`.
         """
@@ -161,20 +160,20 @@ class Aligner(Rings):
         line = self._line(item)
         flags = Flag.NONE
         if line.anchor is None:
-            block = np.zeros((n, item.spec.channels), np.float32)
+            block = np.zeros((n, item.channels), np.float32)
         else:
             block, missing = item.read(position - line.anchor, n)
             flags = self._judge(item, missing)
-        return line.with_tail(item.spec.name, block), flags
+        return line.with_tail(item.key, block), flags
 
     def _judge(self, item: AlignInput, missing: int) -> Flag:
-        if not missing or item.spec.muted:
+        if not missing or item.plan.muted:
             return Flag.NONE
         self._count("idle_samples" if item.idle else "concealed_samples", missing)
         if item.idle:
             return Flag.NONE
-        if item.spec.on_loss == "fail":
-            raise NodeError(f"input {item.spec.port!r} ran dry and its on_loss is 'fail'")
+        if item.plan.on_loss == "fail":
+            raise NodeError(f"input {item.key.input!r} ran dry and its on_loss is 'fail'")
         return Flag.CONCEALED
 
     def skip_to(self, position: int) -> None:

@@ -26,7 +26,7 @@ def starves(item: AlignInput, samples: int) -> bool:
 
 def has_capacity(item: AlignInput, position: int, samples: int) -> bool:
     """True while (samples) at `position` fit. If not, nothing will come before them: that much is known."""
-    if max(position + samples, item.ring.end) - item.ring.floor <= item.spec.capacity_samples:
+    if max(position + samples, item.ring.end) - item.ring.floor <= item.capacity_samples:
         item.full_since_ns = None
         return True
     item.nothing_before = max(item.nothing_before, position)
@@ -41,7 +41,7 @@ def grow_if_stuck(
         item.full_since_ns = None
         return False
     item.full_since_ns = now_ns if item.full_since_ns is None else item.full_since_ns
-    capacity = item.spec.capacity_samples
+    capacity = item.capacity_samples
     if now_ns - item.full_since_ns < PATIENCE_NS or capacity >= MOST_SAMPLES:
         return False
     item.enlarge(2 * capacity)

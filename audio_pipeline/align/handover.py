@@ -23,11 +23,11 @@ class Handover:
     def channels(self) -> int:
         item = self.coming or self.leaving
         assert item is not None
-        return item.spec.channels
+        return item.channels
 
     def ready(self, position: int | None, n: int) -> bool:
         """True when what comes has the span at `position` of its own timeline (None: not anchored yet)."""
         coming = self.coming
-        if coming is None or coming.spec.muted or coming.idle or coming.ended_at is not None:
+        if coming is None or coming.plan.muted or coming.idle or coming.ended_at is not None:
             return True
         return position is not None and coming.run(position) >= n

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,28 +13,20 @@ from audio_pipeline.dsp.mute import Mute
 from audio_pipeline.dsp.ring import PositionRing
 from audio_pipeline.dsp.switch import Switch
 from audio_pipeline.frame import Samples, tag_of
+from audio_pipeline.links.link_plan import LinkPlan
+from audio_pipeline.refs import LinkKey
 
 FOREVER = 1 << 40
 
 
 @dataclass(frozen=True)
 class AlignSpec:
-    """One input as the loader planned it."""
+    """A planned link as an aligner holds it."""
 
-    name: str
-    timeline: str
+    key: LinkKey
+    plan: LinkPlan
     channels: int
-    capacity_samples: int
-    on_loss: str = "silence"
-    standby: bool = False  # `on_loss: bypass`: frames of the node's own input come in as `<name>~bypass`
-    eager: bool = False  # a microphone's timeline: to be up to date is worth more than its first samples
-    muted: bool = False  # connected, but silent
-    spare_frames: int = 2  # of an eager one: what may be in hand before it is heard sooner
-
-    @property
-    def port(self) -> str:
-        """The node's name for it; where one link follows another, `name` has a number behind it."""
-        return self.name.partition("#")[0]
+    capacity_samples: int  # at first what is planned; it only grows
 
 
 class _Fader:
@@ -60,44 +52,44 @@ class AlignInput:
     """The rings of one input and what is known of it."""
 
     def __init__(self, spec: AlignSpec, frame_samples: int, fade_samples: int, *, live: bool) -> None:
-        self.spec = spec
+        self.key, self.plan, self.channels = spec.key, spec.plan, spec.channels
         self._frame, self._fade, self._live = frame_samples, fade_samples, live
         self.held = np.zeros((1, spec.channels), np.float32)
         self.idle = False
         self.heard = True  # False: it waits for its turn
         self.standby_first: int | None = None
         self.concealed, self.standby_concealed = ConcealedSpans(), ConcealedSpans()
-        self._mute = Mute(spec.muted, 2 * fade_samples)
-        self.tag = tag_of(spec.timeline)
+        self._mute = Mute(spec.plan.muted, 2 * fade_samples)
+        self.tag = tag_of(spec.plan.timeline)
         self.sources: tuple[tuple[int, int], ...] = ()  # of the newest frame, where it is a mix itself
         self.allocate(spec.capacity_samples)
         self.forget()
         self._main, self._reserve = self._fader(), self._fader()
 
     def _fader(self) -> _Fader:
-        return _Fader(self.spec.channels, self._frame, self._fade)
+        return _Fader(self.channels, self._frame, self._fade)
 
     def allocate(self, capacity_samples: int) -> None:
         """Fresh rings."""
-        self.spec = replace(self.spec, capacity_samples=capacity_samples)
-        self.ring = PositionRing(self.spec.channels, capacity_samples)
-        self.standby = PositionRing(self.spec.channels, capacity_samples) if self.spec.standby else None
+        self.capacity_samples = capacity_samples
+        self.ring = PositionRing(self.channels, capacity_samples)
+        self.standby = PositionRing(self.channels, capacity_samples) if self.plan.has_standby else None
 
     def adopt(self, spec: AlignSpec) -> None:
         """Other terms for what goes on: a longer ring keeps what it holds."""
-        if spec.standby != (self.standby is not None):
-            self.standby = PositionRing(spec.channels, spec.capacity_samples) if spec.standby else None
+        if spec.plan.has_standby != (self.standby is not None):
+            self.standby = PositionRing(spec.channels, spec.capacity_samples) if spec.plan.has_standby else None
             self.standby_first = None
-        capacity = max(spec.capacity_samples, self.spec.capacity_samples)
+        capacity = max(spec.capacity_samples, self.capacity_samples)
         for ring in (self.ring, self.standby):
             if ring is not None:
                 ring.grow(capacity)
-        self.spec = replace(spec, capacity_samples=capacity)
+        self.plan, self.channels, self.capacity_samples = spec.plan, spec.channels, capacity
 
     def enlarge(self, capacity_samples: int) -> None:
         """A longer ring for the stream itself, with what it holds."""
         self.ring.grow(capacity_samples)
-        self.spec = replace(self.spec, capacity_samples=capacity_samples)
+        self.capacity_samples = capacity_samples
 
     def mute(self, muted: bool) -> None:
         """Fades to silence, or back."""
@@ -167,18 +159,18 @@ class AlignInput:
 
     def _stand_in(self, position: int, n: int) -> Samples:
         if self.standby is not None:
-            block, silent = self.standby.read(position, n), np.zeros((n, self.spec.channels), np.float32)
+            block, silent = self.standby.read(position, n), np.zeros((n, self.channels), np.float32)
             return self._reserve.process(block, self.standby.run(position), silent)[0]
-        if self.spec.on_loss == "hold":
-            return np.resize(self.held, (n, self.spec.channels))
-        return np.zeros((n, self.spec.channels), np.float32)
+        if self.plan.on_loss == "hold":
+            return np.resize(self.held, (n, self.channels))
+        return np.zeros((n, self.channels), np.float32)
 
     def fade_out(self) -> Samples:
         """What would be heard next, faded to silence; whatever comes after it fades in.
 
         The rings keep it: what is heard sooner by a frame shorter than the fade begins within it.
         """
-        tail = np.zeros((self._fade, self.spec.channels), np.float32)
+        tail = np.zeros((self._fade, self.channels), np.float32)
         if self._next is not None:
             ramp = np.linspace(1.0, 0.0, self._fade, endpoint=False, dtype=np.float32)[:, None]
             tail = copy(self._mute).process(self._joined(self._next, self._fade)[0]) * ramp

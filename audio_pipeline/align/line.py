@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from audio_pipeline.align.delay import DelayKeeper
-from audio_pipeline.align.input import AlignInput, AlignSpec
+from audio_pipeline.align.input import AlignInput
 from audio_pipeline.frame import Flag, Frame, Samples
+from audio_pipeline.links.link_plan import LinkPlan
+from audio_pipeline.refs import LinkKey
 
 PATIENCE_NS = 1_500_000_000
 Count = Callable[[str, int], None]
@@ -24,23 +26,23 @@ class Timeline:
     anchor: int | None = None
     generation: int = 0
     since_ns: int | None = None  # first data of this generation
-    tails: dict[str, Samples] = field(default_factory=dict)  # fade-outs of what a cancel cut off
+    tails: dict[LinkKey, Samples] = field(default_factory=dict)  # fade-outs of what a cancel cut off
     delay: DelayKeeper | None = None
 
     def join(self, item: AlignInput) -> None:
         """One more input on this timeline."""
         self.inputs.append(item)
-        self.be_eager(item.spec)
+        self.be_eager(item.plan)
 
-    def be_eager(self, spec: AlignSpec) -> None:
+    def be_eager(self, plan: LinkPlan) -> None:
         """Whether to be up to date is worth more than the start."""
-        keeper = self.delay or DelayKeeper(self.frame_samples, spec.spare_frames)
-        self.delay = keeper if self.live and spec.eager else None
+        keeper = self.delay or DelayKeeper(self.frame_samples, plan.spare_frames)
+        self.delay = keeper if self.live and plan.eager else None
 
     def part(self, item: AlignInput) -> None:
         """One less."""
         self.inputs = [other for other in self.inputs if other is not item]
-        self.tails.pop(item.spec.name, None)
+        self.tails.pop(item.key, None)
 
     def hear_later(self, frame: Frame, late: int, now_ns: int) -> None:
         """The hole that this makes is faded like any other."""
@@ -66,21 +68,21 @@ class Timeline:
     def fade_out(self) -> None:
         """What would be heard next becomes a fade to silence over whatever comes instead."""
         for item in self.inputs:
-            tail, rest = item.fade_out(), self.tails.get(item.spec.name)
+            tail, rest = item.fade_out(), self.tails.get(item.key)
             if rest is not None:
                 tail[: len(rest)] += rest
-            self.tails[item.spec.name] = tail
+            self.tails[item.key] = tail
 
-    def with_tail(self, name: str, block: Samples) -> Samples:
+    def with_tail(self, key: LinkKey, block: Samples) -> Samples:
         """The block with what is left of a fade-out."""
-        tail = self.tails.pop(name, None)
+        tail = self.tails.pop(key, None)
         if tail is None:
             return block
         block = block.copy()
         used = min(len(block), len(tail))
         block[:used] += tail[:used]
         if len(tail) > used:
-            self.tails[name] = tail[used:]
+            self.tails[key] = tail[used:]
         return block
 
     def cancel(self, generation: int) -> None:
@@ -115,7 +117,7 @@ class Timeline:
 
     def _overdue(self, here: list[AlignInput], start: int, now_ns: int) -> int:
         """Samples, in whole frames, by which an eager timeline can begin later and still be in time."""
-        if not here or not here[0].spec.eager:
+        if not here or not here[0].plan.eager:
             return 0
         spare = [(now_ns - item.due_at(start)) * item.rate // 1_000_000_000 for item in here]
         held = [item.run(start) - self.frame_samples for item in here]

@@ -8,6 +8,7 @@ from audio_pipeline.align.capacity import grow_if_stuck, has_capacity, known_thr
 from audio_pipeline.align.input import AlignInput, AlignSpec
 from audio_pipeline.align.line import Count, Timeline
 from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.refs import LinkKey
 
 
 class Rings:
@@ -20,22 +21,22 @@ class Rings:
         self._fade = fade_samples
         self._live = live
         self._count = count
-        self.inputs: dict[str, AlignInput] = {}
+        self.inputs: dict[LinkKey, AlignInput] = {}
         self.timelines: dict[str, Timeline] = {}
-        self.ports: dict[str, str] = {}  # the node's inputs: by name, the link that is wanted there
+        self.ports: dict[str, LinkKey] = {}  # the node's inputs: by name, the link that is wanted there
         for spec in specs:
-            self.ports[spec.port] = self._add(spec).spec.name
+            self.ports[spec.key.input] = self._add(spec).key
 
     def _add(self, spec: AlignSpec) -> AlignInput:
-        item = self.inputs[spec.name] = AlignInput(spec, self.frame_samples, self._fade, live=self._live)
-        if spec.timeline not in self.timelines:
+        item = self.inputs[spec.key] = AlignInput(spec, self.frame_samples, self._fade, live=self._live)
+        if spec.plan.timeline not in self.timelines:
             line = Timeline(self.frame_samples, self._live, self._count, anchor=None if self._live else 0)
-            self.timelines[spec.timeline] = line
-        self.timelines[spec.timeline].join(item)
+            self.timelines[spec.plan.timeline] = line
+        self.timelines[spec.plan.timeline].join(item)
         return item
 
     def _line(self, item: AlignInput) -> Timeline:
-        return self.timelines[item.spec.timeline]
+        return self.timelines[item.plan.timeline]
 
     def restore(self, timeline: str, anchor: int, generation: int) -> None:
         """Takes a predecessor's anchor, so that a restart changes nothing of what is heard when."""
@@ -45,15 +46,14 @@ class Rings:
 
     # -- what comes ---------------------------------------------------------------------------------
 
-    def push(self, port: str, frame: Frame, due_ns: int, now_ns: int) -> str | None:
-        """Takes a frame for `name` or `name~bypass`; the reason if it is of no use any more."""
-        name, _, standby = port.partition("~")
-        item = self.inputs[name]
+    def push(self, key: LinkKey, frame: Frame, due_ns: int, now_ns: int) -> str | None:
+        """Takes a frame of a link, or of the one that stands by for it; the reason if it is of no use any more."""
+        item, standby = self.inputs[key.main], key.standby
         line = self._line(item)
         if frame.generation < line.generation:
             return "cancelled"
         if frame.generation > line.generation:
-            self.cancel(item.spec.timeline, frame.generation)
+            self.cancel(item.plan.timeline, frame.generation)
         if not standby and self._note_state(item, frame):
             return None
         ring = item.standby if standby else item.ring
@@ -81,11 +81,10 @@ class Rings:
             item.ended_at = frame.end
         return frame.samples == 0
 
-    def room(self, port: str, samples: int, position: int | None = None, now_ns: int = 0) -> bool:
+    def room(self, key: LinkKey, samples: int, position: int | None = None, now_ns: int = 0) -> bool:
         """Offline: True while `samples` more fit, at `position` or next, without pushing out what was not heard yet."""
-        name, _, standby = port.partition("~")
-        item = self.inputs[name]
-        if standby:  # nobody dies offline without ending the run: what stands by must not stall anybody
+        item = self.inputs[key.main]
+        if key.standby:  # nobody dies offline without ending the run: what stands by must not stall anybody
             return True
         position = item.ring.end if position is None else position
         while not has_capacity(item, position, samples):
@@ -100,23 +99,23 @@ class Rings:
         if line is not None and generation > line.generation:
             line.cancel(generation)
 
-    def absent(self, name: str) -> None:
+    def absent(self, key: LinkKey) -> None:
         """Nothing will ever come here (an optional node that is not there)."""
-        item = self.inputs[name]
+        item = self.inputs[key]
         item.ended_at = 0
         self._line(item).part(item)
 
-    def present(self, name: str) -> None:
+    def present(self, key: LinkKey) -> None:
         """What was absent is there after all."""
-        item = self.inputs[name]
+        item = self.inputs[key]
         item.ended_at = None
         if item not in self._line(item).inputs:
             self._line(item).join(item)
 
-    def resize(self, name: str, capacity_samples: int) -> None:
+    def resize(self, key: LinkKey, capacity_samples: int) -> None:
         """A larger buffer, before anything has come."""
-        item = self.inputs[name.partition("~")[0]]
-        if item.first is None and item.standby_first is None and capacity_samples > item.spec.capacity_samples:
+        item = self.inputs[key.main]
+        if item.first is None and item.standby_first is None and capacity_samples > item.capacity_samples:
             item.allocate(capacity_samples)
 
     # -- offline ---------------------------------------------------------------------------------------

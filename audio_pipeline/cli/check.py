@@ -9,8 +9,9 @@ from audio_pipeline.cli.text import columns
 from audio_pipeline.graph.groups import processes
 from audio_pipeline.graph.load import load
 from audio_pipeline.graph.node_keys import AUTO
-from audio_pipeline.graph.plan import LinkPlan, PathLatency, Plan, make_plan
+from audio_pipeline.graph.plan import PathLatency, Plan, make_plan
 from audio_pipeline.graph.types import Graph
+from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.supervisor.interpreter import check_interpreters
 from audio_pipeline.terminal import write
 from audio_pipeline.view.text import ms_text
@@ -99,7 +100,7 @@ def _path_rows(path: PathLatency) -> list[tuple[str, str]]:
 def _link_row(link: LinkPlan, rate: int) -> tuple[str, ...]:
     waits = ms_text(link.align_samples / rate * 1000) if link.align_samples else "-"
     return (
-        f"{link.source} → {link.target.replace('~bypass', ' (standby)')}",
+        f"{link.source} → {link.target.node}.{link.target.input}{' (standby)' if link.standby else ''}",
         link.policy,
         ms_text(link.budget_ms),
         str(link.window),

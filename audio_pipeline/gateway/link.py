@@ -27,13 +27,10 @@ class RemoteLink:
         self._frames: deque[tuple[Frame, int]] = deque(maxlen=KEPT_FRAMES)
         terms = {"port": port, "queue": QUEUE_FRAMES}
         spec = InSpec(
-            port,
             "",
             remote.endpoint,
-            0,
             WINDOW_FRAMES,
             "drop_oldest",
-            QUEUE_FRAMES,
             prepare=self.peer.prepare,
             terms=terms,
         )

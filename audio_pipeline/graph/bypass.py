@@ -27,8 +27,7 @@ def _led_around(graph: Graph, spec: NodeSpec) -> NodeSpec:
 
 def _heard(graph: Graph, link: Link) -> Link:
     """Where a link leads while the producers on its way are bypassed."""
-    node, _, port = link.source.partition(".")
-    producer = graph.nodes[node]
+    port, producer = link.source.port, graph.nodes[link.source.node]
     if not producer.keys.bypass or port in producer.ports.events:
         return link
     if bypass_of(producer, port) is Bypass.SILENCE:

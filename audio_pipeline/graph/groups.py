@@ -64,7 +64,7 @@ def _components(graph: Graph) -> Iterator[list[str]]:
         spec = graph.nodes[name]
         if (spec.keys.process or graph.top.process) != AUTO or not is_light(spec):
             continue
-        sources = {link.source.split(".")[0] for _, link in spec.all_links}
+        sources = {link.source.node for _, link in spec.all_links}
         joined = [members for members in found if not sources.isdisjoint(members)]
         found = [members for members in found if members not in joined]
         found.append([*(member for members in joined for member in members), name])

@@ -7,34 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.packed import dumps, loads
 
 DUE_MARGIN_FRAMES = 0.5  # an aligned input is used no earlier than its stated arrival plus this
-
-
-@dataclass(frozen=True)
-class InJob:
-    """An input as planned. Latencies are what a frame's age should be when every node keeps its word."""
-
-    port: str
-    endpoint: str
-    identity: str
-    timeline: str
-    policy: str
-    window: int
-    queue: int
-    budget_ms: float
-    on_loss: str = "silence"
-    align_samples: int = 0
-    standby: bool = False  # this input also has `<port>~bypass`
-    events: bool = False
-    source: str = ""
-    latency_ms: float = 0.0  # stated age of a frame's first sample at this input
-    muted: bool = False  # connected, but silent: what is heard of its producer is a bypass of silence
-    clock: str = ""  # for a bridge: the record that positions here are counted by
-    same_clock: bool = True  # the file gives both sides of the bridge one clock
-    spare_frames: int = 2  # of an eager one: what may be in hand before it is heard sooner
-    eager: bool = False  # its source cannot run ahead of the clock: to be up to date is worth more than the start
 
 
 @dataclass(frozen=True)
@@ -66,7 +42,7 @@ class Job:
     token: str
     board: str
     clock: str  # the record that everybody in this node's region reads
-    inputs: list[InJob]
+    inputs: list[LinkPlan]
     outputs: list[OutJob]
     epoch: int = 1
     incarnation: int = 0
@@ -89,7 +65,7 @@ class Job:
     @classmethod
     def of(cls, raw: dict[str, Any]) -> Job:
         """The job in a map that came from our own supervisor."""
-        inputs = [InJob(**item) for item in raw.pop("inputs")]
+        inputs = [LinkPlan.of(item) for item in raw.pop("inputs")]
         outputs = [OutJob(**item) for item in raw.pop("outputs")]
         return cls(inputs=inputs, outputs=outputs, **raw)
 

@@ -18,6 +18,7 @@ from audio_pipeline.graph.rules import check_graph
 from audio_pipeline.graph.types import ON_LOSS, POLICIES, VERSION, Graph, Link, LinkKeys, NodeSpec, Top
 from audio_pipeline.graph.yamlfile import parse_yaml, read_yaml, value_of
 from audio_pipeline.node import Node
+from audio_pipeline.refs import PortRef
 from audio_pipeline.settings import Places, build, fail
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -171,8 +172,9 @@ def _build_input(value: Any, cls: type[Node], path: tuple[str, ...], places: Pla
     link_names = LinkKeys.__dataclass_fields__
     keys = build(LinkKeys, {key: body[key] for key in body if key in link_names}, path, places)
     rest = {key: body[key] for key in body if key not in link_names and key != "from"}
-    source = body["from"] if "." in body["from"] else f"{body['from']}.out"
-    return Link(source, keys.policy, keys.budget_ms, keys.on_loss), build(cls.InputSettings, rest, path, places)
+    return Link(PortRef.parse(body["from"]), keys.policy, keys.budget_ms, keys.on_loss), build(
+        cls.InputSettings, rest, path, places
+    )
 
 
 __all__ = [

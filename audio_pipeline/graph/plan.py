@@ -12,7 +12,9 @@ from audio_pipeline.graph.job import DUE_MARGIN_FRAMES
 from audio_pipeline.graph.load import Graph, Link, NodeSpec
 from audio_pipeline.graph.regions import Clocks, clocks_of
 from audio_pipeline.links.credit import LOSSLESS
+from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.node import Latency, Source
+from audio_pipeline.refs import InputKey, PortRef
 from audio_pipeline.settings import fail
 
 HOP_MS = 1.0  # one link on one host, generously
@@ -21,25 +23,7 @@ ELASTIC_MS = 10_000.0  # a live `block` link stretches this far before it loses
 RESTART_MS = 1_500.0  # what a consumer that comes back may want to hear again
 SPARE_MS = 500.0
 ROUND_TRIP_FRAMES = 4
-
-
-@dataclass(frozen=True)
-class LinkPlan:
-    """One link with everything derived for it."""
-
-    source: str  # "node.port"
-    target: str  # "node.input"
-    policy: str
-    budget_ms: float
-    window: int
-    queue: int
-    align_samples: int
-    on_loss: str | None
-    timeline: str
-    latency_ms: float
-    lead_ms: float
-    standby: bool = False
-    muted: bool = False
+SPARE_FRAMES, BRIDGED_SPARE_FRAMES = 2, 3  # in hand at an eager input before it is heard sooner
 
 
 @dataclass(frozen=True)
@@ -79,7 +63,7 @@ class Plan:
         spec = self.graph.nodes[name]
         seen = name
         while not spec.begins_timeline:
-            seen = next(iter(spec.sound_inputs.values())).source.split(".")[0]
+            seen = next(iter(spec.sound_inputs.values())).source.node
             spec = self.graph.nodes[seen]
         return seen
 
@@ -97,11 +81,11 @@ class Plan:
 
     def in_ms(self, spec: NodeSpec, name: str, link: Link) -> float:
         """Stated age of a sample when it has arrived at an input, converted to the rate that it wants."""
-        node = link.source.split(".")[0]
+        node = link.source.node
         return self._out_ms[node] + HOP_MS + self._convert_ms(spec, name, self.rate_of(node))
 
     def _convert_ms(self, spec: NodeSpec, name: str, rate: int) -> float:
-        wanted = spec.cls(spec.settings).input_rate(name.partition("~")[0], self.graph.rate)
+        wanted = spec.cls(spec.settings).input_rate(name, self.graph.rate)
         return StreamResampler(rate, wanted, 1).latency_samples / wanted * 1000
 
     def _out_latency_ms(self, spec: NodeSpec) -> float:
@@ -118,7 +102,7 @@ class Plan:
         return max(ages, default=0.0)
 
     def timeline_of(self, link: Link) -> str:
-        return self.timelines[link.source.split(".")[0]]
+        return self.timelines[link.source.node]
 
     @cached_property
     def leads_ms(self) -> dict[str, float]:
@@ -138,26 +122,25 @@ class Plan:
         """Those of standby inputs included."""
         for spec in self.graph.nodes.values():
             for name, link in spec.inputs.items():
-                yield self._link(spec, name, link)
                 dry = self.standby_source(link)
+                yield self._link(InputKey(spec.name, name), link, has_standby=dry is not None)
                 if dry is not None:
-                    yield self._link(spec, f"{name}~bypass", dry)
+                    yield self._link(InputKey(spec.name, name, standby=True), dry)
 
     def standby_source(self, link: Link) -> Link | None:
         """For `on_loss: bypass` on an output whose bypass is its input: the link that stands by."""
         if link.on_loss != "bypass":
             return None
-        node, _, port = link.source.partition(".")
-        producer = self.graph.nodes[node]
-        if producer.ports.bypass[port].value != "input":
+        producer = self.graph.nodes[link.source.node]
+        if producer.ports.bypass[link.source.port].value != "input":
             return None
         first = next(iter(producer.inputs.values()))
         return Link(first.source, link.policy, None, "silence")
 
-    def _link(self, spec: NodeSpec, name: str, link: Link) -> LinkPlan:
-        timeline = self.timeline_of(link)
+    def _link(self, key: InputKey, link: Link, *, has_standby: bool = False) -> LinkPlan:
+        spec, name, timeline = self.graph.nodes[key.node], key.input, self.timeline_of(link)
         align_ms = self._align_ms(spec, name, link, timeline)
-        burst_ms = self._burst_ms(link.source.split(".")[0])
+        burst_ms = self._burst_ms(link.source.node)
         # No event is worth less than the one after it.
         kept = "block" if name in spec.ports.event_inputs else link.policy
         policy = kept if self.live else LOSSLESS
@@ -166,19 +149,25 @@ class Plan:
         align = align_ms + burst_ms + SPARE_MS + self.leads_ms[timeline]
         return LinkPlan(
             link.source,
-            f"{spec.name}.{name}",
+            key,
             policy,
             budget_ms,
             window,
-            max(math.ceil(budget_ms / self.frame_ms), window) if self.live else window,
-            round(align * self.graph.rate / 1000) if spec.aligned else 0,
-            link.on_loss,
-            timeline,
-            self.in_ms(spec, name, link),
-            self.leads_ms[timeline],
-            "~" in name,
-            link.muted,
+            queue=max(math.ceil(budget_ms / self.frame_ms), window) if self.live else window,
+            timeline=timeline,
+            latency_ms=self.in_ms(spec, name, link),
+            align_samples=round(align * self.graph.rate / 1000) if spec.aligned else 0,
+            on_loss=link.on_loss,
+            events=link.source.port in self.graph.nodes[link.source.node].ports.events,
+            muted=link.muted,
+            has_standby=has_standby,
+            eager=self.live and self.leads_ms[timeline] == 0,
+            spare_frames=BRIDGED_SPARE_FRAMES if self._is_bridged(timeline) else SPARE_FRAMES,
         )
+
+    def _is_bridged(self, timeline: str) -> bool:
+        """True where frames drift through the ticks of the consumer: one clock framed them and another one cuts."""
+        return self.graph.nodes[timeline].cls.bridge and self.latencies[timeline].total > 0
 
     def _align_ms(self, spec: NodeSpec, name: str, link: Link, timeline: str) -> float:
         """How long this input waits for the slowest one of its timeline."""
@@ -208,11 +197,11 @@ class Plan:
         """What a producer keeps for consumers that come back."""
         if not self.live:
             return 0
-        wants = [self._replay_ms(plan) for plan in self.links if plan.source == f"{node}.{port}"]
+        wants = [self._replay_ms(plan) for plan in self.links if plan.source == PortRef(node, port)]
         return round(max(wants, default=0.0) * self.graph.rate / 1000)
 
     def _replay_ms(self, plan: LinkPlan) -> float:
-        spec = self.graph.nodes[plan.target.split(".")[0]]
+        spec = self.graph.nodes[plan.target.node]
         if spec.aligned:
             return plan.align_samples / self.graph.rate * 1000 + RESTART_MS
         if plan.policy == "block":
@@ -237,7 +226,7 @@ class Plan:
         after = [
             spec.name
             for spec in self.graph.nodes.values()
-            if any(link.source.split(".")[0] == name for link in spec.sound_inputs.values())
+            if any(link.source.node == name for link in spec.sound_inputs.values())
         ]
         if not after:
             yield (name,)
@@ -263,7 +252,7 @@ class Plan:
 
     def _hop_ms(self, before: str, spec: NodeSpec) -> float:
         """What the way from one node to the next takes, rate conversion included."""
-        ways = [name for name, link in spec.sound_inputs.items() if link.source.split(".")[0] == before]
+        ways = [name for name, link in spec.sound_inputs.items() if link.source.node == before]
         return HOP_MS + max(self._convert_ms(spec, name, self.rate_of(before)) for name in ways)
 
     def _is_monitor(self, names: tuple[str, ...]) -> bool:

@@ -31,7 +31,7 @@ class Clocks:
 
     def same(self, graph: Graph, bridge: str) -> bool:
         """True where all that a bridge takes is counted by its own clock."""
-        sources = {link.source.split(".")[0] for link in graph.nodes[bridge].inputs.values()}
+        sources = {link.source.node for link in graph.nodes[bridge].inputs.values()}
         return all(self.domains[name] == self.domains[bridge] for name in sources)
 
     def device(self, node: str) -> str:
@@ -67,7 +67,7 @@ def _regions(graph: Graph) -> list[list[str]]:
     region = {name: [name] for name in graph.nodes}
     for spec in graph.nodes.values():
         for link in spec.sound_inputs.values() if not spec.cls.bridge else ():
-            here, there = region[spec.name], region[link.source.split(".")[0]]
+            here, there = region[spec.name], region[link.source.node]
             if here is not there:
                 here += there
                 region.update(dict.fromkeys(there, here))
@@ -91,7 +91,7 @@ def _refuse(graph: Graph, *pair: tuple[str, NodeSpec]) -> None:
     (first_domain, first), (domain, spec) = sorted(pair, key=lambda item: not item[1].cls.audible)
     name = f"{spec.name}_bridge"
     if spec.cls.audible:
-        source = next(iter(spec.sound_inputs.values())).source.removesuffix(".out")
+        source = next(iter(spec.sound_inputs.values())).source.short
         use = f"and 'from: {name}' in {spec.name}"
     else:
         source, use = spec.name, f"and {name} wherever an input says {spec.name}"

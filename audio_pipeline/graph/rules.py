@@ -66,7 +66,7 @@ def _check_inputs(graph: Graph, spec: NodeSpec) -> None:
 
 
 def _check_source(graph: Graph, spec: NodeSpec, name: str, link: Link) -> None:
-    node, _, port = link.source.partition(".")
+    node, port = link.source.node, link.source.port
     path = graph.input_path(spec.name, name)
     if node not in graph.nodes:
         known = ", ".join(graph.nodes)
@@ -120,7 +120,7 @@ def _check_on_loss(graph: Graph) -> None:
 
 
 def _check_bypass(graph: Graph, link: Link, path: tuple[str, ...]) -> None:
-    node, _, port = link.source.partition(".")
+    node, port = link.source.node, link.source.port
     declared = graph.nodes[node].ports.bypass
     if port not in declared:
         known = ", ".join(declared) or "none"
@@ -134,5 +134,5 @@ def _upstream(graph: Graph, names: Sequence[str]) -> list[str]:
         name = todo.pop()
         if name not in found:
             found.append(name)
-            todo += [link.source.split(".")[0] for link in graph.nodes[name].inputs.values()]
+            todo += [link.source.node for link in graph.nodes[name].inputs.values()]
     return found

@@ -10,6 +10,7 @@ from typing import Any
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.node_keys import AUTO, OWN, NodeKeys
 from audio_pipeline.node import Aligned, Node, Ports
+from audio_pipeline.refs import PortRef
 from audio_pipeline.settings import Places, fail, setting
 
 VERSION = 1
@@ -21,7 +22,7 @@ ON_LOSS = ("silence", "hold", "bypass", "fail")
 class Link:
     """Keys that any input accepts beside what its node adds."""
 
-    source: str  # "node.port"
+    source: PortRef
     policy: str = "drop_oldest"
     budget_ms: float | None = None
     on_loss: str | None = None
@@ -130,7 +131,7 @@ class Graph:
 
     def consumers(self, node: str, port: str) -> list[tuple[str, str]]:
         """(node, input) of everybody who listens to a port."""
-        wanted = f"{node}.{port}"
+        wanted = PortRef(node, port)
         return [
             (spec.name, name)
             for spec in self.nodes.values()
@@ -150,7 +151,7 @@ class Graph:
             ready = [
                 name
                 for name, spec in self.nodes.items()
-                if name not in done and all(link.source.split(".")[0] in done for _, link in spec.all_links)
+                if name not in done and all(link.source.node in done for _, link in spec.all_links)
             ]
             if not ready:
                 raise self._cycle([name for name in self.nodes if name not in done])
@@ -159,7 +160,7 @@ class Graph:
 
     def _cycle(self, stuck: list[str]) -> ConfigError:
         """Names the loop only, not what hangs behind it."""
-        sources = {name: [link.source.split(".")[0] for _, link in self.nodes[name].all_links] for name in stuck}
+        sources = {name: [link.source.node for _, link in self.nodes[name].all_links] for name in stuck}
         while last := [name for name in stuck if not any(name in sources[other] for other in stuck)]:
             stuck = [name for name in stuck if name not in last]
         return fail(("nodes", stuck[0]), f"cycle through {', '.join(stuck)}; a graph has no loops", self.places)

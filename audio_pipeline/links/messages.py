@@ -50,13 +50,11 @@ class OutSpec:
 class InSpec:
     """A consumer's port: whom it listens to and on which terms."""
 
-    port: str
     identity: str
     endpoint: str
-    stream: int
     window: int
     policy: str
-    queue: int
+    stream: int = 0
     prepare: Callable[[zmq.Socket[bytes]], None] = lambda socket: None  # options of the socket (keys, heartbeats)
     terms: Mapping[str, Any] = field(default_factory=dict)  # what hello says beside the link's own words
 

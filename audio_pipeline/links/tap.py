@@ -51,7 +51,7 @@ class Tap:
         self._seq: tuple[int, int] | None = None  # epoch and number of the newest frame
         self._context: zmq.Context[Any] = zmq.Context()
         identity = f"{name}.{os.getpid()}.{secrets.token_hex(4)}"
-        spec = InSpec("in", identity, endpoint, 0, window, "drop_oldest", window, prepare)
+        spec = InSpec(identity, endpoint, window, "drop_oldest", prepare=prepare)
         self._port = InPort(self._context, spec, token, secrets.randbits(31), self._count)
         self._port.since = since
         self._port.on_other = self._hear

@@ -122,7 +122,7 @@ class ControlServer:
     def _ports(self, client: bytes, number: Any, word: Mapping[str, Any]) -> dict[str, Any]:
         """What can be listened to, and who waits for sound from elsewhere."""
         specs = self._state.graph.nodes.values()
-        heard = {link.source for spec in specs if spec.cls.audible for link in spec.inputs.values()}
+        heard = {str(link.source) for spec in specs if spec.cls.audible for link in spec.inputs.values()}
         names = [f"{spec.name}.{port}" for spec in specs for port in spec.ports.outputs]
         outputs = [{"port": name, "heard": name in heard} for name in names]
         return {

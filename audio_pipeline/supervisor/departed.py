@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from audio_pipeline.graph.plan import LinkPlan
 from audio_pipeline.graph.types import NodeSpec
+from audio_pipeline.links.link_plan import Ends, LinkPlan
 from audio_pipeline.metrics import Reading
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.records import NodeRecord
@@ -35,7 +35,7 @@ class Departed:
         """Of links that are no more the newest are kept, where both ends are known."""
         state = self._state
         known = {record.name for record in state.records()} | state.former.keys()
-        kept = {key: link for key, link in state.retired.items() if all(end.partition(".")[0] in known for end in key)}
+        kept = {key: link for key, link in state.retired.items() if all(end.node in known for end in key)}
         state.retired = _newest(kept)
 
     def retire(self, links: Iterable[LinkPlan]) -> None:
@@ -57,5 +57,5 @@ class Departed:
         return NodeRecord(spec, settings, inputs, incarnation=number, born=number, dead=before.dead)
 
 
-def _newest(links: dict[tuple[str, str], LinkPlan]) -> dict[tuple[str, str], LinkPlan]:
+def _newest(links: dict[Ends, LinkPlan]) -> dict[Ends, LinkPlan]:
     return dict(list(links.items())[-RETIRED:])

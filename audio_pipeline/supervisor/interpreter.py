@@ -44,7 +44,7 @@ def _check_rates(graph: Graph, producer: NodeSpec) -> None:
     for spec in graph.nodes.values() if _found(producer.keys.python or "").get("soxr") is None else ():
         for name, link in spec.inputs.items():
             wanted = _input_rate(graph, spec, name)
-            if spec.keys.python and link.source.partition(".")[0] == producer.name and wanted != rate:
+            if spec.keys.python and link.source.node == producer.name and wanted != rate:
                 said = (
                     f"it wants {wanted} Hz, {producer.name} sends {rate} Hz, and neither's interpreter has soxr to "
                     f"convert: {producer.keys.python} -m pip install soxr"

@@ -10,10 +10,12 @@ from typing import Any
 
 from audio_pipeline.clock import copy_clock
 from audio_pipeline.graph.groups import processes, shared_key
-from audio_pipeline.graph.job import InJob, Job, OutJob
-from audio_pipeline.graph.load import Graph, NodeSpec
-from audio_pipeline.graph.plan import LinkPlan, Plan
+from audio_pipeline.graph.job import Job, OutJob
+from audio_pipeline.graph.plan import Plan
 from audio_pipeline.graph.regions import HOST
+from audio_pipeline.graph.types import Graph, NodeSpec
+from audio_pipeline.links.link_plan import LinkPlan
+from audio_pipeline.refs import PortRef
 from audio_pipeline.settings import plain
 from audio_pipeline.supervisor.interpreter import kind_at
 
@@ -112,7 +114,7 @@ def scheduling(graph: Graph, name: str) -> dict[str, Any]:
 
 
 def _links_into(plan: Plan, name: str) -> list[LinkPlan]:
-    return [link for link in plan.links if link.target.split(".")[0] == name]
+    return [link for link in plan.links if link.target.node == name]
 
 
 def rewire_words(run: Run, name: str, input_settings: Mapping[str, Any], absent: Sequence[str]) -> dict[str, Any]:
@@ -136,37 +138,10 @@ def lead_words(plan: Plan, name: str) -> dict[str, Any]:
     return {"op": "lead", "lead_ms": plan.leads_ms[plan.timelines[name]]}
 
 
-def _in_job(run: Run, spec: NodeSpec, link: LinkPlan) -> InJob:
-    port = link.target.partition(".")[2]
-    node, _, source_port = link.source.partition(".")
-    standby = any(other.target == f"{link.target}~bypass" for other in run.plan.links)
-    clock, same = _input_clock(run, spec, node)
-    return InJob(
-        port=port,
-        endpoint=_endpoint(run, node, source_port, spec),
-        identity=link.target,
-        timeline=link.timeline,
-        policy=link.policy,
-        window=link.window,
-        queue=link.queue,
-        budget_ms=link.budget_ms,
-        on_loss=link.on_loss or "silence",
-        align_samples=align_capacity(run.plan, link),
-        standby=standby,
-        events=source_port in run.plan.graph.nodes[node].ports.events,
-        source=link.source,
-        latency_ms=link.latency_ms,
-        muted=link.muted,
-        eager=run.plan.live and run.plan.leads_ms[link.timeline] == 0,
-        clock=clock,
-        same_clock=same,
-        spare_frames=3 if _is_bridged(run.plan, link.timeline) else 2,
-    )
-
-
-def _is_bridged(plan: Plan, timeline: str) -> bool:
-    """True where frames drift through the ticks of who takes them: they were framed by one clock and cut by another."""
-    return plan.graph.nodes[timeline].cls.bridge and plan.latencies[timeline].total > 0
+def _in_job(run: Run, spec: NodeSpec, link: LinkPlan) -> LinkPlan:
+    """A link as its consumer gets it: with the places where it finds the producer and the clock before a bridge."""
+    clock, same = _input_clock(run, spec, link.source.node)
+    return replace(link, endpoint=_endpoint(run, link.source, spec), clock=clock, same_clock=same)
 
 
 def _input_clock(run: Run, spec: NodeSpec, source: str) -> tuple[str, bool]:
@@ -180,27 +155,28 @@ def _input_clock(run: Run, spec: NodeSpec, source: str) -> tuple[str, bool]:
     return (str(run.device_clock(device)) if device else ""), True
 
 
-def _endpoint(run: Run, node: str, port: str, consumer: NodeSpec) -> str:
+def _endpoint(run: Run, source: PortRef, consumer: NodeSpec) -> str:
     """Where a consumer connects: inside the process where the producer is in it."""
-    together = run.process_of(run.plan.graph.nodes[node]) == run.process_of(consumer)
-    return local_endpoint(node, port) if together else run.endpoint(node, port)
+    together = run.process_of(run.plan.graph.nodes[source.node]) == run.process_of(consumer)
+    return local_endpoint(source) if together else run.endpoint(source.node, source.port)
 
 
-def local_endpoint(node: str, port: str) -> str:
+def local_endpoint(source: PortRef) -> str:
     """Where a port is found by nodes of its own process."""
-    return f"inproc://{node}.{port}"
+    return f"inproc://{source}"
 
 
 def _out_job(run: Run, spec: NodeSpec, port: str) -> OutJob:
-    listeners = [link for link in run.plan.links if link.source == f"{spec.name}.{port}"]
+    source = PortRef(spec.name, port)
+    listeners = [link for link in run.plan.links if link.source == source]
     return OutJob(
         port=port,
         endpoint=run.endpoint(spec.name, port),
         timeline=run.plan.timelines[spec.name],
-        consumers={link.target: [link.policy, link.queue] for link in listeners},
+        consumers={str(link.target): [link.policy, link.queue] for link in listeners},
         history_samples=run.plan.history_samples(spec.name, port),
         events=port in spec.ports.events,
-        local=local_endpoint(spec.name, port) if spec.process != spec.name else "",
+        local=local_endpoint(source) if spec.process != spec.name else "",
         rates=_foreign_rates(run.plan, listeners) if port in spec.ports.outputs else {},
     )
 
@@ -209,36 +185,22 @@ def _foreign_rates(plan: Plan, listeners: Sequence[LinkPlan]) -> dict[str, int]:
     """The rates of consumers that run under another interpreter, which need not be able to convert."""
     rates: dict[str, int] = {}
     for link in listeners:
-        node, _, port = link.target.partition(".")
-        spec = plan.graph.nodes[node]
+        spec = plan.graph.nodes[link.target.node]
         if spec.keys.python is not None:
-            rates[link.target] = spec.cls(spec.settings).input_rate(port.partition("~")[0], plan.graph.rate)
+            rates[str(link.target)] = spec.cls(spec.settings).input_rate(link.target.input, plan.graph.rate)
     return rates
 
 
 def start_words(plan: Plan, name: str, absent: list[str]) -> Mapping[str, Any]:
     """The `start` command of one node: the true latencies, now that everybody has said theirs."""
-    inputs = {
-        link.target.partition(".")[2]: {
-            "latency_ms": link.latency_ms,
-            "budget_ms": link.budget_ms,
-            "window": link.window,
-            "align_samples": align_capacity(plan, link),
-        }
-        for link in _links_into(plan, name)
-    }
     ports = plan.graph.nodes[name].ports
     outputs = {
         port: {
-            "queues": {link.target: link.queue for link in plan.links if link.source == f"{name}.{port}"},
+            "queues": {str(link.target): link.queue for link in plan.links if link.source == PortRef(name, port)},
             "history_samples": plan.history_samples(name, port),
         }
         for port in (*ports.outputs, *ports.events)
     }
     lead_ms = plan.leads_ms[plan.timelines[name]]
+    inputs = [asdict(link) for link in _links_into(plan, name)]
     return {"op": "start", "inputs": inputs, "outputs": outputs, "lead_ms": lead_ms, "absent": absent}
-
-
-def align_capacity(plan: Plan, link: LinkPlan) -> int:
-    """Samples that an aligned input must be able to hold."""
-    return max(link.align_samples, plan.graph.frame_samples * 4)

@@ -69,15 +69,15 @@ class Overview:
     def ledger(self, name: str) -> list[dict[str, Any]]:
         """What has become of every frame on a node's links."""
         plan = self._state.plan
-        links = [link for link in plan.links if name in (link.source.split(".")[0], link.target.split(".")[0])]
-        ends = {end.split(".")[0] for link in links for end in (link.source, link.target)}
+        links = [link for link in plan.links if name in (link.source.node, link.target.node)]
+        ends = {end.node for link in links for end in (link.source, link.target)}
         boards = {end: self._playhead.boards(end) for end in reversed(plan.order) if end in ends}
         return [ledger_of(link_state(link, boards)) for link in links]
 
     def _former_links(self, boards: Mapping[str, Boards]) -> list[dict[str, Any]]:
         """What became of frames on links that are no more; gone nodes have boards that were kept."""
         links = self._state.retired.values()
-        ends = {end.split(".")[0] for link in links for end in (link.source, link.target)}
+        ends = {end.node for link in links for end in (link.source, link.target)}
         known = {**boards, **{name: self._playhead.boards(name) for name in ends if name not in boards}}
         return [link_state(link, known) for link in links]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from audio_pipeline.graph.plan import LinkPlan
 from audio_pipeline.graph.types import NodeSpec
+from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.node import Source
 
 PARKED_S = 60.0  # between two tries of a parked node
@@ -19,7 +19,7 @@ def ends_of(specs: Mapping[str, NodeSpec], links: Iterable[LinkPlan]) -> set[str
     ends = {
         name for name, spec in working.items() if spec.cls.audible or (spec.sound_inputs and not spec.ports.outputs)
     }
-    return ends or working.keys() - {link.source.partition(".")[0] for link in links}
+    return ends or working.keys() - {link.source.node for link in links}
 
 
 def sources_of(specs: Mapping[str, NodeSpec]) -> set[str]:
@@ -33,7 +33,7 @@ def sources_of(specs: Mapping[str, NodeSpec]) -> set[str]:
 
 def heard(specs: Mapping[str, NodeSpec], links: Iterable[LinkPlan], gone: Collection[str]) -> set[str]:
     """The ends that sound still reaches without the nodes that are `gone`; standby links lead around one of them."""
-    pairs = [(link.source.partition(".")[0], link.target.partition(".")[0]) for link in links]
+    pairs = [(link.source.node, link.target.node) for link in links]
     reached = sources_of(specs) - set(gone)
     while True:
         more = {target for source, target in pairs if source in reached and target not in gone} - reached

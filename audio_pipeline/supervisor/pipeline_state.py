@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from audio_pipeline.graph.load import Graph
-from audio_pipeline.graph.plan import LinkPlan, Plan
+from audio_pipeline.graph.plan import Plan
+from audio_pipeline.links.link_plan import Ends, LinkPlan
 from audio_pipeline.node import Latency
 from audio_pipeline.supervisor.jobs import Run
 from audio_pipeline.supervisor.records import NodeRecord, Phase
@@ -30,7 +31,7 @@ class PipelineState:
         self.joining: dict[str, NodeRecord] = {}  # start, and are not in the graph yet
         self.leaving: dict[str, NodeRecord] = {}  # are not in the graph any more, and end
         self.former: dict[str, NodeRecord] = {}  # were here, for their ledgers and their successors; the newest last
-        self.retired: dict[tuple[str, str], LinkPlan] = {}  # links that were taken away
+        self.retired: dict[Ends, LinkPlan] = {}  # links that were taken away
         self.released: set[str] = set()  # parked nodes whose end is not waited for
         self.transports = Transports(run.plan.graph)
         self.revision = 0  # rises with every change of what there is to see

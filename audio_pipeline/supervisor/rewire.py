@@ -8,8 +8,9 @@ from typing import Any
 
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.groups import processes
-from audio_pipeline.graph.plan import LinkPlan, Plan, make_plan
+from audio_pipeline.graph.plan import Plan, make_plan
 from audio_pipeline.graph.types import Graph, NodeSpec
+from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.node import Latency
 from audio_pipeline.supervisor.jobs import Run, rewire_words
 

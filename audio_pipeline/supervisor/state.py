@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_pipeline.frame import tag_of
-from audio_pipeline.graph.plan import LinkPlan, Plan
+from audio_pipeline.graph.plan import Plan
+from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.metrics import AGE_EDGES_MS, BINS, Reading, quantile_ms
 from audio_pipeline.supervisor.state_size import few
 
@@ -45,8 +46,8 @@ class Boards:
 
 def link_state(link: LinkPlan, boards: Mapping[str, Boards]) -> dict[str, Any]:
     """One link's ledger and ages. It balances: offered = delivered + dropped + queued + in flight."""
-    node, _, port = link.source.partition(".")
-    consumer, _, input_ = link.target.partition(".")
+    node, port = link.source.node, link.source.port
+    consumer, input_ = link.target.node, link.target.name
     producer, taker = boards[node], boards[consumer]
     sent_as, taken_as = f"out.{port}>{link.target}.", f"in.{link.source}>{input_}."
     offered = producer.total(sent_as + "offered")
@@ -60,8 +61,8 @@ def link_state(link: LinkPlan, boards: Mapping[str, Boards]) -> dict[str, Any]:
         dropped["peer_died"] = lost
     ages, worst = taker.spread(f"age.{input_}")
     return {
-        "from": link.source,
-        "to": link.target,
+        "from": str(link.source),
+        "to": str(link.target),
         "policy": link.policy,
         "budget_ms": link.budget_ms,
         "window": link.window,
@@ -115,8 +116,8 @@ def worst_frame(link: LinkPlan, name: str, taker: Boards) -> dict[str, Any] | No
     seq, position, epoch, host_ns = found
     ago_s = (time.monotonic_ns() - host_ns) / 1e9
     return {
-        "from": link.source,
-        "to": link.target,
+        "from": str(link.source),
+        "to": str(link.target),
         "seq": seq,
         "position": position,
         "epoch": epoch,
@@ -206,7 +207,7 @@ def _measured(plan: Plan, names: Sequence[str], boards: Mapping[str, Boards] | N
     ends = [
         link
         for link in plan.links
-        if link.source.split(".")[0] == names[-2] and not link.standby and link.target.split(".")[0] == names[-1]
+        if link.source.node == names[-2] and not link.standby and link.target.node == names[-1]
     ]
     found = [(link, name) for link in ends if (name := _age_name(plan, link, names[0], taker))]
     if not found:
@@ -224,7 +225,7 @@ def _measured(plan: Plan, names: Sequence[str], boards: Mapping[str, Boards] | N
 
 def _age_name(plan: Plan, link: LinkPlan, source: str, taker: Boards) -> str:
     """Under which name a sink keeps the ages of one source; empty where nothing of it has come."""
-    own, mixed = f"age.{link.target.partition('.')[2]}", f"@{tag_of(source):08x}"
+    own, mixed = f"age.{link.target.name}", f"@{tag_of(source):08x}"
     if any(own + mixed in board.histograms for board in taker.all):
         return own + mixed
     return own if link.timeline == source and any(own in board.histograms for board in taker.all) else ""

@@ -10,7 +10,8 @@ import zmq
 
 from audio_pipeline.control.codec import MALFORMED
 from audio_pipeline.errors import PipelineError
-from audio_pipeline.graph.job import InJob, OutJob
+from audio_pipeline.graph.job import OutJob
+from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.settings import build
 from audio_pipeline.worker.core import Core
 from audio_pipeline.worker.intake import Intake
@@ -68,7 +69,7 @@ class CommandHandler:
             return {"ok": False, "error": said[:500]}
 
     def _start(self, command: Mapping[str, Any]) -> None:
-        self.intake.adopt(command["inputs"])
+        self.intake.all.adopt(LinkPlan.of(raw) for raw in command["inputs"])
         self.core.adopt(command["outputs"])
         for node in command["absent"]:
             self._absent({"node": node})
@@ -106,7 +107,7 @@ class CommandHandler:
 
     def _rewire(self, command: Mapping[str, Any]) -> None:
         """Other links while it runs: what comes is there before the node hears of it, what goes stays until after."""
-        inputs = [InJob(**raw) for raw in command["inputs"]]
+        inputs = [LinkPlan.of(raw) for raw in command["inputs"]]
         self.core.rewire([OutJob(**raw) for raw in command["outputs"]])
         self._set_inputs({**self.core.node.input_settings, **self._settings(command)})
         self.intake.rewire(inputs)
@@ -178,7 +179,7 @@ class CommandHandler:
         core.ctx.wanted_generation = max(core.ctx.wanted_generation, generation)
         self.intake.forget(timeline, generation)
         core.cancel_outputs(timeline, generation)
-        own = {out.timeline for out in core.outputs} or {item.job.timeline for item in self.intake.inputs.values()}
+        own = {out.timeline for out in core.outputs} or {item.plan.timeline for item in self.intake.inputs.values()}
         if timeline in own:
             # its END was of what is cancelled now; a mixer's END is of its own timeline
             core.ended = core.flushed = False

@@ -85,7 +85,7 @@ class RunnerContext:
         self.woken_ns = 0  # when the node's own thread first called since the last turn
         self.sources: tuple[tuple[int, int], ...] = ()  # what the newest input holds, where it is a mix
         self._own = ClockRecord(Path(job.own_clock)) if job.own_clock else None
-        self._foreign = {item.port: ClockRecord(Path(item.clock)) for item in job.inputs if item.clock}
+        self._foreign = {plan.target.name: ClockRecord(Path(plan.clock)) for plan in job.inputs if plan.clock}
 
     def note_input(self, frame: Frame, timeline: str = "") -> None:
         """What is emitted from now on inherits this frame's capture time, by position; and on its own timeline that
@@ -185,7 +185,7 @@ class RunnerContext:
         return None if record is None else record.read() or self.line()
 
     def same_clock(self, port: str) -> bool:
-        return all(item.same_clock for item in self._job.inputs if item.port == port)
+        return all(plan.same_clock for plan in self._job.inputs if plan.target.name == port)
 
     def count(self, name: str, amount: int = 1) -> None:
         try:

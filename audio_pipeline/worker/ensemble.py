@@ -30,7 +30,7 @@ class Member:
     @property
     def sources(self) -> set[str]:
         """Nodes that it listens to now."""
-        return {item.job.source.split(".")[0] for item in self.runner.inputs.values()}
+        return {item.plan.source.node for item in self.runner.inputs.values()}
 
     def report(self, now_s: float) -> None:
         """Says that it ended, or goes on after all; once a second what a successor needs, if that changed."""

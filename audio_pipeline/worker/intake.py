@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import zmq
 
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.graph.job import DUE_MARGIN_FRAMES, InJob
+from audio_pipeline.graph.job import DUE_MARGIN_FRAMES
+from audio_pipeline.links.link_plan import LinkPlan
+from audio_pipeline.refs import LinkKey
 from audio_pipeline.worker.core import Core
 from audio_pipeline.worker.inputs import Input, Inputs, is_beginning
 
@@ -29,7 +31,7 @@ class Intake:
         self.aligner = self.all.aligner
 
     @property
-    def inputs(self) -> dict[str, Input]:
+    def inputs(self) -> dict[LinkKey, Input]:
         """Every link by its key; while one follows another there are two for an input."""
         return self.all.links
 
@@ -41,28 +43,17 @@ class Intake:
     def _since(self, item: Input) -> int | None:
         if self.job.incarnation == 0:
             return None
-        if self.aligner is not None and item.job.timeline in self.job.anchors:
-            here = self.ctx.position_at(self.core.clock.now_ns()) - self.job.anchors[item.job.timeline][0]
+        if self.aligner is not None and item.plan.timeline in self.job.anchors:
+            here = self.ctx.position_at(self.core.clock.now_ns()) - self.job.anchors[item.plan.timeline][0]
             return max(round(here), 0)
-        wanted = self.node.resume_position(item.base)
+        wanted = self.node.resume_position(item.key.input)
         if wanted is not None:
             return wanted
         return 0 if self.node.context_samples() else None
 
-    def adopt(self, plans: Mapping[str, Mapping[str, Any]]) -> None:
-        """The true latencies, windows and buffers, now that every node has said how it works."""
-        for port, plan in plans.items():
-            if port not in self.all.current:
-                continue  # it was started for an earlier graph, and is told of this one next
-            item = self.all.at(port)
-            item.latency_ms, item.budget_ms = plan["latency_ms"], plan["budget_ms"]
-            item.link.grant.window = plan["window"]
-            if self.aligner is not None:
-                self.aligner.resize(item.key, plan["align_samples"])
-
-    def rewire(self, jobs: Iterable[InJob]) -> None:
+    def rewire(self, plans: Iterable[LinkPlan]) -> None:
         """These are the links that are wanted from now on."""
-        self.all.rewire(jobs, self.core.clock.now_ns())
+        self.all.rewire(plans, self.core.clock.now_ns())
 
     def turn(self, position: int) -> bool:
         """Moves changes of links on; True if the node got something of it."""
@@ -77,17 +68,17 @@ class Intake:
     def mark_absent(self, node: str) -> None:
         """Nothing will ever come from an optional node that is not there."""
         for item in self.inputs.values():
-            if item.job.source.split(".")[0] == node:
+            if item.plan.source.node == node:
                 item.ended = item.absent = True
-                if self.aligner is not None and "~" not in item.job.port:
+                if self.aligner is not None and not item.key.standby:
                     self.aligner.absent(item.key)
 
     def mark_present(self, node: str) -> None:
         """A node that was given up is back, or is waited for again."""
         for item in self.inputs.values():
-            if item.absent and item.job.source.split(".")[0] == node:
+            if item.absent and item.plan.source.node == node:
                 item.ended = item.absent = False
-                if self.aligner is not None and "~" not in item.job.port:
+                if self.aligner is not None and not item.key.standby:
                     self.aligner.present(item.key)
 
     @property
@@ -107,7 +98,9 @@ class Intake:
         moved = False
         for item in list(self.inputs.values()):
             if item.link.refused:
-                raise NodeError(f"input {item.job.port!r} was refused by {item.job.source}: {item.link.refused}")
+                raise NodeError(
+                    f"input {item.plan.target.name!r} was refused by {item.plan.source}: {item.link.refused}"
+                )
             while item.link.queue and self._accepts(item, item.link.queue[0]):
                 frame = item.link.take()
                 if frame is not None:
@@ -125,7 +118,7 @@ class Intake:
         return self.core.room
 
     def _use(self, item: Input, frame: Frame) -> None:
-        if item.next_job is not None and is_beginning(frame):
+        if item.next_plan is not None and is_beginning(frame):
             self.all.enter_timeline(item, self.core.clock.now_ns())
         reason = self._useless(item, frame)
         if reason:
@@ -134,7 +127,7 @@ class Intake:
         item.link.used()
         taken_ns = self.core.clock.now_ns()
         if frame.event is not None:
-            self.node.on_event(item.base, frame.event, frame.position, self.ctx)
+            self.node.on_event(item.key.input, frame.event, frame.position, self.ctx)
         elif self.aligner is not None:
             self._align(item, frame)
         else:
@@ -144,7 +137,7 @@ class Intake:
 
     def _measure(self, item: Input, frame: Frame, now_ns: int) -> None:
         """How old it is, also by each source that it was mixed from, and how long it lay on its link."""
-        age_ns, name = max(now_ns - frame.captured_ns, 0), f"age.{item.job.port}"
+        age_ns, name = max(now_ns - frame.captured_ns, 0), f"age.{item.plan.target.name}"
         self._observe(name, age_ns / 1e6, frame, now_ns)
         for tag, younger_us in frame.sources:
             self._observe(f"{name}@{tag:08x}", max(age_ns / 1e6 - younger_us / 1e3, 0.0), frame, now_ns)
@@ -157,21 +150,21 @@ class Intake:
 
     def _useless(self, item: Input, frame: Frame) -> str:
         """Why a frame is dropped at the gateway, or an empty string."""
-        known = self.core.generations.get(item.job.timeline, 0)
+        known = self.core.generations.get(item.plan.timeline, 0)
         if frame.generation < known:
             return "cancelled"
         if frame.generation > known:
-            self._on_generation(item.job.timeline, frame.generation)
-        if not self.job.live or self.aligner is not None or item.job.policy == "block":
+            self._on_generation(item.plan.timeline, frame.generation)
+        if not self.job.live or self.aligner is not None or item.plan.policy == "block":
             return ""
         if frame.flags & UNTIMED or frame.samples == 0 or not frame.captured_ns:
             return ""
         delay_ns = self.core.clock.now_ns() - frame.captured_ns - frame.sent_age_us * 1000
-        return "stale" if delay_ns > item.budget_ms * 1e6 else ""
+        return "stale" if delay_ns > item.plan.budget_ms * 1e6 else ""
 
     def _align(self, item: Input, frame: Frame) -> None:
         assert self.aligner is not None
-        if item.job.timeline != self.all.timeline_of(item):
+        if item.plan.timeline != self.all.timeline_of(item):
             return  # stands by for a link that has not come to this timeline yet
         frame = item.converter.convert(frame)
         if frame.flags & Flag.END:
@@ -192,23 +185,23 @@ class Intake:
                 item.converter.reset()
                 if heard:
                     self.node.reset(whole.position, "discontinuity", self.ctx)
-            spliced = item.base in self.all.splices
+            spliced = item.key.input in self.all.splices
             for link, part in self.all.spliced(item, item.converter.convert(whole)):
                 self._give(link, part, spliced=spliced)
         if frame.flags & Flag.END:
             item.ended = True
-            if item.job.events:
-                self.node.on_events_end(item.base, self.ctx)
+            if item.plan.events:
+                self.node.on_events_end(item.key.input, self.ctx)
 
     def _give(self, item: Input, frame: Frame, *, spliced: bool) -> None:
         """To the node."""
         if spliced and is_beginning(frame):
             self.node.reset(frame.position, "discontinuity", self.ctx)
-        self.ctx.note_input(frame, item.job.timeline)
+        self.ctx.note_input(frame, item.plan.timeline)
         if frame.samples or (not self.node.continuous and not frame.flags & Flag.END):
             for part in self._parts(frame) if self.core.scheduled else (frame,):
                 self.core.reached(part.position)
-                self.node.process({item.base: part}, self.ctx)
+                self.node.process({item.key.input: part}, self.ctx)
 
     def _parts(self, frame: Frame) -> Iterator[Frame]:
         """The frame, cut where a scheduled setting changes inside it."""
@@ -220,7 +213,7 @@ class Intake:
     def _pass_idle(self, item: Input, frame: Frame) -> None:
         """Idle is not dead, also for those further down."""
         for out in self.core.outputs:
-            if out.timeline == item.job.timeline and frame.generation == out.framer.generation:
+            if out.timeline == item.plan.timeline and frame.generation == out.framer.generation:
                 self.core.send(frame, out.port)
             elif self.node.bridge and not out.events:
                 at, generation = out.framer.end or 0, out.framer.generation
@@ -233,11 +226,11 @@ class Intake:
     def _due_ns(self, item: Input, frame: Frame) -> int:
         first_ns = frame.captured_ns - round(frame.samples / max(frame.rate, 1) * 1e9)
         frame_ms = self.job.frame_samples / self.job.rate * 1000
-        return first_ns + round((item.latency_ms + DUE_MARGIN_FRAMES * frame_ms) * 1e6)
+        return first_ns + round((item.plan.latency_ms + DUE_MARGIN_FRAMES * frame_ms) * 1e6)
 
     def forget(self, timeline: str, generation: int) -> None:
         """Drops what is older than `generation`, here and inside the node."""
-        mine = [item for item in self.inputs.values() if item.job.timeline == timeline]
+        mine = [item for item in self.inputs.values() if item.plan.timeline == timeline]
         for item in mine:
             self._forget(item, generation)
         if self.aligner is not None:

@@ -15,6 +15,7 @@ from audio_pipeline.clock import ClockRecord, HostClock
 from audio_pipeline.graph.job import Job
 from audio_pipeline.metrics import Board
 from audio_pipeline.node import Node
+from audio_pipeline.refs import LinkKey
 from audio_pipeline.worker.command_handler import CommandHandler
 from audio_pipeline.worker.core import Core
 from audio_pipeline.worker.inputs import Input
@@ -61,7 +62,7 @@ class NodeRunner:
         self.commands.enter_generation(timeline, generation)
 
     @property
-    def inputs(self) -> dict[str, Input]:
+    def inputs(self) -> dict[LinkKey, Input]:
         """The links into the node, by key."""
         return self.intake.inputs
 
@@ -85,7 +86,7 @@ class NodeRunner:
     def reconnect(self, producer: str) -> None:
         """Connects anew to a producer that was replaced (inproc only; ipc and tcp do so by themselves)."""
         for item in self.inputs.values():
-            if item.job.source.split(".")[0] == producer:
+            if item.plan.source.node == producer:
                 self._poller.unregister(item.link.socket)
                 item.link.reconnect()
                 self._poller.register(item.link.socket, zmq.POLLIN)

@@ -16,6 +16,8 @@ from links_stage import Times, number_of
 class BenchPass(Filter):
     """A node in the middle of a chain."""
 
+    light = True
+
     def open(self, ctx: Context) -> None:
         self._times = Times(Path(ctx.folder), f"sent{ctx.name[1:]}")
 

@@ -18,6 +18,7 @@ class BenchProbe(Node):
     """The end of a chain."""
 
     PORTS = Ports(outputs=())
+    light = True
 
     def open(self, ctx: Context) -> None:
         self._times = Times(Path(ctx.folder), "arrived")

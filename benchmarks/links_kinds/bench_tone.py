@@ -16,6 +16,8 @@ from links_stage import Maker
 class BenchTone(Source):
     """The first node of a chain: 440 Hz at -12 dBFS."""
 
+    light = True
+
     def open(self, ctx: Context) -> None:
         self._maker = Maker(Path(ctx.folder))
 

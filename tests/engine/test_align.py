@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio_pipeline.align.aligner import Aligner, AlignSpec
+from audio_pipeline.align.aligner import Aligner
+from audio_pipeline.align.input import AlignSpec
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Samples, audio_frame, gap_frame, tag_of
-from tests.engine.graphs import noise
+from tests.engine.graphs import align_spec as spec
+from tests.engine.graphs import link_key, noise
 
 RATE, N, FADE = 48_000, 480, 480
-CAPACITY = 10 * RATE
 FRAME_NS = 10_000_000
 
 
@@ -47,8 +48,8 @@ class Desk:
         self.aligner = Aligner(specs, frame_samples=frame, fade_samples=fade, live=live, count=self._count)
         self.frame, self.position, self.generation = frame, 0, 0
         self.mail: list[tuple[float, int]] = []  # (when it comes in ms, position) of frames under way
-        self.heard: dict[str, list[Samples]] = {spec.name: [] for spec in specs}
-        self.flags: dict[str, list[Flag]] = {spec.name: [] for spec in specs}
+        self.heard: dict[str, list[Samples]] = {spec.key.input: [] for spec in specs}
+        self.flags: dict[str, list[Flag]] = {spec.key.input: [] for spec in specs}
 
     def _count(self, name: str, amount: int) -> None:
         self.counts[name] += amount
@@ -60,14 +61,14 @@ class Desk:
 
     def push(self, port: str, position: int, x: Samples, due_ns: int = 0) -> str | None:
         frame = audio_frame(x, position, RATE, generation=self.generation, captured_ns=ns(position + len(x)))
-        return self.aligner.push(port, frame, due_ns, self.now_ns)
+        return self.aligner.push(link_key(port), frame, due_ns, self.now_ns)
 
     def idle(self, port: str, position: int) -> None:
-        self.aligner.push(port, gap_frame(0, position, RATE, 1, generation=self.generation), 0, self.now_ns)
+        self.aligner.push(link_key(port), gap_frame(0, position, RATE, 1, generation=self.generation), 0, self.now_ns)
 
     def end(self, port: str, position: int) -> None:
         frame = gap_frame(0, position, RATE, 1, flags=Flag.END, generation=self.generation)
-        self.aligner.push(port, frame, 0, self.now_ns)
+        self.aligner.push(link_key(port), frame, 0, self.now_ns)
 
     def tick(self, n: int | None = None) -> None:
         n = self.frame if n is None else n
@@ -83,10 +84,6 @@ class Desk:
 
     def sound(self, name: str = "a") -> Samples:
         return np.concatenate([np.zeros((0, 1), np.float32), *self.heard[name]])[:, 0]
-
-
-def spec(name: str = "a", timeline: str = "song", **over: object) -> AlignSpec:
-    return AlignSpec(name, timeline, 1, CAPACITY, **over)  # type: ignore[arg-type]
 
 
 def desk_with(x: object = ones, seconds: float = 0.1, **over: object) -> Desk:
@@ -353,7 +350,7 @@ def test_late_idle_and_concealed_are_three_things() -> None:
 def test_a_silence_that_was_sent_is_sound() -> None:
     desk = Desk(spec())
     frame = gap_frame(10 * N, 0, RATE, 1)
-    desk.aligner.push("a", frame, 0, 0)
+    desk.aligner.push(link_key("a"), frame, 0, 0)
     for _ in range(10):
         desk.tick()
     assert desk.counts == {"late_samples": 0} and not desk.sound().any()
@@ -486,13 +483,13 @@ def test_offline_a_hole_is_silence_of_its_length() -> None:
 
 
 def test_offline_nothing_is_taken_before_there_is_room_for_it() -> None:
-    desk = Desk(AlignSpec("a", "song", 1, 1000, standby=True), live=False)
-    assert desk.aligner.room("a", 1000) and not desk.aligner.room("a", 1001)
+    desk = Desk(spec(capacity_samples=1000, standby=True), live=False)
+    assert desk.aligner.room(link_key("a"), 1000) and not desk.aligner.room(link_key("a"), 1001)
     desk.push("a", 0, ones(0, 600))
-    assert desk.aligner.room("a", 400) and not desk.aligner.room("a", 401)
-    assert desk.aligner.room("a~bypass", 1000)
+    assert desk.aligner.room(link_key("a"), 400) and not desk.aligner.room(link_key("a"), 401)
+    assert desk.aligner.room(link_key("a~bypass"), 1000)
     desk.tick()
-    assert desk.aligner.room("a", 880)
+    assert desk.aligner.room(link_key("a"), 880)
 
 
 # -- ends --------------------------------------------------------------------------------------------
@@ -518,7 +515,7 @@ def test_an_end_without_any_sound_is_an_end() -> None:
 
 def test_nobody_waits_for_what_is_absent() -> None:
     desk = Desk(spec("a"), spec("b", on_loss="fail"))
-    desk.aligner.absent("b")
+    desk.aligner.absent(link_key("b"))
     desk.push("a", 0, ones(0, RATE))
     for _ in range(5):
         desk.tick()
@@ -532,9 +529,9 @@ def test_nobody_waits_for_what_is_absent() -> None:
 def test_what_was_absent_and_is_back_is_heard_and_waited_for() -> None:
     desk = Desk(spec("a"), spec("b"))
     desk.push("a", 0, ones(0, RATE))
-    desk.aligner.absent("b")
-    desk.aligner.present("b")
-    desk.aligner.present("b")
+    desk.aligner.absent(link_key("b"))
+    desk.aligner.present(link_key("b"))
+    desk.aligner.present(link_key("b"))
     desk.push("b", 0, ones(0, RATE))
     for _ in range(5):
         desk.tick()
@@ -549,7 +546,7 @@ def test_what_was_absent_and_is_back_is_heard_and_waited_for() -> None:
 def test_an_absent_input_outlives_the_last_link_of_its_timeline() -> None:
     """The song itself is taken away; the node that was to work on it never was there. The microphone goes on."""
     desk = Desk(spec("a"), spec("b"), spec("c", "mic"))
-    desk.aligner.absent("a")
+    desk.aligner.absent(link_key("a"))
     for name in "bc":
         desk.push(name, 0, ones(0, RATE))
     for _ in range(5):
@@ -598,7 +595,7 @@ def test_the_output_is_as_old_as_its_oldest_input() -> None:
 def test_an_input_of_unknown_age_makes_the_output_no_older() -> None:
     desk = Desk(spec("a", "mic"), spec("b", "card"))
     desk.push("a", 0, ones(0, RATE))
-    desk.aligner.push("b", audio_frame(ones(0, RATE), 0, RATE), 0, desk.now_ns)
+    desk.aligner.push(link_key("b"), audio_frame(ones(0, RATE), 0, RATE), 0, desk.now_ns)
     desk.tick()
     assert set(desk.aligner.heard(0)) == {"mic", "card"}
     assert desk.aligner.captured_at(N) == {tag_of("mic"): ns(N)}
@@ -607,7 +604,7 @@ def test_an_input_of_unknown_age_makes_the_output_no_older() -> None:
 def test_a_mix_of_a_mix_is_as_old_as_each_source_in_it() -> None:
     desk = Desk(spec("a", "other"))
     frame = audio_frame(ones(0, RATE), 0, RATE, captured_ns=ns(RATE), sources=((1, 0), (2, 1500)))
-    desk.aligner.push("a", frame, 0, desk.now_ns)
+    desk.aligner.push(link_key("a"), frame, 0, desk.now_ns)
     desk.tick()
     times = desk.aligner.captured_at(N)
     assert times[2] - times[1] == 1_500_000 and set(times) == {1, 2}

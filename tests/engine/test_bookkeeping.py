@@ -14,9 +14,10 @@ import msgpack
 import pytest
 
 from audio_pipeline.control.codec import encode
-from audio_pipeline.graph.job import InJob  # noqa: F401 - the kinds of the graph are loaded before memory is counted
-from audio_pipeline.graph.plan import LinkPlan
+from audio_pipeline.graph.job import OutJob  # noqa: F401 - the kinds of the graph are loaded before memory is counted
+from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.metrics import SLOTS, Board, Reading
+from audio_pipeline.refs import InputKey, PortRef
 from audio_pipeline.supervisor.departed import FORMER, RETIRED
 from audio_pipeline.supervisor.event_log import ANSWER_BYTES, KEEP_BYTES, KEEP_EVENTS, EventLog
 from audio_pipeline.supervisor.history import MOST_STEPS, bounded
@@ -148,7 +149,7 @@ def test_nodes_and_links_that_are_gone_are_forgotten_in_their_turn(quiet: Quiet)
         name = f"node{number}"
         record = NodeRecord(_called(song, name), song.settings, {})
         pipeline.transports[name] = Transport()
-        pipeline.retired[f"{name}.out", "mix.dry"] = _link(link, f"{name}.out")
+        pipeline.retired[PortRef(name, "out"), InputKey("mix", "dry")] = _link(link, f"{name}.out")
         pipeline.transports.leave(name)
         quiet.parts.departed.keep(record)
 
@@ -167,7 +168,7 @@ def _called(spec: Any, name: str) -> Any:
 def _link(link: LinkPlan, source: str) -> LinkPlan:
     from dataclasses import replace
 
-    return replace(link, source=source)
+    return replace(link, source=PortRef.parse(source))
 
 
 def test_a_hundred_thousand_edits_leave_a_hundred_to_undo(many: int) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio_pipeline.align.aligner import Aligner, AlignSpec
+from audio_pipeline.align.aligner import Aligner
 from audio_pipeline.align.concealed_spans import ConcealedSpans
 from audio_pipeline.frame import Flag, Samples, audio_frame
+from audio_pipeline.refs import LinkKey
 from audio_pipeline.supervisor.local import LocalGraph
-from tests.engine.graphs import graph_of, noise
+from tests.engine.graphs import align_spec, graph_of, link_key, noise
 
 RATE, N, FADE = 48_000, 480, 480
 LOST = range(10, 20)  # frames
@@ -39,7 +40,7 @@ def test_spans_are_joined_found_and_forgotten() -> None:
 
 def heard(*, standby: bool, standby_lost: bool) -> Samples:
     """A node's output is -1, its true input 1; of frames LOST it made its own input up."""
-    spec = AlignSpec("a", "song", 1, 10 * RATE, "bypass", standby)
+    spec = align_spec("a", "song", 10 * RATE, on_loss="bypass", standby=standby)
     aligner = Aligner([spec], frame_samples=N, fade_samples=FADE, live=True, count=lambda name, amount: None)
     blocks = []
     for i in range(40):
@@ -50,7 +51,7 @@ def heard(*, standby: bool, standby_lost: bool) -> Samples:
                 block = np.full((N, 1), value, np.float32)
                 frame = audio_frame(block, ahead * N, RATE, flags=flags, captured_ns=now_ns)
                 if standby or "~" not in port:
-                    aligner.push(port, frame, 0, now_ns)
+                    aligner.push(link_key(port), frame, 0, now_ns)
         blocks.append(aligner.tick(i * N, N, now_ns)["a"][0])
     return np.concatenate(blocks)[:, 0]
 
@@ -79,7 +80,7 @@ out: {kind: sink, inputs: {a: mix}}
     with LocalGraph(graph, tmp_path, live=True) as local:
         start = local.clock.now_ns()
         local.run_until(start + SECOND)
-        link = local.runners["late"].inputs["in"].link
+        link = local.runners["late"].inputs[LinkKey("in")].link
         take = link.take
         lost = []
 

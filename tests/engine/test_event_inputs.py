@@ -67,7 +67,7 @@ def test_sound_gets_neither_positions_nor_latency_from_events() -> None:
     plan = Plan(graph, dict.fromkeys(graph.nodes, Latency()), live=True)
     assert plan.timelines["voice"] == "voice" and plan.timelines["out"] == "voice"
     assert [path.names for path in plan.paths] == [("song", "beat"), ("voice", "out")]
-    assert {link.target: link.policy for link in plan.links}["voice.beats"] == "block"
+    assert {str(link.target): link.policy for link in plan.links}["voice.beats"] == "block"
 
 
 def test_an_event_input_may_be_left_unconnected() -> None:

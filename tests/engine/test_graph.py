@@ -11,6 +11,7 @@ from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.load import Graph, Link, _with_sets, build_graph, find_config, load, loads
 from audio_pipeline.graph.registry import kind_names, load_kind
 from audio_pipeline.graph.yamlfile import parse_yaml
+from audio_pipeline.refs import PortRef
 from audio_pipeline.settings import Places
 from tests.engine.graphs import KINDS, graph_of, text_of
 
@@ -30,7 +31,7 @@ rec: {kind: sink, inputs: {a: {from: mix, policy: block}}}
 def test_a_file_becomes_a_graph() -> None:
     graph = graph_of(GOOD, name="demo", frame_ms=5)
     assert (graph.name, graph.rate, graph.frame_samples) == ("demo", 48_000, 240)
-    assert graph.nodes["mix"].inputs["wet"] == Link("late.out", on_loss="bypass")
+    assert graph.nodes["mix"].inputs["wet"] == Link(PortRef("late", "out"), on_loss="bypass")
     assert graph.nodes["mix"].input_settings["wet"].gain == 0.5
     assert graph.nodes["rec"].inputs["a"].policy == "block"
     assert graph.order() == ["song", "late", "mix", "out", "rec"]
@@ -210,8 +211,8 @@ def test_set_changes_what_the_file_says(tmp_path: Path) -> None:
     )
     assert graph.nodes["song"].settings.seconds == 2.0
     assert graph.nodes["mix"].input_settings["dry"].gain == 0.25
-    assert graph.nodes["rec"].inputs["b"] == Link("song.out")
-    assert graph.nodes["late"].inputs["in"] == Link("song.out", policy="block")
+    assert graph.nodes["rec"].inputs["b"] == Link(PortRef("song", "out"))
+    assert graph.nodes["late"].inputs["in"] == Link(PortRef("song", "out"), policy="block")
     assert (graph.rate, graph.name) == (44_100, "x")
 
 

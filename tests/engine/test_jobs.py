@@ -7,7 +7,9 @@ import pytest
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.job import Job, pack_jobs, unpack_jobs
 from audio_pipeline.graph.plan import make_plan
+from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.node import Latency
+from audio_pipeline.refs import PortRef
 from audio_pipeline.supervisor.jobs import Run, make_job, start_words
 from audio_pipeline.worker.build_node import build_node
 from tests.engine.graphs import graph_of
@@ -54,25 +56,22 @@ def test_both_ends_of_a_link_are_told_the_same() -> None:
     outs = {(name, out.endpoint): out for name, job in jobs.items() for out in job.outputs}
     for name, job in jobs.items():
         for item in job.inputs:
-            out = outs[item.source.split(".")[0], item.endpoint]
-            assert (
-                out.consumers[f"{name}.{item.port}"] == [item.policy, item.queue]
-                and item.identity == f"{name}.{item.port}"
-            )
+            out = outs[item.source.node, item.endpoint]
+            assert out.consumers[str(item.target)] == [item.policy, item.queue] and item.target.node == name
             assert out.events == item.events and item.window >= 4
 
 
 def test_a_bypass_is_wired_beside_the_input_it_stands_in_for() -> None:
-    inputs = {item.port: item for item in make_job(run_of(), "mix").inputs}
+    inputs = {item.target.name: item for item in make_job(run_of(), "mix").inputs}
     assert list(inputs) == ["wet", "wet~bypass", "mic"]
-    assert inputs["wet"].standby and not inputs["mic"].standby
-    assert (
-        inputs["wet~bypass"].source == "song.out" and inputs["wet~bypass"].timeline == inputs["wet"].timeline == "song"
-    )
+    assert inputs["wet"].has_standby and not inputs["mic"].has_standby
+    standby = inputs["wet~bypass"]
+    assert standby.standby and standby.source == PortRef("song", "out")
+    assert standby.timeline == inputs["wet"].timeline == "song"
 
 
 def test_only_what_cannot_run_ahead_is_eager() -> None:
-    inputs = {item.port: item.eager for item in make_job(run_of(), "mix").inputs}
+    inputs = {item.target.name: item.eager for item in make_job(run_of(), "mix").inputs}
     assert inputs == {"wet": False, "wet~bypass": False, "mic": True}
     assert not any(item.eager for item in make_job(run_of(live=False), "mix").inputs)
 
@@ -103,9 +102,9 @@ def test_the_start_says_the_true_latencies() -> None:
     plan = make_plan(run.plan.graph, {"late": Latency(hop=8192)}, live=True)
     after = start_words(plan, "mix", ["mic"])
     assert before["absent"] == ["mic"] and before["op"] == "start"
-    grown = after["inputs"]["wet"]["latency_ms"] - before["inputs"]["wet"]["latency_ms"]
-    assert abs(grown - 4096 / 48) < 1e-6
-    assert after["inputs"]["wet~bypass"]["align_samples"] - before["inputs"]["wet~bypass"]["align_samples"] >= 4096
+    then, now = ({link.target.name: link for link in map(LinkPlan.of, words["inputs"])} for words in (before, after))
+    assert abs(now["wet"].latency_ms - then["wet"].latency_ms - 4096 / 48) < 1e-6
+    assert now["wet~bypass"].align_samples - then["wet~bypass"].align_samples >= 4096
     assert set(start_words(plan, "song", [])["outputs"]) == {"out", "map"}
 
 

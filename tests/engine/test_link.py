@@ -47,7 +47,7 @@ class Bench:
         return port
 
     def into(self, name: str = "a", *, window: int = 5, token: str = TOKEN, since: int | None = None) -> InPort:
-        spec = InSpec("in", name, self.endpoint, 0, window, "block", 100)
+        spec = InSpec(name, self.endpoint, window, "block")
         port = InPort(self.context, spec, token, next(self._instances), self._counter(f"in>{name}"))
         port.since = since
         self.ins.append(port)

@@ -504,7 +504,7 @@ def check_ledgers(graph: LocalGraph) -> None:
     """offered = delivered + dropped + queued + in flight, on every link, to the frame."""
     boards = {name: graph.board(name) for name in graph.runners}
     for link in graph.run.plan.links:
-        assert ledger(link.source, link.target, boards) == 0, link
+        assert ledger(str(link.source), str(link.target), boards) == 0, link
 
 
 def ledger(source: str, target: str, boards: dict[str, Reading]) -> float:

@@ -77,7 +77,7 @@ def test_the_worst_frame_of_a_path_is_named(two_sources: Measured) -> None:
     assert (worst["from"], worst["to"], worst["epoch"]) == ("gain.out", "out.a", 1)
     (frame,) = [frame for frame in two_sources.runners["out"].node.frames["a"] if frame.seq == worst["seq"]]
     assert frame.position == worst["position"]
-    (link,) = [link for link in two_sources.run.plan.links if link.target == "out.a"]
+    (link,) = [link for link in two_sources.run.plan.links if str(link.target) == "out.a"]
     assert link_state(link, two_sources.boards())["worst"]["seq"] == worst["seq"], "on the link it was the oldest too"
 
 

@@ -83,7 +83,7 @@ def test_a_bypass_follows_to_the_other_song(playing: Any) -> None:
         "tap: {kind: sink, inputs: {n: next}}\nout: {kind: sink, inputs: {a: mix}}\n"
     )
     move(stage, "late.in")
-    assert sorted(item.job.source for item in stage.runners["mix"].inputs.values()) == ["late.out", "next.out"]
+    assert sorted(str(item.plan.source) for item in stage.runners["mix"].inputs.values()) == ["late.out", "next.out"]
     stage.kill("late")
     stage.run_for(1)
     assert np.all(stage.sound()[-24_000:] == 1.0)

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audio_pipeline.graph.plan import LinkPlan, make_plan
+from audio_pipeline.graph.plan import make_plan
+from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.metrics import Board, Reading
+from audio_pipeline.refs import InputKey, PortRef
 from audio_pipeline.supervisor.state import Boards, link_state, node_state, paths_state
 from tests.engine.graphs import graph_of
 
-LINK = LinkPlan("song.out", "mix.dry", "drop_oldest", 100.0, 4, 10, 0, None, "song", 11.0, 0.0)
+LINK = LinkPlan(PortRef("song", "out"), InputKey("mix", "dry"), "drop_oldest", 100.0, 4, 10, "song", 11.0)
 OUT, IN = "out.out>mix.dry.", "in.song.out>dry."
 
 

@@ -244,7 +244,7 @@ def listening() -> Iterator[Callable[[bytes], None]]:
         player = RemotePlayer(ctx, CHANNELS, 0.0, 250.0)  # type: ignore[arg-type]
         link = SimpleNamespace(counts=Counter(), bounds=FrameBounds(RATE, CHANNELS))
         link.heard = lambda frame: player.push(frame, ctx.now, peer.offset.here(frame.captured_ns))
-        spec = InSpec("mix.out", "", "tcp://127.0.0.1:9", 0, 50, "drop_oldest", 25, prepare=peer.prepare)
+        spec = InSpec("", "tcp://127.0.0.1:9", 50, "drop_oldest", prepare=peer.prepare)
         end = _ListeningEnd(peer, spec, 1, link)  # type: ignore[arg-type]
         end.socket.close(linger=0)
         wire = end.socket = Wire()  # type: ignore[assignment]

@@ -101,7 +101,7 @@ def consumer() -> Iterator[Callable[[bytes], None]]:
     """Messages at an input, words and frames."""
     with zmq.Context() as context:
         counts: Counter[str] = Counter()
-        spec = InSpec("in", "a", "inproc://nobody", 0, 5, "block", 10)
+        spec = InSpec("a", "inproc://nobody", 5, "block")
         port = InPort(context, spec, TOKEN, 1, lambda what, amount: counts.update({what: amount}))
 
         def target(data: bytes) -> None:

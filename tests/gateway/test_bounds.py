@@ -257,7 +257,7 @@ def test_a_turn_of_an_input_ends_however_many_words_wait() -> None:
             return msgpack.packb({"t": "still"})  # type: ignore[no-any-return]
 
     with zmq.Context() as context:
-        port = InPort(context, InSpec("in", "a", "inproc://nobody", 0, 5, "block", 10), TOKEN, 1, lambda *_: None)
+        port = InPort(context, InSpec("a", "inproc://nobody", 5, "block"), TOKEN, 1, lambda *_: None)
         port.socket.close(linger=0)
         for turn, take in ((1, port.handle), (2, port.receive)):
             port.socket = Flooded()  # type: ignore[assignment]

@@ -28,6 +28,7 @@ import audio_pipeline
 from audio_pipeline.cli.main import main
 from audio_pipeline.graph.load import Graph, load, loads
 from audio_pipeline.metrics import Reading
+from audio_pipeline.refs import PortRef
 from audio_pipeline.supervisor.local import LocalGraph
 from tests.proofs.kinds.sine import HZ, LEVEL
 from tests.proofs.live import Pipeline, playing
@@ -169,7 +170,7 @@ def test_a_thousand_changes_in_virtual_time(tmp_path: Path, proof_scale: float) 
         check_ledgers(graph)
         assert set(graph.runners) >= set(before.nodes) and set(graph.runners) <= {*before.nodes, "fresh"}
         for name, runner in graph.runners.items():
-            assert len(runner.inputs) == len([x for x in graph.run.plan.links if x.target.split(".")[0] == name])
+            assert len(runner.inputs) == len([x for x in graph.run.plan.links if x.target.node == name])
             assert not runner.intake.all.changing
     click_db, late = report("virtual time", count, tmp_path, [])
     assert click_db < CLICK_DB and not late
@@ -178,8 +179,8 @@ def test_a_thousand_changes_in_virtual_time(tmp_path: Path, proof_scale: float) 
 def check_ledgers(graph: LocalGraph) -> None:
     boards: dict[str, Reading] = {name: graph.board(name) for name in graph.runners}
     for link in graph.run.plan.links:
-        node, _, port = link.source.partition(".")
-        consumer, _, name = link.target.partition(".")
+        node, port = link.source.node, link.source.port
+        consumer, name = link.target.node, link.target.name
         sent = boards[node].under(f"out.{port}>{link.target}.")
         taken = boards[consumer].under(f"in.{link.source}>{name}.")
         lost = {key for side in (sent, taken) for key, value in side.items() if "dropped." in key and value}
@@ -256,7 +257,7 @@ def test_who_dies_after_a_change_comes_back_with_the_new_links(tmp_path: Path, c
         assert "fresh.out" in [link["from"] for link in state["links"] if link["to"] == "mix.main"]
         assert main(["graph", "save", str(tmp_path / "saved.yaml"), *name]) == 0
         assert main(["graph", "save", str(tmp_path / "saved.yaml"), *name]) == 2
-        assert load(tmp_path / "saved.yaml").nodes["mix"].inputs["main"].source == "fresh.out"
+        assert load(tmp_path / "saved.yaml").nodes["mix"].inputs["main"].source == PortRef("fresh", "out")
         back = ["connect", "a", "mix.main", "+", "remove", "fresh", "+", "connect", "a", "tap", "+", "remove", "b"]
         assert main(["graph", *back, *name]) == 0
         state = pipeline.play(1)

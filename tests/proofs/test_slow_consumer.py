@@ -64,7 +64,7 @@ def _virtually(folder: Path, seconds: float, policy: str | None) -> dict[str, An
         stage.command("song", op="finish")
         stage.run_until(stage.clock.now_ns() + 3 * SECOND_NS)
         boards = {name: Boards((), Path(runner.job.board)) for name, runner in stage.runners.items()}
-        return next((link_state(link, boards) for link in stage.run.plan.links if link.target == "slow.in"), {})
+        return next((link_state(link, boards) for link in stage.run.plan.links if str(link.target) == "slow.in"), {})
 
 
 @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest", "latest"])
