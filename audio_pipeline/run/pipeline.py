@@ -202,8 +202,13 @@ class Pipeline:
             raise ControlError(f"pipeline {self.graph.name!r} has not been started")
         return self._client
 
+    @property
+    def access(self) -> dict[str, str]:
+        """For more clients: `AsyncClient(**pipeline.access)`. Raises ControlError before the start."""
+        return self.supervisor.access
+
     def set(self, key: str, value: Any) -> SetReply:
-        """Changes a live setting, `set("mix.inputs.vocals.gain_db", -20)`; says when the change is audible.
+        """Changes a live setting, `set("mix.inputs.vocals.gain_db", -20)`; the reply says when that is audible.
 
         Raises ControlError for an unknown node or setting, a value out of range, and after the end.
         """
