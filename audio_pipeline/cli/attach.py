@@ -49,16 +49,16 @@ def view(args: argparse.Namespace) -> int:
 def top(args: argparse.Namespace) -> int:
     """What each node and path does, on a screen; once, or as JSON lines, for scripts."""
     with attached(args.pipeline) as client, until_it_ends(args.pipeline):
-        looking = Top(client, args.sort)
+        top_view = Top(client, args.sort)
         if not (args.once or args.json) and fits_terminal():
-            looking.run(args.interval)
+            top_view.run(args.interval)
             return 0
-        looking.look_twice(args.interval)
-        _write(looking, json=args.json)
+        top_view.look_twice(args.interval)
+        _write(top_view, json=args.json)
         while not args.once:
             time.sleep(args.interval)
-            looking.look()
-            _write(looking, json=args.json)
+            top_view.look()
+            _write(top_view, json=args.json)
     return 0
 
 
@@ -71,7 +71,7 @@ def _write(top: Top, *, json: bool) -> None:
 
 @contextmanager
 def until_it_ends(which: str | None) -> Iterator[None]:
-    """A pipeline that ends while somebody looks at it is no error."""
+    """A pipeline that ends while it is being watched is no error."""
     try:
         yield
     except ControlError:
@@ -99,7 +99,7 @@ def _sleep(seconds: float) -> bool:
 
 
 def change(args: argparse.Namespace) -> int:
-    """Sets live values and says when each is heard."""
+    """Sets live values and reports when each is audible."""
     wanted = [assignment(text) for text in args.assignments]
     with attached(args.pipeline) as client:
         for node, name, value, typed in wanted:
@@ -117,11 +117,11 @@ def stop(args: argparse.Namespace) -> int:
 def transport(args: argparse.Namespace) -> int:
     """play, pause, seek, next or loop."""
     given = {"seek": ("seconds",), "loop": ("on",)}.get(args.command, ())
-    words = {name: getattr(args, name) for name in given}
-    if "on" in words:
-        words["on"] = words["on"] == "on"
+    arguments = {name: getattr(args, name) for name in given}
+    if "on" in arguments:
+        arguments["on"] = arguments["on"] == "on"
     with attached(args.pipeline) as client:
-        client.transport(args.node or _only_song(client), args.command, **words)
+        client.transport(args.node or _only_song(client), args.command, **arguments)
     return 0
 
 

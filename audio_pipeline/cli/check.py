@@ -54,13 +54,13 @@ def tree(graph: Graph) -> Iterator[str]:
 def _label(graph: Graph, name: str) -> str:
     spec = graph.nodes[name]
     keys = spec.keys
-    said = [
+    details = [
         spec.kind,
         "optional" if keys.optional else "",
         f"in process {spec.process}" if spec.process != name else "",
         f"under {keys.python}" if keys.python else "",
     ]
-    return f"{name} ({', '.join(word for word in said if word)})"
+    return f"{name} ({', '.join(filter(None, details))})"
 
 
 def _branches(graph: Graph, name: str, indent: str, shown: set[str]) -> Iterator[str]:

@@ -10,11 +10,10 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from audio_pipeline.cli.observer import observing, stopping
+from audio_pipeline.cli.observer import run_to_end
 from audio_pipeline.control.replies import PortsReply
 from audio_pipeline.errors import ConfigError, ControlError, nearest
 from audio_pipeline.gateway.control import RemoteControl
@@ -23,7 +22,7 @@ from audio_pipeline.graph.load import Graph, build_graph
 from audio_pipeline.run.events import Events
 from audio_pipeline.run.pipeline import Options, Pipeline
 from audio_pipeline.settings import Places
-from audio_pipeline.terminal import printable, warn, write
+from audio_pipeline.terminal import printable, write
 
 REFRESH_S = 0.25
 LINE_S = 1.0
@@ -35,11 +34,7 @@ def client(args: argparse.Namespace) -> int:
     options = Options(duration_s=args.duration, folder=Path.cwd(), report=False)
     pipeline = Pipeline(client_graph(args, remote_ports(args)), options)
     log = pipeline.events("log")
-    with stopping(pipeline.stop), closing(pipeline):
-        pipeline.start()
-        observing(lambda: show(pipeline, log), pipeline.wait)
-    if pipeline.error is not None:
-        warn(f"audio-pipeline: {pipeline.error}")
+    run_to_end(pipeline, lambda: show(pipeline, log))
     return pipeline.exit_code
 
 

@@ -29,11 +29,11 @@ def detect(args: argparse.Namespace) -> int:
     from audio_pipeline.models.hearing import perth
 
     networks = perth.load()
-    return max(_told(networks, path) for path in args.files)
+    return max(_report(networks, path) for path in args.files)
 
 
-def _told(networks: Perth, path: Path) -> int:
-    """One that cannot be looked at is named; the others are looked at all the same."""
+def _report(networks: Perth, path: Path) -> int:
+    """A file that cannot be read is named, and the others are examined all the same."""
     try:
         verdict = _verdict(networks, path)
     except PipelineError as error:
@@ -59,7 +59,7 @@ def _verdict(networks: Perth, path: Path) -> Verdict:
 
 
 def sentences(path: Path, verdict: Verdict) -> list[str]:
-    """What is said of a file: the verdict with the marked parts, and a strip that shows them."""
+    """The lines for a file: the verdict with the marked parts, and a strip that shows them."""
     if not verdict.marked:
         return [f"{path}: no mark found in {_time(verdict.seconds)}"]
     parts = [f"{_time(start)} to {_time(end)}" for start, end in verdict.parts]

@@ -32,8 +32,8 @@ Change = dict[str, Any]
 
 def graph(args: argparse.Namespace) -> int:
     """One action, or several changes with `+` between them, which are made together or not at all."""
-    words = args.words or ["show"]
-    action, rest = words[0], words[1:]
+    phrase = args.action or ["show"]
+    action, rest = phrase[0], phrase[1:]
     whole: Mapping[str, Callable[[Client, Sequence[str], bool], str]] = {
         "show": _show,
         "save": _save,
@@ -43,42 +43,42 @@ def graph(args: argparse.Namespace) -> int:
     }
     if action not in USAGE:
         raise ConfigError(f"graph: unknown action {action!r}{nearest(action, USAGE)}; known are {', '.join(USAGE)}")
-    changes = None if action in whole else read_changes(words)
+    changes = None if action in whole else read_changes(phrase)
     with attached(args.pipeline) as client:
-        said = _told(client.edit(changes)) if changes is not None else whole[action](client, rest, args.force)
-    write(said)
+        done = _done(client.edit(changes)) if changes is not None else whole[action](client, rest, args.force)
+    write(done)
     return 0
 
 
-def read_changes(words: Sequence[str]) -> list[Change]:
+def read_changes(arguments: Sequence[str]) -> list[Change]:
     """
     >>> read_changes("add eq fader in=song + connect eq mix.wet on_loss=silence + remove old".split())[2]
     {'op': 'remove', 'name': 'old'}
     """
     phrases: list[list[str]] = [[]]
-    for word in words:
-        if word == "+":
+    for argument in arguments:
+        if argument == "+":
             phrases.append([])
         else:
-            phrases[-1].append(word)
+            phrases[-1].append(argument)
     return [_change(phrase) for phrase in phrases]
 
 
-def _change(words: Sequence[str]) -> Change:
+def _change(phrase: Sequence[str]) -> Change:
     readers = {"connect": _connect, "disconnect": _disconnect, "add": _add, "remove": _remove, "bypass": _bypass}
-    name = words[0] if words else ""
+    name = phrase[0] if phrase else ""
     if name not in readers:
         raise ConfigError(f"graph: expected one of {', '.join(readers)}, got {name!r}{nearest(name, readers)}")
-    plain = [word for word in words[1:] if "=" not in word]
-    keys = dict(_key(word) for word in words[1:] if "=" in word)
+    plain = [part for part in phrase[1:] if "=" not in part]
+    keys = dict(_key(part) for part in phrase[1:] if "=" in part)
     change = readers[name](plain, keys)
     if change is None:
-        raise ConfigError(f"graph {' '.join(words)}: expected {USAGE[name]}")
+        raise ConfigError(f"graph {' '.join(phrase)}: expected {USAGE[name]}")
     return {"op": name, **change}
 
 
-def _key(word: str) -> tuple[str, Any]:
-    name, _, value = word.partition("=")
+def _key(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
     try:
         return name, parse_yaml(f"value: {value}", "")[0]["value"]
     except ConfigError:
@@ -130,20 +130,20 @@ def _save(client: Client, rest: Sequence[str], force: bool) -> str:
 def _apply(client: Client, rest: Sequence[str], force: bool) -> str:
     _only(rest, "apply", 1)
     changes, revision = read_patch(Path(rest[0]))
-    return _told(client.edit(changes, revision))
+    return _done(client.edit(changes, revision))
 
 
 def _undo(client: Client, rest: Sequence[str], force: bool) -> str:
     _only(rest, "undo", 0)
-    return _told(client.undo())
+    return _done(client.undo())
 
 
 def _redo(client: Client, rest: Sequence[str], force: bool) -> str:
     _only(rest, "redo", 0)
-    return _told(client.redo())
+    return _done(client.redo())
 
 
-def _told(result: EditReply) -> str:
+def _done(result: EditReply) -> str:
     parts = {"added": result.added, "removed": result.removed, "connected anew": result.touched}
-    said = "; ".join(f"{words} {', '.join(names)}" for words, names in parts.items() if names)
-    return f"revision {result.revision}: {said or 'nothing is connected differently'}"
+    changed = "; ".join(f"{what} {', '.join(names)}" for what, names in parts.items() if names)
+    return f"revision {result.revision}: {changed or 'nothing is connected differently'}"

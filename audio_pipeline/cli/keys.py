@@ -11,7 +11,7 @@ from audio_pipeline.terminal import write
 
 MAY = {
     "host": "nothing here; this host connects to it",
-    "listen": "hear what is exported, and see the state",
+    "listen": "receive what is exported, and see the state",
     "play": "the same, and feed what waits for sound from other hosts",
     "control": "the same, and change settings and transport, and stop",
 }

@@ -37,7 +37,7 @@ def leftovers(args: argparse.Namespace) -> int:
 def found() -> Iterator[str]:
     """A line for each process and each folder that nobody owns."""
     for stray in strays(runtime.base_dir()):
-        yield f"process {stray.pid} ({stray.name}) of {stray.run or 'a pipeline'}, which no supervisor looks after"
+        yield f"process {stray.pid} ({stray.name}) of {stray.run or 'a pipeline'}, which has no supervisor"
     for folder in runtime.dead():
         yield f"folder {folder} of a pipeline that is gone: {_contents(folder)}"
 

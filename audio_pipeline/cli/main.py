@@ -22,7 +22,7 @@ CANCELLED = 128 + signal.SIGINT
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, like every other error."""
+    """Reports an error in one sentence, as every other error is reported."""
 
     def error(self, message: str) -> NoReturn:
         command = self.prog.partition(" ")[2]  # the program's own name stands before every error
@@ -32,13 +32,13 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns its exit code: 0, or that of the error's class.
 
-    A first word that is a pipeline file instead of a command means `run`.
+    A first argument that is a pipeline file instead of a command means `run`.
     """
     _mend_streams()
-    words = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in words
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
     try:
-        return _all_written([word for word in words if word != "--debug"])
+        return _flushed([argument for argument in arguments if argument != "--debug"])
     except PipelineError as error:
         if debug:
             raise
@@ -74,24 +74,24 @@ def _mend_streams() -> None:
     mend(sys.stderr)
 
 
-def _all_written(words: list[str]) -> int:
-    """As `_dispatch`; what argparse wrote before it left (--help) is brought out while somebody can say why not."""
+def _flushed(arguments: list[str]) -> int:
+    """As `_dispatch`, with the text of --help written out while an error of that can still be reported."""
     try:
-        return _dispatch(words)
+        return _dispatch(arguments)
     except SystemExit:
         sys.stdout.flush()
         raise
 
 
-def _dispatch(words: list[str]) -> int:
+def _dispatch(arguments: list[str]) -> int:
     parser, commands = _parser()
-    if words and not words[0].startswith("-") and words[0] not in commands:
-        if not _is_config(words[0]):
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
+        if not _is_config(arguments[0]):
             known = ", ".join(commands)
-            raise ConfigError(f"unknown command {words[0]!r}{nearest(words[0], commands)}; known are {known}")
-        words = ["run", *words]
-    args = parser.parse_args(words)
-    if not words:
+            raise ConfigError(f"unknown command {arguments[0]!r}{nearest(arguments[0], commands)}; known are {known}")
+        arguments = ["run", *arguments]
+    args = parser.parse_args(arguments)
+    if not arguments:
         parser.print_help()
         return 0
     module, _, name = args.function.partition(":")
@@ -111,13 +111,11 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def _is_config(word: str) -> bool:
-    """Whether a first word names a pipeline rather than a mistyped command."""
-    return Path(word).suffix in (".yaml", ".yml") or "/" in word or (_bundled() / f"{word}.yaml").is_file()
+def _is_config(argument: str) -> bool:
+    """Whether a first argument names a pipeline rather than a mistyped command."""
+    from audio_pipeline.graph.load import bundled
 
-
-def _bundled() -> Path:
-    return Path(__file__).resolve().parents[1] / "configs"
+    return Path(argument).suffix in (".yaml", ".yml") or "/" in argument or (bundled() / f"{argument}.yaml").is_file()
 
 
 # -- the grammar -----------------------------------------------------------------------------------
@@ -155,7 +153,8 @@ def _add_pipeline_commands(commands: Commands[Parser]) -> None:
     run = _add(commands, "run", "run:run", "run a pipeline until its end, q or Ctrl-C")
     check = _add(commands, "check", "check:check", "validate a pipeline; print its graph, latency and links")
     for parser in (run, check):
-        parser.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of a bundled pipeline")
+        which = "a YAML file, or the name of a bundled pipeline; a file of exactly that name wins"
+        parser.add_argument("config", metavar="CONFIG", help=which)
         parser.add_argument(
             "--set",
             action="append",
@@ -209,11 +208,11 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
     )
     add_voices(_add(commands, "voices", "", "make voices from recordings; list, compare, export and delete them"))
     say = _add(commands, "say", "say:say", "speak text with a made voice")
-    say.add_argument("text", nargs="*", metavar="TEXT", help="words, or - for standard input while it is being written")
+    say.add_argument("text", nargs="*", metavar="TEXT", help="or - for standard input while it is being written")
     say._negative_number_matcher = re.compile(r"-[^A-Za-z-]")  # -$20 is a text, no option
     say.add_argument("--voice", metavar="NAME", help="light, one of Kokoro's, or an enrolled one (default: light)")
-    say.add_argument("--into", metavar="NODE", help="say it with this voice of a running pipeline")
-    say.add_argument("--cancel", action="store_true", help="with --into: stop what it says now")
+    say.add_argument("--into", metavar="NODE", help="speak with this voice of a running pipeline")
+    say.add_argument("--cancel", action="store_true", help="with --into: stop the speech under way")
     say.add_argument("--pipeline", metavar="NAME", help="with --into: which running pipeline, if there are several")
     say.add_argument("--speed", type=float, default=1.0, metavar="N", help="0.5 to 2; 1 is its own pace (1)")
     say.add_argument("-o", "--out", type=Path, metavar="FILE", help="write a .wav, .flac or .ogg instead of playing")
@@ -229,7 +228,7 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
 
 def _add_client(commands: Commands[Parser]) -> None:
     client = _add(commands, "client", "client:client", "this host's sound card at the end of a pipeline elsewhere")
-    client.add_argument("host", metavar="HOST[:PORT]", help="where its gateway listens; port 7700 if none is said")
+    client.add_argument("host", metavar="HOST[:PORT]", help="where its gateway listens; port 7700 by default")
     client.add_argument("--key", default="", metavar="NAME", help="its key in the address book, if not called HOST")
     client.add_argument("--own", default="", metavar="NAME", help="which of this host's keys, where it has several")
     client.add_argument("--play", default="", metavar="PORT", help="an exported output, such as mix (the first one)")
@@ -244,7 +243,7 @@ def _add_attached_commands(commands: Commands[Parser]) -> None:
     top = _add(commands, "top", "attach:top", "show what each node of a running pipeline does, as pw-top does")
     top.add_argument("--once", action="store_true", help="print it once, measured over one interval")
     top.add_argument("--json", action="store_true", help="JSON: a line an interval, or one with --once")
-    top.add_argument("--interval", type=_seconds, default=1.0, metavar="SECONDS", help="between two looks (1)")
+    top.add_argument("--interval", type=_seconds, default=1.0, metavar="SECONDS", help="between two measurements (1)")
     top.add_argument("--sort", type=_sort, default="graph", metavar="COLUMN", help="graph, node, wait, busy, err, ...")
     scrape = _add(commands, "metrics", "observe:metrics", "print the metrics that Prometheus would get")
     logs = _add(commands, "logs", "observe:logs", "print what the nodes of a running pipeline printed")
@@ -262,7 +261,7 @@ def _add_attached_commands(commands: Commands[Parser]) -> None:
     change.add_argument("assignments", nargs="+", metavar="NODE.NAME=VALUE", help="mix.inputs.vocals.gain_db=-6")
     graph = _add(commands, "graph", "graph:graph", "show, change or save the graph of a running pipeline")
     graph.add_argument(
-        "words",
+        "action",
         nargs="*",
         metavar="ACTION",
         help="show, save FILE, apply FILE, undo, redo; or connect "

@@ -36,7 +36,7 @@ def nodes(args: argparse.Namespace) -> int:
     return 0
 
 
-# -- what there is to say ----------------------------------------------------------------------------
+# -- the text of a kind -------------------------------------------------------------------------------
 
 
 def about(cls: type[Node]) -> str:
@@ -51,7 +51,7 @@ def summary(cls: type[Node]) -> str:
 
 
 def ports(cls: type[Node]) -> list[tuple[str, str]]:
-    """Inputs, outputs and event outputs in words."""
+    """Inputs, outputs and event outputs as text."""
     found = cls.PORTS
     inputs = "any names, as the pipeline file gives them" if found.inputs == (ANY,) else ", ".join(found.inputs)
     outputs = list(found.outputs) if cls.ports.__func__ is Node.ports.__func__ else _depending(cls)  # type: ignore[attr-defined]
@@ -70,7 +70,7 @@ def _depending(cls: type[Node]) -> list[str]:
     """Outputs of a kind whose ports depend on its settings or inputs: as they are by default."""
     try:
         example = cls.ports(cls.Settings(), ("<input>",))
-    except TypeError:  # a setting without a default: only a file can say
+    except TypeError:  # a setting without a default: only a file has its value
         return list(cls.PORTS.outputs)
     return list(example.outputs)
 

@@ -18,7 +18,7 @@ FOLLOW_S = 0.25
 
 
 def metrics(args: argparse.Namespace) -> int:
-    """The metrics once, for a file that another exporter serves, or for a look."""
+    """The metrics once, for a file that another exporter serves, or for a person."""
     from audio_pipeline.observe.prometheus import text_of
 
     with attached(args.pipeline) as client:
@@ -53,7 +53,7 @@ def _run(which: str | None) -> Path:
 
 
 class Printed:
-    """What processes printed since the last look, node by node."""
+    """What processes printed since the last call, node by node."""
 
     def __init__(self, run: Path, *, prefix: bool) -> None:
         self._run, self._prefix = run, prefix

@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from types import FrameType
 
+from audio_pipeline.run.pipeline import Pipeline
 from audio_pipeline.terminal import abandon, is_gone, warn, write
 
 Wait = Callable[[float | None], bool]
@@ -32,6 +33,19 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in zip(signals, before, strict=True):
             signal.signal(number, handler)
+
+
+def run_to_end(pipeline: Pipeline, show: Callable[[], str]) -> str:
+    """Starts a pipeline, runs `show` beside it and ends it: after its own end, `show`'s, a signal or an exception.
+
+    Returns what `show` returned. The error that ended the run is printed.
+    """
+    with stopping(pipeline.stop), closing(pipeline):
+        pipeline.start()
+        shown = observing(show, pipeline.wait)
+    if pipeline.error is not None:
+        warn(f"audio-pipeline: {pipeline.error}")
+    return shown
 
 
 def observing(show: Callable[[], str], wait: Wait) -> str:

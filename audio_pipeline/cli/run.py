@@ -6,10 +6,9 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
-from audio_pipeline.cli.observer import Wait, observing, stopping, write_if_read
+from audio_pipeline.cli.observer import Wait, run_to_end, write_if_read
 from audio_pipeline.control.client import Client
 from audio_pipeline.host.parent import adopting_orphans
 from audio_pipeline.report.document import credit
@@ -36,14 +35,9 @@ def run(args: argparse.Namespace) -> int:
         log_format=args.log_format,
     )
     pipeline.fetch()  # before the signals mean the pipeline: Ctrl-C ends a download
-    with adopting_orphans(), stopping(pipeline.stop), closing(pipeline):
-        pipeline.start()
-        if pipeline.metrics_notice:
-            warn(f"audio-pipeline: {pipeline.metrics_notice}")
-        shown = observing(lambda: _show(pipeline, args), pipeline.wait)
-    if pipeline.error is not None:
-        warn(f"audio-pipeline: {pipeline.error}")
-    else:
+    with adopting_orphans():
+        shown = run_to_end(pipeline, lambda: _show(pipeline, args))
+    if pipeline.error is None:
         for line in lines_after(pipeline.state().get("log", ()), shown):
             warn(f"audio-pipeline: {printable(line)}")
     _name_files(pipeline.result)
@@ -51,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(pipeline: Pipeline, args: argparse.Namespace) -> str:
+    if pipeline.metrics_notice:
+        warn(f"audio-pipeline: {pipeline.metrics_notice}")
     log_on_screen = args.log_format is not None and args.log_file is None
     return show(pipeline.client, pipeline.wait, offline=args.offline, view=not args.no_view, log=log_on_screen)
 

@@ -29,7 +29,7 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def say(args: argparse.Namespace) -> int:
-    """Speaks the words of the command line, or standard input while it is being written."""
+    """Speaks the text of the command line, or standard input while it is being written."""
     _check(args)
     from audio_pipeline.models.speech.clauses import for_a_file
     from audio_pipeline.models.speech.talker import Talker
@@ -47,7 +47,7 @@ def say(args: argparse.Namespace) -> int:
     seconds = write(args, talker, portions)
     if not seconds:
         if args.text == ["-"]:
-            raise ConfigError("there is nothing to say: standard input was empty, or held no words")
+            raise ConfigError("standard input held no text to speak")
         raise ConfigError(f"there is nothing to say in {' '.join(args.text)!r:.60}")
     return 0
 
@@ -57,9 +57,9 @@ def _check(args: argparse.Namespace) -> None:
     if length > LONGEST:
         raise ConfigError(f"a text of {length} characters is too long, expected at most {LONGEST}; give it by a pipe")
     if not args.text and not (args.into and args.cancel):
-        raise ConfigError("expected words to say, or - for standard input")
+        raise ConfigError("expected a text to speak, or - for standard input")
     if "-" in args.text and len(args.text) > 1:
-        raise ConfigError("- stands for standard input and goes with no other words")
+        raise ConfigError("- stands for standard input and goes with no other text")
     if not SLOWEST <= args.speed <= FASTEST:
         raise ConfigError(f"--speed: expected {SLOWEST:g} to {FASTEST:g}, got {args.speed:g}")
     if (args.cancel or args.pipeline) and not args.into:
@@ -77,8 +77,8 @@ def _piped() -> Iterator[str | None]:
     waiting = True
     while True:
         if waiting and not select.select([file], [], [], STALL_S)[0]:
-            waiting = False  # said once, until more comes
-            warn(f"the text did not go on for {STALL_S:g} s: what was written is said")
+            waiting = False  # reported once, until more comes
+            warn(f"the text did not go on for {STALL_S:g} s: what is there is spoken now")
             yield None
         if not (portion := os.read(file, READ_BYTES)):
             return
@@ -96,7 +96,7 @@ def _pieces(talker: Talker, portions: Iterable[str | None]) -> Iterator[Array]:
             warn(f"{took:6.2f} s  {piece.text}")
         yield piece.sound
     if left_out := talker.left_out():
-        warn(f"left out, since this voice cannot say it: {left_out}")
+        warn(f"left out, since this voice cannot speak it: {left_out}")
     took = time.perf_counter() - began
     if spoken_s and took > spoken_s and sys.stderr.isatty():
         warn(f"this voice took {took:.1f} s for {spoken_s:.1f} s of speech here: it pauses")

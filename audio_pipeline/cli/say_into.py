@@ -1,4 +1,4 @@
-"""`say --into NODE`: words for a voice of a running pipeline, said while the rest is still being written."""
+"""`say --into NODE`: text for a voice of a running pipeline, spoken while the rest is still being written."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ PORTION = 8_000  # characters: at four bytes each still less than an event may h
 
 
 def into(args: argparse.Namespace, portions: Iterable[str | None]) -> int:
-    """Sends the text as it comes, then its end; Ctrl-C stops what is said. `--cancel` stops it first."""
+    """Sends the text as it comes, then its end; Ctrl-C stops the speech. `--cancel` stops it first."""
     if args.out or args.voice or args.speed != 1.0 or args.device != "default":
-        raise ConfigError("--into speaks with the pipeline's own voice; it goes without --voice, --speed, --device, -o")
+        raise ConfigError("--into uses the pipeline's own voice; it goes without --voice, --speed, --device, -o")
     with attached(args.pipeline) as client:
         if args.cancel:
             client.transport(args.into, "cancel")
@@ -31,7 +31,7 @@ def into(args: argparse.Namespace, portions: Iterable[str | None]) -> int:
 
 
 def _send(client: Client, node: str, portions: Iterable[str | None]) -> list[bool]:
-    """For each portion whether there is a word in it."""
+    """For each portion whether it holds more than white space."""
     found = []
     for portion in _small(portions):
         client.send(node, "text", "text", text=portion)

@@ -68,13 +68,13 @@ def lines(looked: Looked) -> Iterator[str]:
 def _row(track: Found) -> Sequence[str]:
     wav, info = track.wav, track.info
     length = clock_text(wav.seconds) if wav else ""
-    said = [track.state]
-    for spans, word in ((info.gaps, "hole"), (info.concealed, "stand-in"), (info.jumps, "jump")) if info else ():
+    facts = [track.state]
+    for spans, name in ((info.gaps, "hole"), (info.concealed, "stand-in"), (info.jumps, "jump")) if info else ():
         if spans:
             total_s = sum(span["samples"] for span in spans) / info.rate if info else 0.0
-            said.append(f"{len(spans)} {word}{'s' if len(spans) > 1 else ''} of {total_s:.3f} s")
+            facts.append(f"{len(spans)} {name}{'s' if len(spans) > 1 else ''} of {total_s:.3f} s")
     if info and info.clipped:
-        said.append(f"{info.clipped} values cut at full scale")
+        facts.append(f"{info.clipped} values cut at full scale")
     if info and info.gain_db:
-        said.append(f"{info.gain_db:+g} dB")
-    return track.name.removesuffix(".wav"), length, ", ".join(said)
+        facts.append(f"{info.gain_db:+g} dB")
+    return track.name.removesuffix(".wav"), length, ", ".join(facts)

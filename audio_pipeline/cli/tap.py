@@ -22,7 +22,7 @@ from audio_pipeline.view.tap_screen import Waterfall, header, level_lines
 from audio_pipeline.view.text import Line, PeakHold, clock_text, db_text
 from audio_pipeline.view.view import drawn, fits_terminal
 
-SILENT_S = 3.0  # without a frame or a sign of idleness: look whether the pipeline is still there
+SILENT_S = 3.0  # without a frame or a sign of idleness: check whether the pipeline is still there
 REFRESH_S = 0.1
 LIVE = "live"  # --spectrogram without a file
 
@@ -87,7 +87,7 @@ class Listener:
         except PipelineError:
             warn("the pipeline has ended")
             return False
-        self.tap.heard_ns = time.monotonic_ns()  # a node between two lives, or one that has nothing to say
+        self.tap.heard_ns = time.monotonic_ns()  # a node that restarts, or one that has nothing to send
         return True
 
     def listen(self, seconds: float) -> None:
@@ -115,8 +115,8 @@ class Listener:
             self.recording.add(block, rate)
         if self.picture is not None:
             self.picture.add(block, rate)
-        for hear in self.on_sound:
-            hear(block, rate)
+        for take in self.on_sound:
+            take(block, rate)
 
     @property
     def age_ms(self) -> float:
@@ -174,8 +174,8 @@ def _plain(listener: Listener, out: TextIO) -> None:
     while not listener.over:
         listener.listen(1.0)
         if listener.wants_screen and listener.filled.rate:
-            words = "  ".join(f"{db_text(peak)} peak {db_text(rms)} rms" for peak, rms in listener.level.look())
-            write(f"{clock_text(listener.seconds)}  {words} dBFS", out=out)
+            levels = "  ".join(f"{db_text(peak)} peak {db_text(rms)} rms" for peak, rms in listener.level.look())
+            write(f"{clock_text(listener.seconds)}  {levels} dBFS", out=out)
 
 
 def _screen(listener: Listener) -> None:

@@ -22,7 +22,7 @@ from audio_pipeline.terminal import write
 if TYPE_CHECKING:
     from audio_pipeline.models.hearing.ge2e import SpeakerEncoder
 
-LEAST_S = 1.6  # of speech: one look of the encoder
+LEAST_S = 1.6  # of speech: one window of the encoder
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
@@ -68,8 +68,8 @@ def listing(args: argparse.Namespace) -> int:
     else:
         write(f"none is enrolled in {library.folder}; audio-pipeline voices enrol FILE --name NAME")
     write(f"\nstock: {', '.join([LIGHT, *stock])}")
-    for id_, said in library.damaged().items():
-        write(f"{said}\n  to remove it: audio-pipeline voices delete {id_}")
+    for id_, reason in library.damaged().items():
+        write(f"{reason}\n  to remove it: audio-pipeline voices delete {id_}")
     return 0
 
 

@@ -80,7 +80,7 @@ def _asked() -> str:
 
 
 def _spoken(
-    args: argparse.Namespace, said: str, sound: Sound, embedding: Array, sample: Sound, encoder: SpeakerEncoder
+    args: argparse.Namespace, sentence: str, sound: Sound, embedding: Array, sample: Sound, encoder: SpeakerEncoder
 ) -> Consent:
     from audio_pipeline.dsp.same_take import same_take
     from audio_pipeline.models.hearing import ge2e, speech
@@ -98,5 +98,5 @@ def _spoken(
     likeness = ge2e.similarity(encoder.utterance(levelled(spoken)), embedding)
     used = sample.x[: round(MOST_S * sample.rate), 0]
     copied = same_take(used, sample.rate, sound.x[:, 0], sound.rate)
-    proof = Proof(said, sound.sha256, likeness, copied)
+    proof = Proof(sentence, sound.sha256, likeness, copied)
     return voice_consent.spoken(args.speaker or args.name, proof, sample.sha256, now())

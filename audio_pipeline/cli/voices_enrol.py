@@ -28,14 +28,14 @@ Stage = Callable[[str], None]
 
 
 def enrol(args: argparse.Namespace) -> int:
-    """Looks at the sample, asks for the consent, fits the voice, keeps it and prints its card."""
+    """Measures the sample, asks for the consent, fits the voice, keeps it and prints its card."""
     library = Library()
     args.name = _checked(args, library)
     library.check_writable()
     voices_consent.check_way(args, library)
     sound = from_microphone(args.device, args.record, "your voice") if args.record else from_files(args.files)
     with stages() as stage:
-        tools, inspected = _look(sound, stage)
+        tools, inspected = _inspected(sound, stage)
     _check_sample(inspected.sample, args.force)
     consent = voices_consent.consent(args, library, _embedding(inspected, tools), sound, tools.encoder)
     with stages() as stage:
@@ -73,7 +73,7 @@ def load_tools() -> Tools:
 def stages() -> Iterator[Stage]:
     """Shows what is being done, and for how long, where standard error is a terminal."""
     if not sys.stderr.isatty():
-        yield lambda said: None
+        yield lambda text: None
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -81,11 +81,11 @@ def stages() -> Iterator[Stage]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
 
-        def stage(said: str) -> None:
+        def stage(text: str) -> None:
             for task in bar.tasks:
                 if not task.finished:
                     bar.update(task.id, total=1, completed=1)
-            bar.add_task(said, total=None)
+            bar.add_task(text, total=None)
 
         yield stage
         for task in bar.tasks:
@@ -105,12 +105,12 @@ def _checked(args: argparse.Namespace, library: Library) -> str:
     return name
 
 
-def _look(sound: Sound, stage: Stage) -> tuple[Tools, Inspected]:
+def _inspected(sound: Sound, stage: Stage) -> tuple[Tools, Inspected]:
     from audio_pipeline.models.voices.inspection import inspect
 
     stage("loading the networks")
     tools = load_tools()
-    stage("looking at the sample")
+    stage("measuring the sample")
     return tools, inspect(sound.x, sound.rate, sound.sha256, encoder=tools.encoder)
 
 
@@ -122,7 +122,7 @@ def _embedding(inspected: Inspected, tools: Tools) -> voices_consent.Array:
 
 
 def _check_sample(sample: Sample, force: bool) -> None:
-    """Says what there is to say about the sample; MediaError where no voice can be made from it."""
+    """Warns of what the sample lacks; raises MediaError where no voice can be made from it."""
     found = findings(sample)
     refused = [finding for finding in found if finding.level == REFUSED and not (force and finding.forcible)]
     for line in finding_lines([finding for finding in found if finding.advice and finding not in refused]):

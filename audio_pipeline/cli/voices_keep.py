@@ -11,7 +11,7 @@ from pathlib import Path
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.voices.archive import SUFFIX, export_voice, import_voice
 from audio_pipeline.models.voices.enrolled import Library
-from audio_pipeline.report.voice_card import consent_said
+from audio_pipeline.report.voice_card import consent_text
 from audio_pipeline.terminal import printable, warn, write
 
 
@@ -19,7 +19,7 @@ def export(args: argparse.Namespace) -> int:
     """Writes a voice with its sample and its consent into one file."""
     path: Path = args.out or Path(f"{_plain(args.name)}{SUFFIX}")
     size = export_voice(Library(), args.name, path, with_sample=not args.without_sample, overwrite=args.force)
-    holds = "" if args.without_sample else "; it holds the voice's sample, so give it to those who may hear that"
+    holds = "" if args.without_sample else "; it holds the voice's sample, so give it only to those who may have that"
     write(f"written: {path}, {size / 1e6:.1f} MB{holds}")
     return 0
 
@@ -28,7 +28,7 @@ def bring(args: argparse.Namespace) -> int:
     """Keeps the voice that is in a file."""
     record = import_voice(Library(), args.file, now=now(), name=args.name or "")
     write(f"{record.name!r} is here: audio-pipeline say Hello. --voice {shlex.quote(record.name)}")
-    write(f"consent: {consent_said(record)}")
+    write(f"consent: {consent_text(record)}")
     return 0
 
 
@@ -84,5 +84,5 @@ def _plain(name: str) -> str:
     >>> _plain("../Ann O'Neil"), _plain("..")
     ('Ann-O-Neil', 'voice')
     """
-    words = "".join(sign if sign.isalnum() else " " for sign in name).split()
-    return "-".join(words)[:40] or "voice"
+    parts = "".join(sign if sign.isalnum() else " " for sign in name).split()
+    return "-".join(parts)[:40] or "voice"

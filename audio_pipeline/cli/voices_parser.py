@@ -1,4 +1,4 @@
-"""The words of `audio-pipeline voices`."""
+"""The grammar of `audio-pipeline voices`."""
 
 from __future__ import annotations
 
@@ -63,5 +63,5 @@ def _enrol(parser: argparse.ArgumentParser) -> None:
 
 
 def missing(args: argparse.Namespace) -> int:
-    """Says what can be done."""
+    """Refuses `voices` without an action."""
     raise ConfigError(f"voices: expected one of {', '.join(HELP)}; see audio-pipeline voices --help")

@@ -1,4 +1,4 @@
-"""The microphone for the commands about voices: a countdown, a level meter, and what was said."""
+"""The microphone for the commands about voices: a countdown, a level meter, and the recording."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def recorded(device: str, seconds: float, title: str) -> tuple[Samples, int]:
     if not 1 <= seconds <= LONGEST_S:
         raise ConfigError(f"--record: expected 1 to {LONGEST_S:g} s, got {seconds:g}")
     check_microphone(device)
-    with _meter(title, seconds) as (count, heard):
+    with _meter(title, seconds) as (count, show):
         for left in range(COUNT_FROM, 0, -1):
             count(left)
             time.sleep(1)
-        return record(device, seconds, heard)
+        return record(device, seconds, show)
 
 
 def check_microphone(device: str) -> None:
@@ -63,11 +63,11 @@ def _meter(title: str, seconds: float) -> Iterator[tuple[Callable[[int], None], 
 
 
 def meter(db: float) -> str:
-    """A bar of the level in dBFS, and a word where it is too much or too little.
+    """A bar of the level in dBFS, with a remark where it is too high or too low.
 
     >>> meter(-30.0)
     '████████████░░░░░░░░░░░░ -30 dB'
     """
     full = round(min(max(1 - db / LOWEST_DB, 0), 1) * CELLS)
-    word = ", too loud" if db > TOO_LOUD_DB else ", very soft" if db < TOO_SOFT_DB else ""
-    return f"{'█' * full}{'░' * (CELLS - full)} {db:.0f} dB{word}"
+    remark = ", too loud" if db > TOO_LOUD_DB else ", very soft" if db < TOO_SOFT_DB else ""
+    return f"{'█' * full}{'░' * (CELLS - full)} {db:.0f} dB{remark}"

@@ -47,7 +47,7 @@ def refine(args: argparse.Namespace) -> int:
         before, after = voice_better.refine(
             library, record.name, tools, seconds=left_s, progress=counted, cancelled=stopped.is_set
         )
-    write(_said(before, after))
+    write(_outcome(before, after))
     if after == before and not steps and not stopped.is_set():
         warn(f"{args.minutes:g} minutes were over before the first step; give it more with --minutes")
     if stopped.is_set():
@@ -56,7 +56,7 @@ def refine(args: argparse.Namespace) -> int:
     return 0
 
 
-def _said(before: Record, after: Record) -> str:
+def _outcome(before: Record, after: Record) -> str:
     old, new = before.likeness.voice, after.likeness.voice
     if after == before:
         return f"{after.name}: nothing better than likeness {old:.2f} was found; the voice is as it was"
@@ -94,31 +94,36 @@ def _shown(name: str, seconds: float) -> Iterator[Progress]:
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[status]}"),
+        TimeRemainingColumn(),
+    )
     with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(f"refining {name}", total=seconds, said="loading")
+        task = bar.add_task(f"refining {name}", total=seconds, status="loading")
         yield lambda step, likeness, left_s: bar.update(
-            task, completed=seconds - left_s, said=f"step {step}, likeness {likeness:.3f}; Ctrl-C keeps the best"
+            task, completed=seconds - left_s, status=f"step {step}, likeness {likeness:.3f}; Ctrl-C keeps the best"
         )
 
 
 @contextmanager
 def _lines(seconds: float) -> Iterator[Progress]:
-    """Says by the clock where the search is: it may load, take a step or score the result for longer than that."""
-    began, over, said = time.monotonic(), threading.Event(), "loading"
+    """Reports by the clock where the search is: it may load, take a step or score the result for longer than that."""
+    began, over, status = time.monotonic(), threading.Event(), "loading"
 
-    def look(step: int, likeness: float, left_s: float) -> None:
-        nonlocal said
-        said = f"step {step}, likeness {likeness:.3f}"
+    def progress(step: int, likeness: float, left_s: float) -> None:
+        nonlocal status
+        status = f"step {step}, likeness {likeness:.3f}"
 
-    def say() -> None:
+    def write_lines() -> None:
         while not over.wait(LINE_S):
             left_s = max(0.0, began + seconds - time.monotonic())
-            warn(f"{left_s:5.0f} s left, {said}")
+            warn(f"{left_s:5.0f} s left, {status}")
 
-    teller = threads.start(say, "progress", on_error=lambda error: None)  # nobody reads it: the search goes on
+    writer = threads.start(write_lines, "progress", on_error=lambda error: None)  # nobody reads it: the search goes on
     try:
-        yield look
+        yield progress
     finally:
         over.set()
-        teller.join()
+        writer.join()

@@ -58,7 +58,7 @@ def _pieces(paths: Sequence[Path]) -> Iterator[bytes]:
 
 
 def from_microphone(device: str, seconds: float, title: str) -> Sound:
-    """What is said now."""
+    """A recording from the microphone, made now."""
     from audio_pipeline.cli.voices_record import recorded
 
     x, rate = recorded(device, seconds, title)

@@ -28,7 +28,7 @@ def lines(found: Iterable[Finding]) -> Iterator[str]:
 
 
 def findings() -> Iterator[Finding]:
-    """Everything that is looked at, in the order in which a newcomer meets it."""
+    """Every check, in the order in which a newcomer meets it."""
     yield python()
     yield from packages()
     yield host()
@@ -161,8 +161,8 @@ def voices() -> Iterator[Finding]:
 
     library = Library()
     try:
-        for id_, said in library.damaged().items():
-            yield Finding("could", "voices", said, f"audio-pipeline voices delete {id_}")
+        for id_, reason in library.damaged().items():
+            yield Finding("could", "voices", reason, f"audio-pipeline voices delete {id_}")
         yield Finding("ok", "voices", f"{len(library.records())} enrolled in {library.folder}")
     except PipelineError as error:
         yield Finding("lacks", "voices", str(error))

@@ -38,5 +38,5 @@ def _family() -> str:
         release = platform.freedesktop_os_release()
     except OSError:
         return "debian"
-    words = f"{release.get('ID', '')} {release.get('ID_LIKE', '')}"
-    return next((family for family in INSTALLERS if family in words), "debian")
+    families = f"{release.get('ID', '')} {release.get('ID_LIKE', '')}"
+    return next((family for family in INSTALLERS if family in families), "debian")

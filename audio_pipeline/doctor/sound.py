@@ -1,4 +1,4 @@
-"""What `doctor` says of sound: PortAudio, sound servers, cards, devices."""
+"""The checks of sound: PortAudio, sound servers, cards, devices."""
 
 from __future__ import annotations
 

@@ -57,10 +57,10 @@ def load(config: str | Path, sets: Sequence[str] | Mapping[str, Any] = ()) -> Gr
     return build_graph(_with_sets(raw, sets, places), places, file)
 
 
-def loads(text: str, name: str = "text") -> Graph:
-    """As `load`, from text."""
+def loads(text: str, name: str = "text", sets: Sequence[str] | Mapping[str, Any] = ()) -> Graph:
+    """As `load`, from text; `name` stands for the file in errors."""
     raw, places = parse_yaml(text, name)
-    return build_graph(raw, places)
+    return build_graph(_with_sets(raw, sets, places), places)
 
 
 def _with_sets(raw: dict[str, Any], sets: Sequence[str] | Mapping[str, Any], places: Places) -> dict[str, Any]:

@@ -25,7 +25,7 @@ MOST_PICTURES = 24  # of 107 kB each; a VAD leaves a file an utterance, and the 
 def write_report(folder: Path, state: State, tracks: Sequence[Path]) -> Path:
     """Writes the page for a run into `folder` and returns its path.
 
-    `state` is the last one that the pipeline told; `tracks` are sound files in or below `folder`. One that
+    `state` is the last one of the pipeline; `tracks` are sound files in or below `folder`. One that
     cannot be read is named on the page, and the rest is shown: the first 24 as pictures, the others as links. Raises
     OSError where the disk refuses; a report that was there before stays whole.
     """

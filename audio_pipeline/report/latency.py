@@ -47,12 +47,12 @@ def _measured(path: Mapping[str, Any]) -> str:
         return ""
     stated = [("stated", path["stated_ms"])] if "stated_ms" in path else []
     quantiles = [*stated, ("median", found["p50"]), ("99 %", found["p99"]), ("max", found["max"])]
-    said = " · ".join(f"{name} {ms_text(value_ms)}" for name, value_ms in quantiles)
+    shown = " · ".join(f"{name} {ms_text(value_ms)}" for name, value_ms in quantiles)
     worst, oldest = found["worst"], ""
     if worst is not None:
         at = datetime.fromtimestamp(worst["time"]).strftime("%H:%M:%S")
         oldest = f" (frame {worst['seq']} of {worst['from']}, position {worst['position']}, at {at})"
-    return f'<p class="soft">at its end: {said}{escape(oldest)}</p>'
+    return f'<p class="soft">at its end: {shown}{escape(oldest)}</p>'
 
 
 def histograms(state: State) -> str:
@@ -77,14 +77,14 @@ def _histogram(link: Mapping[str, Any], span: tuple[int, int]) -> str:
     age = link["age_ms"]
     mark = _budget_mark(link["budget_ms"], edges, span)
     quantiles = [("median", age["p50"]), ("99 %", age["p99"]), ("max", age["max"])]
-    said = " · ".join(f"{name} {ms_text(value_ms)}" for name, value_ms in quantiles)
+    shown = " · ".join(f"{name} {ms_text(value_ms)}" for name, value_ms in quantiles)
     return (
         f'<figure class="card histogram"><div class="row"><h3>{link_name(link)}</h3>'
         f'<span class="soft">most {number(top)} a bar</span></div>'
         f'<svg viewBox="0 0 {count} 1" preserveAspectRatio="none" role="img" aria-label="ages">{bars}{mark}'
         f'<line class="base" x1="0" x2="{count}" y1="1" y2="1"/></svg>'
         f'<div class="x">{_age_ticks(edges, span)}<span class="name">age, ms</span></div>'
-        f"<figcaption>{said}</figcaption></figure>"
+        f"<figcaption>{shown}</figcaption></figure>"
     )
 
 

@@ -55,7 +55,7 @@ def pairs(values: Mapping[str, Any]) -> str:
 
 
 def figures(state: State) -> str:
-    """The handful of numbers that say how it went."""
+    """The handful of numbers that summarise the run."""
     lost = sum(drops(link) for link in state["links"])
     delivered = sum(link["delivered"] for link in state["links"])
     restarts = sum(node.get("restarts", 0) for node in state["nodes"].values())
@@ -64,12 +64,12 @@ def figures(state: State) -> str:
         ("Length", clock_text(content_s(state)), "live" if state["live"] else "offline", ""),
         *[
             (
-                f"{words} latency".capitalize(),
+                f"{which} latency".capitalize(),
                 ms_text(path["total_ms"]),
                 _budget(state, path),
                 _verdict(keeps(state, path)),
             )
-            for words, path in _two_paths(state)
+            for which, path in _two_paths(state)
         ],
         ("Frames delivered", number(delivered), f"{number(lost)} dropped", "warn" if lost else "good"),
         (
@@ -177,15 +177,15 @@ def _details(node: Mapping[str, Any]) -> str:
 
 
 def incidents(state: State) -> str:
-    """Each restart or failure with the last lines the node had said."""
+    """Each restart or failure with the last lines that the node printed."""
     return "".join(
         f'<details class="card"><summary><b>{escape(item["node"])}</b> at {clock_text(item["time_s"])}: '
-        f"{escape(item['cause'])}</summary><pre>{_last_words(item)}</pre></details>"
+        f"{escape(item['cause'])}</summary><pre>{_last_lines(item)}</pre></details>"
         for item in state["incidents"]
     )
 
 
-def _last_words(item: Mapping[str, Any]) -> str:
+def _last_lines(item: Mapping[str, Any]) -> str:
     return escape("\n".join(item.get("log", ()))) or "nothing logged"
 
 

@@ -1,4 +1,4 @@
-"""The card of an enrolled voice as text: how alike it is, how good its sample was, and on whose word it was made."""
+"""The card of an enrolled voice as text: how alike it is, how good its sample was, and whose consent it has."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ READINGS = (  # of GE2E on real voices: docs/models/ge2e.md
 )
 MARKS = {GOOD: "✓", FAIR: "·", POOR: "✗", REFUSED: "✗"}
 SCALE, SCALE_FROM = 40, 0.5  # characters, and where the scale begins
-HEAD, WIDTH = 11, 100  # characters of the first column, and of a line of words
+HEAD, WIDTH = 11, 100  # characters of the first column, and of a line of text
 REFINED, CLIMBED = "refined", "as GE2E hears it; the search climbed this number, so listen"
-NO_CONSENT = "none: it does not speak unless this host's policy allows that"
+NO_CONSENT = "none: it is not used unless this host's policy allows that"
 
 
 def reading(value: float) -> str:
@@ -27,7 +27,7 @@ def reading(value: float) -> str:
     >>> reading(0.78)
     'recognisably alike'
     """
-    return next((said for least, said in READINGS if float(f"{value:.2f}") >= least), READINGS[-1][1])
+    return next((text for least, text in READINGS if float(f"{value:.2f}") >= least), READINGS[-1][1])
 
 
 def card(record: Record) -> Iterator[str]:
@@ -42,19 +42,19 @@ def card(record: Record) -> Iterator[str]:
     yield ""
     yield from finding_lines(findings(record.sample))
     yield ""
-    for name, said in papers(record):
-        yield from wrap(said, WIDTH, initial_indent=f"  {name:{HEAD}} ", subsequent_indent=" " * (HEAD + 3))
+    for name, text in papers(record):
+        yield from wrap(text, WIDTH, initial_indent=f"  {name:{HEAD}} ", subsequent_indent=" " * (HEAD + 3))
 
 
 def finding_lines(found: list[Finding]) -> Iterator[str]:
-    """What there is to say about a sample, what to do about it below each lack."""
+    """What was found about a sample, and the remedy below each lack."""
     for finding in found:
         yield f"{MARKS[finding.level]} {finding.what:{HEAD}} {finding.said}"
         if finding.advice:
             yield f"  {'':{HEAD}} → {finding.advice}"
 
 
-def likeness_said(record: Record) -> str:
+def likeness_text(record: Record) -> str:
     """What the likeness of a voice means; less where a search climbed it than of a recording."""
     return CLIMBED if record.provenance.method == REFINED else reading(record.likeness.voice)
 
@@ -62,13 +62,13 @@ def likeness_said(record: Record) -> str:
 def _likeness(record: Record) -> Iterator[str]:
     known = record.likeness
     rows = [
-        ("likeness", known.voice, likeness_said(record)),
+        ("likeness", known.voice, likeness_text(record)),
         ("nearest", known.nearest, f"the stock voice {known.nearest_voice}"),
     ]
     if known.ceiling is not None:
         rows.append(("ceiling", known.ceiling, "of the sample's two halves to one another"))
-    for name, value, said in rows:
-        yield f"  {name:{HEAD}} {value:.2f}  {said}"
+    for name, value, text in rows:
+        yield f"  {name:{HEAD}} {value:.2f}  {text}"
     yield f"  {'':{HEAD}} {scale(known)}"
     yield f"  {'':{HEAD}} {SCALE_FROM:<{SCALE // 2}g}{(1 + SCALE_FROM) / 2:<{SCALE - SCALE // 2}g}1"
 
@@ -86,7 +86,7 @@ def scale(known: Likeness) -> str:
     return "".join(line)
 
 
-def sample_said(sample: Sample) -> str:
+def sample_text(sample: Sample) -> str:
     """How good a sample is, in one line."""
     found = {finding.what: finding.said for finding in findings(sample)}
     without = " (music taken away)" if sample.separated else ""
@@ -106,18 +106,18 @@ def papers(record: Record) -> list[tuple[str, str]]:
     """Consent, and how the voice came about."""
     made = record.provenance
     shown = [
-        ("consent", consent_said(record)),
+        ("consent", consent_text(record)),
         ("made", f"{record.created[:10]}, {made.method} fit in {made.seconds:.0f} s by {made.software}"),
         ("sample", f"SHA-256 {record.sample.sha256[:16]}..., {record.sample.rate} Hz"),
     ]
     return [*shown, ("imported", made.imported[:10])] if made.imported else shown
 
 
-def consent_said(record: Record) -> str:
+def consent_text(record: Record) -> str:
     """Who agreed, when, and how that is known."""
     given = record.consent
     if given is None:
         return NO_CONSENT
     if given.kind == "spoken":
         return f"{given.speaker}, {given.given[:10]}, read aloud in that voice (likeness {given.likeness:.2f})"
-    return f"{given.speaker}, {given.given[:10]}, as somebody typed: {given.statement}"
+    return f"{given.speaker}, {given.given[:10]}, as a typed statement: {given.statement}"

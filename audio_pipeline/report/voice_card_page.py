@@ -9,7 +9,7 @@ from importlib.resources import files
 from audio_pipeline.models.voices.advice import FAIR, GOOD, POOR, REFUSED, findings
 from audio_pipeline.models.voices.record import Record
 from audio_pipeline.report.page import pairs, section, table
-from audio_pipeline.report.voice_card import likeness_said, papers, traits_shown
+from audio_pipeline.report.voice_card import likeness_text, papers, traits_shown
 
 STYLES = {GOOD: "good", FAIR: "warn", POOR: "bad", REFUSED: "bad"}
 ABOUT = (
@@ -33,7 +33,7 @@ def card_page(record: Record, png: bytes) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{style}</style></head>'
-        f'<body><header><h1>{name}</h1><p class="lead">A made voice: what it says, nobody said.</p></header>'
+        f'<body><header><h1>{name}</h1><p class="lead">A made voice: its words were spoken by no person.</p></header>'
         f"{''.join(parts)}</body></html>\n"
     )
 
@@ -41,7 +41,7 @@ def card_page(record: Record, png: bytes) -> str:
 def _figures(record: Record) -> str:
     known = record.likeness
     shown = [
-        ("Likeness", f"{known.voice:.2f}", likeness_said(record)),
+        ("Likeness", f"{known.voice:.2f}", likeness_text(record)),
         ("Ceiling", "–" if known.ceiling is None else f"{known.ceiling:.2f}", "the sample's two halves"),
         ("Nearest stock voice", f"{known.nearest:.2f}", known.nearest_voice),
         ("Pitch", f"{record.voice.pitch_hz:.0f} Hz", f"the sample's is {record.speaker.pitch_hz:.0f} Hz"),

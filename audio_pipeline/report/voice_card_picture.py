@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from audio_pipeline.home import without_cache
 from audio_pipeline.models.voices.record import Record
-from audio_pipeline.report.voice_card import likeness_said, sample_said
+from audio_pipeline.report.voice_card import likeness_text, sample_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ def card_picture(record: Record, sample: tuple[Array, int] | None) -> bytes:
     _pitch(right, record)
     known = record.likeness
     figure.suptitle(
-        f"{record.name}: likeness {known.voice:.2f}, {likeness_said(record)}",
+        f"{record.name}: likeness {known.voice:.2f}, {likeness_text(record)}",
         x=0.012,
         ha="left",
         fontsize=14,
@@ -63,11 +63,11 @@ def _sample(part: Any, record: Record, sample: tuple[Array, int] | None) -> None
     strip, image = part.subplots(2, 1, height_ratios=(1, 9), sharex=True)
     _strip(strip, *sample)
     _spectrogram(image, *sample)
-    strip.set_title(f"Sample: {sample_said(record.sample)}", loc="left", fontsize=11, color=INK)
+    strip.set_title(f"Sample: {sample_text(record.sample)}", loc="left", fontsize=11, color=INK)
 
 
 def _strip(axes: Axes, x: Array, rate: int) -> None:
-    """Where somebody speaks."""
+    """The stretches of speech."""
     from audio_pipeline.models.hearing import speech
 
     low = speech.raised(_at(x, rate, speech.RATE))
@@ -76,13 +76,13 @@ def _strip(axes: Axes, x: Array, rate: int) -> None:
     whole_s = len(x) / rate
     for first, last in zip(edges[:-1], edges[1:], strict=True):
         start, stop = (min(index * speech.WINDOW / speech.RATE, whole_s) for index in (first, last))
-        word = "speech" if spoken[first] else "pause"
+        label = "speech" if spoken[first] else "pause"
         axes.axvspan(start, stop, color=ACCENT if spoken[first] else PAUSE, lw=0)
         if stop - start > LEAST_WORD_S * whole_s:
             axes.text(
                 (start + stop) / 2,
                 0.5,
-                word,
+                label,
                 ha="center",
                 va="center",
                 fontsize=8,
@@ -119,19 +119,19 @@ def _spectrogram(axes: Axes, x: Array, rate: int) -> None:
 
 def _likeness(axes: Axes, record: Record) -> None:
     known = record.likeness
-    for (low, high, word), shade in zip(BANDS, SHADES, strict=True):
+    for (low, high, label), shade in zip(BANDS, SHADES, strict=True):
         axes.axvspan(low, high, color=shade, lw=0)
-        axes.text((low + high) / 2, 0.03, word, ha="center", fontsize=8, color=SOFT)
+        axes.text((low + high) / 2, 0.03, label, ha="center", fontsize=8, color=SOFT)
     rows = [
         ("this voice", known.voice, ACCENT, 0.78),
         (f"nearest stock voice, {known.nearest_voice}", known.nearest, OTHER, 0.5),
     ]
     if known.ceiling is not None:
         rows.append(("ceiling: the sample's two halves", known.ceiling, INK, 0.22))
-    for word, value, colour, height in rows:
+    for label, value, colour, height in rows:
         axes.hlines(height, FROM, value, color=colour, lw=1, alpha=0.35)
         axes.plot([value], [height], "o", color=colour, ms=9)
-        axes.text(FROM + 0.008, height + 0.05, word, fontsize=9, color=colour, parse_math=False)
+        axes.text(FROM + 0.008, height + 0.05, label, fontsize=9, color=colour, parse_math=False)
         axes.text(value + 0.014, height, f"{value:.2f}", fontsize=10, va="center", color=colour)
     axes.set(xlim=(FROM, TO), ylim=(0, 1), yticks=[])
     axes.set_title("Likeness to the speaker (GE2E, on unseen text)", loc="left", fontsize=11, color=INK)
@@ -144,13 +144,13 @@ def _pitch(axes: Axes, record: Record) -> None:
     from audio_pipeline.models.voices.traits import edges_hz
 
     edges = edges_hz()
-    for counts, word, colour in (
+    for counts, label, colour in (
         (record.speaker.pitch_counts, f"sample, {record.speaker.pitch_hz:.0f} Hz", ACCENT),
         (record.voice.pitch_counts, f"voice, {record.voice.pitch_hz:.0f} Hz", OTHER),
     ):
         share = np.asarray(counts, np.float64) / max(sum(counts), 1) * 100
         axes.stairs(share, edges[: len(share) + 1], fill=True, color=colour, alpha=0.25)
-        axes.stairs(share, edges[: len(share) + 1], color=colour, label=word)
+        axes.stairs(share, edges[: len(share) + 1], color=colour, label=label)
     axes.set_xscale("log")
     ticks = [50, 75, 100, 150, 200, 300, 400]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])

@@ -32,6 +32,7 @@ from audio_pipeline.run.folder import recorded, run_folder
 from audio_pipeline.run.observers import logging_to, metrics_at
 from audio_pipeline.supervisor.supervisor import Supervisor
 
+POLL_S = 0.02
 ENDING_S = 1.0  # from the last answer to the end of the run
 Overrides = Mapping[str, Any] | Sequence[str]
 
@@ -92,9 +93,9 @@ class Pipeline:
         return cls(load(config, overrides), Options(**options))
 
     @classmethod
-    def loads(cls, text: str, **options: Any) -> Pipeline:
+    def loads(cls, text: str, overrides: Overrides = (), **options: Any) -> Pipeline:
         """As `load`, from YAML text; paths in it are relative to the working directory."""
-        return cls(loads(text), Options(**options))
+        return cls(loads(text, sets=overrides), Options(**options))
 
     # -- the run --------------------------------------------------------------------------------------
 
@@ -157,6 +158,13 @@ class Pipeline:
     def wait(self, timeout_s: float | None = None) -> bool:
         """Waits for the end of the run; True when every process is gone. Raises nothing: see `error`."""
         return self._supervisor is None or self._supervisor.wait(timeout_s)
+
+    def wait_playing(self) -> bool:
+        """Waits until every node is ready and the clock runs; False where the run ended before that."""
+        while not self.supervisor.started:
+            if self.supervisor.wait(POLL_S):
+                return False
+        return True
 
     def close(self) -> None:
         """Ends the run, waits for it and writes the report; may be called again. Raises nothing: see `error`."""

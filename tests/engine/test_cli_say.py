@@ -49,7 +49,7 @@ def test_a_folder_that_is_not_there_is_said_before_anything_is_spoken(
 
 def test_a_dash_stands_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["say", "-", "hello", "-o", str(tmp_path / "x.wav")]) == 2
-    assert "goes with no other words" in capsys.readouterr().err
+    assert "goes with no other text" in capsys.readouterr().err
 
 
 def test_what_cannot_be_looked_at_hides_nothing_of_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,7 +107,7 @@ def test_a_pipe_that_stalls_is_spoken_as_far_as_it_was_written(
         monkeypatch.setattr("sys.stdin", stdin)
         assert main(["say", "-", "-o", str(tmp_path / "x.wav")]) == 0
     assert soundfile.info(tmp_path / "x.wav").duration > 0.6
-    assert "the text did not go on for 0.01 s: what was written is said" in capsys.readouterr().err
+    assert "the text did not go on for 0.01 s: what is there is spoken now" in capsys.readouterr().err
 
 
 def test_what_cannot_be_said_is_named_once_and_the_rest_is_said(
@@ -115,7 +115,7 @@ def test_what_cannot_be_said_is_named_once_and_the_rest_is_said(
 ) -> None:
     assert main(["say", "Hello \U0001f600 Москва, hello 你好.", "-o", str(tmp_path / "x.wav")]) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
-    assert told == ["left out, since this voice cannot say it: '\U0001f600', 'Москва', '你好'"]
+    assert told == ["left out, since this voice cannot speak it: '\U0001f600', 'Москва', '你好'"]
     assert soundfile.info(tmp_path / "x.wav").duration > 0.5
 
 
@@ -234,7 +234,7 @@ def test_cancel_comes_before_the_new_words(running: Running) -> None:
         (["--into", "voice", " "], "there is nothing to say"),
         (["--into", "voice", "-o", "x.wav", "hi"], "goes without"),
         (["--cancel", "hi"], "--cancel and --pipeline go with --into"),
-        ([], "expected words to say, or -"),
+        ([], "expected a text to speak, or -"),
     ],
 )
 def test_what_does_not_go_together_is_said(

@@ -25,7 +25,7 @@ RATE = 16_000
 def test_a_recording_becomes_a_voice_with_a_card(run: Run, sample: Path) -> None:
     said = run("enrol", sample, "--name", "Ann", "--consent", AGREED)
     assert "likeness    0.71  alike in kind" in said and "the stock voice af_heart" in said
-    assert f"Ann Reader, {said.split('Ann Reader, ')[1][:10]}, as somebody typed: {AGREED}" in " ".join(said.split())
+    assert f"Ann Reader, {said.split('Ann Reader, ')[1][:10]}, as a typed statement: {AGREED}" in " ".join(said.split())
     record = Library().record("ann")
     assert record.speed == 1.1 and record.likeness.ceiling and record.speaker.pitch_hz > 60
     assert record.consent and record.consent.sample_sha256 == record.sample.sha256
@@ -161,7 +161,7 @@ def test_where_the_host_asks_for_no_consent_none_is_needed(run: Run, sample: Pat
     policy = tmp_path / "config" / "audio-pipeline" / "voice-policy.yaml"
     policy.parent.mkdir(parents=True)
     policy.write_text("consent: false")
-    assert "consent     none: it does not speak unless" in run("enrol", sample, "--name", "Ann")
+    assert "consent     none: it is not used unless" in run("enrol", sample, "--name", "Ann")
 
 
 def test_the_converter_finds_its_numbers_with_the_voice(

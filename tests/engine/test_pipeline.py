@@ -44,8 +44,7 @@ from contextlib import closing
 from audio_pipeline import Pipeline
 
 def show(pipeline):
-    while not pipeline.state()["uptime_s"]:
-        pass
+    pipeline.wait_playing()
     print("plays", *[node["pid"] for node in pipeline.state()["nodes"].values()], flush=True)
 
 pipeline = Pipeline.load(sys.argv[1], folder=sys.argv[2]).start()
@@ -196,8 +195,7 @@ def test_the_error_that_ended_a_run_leaves_the_context_as_one_sentence(tmp_path:
 @pytest.mark.slow
 def test_an_exception_in_the_body_ends_every_process_and_goes_on(endless: Path, tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), Pipeline.load(endless, folder=tmp_path / "take") as pipeline:
-        while not pipeline.state()["uptime_s"]:
-            assert not pipeline.wait(0.05)
+        assert pipeline.wait_playing()
         pids = [node["pid"] for node in pipeline.state()["nodes"].values()]
         _ = 1 / 0
     assert not any(psutil.pid_exists(pid) for pid in pids)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from audio_pipeline.models.voices.record import Consent, Likeness, Record
-from audio_pipeline.report.voice_card import card, consent_said, reading, sample_said, scale
+from audio_pipeline.report.voice_card import card, consent_text, reading, sample_text, scale
 from audio_pipeline.report.voice_card_page import card_page
 from audio_pipeline.report.voice_card_picture import card_picture
 from tests.models.voice_drafts import draft
@@ -61,10 +61,10 @@ def test_a_searched_likeness_is_said_to_be_one() -> None:
 
 
 def test_whose_word_it_is() -> None:
-    assert "as somebody typed: I, Ann, agree" in consent_said(record())
-    assert consent_said(record(consent=None)).startswith("none: it does not speak")
+    assert "as a typed statement: I, Ann, agree" in consent_text(record())
+    assert consent_text(record(consent=None)).startswith("none: it is not used")
     proof = Consent("spoken", "Ann", "I", "2026-01-02T03:04:05+00:00", "s", "words", "p", 0.87)
-    assert consent_said(record(consent=proof)) == "Ann, 2026-01-02, read aloud in that voice (likeness 0.87)"
+    assert consent_text(record(consent=proof)) == "Ann, 2026-01-02, read aloud in that voice (likeness 0.87)"
 
 
 @pytest.mark.parametrize("samples", [0, 100, 3 * RATE])
@@ -98,4 +98,4 @@ def test_the_page_says_what_the_card_says_and_needs_nothing_else() -> None:
 @pytest.mark.parametrize("separated", [True, False])
 def test_a_card_says_that_music_was_taken_away(separated: bool) -> None:
     known = record()
-    assert ("music taken away" in sample_said(replace(known.sample, separated=separated))) is separated
+    assert ("music taken away" in sample_text(replace(known.sample, separated=separated))) is separated

@@ -1,4 +1,8 @@
+import re
+import runpy
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,3 +38,26 @@ def test_it_is_as_short_as_promised() -> None:
     code = (ROOT / "examples" / "my_nodes" / "tremolo.py").read_text()
     body = code[code.index("class Tremolo") :].splitlines()
     assert sum(bool(line.strip()) and '"""' not in line for line in body) <= 15
+
+
+@pytest.mark.slow
+def test_a_program_with_a_pipeline_inside_fades_a_song_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "song.wav", noise(48_000 * 20), 48_000, subtype="FLOAT")
+    found: Any = runpy.run_path(str(ROOT / "examples" / "embed.py"))["fade_out"](
+        str(tmp_path / "song.wav"), tmp_path / "take"
+    )
+    positions = [int(number) for number in re.findall(r"dB from sample (\d+) on", capsys.readouterr().out)]
+    assert len(positions) == 11 and positions == sorted(positions)
+    assert [path.name for path in found.result.tracks] == ["mix.wav"] and found.result.report.is_file()
+    mix, _ = soundfile.read(found.result.tracks[0])
+    loud, soft = (np.sqrt(np.mean(np.square(part))) for part in (mix[: positions[0]], mix[positions[-1] :]))
+    assert soft < loud / 100
+
+
+def test_a_program_with_a_pipeline_inside_reports_an_error_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["embed.py", "no such song.wav"])
+    assert runpy.run_path(str(ROOT / "examples" / "embed.py"))["main"]() == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("embed: ") and "no such song.wav" in line
