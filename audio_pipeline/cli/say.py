@@ -86,7 +86,7 @@ def _piped() -> Iterator[str | None]:
         yield decoder.decode(portion)
 
 
-def _pieces(talker: Talker, portions: Iterable[str | None]) -> Iterator[Array]:
+def spoken_pieces(talker: Talker, portions: Iterable[str | None]) -> Iterator[Array]:
     """What is spoken, with a line a piece on a terminal; says when the first one was there."""
     began, spoken_s = time.perf_counter(), 0.0
     for piece in talker.say(portions):
@@ -108,7 +108,7 @@ def _to_file(args: argparse.Namespace, talker: Talker, portions: Iterable[str | 
     path: Path = args.out
     if path.exists() and not args.force:
         raise ConfigError(f"{str(path)!r} is there already; add --force to write over it")
-    sounds = list(_pieces(talker, portions))
+    sounds = list(spoken_pieces(talker, portions))
     if sounds:
         try:
             soundfile.write(os.fsencode(path), np.concatenate(sounds), talker.rate)
@@ -125,6 +125,6 @@ def _to_speaker(args: argparse.Namespace, talker: Talker, portions: Iterable[str
     except DeviceError as error:
         raise DeviceError(f"{error}; -o FILE writes a file instead") from error
     with player:
-        for sound in _pieces(talker, portions):
+        for sound in spoken_pieces(talker, portions):
             player.put(sound)
         return player.finish()

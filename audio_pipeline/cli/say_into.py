@@ -20,7 +20,7 @@ def into(args: argparse.Namespace, portions: Iterable[str | None]) -> int:
         if args.cancel:
             client.transport(args.into, "cancel")
         try:
-            if any(_send(client, args.into, portions)):
+            if any(send_text(client, args.into, portions)):
                 client.send(args.into, "text", "end")
             elif not args.cancel:
                 raise ConfigError(f"there is nothing to say in {' '.join(args.text)!r:.60}")
@@ -30,7 +30,7 @@ def into(args: argparse.Namespace, portions: Iterable[str | None]) -> int:
     return 0
 
 
-def _send(client: Client, node: str, portions: Iterable[str | None]) -> list[bool]:
+def send_text(client: Client, node: str, portions: Iterable[str | None]) -> list[bool]:
     """For each portion whether it holds more than white space."""
     found = []
     for portion in _small(portions):

@@ -95,7 +95,7 @@ def test_a_pipe_that_stalls_is_spoken_as_far_as_it_was_written(
     monkeypatch.setattr(cli_say, "STALL_S", 0.01)
     reading, writing = os.pipe()
     os.write(writing, b"Three of us went")
-    pieces = cli_say._pieces
+    pieces = cli_say.spoken_pieces
 
     def heard(talker: Any, portions: Any) -> Iterator[Any]:
         for sound in pieces(talker, portions):
@@ -207,7 +207,7 @@ def test_a_pipe_goes_on_as_it_grows_and_ends_when_it_closes(running: Running, mo
         os.close(writing)
         return send(client, node, [first, *portions])
 
-    send = say_into._send
+    send = say_into.send_text
     monkeypatch.setattr(say_into, "_send", portion)
     with os.fdopen(reading) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
