@@ -32,6 +32,7 @@ def fade_out(song: str, folder: Path | None = None) -> Pipeline:
             print(f"{gain_db} dB from sample {reply.position} on")
             if pipeline.wait(0.1):  # the song was shorter
                 break
+        pipeline.wait(1.0)
     for event in log:
         print(event["message"])
     return pipeline
