@@ -131,6 +131,11 @@ class Supervisor:
         return self.parts.state.nodes
 
     @property
+    def started(self) -> bool:
+        """True once every node was ready and the clock runs."""
+        return self._life.started
+
+    @property
     def error(self) -> PipelineError | None:
         """Why it did not start, or what it ended with."""
         return self._life.error

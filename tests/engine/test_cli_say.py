@@ -86,7 +86,7 @@ def test_an_empty_pipe_is_said(
     with os.fdopen(reading) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         assert main(["say", "-", "-o", str(tmp_path / "x.wav")]) == 2
-    assert "standard input was empty" in capsys.readouterr().err
+    assert "standard input held no text to speak" in capsys.readouterr().err
 
 
 def test_a_pipe_that_stalls_is_spoken_as_far_as_it_was_written(
@@ -102,7 +102,7 @@ def test_a_pipe_that_stalls_is_spoken_as_far_as_it_was_written(
             os.close(writing)  # only now: it was spoken while the pipe was open
             yield sound
 
-    monkeypatch.setattr(cli_say, "_pieces", heard)
+    monkeypatch.setattr(cli_say, "spoken_pieces", heard)
     with os.fdopen(reading) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         assert main(["say", "-", "-o", str(tmp_path / "x.wav")]) == 0
@@ -208,7 +208,7 @@ def test_a_pipe_goes_on_as_it_grows_and_ends_when_it_closes(running: Running, mo
         return send(client, node, [first, *portions])
 
     send = say_into.send_text
-    monkeypatch.setattr(say_into, "_send", portion)
+    monkeypatch.setattr(say_into, "send_text", portion)
     with os.fdopen(reading) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         assert main(["say", "--into", "voice", "-"]) == 0

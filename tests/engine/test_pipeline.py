@@ -228,11 +228,11 @@ def test_the_exit_status_of_a_programs_own_children_is_left_to_it(quiet: Quiet) 
         return child
 
     child = dead_child()
-    quiet.supervisor.housekeeping.turn(1e9)
+    quiet.parts.housekeeping.turn(1e9)
     assert child.wait() == 3
     orphan = dead_child()
     with adopting_orphans():  # as `audio-pipeline run` does
-        quiet.supervisor.housekeeping.turn(2e9)
+        quiet.parts.housekeeping.turn(2e9)
     assert not psutil.pid_exists(orphan.pid)
     orphan.wait()
 
