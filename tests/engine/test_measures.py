@@ -68,8 +68,7 @@ def test_each_path_is_measured_by_the_age_of_its_own_source_through_a_mixer(two_
 def test_the_worst_frame_of_a_path_is_named(two_sources: Measured) -> None:
     calm = two_sources.path("voice", "mix", "gain", "out")["measured"]["max"]
     two_sources.work_ms["out"] = 0.0
-    held = two_sources.clock.now_ns() + round(0.2 * SECOND)
-    two_sources._clocks["out"].busy_until_ns = held  # the sink stands still for 200 ms
+    two_sources.hold_up("out", 200)
     two_sources.play(1)
     measured = two_sources.path("voice", "mix", "gain", "out")["measured"]
     worst = measured["worst"]
@@ -98,7 +97,7 @@ def test_a_path_on_which_nothing_has_come_has_no_measure(tmp_path: Path) -> None
 def test_a_mixer_that_is_held_up_has_waited(two_sources: Measured) -> None:
     assert two_sources.node("mix")["wait"]["max"] < 1.0, "in virtual time it is there when its frame is due"
     before = two_sources.node("mix")["wait"]
-    two_sources._clocks["mix"].busy_until_ns = two_sources.clock.now_ns() + 30_000_000
+    two_sources.hold_up("mix", 30)
     two_sources.play(1)
     after = two_sources.node("mix")["wait"]
     assert 15 <= after["max"] <= 30, "due every 10 ms, begun 30 ms later"

@@ -78,7 +78,7 @@ def _play(tmp_path: Path, count: int, light: bool) -> Stage:
         maps.look()
         final = pipeline.finish()
         left = pipeline.leftovers()
-        held = {str(link.target): link.queue for link in pipeline.supervisor.run.plan.links}
+        held = {str(link.target): link.queue for link in pipeline.supervisor.parts.state.plan.links}
     return Stage(chaos, final, maps.found, tmp_path / "take", song, fader, left, held)
 
 
