@@ -30,7 +30,8 @@ from audio_pipeline.models.speech import kokoro
 from audio_pipeline.models.speech.phonemes import to_phonemes
 from audio_pipeline.models.voices import fit as voice_fit
 from audio_pipeline.models.voices import refine
-from audio_pipeline.models.voices.fit import Fit, Reference
+from audio_pipeline.models.voices.fit import Reference
+from audio_pipeline.models.voices.fitted import Fit
 from audio_pipeline.models.voices.reference import embedding
 from audio_pipeline.models.voices.texts import REPORT
 

@@ -15,7 +15,7 @@ from audio_pipeline.errors import ConfigError, MediaError
 from audio_pipeline.terminal import warn
 
 if TYPE_CHECKING:
-    from audio_pipeline.files.media import MediaReader
+    from audio_pipeline.files.media_reader import MediaReader
 
 LONGEST_S = 600
 PIECE = 65536  # samples decoded at a time

@@ -13,13 +13,13 @@ import numpy as np
 from audio_pipeline.dsp import limits
 from audio_pipeline.dsp.channels import is_placed
 from audio_pipeline.errors import MediaError
-from audio_pipeline.files.media import MediaReader, reason
 from audio_pipeline.files.media_facts import Facts, facts_of
 from audio_pipeline.files.media_faults import CHANGE, Faults
 from audio_pipeline.files.media_file import FilePart, NotReadError, Patches
 from audio_pipeline.files.media_fit import Fit, Samples, layout_of, samples_of
 from audio_pipeline.files.media_line import Line
 from audio_pipeline.files.media_packets import Again, Packets, Timed
+from audio_pipeline.files.media_reader import MediaReader, reason
 from audio_pipeline.files.media_riff import is_empty, mended
 
 # Files alone: playlists (HLS, concat) would make FFmpeg open whatever they name.

@@ -9,11 +9,11 @@ import numpy as np
 
 from audio_pipeline.dsp.resample import StreamResampler
 from audio_pipeline.errors import MediaError
-from audio_pipeline.files.media import SKIP, MediaReader
 from audio_pipeline.files.media_av import PREROLL, AvReader
 from audio_pipeline.files.media_faults import CHANGE, KINDS, LEFT_OUT, Faults
 from audio_pipeline.files.media_fit import Fit, Samples
 from audio_pipeline.files.media_ogg import Survey
+from audio_pipeline.files.media_reader import SKIP, MediaReader
 
 MEASURED = 64  # links whose lengths are looked up at once; with more the end alone tells
 MOST_TRIED = 64  # links at the start that cannot be read, until the file counts as no sound

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audio_pipeline.files.media import MediaReader
 from audio_pipeline.files.media_av import AvReader
 from audio_pipeline.files.media_chain import ChainReader
 from audio_pipeline.files.media_file import NotReadError, behind_junk
 from audio_pipeline.files.media_ogg import survey
+from audio_pipeline.files.media_reader import MediaReader
 
 
 def opened(path: Path, track: int) -> MediaReader:

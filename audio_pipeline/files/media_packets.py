@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import av
 
-from audio_pipeline.files.media import reason
 from audio_pipeline.files.media_faults import DAMAGED, Faults
 from audio_pipeline.files.media_file import FilePart
 from audio_pipeline.files.media_lost import Lost
 from audio_pipeline.files.media_mkv import end_of_block, void_over
+from audio_pipeline.files.media_reader import reason
 
 MOST_FAILURES = 1000  # errors in a row after which a file counts as over
 MOST_LEFT = 8192

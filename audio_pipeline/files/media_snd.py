@@ -11,9 +11,9 @@ import soundfile as sf
 from numpy.typing import NDArray
 
 from audio_pipeline.errors import MediaError
-from audio_pipeline.files.media import MediaReader, reason
 from audio_pipeline.files.media_faults import Faults
 from audio_pipeline.files.media_file import CancelledError, NotReadError, open_regular
+from audio_pipeline.files.media_reader import MediaReader, reason
 
 READ_AHEAD = 16384
 

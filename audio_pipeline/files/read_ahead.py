@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from audio_pipeline import threads
 from audio_pipeline.errors import MediaError, PipelineError
-from audio_pipeline.files.media import MediaReader, open_media
+from audio_pipeline.files.media import open_media
 from audio_pipeline.files.media_file import CancelledError
+from audio_pipeline.files.media_reader import MediaReader
 
 BLOCK_SAMPLES = 4096
 AHEAD_S = 1.0

@@ -13,7 +13,7 @@ from audio_pipeline.models.voices import files as voice_files
 from audio_pipeline.models.voices import fit as voice_fit
 from audio_pipeline.models.voices.enrol import TEXTS, Tools, likeness, say, software, weights_used
 from audio_pipeline.models.voices.enrolled import STYLE_BYTES, Library
-from audio_pipeline.models.voices.fit import Fit
+from audio_pipeline.models.voices.fitted import Fit
 from audio_pipeline.models.voices.record import (
     RECORD,
     RECORD_BYTES,

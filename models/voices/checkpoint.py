@@ -6,19 +6,17 @@ import hashlib
 import json
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from audio_pipeline.errors import ConfigError, WeightsError
 from audio_pipeline.models.voices import files
 from audio_pipeline.models.voices.adam import State
+from audio_pipeline.models.voices.fitted import Fit
 from audio_pipeline.models.voices.reference import Reference
 from audio_pipeline.models.weights.tensors import check_tensors, read_tensors
 from audio_pipeline.private_file import write_private
-
-if TYPE_CHECKING:
-    from audio_pipeline.models.voices.fit import Fit
 
 TENSORS, NUMBERS = "search.safetensors", "search.json"
 VERSION = 1

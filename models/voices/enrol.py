@@ -16,7 +16,7 @@ from audio_pipeline.models.speech import kokoro
 from audio_pipeline.models.speech.kokoro import Kokoro
 from audio_pipeline.models.speech.phonemes import to_phonemes
 from audio_pipeline.models.voices import fit as voice_fit
-from audio_pipeline.models.voices.fit import Fit
+from audio_pipeline.models.voices.fitted import Fit
 from audio_pipeline.models.voices.inspection import Inspected
 from audio_pipeline.models.voices.record import Consent, Draft, Likeness, Provenance, Record
 from audio_pipeline.models.voices.sample import pack_sample

@@ -12,7 +12,7 @@ cosine of their GE2E embeddings, at equal level, always on sentences that played
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,10 +24,11 @@ from audio_pipeline.models.hearing.ge2e import SpeakerEncoder, similarity
 from audio_pipeline.models.speech import kokoro
 from audio_pipeline.models.speech.phonemes import to_phonemes
 from audio_pipeline.models.voices import quick as voice_quick
+from audio_pipeline.models.voices.fitted import Fit
 from audio_pipeline.models.voices.reference import Reference, analyse, embedding
 from audio_pipeline.models.voices.texts import REPORT
 
-__all__ = ["Fit", "Reference", "analyse", "likeness", "quick", "refine"]
+__all__ = ["Reference", "analyse", "likeness", "quick", "refine"]
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Progress = Callable[[int, float, float], None]  # step, likeness so far, seconds left
@@ -39,20 +40,6 @@ class Speaker(Protocol):
 
     def synthesise(self, phonemes: str, style: Array, speed: float = 1.0) -> Array:
         """Mono speech (samples,) at 24 kHz."""
-
-
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """A fitted voice; likenesses are GE2E cosines on held-out text, None where nobody measured them."""
-
-    pack: Array  # (n, 256) float32, as kokoro.row takes it
-    speed: float
-    british: bool  # how text becomes phonemes
-    nearest: str  # the stock voice most like the reference
-    method: str  # "stock", "quick" or "refined"
-    fitted_likeness: float | None = None
-    nearest_likeness: float | None = None
-    ceiling: float | None = None  # of two halves of the reference
 
 
 def quick(

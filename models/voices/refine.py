@@ -28,6 +28,7 @@ from audio_pipeline.models.speech.phonemes import to_phonemes
 from audio_pipeline.models.voices import fit as voice_fit
 from audio_pipeline.models.voices.adam import State
 from audio_pipeline.models.voices.checkpoint import load_state, save_state
+from audio_pipeline.models.voices.fitted import Fit
 from audio_pipeline.models.voices.interrupt import Cancelled, interruptible
 from audio_pipeline.models.voices.quick import trained
 from audio_pipeline.models.voices.reference import LEVEL_DB, Reference
@@ -90,7 +91,7 @@ def chosen_device(asked: str | None) -> str:
 class Search:
     """Everything that stays the same from step to step."""
 
-    def __init__(self, reference: Reference, start: voice_fit.Fit, device: str) -> None:
+    def __init__(self, reference: Reference, start: Fit, device: str) -> None:
         self.speaker = KokoroTorch(store.path("kokoro", kokoro.MODEL).parent, device)
         self.encoder = SpeakerEncoderTorch(store.path("ge2e", FILE)).to(self.speaker.device)
         assert next(self.encoder.parameters()).device.type == device
@@ -104,7 +105,7 @@ class Search:
         self._checks = [self._line(text, start) for text in CHECK]
 
     @torch.no_grad()
-    def _line(self, text: str, start: voice_fit.Fit) -> Line:
+    def _line(self, text: str, start: Fit) -> Line:
         known = self.speaker.text(to_phonemes(text, british=start.british))
         prosody = self.speaker.prosody(known, self._manner, start.speed)
         return Line(known.sounds.repeat_interleave(prosody.durations, dim=2), prosody.pitch, prosody.energy)
@@ -153,11 +154,11 @@ def bfloat16(device: torch.device) -> Any:
 
 def refine(
     reference: Reference,
-    start: voice_fit.Fit,
+    start: Fit,
     plan: Plan,
     progress: voice_fit.Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> voice_fit.Fit:
+) -> Fit:
     """See `fit.refine`."""
     began = time.monotonic()
     search = Search(reference, start, chosen_device(plan.device))
@@ -174,7 +175,7 @@ def refine(
     return voice_fit.measured(closed(start, state), reference, kokoro.load(), ge2e.load(), REPORT[:3])
 
 
-def closed(start: voice_fit.Fit, state: State) -> voice_fit.Fit:
+def closed(start: Fit, state: State) -> Fit:
     """The best style so far as a fit; the start where nothing was better."""
     if state.best_step == 0:
         return start

@@ -21,7 +21,8 @@ from audio_pipeline.doctor import checks
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.voices import checked_json, fit
 from audio_pipeline.models.voices.enrolled import Library
-from audio_pipeline.models.voices.fit import Fit, Reference
+from audio_pipeline.models.voices.fit import Reference
+from audio_pipeline.models.voices.fitted import Fit
 from tests.engine.voice_host import AGREED, Run, encoder, host, reader, run, sample
 from tests.models.voice_drafts import draft
 from tests.patience import PATIENCE_S

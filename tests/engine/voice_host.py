@@ -15,7 +15,8 @@ from audio_pipeline.models.speech import kokoro
 from audio_pipeline.models.voices import fit as voice_fit
 from audio_pipeline.models.voices import inspection
 from audio_pipeline.models.voices.consent import OWN
-from audio_pipeline.models.voices.fit import Fit, Reference
+from audio_pipeline.models.voices.fit import Reference
+from audio_pipeline.models.voices.fitted import Fit
 from audio_pipeline.models.weights import store
 from tests.shared import shared
 

@@ -6,7 +6,7 @@ from itertools import count, takewhile
 
 import numpy as np
 
-from audio_pipeline.files.media import MediaReader
+from audio_pipeline.files.media_reader import MediaReader
 
 
 def read_all(reader: MediaReader, block: int = 4410) -> np.ndarray:

@@ -16,8 +16,9 @@ import soundfile
 
 from audio_pipeline.errors import MediaError
 from audio_pipeline.files import read_ahead
-from audio_pipeline.files.media import MediaReader, open_media
+from audio_pipeline.files.media import open_media
 from audio_pipeline.files.media_file import CancelledError
+from audio_pipeline.files.media_reader import MediaReader
 from audio_pipeline.files.player import Player, Reading
 from tests.files.encoding import encode, signal
 from tests.files.reading import read_all

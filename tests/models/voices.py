@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from audio_pipeline.models.hearing.ge2e import RATE, unit
-from audio_pipeline.models.voices.fit import Fit
+from audio_pipeline.models.voices.fitted import Fit
 from audio_pipeline.models.voices.quick import trained
 from audio_pipeline.models.voices.reference import Array, Reference
 
