@@ -46,19 +46,7 @@ DEEPFILTERNET = ModelSpec(
     fallback="speech",
     stateful=True,
 )
-CENTRE = ModelSpec(
-    name="centre",
-    stems=("centre", "sides"),
-    rate=48_000,
-    channels=2,
-    stft=Stft(2048, 512),
-    bins=1025,
-    representation="magnitude",
-    modes={"low": Mode(window=64, lookahead=0), "offline": Mode(window=512, lookahead=0, sliding=False)},
-    default_mode="low",
-    fallback="sides",
-)
-_ALL = (SPLEETER_2STEMS, SPLEETER_4STEMS, SPLEETER_5STEMS, DEEPFILTERNET, CENTRE)
+_ALL = (SPLEETER_2STEMS, SPLEETER_4STEMS, SPLEETER_5STEMS, DEEPFILTERNET)
 SPECS: dict[str, ModelSpec] = {spec.name: spec for spec in _ALL}
 
 

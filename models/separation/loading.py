@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audio_pipeline.models.separation.catalogue import CENTRE, DEEPFILTERNET, spec_of
+from audio_pipeline.models.separation.catalogue import DEEPFILTERNET, spec_of
 from audio_pipeline.models.separation.types import LoadedModel
 
 
@@ -12,10 +12,6 @@ def load(name: str, *, device: str = "auto", threads: int = 0, precision: str = 
         from audio_pipeline.models.separation import deepfilternet
 
         return deepfilternet.load(device=device, threads=threads)
-    if spec_of(name) is CENTRE:
-        from audio_pipeline.models.separation.centre import Centre
-
-        return Centre()
     from audio_pipeline.models.separation import spleeter
 
     return spleeter.load(name, device=device, threads=threads, precision=precision)
@@ -23,6 +19,5 @@ def load(name: str, *, device: str = "auto", threads: int = 0, precision: str = 
 
 def library(name: str) -> str:
     """The module to import ahead for a model: the one that holds its networks."""
-    modules = {DEEPFILTERNET.name: "deepfilternet", CENTRE.name: "centre"}
-    module = modules.get(spec_of(name).name, "spleeter")
+    module = "deepfilternet" if spec_of(name) is DEEPFILTERNET else "spleeter"
     return f"audio_pipeline.models.separation.{module}"

@@ -65,7 +65,6 @@ KOKORO = Wheels(
 
 # Sizes of the tarballs are for the progress bar alone; their checksums are those of Deezer's checksum.json.
 _ASSETS = (
-    Asset("centre", "centre and sides, no weights", "MIT", "", (), ()),
     Asset(
         "spleeter-2stems",
         "Spleeter 2 stems: voice and accompaniment",
