@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -14,19 +13,11 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from audio_pipeline.cli.voices_parser import add_voices
+from audio_pipeline.cli.grammar import make_parser
 from audio_pipeline.errors import ConfigError, PipelineError, nearest
 from audio_pipeline.terminal import abandon, is_gone, mend, warn
 
 CANCELLED = 128 + signal.SIGINT
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports an error in one sentence, as every other error is reported."""
-
-    def error(self, message: str) -> NoReturn:
-        command = self.prog.partition(" ")[2]  # the program's own name stands before every error
-        raise ConfigError(f"{command}{': ' if command else ''}{message}; see {self.prog} --help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,7 +75,7 @@ def _flushed(arguments: list[str]) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    parser, commands = _parser()
+    parser, commands = make_parser()
     if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
         if not _is_config(arguments[0]):
             known = ", ".join(commands)
@@ -116,201 +107,3 @@ def _is_config(argument: str) -> bool:
     from audio_pipeline.graph.load import bundled
 
     return Path(argument).suffix in (".yaml", ".yml") or "/" in argument or (bundled() / f"{argument}.yaml").is_file()
-
-
-# -- the grammar -----------------------------------------------------------------------------------
-
-
-def _parser() -> tuple[Parser, list[str]]:
-    """The parser and the names of its commands."""
-    parser = Parser("audio-pipeline", description="Real-time audio as a graph of supervised processes.")
-    parser.add_argument("--version", action="version", version=_version())
-    parser.add_argument("--debug", action="store_true", help="show where an error was raised")
-    commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
-    _add_pipeline_commands(commands)
-    _add_host_commands(commands)
-    _add_client(commands)
-    _add_attached_commands(commands)
-    return parser, list(commands.choices)
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return f"audio-pipeline {version('audio-pipeline')}"
-
-
-Commands = argparse._SubParsersAction  # the type of what add_subparsers returns has no public name
-
-
-def _add(commands: Commands[Parser], name: str, function: str, about: str) -> Parser:
-    parser = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
-    parser.set_defaults(function=function)
-    return parser
-
-
-def _add_pipeline_commands(commands: Commands[Parser]) -> None:
-    run = _add(commands, "run", "run:run", "run a pipeline until its end, q or Ctrl-C")
-    check = _add(commands, "check", "check:check", "validate a pipeline; print its graph, latency and links")
-    for parser in (run, check):
-        which = "a YAML file, or the name of a bundled pipeline; a file of exactly that name wins"
-        parser.add_argument("config", metavar="CONFIG", help=which)
-        parser.add_argument(
-            "--set",
-            action="append",
-            default=[],
-            dest="sets",
-            metavar="KEY=VALUE",
-            help="change a key of the file, such as nodes.song.path=song.mp3",
-        )
-        parser.add_argument("--offline", action="store_true", help="as fast as it goes, without loss")
-    run.add_argument("--duration", type=_seconds, metavar="SECONDS", help="stop after this much sound")
-    run.add_argument("--folder", type=Path, metavar="DIR", help="where the take goes (takes/NAME-TIME)")
-    run.add_argument("--no-view", action="store_true", help="a log line a second instead of the view")
-    run.add_argument("--metrics", metavar="[HOST:]PORT", help="Prometheus metrics there (on this host only)")
-    run.add_argument("--log-format", choices=("text", "json"), help="a line an event: of text, or a JSON object")
-    run.add_argument("--log-file", type=Path, metavar="FILE", help="events go there; else they replace the view")
-    run.add_argument(
-        "--at",
-        action="append",
-        default=[],
-        metavar="TIME:NODE.NAME=VALUE",
-        help="set a live value at a position: 5s:mix.inputs.vocals.gain_db=-60",
-    )
-
-
-def _add_host_commands(commands: Commands[Parser]) -> None:
-    _add(commands, "devices", "host:devices", "list sound devices")
-    _add(commands, "doctor", "doctor:doctor", "what this host has and lacks, and the command that mends it")
-    takes = _add(commands, "takes", "takes:takes", "recordings and their state; 1 if one is not whole")
-    takes.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="or WAV file (takes and this folder)")
-    takes.add_argument("--repair", action="store_true", help="finish what was cut off, from the length of the files")
-    left = _add(commands, "leftovers", "leftovers:leftovers", "what dead pipelines left here; 1 if anything")
-    left.add_argument("--sweep", action="store_true", help="end the processes and remove the folders")
-    models = _add(commands, "models", "host:models", "model weights: list, fetch or verify them")
-    models.add_argument("action", nargs="?", choices=("list", "fetch", "verify"), default="list")
-    models.add_argument(
-        "names",
-        nargs="*",
-        metavar="NAME",
-        help="which weights; all, or to fetch what the bundled pipelines need, where none is named",
-    )
-    models.add_argument("--all", action="store_true", help="fetch everything there is")
-    keys = _add(commands, "keys", "keys:keys", "keys for links to other hosts: make, show, allow, list, remove")
-    keys.add_argument("action", choices=("new", "show", "allow", "list", "remove"))
-    keys.add_argument("name", nargs="?", metavar="NAME", help="yours (new, show) or the other host's")
-    keys.add_argument("key", nargs="?", metavar="KEY", help="allow: the other host's public key")
-    keys.add_argument(
-        "--role",
-        default="listen",
-        choices=("host", "listen", "play", "control"),
-        help="allow: what the other host may do here (listen)",
-    )
-    add_voices(_add(commands, "voices", "", "make voices from recordings; list, compare, export and delete them"))
-    say = _add(commands, "say", "say:say", "speak text with a made voice")
-    say.add_argument("text", nargs="*", metavar="TEXT", help="or - for standard input while it is being written")
-    say._negative_number_matcher = re.compile(r"-[^A-Za-z-]")  # -$20 is a text, no option
-    say.add_argument("--voice", metavar="NAME", help="light, one of Kokoro's, or an enrolled one (default: light)")
-    say.add_argument("--into", metavar="NODE", help="speak with this voice of a running pipeline")
-    say.add_argument("--cancel", action="store_true", help="with --into: stop the speech under way")
-    say.add_argument("--pipeline", metavar="NAME", help="with --into: which running pipeline, if there are several")
-    say.add_argument("--speed", type=float, default=1.0, metavar="N", help="0.5 to 2; 1 is its own pace (1)")
-    say.add_argument("-o", "--out", type=Path, metavar="FILE", help="write a .wav, .flac or .ogg instead of playing")
-    say.add_argument("--force", action="store_true", help="write over a file that is there")
-    say.add_argument("--device", default="default", metavar="NAME", help="sound output; null plays into nothing")
-    detect = _add(commands, "detect", "detect:detect", "whether sound files carry the watermark of made speech")
-    detect.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    detect.epilog = "Exit code 0: all of them carry it; 1: one does not; 2 and more: a file could not be looked at."
-    nodes = _add(commands, "nodes", "nodes:nodes", "node kinds and their settings")
-    nodes.add_argument("kind", nargs="?", metavar="KIND")
-    nodes.add_argument("--markdown", type=Path, metavar="DIR", help="write a page a kind into this folder")
-
-
-def _add_client(commands: Commands[Parser]) -> None:
-    client = _add(commands, "client", "client:client", "this host's sound card at the end of a pipeline elsewhere")
-    client.add_argument("host", metavar="HOST[:PORT]", help="where its gateway listens; port 7700 by default")
-    client.add_argument("--key", default="", metavar="NAME", help="its key in the address book, if not called HOST")
-    client.add_argument("--own", default="", metavar="NAME", help="which of this host's keys, where it has several")
-    client.add_argument("--play", default="", metavar="PORT", help="an exported output, such as mix (the first one)")
-    client.add_argument("--mic", default="", metavar="NODE", help="send this host's microphone to a remote_mic there")
-    client.add_argument("--device", default="auto", metavar="DEVICE", help="sound output: auto, null, name or number")
-    client.add_argument("--input", default="default", metavar="DEVICE", help="microphone: default, name or number")
-    client.add_argument("--duration", type=_seconds, metavar="SECONDS", help="stop after so long")
-
-
-def _add_attached_commands(commands: Commands[Parser]) -> None:
-    view = _add(commands, "view", "attach:view", "show a running pipeline, its meters and faders")
-    top = _add(commands, "top", "attach:top", "show what each node of a running pipeline does, as pw-top does")
-    top.add_argument("--once", action="store_true", help="print it once, measured over one interval")
-    top.add_argument("--json", action="store_true", help="JSON: a line an interval, or one with --once")
-    top.add_argument("--interval", type=_seconds, default=1.0, metavar="SECONDS", help="between two measurements (1)")
-    top.add_argument("--sort", type=_sort, default="graph", metavar="COLUMN", help="graph, node, wait, busy, err, ...")
-    scrape = _add(commands, "metrics", "observe:metrics", "print the metrics that Prometheus would get")
-    logs = _add(commands, "logs", "observe:logs", "print what the nodes of a running pipeline printed")
-    logs.add_argument("node", nargs="?", metavar="NODE", help="of this one; else of all, and the pipeline's own log")
-    logs.add_argument("-f", "--follow", action="store_true", help="go on with what is printed from now on")
-    tap = _add(commands, "tap", "tap:tap", "listen to any link of a running pipeline, without disturbing it")
-    tap.add_argument("target", metavar="NODE[.PORT]", help="an output, or an input: then what comes in there")
-    tap.add_argument("--wav", type=Path, metavar="FILE", help="record it, sample for sample")
-    tap.add_argument("--seconds", type=_seconds, metavar="SECONDS", help="stop after so much sound")
-    tap.add_argument("--level", action="store_true", help="show levels only")
-    tap.add_argument(
-        "--spectrogram", nargs="?", type=Path, const="live", metavar="PNG", help="on the screen, or as a picture"
-    )
-    change = _add(commands, "set", "attach:change", "change a live setting of a running pipeline")
-    change.add_argument("assignments", nargs="+", metavar="NODE.NAME=VALUE", help="mix.inputs.vocals.gain_db=-6")
-    graph = _add(commands, "graph", "graph:graph", "show, change or save the graph of a running pipeline")
-    graph.add_argument(
-        "action",
-        nargs="*",
-        metavar="ACTION",
-        help="show, save FILE, apply FILE, undo, redo; or connect "
-        "A.out B.in, disconnect B.in, add NAME KIND, remove NAME, bypass NAME on|off, + between several",
-    )
-    graph.add_argument("--force", action="store_true", help="save: replace a file that is there")
-    stop = _add(commands, "stop", "attach:stop", "end a running pipeline cleanly")
-    songs = [_add(commands, name, "attach:transport", about) for name, about in TRANSPORT.items()]
-    for parser in songs:
-        parser.add_argument("--node", metavar="NAME", help="the source meant, where there are several")
-        parser.set_defaults(command=parser.prog.split()[-1])
-    songs[2].add_argument("seconds", type=_seconds, metavar="SECONDS", help="song time: 83, 1:23")
-    songs[4].add_argument("on", choices=("on", "off"))
-    for parser in (view, top, scrape, logs, tap, change, graph, stop, *songs):
-        parser.add_argument("--pipeline", metavar="NAME", help="which, where several run; or tcp://HOST")
-
-
-TRANSPORT = {
-    "play": "let the song go on",
-    "pause": "hold the song",
-    "seek": "go to a time in the song",
-    "next": "go to the next song",
-    "loop": "play the songs again and again, or not",
-}
-
-
-def _sort(text: str) -> str:
-    """
-    >>> _sort("busy"), _sort("age"), _sort("graph")
-    ('BUSY', 'AGE99', 'graph')
-    """
-    from audio_pipeline.view.top_page import SORTS
-
-    found = [title for title in SORTS.values() if title.lower().startswith(text.lower())]
-    if len(found) != 1:
-        raise argparse.ArgumentTypeError(f"expected one of {', '.join(SORTS.values()).lower()}, got {text!r}")
-    return found[0]
-
-
-def _seconds(text: str) -> float:
-    """
-    >>> _seconds("83"), _seconds("1:23"), _seconds("30s")
-    (83.0, 83.0, 30.0)
-    """
-    try:
-        *minutes, seconds = text.removesuffix("s").split(":")
-        value = float(seconds) + sum(60.0**power * int(part) for power, part in enumerate(reversed(minutes), 1))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected seconds or m:ss, got {text!r}") from None
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected seconds >= 0, got {text!r}")
-    return value
