@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 OFFLINE_HOP = 4
 GUESSED_HOP, GUESSED_COMPUTE_S = 8, 0.3  # what `check` assumes of a machine before it was measured
-GUESSED_STEP_S = 0.06  # the same of a model that computes each frame
+GUESSED_STEP_S = 0.03  # the same of a model that computes each frame
 NS = 1_000_000_000
 FADERS = ("vocals", "accompaniment", "piano", "drums", "bass", "other")  # each was a setting of its own once
 

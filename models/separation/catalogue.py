@@ -45,6 +45,7 @@ DEEPFILTERNET = ModelSpec(
     default_mode="low",
     fallback="speech",
     stateful=True,
+    stall_s=0.02,  # a miss is 10 ms of noise, heard once
 )
 _ALL = (SPLEETER_2STEMS, SPLEETER_4STEMS, SPLEETER_5STEMS, DEEPFILTERNET)
 SPECS: dict[str, ModelSpec] = {spec.name: spec for spec in _ALL}

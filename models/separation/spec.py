@@ -10,6 +10,7 @@ from audio_pipeline.dsp.stft import Stft
 from audio_pipeline.errors import ConfigError, nearest
 
 NS = 1_000_000_000
+STALL_S = 0.04  # for which a shared machine keeps a process waiting now and then, whatever it computes
 Representation = Literal["magnitude", "complex"]
 
 
@@ -53,6 +54,7 @@ class ModelSpec:
     default_mode: str
     fallback: str
     stateful: bool = False
+    stall_s: float = STALL_S  # that a stated latency keeps in hand; less where a miss costs little
 
     @property
     def frame_s(self) -> float:

@@ -38,15 +38,22 @@ class Entry:
 
 def read_checkpoint(prefix: Path) -> dict[str, Array]:
     """Every float32 variable of a checkpoint by name; WeightsError where the files are not what they should be."""
+    entries, shards = read_index(prefix)
     try:
-        table = list(_table((prefix.parent / f"{prefix.name}.index").read_bytes()))
-        shards = _shards(table)
-        entries = {key.decode(): _entry(value) for key, value in table if key}
         data = [
             np.memmap(prefix.parent / f"{prefix.name}.data-{shard:05d}-of-{shards:05d}", np.uint8, mode="r")
             for shard in range(shards)
         ]
         return {name: _tensor(name, entry, data) for name, entry in entries.items() if entry.dtype == DT_FLOAT}
+    except (OSError, ArithmeticError, IndexError, TypeError, ValueError, struct.error) as error:
+        raise WeightsError(f"{prefix} is not a TensorFlow checkpoint: {error}") from error
+
+
+def read_index(prefix: Path) -> tuple[dict[str, Entry], int]:
+    """Where every variable of a checkpoint lies, by name, and the number of its data files. Raises WeightsError."""
+    try:
+        table = list(_table((prefix.parent / f"{prefix.name}.index").read_bytes()))
+        return {key.decode(): _entry(value) for key, value in table if key}, _shards(table)
     except (OSError, ArithmeticError, IndexError, TypeError, ValueError, struct.error) as error:
         raise WeightsError(f"{prefix} is not a TensorFlow checkpoint: {error}") from error
 

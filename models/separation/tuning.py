@@ -30,7 +30,6 @@ from audio_pipeline.models.separation.types import (
 WARM_UP_STEPS = 9
 USUAL, SLOW = 0.25, 0.8  # quantiles: start-up is busy, so the quicker steps say what the machine can do
 SAFETY = 1.5  # on a slow one, for the term that is stated
-STALL_S = 0.04  # for which a shared machine keeps a process waiting now and then, whatever it computes
 PROBE_FRAMES = 32
 REST_CORES = 0.5  # what the other nodes of a karaoke graph, its supervisor and its view take, measured on two cores
 SHARE = 0.65  # of the time between two inferences, that one may take while those run as well
@@ -63,7 +62,7 @@ def tune(model: Model, settings: SeparatorSettings, hop: int = 0, streams: int =
     elif not hop:
         hop = settle(choose_hop(lambda n: crowded * usual + n * frame_s * streams, model.spec.frame_s, share=SHARE))
     frames = max(rung.hop for rung in ladder_rungs(model.spec, replace(settings, hop=hop)))
-    return Tuning(hop, SAFETY * slow + frames * frame_s + STALL_S, min(inference))
+    return Tuning(hop, SAFETY * slow + frames * frame_s + model.spec.stall_s, min(inference))
 
 
 def warm_up(model: Model, settings: SeparatorSettings, streams: int = 1) -> None:

@@ -96,7 +96,7 @@ def test_a_bridge_does_not_help_where_the_cards_meet_behind_it() -> None:
     assert "two clock masters" in said(nodes + "b: {from: mic, on_loss: silence}}}\n" + speaker("sum"))
 
 
-@pytest.mark.parametrize("name", ["karaoke", "mic_stems", "passthrough"])
+@pytest.mark.parametrize("name", ["clean_speech", "karaoke", "mic_stems", "passthrough"])
 def test_bundled_pipelines_take_two_cards(name: str) -> None:
     one, two = load(name), load(name, ["nodes.mic.device=USB Audio"])
     assert len(set(clocks_of(one).domains.values())) == 1

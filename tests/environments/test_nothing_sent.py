@@ -41,6 +41,7 @@ NEEDS = {
     "voices": (),
     "detect": ("perth",),
     "say": ("perth",),
+    "clean_speech": ("deepfilternet",),
     "karaoke": ("spleeter-2stems", "demo-song"),
     "mic_stems": ("spleeter-2stems",),
     "passthrough": ("demo-song",),
@@ -57,7 +58,12 @@ SETS = {
     "studio": ("gateway.curve=false", "gateway.listen=127.0.0.1:0"),
     "vad": ("voice.path=tone.wav",),
 }
-CARD = {"mic_stems", "passthrough", "voice_convert"}  # end with a sentence where the host has no sound card
+CARD = {
+    "clean_speech",
+    "mic_stems",
+    "passthrough",
+    "voice_convert",
+}  # end with a sentence where the host has no sound card
 
 
 def needs(what: str) -> None:

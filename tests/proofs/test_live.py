@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from audio_pipeline.models.separation.tuning import STALL_S
+from audio_pipeline.models.separation.spec import STALL_S
 from audio_pipeline.models.weights import store
 from tests.proofs.live import NO_CARD, running
 from tests.proofs.stalls import watched
