@@ -60,6 +60,8 @@ class WorldConverter:
     def reset(self) -> None:
         """A new stream of the same speaker: what is known of the voice stays."""
         self._known = 0  # samples of the stream that were analysed already
+        self._newest: Frames | None = None  # of the window that begins at _newest_start
+        self._newest_start = 0
 
     def shift(self, semitones: float) -> None:
         """Another manual offset of pitch, from the next window on."""
@@ -92,13 +94,21 @@ class WorldConverter:
         if not np.any(x):
             return x
         sound = x.astype(np.float64)
-        frames = world.analysed(sound, world.pitch(sound))
+        frames = world.analysed(sound, world.pitch(sound), self._overlap(start))
+        self._newest, self._newest_start = frames, start
         self._learn(sound, frames, start)
         places = start + np.arange(len(frames.f0)) * HOP
         spread = self.statistics.spread
         f0 = frames.f0 if self.target is None else matched(frames.f0, spread, self.target)
         f0 = f0 * 2 ** (self.semitones.at(places) / 12)
         return moved(sound, frames, f0, np.exp(self.log_formant.at(places)), self._colour_at(places))
+
+    def _overlap(self, start: int) -> Frames | None:
+        """Frames of the window before that a window at `start` has too: most of it, as windows overlap."""
+        if self._newest is None or start < self._newest_start or (start - self._newest_start) % HOP:
+            return None
+        shared = slice((start - self._newest_start) // HOP, max(len(self._newest.f0) - EDGE, 0))
+        return Frames(*(part[shared] for part in (self._newest.f0, self._newest.envelope, self._newest.aperiodicity)))
 
     def _learn(self, sound: Floats, frames: Frames, start: int) -> None:
         """Takes note of what no window showed before."""
