@@ -90,28 +90,3 @@ class Mel:
         """(1 + samples // hop, bands): frame i is centred on sample i * hop, with silence around x."""
         around = np.zeros(self.frame // 2, np.float32)
         return self.frames(np.concatenate([around, x, around]))
-
-
-class MelStream:
-    """`Mel.centred` of a stream: a frame comes out when the samples under it are there."""
-
-    def __init__(self, mel: Mel) -> None:
-        self.mel = mel
-        self.reset()
-
-    def reset(self) -> None:
-        """The next sample is the first of a stream."""
-        self._rest = np.zeros(self.mel.frame // 2, np.float32)
-
-    def push(self, x: Array) -> Array:
-        """(frames, bands) that became whole with mono x (samples,)."""
-        x = np.concatenate([self._rest, x])
-        found = self.mel.frames(x)
-        self._rest = x[len(found) * self.mel.hop :]
-        return found
-
-    def flush(self) -> Array:
-        """The frames that reach beyond the end; the next sample begins a stream."""
-        found = self.push(np.zeros(self.mel.frame // 2, np.float32))
-        self.reset()
-        return found

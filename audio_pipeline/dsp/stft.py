@@ -1,4 +1,4 @@
-"""Short-time Fourier analysis and overlap-add on a fixed grid of frames that starts one frame before the sound.
+"""Short-time Fourier analysis and synthesis on a fixed grid of frames that starts one frame before the sound.
 
 Frame k covers samples [k*hop - frame, k*hop): the first holds only the zeros in front, and every sample lies in
 frame/hop frames. That is Spleeter's own grid (one frame of zeros in front, no centring).
@@ -90,27 +90,3 @@ class Analyser:
         spectra = self.stft.analyse(held)
         self._tail = held[len(spectra) * self.stft.hop :]
         return spectra
-
-
-class OverlapAdd:
-    """Streaming inverse of `Analyser`: pieces of successive frames in, finished samples out."""
-
-    def __init__(self, stft: Stft, channels: int) -> None:
-        self.stft = stft
-        self._channels = channels
-        self.reset()
-
-    def reset(self) -> None:
-        """Forgets what is unfinished: the next piece is frame 0, whose samples lie before the sound."""
-        self._sum: Array = np.zeros((self.stft.frame, self._channels), np.float32)
-        self._ahead = self.stft.overlap  # blocks still to come that lie before sample 0
-
-    def process(self, pieces: Array) -> Array:
-        """Samples (n, channels) finished by pieces (frames, channels, frame); the zeros in front are left out."""
-        hop, done = self.stft.hop, []
-        for piece in pieces:
-            self._sum += piece.T
-            done.append(self._sum[:hop])
-            self._sum = np.concatenate([self._sum[hop:], np.zeros((hop, self._channels), np.float32)])
-        early, self._ahead = min(self._ahead, len(done)), max(0, self._ahead - len(done))
-        return np.concatenate([np.zeros((0, self._channels), np.float32), *done[early:]])

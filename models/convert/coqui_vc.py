@@ -84,11 +84,6 @@ class OpenVoiceConverter:
         """Hz."""
         return int(self._audio.input_sample_rate)
 
-    def tone_colour(self, x: Array) -> Array:
-        """(256,) of (samples,) of speech at `rate`."""
-        found: Array = self._look(x)[0][0, :, 0].float().cpu().numpy()
-        return found
-
     def aim(self, reference: Array, rate: int) -> None:
         """Convert to the voice in (samples,) at `rate` Hz from now on. Raises ConfigError."""
         self._target = self._look(_checked(reference, rate, self.rate))[0]

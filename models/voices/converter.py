@@ -25,7 +25,6 @@ from audio_pipeline.models.voices.sample import unpacked
 Array = NDArray[np.float32]
 
 WORLD = "world"
-ENGINES = (WORLD, "openvoice", "freevc")
 
 
 @dataclass(frozen=True)

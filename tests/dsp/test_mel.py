@@ -1,4 +1,4 @@
-"""Mel spectrograms: the field's reference implementation, and streaming."""
+"""Mel spectrograms: the field's reference implementation."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import librosa
 import numpy as np
 import pytest
 
-from audio_pipeline.dsp.mel import Mel, MelStream, hz_to_mel, mel_to_hz, triangles
+from audio_pipeline.dsp.mel import Mel, hz_to_mel, mel_to_hz, triangles
 from audio_pipeline.errors import ConfigError
-from tests.dsp.chunking import SIZES, chunks, noise, tone
+from tests.dsp.chunking import noise, tone
 
 MEL = Mel(16_000, 400, 160, 40)
 
@@ -31,15 +31,6 @@ def test_spectrogram_is_librosas_to_70_db() -> None:
     found = MEL.centred(x)
     assert found.shape == reference.shape
     assert 10 * np.log10(np.sum(reference**2) / np.sum((found - reference) ** 2)) > 70
-
-
-@pytest.mark.parametrize("length", [0, 1, 159, 160, 399, 400, 5_000])
-@pytest.mark.parametrize("size", SIZES)
-def test_streamed_is_one_shot(size: int, length: int) -> None:
-    x = noise(length, 1)
-    stream = MelStream(MEL)
-    parts = [stream.push(block[:, 0]) for _, block in chunks(x, size)] + [stream.flush()]
-    assert np.concatenate(parts) == pytest.approx(MEL.centred(x[:, 0]), rel=1e-5)
 
 
 def test_a_tone_is_loudest_in_the_band_around_it() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from audio_pipeline.dsp.stft import Analyser, OverlapAdd, Stft
+from audio_pipeline.dsp.stft import Analyser, Stft
 from audio_pipeline.errors import ConfigError
 from tests.dsp.chunking import SIZES, chunks, noise, tone
 from tests.dsp.measures import snr_db
@@ -18,11 +18,19 @@ def analyse(x: NDArray[np.float32], stft: Stft, size: int = 1 << 30) -> NDArray[
     return np.concatenate([analyser.process(block) for _, block in chunks(x, size)])
 
 
-@pytest.mark.parametrize("stft", [STFT, SMALL, Stft(96, 32)])
+def overlap_add(pieces: NDArray[np.float32], stft: Stft) -> NDArray[np.float32]:
+    """The sound (samples, channels) from sample 0 on of pieces (frames, channels, frame)."""
+    found = np.zeros((stft.hop * (len(pieces) - 1) + stft.frame, pieces.shape[1]), np.float32)
+    for k, piece in enumerate(pieces):
+        found[k * stft.hop :][: stft.frame] += piece.T
+    return found[stft.frame :]
+
+
+@pytest.mark.parametrize("stft", [STFT, SMALL, Stft(96, 32), Stft(960, 480, "vorbis")])
 def test_analysis_and_overlap_add_give_the_sound_back(stft: Stft) -> None:
     """To 120 dB: what is left is the rounding of float32."""
     x = noise(5 * stft.frame)
-    y = OverlapAdd(stft, 2).process(stft.synthesise(analyse(np.concatenate([x, np.zeros_like(x)]), stft)))
+    y = overlap_add(stft.synthesise(analyse(np.concatenate([x, np.zeros_like(x)]), stft)), stft)
     assert snr_db(x, y[: len(x)]) > 120
 
 
@@ -32,11 +40,6 @@ def test_streamed_is_one_shot(n: int, size: int) -> None:
     x = noise(n)
     spectra = analyse(x, SMALL)
     np.testing.assert_array_equal(analyse(x, SMALL, size), spectra)
-    pieces = SMALL.synthesise(spectra)
-    whole = OverlapAdd(SMALL, 2).process(pieces)
-    adder = OverlapAdd(SMALL, 2)
-    parts = [adder.process(pieces[i : i + size]) for i in range(0, len(pieces), size)]
-    np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 def test_frame_k_ends_at_sample_k_hop() -> None:
@@ -65,13 +68,10 @@ def test_energy_is_kept() -> None:
 
 
 def test_reset_forgets() -> None:
-    analyser, adder = Analyser(SMALL, 2), OverlapAdd(SMALL, 2)
+    analyser = Analyser(SMALL, 2)
     first = analyser.process(noise(700))
-    sound = adder.process(SMALL.synthesise(first))
     analyser.reset()
-    adder.reset()
     np.testing.assert_array_equal(analyser.process(noise(700)), first)
-    np.testing.assert_array_equal(adder.process(SMALL.synthesise(first)), sound)
 
 
 def test_the_input_is_left_alone() -> None:
@@ -85,3 +85,9 @@ def test_the_input_is_left_alone() -> None:
 def test_windows_that_do_not_add_up_are_refused(frame: int, hop: int) -> None:
     with pytest.raises(ConfigError, match=f"hop = {hop}"):
         Stft(frame, hop)
+
+
+@pytest.mark.parametrize(("frame", "hop"), [(960, 240), (960, 960), (961, 480)])
+def test_vorbis_windows_overlap_by_half(frame: int, hop: int) -> None:
+    with pytest.raises(ConfigError, match=f"hop = {hop} must be half of frame = {frame}"):
+        Stft(frame, hop, "vorbis")

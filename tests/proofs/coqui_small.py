@@ -169,7 +169,7 @@ def openvoice(folder: Path) -> dict[str, Any]:
     return {
         "difference": float(np.abs(y - theirs).max() / np.abs(theirs).max()),
         "lengths": lengths,
-        "colour": list(ours.tone_colour(source).shape),
+        "colour": list(ours._model.extract_se(torch.from_numpy(source))[0][0, :, 0].shape),
         "stream": _blocks(ours, source, 22_050),
     }
 
