@@ -133,7 +133,7 @@ def _end(processes: list[subprocess.Popen[Any]], folder: Path, *, ask: bool = Tr
     try:
         until((folder / "arrived.npy").exists, "the last stage writes its list", END_S)
         for process in processes:
-            process.wait(END_S)
+            until(lambda process=process: process.poll() is not None, "the stages end", END_S)  # type: ignore[misc]
     finally:
         for process in processes:
             try:

@@ -70,7 +70,7 @@ class CommandHandler:
 
     def _start(self, command: Mapping[str, Any]) -> None:
         self.intake.all.adopt(LinkPlan.of(raw) for raw in command["inputs"])
-        self.core.adopt(command["outputs"])
+        self.core.outputs.adopt(command["outputs"])
         for node in command["absent"]:
             self._absent({"node": node})
         self.pacer.start(command["lead_ms"])
@@ -103,14 +103,14 @@ class CommandHandler:
 
     def _expect(self, command: Mapping[str, Any]) -> None:
         """Somebody will listen soon."""
-        self.core.expect([OutJob(**raw) for raw in command["outputs"]])
+        self.core.outputs.expect([OutJob(**raw) for raw in command["outputs"]])
 
     def _rewire(self, command: Mapping[str, Any]) -> None:
         """Other links while it runs: what comes is there before the node hears of it, what goes stays until after."""
         inputs = [LinkPlan.of(raw) for raw in command["inputs"]]
-        self.core.rewire([OutJob(**raw) for raw in command["outputs"]])
+        self.core.outputs.rewire([OutJob(**raw) for raw in command["outputs"]])
         self._set_inputs({**self.core.node.input_settings, **self._settings(command)})
-        self.intake.rewire(inputs)
+        self.intake.all.rewire(inputs, self.core.clock.now_ns())
         for node in command["absent"]:
             self._absent({"node": node})
         self.pacer.lead(command["lead_ms"])
@@ -136,7 +136,7 @@ class CommandHandler:
         moved = self.intake.turn(self.pacer.output_position)
         if self._rewiring and not self.intake.all.changing:
             self._set_inputs(self._settings(self._rewiring[-1][1]))
-            self.core.prune([out["port"] for out in self._rewiring[-1][1]["outputs"]])
+            self.core.outputs.prune([out["port"] for out in self._rewiring[-1][1]["outputs"]])
             for number, _ in self._rewiring:
                 answer = {"op": "reply", "id": number, "ok": True, "result": {"position": self.pacer.output_position}}
                 self.core.tell(answer)
@@ -145,7 +145,7 @@ class CommandHandler:
 
     def _retire(self, command: Mapping[str, Any]) -> None:
         """The node is taken out of the graph: nobody listens any more, and what it has is finished."""
-        self.core.rewire([])
+        self.core.outputs.rewire([])
         if not self.core.ended:
             self.core.end()
         self.intake.all.retire(self.core.clock.now_ns())
@@ -168,21 +168,7 @@ class CommandHandler:
         return {"position": position}
 
     def _cancel(self, command: Mapping[str, Any]) -> None:
-        self.enter_generation(command["timeline"], command["generation"])
-
-    def enter_generation(self, timeline: str, generation: int) -> None:
-        """From here on nothing older of this timeline is used, sent or remembered."""
-        core = self.core
-        if generation <= core.generations.get(timeline, 0):
-            return
-        core.generations[timeline] = generation
-        core.ctx.wanted_generation = max(core.ctx.wanted_generation, generation)
-        self.intake.forget(timeline, generation)
-        core.cancel_outputs(timeline, generation)
-        own = {out.timeline for out in core.outputs} or {item.plan.timeline for item in self.intake.inputs.values()}
-        if timeline in own:
-            # its END was of what is cancelled now; a mixer's END is of its own timeline
-            core.ended = core.flushed = False
+        self.intake.enter_generation(command["timeline"], command["generation"])
 
     def _transport(self, command: Mapping[str, Any]) -> Any:
         """play, pause and what the source itself knows; a new generation where old sound must not be heard."""
@@ -191,7 +177,7 @@ class CommandHandler:
             raise NotImplementedError
         name, args, result = command["command"], command.get("args") or {}, None
         if "generation" in command:  # first, so that what the node says of its new place belongs to the new one
-            self.enter_generation(self.core.job.name, command["generation"])
+            self.intake.enter_generation(self.core.job.name, command["generation"])
         if name not in ("play", "pause"):
             result = node.on_command(name, args, ctx)
         elif args:

@@ -1,119 +1,22 @@
-"""The links that lead into a node: opened, taken away, and followed one by another while it runs."""
+"""Links that come and go while a node runs: one follows another at an input, by position."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
-import zmq
-
-from audio_pipeline.align.aligner import Aligner
-from audio_pipeline.align.input import AlignSpec
-from audio_pipeline.dsp.mute import Mute
-from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.links.consumer import InPort
+from audio_pipeline.frame import Frame
 from audio_pipeline.links.link_plan import LinkPlan
-from audio_pipeline.links.messages import InSpec
-from audio_pipeline.links.ports import Continuity, Converter
 from audio_pipeline.refs import LinkKey
-from audio_pipeline.worker.core import Core
+from audio_pipeline.worker.input import FADE_MS, Input
+from audio_pipeline.worker.input_links import InputLinks, at
 from audio_pipeline.worker.splice import PATIENCE_NS, Splice
 
-FADE_MS = 10  # what is missing; one link follows another in twice as much
 LEAVE_NS = 300_000_000  # a producer that does not answer a bye by then is not there
 
 
-class Input:
-    """One link with its conversion and planned latencies."""
-
-    def __init__(self, key: LinkKey, plan: LinkPlan, link: InPort, converter: Converter) -> None:
-        self.key, self.plan, self.link, self.converter = key, plan, link, converter
-        self.continuity = Continuity()
-        self.mute = Mute(plan.muted, 2 * converter.rate * FADE_MS // 1000)
-        self.ended = self.absent = False
-        self.floor = 0  # what lies before it was heard already, from the link before
-        self.end: int | None = None  # of what has come, as the node counts
-        self.raw_end: int | None = None  # as the link counts
-        self.next_plan: LinkPlan | None = None  # another timeline, from the next new beginning on
-        self.since_ns = 0  # when that was asked, or when it began to leave
-
-
-class Inputs:
-    """All links into one node."""
-
-    def __init__(self, core: Core, context: zmq.Context[Any]) -> None:
-        self.core, self.job, self.node = core, core.job, core.node
-        self._context = context
-        self._serial = itertools.count(1)
-        self.links: dict[LinkKey, Input] = {}
-        self.current: dict[LinkKey, LinkKey] = {}  # by the input itself or its standby, serial 0: the link wanted there
-        self.splices: dict[str, tuple[Splice, LinkKey]] = {}  # by the input's name: and the link that leaves
-        self.leaving: list[Input] = []
-        self.aligner: Aligner | None = None
-        for plan in self.job.inputs:
-            self._open(at(plan), plan, self.job.epoch << 20)
-        if self.node.aligned:
-            self.aligner = self._make_aligner()
-
-    def _open(self, key: LinkKey, plan: LinkPlan, instance: int) -> Input:
-        spec = InSpec(str(plan.target), plan.endpoint, plan.window, plan.policy)
-        count = self.core.count_link(str(plan.source), plan.target.name)
-        link = InPort(self._context, spec, self.job.token, instance, count)
-        rate, channels = self.node.input_rate(key.input, self.job.rate), self._channels(key.input)
-        item = Input(key, plan, link, Converter(rate, channels))
-        self.links[key], self.current[at(plan)] = item, key
-        return item
-
-    def _channels(self, port: str) -> int | None:
-        """What an input wants; where sounds are added up all must have the same, two unless the node says."""
-        wanted = self.node.input_channels(port)
-        return 2 if wanted is None and self.node.aligned else wanted
-
-    def _spec(self, key: LinkKey, plan: LinkPlan) -> AlignSpec:
-        return AlignSpec(key, plan, self._channels(key.input) or 2, plan.align_samples)
-
-    def _make_aligner(self) -> Aligner:
-        specs = [self._spec(at(plan), plan) for plan in self.job.inputs if not plan.standby]
-        fade = self.job.rate * FADE_MS // 1000
-        aligner = Aligner(
-            specs,
-            frame_samples=self.job.frame_samples,
-            fade_samples=fade,
-            live=self.job.live,
-            count=self.core.ctx.count,
-        )
-        for timeline, (anchor, generation) in self.job.anchors.items():
-            aligner.restore(timeline, anchor, generation)
-        return aligner
-
-    def at(self, name: str) -> Input:
-        """The link that is wanted at an input now."""
-        return self.links[self.current[LinkKey(name)]]
-
-    def timeline_of(self, item: Input) -> str:
-        """That of the link itself, or of the one that it stands by for."""
-        return self.links.get(item.key.main, item).plan.timeline
-
-    def adopt(self, plans: Iterable[LinkPlan]) -> None:
-        """The true latencies, windows and buffers, before anything has come."""
-        for plan in plans:
-            if at(plan) not in self.current:
-                continue  # it was started for an earlier graph, and is told of this one next
-            item = self.links[self.current[at(plan)]]
-            item.plan = replace(
-                item.plan,
-                latency_ms=plan.latency_ms,
-                budget_ms=plan.budget_ms,
-                window=plan.window,
-                align_samples=plan.align_samples,
-            )
-            item.link.grant.window = plan.window
-            if self.aligner is not None:
-                self.aligner.resize(item.key, plan.align_samples)
-
-    # -- changes ------------------------------------------------------------------------------------
+class Inputs(InputLinks):
+    """All links into one node, with those that take another's place."""
 
     def rewire(self, plans: Iterable[LinkPlan], now_ns: int) -> None:
         """These are the links that are wanted, whatever was before; those that stay lose nothing."""
@@ -150,7 +53,6 @@ class Inputs:
             self._splice(plan, before, now_ns)
         item = self._open(key, plan, (self.job.epoch << 20) + serial)
         item.link.since = self._since(plan, before)
-        self.core.watch(item.link.socket)
         if self.aligner is not None and before is not None:
             self._take_standby(before.key, item)
 
@@ -168,7 +70,6 @@ class Inputs:
         key = self.current[at(plan).main].bypass
         item = self._open(key, plan, (self.job.epoch << 20) + serial)
         item.link.since = self._since(plan, None)
-        self.core.watch(item.link.socket)
 
     def _splice(self, plan: LinkPlan, before: Input, now_ns: int) -> None:
         name = plan.target.input
@@ -196,7 +97,7 @@ class Inputs:
         """From where a new link should be heard: where its timeline is read, or where the old one got to."""
         line = self.aligner.timelines.get(plan.timeline) if self.aligner is not None else None
         if line is not None and line.anchor is not None:
-            return max(round(self.core.ctx.position_at(self.core.clock.now_ns())) - line.anchor, 0)
+            return max(round(self._clock.position_at(self._clock.now_ns())) - line.anchor, 0)
         if self.aligner is None and before is not None and before.plan.timeline == plan.timeline:
             return before.raw_end
         return None
@@ -208,7 +109,7 @@ class Inputs:
         if self.aligner is None:
             item.plan = plan
             if self._is_first(plan.target.input):
-                self.core.enter_timeline(plan.timeline)
+                self._outputs.enter_timeline(plan.timeline)
             return
         key = LinkKey(plan.target.input, next(self._serial))
         gone = self.aligner.connect(self._spec(key, plan), now_ns)
@@ -243,7 +144,7 @@ class Inputs:
         """Moves changes on; frames that the node gets because of that, each with its link."""
         if self.aligner is not None:
             n = self.job.frame_samples
-            deadline_ns = self.core.ctx.host_ns_at(position + n)
+            deadline_ns = self._clock.host_ns_at(position + n)
             self._leave(self.aligner.turn(position, n, now_ns, deadline_ns), now_ns)
         for name, (splice, key) in list(self.splices.items()):
             yield from self._handed_on(self.links[key], splice, splice.turn(now_ns))
@@ -260,7 +161,7 @@ class Inputs:
         for frame in frames:
             if frame is splice.begins:
                 name = item.key.input
-                self._finish(name, splice, self.splices[name][1], self.core.clock.now_ns())
+                self._finish(name, splice, self.splices[name][1], self._clock.now_ns())
                 item = self.at(name)
             yield item, frame
 
@@ -270,13 +171,13 @@ class Inputs:
         item.floor = splice.floor
         self._leave([key], now_ns)
         if item.plan.timeline != before and self._is_first(name):
-            self.core.enter_timeline(item.plan.timeline)
+            self._outputs.enter_timeline(item.plan.timeline)
 
     def _let_go(self, now_ns: int) -> None:
         for item in list(self.leaving):
             item.link.handle()
             if item.link.left or now_ns - item.since_ns > LEAVE_NS:
-                self.core.unwatch(item.link.socket)
+                self._sockets.remove(item.link.socket)
                 item.link.close()
                 self.leaving.remove(item)
 
@@ -317,13 +218,3 @@ class Inputs:
         if frame.position < item.floor < frame.end:
             return ((item, frame.cut(item.floor - frame.position)[1]),)
         return ((item, frame),)
-
-
-def is_beginning(frame: Frame) -> bool:
-    """True for the first frame of something that is no neighbour of what came before."""
-    return bool(frame.flags & Flag.DISCONTINUITY) and not frame.flags & Flag.REPLAY
-
-
-def at(plan: LinkPlan) -> LinkKey:
-    """Where a link is wanted: an input, or what stands by for it; whichever link is there now."""
-    return LinkKey(plan.target.input, standby=plan.standby)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
-
-import zmq
+from collections.abc import Iterator
 
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.graph.job import DUE_MARGIN_FRAMES
-from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.refs import LinkKey
+from audio_pipeline.worker.ages import Ages
 from audio_pipeline.worker.core import Core
-from audio_pipeline.worker.inputs import Input, Inputs, is_beginning
+from audio_pipeline.worker.input import Input, is_beginning
+from audio_pipeline.worker.inputs import Inputs
 
 UNTIMED = Flag.REPLAY | Flag.END  # frames whose age says nothing
 
@@ -23,12 +20,11 @@ UNTIMED = Flag.REPLAY | Flag.END  # frames whose age says nothing
 class Intake:
     """All inputs of one node."""
 
-    def __init__(self, core: Core, context: zmq.Context[Any], on_generation: Callable[[str, int], None]) -> None:
+    def __init__(self, core: Core, links: Inputs) -> None:
         self.core, self.job, self.node, self.ctx = core, core.job, core.node, core.ctx
-        self._on_generation = on_generation
-        self.ctx.due = self.due_ns
-        self.all = Inputs(core, context)
-        self.aligner = self.all.aligner
+        self.all = links
+        self._ages = Ages(core.board)
+        self.aligner = links.aligner
 
     @property
     def inputs(self) -> dict[LinkKey, Input]:
@@ -51,10 +47,6 @@ class Intake:
             return wanted
         return 0 if self.node.context_samples() else None
 
-    def rewire(self, plans: Iterable[LinkPlan]) -> None:
-        """These are the links that are wanted from now on."""
-        self.all.rewire(plans, self.core.clock.now_ns())
-
     def turn(self, position: int) -> bool:
         """Moves changes of links on; True if the node got something of it."""
         if not self.all.changing:
@@ -67,19 +59,21 @@ class Intake:
 
     def mark_absent(self, node: str) -> None:
         """Nothing will ever come from an optional node that is not there."""
-        for item in self.inputs.values():
-            if item.plan.source.node == node:
-                item.ended = item.absent = True
-                if self.aligner is not None and not item.key.standby:
-                    self.aligner.absent(item.key)
+        for item in self._from(node):
+            item.ended = item.absent = True
+            if self.aligner is not None and not item.key.standby:
+                self.aligner.absent(item.key)
 
     def mark_present(self, node: str) -> None:
         """A node that was given up is back, or is waited for again."""
-        for item in self.inputs.values():
-            if item.absent and item.plan.source.node == node:
+        for item in self._from(node):
+            if item.absent:
                 item.ended = item.absent = False
                 if self.aligner is not None and not item.key.standby:
                     self.aligner.present(item.key)
+
+    def _from(self, node: str) -> list[Input]:
+        return [item for item in self.inputs.values() if item.plan.source.node == node]
 
     @property
     def waiting(self) -> bool:
@@ -115,7 +109,7 @@ class Intake:
         if self.aligner is not None:
             at = item.converter.map_position(frame.position, frame.rate)
             return self.aligner.room(item.key, 2 * frame.samples, at, self.core.clock.now_ns())
-        return self.core.room
+        return self.core.outputs.room
 
     def _use(self, item: Input, frame: Frame) -> None:
         if item.next_plan is not None and is_beginning(frame):
@@ -133,20 +127,9 @@ class Intake:
         else:
             self._process(item, frame)
         if frame.captured_ns and self.job.live and not frame.flags & UNTIMED:
-            self._measure(item, frame, taken_ns)  # after the work: whoever waits for the sound does not wait for this
-
-    def _measure(self, item: Input, frame: Frame, now_ns: int) -> None:
-        """How old it is, also by each source that it was mixed from, and how long it lay on its link."""
-        age_ns, name = max(now_ns - frame.captured_ns, 0), f"age.{item.plan.target.name}"
-        self._observe(name, age_ns / 1e6, frame, now_ns)
-        for tag, younger_us in frame.sources:
-            self._observe(f"{name}@{tag:08x}", max(age_ns / 1e6 - younger_us / 1e3, 0.0), frame, now_ns)
-        if self.aligner is None:
-            self.core.waited(age_ns - frame.sent_age_us * 1000)
-
-    def _observe(self, name: str, age_ms: float, frame: Frame, now_ns: int) -> None:
-        if self.core.board.observe_ms(name, age_ms):
-            self.core.board.remember(f"worst.{name}", frame.seq, frame.position, frame.epoch, now_ns)
+            self._ages.note(item.plan.target.name, frame, taken_ns)  # last: whoever waits for the sound has it by now
+            if self.aligner is None:
+                self.core.waited(taken_ns - frame.captured_ns - frame.sent_age_us * 1000)
 
     def _useless(self, item: Input, frame: Frame) -> str:
         """Why a frame is dropped at the gateway, or an empty string."""
@@ -154,7 +137,7 @@ class Intake:
         if frame.generation < known:
             return "cancelled"
         if frame.generation > known:
-            self._on_generation(item.plan.timeline, frame.generation)
+            self.enter_generation(item.plan.timeline, frame.generation)
         if not self.job.live or self.aligner is not None or item.plan.policy == "block":
             return ""
         if frame.flags & UNTIMED or frame.samples == 0 or not frame.captured_ns:
@@ -169,7 +152,7 @@ class Intake:
         frame = item.converter.convert(frame)
         if frame.flags & Flag.END:
             item.ended = True
-        reason = self.aligner.push(item.key, frame, self._due_ns(item, frame), self.core.clock.now_ns())
+        reason = self.aligner.push(item.key, frame, self.all.due_on(item.plan, frame), self.core.clock.now_ns())
         if reason:
             self.ctx.count(f"{reason}_frames")
 
@@ -214,21 +197,26 @@ class Intake:
         """Idle is not dead, also for those further down."""
         for out in self.core.outputs:
             if out.timeline == item.plan.timeline and frame.generation == out.framer.generation:
-                self.core.send(frame, out.port)
+                self.core.outputs.send(frame, out.port)
             elif self.node.bridge and not out.events:
                 at, generation = out.framer.end or 0, out.framer.generation
-                self.core.send(dataclasses.replace(frame, position=at, generation=generation), out.port)
+                self.core.outputs.send(dataclasses.replace(frame, position=at, generation=generation), out.port)
 
-    def due_ns(self, port: str, frame: Frame) -> int:
-        """When the frame's first sample should have arrived, with the margin every aligned input is given."""
-        return self._due_ns(self.all.at(port), frame)
+    def enter_generation(self, timeline: str, generation: int) -> None:
+        """From here on nothing older of this timeline is used, sent or remembered. The one place that says so."""
+        core = self.core
+        if generation <= core.generations.get(timeline, 0):
+            return
+        core.generations[timeline] = generation
+        core.ctx.wanted_generation = max(core.ctx.wanted_generation, generation)
+        self._forget_timeline(timeline, generation)
+        core.outputs.cancel(timeline, generation)
+        own = {out.timeline for out in core.outputs} or {item.plan.timeline for item in self.inputs.values()}
+        if timeline in own:
+            # its END was of what is cancelled now; a mixer's END is of its own timeline
+            core.ended = core.flushed = False
 
-    def _due_ns(self, item: Input, frame: Frame) -> int:
-        first_ns = frame.captured_ns - round(frame.samples / max(frame.rate, 1) * 1e9)
-        frame_ms = self.job.frame_samples / self.job.rate * 1000
-        return first_ns + round((item.plan.latency_ms + DUE_MARGIN_FRAMES * frame_ms) * 1e6)
-
-    def forget(self, timeline: str, generation: int) -> None:
+    def _forget_timeline(self, timeline: str, generation: int) -> None:
         """Drops what is older than `generation`, here and inside the node."""
         mine = [item for item in self.inputs.values() if item.plan.timeline == timeline]
         for item in mine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from audio_pipeline.align.aligner import Aligner
+from audio_pipeline.clock import ClockLine
 from audio_pipeline.frame import MAX_AGE_US, Frame, Samples, gap_frame
 from audio_pipeline.node import Source
 from audio_pipeline.worker.core import Core
@@ -57,10 +58,10 @@ class Pacer:
                 self.ticks.deadline_ns(line) if self.ticks else None,
                 self.source.deadline_ns(line, self.job.frame_samples) if self.source else None,
             ]
-        if self.source is not None and self.core.room:
+        if self.source is not None and self.core.outputs.room:
             return [self._ask_again_ns]
         ready = self.aligner is not None and self.aligner.ready()
-        return [0 if ready and self.core.room else None]
+        return [0 if ready and self.core.outputs.room else None]
 
     def work(self) -> bool:
         """Does what is due; True if anything was."""
@@ -74,8 +75,7 @@ class Pacer:
             return self.ticks.position
         if self.source is not None:
             return self.source.position
-        ends = [out.framer.end for out in self.core.outputs if out.framer.end is not None]
-        return max(ends, default=0)
+        return self.core.outputs.end
 
     def _draw(self, pace: SourcePace) -> bool:
         """Takes blocks from a source: as the clock asks when live, as credit allows offline."""
@@ -85,7 +85,9 @@ class Pacer:
             line = self.ctx.line()
             if self._blocks is None or not pace.playing:
                 return self._say_idle(now) or moved
-            due = self.core.room if not self.job.live else pace.due(line.position_at(now), self.job.frame_samples)
+            due = (
+                self.core.outputs.room if not self.job.live else pace.due(line.position_at(now), self.job.frame_samples)
+            )
             if not due:
                 pace.in_step = True
                 return moved
@@ -103,6 +105,12 @@ class Pacer:
             self._emit_block(pace, block, line.host_ns_at(pace.clock_position(pace.position + _length(block))))
             moved = True
         return moved
+
+    def _is_due(self, pace: SourcePace, line: ClockLine, now: int) -> bool:
+        """Live as the clock asks, offline as credit allows."""
+        if not self.job.live:
+            return self.core.outputs.room
+        return pace.due(line.position_at(now), self.job.frame_samples)
 
     def _next_block(self, position: int) -> Samples | int | None:
         """The source's next block, cut where the run is to end."""
@@ -129,7 +137,7 @@ class Pacer:
         for out in self.core.outputs:
             if out.name == "out":
                 frame = gap_frame(0, pace.position, self.job.rate, 2, generation=out.framer.generation, captured_ns=now)
-                self.core.send(frame, out.port)
+                self.core.outputs.send(frame, out.port)
         return True
 
     def _tick(self) -> bool:
@@ -148,7 +156,7 @@ class Pacer:
                 self.core.waited(now - ticks.deadline_ns(self.ctx.line()))
                 n = ticks.frame_samples
             else:
-                if not (self.core.room and aligner.ready()):
+                if not (self.core.outputs.room and aligner.ready()):
                     return moved
                 n = self.core.until_change(ticks.position, aligner.remaining(ticks.position))
                 if n <= 0:

@@ -13,14 +13,22 @@ import zmq
 
 from audio_pipeline.clock import ClockRecord, HostClock
 from audio_pipeline.graph.job import Job
+from audio_pipeline.links.waker import Waker
 from audio_pipeline.metrics import Board
 from audio_pipeline.node import Node
 from audio_pipeline.refs import LinkKey
 from audio_pipeline.worker.command_handler import CommandHandler
+from audio_pipeline.worker.context import RunnerContext
 from audio_pipeline.worker.core import Core
-from audio_pipeline.worker.inputs import Input
+from audio_pipeline.worker.figures import Figures
+from audio_pipeline.worker.graph_clock import GraphClock
+from audio_pipeline.worker.input import Input
+from audio_pipeline.worker.inputs import Inputs
 from audio_pipeline.worker.intake import Intake
+from audio_pipeline.worker.output import Out
+from audio_pipeline.worker.outputs import Outputs
 from audio_pipeline.worker.pacer import Pacer
+from audio_pipeline.worker.sockets import Sockets
 
 CLOSE_NS = 2_000_000_000
 
@@ -38,28 +46,27 @@ class NodeRunner:
         record: ClockRecord,
         tell: Callable[[dict[str, Any]], None],
     ) -> None:
-        self.job, self.node, self.clock, self.board = job, node, clock, board
-        self.core = Core(job, node, context, clock, board, record, tell)
-        self.ctx, self.waker, self.outputs = self.core.ctx, self.core.waker, self.core.outputs
-        self.intake = Intake(self.core, context, self._enter_generation)
-        self.aligner = self.intake.aligner
+        self.job, self.node, self.board = job, node, board
+        self.waker = Waker()
+        self.clock = GraphClock(record, clock, job.rate)
+        self._sockets = Sockets(self.waker.fd)
+        figures, generations = Figures(board, job.name), dict(job.generations)
+        outputs = Outputs(job, context, self.clock, board, self._sockets, figures.count, generations)
+        links = Inputs(job, node, context, self.clock, board, self._sockets, outputs, figures.count)
+        self.ctx = RunnerContext(job, figures, self.clock, outputs, links, board, self.waker, tell)
+        self.core = Core(job, node, self.ctx, self.clock, board, outputs, generations, tell)
+        self.intake = Intake(self.core, links)
+        self.aligner = links.aligner
         self.pacer = Pacer(self.core, self.aligner)
         self.commands = CommandHandler(self.core, self.intake, self.pacer)
         self.inbox = self.commands.inbox
-        self._poller = zmq.Poller()
-        self._poller.register(self.waker.fd, zmq.POLLIN)
-        for out in self.outputs:
-            self._poller.register(out.port.socket, zmq.POLLIN)
-        for item in self.inputs.values():
-            self._poller.register(item.link.socket, zmq.POLLIN)
-        self.core.watch = lambda socket: self._poller.register(socket, zmq.POLLIN)
-        self.core.unwatch = lambda socket: self._poller.register(socket, 0)
-        self._links_shown: set[str] = set()
         self._closing_since: int | None = None
         self._worst_ns = 0
 
-    def _enter_generation(self, timeline: str, generation: int) -> None:
-        self.commands.enter_generation(timeline, generation)
+    @property
+    def outputs(self) -> list[Out]:
+        """The node's outputs."""
+        return list(self.core.outputs)
 
     @property
     def inputs(self) -> dict[LinkKey, Input]:
@@ -85,27 +92,23 @@ class NodeRunner:
 
     def reconnect(self, producer: str) -> None:
         """Connects anew to a producer that was replaced (inproc only; ipc and tcp do so by themselves)."""
-        for item in self.inputs.values():
-            if item.plan.source.node == producer:
-                self._poller.unregister(item.link.socket)
-                item.link.reconnect()
-                self._poller.register(item.link.socket, zmq.POLLIN)
+        self.intake.all.reconnect(producer)
 
     @property
     def sockets(self) -> list[tuple[Any, int]]:
         """What it waits on now, as `zmq.zmq_poll` takes it."""
-        return self._poller.sockets
+        return self._sockets.pairs
 
     def step(self, timeout_ms: int = 0) -> bool:
         """Waits at most `timeout_ms` for something to do, does it, and says whether anything moved."""
-        ready = dict(self._poller.poll(self.patience_ms(timeout_ms)))
+        ready = self._sockets.poll(self.patience_ms(timeout_ms))
         began = self.clock.now_ns()
         woken = self.waker.fd in ready
         if woken:
             self.waker.clear()
             self._note_call(began)
         moved = self.commands.obey()
-        self._hear(ready)
+        self._receive(ready)
         if self.started and not self.ended:
             moved |= self._work(woken)
         elif self.ended and self.pacer.source is not None:
@@ -125,11 +128,9 @@ class NodeRunner:
         if called_ns and self.started and self.job.live and not self.inputs:
             self.core.waited(now_ns - called_ns)
 
-    def _hear(self, ready: Mapping[Any, int]) -> None:
+    def _receive(self, ready: Mapping[Any, int]) -> None:
         """Takes what came on the sockets."""
-        for out in self.outputs:
-            if out.port.socket in ready:
-                out.port.handle()
+        self.core.outputs.receive(ready)
         for item in self.inputs.values():
             if item.link.socket in ready:
                 item.link.receive() if self.job.live else item.link.handle()
@@ -138,7 +139,7 @@ class NodeRunner:
         """Until the next deadline, at most `timeout_ms`."""
         if timeout_ms <= 0 or not self.started or self.ended:
             return timeout_ms
-        if self.intake.waiting and self.core.room:
+        if self.intake.waiting and self.core.outputs.room:
             return 0
         deadline = self.next_deadline_ns()
         if deadline is None:
@@ -170,7 +171,7 @@ class NodeRunner:
     @property
     def drained(self) -> bool:
         """After the end: lossless consumers have everything, or two seconds passed (which is logged)."""
-        if all(out.port.drained for out in self.outputs) and not self.intake.all.leaving:
+        if self.core.outputs.drained and not self.intake.all.leaving:
             return True
         now = self.clock.now_ns()
         self._closing_since = self._closing_since or now
@@ -186,20 +187,10 @@ class NodeRunner:
         if now - began > self._worst_ns:
             self._worst_ns = now - began
             self.board.put("worst_step_ns", self._worst_ns)
-        shown = set()
-        for out in self.outputs:
-            for name, (queued, in_flight) in out.port.backlog().items():
-                link = f"out.{out.name}>{name}."
-                shown.add(link)
-                self.board.put(link + "queued", queued)
-                self.board.put(link + "in_flight", in_flight)
-        for link in self._links_shown - shown:  # taken away
-            self.board.put(link + "queued", 0)
-            self.board.put(link + "in_flight", 0)
-        self._links_shown = shown
-        self.ctx.show_levels(now)
+        self.core.outputs.show(now)
 
     def close(self) -> None:
         """Lets go of sockets and the node."""
         self.intake.close(self.clock.now_ns())
         self.core.close()
+        self.waker.close()

@@ -1,0 +1,194 @@
+"""All outputs of a running node: opened, rewired, closed, and what is sent through them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import zmq
+
+from audio_pipeline.frame import MAX_AGE_US, Frame
+from audio_pipeline.graph.job import Job, OutJob
+from audio_pipeline.links.credit import Count
+from audio_pipeline.links.messages import OutSpec
+from audio_pipeline.links.ports import Framer
+from audio_pipeline.links.producer import OutPort
+from audio_pipeline.metrics import Board
+from audio_pipeline.worker.graph_clock import GraphClock
+from audio_pipeline.worker.output import Out
+from audio_pipeline.worker.sockets import Sockets
+
+LEVEL_EVERY_NS = 100_000_000
+HOLD_NS = 1_000_000_000
+
+
+class Outputs:
+    """The outputs by name. `generations` are those that the node's timelines are at, shared with its inputs."""
+
+    def __init__(
+        self,
+        job: Job,
+        context: zmq.Context[Any],
+        clock: GraphClock,
+        board: Board,
+        sockets: Sockets,
+        count: Count,
+        generations: Mapping[str, int],
+    ) -> None:
+        self._job, self._context, self._clock, self._board = job, context, clock, board
+        self._sockets, self._count, self._generations = sockets, count, generations
+        self.sources: tuple[tuple[int, int], ...] = ()  # what the newest input holds, where it is a mix
+        self.by_name: dict[str, Out] = {}
+        self._next_level_ns = 0
+        self._links_shown: set[str] = set()
+        for out in job.outputs:
+            self._open(out)
+
+    def __iter__(self) -> Iterator[Out]:
+        return iter(self.by_name.values())
+
+    def _open(self, out: OutJob) -> None:
+        spec = OutSpec(
+            out.port,
+            out.endpoint,
+            0,
+            self._job.rate,
+            2,
+            out.timeline,
+            out.history_samples,
+            _terms(out),
+            rates=out.rates,
+            local=out.local,
+        )
+        port = OutPort(self._context, spec, self._job.token, self._job.epoch, self._counter(f"out.{out.port}"))
+        frame_samples, rate = self._job.frame_samples, self._job.rate
+        framer = Framer(frame_samples, rate, lambda frame: self.send(frame, port), self._count)
+        framer.generation = self._generations.get(out.timeline, 0)
+        self.by_name[out.port] = Out(out.port, out.timeline, port, framer, events=out.events)
+        self._sockets.add(port.socket)
+
+    def _counter(self, prefix: str) -> Callable[[str], Count]:
+        return lambda consumer: self._board.counting(f"{prefix}>{consumer}.")
+
+    # -- changes ------------------------------------------------------------------------------------
+
+    def adopt(self, plans: Mapping[str, Mapping[str, Any]]) -> None:
+        """The true sizes of queues and histories."""
+        for out in self:
+            if out.name in plans:
+                out.port.adopt(plans[out.name]["queues"], plans[out.name]["history_samples"])
+
+    def rewire(self, jobs: Sequence[OutJob]) -> None:
+        """Who listens from now on; outputs that are new. Those that went are closed by `prune`."""
+        for name in self.by_name.keys() - {job.port for job in jobs}:
+            self.by_name[name].port.rewire({}, {}, 0)
+        for job in jobs:
+            known = self.by_name.get(job.port)
+            if known is None:
+                self._open(job)
+            else:
+                known.port.rewire(_terms(job), job.rates, job.history_samples)
+
+    def expect(self, jobs: Sequence[OutJob]) -> None:
+        """Who will listen as well; whoever does now goes on."""
+        for job in jobs:
+            known = self.by_name.get(job.port)
+            if known is None:
+                self._open(job)
+                continue
+            spec = known.port.spec
+            history = max(job.history_samples, spec.history_samples)
+            known.port.rewire({**_terms(job), **spec.consumers}, {**job.rates, **spec.rates}, history)
+
+    def prune(self, wanted: Collection[str]) -> None:
+        """Closes outputs that are not wanted any more."""
+        for name in [name for name in self.by_name if name not in wanted]:
+            port = self.by_name.pop(name).port
+            self._sockets.remove(port.socket)
+            port.close()
+
+    def enter_timeline(self, timeline: str) -> None:
+        """What goes out from now on has positions of another timeline."""
+        for out in self:
+            out.enter_timeline(timeline, self._generations.get(timeline, 0))
+
+    def cancel(self, timeline: str, generation: int) -> None:
+        """Nothing older of this timeline is sent or remembered."""
+        for out in self:
+            if out.timeline == timeline:
+                out.cancel(generation)
+
+    # -- what goes out ------------------------------------------------------------------------------
+
+    def send(self, frame: Frame, port: OutPort) -> None:
+        """Puts a frame on a port's links, with how old it is by now and what it is mixed from."""
+        age_us = (self._clock.now_ns() - frame.captured_ns) // 1000 if frame.captured_ns else 0
+        if self.sources:
+            frame = dataclasses.replace(frame, sources=self.sources)
+        port.offer(frame, min(max(age_us, 0), MAX_AGE_US))
+
+    def send_end(self) -> None:
+        """END everywhere: nothing comes after it."""
+        for out in self:
+            self.send(out.framer.last(0, self._job.rate, 2, self._clock.now_ns()), out.port)
+
+    @property
+    def room(self) -> bool:
+        """True while every consumer that may stall us has capacity left."""
+        return all(out.port.room for out in self)
+
+    @property
+    def drained(self) -> bool:
+        """True when every lossless consumer has taken everything."""
+        return all(out.port.drained for out in self)
+
+    @property
+    def end(self) -> int:
+        """Position behind the newest sample that was sent; 0 before the first."""
+        return max((out.framer.end for out in self if out.framer.end is not None), default=0)
+
+    def receive(self, ready: Mapping[Any, int]) -> None:
+        """Takes what came from consumers."""
+        for out in self:
+            if out.port.socket in ready:
+                out.port.handle()
+
+    # -- what is shown ------------------------------------------------------------------------------
+
+    def show(self, now_ns: int) -> None:
+        """Writes backlogs to the board, and ten times a second levels."""
+        shown = set()
+        for out in self:
+            for name, (queued, in_flight) in out.port.backlog().items():
+                link = f"out.{out.name}>{name}."
+                shown.add(link)
+                self._show_backlog(link, queued, in_flight)
+        for link in self._links_shown - shown:  # taken away
+            self._show_backlog(link, 0, 0)
+        self._links_shown = shown
+        if now_ns >= self._next_level_ns:
+            self._next_level_ns = now_ns + LEVEL_EVERY_NS
+            self._show_levels(now_ns)
+
+    def _show_backlog(self, link: str, queued: int, in_flight: int) -> None:
+        self._board.put(link + "queued", queued)
+        self._board.put(link + "in_flight", in_flight)
+
+    def _show_levels(self, now_ns: int) -> None:
+        for out in self:
+            if out.events or (not out.samples and now_ns - out.shown_ns < HOLD_NS):
+                continue  # what comes in bursts keeps its level in between
+            out.shown_ns = now_ns
+            peak_db, rms_db = out.level_db()
+            self._board.gauge(f"level.{out.name}.peak_db", peak_db)
+            self._board.gauge(f"level.{out.name}.rms_db", rms_db)
+
+    def close(self) -> None:
+        for out in self:
+            out.port.close()
+
+
+def _terms(job: OutJob) -> dict[str, tuple[str, int]]:
+    """Policy and queue by consumer."""
+    return {name: (str(policy), int(queue)) for name, (policy, queue) in job.consumers.items()}
