@@ -28,5 +28,5 @@ class Announcer:
         self._to_all({"op": "finish"})
 
     def _to_all(self, message: Mapping[str, Any]) -> None:
-        for record in self._state.nodes.values():
+        for record in self._state.playing:
             self._send(record.address, message)

@@ -144,7 +144,7 @@ class Assembly:
         with self.housekeeping.enough_files():
             self._attempt("messages", self._receive_all)
             self.housekeeping.turn(now_s)
-            self._attempt("processes", lambda: self.look_after_processes(now_s))
+            self._attempt("processes", lambda: self.turn_processes(now_s))
             self._attempt("a change of the graph", self.transaction.turn)
             self.steps.attempt("sockets", lambda: self.sockets.turn(now_s))
         self.ending.turn(now_s)
@@ -156,7 +156,7 @@ class Assembly:
         else:
             step()
 
-    def look_after_processes(self, now_s: float) -> None:
+    def turn_processes(self, now_s: float) -> None:
         """Deaths, restarts, what hangs, and what is parked."""
         for child, code in self._workers.exits():
             self.process_manager.on_exit(child, code)

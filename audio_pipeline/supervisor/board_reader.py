@@ -18,7 +18,7 @@ class BoardReader:
         self._wanted = frozenset(names)
         self._slots: dict[str, int] = {}
 
-    def look(self) -> dict[str, int]:
+    def read(self) -> dict[str, int]:
         """What is there now, by name; what was never written is missing."""
         try:
             with self.path.open("rb", buffering=0) as file:

@@ -45,7 +45,7 @@ class Standstill:
         self._mark: object = None
         self._looked_s = 0.0
 
-    def look(self, mark: object, now_s: float, *, waits: bool, silent_s: float) -> float:
+    def update(self, mark: object, now_s: float, *, waits: bool, silent_s: float) -> float:
         """The wait so far, at most DISK_WAIT_S. `mark` is another one whenever the loop has turned."""
         if mark != self._mark:
             self._mark, self.waited_s, self._looked_s = mark, 0.0, now_s - silent_s

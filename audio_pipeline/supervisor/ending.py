@@ -36,7 +36,7 @@ class Ending:
     @property
     def over(self) -> bool:
         """True where nothing is left to wait for."""
-        present = [record for record in self._state.nodes.values() if record.phase is not Phase.ABSENT]
+        present = [record for record in self._state.playing if record.phase is not Phase.ABSENT]
         present = [record for record in present if not record.spec.cls.service] or present
         if all(record.phase in (Phase.ENDED, Phase.FAILED) for record in present):
             return True
@@ -64,6 +64,6 @@ class Ending:
 
     def note_failed(self) -> None:
         """A pipeline that ended without one of its nodes has an error and its exit code."""
-        lost = [failed_sentence(record.note) for record in self._state.nodes.values() if record.phase is Phase.FAILED]
+        lost = [failed_sentence(record.note) for record in self._state.playing if record.phase is Phase.FAILED]
         if lost and self._life.error is None:
             self._life.fail(NodeError(f"it ended without what had failed: {'; '.join(lost)}"))

@@ -18,12 +18,12 @@ Note = Callable[[str], None]
 
 
 class Helper:
-    """`python -m MODULE PARENT_PID DESCRIPTOR...`; `words()` go to its standard input as a line of JSON."""
+    """`python -m MODULE PARENT_PID DESCRIPTOR...`; `input_of()` goes to its standard input as a line of JSON."""
 
     def __init__(
-        self, name: str, module: str, words: Callable[[], Mapping[str, Any]], descriptors: Sequence[int] = ()
+        self, name: str, module: str, input_of: Callable[[], Mapping[str, Any]], descriptors: Sequence[int] = ()
     ) -> None:
-        self.name, self._module, self._words, self._descriptors = name, module, words, tuple(descriptors)
+        self.name, self._module, self._input, self._descriptors = name, module, input_of, tuple(descriptors)
         self._popen: subprocess.Popen[bytes] | None = None
         self._wait_s, self._next_s, self._began_s = FIRST_WAIT_S, 0.0, 0.0
 
@@ -59,7 +59,7 @@ class Helper:
             )
         assert self._popen.stdin is not None
         try:
-            self._popen.stdin.write(json.dumps(self._words()).encode() + b"\n")
+            self._popen.stdin.write(json.dumps(self._input()).encode() + b"\n")
             self._popen.stdin.close()
         except BrokenPipeError:
             pass  # it is gone already, which the next turn sees

@@ -68,14 +68,14 @@ class Housekeeping:
         for path in self._logs():
             trim(path)
         for helper in self._helpers:
-            self._look_after(helper, now_s)
+            self._turn_helper(helper, now_s)
         if now_s >= self._next_reap_s:
             self._next_reap_s = now_s + REAP_S
             if adopts_orphans():
                 reap(self._processes.pids)
             self._check_sockets(now_s)
 
-    def _look_after(self, helper: Helper, now_s: float) -> None:
+    def _turn_helper(self, helper: Helper, now_s: float) -> None:
         try:
             helper.turn(now_s, self._run_dir.path, self._note_helper)
         except OSError as error:  # a process or its log is not to be had now: the next try comes
@@ -84,7 +84,7 @@ class Housekeeping:
     def _check_sockets(self, now_s: float) -> None:
         """Who plays and whose sockets have lost their files binds those again: who comes later must find them."""
         self._asked_s = {name: asked_s for name, asked_s in self._asked_s.items() if now_s - asked_s < BIND_S}
-        for record in self._state.nodes.values():
+        for record in self._state.playing:
             if record.phase is Phase.RUNNING and record.ready and record.name not in self._asked_s:
                 ports = [
                     port

@@ -117,10 +117,10 @@ def _links_into(plan: Plan, name: str) -> list[LinkPlan]:
     return [link for link in plan.links if link.target.node == name]
 
 
-def rewire_words(run: Run, name: str, input_settings: Mapping[str, Any], absent: Sequence[str]) -> dict[str, Any]:
+def rewire_message(run: Run, name: str, input_settings: Mapping[str, Any], absent: Sequence[str]) -> dict[str, Any]:
     """The `rewire` command of one node: how it is to be connected, whatever it was before.
 
-    A lead that shrinks must wait until the slower way is not heard any more: `lead_words`.
+    A lead that shrinks must wait until the slower way is not heard any more: `lead_message`.
     """
     plan, spec = run.plan, run.plan.graph.nodes[name]
     return {
@@ -133,7 +133,7 @@ def rewire_words(run: Run, name: str, input_settings: Mapping[str, Any], absent:
     }
 
 
-def lead_words(plan: Plan, name: str) -> dict[str, Any]:
+def lead_message(plan: Plan, name: str) -> dict[str, Any]:
     """The `lead` command of a source: how far it runs ahead of the clock."""
     return {"op": "lead", "lead_ms": plan.leads_ms[plan.timelines[name]]}
 
@@ -191,7 +191,7 @@ def _foreign_rates(plan: Plan, listeners: Sequence[LinkPlan]) -> dict[str, int]:
     return rates
 
 
-def start_words(plan: Plan, name: str, absent: list[str]) -> Mapping[str, Any]:
+def start_message(plan: Plan, name: str, absent: list[str]) -> Mapping[str, Any]:
     """The `start` command of one node: the true latencies, now that everybody has said theirs."""
     ports = plan.graph.nodes[name].ports
     outputs = {

@@ -8,7 +8,7 @@ from audio_pipeline.errors import NodeError
 from audio_pipeline.supervisor.announcer import Announcer
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.lifecycle import Lifecycle
-from audio_pipeline.supervisor.parking import PARKED_S, ending_sentence, heard, parked_sentence, sources_of
+from audio_pipeline.supervisor.parking import PARKED_S, audible_ends, ending_sentence, parked_sentence, sources_of
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.records import NodeRecord, Phase
 
@@ -34,7 +34,7 @@ class Parked:
             state.run = state.run.with_apart(record.name)
         state.changed()
         gone = [name for name, other in state.nodes.items() if other.phase in (Phase.FAILED, Phase.ABSENT)]
-        if not heard(state.graph.nodes, state.plan.links, gone):
+        if not audible_ends(state.graph.nodes, state.plan.links, gone):
             self._life.give_up(NodeError(ending_sentence(self.names(), cause)))
 
     def release(self) -> None:

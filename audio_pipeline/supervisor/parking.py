@@ -31,7 +31,7 @@ def sources_of(specs: Mapping[str, NodeSpec]) -> set[str]:
     }
 
 
-def heard(specs: Mapping[str, NodeSpec], links: Iterable[LinkPlan], gone: Collection[str]) -> set[str]:
+def audible_ends(specs: Mapping[str, NodeSpec], links: Iterable[LinkPlan], gone: Collection[str]) -> set[str]:
     """The ends that sound still reaches without the nodes that are `gone`; standby links lead around one of them."""
     pairs = [(link.source.node, link.target.node) for link in links]
     reached = sources_of(specs) - set(gone)

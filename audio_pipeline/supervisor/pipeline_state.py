@@ -12,6 +12,7 @@ from audio_pipeline.links.link_plan import Ends, LinkPlan
 from audio_pipeline.node import Latency
 from audio_pipeline.supervisor.jobs import Run
 from audio_pipeline.supervisor.records import NodeRecord, Phase
+from audio_pipeline.supervisor.rewire import merged_inputs
 from audio_pipeline.supervisor.transport import Transports
 
 
@@ -48,6 +49,24 @@ class PipelineState:
     @property
     def live(self) -> bool:
         return self.run.plan.live
+
+    @property
+    def playing(self) -> tuple[NodeRecord, ...]:
+        """The nodes of the graph."""
+        return tuple(self.nodes.values())
+
+    def switch(self, run: Run, removed: Sequence[str]) -> None:
+        """From here on another graph is wanted: nodes that joined are in it, those `removed` leave."""
+        known = {**self.nodes, **self.joining}
+        self.run = run
+        self.leaving = {name: known[name] for name in removed}
+        for name, spec in self.graph.nodes.items():
+            record = known[name]
+            if name in self.nodes:
+                record.input_settings = merged_inputs(record.spec, spec, record.input_settings)
+                record.spec, record.proven = spec, None
+        self.nodes = {name: known[name] for name in self.graph.nodes}
+        self.graph_revision += 1
 
     def changed(self) -> None:
         """The wanted or known state moved on."""

@@ -28,7 +28,7 @@ class Playhead:
 
     def audible_position(self, name: str) -> int | None:
         """Content position of a source's timeline that plays now, as far as a mixer or player shows it."""
-        for record in self._state.nodes.values():
+        for record in self._state.playing:
             board = self.boards(record.name).now
             if board is None:
                 continue

@@ -55,12 +55,12 @@ def _modules(specs: Sequence[NodeSpec]) -> tuple[str, ...]:
 class Child:
     """A worker process that waits for its job, then runs it."""
 
-    def __init__(self, brood: WorkerSpec, number: int, folder: Path, *, spare: bool = False) -> None:
+    def __init__(self, spec: WorkerSpec, number: int, folder: Path, *, spare: bool = False) -> None:
         self.number, self.log = number, folder / f"worker-{number}.log"
         log, marked = self.log, mark(folder, number)
         with log.open("ab") as out:
             self._popen = subprocess.Popen(
-                [*command(brood.python, brood.roots), str(os.getpid()), *brood.preload],
+                [*command(spec.python, spec.roots), str(os.getpid()), *spec.preload],
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=out,
@@ -90,9 +90,9 @@ class Child:
             self.kill()
             self.wait(KILLED_S)
             raise
-        self._tell(message)
+        self._send_job(message)
 
-    def _tell(self, message: bytes) -> None:
+    def _send_job(self, message: bytes) -> None:
         """Where the job lies, on standard input: a few bytes in an empty pipe, which never wait for a reader."""
         assert self._popen.stdin is not None
         with contextlib.suppress(BrokenPipeError, ValueError):  # it died while it waited; the watcher tells
@@ -181,7 +181,7 @@ class WorkerPool:
         shared: SharedPool | None = None,
     ) -> None:
         self._shared = shared
-        self._broods = {brood.python: brood for brood in worker_specs}
+        self._specs = {spec.python: spec for spec in worker_specs}
         self._folder, self._note = folder, note
         self._made = 0
         self._children: list[Child] = []
@@ -191,7 +191,7 @@ class WorkerPool:
     def make(self, python: str | None = None, *, spare: bool = False) -> Child:
         """A new process that waits for a job. Raises OSError where the system refuses one."""
         self._made += 1
-        return self._keep(Child(self._broods.get(python) or WorkerSpec(python), self._made, self._folder, spare=spare))
+        return self._keep(Child(self._specs.get(python) or WorkerSpec(python), self._made, self._folder, spare=spare))
 
     def _keep(self, child: Child) -> Child:
         self._children = [other for other in self._children if not other.collected] + [child]
@@ -210,14 +210,14 @@ class WorkerPool:
 
     def learn(self, worker_specs: Sequence[WorkerSpec]) -> None:
         """What processes that are made from now on import."""
-        self._broods |= {brood.python: brood for brood in worker_specs}
+        self._specs |= {spec.python: spec for spec in worker_specs}
 
     def prepare(self, now_s: float) -> str:
         """Has one ready for each interpreter; gives what the system refused, or an empty string."""
         if now_s < self._again_s:
             return ""
         pooled = self._shared is not None and self._shared.look_after(now_s)
-        for python in self._broods:
+        for python in self._specs:
             if python is None and pooled:
                 self._end_spare()  # the pool has one for everybody
             elif python not in self._warm or not self._warm[python].alive:
@@ -237,7 +237,7 @@ class WorkerPool:
     def take(self, python: str | None = None) -> Child:
         """One from the host's pool, else the one of this interpreter that is ready, else a new one."""
         if python is None and self._shared is not None and python not in self._warm:
-            child = self._shared.take(self._made + 1, self._folder, self._broods.get(python) or WorkerSpec())
+            child = self._shared.take(self._made + 1, self._folder, self._specs.get(python) or WorkerSpec())
             if child is not None:
                 self._made += 1
                 return self._keep(child)

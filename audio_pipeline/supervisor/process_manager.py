@@ -32,7 +32,7 @@ class ProcessManager:
 
     def on_exit(self, child: Process, code: int) -> None:
         """All nodes of a process are gone; the one that stated why is the cause."""
-        records = [record for record in self._state.nodes.values() if record.child is child]
+        records = [record for record in self._state.playing if record.child is child]
         for record in records:
             record.child = None
             self._forget(record.name)

@@ -10,7 +10,7 @@ from typing import Any
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.supervisor.change import rewiring_to
 from audio_pipeline.supervisor.event_stream import EventStream
-from audio_pipeline.supervisor.jobs import rewire_words
+from audio_pipeline.supervisor.jobs import rewire_message
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.ports import Ports
 from audio_pipeline.supervisor.records import NodeRecord, Phase
@@ -27,7 +27,7 @@ class Relinker:
     def send(self, name: str, op: str = "rewire") -> int:
         """Sends a node its links and gives the number that its reply will bear. `op` is `rewire` or `expect`."""
         record, run = self._state.nodes[name], self._state.run
-        message: dict[str, Any] = dict(rewire_words(run, name, record.input_settings, self._state.absent()))
+        message: dict[str, Any] = dict(rewire_message(run, name, record.input_settings, self._state.absent()))
         lead_ms = self.leads_ms.get(run.plan.timelines[name], message["lead_ms"])
         number = next(self._numbers)
         self._ports.send(record.address, {**message, "op": op, "lead_ms": lead_ms, "id": number})

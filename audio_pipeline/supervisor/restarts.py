@@ -41,12 +41,12 @@ class Restarts:
 
     def turn(self, now_s: float) -> None:
         """Starts whoever is due, and has a process ready for whoever dies next."""
-        waiting = [record for record in self._state.nodes.values() if record.retry_s is not None]
+        waiting = [record for record in self._state.playing if record.retry_s is not None]
         for records in self._processes(record.name for record in waiting if now_s >= (record.retry_s or 0)):
             if not self._life.ending or not all(record.phase is Phase.FAILED for record in records):
                 self._launch_again(records)
         wanted = self._state.live and self._life.uptime_s > SPARE_AFTER_S  # offline nobody is replaced
-        if wanted and all(r.retry_s is None and r.ready for r in self._state.nodes.values() if r.child):
+        if wanted and all(r.retry_s is None and r.ready for r in self._state.playing if r.child):
             refused = self._prepare(time.monotonic())
             if refused:
                 self._steps.note("a spare process", refused)

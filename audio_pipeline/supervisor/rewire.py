@@ -12,7 +12,7 @@ from audio_pipeline.graph.plan import Plan, make_plan
 from audio_pipeline.graph.types import Graph, NodeSpec
 from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.node import Latency
-from audio_pipeline.supervisor.jobs import Run, rewire_words
+from audio_pipeline.supervisor.jobs import Run, rewire_message
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ def compare(run: Run, plan: Plan) -> Rewiring:
         then,
         tuple(name for name in plan.order if name not in old),
         tuple(name for name in run.plan.order if name not in new),
-        tuple(name for name in stay if _words(run, name) != _words(then, name)),
+        tuple(name for name in stay if _links_of(run, name) != _links_of(then, name)),
         tuple(link for link in run.plan.links if (link.source, link.target) in before - after),
         {name: max(run.plan.leads_ms.get(name, 0.0), lead_ms) for name, lead_ms in plan.leads_ms.items()},
     )
 
 
-def _words(run: Run, name: str) -> dict[str, Any]:
-    return rewire_words(run, name, run.plan.graph.nodes[name].input_settings, [])
+def _links_of(run: Run, name: str) -> dict[str, Any]:
+    return rewire_message(run, name, run.plan.graph.nodes[name].input_settings, [])
 
 
 def merged_inputs(spec: NodeSpec, new: NodeSpec, live: Mapping[str, Any]) -> dict[str, Any]:

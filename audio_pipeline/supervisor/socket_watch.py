@@ -19,7 +19,7 @@ class SocketWatch:
 
     def turn(self, now_s: float) -> None:
         """Once a second."""
-        records = [record for record in self._state.nodes.values() if record.phase is Phase.RUNNING and record.ready]
+        records = [record for record in self._state.playing if record.phase is Phase.RUNNING and record.ready]
         owners = {record.name: record.child.pid for record in records if record.child is not None}
         folder = self._state.run.run_dir
         for name, file in self._guard.turn(now_s, owners).items():

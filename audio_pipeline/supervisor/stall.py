@@ -16,7 +16,7 @@ class Stall:
         self._since_ns = 0
         self._sum = 0.0
 
-    def look(self, boards: Mapping[str, Mapping[str, float]], now_ns: int) -> str:
+    def check(self, boards: Mapping[str, Mapping[str, float]], now_ns: int) -> str:
         """Why the graph is given up, or an empty string. `boards`: what each node that has not ended shows."""
         at_work = any(now_ns - board.get("beat_ns", 0) > FRESH_NS for board in boards.values())
         done = sum(sum(map(_moves, board.items())) for board in boards.values())

@@ -15,12 +15,12 @@ from audio_pipeline.graph.load import Graph
 from audio_pipeline.supervisor.change import Change, Done, EditResult, Outcome, Stage, as_sentence, rewiring_to, summary
 from audio_pipeline.supervisor.departed import Departed
 from audio_pipeline.supervisor.event_stream import EventStream
-from audio_pipeline.supervisor.jobs import lead_words
+from audio_pipeline.supervisor.jobs import lead_message
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.ports import Ports
 from audio_pipeline.supervisor.records import NodeRecord, Phase, Process
 from audio_pipeline.supervisor.relinker import Relinker
-from audio_pipeline.supervisor.rewire import Rewiring, check_processes, merged_inputs
+from audio_pipeline.supervisor.rewire import Rewiring, check_processes
 from audio_pipeline.supervisor.starter import Starter
 from audio_pipeline.supervisor.writing import WRITE_S, is_writing
 
@@ -75,10 +75,11 @@ class Transaction:
             self._roll_back(as_sentence(error))
 
     def _launch(self, graph: Graph, rewiring: Rewiring) -> None:
-        joining = self._state.joining
+        state = self._state
+        joining = state.joining
         for name in rewiring.added:
             joining[name] = record = self._departed.record(graph.nodes[name])
-            self._state.transports.join(record)
+            state.transports.join(record)
         for members in processes(graph).values():
             records = [joining[name] for name in members if name in joining]
             if records:
@@ -96,20 +97,23 @@ class Transaction:
 
     def on_exit(self, record: NodeRecord, cause: str) -> None:
         """The process of a node that joins or leaves is gone."""
-        if self._state.joining.get(record.name) is record:
+        state = self._state
+        if state.joining.get(record.name) is record:
             self._roll_back(NodeError(f"nodes.{record.name}: {cause}; the graph plays on as it was"))
-        elif self._state.leaving.get(record.name) is record:
+        elif state.leaving.get(record.name) is record:
             self._gone(record)
 
     def bystanders(self, child: Process) -> list[NodeRecord]:
         """Nodes in a process that do not play yet, or not any more."""
-        records = (*self._state.joining.values(), *self._state.leaving.values())
+        state = self._state
+        records = (*state.joining.values(), *state.leaving.values())
         return [record for record in records if record.child is child]
 
     def on_dismissed(self, record: NodeRecord) -> None:
         """One that leaves has let go of everything; its process goes on with others, or ends."""
-        shared = any(other.child is record.child for other in self._state.nodes.values())
-        if record.name in self._state.leaving and shared:
+        state = self._state
+        shared = any(other.child is record.child for other in state.playing)
+        if record.name in state.leaving and shared:
             record.child = None
             self._gone(record)
 
@@ -158,18 +162,10 @@ class Transaction:
             self._roll_back(error)
             return
         now.committed()
-        old, state.run = state.graph, now.rewiring.run
+        state.switch(now.rewiring.run, now.rewiring.removed)
         self._departed.retire(now.rewiring.retired)
-        everybody = {**state.nodes, **state.joining}
-        state.leaving = {name: everybody[name] for name in now.rewiring.removed}
-        for name in now.graph.nodes.keys() & old.nodes.keys():
-            record, spec = everybody[name], now.graph.nodes[name]
-            record.input_settings = merged_inputs(record.spec, spec, record.input_settings)
-            record.spec, record.proven = spec, None
-        state.nodes = {name: everybody[name] for name in now.graph.nodes}
         for name in now.rewiring.touched:  # what made it fail may have been taken away
             state.nodes[name].hurry(self._ports.now_s)
-        state.graph_revision += 1
         self._relinker.leads_ms = now.rewiring.leads_ms
         self._ask(now, Stage.EXPECTING, "expect")
 
@@ -188,12 +184,13 @@ class Transaction:
 
     def _retire(self, now: Change) -> None:
         """What leaves is used by nobody any more: it finishes its files and ends."""
+        state = self._state
         now.stage, now.deadline_s = Stage.LEAVING, self._ports.now_s + LEAVE_S
-        plan, nodes, self._relinker.leads_ms = self._state.plan, self._state.nodes, {}
+        plan, nodes, self._relinker.leads_ms = state.plan, state.nodes, {}
         for name, lead_ms in now.rewiring.leads_ms.items():
             if lead_ms != plan.leads_ms[name]:
-                self._ports.send(nodes[name].address, lead_words(plan, name))
-        for record in list(self._state.leaving.values()):
+                self._ports.send(nodes[name].address, lead_message(plan, name))
+        for record in list(state.leaving.values()):
             if record.child is None:
                 self._gone(record)
             else:
@@ -203,15 +200,16 @@ class Transaction:
         self._end_leaving(now)
 
     def _end_leaving(self, now: Change) -> None:
+        state = self._state
         if self._now is not now:
             return  # the last that left has ended it
         late_s = self._ports.now_s - now.deadline_s
-        for record in tuple(self._state.leaving.values()) if late_s > 0 else ():
-            writing = late_s <= WRITE_S and is_writing(record, self._state.board_path(record))
+        for record in tuple(state.leaving.values()) if late_s > 0 else ():
+            writing = late_s <= WRITE_S and is_writing(record, state.board_path(record))
             if record.child is not None and not writing:
                 record.child.kill()
                 now.deadline_s = self._ports.now_s + LEAVE_S
-        if not self._state.leaving:
+        if not state.leaving:
             self._finish(now)
 
     def _finish(self, now: Change) -> None:
@@ -221,19 +219,21 @@ class Transaction:
         self._close(EditResult(revision, list(rewiring.added), list(rewiring.removed), list(rewiring.touched)))
 
     def _gone(self, record: NodeRecord) -> None:
-        del self._state.leaving[record.name]
-        self._state.transports.leave(record.name)
+        state = self._state
+        del state.leaving[record.name]
+        state.transports.leave(record.name)
         self._departed.keep(record)
         self.turn()
 
     def _roll_back(self, error: PipelineError) -> None:
-        joining = list(self._state.joining.values())
-        self._state.joining.clear()
+        state = self._state
+        joining = list(state.joining.values())
+        state.joining.clear()
         for record in joining:
             if record.child is not None:
                 record.child.kill()
                 record.child.wait(KILL_S)
-            self._state.transports.leave(record.name)
+            state.transports.leave(record.name)
             self._departed.keep(record)
         self._close(error)
 

@@ -94,20 +94,20 @@ class Beats:
     """The newest signs of life of nodes, from their boards."""
 
     def __init__(self) -> None:
-        self._glances: dict[str, BoardReader] = {}
+        self._readers: dict[str, BoardReader] = {}
 
     def keep(self, nodes: Collection[str]) -> None:
         """Forgets all others: each edit may bring nodes of other names."""
-        self._glances = {node: glance for node, glance in self._glances.items() if node in nodes}
+        self._readers = {node: reader for node, reader in self._readers.items() if node in nodes}
 
     def of(self, node: str, board: Path) -> dict[str, int]:
         """What SIGNS say now."""
-        glance = self._glances.get(node)
-        if len(self._glances) > MOST_KNOWN:
-            self._glances.clear()
-        if glance is None or glance.path != board:
-            glance = self._glances[node] = BoardReader(board, SIGNS)
-        return glance.look()
+        reader = self._readers.get(node)
+        if len(self._readers) > MOST_KNOWN:
+            self._readers.clear()
+        if reader is None or reader.path != board:
+            reader = self._readers[node] = BoardReader(board, SIGNS)
+        return reader.read()
 
 
 def hangs(record: NodeRecord, signs: Mapping[str, int], now_ns: int, *, live: bool, alone: bool) -> str:

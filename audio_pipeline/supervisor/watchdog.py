@@ -72,9 +72,9 @@ class Watchdog:
         """Offline nodes wait for each other; when all do, for ever, the run ends with an error."""
         if self._state.live or not self._life.started or self._life.ending:
             return
-        running = [record for record in self._state.nodes.values() if record.phase is Phase.RUNNING]
+        running = [record for record in self._state.playing if record.phase is Phase.RUNNING]
         boards = {r.name: Reading(self._state.board_path(r)) for r in running}
-        reason = self._stall.look(boards, time.monotonic_ns())
+        reason = self._stall.check(boards, time.monotonic_ns())
         if reason:
             self._life.give_up(NodeError(reason))
 
@@ -97,7 +97,7 @@ class Watchdog:
             return 0.0
         still = self._standstills.setdefault(record.name, Standstill())
         waits = waits_for_disk(record.child.pid)
-        waited_s = still.look((record.child.pid, mark), now_s, waits=waits, silent_s=silent_s)
+        waited_s = still.update((record.child.pid, mark), now_s, waits=waits, silent_s=silent_s)
         self._report_wait(record, waited_s)
         return waited_s
 
@@ -117,7 +117,7 @@ class Watchdog:
         if now_s < self._next_memory_s:
             return
         self._next_memory_s = now_s + MEMORY_S
-        for child, records in by_child(self._state.nodes.values()):
+        for child, records in by_child(self._state.playing):
             for reason in over_cap(records, self._usage, child.pid):
                 self._end(child, records[0], reason, "memory")
 
@@ -131,7 +131,7 @@ class Watchdog:
         if now_s < self._next_sample_s:
             return
         self._next_sample_s = now_s + SAMPLE_S
-        found = by_child(self._state.nodes.values())
+        found = by_child(self._state.playing)
         self._usage.keep({child.pid for child, _ in found})
         self._beats.keep({*self._state.nodes, *self._state.joining})
         for child, records in found:

@@ -13,4 +13,4 @@ UNWRITTEN = "~gauge.unwritten_bytes"  # as boards name what holds a float
 
 def is_writing(record: NodeRecord, board: Path) -> bool:
     """True while the process of a node shows on its board that something waits for the disk."""
-    return record.child is not None and bool(BoardReader(board, (UNWRITTEN,)).look().get(UNWRITTEN))
+    return record.child is not None and bool(BoardReader(board, (UNWRITTEN,)).read().get(UNWRITTEN))

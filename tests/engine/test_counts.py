@@ -71,11 +71,11 @@ def restart(quiet: Quiet, at: int) -> None:
     record.child, record.phase, record.ready, record.started_s = child, Phase.RUNNING, True, -1e6  # type: ignore[assignment]
     quiet.workers.ended.append((child, -9))
     now_s = time.monotonic() + at * SAMPLE_S
-    supervisor.look_after_processes(now_s)
+    supervisor.turn_processes(now_s)
     record.retry_s = 0.0
     child.pid = at + 10**7  # nobody's
     for look in range(1, 4):  # a watchdog that is called more seldom takes the host for one that stood still
-        supervisor.look_after_processes(now_s + look * SAMPLE_S / 3)
+        supervisor.turn_processes(now_s + look * SAMPLE_S / 3)
     assert record.incarnation == at + 1
     if at % 500 == 0:  # what was held of the dead is let go
         supervisor.housekeeping.turn(1e9 + at)

@@ -78,7 +78,7 @@ def test_what_counts_is_the_time_in_which_it_waited() -> None:
 
     def look(waits: bool, mark: int = 1) -> float:
         at[0] += 0.25
-        return still.look(mark, at[0], waits=waits, silent_s=0.25)
+        return still.update(mark, at[0], waits=waits, silent_s=0.25)
 
     assert [look(True), look(True), look(False), look(True)] == [0.25, 0.5, 0.5, 0.75]
     assert look(False, mark=2) == 0.0, "its loop has turned"

@@ -16,7 +16,7 @@ from audio_pipeline.control.codec import decode, encode
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.links.waker import Waker
 from audio_pipeline.metrics import Board, Reading
-from audio_pipeline.supervisor.jobs import Run, make_job, start_words
+from audio_pipeline.supervisor.jobs import Run, make_job, start_message
 from audio_pipeline.supervisor.local import LocalGraph
 from audio_pipeline.worker.build_node import build_node
 from audio_pipeline.worker.control_link import ControlLink
@@ -48,7 +48,7 @@ def ensemble_of(folder: Path) -> Iterator[tuple[Ensemble, Run]]:
         runner = NodeRunner(job, build_node(job), context, MonotonicClock(), board, record, control.tell)
         runner.open()
         control.attach(runner)
-        control.hear(encode(dict(start_words(run.plan, name, []))))
+        control.hear(encode(dict(start_message(run.plan, name, []))))
         members.append(Member(runner, control))
     ensemble = Ensemble(members)
     try:
@@ -117,7 +117,9 @@ def test_a_snapshot_that_cannot_be_packed_is_named_and_the_node_lives(tmp_path: 
         member.report(now_s=2e12)
         words = said(member)
     assert len(words) == 1 and words[0]["op"] == "log", "said once, not every second"
-    assert words[0]["message"].startswith("its snapshot cannot be sent, so it is left out: TypeError a set has no place")
+    assert words[0]["message"].startswith(
+        "its snapshot cannot be sent, so it is left out: TypeError a set has no place"
+    )
 
 
 def test_an_answer_that_cannot_be_packed_is_an_answer(tmp_path: Path) -> None:

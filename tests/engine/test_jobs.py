@@ -10,7 +10,7 @@ from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.node import Latency
 from audio_pipeline.refs import PortRef
-from audio_pipeline.supervisor.jobs import Run, make_job, start_words
+from audio_pipeline.supervisor.jobs import Run, make_job, start_message
 from audio_pipeline.worker.build_node import build_node
 from tests.engine.graphs import graph_of
 
@@ -98,14 +98,14 @@ def test_a_job_for_a_kind_that_is_gone_is_refused() -> None:
 
 def test_the_start_says_the_true_latencies() -> None:
     run = run_of()
-    before = start_words(run.plan, "mix", ["mic"])
+    before = start_message(run.plan, "mix", ["mic"])
     plan = make_plan(run.plan.graph, {"late": Latency(hop=8192)}, live=True)
-    after = start_words(plan, "mix", ["mic"])
+    after = start_message(plan, "mix", ["mic"])
     assert before["absent"] == ["mic"] and before["op"] == "start"
     then, now = ({link.target.name: link for link in map(LinkPlan.of, words["inputs"])} for words in (before, after))
     assert abs(now["wet"].latency_ms - then["wet"].latency_ms - 4096 / 48) < 1e-6
     assert now["wet~bypass"].align_samples - then["wet~bypass"].align_samples >= 4096
-    assert set(start_words(plan, "song", [])["outputs"]) == {"out", "map"}
+    assert set(start_message(plan, "song", [])["outputs"]) == {"out", "map"}
 
 
 def test_a_bridge_is_told_what_counts_its_input() -> None:

@@ -15,7 +15,7 @@ from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.node import Latency
 from audio_pipeline.observe.prometheus import text_of
 from audio_pipeline.supervisor.jobs import Run, make_job
-from audio_pipeline.supervisor.parking import PARKED_S, ends_of, heard
+from audio_pipeline.supervisor.parking import PARKED_S, audible_ends, ends_of
 from audio_pipeline.supervisor.records import MAX_FAILURES, Phase
 from audio_pipeline.view.loads import node_loads
 from audio_pipeline.view.top_page import STATE_MARKS
@@ -79,7 +79,7 @@ def ready(quiet: Quiet, name: str) -> None:
 
 
 def left(graph: Graph, *gone: str) -> set[str]:
-    return heard(graph.nodes, make_plan(graph).links, gone)
+    return audible_ends(graph.nodes, make_plan(graph).links, gone)
 
 
 def test_ends_are_loudspeakers_and_what_takes_sound_and_puts_none_out() -> None:
