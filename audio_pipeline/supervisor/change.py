@@ -48,6 +48,11 @@ class Change:
     waiting: dict[int, str] = field(default_factory=dict)  # number of a message -> node whose reply is missing
     deadline_s: float = 0.0
 
+    def result(self, revision: int) -> EditResult:
+        """For whoever asked for it, once it is through."""
+        rewiring = self.rewiring
+        return EditResult(revision, list(rewiring.added), list(rewiring.removed), list(rewiring.touched))
+
 
 def rewiring_to(graph: Graph, state: PipelineState) -> Rewiring:
     """What leads from the present graph to another, by what nodes have stated of themselves.

@@ -47,7 +47,8 @@ class Departed:
 
     def record(self, spec: NodeSpec) -> NodeRecord:
         """A record for a node that joins; it goes on with what one of its name and kind left."""
-        before = self._state.former.pop(spec.name, None)
+        former = self._state.former
+        before = former.pop(spec.name, None)
         if before is None:
             return NodeRecord(spec, spec.settings, dict(spec.input_settings))
         same = before.spec.kind == spec.kind and before.spec.settings == spec.settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from audio_pipeline.errors import ControlError
@@ -53,8 +52,8 @@ class Editor:
         self._transaction.begin(graph, what, lambda: self._note(what), done)
 
     def _note(self, what: str) -> None:
-        before: Mapping[str, Any] = self._state.graph.raw
-        self.history.note(what, dict(before))
+        graph = self._state.graph
+        self.history.note(what, dict(graph.raw))
 
     def _check(self, revision: Any, *, needed: bool) -> None:
         if not self._state.live:

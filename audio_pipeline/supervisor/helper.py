@@ -57,10 +57,11 @@ class Helper:
                 pass_fds=self._descriptors,
                 env={**os.environ, **mark(folder)},
             )
-        assert self._popen.stdin is not None
+        stdin = self._popen.stdin
+        assert stdin is not None
         try:
-            self._popen.stdin.write(json.dumps(self._input()).encode() + b"\n")
-            self._popen.stdin.close()
+            stdin.write(json.dumps(self._input()).encode() + b"\n")
+            stdin.close()
         except BrokenPipeError:
             pass  # it is gone already, which the next turn sees
 

@@ -35,7 +35,7 @@ class JobMaker:
         }
         duration_s = self._state.duration_s
         if record.name in transports and not self._state.live and duration_s is not None:
-            wanted["end_position"] = round(duration_s * self._state.graph.rate)
+            wanted["end_position"] = round(duration_s * self._state.rate)
         if record.incarnation > record.born:
             wanted["anchors"] = _anchors(record.dead[-1]) if record.dead else {}
             if record.name in transports:

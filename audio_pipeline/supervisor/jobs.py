@@ -34,7 +34,8 @@ class Run:
 
     def with_apart(self, name: str) -> Run:
         """From now on a node has a process of its own, whatever group it belonged to."""
-        return replace(self, apart=self.apart & self.plan.graph.nodes.keys() | {name})
+        graph = self.plan.graph
+        return replace(self, apart=self.apart & graph.nodes.keys() | {name})
 
     def process_of(self, spec: NodeSpec) -> str:
         """The group whose process runs a node, or its own name."""
@@ -46,7 +47,8 @@ class Run:
 
     def clock_of(self, node: str) -> Path:
         """The record that a node's region runs on: the pipeline's, or that of the device beyond a bridge."""
-        device = self.plan.clocks.device(node)
+        plan = self.plan
+        device = plan.clocks.device(node)
         return self.device_clock(device) if device else self.clock_path
 
     def device_clock(self, node: str) -> Path:
@@ -56,7 +58,8 @@ class Run:
     @property
     def clocks(self) -> list[Path]:
         """All records."""
-        devices = [name for name, spec in self.plan.graph.nodes.items() if spec.cls.clock_source]
+        graph = self.plan.graph
+        devices = [name for name, spec in graph.nodes.items() if spec.cls.clock_source]
         return [self.clock_path, self.device_clock(HOST), *map(self.device_clock, devices)]
 
     def add_clocks(self) -> None:

@@ -133,8 +133,7 @@ class LocalGraph:
 
     def _turn(self) -> bool:
         moved = self.nodes.turn()
-        while self.nodes.exits:
-            child = self.nodes.exits.pop()
+        for child in self.nodes.take_exits():
             for record in self._transaction.bystanders(child):
                 record.child = None
                 self._transaction.on_exit(record, "it was ended")
@@ -172,7 +171,7 @@ class LocalGraph:
             self._state.nodes[name].input_settings = dict(runner.node.input_settings)
         outcomes: list[Outcome] = []
         self.editor.change_to(graph, outcomes.append)
-        for record in list(self._state.joining.values()):
+        for record in self._state.starting():
             self._note_ready(record)
             self._transaction.on_ready(record)
         for outcome in outcomes:

@@ -61,8 +61,9 @@ class LocalProcess:
         """Lets the node act; True where anything moved."""
         if not self.clock.busy and self.runner.step():
             return True
-        if self._stopping and self.runner.ended and not self.runner.intake.all.changing and not self.runner.inbox:
-            self.runner.close()
+        runner = self.runner
+        if self._stopping and runner.ended and not runner.intake.all.changing and not runner.inbox:
+            runner.close()
             self._gone()
             return True
         return False
@@ -94,7 +95,7 @@ class LocalNodes:
         self.work_ms = dict(work_ms)
         self.context: zmq.Context[Any] = zmq.Context()
         self.processes: dict[str, LocalProcess] = {}
-        self.exits: list[LocalProcess] = []  # ended, and not taken notice of yet
+        self._exits: list[LocalProcess] = []
 
     @property
     def runners(self) -> dict[str, NodeRunner]:
@@ -137,7 +138,12 @@ class LocalNodes:
 
     def _forget(self, process: LocalProcess) -> None:
         self.processes = {name: other for name, other in self.processes.items() if other is not process}
-        self.exits.append(process)
+        self._exits.append(process)
+
+    def take_exits(self) -> list[LocalProcess]:
+        """Those that ended since the last call."""
+        exits, self._exits = self._exits, []
+        return exits
 
     def send(self, address: bytes, message: Mapping[str, Any]) -> None:
         """Puts a message into a node's inbox; one that has gone misses it."""

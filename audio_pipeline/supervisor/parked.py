@@ -21,7 +21,7 @@ class Parked:
 
     def names(self) -> list[str]:
         """Those that are parked now."""
-        return [name for name, record in self._state.nodes.items() if record.phase is Phase.FAILED]
+        return [record.name for record in self._state.playing if record.phase is Phase.FAILED]
 
     def park(self, record: NodeRecord, cause: str, *, alone: bool) -> None:
         """The pipeline goes on without it, while there is anything to hear. `alone`: it shared no process."""
@@ -52,6 +52,6 @@ class Parked:
         self._state.released = wanted
 
     def _sources_ended(self) -> bool:
-        nodes = self._state.nodes
-        phases = {nodes[name].phase for name in sources_of(self._state.graph.nodes) if name in nodes}
+        state = self._state
+        phases = {state.nodes[name].phase for name in sources_of(state.graph.nodes) if name in state.nodes}
         return phases <= {Phase.ENDED, Phase.FAILED, Phase.ABSENT}

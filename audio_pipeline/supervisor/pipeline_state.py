@@ -44,11 +44,11 @@ class PipelineState:
 
     @property
     def graph(self) -> Graph:
-        return self.run.plan.graph
+        return self.plan.graph
 
     @property
     def live(self) -> bool:
-        return self.run.plan.live
+        return self.plan.live
 
     @property
     def playing(self) -> tuple[NodeRecord, ...]:
@@ -59,14 +59,20 @@ class PipelineState:
         """From here on another graph is wanted: nodes that joined are in it, those `removed` leave."""
         known = {**self.nodes, **self.joining}
         self.run = run
+        graph = run.plan.graph
         self.leaving = {name: known[name] for name in removed}
-        for name, spec in self.graph.nodes.items():
+        for name, spec in graph.nodes.items():
             record = known[name]
             if name in self.nodes:
                 record.input_settings = merged_inputs(record.spec, spec, record.input_settings)
                 record.spec, record.proven = spec, None
-        self.nodes = {name: known[name] for name in self.graph.nodes}
+        self.nodes = {name: known[name] for name in graph.nodes}
         self.graph_revision += 1
+
+    @property
+    def rate(self) -> int:
+        """Of the graph, in Hz."""
+        return self.graph.rate
 
     def changed(self) -> None:
         """The wanted or known state moved on."""
@@ -80,6 +86,18 @@ class PipelineState:
         """All nodes that may have a process."""
         for records in (self.nodes, self.joining, self.leaving):
             yield from records.values()
+
+    def starting(self) -> list[NodeRecord]:
+        """Those that join."""
+        return list(self.joining.values())
+
+    def admit(self, names: Sequence[str]) -> list[NodeRecord]:
+        """Nodes that joined play from now on."""
+        return [self.joining.pop(name) for name in names]
+
+    def in_transit(self) -> list[NodeRecord]:
+        """Those that join or leave."""
+        return [*self.joining.values(), *self.leaving.values()]
 
     def board_path(self, record: NodeRecord) -> Path:
         """The board of a node's present process."""

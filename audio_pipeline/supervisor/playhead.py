@@ -39,8 +39,8 @@ class Playhead:
         return None
 
     def _plays(self, record: NodeRecord, timeline: str) -> bool:
-        timelines = self._state.plan.timelines
-        return record.spec.cls.audible and timelines[record.name] == timeline
+        plan = self._state.plan
+        return record.spec.cls.audible and plan.timelines[record.name] == timeline
 
     def audible_media_s(self, name: str) -> float:
         """Song time that plays now."""
@@ -49,14 +49,14 @@ class Playhead:
         if position is None:
             board = self.boards(name).now
             position = int(board.get("position", 0)) if board else transport.position
-        return transport.media_s(position, self._state.graph.rate)
+        return transport.media_s(position, self._state.rate)
 
     def cancel(self, timeline: str) -> None:
         """A new generation: nothing of the old one is played any more, wherever it lies."""
         transport = self._state.transports[timeline]
         transport.generation += 1
-        for name, record in self._state.nodes.items():
-            if name != timeline:
+        for record in self._state.playing:
+            if record.name != timeline:
                 message = {"op": "cancel", "timeline": timeline, "generation": transport.generation}
                 self._send(record.address, message)
 

@@ -94,10 +94,11 @@ class Child:
 
     def _send_job(self, message: bytes) -> None:
         """Where the job lies, on standard input: a few bytes in an empty pipe, which never wait for a reader."""
-        assert self._popen.stdin is not None
-        with contextlib.suppress(BrokenPipeError, ValueError):  # it died while it waited; the watcher tells
-            self._popen.stdin.write(message)
-            self._popen.stdin.close()
+        stdin = self._popen.stdin
+        assert stdin is not None
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it died while it waited; the watcher reports it
+            stdin.write(message)
+            stdin.close()
 
     def _watch(self) -> int:
         """Its exit code, once it is gone. Whatever the system refuses on the way (descriptors, memory), it is gone."""
@@ -137,8 +138,9 @@ class Child:
 
     def kill(self) -> None:
         """At once, with everything it started."""
-        if self._popen.stdin is not None and not self._popen.stdin.closed:
-            self._popen.stdin.close()
+        stdin = self._popen.stdin
+        if stdin is not None and not stdin.closed:
+            stdin.close()
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:

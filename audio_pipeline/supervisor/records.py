@@ -116,8 +116,8 @@ class NodeRecord:
     @property
     def start_s(self) -> float:
         """Longest time until it is ready: what the file says, else its kind."""
-        stated = self.spec.keys.start_s
-        return self.spec.cls.start_s if stated is None else stated
+        spec = self.spec
+        return spec.cls.start_s if spec.keys.start_s is None else spec.keys.start_s
 
     @property
     def healthy(self) -> bool:

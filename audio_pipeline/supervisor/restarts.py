@@ -36,7 +36,8 @@ class Restarts:
 
     def launch_all(self) -> None:
         """Every node of the graph gets a process. Raises what the system or a job refuses."""
-        for records in self._processes(self._state.plan.order):
+        plan = self._state.plan
+        for records in self._processes(plan.order):
             self._launch(records, self._state.run)
 
     def turn(self, now_s: float) -> None:
@@ -54,9 +55,10 @@ class Restarts:
     def _processes(self, names: Iterable[str]) -> list[list[NodeRecord]]:
         """The records of these nodes, those of a group together, in this order."""
         found: dict[str, list[NodeRecord]] = {}
+        state = self._state
         for name in names:
-            record = self._state.nodes[name]
-            found.setdefault(self._state.run.process_of(record.spec), []).append(record)
+            record = state.nodes[name]
+            found.setdefault(state.run.process_of(record.spec), []).append(record)
         return list(found.values())
 
     def _launch_again(self, records: Sequence[NodeRecord]) -> None:

@@ -123,12 +123,14 @@ class Supervisor:
     @property
     def graph(self) -> Graph:
         """As it is wanted now."""
-        return self._graph if self._assembly is None else self._assembly.state.graph
+        assembly = self._assembly
+        return self._graph if assembly is None else assembly.state.graph
 
     @property
     def nodes(self) -> Mapping[str, NodeRecord]:
         """What is known of each node, once it is started; to be read only."""
-        return self.parts.state.nodes
+        state = self.parts.state
+        return state.nodes
 
     @property
     def started(self) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from audio_pipeline.errors import ControlError, NodeError, PipelineError
 from audio_pipeline.graph.groups import processes
 from audio_pipeline.graph.load import Graph
-from audio_pipeline.supervisor.change import Change, Done, EditResult, Outcome, Stage, as_sentence, rewiring_to, summary
+from audio_pipeline.supervisor.change import Change, Done, Outcome, Stage, as_sentence, rewiring_to, summary
 from audio_pipeline.supervisor.departed import Departed
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.jobs import lead_message
@@ -52,10 +52,11 @@ class Transaction:
     @property
     def waits_for(self) -> str:
         """What the change under way waits for, and which nodes that concerns."""
-        if self._now is None:
+        now = self._now
+        if now is None:
             return "nothing"
-        names = [*dict.fromkeys(self._now.waiting.values())] or [*self._state.joining, *self._state.leaving]
-        return f"{self._now.stage.value}: {', '.join(names)}"
+        names = [*dict.fromkeys(now.waiting.values())] or [record.name for record in self._state.in_transit()]
+        return f"{now.stage.value}: {', '.join(names)}"
 
     def begin(self, graph: Graph, what: str, committed: Callable[[], None], done: Done) -> None:
         """Starts a change to `graph`. Raises ConfigError or ControlError; then nothing has changed.
@@ -75,8 +76,7 @@ class Transaction:
             self._roll_back(as_sentence(error))
 
     def _launch(self, graph: Graph, rewiring: Rewiring) -> None:
-        state = self._state
-        joining = state.joining
+        state, joining = self._state, self._state.joining
         for name in rewiring.added:
             joining[name] = record = self._departed.record(graph.nodes[name])
             state.transports.join(record)
@@ -92,7 +92,7 @@ class Transaction:
     def on_ready(self, record: NodeRecord) -> None:
         """One that joins has started; when all have, the graph is switched."""
         starting = self._now is not None and self._now.stage is Stage.STARTING  # else a successor
-        if starting and all(other.ready for other in self._state.joining.values()):
+        if starting and all(other.ready for other in self._state.starting()):
             self._switch()
 
     def on_exit(self, record: NodeRecord, cause: str) -> None:
@@ -105,9 +105,7 @@ class Transaction:
 
     def bystanders(self, child: Process) -> list[NodeRecord]:
         """Nodes in a process that do not play yet, or not any more."""
-        state = self._state
-        records = (*state.joining.values(), *state.leaving.values())
-        return [record for record in records if record.child is child]
+        return [record for record in self._state.in_transit() if record.child is child]
 
     def on_dismissed(self, record: NodeRecord) -> None:
         """One that leaves has let go of everything; its process goes on with others, or ends."""
@@ -119,8 +117,9 @@ class Transaction:
 
     def on_death(self, name: str) -> None:
         """A node died; its successor is connected as is wanted now."""
-        if self._now is not None:
-            self._now.waiting = {number: node for number, node in self._now.waiting.items() if node != name}
+        now = self._now
+        if now is not None:
+            now.waiting = {number: node for number, node in now.waiting.items() if node != name}
 
     def on_ended(self, record: NodeRecord) -> None:
         """A node has sent all it had; one that leaves may end."""
@@ -129,7 +128,8 @@ class Transaction:
 
     def on_reply(self, number: int, error: str | None) -> None:
         """A node has answered a message about its links; `error` is what it could not do."""
-        if self._now is not None and self._now.waiting.pop(number, "") and error is not None:
+        now = self._now
+        if now is not None and now.waiting.pop(number, "") and error is not None:
             self._events.log(f"change of the graph: {error}")
 
     # -- the stages -----------------------------------------------------------------------------------
@@ -178,8 +178,8 @@ class Transaction:
         self.turn()
 
     def _connect(self, now: Change) -> None:
-        for name in now.rewiring.added:
-            self._starter.start_node(self._state.joining.pop(name))
+        for record in self._state.admit(now.rewiring.added):
+            self._starter.start_node(record)
         self._ask(now, Stage.SWITCHING, "rewire")
 
     def _retire(self, now: Change) -> None:
@@ -200,9 +200,9 @@ class Transaction:
         self._end_leaving(now)
 
     def _end_leaving(self, now: Change) -> None:
-        state = self._state
         if self._now is not now:
             return  # the last that left has ended it
+        state = self._state
         late_s = self._ports.now_s - now.deadline_s
         for record in tuple(state.leaving.values()) if late_s > 0 else ():
             writing = late_s <= WRITE_S and is_writing(record, state.board_path(record))
@@ -213,10 +213,10 @@ class Transaction:
             self._finish(now)
 
     def _finish(self, now: Change) -> None:
-        revision, rewiring = self._state.graph_revision, now.rewiring
-        self._events.log(f"graph {revision}: {summary(now.what, rewiring)}")
+        revision = self._state.graph_revision
+        self._events.log(f"graph {revision}: {summary(now.what, now.rewiring)}")
         self._events.publish({"kind": "graph", "revision": revision, "what": now.what})
-        self._close(EditResult(revision, list(rewiring.added), list(rewiring.removed), list(rewiring.touched)))
+        self._close(now.result(revision))
 
     def _gone(self, record: NodeRecord) -> None:
         state = self._state
@@ -227,7 +227,7 @@ class Transaction:
 
     def _roll_back(self, error: PipelineError) -> None:
         state = self._state
-        joining = list(state.joining.values())
+        joining = state.starting()
         state.joining.clear()
         for record in joining:
             if record.child is not None:

@@ -27,6 +27,11 @@ class Usage:
     def __init__(self) -> None:
         self._processes: dict[int, psutil.Process] = {}
 
+    @property
+    def pids(self) -> frozenset[int]:
+        """Those that are known."""
+        return frozenset(self._processes)
+
     def cpu(self, pid: int) -> float:
         """Share of one core since the last call; 0 for one that is gone."""
         try:
@@ -95,6 +100,11 @@ class Beats:
 
     def __init__(self) -> None:
         self._readers: dict[str, BoardReader] = {}
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """Those that are known."""
+        return frozenset(self._readers)
 
     def keep(self, nodes: Collection[str]) -> None:
         """Forgets all others: each edit may bring nodes of other names."""

@@ -90,8 +90,8 @@ def test_a_loop_may_stand_still_for_three_times_its_longest_turn(
     board.put("worst_step_ns", round(worst_s * S))
     record.started_s = 0.0
     within, beyond = (beat + round((limit_s + off) * S) for off in (-0.01, 0.01))
-    assert hangs(record, BoardReader(path, SIGNS).look(), within, live=live, alone=True) == ""
-    found = hangs(record, BoardReader(path, SIGNS).look(), beyond, live=live, alone=True)
+    assert hangs(record, BoardReader(path, SIGNS).read(), within, live=live, alone=True) == ""
+    found = hangs(record, BoardReader(path, SIGNS).read(), beyond, live=live, alone=True)
     assert found == "hung: its loop did not turn"
 
 
@@ -108,11 +108,11 @@ def test_in_a_group_the_one_whose_turn_it_is_is_to_blame(
     board = Board(path)
     board.put("beat_ns", S)
     late = S + round((Node.hang_s + 0.1) * S)
-    assert not hangs(record, BoardReader(path, SIGNS).look(), late, live=True, alone=False)
+    assert not hangs(record, BoardReader(path, SIGNS).read(), late, live=True, alone=False)
     later = S + round((2 * Node.hang_s + 0.1) * S)
-    assert hangs(record, BoardReader(path, SIGNS).look(), later, live=True, alone=False), "nobody's turn, yet it stands"
+    assert hangs(record, BoardReader(path, SIGNS).read(), later, live=True, alone=False), "nobody's turn, yet it stands"
     board.put("in_turn", 1)
-    assert hangs(record, BoardReader(path, SIGNS).look(), late, live=True, alone=False)
+    assert hangs(record, BoardReader(path, SIGNS).read(), late, live=True, alone=False)
 
 
 def test_the_cpu_of_a_group_is_divided_by_the_time_of_turns(tmp_path: Path) -> None:
@@ -121,9 +121,9 @@ def test_the_cpu_of_a_group_is_divided_by_the_time_of_turns(tmp_path: Path) -> N
     boards = [Board(tmp_path / name) for name in graph.nodes]
     for board, busy in zip(boards, (30, 10), strict=True):
         board.put("busy_ns", busy)
-    share_cpu(records, 0.4, [BoardReader(tmp_path / name, SIGNS).look() for name in graph.nodes])
+    share_cpu(records, 0.4, [BoardReader(tmp_path / name, SIGNS).read() for name in graph.nodes])
     assert [record.cpu for record in records] == pytest.approx([0.3, 0.1])
-    share_cpu(records, 0.4, [BoardReader(tmp_path / name, SIGNS).look() for name in graph.nodes])
+    share_cpu(records, 0.4, [BoardReader(tmp_path / name, SIGNS).read() for name in graph.nodes])
     assert [record.cpu for record in records] == pytest.approx([0.2, 0.2]), "nothing was done since"
 
 
@@ -133,20 +133,20 @@ def test_nodes_are_found_by_the_process_that_runs_them() -> None:
     assert by_child([*records, replace(records[0], child=None)]) == [(child, records)]
 
 
-def test_a_glance_sees_what_is_on_the_board_as_it_comes(tmp_path: Path) -> None:
-    glance = BoardReader(tmp_path / "a", ("beat_ns", "in_turn"))
-    assert glance.look() == {}, "there is no board yet"
+def test_a_reader_sees_what_is_on_the_board_as_it_comes(tmp_path: Path) -> None:
+    reader = BoardReader(tmp_path / "a", ("beat_ns", "in_turn"))
+    assert reader.read() == {}, "there is no board yet"
     board = Board(tmp_path / "a")
     board.put("other", 5)
     board.observe_ms("age", 3.0)
-    assert glance.look() == {}
+    assert reader.read() == {}
     board.put("beat_ns", -(1 << 62))
-    assert glance.look() == {"beat_ns": -(1 << 62)}
+    assert reader.read() == {"beat_ns": -(1 << 62)}
     board.put("in_turn", 1)
     board.put("beat_ns", 7)
-    assert glance.look() == {"beat_ns": 7, "in_turn": 1}
+    assert reader.read() == {"beat_ns": 7, "in_turn": 1}
     (tmp_path / "a").write_bytes(b"\xff" * 100)
-    assert glance.look() == {}, "cut short"
+    assert reader.read() == {}, "cut short"
 
 
 # -- what the host refuses -----------------------------------------------------------------------------
@@ -215,4 +215,4 @@ def test_processes_and_nodes_that_are_gone_are_forgotten() -> None:
         beats.of(f"node{at}", Path("none"))
     usage.keep(())
     beats.keep(["node7"])
-    assert not usage._processes and list(beats._glances) == ["node7"]
+    assert not usage.pids and beats.nodes == {"node7"}
