@@ -20,7 +20,8 @@ from audio_pipeline.gateway.control import RemoteControl
 from audio_pipeline.gateway.peer import find_remote
 from audio_pipeline.graph.load import Graph, build_graph
 from audio_pipeline.run.events import Events
-from audio_pipeline.run.pipeline import Options, Pipeline
+from audio_pipeline.run.options import Options
+from audio_pipeline.run.pipeline import Pipeline
 from audio_pipeline.settings import Places
 from audio_pipeline.terminal import printable, write
 

@@ -51,7 +51,7 @@ def _contents(folder: Path) -> str:
 
 
 def sweep() -> Iterator[str]:
-    """Ends the processes, removes the folders, and says so."""
+    """Ends the processes, removes the folders; a line for each."""
     for stray in strays(runtime.base_dir()):
         yield from _end(stray)
     deadline = time.monotonic() + GONE_S

@@ -40,7 +40,7 @@ def nodes(args: argparse.Namespace) -> int:
 
 
 def about(cls: type[Node]) -> str:
-    """What the class says of itself: its docstring, or its module's."""
+    """The docstring of the class, or of its module."""
     own = cls.__dict__.get("__doc__") or inspect.getmodule(cls).__doc__ or ""
     return inspect.cleandoc(own)
 

@@ -12,7 +12,8 @@ from audio_pipeline.cli.observer import Wait, run_to_end, write_if_read
 from audio_pipeline.control.client import Client
 from audio_pipeline.host.parent import adopting_orphans
 from audio_pipeline.report.document import credit
-from audio_pipeline.run.pipeline import Pipeline, Result
+from audio_pipeline.run.options import Result
+from audio_pipeline.run.pipeline import Pipeline
 from audio_pipeline.terminal import printable, warn
 from audio_pipeline.view.text import State, content_s
 from audio_pipeline.view.view import View, Watch, fits_terminal, follow

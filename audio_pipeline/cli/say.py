@@ -87,7 +87,7 @@ def _piped() -> Iterator[str | None]:
 
 
 def spoken_pieces(talker: Talker, portions: Iterable[str | None]) -> Iterator[Array]:
-    """What is spoken, with a line a piece on a terminal; says when the first one was there."""
+    """The speech in pieces, with the time and text of each on a terminal."""
     began, spoken_s = time.perf_counter(), 0.0
     for piece in talker.say(portions):
         took = time.perf_counter() - began

@@ -138,7 +138,7 @@ class Listener:
         }
 
     def close(self) -> None:
-        """Finishes files and says what became of them."""
+        """Finishes files and prints what became of them."""
         holes = (
             f", {self.filled.filled_samples} samples of it silence for what was missing"
             if self.filled.filled_samples

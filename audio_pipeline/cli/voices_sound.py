@@ -39,7 +39,7 @@ def from_files(paths: Sequence[Path]) -> Sound:
 
 
 def _mono(path: Path, x: Samples, rate: int) -> Samples:
-    """One channel of a file; says so where that is one side alone."""
+    """One channel of a file; warns where that is one side alone."""
     found, sides = mono(x, rate)
     if sides.choice != MEAN:
         lost = f"mixed they are {sides.loss_db:.0f} dB softer than alone"

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
 
 from audio_pipeline.control.client import Client
 from audio_pipeline.control.replies import SetReply
@@ -30,36 +29,12 @@ from audio_pipeline.run.events import EventFeed, Events
 from audio_pipeline.run.exit import GUARD
 from audio_pipeline.run.folder import recorded, run_folder
 from audio_pipeline.run.observers import logging_to, metrics_at
+from audio_pipeline.run.options import Options, Result
 from audio_pipeline.supervisor.supervisor import Supervisor
 
 POLL_S = 0.02
 ENDING_S = 1.0  # from the last answer to the end of the run
 Overrides = Mapping[str, Any] | Sequence[str]
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a graph is run."""
-
-    offline: bool = False  # as fast as it goes, without loss
-    duration_s: float | None = None  # of sound, then it ends; None: until the sources end or `stop`
-    folder: str | Path | None = None  # of recordings and report; None: takes/NAME-TIME below the working directory
-    at: Sequence[str] = ()  # `5s:mix.gain_db=-60`: live values, set at that position
-    metrics: str = ""  # `[HOST:]PORT` for Prometheus; empty: the file's own `metrics`
-    log: str | Path | TextIO | None = None  # every event, as a line
-    log_format: str | None = None  # text or json; None: by the file's suffix
-    report: bool = True  # write report.html at the end
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run that had started left behind."""
-
-    state: Mapping[str, Any]  # the last one
-    folder: Path
-    tracks: Sequence[Path]  # recordings, the mix first
-    report: Path | None = None
-    report_error: str = ""  # why there is no report although one was wanted
 
 
 class Pipeline:

@@ -19,9 +19,9 @@ from audio_pipeline.keys import FOLDER, Keys
 THERE = PortsReply("studio", 44_100, (OutputPort("mix.out", True), OutputPort("split.vocals", False)), ("voice",))
 
 
-def graph(**said: Any) -> Any:
+def graph(**options: Any) -> Any:
     given = {"host": "studio", "key": "k", "own": "", "play": "", "mic": "", "device": "null", "input": "default"}
-    return client_graph(argparse.Namespace(**{**given, **said}), THERE)
+    return client_graph(argparse.Namespace(**{**given, **options}), THERE)
 
 
 def kinds(made: Any) -> dict[str, str]:
