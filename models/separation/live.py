@@ -133,11 +133,15 @@ class Driver:
         """Has the model answer a window now and then, of which nothing is heard; what the last one took, once."""
         took_s = None
         if self._probed is not None and self.worker.take(self._probed) is not None:
-            took_s, self._probed = self.worker.last_s, None
+            took_s, self._probed = self.worker.last_s * self._share_of_new(self._probed), None
         if self.worker.idle and ladder.probe(now_ns):
             self.worker.submit(window)
             self._probed = window
         return took_s
+
+    def _share_of_new(self, probed: Window) -> float:
+        """The share of a probe's work that a window in a row has: a stateful model was shown nothing before a probe."""
+        return self.stream.rung.hop / len(probed.frames) if self.stream.spec.stateful else 1.0
 
     def _miss(self, window: Window, now_ns: int) -> None:
         """What is replayed to a successor was missed by its predecessor."""

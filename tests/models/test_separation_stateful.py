@@ -10,10 +10,11 @@ from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.separation.batching import Batcher
 from audio_pipeline.models.separation.catalogue import DEEPFILTERNET
 from audio_pipeline.models.separation.grid import Rung, ladder_latency, ladder_rungs, top_rung, trial_rung
+from audio_pipeline.models.separation.ladder import LadderSettings
 from audio_pipeline.models.separation.live import live_driver
 from audio_pipeline.models.separation.stream import SeparatorStream, separate
 from audio_pipeline.models.separation.tuning import Tuning, tune, warm_up
-from audio_pipeline.models.separation.types import HOPS, Array, SeparatorSettings, stated_latency
+from audio_pipeline.models.separation.types import HOPS, Array, SeparatorSettings, Window, stated_latency
 from audio_pipeline.models.separation.workers import Inline, Seated
 from tests.dsp.chunking import SIZES, chunks, noise
 from tests.models.fake_stateful import FakeStateful
@@ -184,6 +185,33 @@ def test_streams_of_a_batch_keep_their_own_memory() -> None:
         batcher.close()
     for x, parts in zip(sounds, found, strict=True):
         assert np.array_equal(np.concatenate(parts), separate(FakeStateful(), x, LOW)["speech"])
+
+
+class Costly(Inline):
+    """An inference takes 1.5 ms for each frame that the model was not shown before."""
+
+    def __init__(self, model: FakeStateful) -> None:
+        super().__init__(model)
+        self._fake = model
+
+    def submit(self, window: Window, due_ns: int | None = None) -> None:
+        before = len(self._fake.shown)
+        super().submit(window, due_ns)
+        self.last_s = 0.0015 * (len(self._fake.shown) - before)
+
+
+def test_a_quick_machine_leaves_the_dry_sound_again() -> None:
+    """A probe is shown six frames at once; what counts is what one of them takes."""
+    model = FakeStateful()
+    steps = LadderSettings(calm_s=1.0)
+    driver = live_driver(model, LOW, Tuning(1, 0.02, 0.001), 10_000_000, Costly(model), steps, step=1)
+    assert driver.ladder is not None and driver.ladder.dry
+    x = noise(400 * HOP, 1)
+    for k in range(400):
+        now_ns = k * SPEC.frame_ns
+        driver.push(x[k * HOP : (k + 1) * HOP], now_ns)
+        driver.step(now_ns)
+    assert driver.ladder.step == 0
 
 
 def test_a_stream_begins_without_a_memory_after_a_reset() -> None:
