@@ -40,7 +40,7 @@ class Settings:
     )
     mode: str | None = setting(
         None,
-        "of Spleeter, offline: its own segments of 12 s; low, balanced (if not said), quality: a sliding window with "
+        "of Spleeter, offline: its own segments of 12 s; low, balanced (by default), quality: a sliding window with "
         "0, 4, 16 frames (of 23 ms) of future; of DeepFilterNet: low",
         choices=("offline", "low", "balanced", "quality"),
     )
@@ -57,7 +57,7 @@ class Settings:
     residual: bool = setting(False, "the last stem is the mixture minus the others: full bandwidth, adds up")
     normalise: bool | None = setting(
         None,
-        "bring quiet music to the level the model was trained at, and back; if not said: with Spleeter, but not in "
+        "bring quiet music to the level the model was trained at, and back; by default with Spleeter, but not in "
         "mode offline",
     )
     device: str = setting("auto", "auto takes a GPU where there is one", choices=("auto", "cpu", "cuda"))

@@ -1,4 +1,4 @@
-"""Which stream has which row of a batch, for how long. Pure: time is what the caller says it is."""
+"""Which stream has which row of a batch, for how long. Pure: the caller gives the time."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ LEAST_BINS = 2  # of a band
 DECAY = np.float32(0.99)  # a frame, of the running levels: exp(-10 ms / 1 s), rounded as in training
 SCALE = np.float32(1 / DEEPFILTERNET.stft.frame)  # of spectra, as in training
 FLOOR = np.float32(1e-10)
-BAND_LEVELS_DB = (-60.0, -90.0)  # of the lowest and the highest band, before anything was heard
+BAND_LEVELS_DB = (-60.0, -90.0)  # of the lowest and the highest band, at the start of a stream
 BIN_LEVELS = (0.001, 0.0001)  # the same of magnitudes
 SPREAD_DB = np.float32(40)  # a feature of 1
 

@@ -63,12 +63,12 @@ def ladder_rungs(spec: ModelSpec, settings: SeparatorSettings) -> tuple[Rung, ..
     if spec.stateful or not spec.mode(settings.mode).sliding:
         return tuple(rungs)
     window, lookahead, hop = rungs[0]
-    room = lookahead + hop
-    while rungs[-1].hop * 2 <= room:
+    budget = lookahead + hop  # frames from the newest to the first that waits
+    while rungs[-1].hop * 2 <= budget:
         hop = rungs[-1].hop * 2
-        rungs.append(Rung(window, room - hop, hop))
-    if room >= STEEPER * rungs[-1].hop:
-        rungs.append(Rung(window, 0, room))
+        rungs.append(Rung(window, budget - hop, hop))
+    if budget >= STEEPER * rungs[-1].hop:
+        rungs.append(Rung(window, 0, budget))
     return (*rungs, rungs[-1]._replace(window=SHORT))
 
 

@@ -1,4 +1,4 @@
-"""Decides when a live separator steps down to cheaper rungs, and up again. Pure: time is what the caller says it is."""
+"""Decides when a live separator steps down to cheaper rungs, and up again. Pure: the caller gives the time."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class LadderSettings:
 class Ladder:
     """Where on its rungs a stream stands: 0 is the top; one below the last rung there is no inference at all.
 
-    `note` is called for each window with what became of it, and says whether the stream has to change over. `frame_s`
-    is the time from one frame to the next, `most_s` what an inference may take whatever the hop. A `trial` is a rung
+    `note` is called for each window with what became of it; True where the stream has to change over. `frame_s` is
+    the time from one frame to the next, `most_s` what an inference may take whatever the hop. A `trial` is a rung
     above the stated ones; it is reached by climbing only. `step` counts from the stated one: -1 is the trial, the
     ladder begins `step` rungs below 0.
     """
@@ -92,12 +92,12 @@ class Ladder:
 
     @property
     def described(self) -> str:
-        """What is heard on this rung, for the log."""
+        """What this rung is, for the log."""
         if self.dry:
             return "this machine is too busy to separate, the dry sound is heard"
         window, ahead, hop = (1000 * frames * self._frame_s for frames in self.rung)
-        said = f"an inference each {hop:.0f} ms, with {ahead:.0f} ms of future and {window - ahead:.0f} ms of past"
-        return f"this machine {'is busy' if self.step > 0 else 'has time to spare'}, {said}" if self.step else said
+        rate = f"an inference each {hop:.0f} ms, with {ahead:.0f} ms of future and {window - ahead:.0f} ms of past"
+        return f"this machine {'is busy' if self.step > 0 else 'has time to spare'}, {rate}" if self.step else rate
 
     def probe(self, now_ns: int) -> bool:
         """On the dry rung: whether it is time to find out what an inference takes."""

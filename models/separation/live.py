@@ -1,8 +1,7 @@
 """Drives a `SeparatorStream` against the clock: who computes, until when it is worth it, and what happens else.
 
-Offline every window is answered by the model. Live a window has a deadline; one that cannot be met is
-answered with the aligned dry sound and the next is tried: nothing is ever caught up. Where that happens again
-and again the stream steps down a ladder of cheaper rungs, all of the latency that was promised.
+Offline the model answers every window. Live a window has a deadline; one that cannot be met is answered with the
+aligned dry sound, and the next is tried. Where that happens often, the stream steps down a ladder of cheaper rungs.
 """
 
 from __future__ import annotations
@@ -130,7 +129,7 @@ class Driver:
         return done
 
     def _probe(self, ladder: Ladder, window: Window, now_ns: int) -> float | None:
-        """Has the model answer a window now and then, of which nothing is heard; what the last one took, once."""
+        """Has the model answer a window now and then, only to measure it; what the last one took, once."""
         took_s = None
         if self._probed is not None and self.worker.take(self._probed) is not None:
             took_s, self._probed = self.worker.last_s * self._share_of_new(self._probed), None
@@ -140,7 +139,7 @@ class Driver:
         return took_s
 
     def _share_of_new(self, probed: Window) -> float:
-        """The share of a probe's work that a window in a row has: a stateful model was shown nothing before a probe."""
+        """The share of a probe's work that one window in a row has: a stateful model has every frame to catch up."""
         return self.stream.rung.hop / len(probed.frames) if self.stream.spec.stateful else 1.0
 
     def _miss(self, window: Window, now_ns: int) -> None:
@@ -159,7 +158,7 @@ class Driver:
     def _note(
         self, now_ns: int, *, missed: bool = False, took_s: float | None = None, left: float | None = None
     ) -> None:
-        """The ladder hears what became of a window; a step holds from the next window on."""
+        """Notes what became of a window; a step of the ladder holds from the next window on."""
         if not self.ladder:
             return
         dry = self.ladder.dry

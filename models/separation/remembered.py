@@ -54,7 +54,7 @@ def remembered(engine: str, run: Sequence[object]) -> Remembered:
 
 
 class Evidence:
-    """What a run says about its hop: `note` after each window; a hop once there is news.
+    """What a run shows about its hop: `note` after each window; a hop once it is another.
 
     A hop holds when the stream stood on it, or above it, for `held_s` without a miss. Below the stated rung
     twice the hop is called for, until the stated one has held again.
@@ -71,12 +71,12 @@ class Evidence:
         if self._since_ns is None or step != self._step or missed != self._missed:
             self._since_ns, self._step, self._missed = now_ns, step, missed
         if step > 0:
-            return self._say(2 * self._hop)
+            return self._changed(2 * self._hop)
         if now_ns - self._since_ns >= self._held_ns:
-            return self._say(self._hop // 2 if step < 0 else self._hop)
+            return self._changed(self._hop // 2 if step < 0 else self._hop)
         return None
 
-    def _say(self, hop: int) -> int | None:
+    def _changed(self, hop: int) -> int | None:
         hop = min(max(hop, HOPS[0]), HOPS[-1])
         if hop == self._last:
             return None

@@ -140,7 +140,7 @@ class Renderer:
         """Blocks of every output that answers (stems, frames, bins, channels) from `first_frame` on complete.
 
         `above` (stems,) is the mask over the bins the network does not see. With `refined` the answers begin
-        with the frames that were already heard, else they continue where the last ones ended.
+        with the frames that are already out, else they continue where the last ones ended.
         """
         start, stop = self._block, first_frame + answers.shape[1] - self.stft.overlap
         answers = answers[:, max(0, start + 1 - first_frame) :]
@@ -183,8 +183,8 @@ class Renderer:
         blocks = _total([pieces[:, j : j + b - a, :, overlap - 1 - j] for j in range(overlap)])
         self._add_dry(blocks, a, self._gains)
         if fade and old is not None:
-            heard = [old[:, j : j + 1, :, overlap - 1 - j] for j in range(overlap - 1)]
-            first = _total([*heard, pieces[:, overlap - 1 : overlap, :, 0]])
+            sounding = [old[:, j : j + 1, :, overlap - 1 - j] for j in range(overlap - 1)]
+            first = _total([*sounding, pieces[:, overlap - 1 : overlap, :, 0]])
             self._add_dry(first, a, self._before)
             ramp = (np.arange(self.stft.hop, dtype=np.float32) + 1) / self.stft.hop
             blocks[:, :1] = first + ramp * (blocks[:, :1] - first)

@@ -30,7 +30,7 @@ class Mode:
     window: int
     lookahead: int
     sliding: bool = True
-    decay: float = 0.0  # weight of what earlier windows said of a frame
+    decay: float = 0.0  # weight of the answers of earlier windows for a frame
 
 
 @dataclass(frozen=True)

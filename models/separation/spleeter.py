@@ -24,7 +24,7 @@ PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 class Spleeter:
     """The stateless mask model that `stream.SeparatorStream` drives.
 
-    `engine` says where and how it computes; `padded` whether batches should always have all their rows, as on a
+    `engine` is where and how it computes, `padded` whether batches should always have all their rows, as on a
     GPU, which picks other algorithms for another size and has time for rows that nobody asked for.
     """
 
@@ -66,12 +66,12 @@ def from_file(
     """A model from a converted file."""
     weights = read_tensors(path)
     check_weights(variant, weights)
-    engine, said = _engine(variant, weights, device, threads, precision)
-    return Spleeter(variant, engine, said, padded=not said.startswith("CPU"))
+    engine, line = _engine(variant, weights, device, threads, precision)
+    return Spleeter(variant, engine, line, padded=not line.startswith("CPU"))
 
 
 def _engine(variant: Variant, weights: Weights, device: str, threads: int, precision: str) -> tuple[Engine, str]:
-    """The networks on the device, and a line that says where and how they are computed."""
+    """The networks on the device, and a line for the log: where and how they are computed."""
     for key, value, known in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
         if value not in known:
             raise ConfigError(f"{key}: expected one of {', '.join(known)}, got {value!r}{nearest(value, known)}")
@@ -79,8 +79,8 @@ def _engine(variant: Variant, weights: Weights, device: str, threads: int, preci
         from audio_pipeline.models.separation.spleeter_torch import TorchUnets, cuda_is_here, device_name
 
         if cuda_is_here():
-            engine, said = settle(lambda kind: TorchUnets(variant, weights, "cuda", kind), precision)
-            return engine, f"{device_name()}: torch {said}"
+            engine, line = settle(lambda kind: TorchUnets(variant, weights, "cuda", kind), precision)
+            return engine, f"{device_name()}: torch {line}"
         if device == "cuda":
             raise ConfigError("device: 'cuda' was asked for, but torch finds no CUDA device; use 'auto' or 'cpu'")
     from audio_pipeline.models.separation.spleeter_onnx import OnnxUnets

@@ -214,6 +214,6 @@ class OnnxUnets:
         options.add_external_initializers(list(used), values)
         provider = (self._provider, PROVIDER_OPTIONS.get(self._provider, {}))
         session = onnxruntime.InferenceSession(graph, options, providers=[provider])
-        if session.get_providers()[0] != self._provider:  # it falls back without a word
+        if session.get_providers()[0] != self._provider:  # it falls back silently
             raise ConfigError(f"ONNX Runtime was asked for {self._provider}, but took {session.get_providers()[0]}")
         return session

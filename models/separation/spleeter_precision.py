@@ -44,7 +44,7 @@ def agreement_db(reference: Array, found: Array, magnitudes: Array, wanted: rang
 
 
 def settle(make: Callable[[str], Engine], precision: str) -> tuple[Engine, str]:
-    """The engine in `precision` (`auto`: fp16) where it agrees with fp32 to 50 dB, else that in fp32; what to say."""
+    """The engine in `precision` (`auto`: fp16) where it agrees with fp32 to 50 dB, else in fp32; a line for the log."""
     exact = make("fp32")
     if precision == "fp32":
         return exact, "computes in fp32"
@@ -53,5 +53,5 @@ def settle(make: Callable[[str], Engine], precision: str) -> tuple[Engine, str]:
     found_db = agreement_db(exact.masks(magnitudes, WANTED), half.masks(magnitudes, WANTED), magnitudes, WANTED)
     if found_db >= PARITY_DB:
         return half, f"computes in {wanted}, which agrees with fp32 to {found_db:.0f} dB here"
-    said = f"computes in fp32: {wanted} agrees with it to {found_db:.0f} dB only here, {PARITY_DB:.0f} dB are asked for"
-    return exact, said
+    line = f"computes in fp32: {wanted} agrees with it to {found_db:.0f} dB only here, {PARITY_DB:.0f} dB are asked for"
+    return exact, line

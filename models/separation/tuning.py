@@ -28,7 +28,7 @@ from audio_pipeline.models.separation.types import (
 )
 
 WARM_UP_STEPS = 9
-USUAL, SLOW = 0.25, 0.8  # quantiles: start-up is busy, so the quicker steps say what the machine can do
+USUAL, SLOW = 0.25, 0.8  # quantiles: start-up is busy, so the quicker steps show what the machine can do
 SAFETY = 1.5  # on a slow one, for the term that is stated
 PROBE_FRAMES = 32
 REST_CORES = 0.5  # what the other nodes of a karaoke graph, its supervisor and its view take, measured on two cores
