@@ -18,7 +18,8 @@ from audio_pipeline.control.replies import PortsReply
 from audio_pipeline.errors import ConfigError, ControlError, nearest
 from audio_pipeline.gateway.control import RemoteControl
 from audio_pipeline.gateway.peer import find_remote
-from audio_pipeline.graph.load import Graph, build_graph
+from audio_pipeline.graph.load import build_graph
+from audio_pipeline.graph.types import Graph
 from audio_pipeline.run.events import Events
 from audio_pipeline.run.options import Options
 from audio_pipeline.run.pipeline import Pipeline

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from audio_pipeline.cli.text import columns
-from audio_pipeline.graph.load import LinkKeys, Top
 from audio_pipeline.graph.node_keys import NodeKeys
 from audio_pipeline.graph.registry import kinds, load_kind
+from audio_pipeline.graph.types import LinkKeys, Top
 from audio_pipeline.node import ANY, Node
 from audio_pipeline.private_file import write_whole
 from audio_pipeline.settings import expectation, rule_of

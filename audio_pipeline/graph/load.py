@@ -15,7 +15,7 @@ from audio_pipeline.graph.groups import with_groups
 from audio_pipeline.graph.node_keys import NAMES, build_keys, check_untrusted
 from audio_pipeline.graph.registry import load_kind
 from audio_pipeline.graph.rules import check_graph
-from audio_pipeline.graph.types import ON_LOSS, POLICIES, VERSION, Graph, Link, LinkKeys, NodeSpec, Top
+from audio_pipeline.graph.types import VERSION, Graph, Link, LinkKeys, NodeSpec, Top
 from audio_pipeline.graph.yamlfile import parse_yaml, read_yaml, value_of
 from audio_pipeline.node import Node
 from audio_pipeline.refs import PortRef
@@ -175,19 +175,3 @@ def _build_input(value: Any, cls: type[Node], path: tuple[str, ...], places: Pla
     return Link(PortRef.parse(body["from"]), keys.policy, keys.budget_ms, keys.on_loss), build(
         cls.InputSettings, rest, path, places
     )
-
-
-__all__ = [
-    "ON_LOSS",
-    "POLICIES",
-    "VERSION",
-    "Graph",
-    "Link",
-    "LinkKeys",
-    "NodeSpec",
-    "Top",
-    "build_graph",
-    "find_config",
-    "load",
-    "loads",
-]

@@ -9,8 +9,8 @@ from functools import cached_property
 
 from audio_pipeline.dsp.resample import StreamResampler
 from audio_pipeline.graph.job import DUE_MARGIN_FRAMES
-from audio_pipeline.graph.load import Graph, Link, NodeSpec
 from audio_pipeline.graph.regions import Clocks, clocks_of
+from audio_pipeline.graph.types import Graph, Link, NodeSpec
 from audio_pipeline.links.credit import LOSSLESS
 from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.node import Latency, Source

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from audio_pipeline.errors import ConfigError, PipelineError
-from audio_pipeline.graph.load import Graph
+from audio_pipeline.graph.types import Graph
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.rewire import Rewiring, compare, next_plan
 

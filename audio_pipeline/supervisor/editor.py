@@ -6,7 +6,7 @@ from typing import Any
 
 from audio_pipeline.errors import ControlError
 from audio_pipeline.graph.edit import edited, rebuilt
-from audio_pipeline.graph.load import Graph
+from audio_pipeline.graph.types import Graph
 from audio_pipeline.supervisor.change import Done
 from audio_pipeline.supervisor.history import History
 from audio_pipeline.supervisor.interpreter import check_interpreters

@@ -14,8 +14,8 @@ from typing import Any
 from audio_pipeline.clock import ClockLine, ClockRecord, VirtualClock, start_clocks
 from audio_pipeline.errors import NodeError, PipelineError
 from audio_pipeline.graph.edit import edited
-from audio_pipeline.graph.load import Graph
 from audio_pipeline.graph.plan import make_plan
+from audio_pipeline.graph.types import Graph
 from audio_pipeline.metrics import Reading
 from audio_pipeline.supervisor.change import Outcome
 from audio_pipeline.supervisor.departed import Departed

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from audio_pipeline.graph.load import Graph
 from audio_pipeline.graph.plan import Plan
+from audio_pipeline.graph.types import Graph
 from audio_pipeline.links.link_plan import Ends, LinkPlan
 from audio_pipeline.node import Latency
 from audio_pipeline.supervisor.jobs import Run

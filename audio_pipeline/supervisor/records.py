@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from audio_pipeline.graph.load import NodeSpec
+from audio_pipeline.graph.types import NodeSpec
 from audio_pipeline.metrics import Reading
 from audio_pipeline.node import Latency
 from audio_pipeline.settings import replaced, value_at

@@ -20,8 +20,8 @@ from audio_pipeline import threads
 from audio_pipeline.clock import ClockRecord
 from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ConfigError, PipelineError
-from audio_pipeline.graph.load import Graph
 from audio_pipeline.graph.plan import make_plan
+from audio_pipeline.graph.types import Graph
 from audio_pipeline.host import runtime
 from audio_pipeline.host.limits import allow_files
 from audio_pipeline.host.runtime import RunDir

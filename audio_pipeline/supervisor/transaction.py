@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from audio_pipeline.errors import ControlError, NodeError, PipelineError
 from audio_pipeline.graph.groups import processes
-from audio_pipeline.graph.load import Graph
+from audio_pipeline.graph.types import Graph
 from audio_pipeline.supervisor.change import Change, Done, Outcome, Stage, as_sentence, rewiring_to, summary
 from audio_pipeline.supervisor.departed import Departed
 from audio_pipeline.supervisor.event_stream import EventStream

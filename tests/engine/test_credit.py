@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from audio_pipeline.graph.load import POLICIES
+from audio_pipeline.graph.types import POLICIES
 from audio_pipeline.links.credit import Grant, Item, Subscription
 
 FRAME = 10

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.graph.load import Graph, Link, _with_sets, build_graph, find_config, load, loads
+from audio_pipeline.graph.load import _with_sets, build_graph, find_config, load, loads
 from audio_pipeline.graph.registry import kind_names, load_kind
+from audio_pipeline.graph.types import Graph, Link
 from audio_pipeline.graph.yamlfile import parse_yaml
 from audio_pipeline.refs import PortRef
 from audio_pipeline.settings import Places

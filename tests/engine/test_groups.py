@@ -10,9 +10,9 @@ from audio_pipeline.cli.check import describe
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.edit import edited
 from audio_pipeline.graph.groups import MAX_MEMBERS, group_name, processes
-from audio_pipeline.graph.load import Graph
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.graph.registry import kinds
+from audio_pipeline.graph.types import Graph
 from audio_pipeline.supervisor.jobs import Run, make_job
 from tests.engine.graphs import graph_of
 

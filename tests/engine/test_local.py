@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Frame, Samples
-from audio_pipeline.graph.load import Graph
+from audio_pipeline.graph.types import Graph
 from audio_pipeline.metrics import Reading
 from audio_pipeline.supervisor.local import LocalGraph
 from tests.engine.graphs import graph_of, noise

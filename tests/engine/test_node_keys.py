@@ -11,8 +11,9 @@ import pytest
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.edit import edited, rebuilt
 from audio_pipeline.graph.groups import processes, shared_key
-from audio_pipeline.graph.load import Graph, build_graph, loads
+from audio_pipeline.graph.load import build_graph, loads
 from audio_pipeline.graph.node_keys import NodeKeys, usable_cpus
+from audio_pipeline.graph.types import Graph
 from audio_pipeline.graph.yamlfile import parse_yaml
 from audio_pipeline.settings import Places
 from tests.engine.graphs import graph_of, text_of

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from audio_pipeline.errors import NodeError
-from audio_pipeline.graph.load import Graph
 from audio_pipeline.graph.plan import make_plan
+from audio_pipeline.graph.types import Graph
 from audio_pipeline.node import Latency
 from audio_pipeline.observe.prometheus import text_of
 from audio_pipeline.supervisor.jobs import Run, make_job

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 import audio_pipeline
 from audio_pipeline.cli.main import main
-from audio_pipeline.graph.load import Graph, load, loads
+from audio_pipeline.graph.load import load, loads
+from audio_pipeline.graph.types import Graph
 from audio_pipeline.metrics import Reading
 from audio_pipeline.refs import PortRef
 from audio_pipeline.supervisor.local import LocalGraph

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audio_pipeline.graph.load import Graph, load
+from audio_pipeline.graph.load import load
+from audio_pipeline.graph.types import Graph
 from audio_pipeline.supervisor.local import LocalGraph
 from audio_pipeline.supervisor.state import Boards, link_state
 from tests.proofs.kinds.slow import ages_ms
