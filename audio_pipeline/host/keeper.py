@@ -37,14 +37,14 @@ class Keeper:
             return []
         self._next_s = now_s + EVERY_S
         try:
-            said = restore(self._run, self._token)
+            notices = restore(self._run, self._token)
             self._is_lost = False
         except (PipelineError, OSError) as error:
             again, self._is_lost = self._is_lost, True
             return [] if again else [f"the runtime folder is lost ({error}); the pipeline plays on without it"]
         back = [path.name for path in self._held if self._put_back(path)]
         self._touch()
-        return [f"{name} was removed from {self._run.path.parent} and is put back" for name in (*said, *back)]
+        return [f"{name} was removed from {self._run.path.parent} and is put back" for name in (*notices, *back)]
 
     def descriptor(self, path: Path) -> int | None:
         """Of a file that is kept."""

@@ -1,4 +1,4 @@
-"""What the system allows a process, looked at before it is too late to say so."""
+"""What the system allows a process, checked while an error can still be reported."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def _refusal(folder: Path, error: OSError) -> PipelineError:
 
 
 def is_held(folder: Path) -> bool:
-    """True while the folder's owner lives, in whatever PID namespace, or where that cannot be told."""
+    """True while the folder's owner lives, in whatever PID namespace, or where that is unknown."""
     return not (_is_free(folder) and _is_free(folder / LOCK)) or _owner_lives(folder / LOCK)
 
 
@@ -82,7 +82,7 @@ def _is_free(path: Path) -> bool:
         fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return True
     except OSError as error:
-        return path.name != LOCK and error.errno in NO_LOCKS  # such a folder tells nothing: its file does
+        return path.name != LOCK and error.errno in NO_LOCKS  # for such a folder the lock on its file counts
     finally:
         os.close(number)
 
@@ -90,10 +90,10 @@ def _is_free(path: Path) -> bool:
 def owner_of(lock: Path) -> tuple[int, float] | None:
     """Id and start of the process that made a lock, where it was made in this PID namespace."""
     try:
-        said = json.loads(lock.read_bytes()[:4096])
-        if said.get("here", here()) != here():
+        content = json.loads(lock.read_bytes()[:4096])
+        if content.get("here", here()) != here():
             return None
-        return int(said["pid"]), float(said["started"])
+        return int(content["pid"]), float(content["started"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 

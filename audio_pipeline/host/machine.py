@@ -49,7 +49,7 @@ def gpus() -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that decide what is heard and how fast."""
+    """Versions of the packages that decide how it sounds and how fast it is."""
     found = {}
     for name in SHOWN_PACKAGES:
         try:

@@ -13,7 +13,7 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def die_with_parent(parent: int) -> None:
-    """Linux: this process gets SIGKILL when the thread that started it ends; elsewhere the control socket tells."""
+    """Linux: this process gets SIGKILL when the thread that started it ends; else the control socket shows it."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if parent and os.getppid() != parent:

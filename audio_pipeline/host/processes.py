@@ -31,7 +31,7 @@ def sees_processes() -> bool:
 
 
 def started(pid: int) -> float:
-    """When a process started, 0 if it is not there: where /proc tells, in ticks since boot, whatever the clock says."""
+    """When a process started, 0 if it is not there; by /proc in ticks since boot, whatever the clock shows."""
     try:
         if Path("/proc/self/stat").exists():
             which = "self" if pid == os.getpid() else str(pid)

@@ -41,7 +41,7 @@ def base_dir() -> Path:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except FileExistsError:
-        pass  # something else is there: said below
+        pass  # something else is there: refused below
     except OSError as error:
         raise PipelineError(
             f"{path} cannot be made ({error.strerror}); set XDG_RUNTIME_DIR to a folder of yours"
@@ -82,7 +82,7 @@ class RunDir:
         return f"ipc://{path}"
 
     def note_children(self, pids: Mapping[int, int]) -> None:
-        """Remembers the children by number, so that the next start can tell leftovers."""
+        """Remembers the children by number, so that the next start finds leftovers."""
         with contextlib.suppress(OSError):  # what is not noted bears its mark all the same
             note(self.path, pids)
 
@@ -159,7 +159,7 @@ def _write_token(path: Path, token: str) -> None:
 
 
 def is_alive(path: Path) -> bool:
-    """True while the process that owns the folder lives, in whatever PID namespace, or where that cannot be told."""
+    """True while the process that owns the folder lives, in whatever PID namespace, or where that is unknown."""
     return is_held(path)
 
 
@@ -187,7 +187,7 @@ def dead() -> list[Path]:
 
 
 def sweep() -> list[str]:
-    """Removes the folders of dead pipelines and ends processes they left; says what it did."""
+    """Removes the folders of dead pipelines and ends processes they left; gives a line for each."""
     done: list[str] = []
     for path in dead():
         done += [f"ended leftover process {pid}" for pid in _end_leftovers(path)]

@@ -95,8 +95,8 @@ def _marked(base: Path) -> Iterator[tuple[psutil.Process, Mark]]:
     spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     for process in psutil.process_iter():
         try:
-            said = process.environ().get(MARK, "") if process.uids().real == os.getuid() else ""
-            found = Mark.parsed(said) if said and process.pid not in spared else None
+            text = process.environ().get(MARK, "") if process.uids().real == os.getuid() else ""
+            found = Mark.parsed(text) if text and process.pid not in spared else None
             if found and found.folder.parent == base and process.status() != psutil.STATUS_ZOMBIE:
                 yield process, found
         except (psutil.Error, OSError):
@@ -106,7 +106,7 @@ def _marked(base: Path) -> Iterator[tuple[psutil.Process, Mark]]:
 def _is_stray(process: psutil.Process, found: Mark) -> bool:
     """True where the supervisor is dead, or lives but the child is gone that the process comes from.
 
-    Ids of another PID namespace say nothing here: there the lock on the folder decides.
+    Ids of another PID namespace mean nothing here: there the lock on the folder decides.
     """
     if found.here != here():
         return found.folder.is_dir() and not is_held(found.folder)
@@ -120,7 +120,7 @@ def _is_stray(process: psutil.Process, found: Mark) -> bool:
 
 
 def note(folder: Path, pids: Mapping[int, int]) -> None:
-    """Writes down the supervisor's children by number, so that the next start can tell leftovers. Raises OSError."""
+    """Writes down the supervisor's children by number, so that the next start finds leftovers. Raises OSError."""
     text = "".join(f"{number} {pid} {started(pid)}\n" for number, pid in pids.items())
     write_whole(folder / PIDS, text, mode=0o600, sync=False)  # a power cut ends the processes as well
 

@@ -171,16 +171,16 @@ class Assembly:
     def receive(self, sender: bytes, message: bytes) -> None:
         """A message of a client or a node; one without the token is refused."""
         try:
-            word = request(message)
+            content = request(message)
         except WireError as error:
             self._socket.send(sender, {"ok": False, "error": str(error)})
             return
-        if not secrets.compare_digest(str(word.get("token", "")).encode(errors=BYTES), self._token.encode()):
-            self._socket.send(sender, {"id": word.get("id"), "ok": False, "error": "wrong token"})
-        elif "node" in word and "v" not in word:
-            self.node_messages.receive(word)
+        if not secrets.compare_digest(str(content.get("token", "")).encode(errors=BYTES), self._token.encode()):
+            self._socket.send(sender, {"id": content.get("id"), "ok": False, "error": "wrong token"})
+        elif "node" in content and "v" not in content:
+            self.node_messages.receive(content)
         else:
-            self.control_server.request(sender, word)
+            self.control_server.request(sender, content)
 
     # -- the end ------------------------------------------------------------------------------------------
 

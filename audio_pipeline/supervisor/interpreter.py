@@ -29,12 +29,12 @@ _whole: dict[str, dict[str, str | None]] = {}  # interpreters that have all they
 
 
 def check_interpreters(graph: Graph) -> None:
-    """Asks every interpreter of the graph what it has. Raises ConfigError that says which command mends it."""
+    """Asks every interpreter of the graph what it has. Raises ConfigError with the command that mends it."""
     for spec in graph.nodes.values():
         if spec.keys.python is not None:
-            said = _lacks(spec.keys.python)
-            if said:
-                raise fail(("nodes", spec.name, "python"), said, graph.places)
+            problem = _lacks(spec.keys.python)
+            if problem:
+                raise fail(("nodes", spec.name, "python"), problem, graph.places)
             _check_rates(graph, spec)
 
 
@@ -45,11 +45,11 @@ def _check_rates(graph: Graph, producer: NodeSpec) -> None:
         for name, link in spec.inputs.items():
             wanted = _input_rate(graph, spec, name)
             if spec.keys.python and link.source.node == producer.name and wanted != rate:
-                said = (
+                problem = (
                     f"it wants {wanted} Hz, {producer.name} sends {rate} Hz, and neither's interpreter has soxr to "
                     f"convert: {producer.keys.python} -m pip install soxr"
                 )
-                raise fail(graph.input_path(spec.name, name), said, graph.places)
+                raise fail(graph.input_path(spec.name, name), problem, graph.places)
 
 
 def _input_rate(graph: Graph, spec: NodeSpec, name: str) -> int:

@@ -1,4 +1,4 @@
-"""Turns a plan into what each node's process is told."""
+"""Turns a plan into what each node's process receives: its job, and messages about its links."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Run:
         return self.device_clock(device) if device else self.clock_path
 
     def device_clock(self, node: str) -> Path:
-        """The record of what a device's own clock says, or the host's beside the main clock."""
+        """The record of a device's own clock, or the host's beside the main clock."""
         return self.run_dir / f"clock.{node}"
 
     @property
@@ -63,7 +63,7 @@ class Run:
         return [self.clock_path, self.device_clock(HOST), *map(self.device_clock, devices)]
 
     def add_clocks(self) -> None:
-        """Records for devices that are new, which tell the main clock's time until their device does."""
+        """Records for devices that are new, which give the main clock's time until their device writes its own."""
         for path in self.clocks:
             if not path.exists():
                 copy_clock(self.clock_path, path)
@@ -123,7 +123,7 @@ def _links_into(plan: Plan, name: str) -> list[LinkPlan]:
 def rewire_message(run: Run, name: str, input_settings: Mapping[str, Any], absent: Sequence[str]) -> dict[str, Any]:
     """The `rewire` command of one node: how it is to be connected, whatever it was before.
 
-    A lead that shrinks must wait until the slower way is not heard any more: `lead_message`.
+    A lead that shrinks must wait until the slower way is not played any more: `lead_message`.
     """
     plan, spec = run.plan, run.plan.graph.nodes[name]
     return {
@@ -195,7 +195,7 @@ def _foreign_rates(plan: Plan, listeners: Sequence[LinkPlan]) -> dict[str, int]:
 
 
 def start_message(plan: Plan, name: str, absent: list[str]) -> Mapping[str, Any]:
-    """The `start` command of one node: the true latencies, now that everybody has said theirs."""
+    """The `start` command of one node: the true latencies, now that every node has stated its own."""
     ports = plan.graph.nodes[name].ports
     outputs = {
         port: {

@@ -47,11 +47,11 @@ def _is_path(settings: Any, key: str) -> bool:
 
 
 def _absolute(settings: Any, key: str) -> str | list[str]:
-    """A path, or a list of them, wherever the file will lie; words that stand for a file (`demo`) stay words."""
+    """A path, or a list of them, wherever the file will lie; names that stand for a file (`demo`) stay as they are."""
     rule, value = rule_of(settings.__dataclass_fields__[key]), getattr(settings, key)
-    words = rule.file if isinstance(rule.file, tuple) else ()
+    names = rule.file if isinstance(rule.file, tuple) else ()
 
     def one(path: str) -> str:
-        return path if not path or path in words else os.path.abspath(path)
+        return path if not path or path in names else os.path.abspath(path)
 
     return one(value) if isinstance(value, str) else [one(path) for path in value]

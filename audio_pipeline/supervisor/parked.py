@@ -24,7 +24,7 @@ class Parked:
         return [record.name for record in self._state.playing if record.phase is Phase.FAILED]
 
     def park(self, record: NodeRecord, cause: str, *, alone: bool) -> None:
-        """The pipeline goes on without it, while there is anything to hear. `alone`: it shared no process."""
+        """The pipeline goes on without it, while anything is audible. `alone`: it shared no process."""
         state = self._state
         sentence = parked_sentence(record.name, record.failures, cause)
         if record.phase is not Phase.FAILED:
@@ -38,7 +38,7 @@ class Parked:
             self._life.give_up(NodeError(ending_sentence(self.names(), cause)))
 
     def release(self) -> None:
-        """Where every source has ended, or the pipeline is told to, nobody waits for the end of a parked node.
+        """Where every source has ended, or the pipeline ends, nobody waits for the end of a parked node.
 
         One that comes back, or that a source which was sought back plays for, is waited for again.
         """

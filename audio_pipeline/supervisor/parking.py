@@ -1,4 +1,4 @@
-"""Nodes that fail again and again: they are parked and tried each minute, while anything is left that people hear."""
+"""Nodes that fail again and again: they are parked and tried each minute, while anything audible is left."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def audible_ends(specs: Mapping[str, NodeSpec], links: Iterable[LinkPlan], gone:
 
 
 def parked_sentence(name: str, failures: int, cause: str) -> str:
-    """What is said once, when a node is given up for now."""
+    """The notice when a node is given up for now."""
     return (
         f"{name} failed {failures} times in a row ({cause}){PARKED}, its consumers go on as their on_loss says, and it "
         f"is tried again each minute"

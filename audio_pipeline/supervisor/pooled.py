@@ -37,7 +37,7 @@ class PooledChild(Child):
         self._lock, self._gone = threading.Lock(), threading.Event()
 
     def _tell(self, message: bytes) -> None:
-        with contextlib.suppress(OSError):  # it died while it waited; the watcher tells
+        with contextlib.suppress(OSError):  # it died while it waited; the watcher reports it
             self._connection.sendall(message)
 
     def _watch(self) -> int:

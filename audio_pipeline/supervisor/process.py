@@ -1,4 +1,4 @@
-"""Child processes: started ahead of need, told their job, watched by a thread each, never left behind."""
+"""Child processes: started ahead of need, given their job, watched by a thread each, never left behind."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class NodeRecord:
 
     @property
     def start_s(self) -> float:
-        """Longest time until it is ready: what the file says, else its kind."""
+        """Longest time until it is ready: of the file, else of its kind."""
         spec = self.spec
         return spec.cls.start_s if spec.keys.start_s is None else spec.keys.start_s
 

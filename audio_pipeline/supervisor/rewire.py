@@ -1,4 +1,4 @@
-"""From one graph to the next while it plays: which nodes come and go, and which are told what."""
+"""From one graph to the next while it plays: which nodes join and leave, and which get other links."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Rewiring:
 
 
 def next_plan(old: Plan, graph: Graph, latencies: Mapping[str, Latency]) -> Plan:
-    """The plan of a changed graph: what nodes have said of themselves holds. Raises ConfigError."""
+    """The plan of a changed graph: what nodes have stated of themselves holds. Raises ConfigError."""
     known = {name: latencies[name] for name in graph.nodes if name in latencies}
     return make_plan(graph, known, live=old.live)
 
@@ -55,7 +55,7 @@ def _links_of(run: Run, name: str) -> dict[str, Any]:
 
 
 def merged_inputs(spec: NodeSpec, new: NodeSpec, live: Mapping[str, Any]) -> dict[str, Any]:
-    """Input settings after a change: live values of inputs that stay, unless the file says something else of them."""
+    """Input settings after a change: live values of inputs that stay, unless the file gives them another value."""
     return {
         name: live[name] if name in live and spec.input_settings.get(name) == value else value
         for name, value in new.input_settings.items()

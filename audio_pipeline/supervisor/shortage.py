@@ -18,11 +18,11 @@ SHORT = frozenset(
     }
 )
 QUIET_S = 60.0  # the same shortage of the same step is reported so seldom
-NO_THREAD = "can't start new thread"  # what CPython says where the system refuses one
+NO_THREAD = "can't start new thread"  # CPython's text where the system refuses one
 
 
 def is_shortage(error: BaseException) -> bool:
-    """Whether an error, or what caused it, says that the system has too little of something.
+    """Whether an error, or its cause, is that the system has too little of something.
 
     >>> is_shortage(OSError(errno.EMFILE, "Too many open files")), is_shortage(KeyError("mix"))
     (True, False)
@@ -44,7 +44,7 @@ def _is_short(error: BaseException) -> bool:
 
 
 def reason_of(error: BaseException) -> str:
-    """The error in a few words.
+    """The error, briefly.
 
     >>> reason_of(OSError(errno.EMFILE, "Too many open files", "/run/lock"))
     'Too many open files'

@@ -111,7 +111,7 @@ class Beats:
         self._readers = {node: reader for node, reader in self._readers.items() if node in nodes}
 
     def of(self, node: str, board: Path) -> dict[str, int]:
-        """What SIGNS say now."""
+        """The present values of SIGNS."""
         reader = self._readers.get(node)
         if len(self._readers) > MOST_KNOWN:
             self._readers.clear()

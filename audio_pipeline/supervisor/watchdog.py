@@ -27,7 +27,7 @@ from audio_pipeline.supervisor.watch import (
 )
 
 WATCH_S = 0.25
-OVERSLEPT_S = 0.5  # a check that comes so late tells of this process, not of the nodes
+OVERSLEPT_S = 0.5  # a check that comes so late is about this process, not about the nodes
 REPORTED_S = 1.0  # a wait for the disk that lasts so long is reported
 
 
@@ -53,7 +53,7 @@ class Watchdog:
             return
         overslept = now_s - self._next_watch_s > OVERSLEPT_S
         self._next_watch_s = now_s + WATCH_S
-        if overslept:  # the host stood still, and the nodes with it: they get the time to say so
+        if overslept:  # the host stood still, and the nodes with it: they get the time to show signs of life
             return
         for child, records in self._processes():
             for record in records:
