@@ -10,8 +10,9 @@ from pathlib import Path
 from audio_pipeline.supervisor.job_maker import JobMaker
 from audio_pipeline.supervisor.jobs import Run
 from audio_pipeline.supervisor.pipeline_state import PipelineState
-from audio_pipeline.supervisor.process import WorkerPool, worker_specs
+from audio_pipeline.supervisor.process import WorkerPool
 from audio_pipeline.supervisor.records import NodeRecord, Process
+from audio_pipeline.supervisor.worker_spec import worker_specs
 
 
 class Launcher:

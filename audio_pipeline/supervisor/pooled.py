@@ -16,7 +16,8 @@ from audio_pipeline.host.processes import is_same, started
 from audio_pipeline.host.strays import MARK, mark
 from audio_pipeline.serving.pool_client import HostPool
 from audio_pipeline.serving.pool_messages import Ended, receive
-from audio_pipeline.supervisor.process import QUIET, Child, WorkerSpec
+from audio_pipeline.supervisor.process import QUIET, Child
+from audio_pipeline.supervisor.worker_spec import WorkerSpec
 from audio_pipeline.threads import CRASHED
 
 TICK_S = 0.05

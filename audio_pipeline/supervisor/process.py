@@ -7,18 +7,17 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from audio_pipeline import threads
 from audio_pipeline.graph.job import Job, pack_jobs
-from audio_pipeline.graph.types import Graph, NodeSpec
 from audio_pipeline.host.log_ring import last_lines
 from audio_pipeline.host.strays import end_strays, mark
-from audio_pipeline.supervisor.interpreter import USER, command, roots
+from audio_pipeline.supervisor.interpreter import command
 from audio_pipeline.supervisor.job_file import remove_job, write_job
 from audio_pipeline.supervisor.shortage import reason_of
+from audio_pipeline.supervisor.worker_spec import WorkerSpec
 from audio_pipeline.worker.scheduling import SPARE
 
 # one thread of linear algebra a node: the graph is the parallelism, and idle pools cost wake-ups
@@ -27,29 +26,6 @@ QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS":
 LINE_CHARACTERS = 400  # of a printed line, in an incident
 KILLED_S = 2.0  # to be gone after SIGKILL
 SPARE_AGAIN_S = 5.0  # after the system refused a spare process
-
-
-@dataclass(frozen=True)
-class WorkerSpec:
-    """What the processes of one interpreter have in common; `python` None is our own."""
-
-    python: str | None = None
-    preload: tuple[str, ...] = ()
-    roots: tuple[str, ...] = ()
-
-
-def worker_specs(graph: Graph) -> list[WorkerSpec]:
-    """One for each interpreter of the graph, our own included."""
-    found: dict[str | None, list[NodeSpec]] = {None: []}
-    for spec in graph.nodes.values():
-        found.setdefault(spec.keys.python, []).append(spec)
-    return [WorkerSpec(python, _modules(specs), tuple(roots(specs))) for python, specs in found.items()]
-
-
-def _modules(specs: Sequence[NodeSpec]) -> tuple[str, ...]:
-    """What a spare process imports beforehand."""
-    kinds = {spec.cls.__module__ for spec in specs if not spec.cls.__module__.startswith(USER)}
-    return tuple(sorted(kinds | {module for spec in specs for module in spec.cls.preload(spec.settings)}))
 
 
 class Child:

@@ -40,9 +40,10 @@ from audio_pipeline.supervisor.lifecycle import Lifecycle
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.playhead import Playhead
 from audio_pipeline.supervisor.pooled import PooledWorkers
-from audio_pipeline.supervisor.process import WorkerPool, worker_specs
+from audio_pipeline.supervisor.process import WorkerPool
 from audio_pipeline.supervisor.records import NodeRecord
 from audio_pipeline.supervisor.shortage import Steps
+from audio_pipeline.supervisor.worker_spec import worker_specs
 
 POLL_MS = 50
 

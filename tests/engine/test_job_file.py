@@ -16,7 +16,8 @@ import pytest
 from audio_pipeline.graph.job import Job, pack_jobs
 from audio_pipeline.supervisor import process
 from audio_pipeline.supervisor.job_file import HEAD, write_job
-from audio_pipeline.supervisor.process import Child, WorkerSpec
+from audio_pipeline.supervisor.process import Child
+from audio_pipeline.supervisor.worker_spec import WorkerSpec
 from audio_pipeline.worker import main as worker
 from tests.patience import PATIENCE_S
 

@@ -15,9 +15,10 @@ import zmq
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.links.socket_guard import SocketGuard
 from audio_pipeline.supervisor import process
-from audio_pipeline.supervisor.process import Child, WorkerPool, WorkerSpec
+from audio_pipeline.supervisor.process import Child, WorkerPool
 from audio_pipeline.supervisor.records import BACKOFF_S, MAX_FAILURES, Phase
 from audio_pipeline.supervisor.shortage import QUIET_S, Steps, is_shortage, reason_of
+from audio_pipeline.supervisor.worker_spec import WorkerSpec
 from tests.fuzz.control import Quiet
 
 EMFILE = OSError(errno.EMFILE, "Too many open files")

@@ -13,7 +13,8 @@ from types import SimpleNamespace
 import pytest
 
 from audio_pipeline import threads
-from audio_pipeline.supervisor.process import Child, WorkerSpec
+from audio_pipeline.supervisor.process import Child
+from audio_pipeline.supervisor.worker_spec import WorkerSpec
 from tests.patience import PATIENCE_S
 
 

@@ -23,7 +23,8 @@ from audio_pipeline.serving.pool_messages import Ended, Hold, Take, parse
 from audio_pipeline.serving.service import Access, Service
 from audio_pipeline.serving.start import find_or_start
 from audio_pipeline.supervisor.pooled import PooledChild, PooledWorkers
-from audio_pipeline.supervisor.process import WorkerPool, WorkerSpec
+from audio_pipeline.supervisor.process import WorkerPool
+from audio_pipeline.supervisor.worker_spec import WorkerSpec
 from audio_pipeline.threads import CRASHED
 from tests.engine.test_job_file import job
 from tests.patience import PATIENCE_S
