@@ -32,7 +32,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
 # -- grammar -----------------------------------------------------------------------------------------
 
 
-def test_without_words_it_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_arguments_the_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     shown = capsys.readouterr().out
     for command in ("run", "check", "devices", "doctor", "models", "nodes", "view", "top", "set", "stop", "seek"):
@@ -110,7 +110,7 @@ def test_check_takes_changes_and_names_the_wrong_ones(config: Path, capsys: pyte
     assert "nodes.wet.gain_db: expected a number" in capsys.readouterr().err
 
 
-def test_check_offline_says_so(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_offline_names_the_mode(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(config), "--offline"]) == 0
     assert "offline" in capsys.readouterr().out
 
@@ -118,7 +118,7 @@ def test_check_offline_says_so(config: Path, capsys: pytest.CaptureFixture[str])
 # -- attached commands -------------------------------------------------------------------------------
 
 
-def test_set_says_when_it_is_heard(client: FakeClient, capsys: pytest.CaptureFixture[str]) -> None:
+def test_set_reports_when_it_is_audible(client: FakeClient, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["set", "mix.inputs.vocals.gain_db=-6", "mix.inputs.mic.mute=false"]) == 0
     assert client.asked[:2] == [("set", "mix", "inputs.vocals.gain_db", -6), ("set", "mix", "inputs.mic.mute", False)]
     assert "mix.inputs.vocals.gain_db = -6, heard in 41 ms" in capsys.readouterr().out
@@ -171,7 +171,7 @@ def test_the_view_ends_with_the_pipeline_it_shows(
     assert main(["view"]) == 7
 
 
-def test_of_another_host_nobody_can_say_that_it_has_ended(
+def test_the_end_of_a_remote_pipeline_cannot_be_known(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ControlError), cli_attach.until_it_ends("tcp://studio"):

@@ -1,4 +1,4 @@
-"""The client's own pipeline, its line of numbers, and what is said when something is wrong."""
+"""The client's own pipeline, its line of numbers, and its errors."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ def test_a_microphone_alone_and_with_sound() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "sentence"),
+    ("options", "sentence"),
     [
         ({"play": "mux"}, "exports no output 'mux.out', did you mean 'mix.out'?; there are: mix.out, split.vocals"),
         ({"mic": "voic"}, "has no node that waits for sound called 'voic', did you mean 'voice'?"),
     ],
 )
-def test_what_is_not_there_is_said_before_anything_starts(said: dict[str, str], sentence: str) -> None:
+def test_a_missing_port_is_refused_before_anything_starts(options: dict[str, str], sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        graph(**said)
+        graph(**options)
     assert sentence in str(caught.value)
 
 
-def test_the_line_says_delay_jitter_buffer_and_losses() -> None:
+def test_the_line_has_delay_jitter_buffer_and_losses() -> None:
     gauges = {
         "connected": 1.0,
         "age_ms": 60.0,
@@ -79,7 +79,7 @@ def test_the_line_says_delay_jitter_buffer_and_losses() -> None:
             "counters": {"sent": 7, "dropped_oldest": 2, "dropped_nobody": 3},
         },
     }
-    said = status({"nodes": nodes})
+    line = status({"nodes": nodes})
     for part in (
         "delay 80 ms",
         "way 20.5 ms",
@@ -92,12 +92,12 @@ def test_the_line_says_delay_jitter_buffer_and_losses() -> None:
         "mic -> voice not connected",
         "sent 7  dropped 5",
     ):
-        assert part in said
+        assert part in line
     gauges["connected"] = 0.0
     assert "mix.out not connected" in status({"nodes": nodes})
 
 
-def test_a_host_without_keys_is_told_how_to_make_one(
+def test_without_a_key_the_error_names_the_command_that_makes_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(FOLDER, str(tmp_path / "keys"))
@@ -106,7 +106,7 @@ def test_a_host_without_keys_is_told_how_to_make_one(
 
 
 @pytest.mark.parametrize("address", ["tcp://", "tcp://studio@", "studio"])
-def test_an_address_that_is_none_is_said(address: str, tmp_path: Path) -> None:
+def test_a_malformed_address_is_refused(address: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected"):
         connect(address, keys=Keys(tmp_path))
 

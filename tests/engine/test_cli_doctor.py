@@ -27,7 +27,7 @@ def test_lack_is_shown_with_its_mend() -> None:
     assert shown[0].startswith("✗ sound") and shown[1].strip() == "→ buy one" and shown[2].startswith("✓ Python")
 
 
-def test_what_the_host_asks_of_voices_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_policy_for_voices_is_a_finding(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AUDIO_PIPELINE_VOICES", str(tmp_path / "voices"))
     policy = tmp_path / "policy.yaml"
     policy.write_text("watermark: true")
@@ -79,7 +79,7 @@ def sound_found(
     return {finding.what: finding for finding in doctor_sound.sound()}
 
 
-def test_host_without_portaudio_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_portaudio_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     found = sound_found(monkeypatch, DeviceError("PortAudio is not installed"))
     assert found["PortAudio"].level == "could" and "portaudio" in found["PortAudio"].mend
     assert found["sound"].level == "could"
@@ -106,7 +106,7 @@ def test_doctor_ends_with_1_only_for_what_all_pipelines_need(
     assert "✗ it" in capsys.readouterr().out
 
 
-def test_doctor_looks_at_everything_on_this_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_checks_everything_on_this_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "r"))
     monkeypatch.setenv("AUDIO_PIPELINE_CACHE", str(tmp_path))
     monkeypatch.delenv("AUDIO_PIPELINE_MODELS", raising=False)
@@ -123,7 +123,7 @@ def test_runtime_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch:
     assert found.level == "lacks" and "0700" in found.detail and found.mend
 
 
-def test_machine_says_what_a_measurement_depends_on() -> None:
+def test_machine_has_what_a_measurement_depends_on() -> None:
     assert {"System", "Processor", "Memory", "GPU", "Python", "Packages"} == set(machine.machine())
 
 

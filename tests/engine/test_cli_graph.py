@@ -49,7 +49,7 @@ out: {kind: sink, inputs: {a: mix}}
         ),
     ],
 )
-def test_words_are_changes(words: str, changes: list[dict[str, Any]]) -> None:
+def test_arguments_are_changes(words: str, changes: list[dict[str, Any]]) -> None:
     assert read_changes(words.split()) == changes
 
 
@@ -66,7 +66,7 @@ def test_words_are_changes(words: str, changes: list[dict[str, Any]]) -> None:
         ("disconnect a x=1", "expected disconnect NODE.IN"),
     ],
 )
-def test_words_that_mean_nothing(words: str, said: str) -> None:
+def test_malformed_changes_are_refused(words: str, said: str) -> None:
     with pytest.raises(ConfigError) as error:
         read_changes(words.split())
     assert said in str(error.value)
@@ -97,7 +97,7 @@ def test_words_that_mean_nothing(words: str, said: str) -> None:
         ("remove a", "expected a map with 'op'"),
     ],
 )
-def test_what_is_wrong_is_one_sentence_and_changes_nothing(change: Any, said: str) -> None:
+def test_an_error_is_one_sentence_and_changes_nothing(change: Any, said: str) -> None:
     graph = graph_of(GRAPH)
     before = graph_text(graph.raw)
     with pytest.raises(ConfigError) as error:

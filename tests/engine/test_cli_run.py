@@ -75,7 +75,7 @@ def test_run_logs_leaves_a_report_and_hands_everything_on(
     assert (tmp_path / "take" / "report.html").stat().st_size > 10_000
 
 
-def test_first_word_may_be_the_file_and_takes_get_a_folder_of_their_own(
+def test_the_first_argument_may_be_the_file_and_takes_get_a_folder_of_their_own(
     config: Path, supervisor: type[FakeSupervisor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(config.parent)
@@ -85,7 +85,7 @@ def test_first_word_may_be_the_file_and_takes_get_a_folder_of_their_own(
     assert made.folder.parent == config.parent / "takes" and made.folder.name.startswith("demo-")
 
 
-def test_run_that_fails_says_why_and_has_its_exit_code(
+def test_a_run_that_fails_prints_the_reason_and_has_its_exit_code(
     config: Path, tmp_path: Path, supervisor: type[FakeSupervisor], capsys: pytest.CaptureFixture[str]
 ) -> None:
     supervisor.outcome = NodeError("node 'wet': no weights")
@@ -209,7 +209,7 @@ def test_two_runs_of_one_second_get_a_folder_each(tmp_path: Path, monkeypatch: p
     assert first.is_dir() and not second.exists()
 
 
-def test_a_folder_for_which_a_file_is_in_the_way_is_said_by_the_run(
+def test_a_folder_whose_name_a_file_has_is_left_to_the_run_to_refuse(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

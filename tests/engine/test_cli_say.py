@@ -24,7 +24,7 @@ def only_with_weights() -> None:
         pytest.skip("the weights are not here (audio-pipeline models fetch perth)")
 
 
-def test_words_become_a_marked_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_text_becomes_a_marked_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "hello.wav"
     assert main(["say", "Hello there.", "This is a test.", "-o", str(out)]) == 0
     info = soundfile.info(out)
@@ -40,7 +40,7 @@ def test_a_file_that_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixt
     assert out.read_bytes() == b"mine" and "--force" in capsys.readouterr().err
 
 
-def test_a_folder_that_is_not_there_is_said_before_anything_is_spoken(
+def test_a_missing_folder_is_refused_before_anything_is_spoken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["say", "Hello.", "-o", str(tmp_path / "none" / "x.wav")]) == 2
@@ -52,7 +52,7 @@ def test_a_dash_stands_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "goes with no other text" in capsys.readouterr().err
 
 
-def test_what_cannot_be_looked_at_hides_nothing_of_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreadable_file_hides_nothing_of_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text, marked = tmp_path / "a.wav", tmp_path / "b.wav"
     text.write_text("no sound")
     main(["say", "Hello there.", "-o", str(marked)])
@@ -77,7 +77,7 @@ def test_a_pipe_is_spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("written", [b"", b" \n"])
-def test_an_empty_pipe_is_said(
+def test_an_empty_pipe_is_refused(
     written: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reading, writing = os.pipe()
@@ -110,7 +110,7 @@ def test_a_pipe_that_stalls_is_spoken_as_far_as_it_was_written(
     assert "the text did not go on for 0.01 s: what is there is spoken now" in capsys.readouterr().err
 
 
-def test_what_cannot_be_said_is_named_once_and_the_rest_is_said(
+def test_what_cannot_be_spoken_is_named_once_and_the_rest_is_spoken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["say", "Hello \U0001f600 Москва, hello 你好.", "-o", str(tmp_path / "x.wav")]) == 0
@@ -165,7 +165,9 @@ def test_it_plays_to_the_end() -> None:
         (["hi", "-o", "x.mp3"], "expected a name that ends in .wav, .flac or .ogg"),
     ],
 )
-def test_what_cannot_be_said_is_one_sentence(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_text_that_cannot_be_spoken_is_one_sentence(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["say", "--device", "null", *words]) != 0
     assert said in capsys.readouterr().err
 
@@ -191,7 +193,7 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Running:
     return found
 
 
-def test_words_go_into_a_running_voice(running: Running) -> None:
+def test_text_goes_into_a_running_voice(running: Running) -> None:
     assert main(["say", "--into", "voice", "Hello", "there."]) == 0
     assert running.heard == [("text", "Hello there."), ("end", "")]
 
@@ -221,7 +223,7 @@ def test_a_long_text_goes_in_portions_that_an_event_can_hold(running: Running) -
     assert max(len(text.encode()) for _, text in running.heard) < 65_536
 
 
-def test_cancel_comes_before_the_new_words(running: Running) -> None:
+def test_cancel_comes_before_the_new_text(running: Running) -> None:
     assert main(["say", "--into", "voice", "--cancel", "New."]) == 0
     assert running.heard == [("cancel", "voice"), ("text", "New."), ("end", "")]
     assert main(["say", "--into", "voice", "--cancel"]) == 0
@@ -237,7 +239,7 @@ def test_cancel_comes_before_the_new_words(running: Running) -> None:
         ([], "expected a text to speak, or -"),
     ],
 )
-def test_what_does_not_go_together_is_said(
+def test_options_that_exclude_each_other_are_refused(
     running: Running, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["say", *words]) != 0

@@ -53,7 +53,7 @@ def test_several_clips_are_one_sample(run: Run) -> None:
         (("nowhere.wav", "--consent", AGREED), "nowhere.wav: cannot be opened (No such file", 3),
     ],
 )
-def test_what_is_missing_is_said_before_any_work(
+def test_a_missing_argument_is_refused_before_any_work(
     run: Run, sample: Path, words: tuple[str, ...], said: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(voices_enrol, "load_tools", lambda: pytest.fail("the networks were loaded"))
@@ -62,12 +62,12 @@ def test_what_is_missing_is_said_before_any_work(
 
 
 @pytest.mark.parametrize("name", ["af_heart", "LIGHT", "Bob", ""])
-def test_a_name_that_cannot_be_had_is_said_first(run: Run, sample: Path, name: str) -> None:
+def test_a_name_that_is_taken_is_refused_first(run: Run, sample: Path, name: str) -> None:
     Library().add(draft("Bob"))
     assert "name" in run("enrol", sample, "--name", name, "--consent", AGREED, fails=2)
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_any_work(
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
     run: Run, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody, root included, makes a folder in /proc."""

@@ -134,7 +134,7 @@ def test_a_wrong_override_is_one_sentence_before_anything_starts(
     assert sentence in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_what_needs_a_start_says_so(copy: Path) -> None:
+def test_what_needs_a_start_is_refused_before_it(copy: Path) -> None:
     pipeline = Pipeline.load(copy)
     for use in (lambda: pipeline.client, lambda: pipeline.folder, lambda: pipeline.set("song.x", 1), pipeline.state):
         with pytest.raises(ControlError, match="pipeline 'copy' has not been started"):

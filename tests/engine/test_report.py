@@ -142,7 +142,7 @@ def test_page_is_whole_and_needs_nothing_but_the_sound_files_beside_it(take: Pat
     assert "prefers-color-scheme: dark" in text
 
 
-def test_page_says_what_happened(take: Path) -> None:
+def test_the_page_shows_what_happened(take: Path) -> None:
     _, page = report(take, karaoke())
     for words in (
         "karaoke",
@@ -267,7 +267,7 @@ def test_tracks_of_an_earlier_run_are_left_out(take: Path) -> None:
     assert tracks_in(take, "") == []
 
 
-def test_paths_say_what_was_measured_and_which_frame_was_the_oldest(take: Path) -> None:
+def test_paths_show_what_was_measured_and_which_frame_was_the_oldest(take: Path) -> None:
     state = karaoke()
     worst = {
         "from": "mix.out",

@@ -34,7 +34,7 @@ def record(**changes: object) -> Record:
         (-0.2, "two different"),
     ],
 )
-def test_a_number_is_read_in_words(value: float, said: str) -> None:
+def test_a_number_has_a_reading(value: float, said: str) -> None:
     assert said in reading(value)
 
 
@@ -51,7 +51,7 @@ def test_every_lack_of_the_sample_is_on_it_with_its_advice() -> None:
     assert sum("→" in line for line in lines) == 3
 
 
-def test_a_searched_likeness_is_said_to_be_one() -> None:
+def test_a_searched_likeness_is_marked_as_one() -> None:
     made = draft().record.provenance
     for method, expected in (("quick", False), ("refined", True)):
         found = record(provenance=replace(made, method=method))
@@ -60,7 +60,7 @@ def test_a_searched_likeness_is_said_to_be_one() -> None:
         assert ("the search climbed" in card_page(found, b"")) == expected
 
 
-def test_whose_word_it_is() -> None:
+def test_whose_consent_it_is() -> None:
     assert "as a typed statement: I, Ann, agree" in consent_text(record())
     assert consent_text(record(consent=None)).startswith("none: it is not used")
     proof = Consent("spoken", "Ann", "I", "2026-01-02T03:04:05+00:00", "s", "words", "p", 0.87)
@@ -88,7 +88,7 @@ def test_the_picture_shows_where_the_sound_is() -> None:
     assert (1 - (brightest + 150 - 123) / 317) * top_khz == pytest.approx(1.0, abs=0.3)
 
 
-def test_the_page_says_what_the_card_says_and_needs_nothing_else() -> None:
+def test_the_page_has_all_of_the_card_and_needs_nothing_else() -> None:
     page = card_page(record(name='A<script>"&'), b"\x89PNG")
     assert "<script>" not in page and "A&lt;script&gt;&quot;&amp;" in page and "http" not in page
     assert "data:image/png;base64,iVBORw==" in page
@@ -96,6 +96,6 @@ def test_the_page_says_what_the_card_says_and_needs_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("separated", [True, False])
-def test_a_card_says_that_music_was_taken_away(separated: bool) -> None:
+def test_a_card_notes_that_music_was_removed(separated: bool) -> None:
     known = record()
     assert ("music taken away" in sample_text(replace(known.sample, separated=separated))) is separated
