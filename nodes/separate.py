@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from audio_pipeline.models.separation.remembered import Remembered
     from audio_pipeline.models.separation.spec import ModelSpec
     from audio_pipeline.models.separation.types import LoadedModel, SeparatorSettings
+    from audio_pipeline.serving.served_model import ServedModel
 
 OFFLINE_HOP = 4
 GUESSED_HOP, GUESSED_COMPUTE_S = 8, 0.3  # what `check` assumes of a machine before it was measured
@@ -73,6 +74,12 @@ class Settings:
         "of a GPU; auto: fp16 where it agrees with fp32 to 50 dB there",
         choices=("auto", "fp32", "fp16", "bf16"),
     )
+    worker: str = setting(
+        "own",
+        "live: own computes in this node's process; served in one of the host, for the streams of all its pipelines, "
+        "which takes no memory for weights here",
+        choices=("own", "served"),
+    )
     batch: int = setting(
         1,
         "separators of one process (`process:`) that share the model: inferred together, each unmoved by the others",
@@ -92,7 +99,8 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        self.spec.mode(self.separation_mode)
+        if not self.spec.mode(self.separation_mode).sliding and self.worker == "served":
+            raise ConfigError(f"worker: expected own with mode {self.separation_mode!r}, got 'served'")
         for stem in self.faders:
             if stem not in self.spec.stems:
                 close, known = nearest(stem, self.spec.stems), ", ".join(self.spec.stems)
@@ -145,13 +153,17 @@ class Separate(Node):
     def preload(cls, settings: Any) -> tuple[str, ...]:
         from audio_pipeline.models.separation.loading import library
 
-        return (library(settings.model), "audio_pipeline.models.separation.live", "onnxruntime")
+        live = "audio_pipeline.models.separation.live"
+        if settings.worker == "served":
+            return (live, "audio_pipeline.serving.served_model")
+        return (library(settings.model), live, "onnxruntime")
 
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
         self._tuned: dict[str, Any] = {}
         self._step = 0  # where on the ladder to begin
         self._known: Remembered | None = None
+        self._served: ServedModel | None = None
 
     def input_rate(self, port: str, graph_rate: int) -> int:
         return int(self.settings.spec.rate)
@@ -177,6 +189,10 @@ class Separate(Node):
         from audio_pipeline.models.separation.types import stated_latency
 
         own, self._spec = self.settings, self.settings.spec
+        self._lost = 0
+        if ctx.live and own.worker == "served":
+            self._open_served(ctx)
+            return
         self._key = (own.model, own.device, own.threads, own.precision)
         model, settings = SHARED.hold(self._key, lambda: _load(own)), _stream_settings(own, OFFLINE_HOP)
         ctx.log(model.engine)
@@ -194,8 +210,32 @@ class Separate(Node):
             self._known = self._known.begin(tuning.hop) if free else None
         else:
             self._driver = live.offline_driver(model, settings)
-        stated = ladder_latency(self._spec, settings) if ctx.live else stated_latency(self._spec, settings)
-        self._latency = Latency(*stated, compute=round(self._tuned.get("compute_s", 0.0) * self._spec.rate))
+        terms = ladder_latency(self._spec, settings) if ctx.live else stated_latency(self._spec, settings)
+        self._begin(terms, ctx)
+
+    def _open_served(self, ctx: Context) -> None:
+        """A place at the host's model, whose owner decides the hop where the file does not."""
+        from audio_pipeline.models.separation import live
+        from audio_pipeline.models.separation.grid import ladder_latency
+        from audio_pipeline.models.separation.ladder import LadderSettings
+        from audio_pipeline.models.separation.tuning import Tuning
+        from audio_pipeline.serving.model_session import Wish
+        from audio_pipeline.serving.served_model import HostModel, ServedModel
+
+        own, spec = self.settings, self._spec
+        task = {"model": own.model, "device": own.device, "threads": own.threads, "precision": own.precision}
+        stream = f"{ctx.run_folder.rpartition('/')[2]}/{ctx.name}"
+        wish = Wish(stream, own.separation_mode, own.hop, int(self._tuned.get("hop", 0)))
+        self._served = worker = ServedModel(spec, task, wish, ctx.wake)
+        tuning = Tuning(worker.place.hop, worker.place.compute_s, worker.place.fastest_s)
+        ctx.log(f"{worker.place.engine}, in a process of the host")
+        self._tuned, settings = tuning._asdict(), _stream_settings(own, tuning.hop)
+        spare_ns, steps = ctx.frame_samples * NS // ctx.rate, LadderSettings(calm_s=own.calm_s)
+        self._driver = live.live_driver(HostModel(spec), settings, tuning, spare_ns, worker, steps, self._step)
+        self._begin(ladder_latency(spec, replace(settings, hop=tuning.hop)), ctx)
+
+    def _begin(self, terms: tuple[int, int, int], ctx: Context) -> None:
+        self._latency = Latency(*terms, compute=round(self._tuned.get("compute_s", 0.0) * self._spec.rate))
         self._base = self._next = 0  # positions of the stream's first and next sample
         self._missed = self._steps = 0
         self._show_mode(ctx)
@@ -225,7 +265,15 @@ class Separate(Node):
         self.poll(ctx)
 
     def poll(self, ctx: Context) -> None:
+        if self._served is not None:
+            self._report_host(self._served, ctx)
         self._send(self._driver.step(ctx.now_ns()), ctx)
+
+    def _report_host(self, served: ServedModel, ctx: Context) -> None:
+        while served.notes:
+            ctx.log(served.notes.popleft())
+        ctx.count("hosts_lost", served.lost - self._lost)
+        self._lost = served.lost
 
     def deadline_ns(self) -> int | None:
         return self._driver.deadline_ns()
@@ -273,7 +321,8 @@ class Separate(Node):
         from audio_pipeline.models.separation.pool import SHARED
 
         self._driver.worker.close()
-        SHARED.drop(self._key)
+        if self._served is None:
+            SHARED.drop(self._key)
 
 
 def _stream_settings(settings: Settings, hop: int) -> SeparatorSettings:

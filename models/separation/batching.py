@@ -72,7 +72,11 @@ def time_to_wait(jobs: Sequence[Job], places: Iterable[Place], now_ns: int, wait
 
 
 class Batcher:
-    """Runs a model in a thread of its own, for up to `capacity` streams."""
+    """Runs a model in a thread of its own, for up to `capacity` streams.
+
+    Without `together` each window is an inference of its own, in the order in which they were asked for: on a CPU a
+    batch saves nothing, and what a stream gets is then to the last bit what it would get alone.
+    """
 
     def __init__(
         self,
@@ -80,13 +84,17 @@ class Batcher:
         capacity: int = 1,
         *,
         fixed: bool = True,
+        together: bool = True,
         patience_ns: int | None = None,
         lease_s: float = LEASE_S,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self.model, self.fixed, self._now_ns = model, fixed, now_ns
+        self.model, self.fixed, self._together, self._now_ns = model, fixed, together, now_ns
         self.places = Places(capacity, round(lease_s * NS))
-        self._waits = Waits(model.spec.frame_ns // PATIENCE if patience_ns is None else patience_ns, 0)
+        patience_ns = model.spec.frame_ns // PATIENCE if patience_ns is None else patience_ns
+        self._waits = Waits(patience_ns if together else 0, 0)
+        self._calls: list[tuple[Callable[[], None], Future[None]]] = []
+        self._began_ns: int | None = None  # of the inference under way
         self._jobs: list[Job] = []
         self._news = threading.Condition()
         self._closed = False
@@ -127,6 +135,19 @@ class Batcher:
             self._news.notify()
         return job
 
+    def call(self, work: Callable[[], None]) -> Future[None]:
+        """Runs `work` in the batcher's thread, between two batches: the model belongs to one thread."""
+        done: Future[None] = Future()
+        with self._news:
+            self._calls.append((work, done))
+            self._news.notify()
+        return done
+
+    def is_stuck(self, seconds: float) -> bool:
+        """Whether an inference has been under way for so long."""
+        began = self._began_ns
+        return began is not None and self._now_ns() - began > seconds * NS
+
     def begin_anew(self, place: Place) -> None:
         """The stream's next window is its first; what it waits for is dropped."""
         with self._news:
@@ -144,24 +165,42 @@ class Batcher:
             self._closed = True
             for job in self._jobs:
                 job.future.cancel()
+            for _, done in self._calls:
+                done.cancel()
             self._jobs.clear()
+            self._calls.clear()
             self._news.notify()
         self._thread.join()
 
     def _run(self) -> None:
         while (jobs := self._gather()) is not None:
-            began = self._now_ns()
+            self._make_calls()
+            self._began_ns = began = self._now_ns()
             for shape in sorted({job.shape for job in jobs}, key=str):
                 self.step([job for job in jobs if job.shape == shape])
-            self._waits = self._waits._replace(step_ns=self._now_ns() - began)
+            self._began_ns = None
+            if jobs:
+                self._waits = self._waits._replace(step_ns=self._now_ns() - began)
+
+    def _make_calls(self) -> None:
+        with self._news:
+            calls, self._calls = self._calls, []
+        for work, done in calls:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - whoever asked for it decides what it means
+                done.set_exception(error)
+            else:
+                done.set_result(None)
 
     def _gather(self) -> list[Job] | None:
-        """The jobs of the next batch, once it is time; None when closed."""
+        """The jobs of the next batch, once it is time, or none where there is a call to be made; None when closed."""
         with self._news:
             while not self._closed:
                 wait_ns = time_to_wait(self._jobs, self.places, self._now_ns(), self._waits)
-                if wait_ns == 0:
-                    jobs, self._jobs = self._jobs, []
+                if wait_ns == 0 or self._calls:
+                    count = len(self._jobs) if self._together else 1
+                    jobs, self._jobs = (self._jobs[:count], self._jobs[count:]) if wait_ns == 0 else ([], self._jobs)
                     return [job for job in jobs if job.future.set_running_or_notify_cancel()]
                 self._news.wait(None if wait_ns is None else wait_ns / NS)
         return None

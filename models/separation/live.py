@@ -14,7 +14,7 @@ from audio_pipeline.models.separation.grid import ladder_rungs, trial_rung
 from audio_pipeline.models.separation.ladder import Ladder, LadderSettings
 from audio_pipeline.models.separation.stream import SeparatorStream
 from audio_pipeline.models.separation.tuning import Tuning
-from audio_pipeline.models.separation.types import Array, Model, SeparatorSettings, Window
+from audio_pipeline.models.separation.types import Array, Described, Model, SeparatorSettings, Window
 from audio_pipeline.models.separation.workers import Inline, Worker
 
 PATIENCE_S = 0.05
@@ -146,7 +146,8 @@ class Driver:
         """What is replayed to a successor was missed by its predecessor."""
         if window.start >= self._replayed:
             self.missed += 1
-            self._note(now_ns, missed=True)
+            if self.worker.available:
+                self._note(now_ns, missed=True)
 
     def _left(self, window: Window, now_ns: int) -> float | None:
         """The share of the time to compute, as it was promised, that is left before a window's deadline."""
@@ -188,19 +189,27 @@ class Driver:
     def _give_up_ns(self, window: Window) -> int | None:
         """From when on it is not worth while to wait for a window, or to begin with it."""
         due = self.due_ns(window.start)
+        if due is None and not self.worker.available:
+            due = self._promised_ns(window.start)  # nobody is there to be waited for
         if due is None or self._limits is None:
             return None
         return due if self.worker.has(window) else due - self._limits.fastest_ns
 
     def due_ns(self, start: int) -> int | None:
         """When the block at a sample must be put out; None for no deadline."""
-        if self._limits is None or self._capture is None or (self._first is None and not self._replayed):
+        promised = self._promised_ns(start)
+        if promised is None or self._limits is None or (self._first is None and not self._replayed):
+            return None
+        if self._first is None:
+            return promised
+        return max(promised, self._first[1] + self._ns(start - self._first[0]) + self._limits.spare_ns)
+
+    def _promised_ns(self, start: int) -> int | None:
+        """The same by the stated latency alone."""
+        if self._limits is None or self._capture is None:
             return None
         sample, captured_ns = self._capture
-        due = captured_ns + self._ns(start - sample) + self._limits.latency_ns
-        if self._first is not None:
-            due = max(due, self._first[1] + self._ns(start - self._first[0]))
-        return due + self._limits.spare_ns
+        return captured_ns + self._ns(start - sample) + self._limits.latency_ns + self._limits.spare_ns
 
     def _ns(self, samples: int) -> int:
         return samples * NS // self._rate
@@ -221,7 +230,7 @@ class Driver:
 
 
 def live_driver(
-    model: Model,
+    model: Described,
     settings: SeparatorSettings,
     tuning: Tuning,
     spare_ns: int,

@@ -24,6 +24,7 @@ from audio_pipeline.models.separation.types import (
     DEFAULT,
     OFFLINE,
     Array,
+    Described,
     Latency,
     Model,
     SeparatorSettings,
@@ -42,7 +43,7 @@ class SeparatorStream:
     may run in another.
     """
 
-    def __init__(self, model: Model, settings: SeparatorSettings = DEFAULT) -> None:
+    def __init__(self, model: Described, settings: SeparatorSettings = DEFAULT) -> None:
         self.model, self.settings, self.spec = model, settings, model.spec
         spec, mode = model.spec, model.spec.mode(settings.mode)
         self._grid, self._sliding = Grid(spec, settings), mode.sliding
@@ -181,7 +182,7 @@ class SeparatorStream:
         frames = np.zeros((cut.last + 1 - cut.first, *known.shape[1:]), known.dtype)
         frames[start - cut.first : stop - cut.first] = known
         if not self.spec.stateful:
-            _mirror(frames, start - cut.first)
+            mirror(frames, start - cut.first)
         frames.flags.writeable = False
         end = cut.stop if self._end is None else min(cut.stop, self._end)
         complete = min(cut.last * self.spec.stft.hop, self._received)
@@ -197,7 +198,7 @@ def _normaliser(spec: ModelSpec, settings: SeparatorSettings) -> SlowNormaliser 
     return SlowNormaliser(spec.rate, settings.normalise)
 
 
-def _mirror(magnitudes: Array, start: int) -> None:
+def mirror(magnitudes: Array, start: int) -> None:
     """Fills the frames before `start`, where a stream is younger than its window, with its own mirror image.
 
     Frames of silence there would cost more than 1 dB of the voice in the first second and a half.
@@ -217,19 +218,19 @@ def separate(
     stream.take_rung(rung or stream.rung)
     done: dict[str, list[Array]] = {name: [np.zeros((0, model.spec.channels), np.float32)] for name in stream.outputs}
     with threads.pool("inference") as pool:
-        for sound in _answers(stream, x, pool):
+        for sound in _answers(stream, model, x, pool):
             for name, samples in sound.items():
                 done[name].append(samples)
     return {name: np.concatenate(parts) for name, parts in done.items()}
 
 
-def _answers(stream: SeparatorStream, x: Array, pool: Executor) -> Iterator[dict[str, Array]]:
-    state, feed = stream.model.initial_state(), FEED * stream.spec.stft.hop
+def _answers(stream: SeparatorStream, model: Model, x: Array, pool: Executor) -> Iterator[dict[str, Array]]:
+    state, feed = model.initial_state(), FEED * stream.spec.stft.hop
     jobs: deque[tuple[Window, Future[Array]]] = deque()
 
     def infer(window: Window) -> Array:
         nonlocal state  # one thread, and windows in their order
-        answers, (state,) = stream.model.step([window], [state])
+        answers, (state,) = model.step([window], [state])
         answer: Array = answers[0]
         return answer
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from audio_pipeline.cpu import cores
 from audio_pipeline.models.separation.grid import Rung, ladder_rungs, top_rung
+from audio_pipeline.models.separation.spec import ModelSpec
 from audio_pipeline.models.separation.stream import SeparatorStream
 from audio_pipeline.models.separation.types import (
     Model,
@@ -46,6 +47,33 @@ class Tuning(NamedTuple):
     fastest_s: float
 
 
+class Timing(NamedTuple):
+    """Seconds that this machine takes: for an inference, and for what is around it, a frame."""
+
+    usual_s: float
+    slow_s: float
+    fastest_s: float
+    frame_s: float
+
+
+def measure(model: Model, settings: SeparatorSettings, streams: int = 1) -> Timing:
+    """About ten inferences of a batch of `streams`."""
+    inference = _inference_times(model, settings, streams)
+    usual, slow = (float(np.quantile(inference, q)) for q in (USUAL, SLOW))
+    return Timing(usual, slow, min(inference), _frame_time(model, settings))
+
+
+def needed_s(timing: Timing, hop: int, streams: int = 1) -> float:
+    """Seconds that an inference for each of `streams` and what is around it take, beside the rest of a graph."""
+    return (1 + REST_CORES / cores()) * timing.usual_s + hop * timing.frame_s * streams
+
+
+def stated(timing: Timing, spec: ModelSpec, settings: SeparatorSettings) -> Tuning:
+    """What can be promised at the hop of the settings, on every rung below, too."""
+    frames = max(rung.hop for rung in ladder_rungs(spec, settings))
+    return Tuning(settings.hop, SAFETY * timing.slow_s + frames * timing.frame_s + spec.stall_s, timing.fastest_s)
+
+
 def tune(model: Model, settings: SeparatorSettings, hop: int = 0, streams: int = 1, *, settle: Settle = int) -> Tuning:
     """Measures the model and all around it; chooses the smallest hop that this machine can keep up with for sure.
 
@@ -53,16 +81,12 @@ def tune(model: Model, settings: SeparatorSettings, hop: int = 0, streams: int =
     inferences. What is stated holds on every rung below, too. The work of a stateful model goes by the frame, so that
     a longer hop saves nothing: it gets a hop of 1.
     """
-    inference = _inference_times(model, settings, streams)
-    frame_s = _frame_time(model, settings)
-    usual, slow = (float(np.quantile(inference, q)) for q in (USUAL, SLOW))
-    crowded = 1 + REST_CORES / cores()
+    timing = measure(model, settings, streams)
     if model.spec.stateful:
         hop = hop or 1
     elif not hop:
-        hop = settle(choose_hop(lambda n: crowded * usual + n * frame_s * streams, model.spec.frame_s, share=SHARE))
-    frames = max(rung.hop for rung in ladder_rungs(model.spec, replace(settings, hop=hop)))
-    return Tuning(hop, SAFETY * slow + frames * frame_s + model.spec.stall_s, min(inference))
+        hop = settle(choose_hop(lambda n: needed_s(timing, n, streams), model.spec.frame_s, share=SHARE))
+    return stated(timing, model.spec, replace(settings, hop=hop))
 
 
 def warm_up(model: Model, settings: SeparatorSettings, streams: int = 1) -> None:

@@ -32,12 +32,16 @@ class Window:
     final: int = 0  # one past the last frame that becomes final
 
 
-class Model(Protocol):
-    """A batch of windows in, a batch of answers out; a single stream is a batch of one."""
+class Described(Protocol):
+    """A model as far as a stream must know it, wherever it computes."""
 
     @property
     def spec(self) -> ModelSpec:
         """What the model takes and answers."""
+
+
+class Model(Described, Protocol):
+    """A batch of windows in, a batch of answers out; a single stream is a batch of one."""
 
     def initial_state(self) -> State:
         """The state of a stream that begins."""

@@ -31,6 +31,10 @@ class Worker(Protocol):
     def idle(self) -> bool:
         """Whether a window can be submitted."""
 
+    @property
+    def available(self) -> bool:
+        """False while there is nobody who could compute: what is missed then says nothing of the machine's load."""
+
     def wait(self, timeout_s: float) -> None:
         """Until something is done."""
 
@@ -44,7 +48,7 @@ class Worker(Protocol):
 class Inline:
     """Computes on the spot: for offline work."""
 
-    idle = True
+    idle = available = True
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -79,6 +83,8 @@ class Seated:
 
     `wake` is called from that thread after each window, `left` once the place was given back.
     """
+
+    available = True
 
     def __init__(
         self, batcher: Batcher, stream: str, wake: Callable[[], None], left: Callable[[], None] = lambda: None

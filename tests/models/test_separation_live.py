@@ -36,6 +36,8 @@ class Clock:
 class Worker:
     """Needs as long for a window as `cost_ms` says at its start."""
 
+    available = True
+
     def __init__(self, clock: Clock, cost_ms: Callable[[int], float]) -> None:
         self._clock, self._cost_ms, self._model = clock, cost_ms, FakeModel()
         self.last_s = 0.0

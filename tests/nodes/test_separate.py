@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from audio_pipeline.dsp.ramp import db_to_gain
+from audio_pipeline.errors import ConfigError
 from audio_pipeline.frame import Flag, Samples, audio_frame
 from audio_pipeline.models.separation import tuning
 from audio_pipeline.models.separation.catalogue import spec_of
@@ -286,3 +287,17 @@ def test_nodes_of_one_process_share_a_model_and_each_hears_itself(monkeypatch: p
         assert ctx.counters["missed_deadlines"] == 0
         assert np.array_equal(ctx.heard("vocals"), one_shot(FakeModel(), x, SeparatorSettings("low", 4))["vocals"])
     assert not SHARED._models
+
+
+def test_a_served_model_is_nothing_to_import_and_needs_a_sliding_mode() -> None:
+    assert "onnxruntime" in NODE.preload(Settings()) and "onnxruntime" not in NODE.preload(Settings(worker="served"))
+    with pytest.raises(ConfigError, match="worker: expected own with mode 'offline', got 'served'"):
+        Settings(worker="served", mode="offline")
+
+
+def test_offline_it_computes_itself_whoever_serves_live() -> None:
+    x = noise(RATE)
+    own, served = (offline(mode="low", normalise=False, worker=worker) for worker in ("own", "served"))
+    for node, ctx in (own, served):
+        run(node, ctx, x, 4_410, rate=RATE)
+    assert np.array_equal(own[1].heard("vocals"), served[1].heard("vocals"))
