@@ -14,6 +14,7 @@ from zmq.utils.monitor import recv_monitor_message
 from audio_pipeline.errors import NodeError, WireError
 from audio_pipeline.host.processes import here, started
 from audio_pipeline.links.waker import Waker
+from audio_pipeline.models.weights.store import cache_folder
 from audio_pipeline.serving.model_messages import Alive, Join, Joined, Leave, Message, Refused, pack, unpack
 from audio_pipeline.serving.service import Access
 
@@ -124,5 +125,5 @@ class Session:
 
 def model_key(task: Mapping[str, Any]) -> dict[str, Any]:
     """What the users of one host of a model have in common: the model, and where its weights are found."""
-    folders = {name: os.environ.get(name, "") for name in ("AUDIO_PIPELINE_MODELS", "AUDIO_PIPELINE_CACHE", "HOME")}
+    folders = [str(cache_folder()), os.environ.get("AUDIO_PIPELINE_MODELS", "")]
     return {**task, "folders": folders, "devices": os.environ.get("CUDA_VISIBLE_DEVICES", "")}

@@ -37,7 +37,7 @@ class PooledChild(Child):
         self._is_watched = False
         self._lock, self._gone = threading.Lock(), threading.Event()
 
-    def _tell(self, message: bytes) -> None:
+    def _send_job(self, message: bytes) -> None:
         with contextlib.suppress(OSError):  # it died while it waited; the watcher reports it
             self._connection.sendall(message)
 
