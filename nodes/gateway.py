@@ -1,4 +1,4 @@
-"""Lets other hosts in: they hear exported outputs, feed nodes that wait for sound, and see or steer, as allowed."""
+"""Opens the pipeline to other hosts: exported outputs, nodes that wait for sound, and control, as each key allows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ REPORT_NS = 200_000_000
 @dataclass(frozen=True)
 class Settings:
     listen: str = setting("tcp://127.0.0.1:7700", "where; tcp://0.0.0.0:7700 is all addresses of this host")
-    export: tuple[str, ...] = setting((), "outputs that may be heard, such as [mix]; empty: those played at this host")
+    export: tuple[str, ...] = setting(
+        (), "outputs that may be listened to, such as [mix]; empty: those played at this host"
+    )
     key: str = setting("", "which of this host's keys, where it has several")
     curve: bool = setting(True, "false: neither keys nor encryption, on a loopback address only")
 
@@ -25,11 +27,11 @@ class Settings:
 class Gateway(Node):
     """One tcp port of this pipeline for other hosts, encrypted and authenticated with CURVE.
 
-    Who may do what is in this host's address book (`audio-pipeline keys`): `listen` hears what is exported and sees
+    Who may do what is in this host's address book (`audio-pipeline keys`): `listen` receives what is exported and sees
     the state, `play` feeds `remote_mic` nodes as well, `control` changes settings and transport and may stop. What
     is slow or gone on the other side is never waited for. A key has 16 places of 64 (16 are kept for keys that may
-    play or control), 2,000 messages and 20 requests a second. Gauge `connections`; counters `denied`, `bad_words`,
-    `dropped_in`, `over_budget`, and of bare connections `refused`, `made_room`, `silent`, `unread`.
+    play or control), 2,000 messages and 20 requests a second. Gauge `connections`; counters `denied`, `bad_messages`,
+    `dropped_in`, `over_budget`, and of bare connections `refused`, `evicted`, `silent`, `unread`.
     """
 
     Settings = Settings
@@ -47,7 +49,7 @@ class Gateway(Node):
         self._gateway = open_gateway(wanted.listen, ctx.run_folder, wanted.export, own=wanted.key, curve=wanted.curve)
         ctx.log(f"other hosts can connect to {self._gateway.host}:{self._gateway.port}")
         self._report_ns = ctx.now_ns()
-        self._told: dict[str, int] = {}
+        self._reported: dict[str, int] = {}
 
     def deadline_ns(self) -> int | None:
         return self._report_ns
@@ -56,13 +58,13 @@ class Gateway(Node):
         if ctx.now_ns() < self._report_ns:
             return
         self._report_ns = ctx.now_ns() + REPORT_NS
-        while self._gateway.said:
-            ctx.log(self._gateway.said.popleft())
+        for notice in self._gateway.notices.drain():
+            ctx.log(notice)
         ctx.gauge("connections", len(self._gateway.connected))
         ctx.gauge("port", self._gateway.port)
         for name, total in dict(self._gateway.counts).items():
-            ctx.count(name, total - self._told.get(name, 0))
-            self._told[name] = total
+            ctx.count(name, total - self._reported.get(name, 0))
+            self._reported[name] = total
 
     def close(self) -> None:
         self._gateway.close()

@@ -1,4 +1,4 @@
-"""Hears an output of a pipeline on another host."""
+"""Receives an output of a pipeline on another host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from audio_pipeline.settings import setting
 @dataclass(frozen=True)
 class Settings:
     host: str = setting("localhost", "the other host: studio, or studio:7700")
-    port: str = setting("mix.out", "what to hear there; it must be exported")
+    port: str = setting("mix.out", "the output there; it must be exported")
     key: str = setting("", "name of the other host's key in the address book; empty: as the host is called")
     own: str = setting("", "which of this host's keys, where it has several")
     least_ms: float = setting(0.0, "the jitter buffer never waits less", unit="ms", minimum=0, maximum=2_000)
@@ -57,22 +57,12 @@ class RemoteIn(Node):
         return self._player.deadline_ns(self._ctx)
 
     def poll(self, ctx: Context) -> None:
-        self._player.poll(ctx, self._drain)
-        self._report(ctx)
-
-    def _drain(self) -> None:
-        offset = self._link.peer.offset
-        while (came := self._link.take()) is not None:
-            frame, arrival_ns = came
-            known = bool(frame.captured_ns) and offset.known
-            self._player.push(frame, arrival_ns, offset.here(frame.captured_ns) if known else 0)
-
-    def _report(self, ctx: Context) -> None:
         peer = self._link.peer
-        while peer.said:
-            ctx.log(peer.said.popleft())
+        self._player.poll(ctx, self._link, peer.offset)
+        for notice in self._link.notices.drain():
+            ctx.log(notice)
         self._player.count(ctx, {"reconnects": peer.reconnects})
-        ctx.gauge("connected", float(peer.connected))
+        ctx.gauge("connected", float(self._link.connected))
         ctx.gauge("offset_ms", peer.offset.offset_ns / 1e6)
         ctx.gauge("round_trip_ms", peer.offset.round_trip_ns / 1e6)
 

@@ -1,4 +1,4 @@
-"""Waits for somebody on another host to play or sing into this pipeline."""
+"""A source whose frames another host sends."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ class Settings:
 class RemoteMic(Node):
     """A live source that another host feeds: a `remote_out` there, or `audio-pipeline client --mic`.
 
-    One sender at a time; the next one is told who plays. While nobody does it is idle, which is not a loss. The
-    sender connects through this pipeline's `gateway` and needs the role `play`. Gauges and counters are those of
-    `remote_in`; `age_ms` counts from the microphone there. What a sender may not send is dropped and counted:
-    `dropped_beyond` its window, `dropped_too_long` (frames of more than a second), `dropped_over_budget` (8 million
-    samples x channels a second), `dropped_too_many` (2,000 frames a second), `dropped_format`, `dropped_again`, `bad`.
+    One sender at a time; the next one is refused, with the name of the first. While there is none it is idle, which
+    is not a loss. The sender connects through this pipeline's `gateway` and needs the role `play`. Gauges and counters
+    are those of `remote_in`; `age_ms` counts from the microphone there. What a sender may not send is dropped and
+    counted: `dropped_beyond` its window, `dropped_too_long` (frames of more than a second), `dropped_over_budget`
+    (8 million samples x channels a second), `dropped_too_many` (2,000 frames a second), `dropped_format`,
+    `dropped_again`, `bad`.
     """
 
     Settings = Settings
@@ -59,18 +60,14 @@ class RemoteMic(Node):
         return self._player.deadline_ns(self._ctx)
 
     def poll(self, ctx: Context) -> None:
-        self._player.poll(ctx, self._drain)
-        while self._feed.said:
-            ctx.log(self._feed.said.popleft())
-        self._player.count(ctx, {name: total for name, total in self._feed.counts.copy().items() if name in DROPPED})
-        ctx.gauge("connected", float(self._feed.connected))
-
-    def _drain(self) -> None:
-        while (came := self._feed.take()) is not None:
-            frame, arrival_ns = came
-            self._player.push(frame, arrival_ns, frame.captured_ns)
+        self._player.drain(self._feed)
         if not self._feed.connected:
             self._player.rest()
+        self._player.poll(ctx, self._feed)
+        for notice in self._feed.notices.drain():
+            ctx.log(notice)
+        self._player.count(ctx, {name: total for name, total in self._feed.counts.copy().items() if name in DROPPED})
+        ctx.gauge("connected", float(self._feed.connected))
 
     def close(self) -> None:
         self._feed.close()

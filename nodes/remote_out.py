@@ -42,7 +42,7 @@ class RemoteOut(Node):
 
         wanted = self.settings
         self._feed = RemoteFeed(find_remote(wanted.host, wanted.key, wanted.own, curve=wanted.curve), wanted.to)
-        self._told: dict[str, int] = {}
+        self._reported: dict[str, int] = {}
         self._report_ns = ctx.now_ns()
 
     def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
@@ -56,11 +56,11 @@ class RemoteOut(Node):
             return
         self._report_ns = ctx.now_ns() + REPORT_NS
         peer = self._feed.peer
-        while peer.said:
-            ctx.log(peer.said.popleft())
+        for notice in peer.notices.drain():
+            ctx.log(notice)
         for name, total in {**self._feed.counts, "reconnects": peer.reconnects}.items():
-            ctx.count(name.replace(".", "_"), total - self._told.get(name, 0))
-            self._told[name] = total
+            ctx.count(name.replace(".", "_"), total - self._reported.get(name, 0))
+            self._reported[name] = total
         ctx.gauge("connected", float(peer.connected))
         ctx.gauge("round_trip_ms", peer.offset.round_trip_ns / 1e6)
         ctx.gauge("in_flight", self._feed.in_flight)

@@ -1,4 +1,4 @@
-"""How much work a key of another host may make for a gateway: connections, messages, words."""
+"""How much work a key of another host may make for a gateway: connections, messages, and what is in them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ FILES_BESIDE, FILES_A_CONNECTION = 128, 6
 ENTER_S, ENTER = 5.0, 20.0  # handshakes
 MESSAGES_S, MESSAGES = 2_000.0, 4_000.0  # a frame of 16 KiB is one message, a longer one several
 MESSAGE_BYTES = 16_384
-WORDS_S, WORDS = 1_000.0, 2_000.0  # a credit or an `alive` is one word
-MAX_WORD_BYTES = 1 << 16
+UNITS_S, UNITS = 1_000.0, 2_000.0  # of work for messages that are no frames: a credit or an `alive` is one
+MAX_MESSAGE_BYTES = 1 << 16
 COSTS = {"hello": 50.0, "offer": 50.0}  # 20 a second
 REQUEST = 50.0  # each is answered, and the state of a whole graph is long
 
@@ -27,7 +27,7 @@ class Bounds:
     def __init__(self) -> None:
         self._enter: Budgets[str] = Budgets(ENTER_S, ENTER)
         self._messages: Budgets[str] = Budgets(MESSAGES_S, MESSAGES)
-        self._words: Budgets[str] = Budgets(WORDS_S, WORDS)
+        self._units: Budgets[str] = Budgets(UNITS_S, UNITS)
 
     def may_enter(self, user: str, now_s: float) -> bool:
         """Whether one more handshake is one too many."""
@@ -37,17 +37,17 @@ class Bounds:
         """Whether a message is read at all."""
         return self._messages.take(user, 1 + len(body) / MESSAGE_BYTES, now_s)
 
-    def word(self, user: str, body: bytes, now_s: float | None = None) -> dict[str, Any] | None:
-        """The word in a message, None where the key has said too many. Raises WireError."""
+    def message(self, user: str, body: bytes, now_s: float | None = None) -> dict[str, Any] | None:
+        """The message in a body that is no frame; None where the key has sent too many. Raises WireError."""
         now_s = time.monotonic() if now_s is None else now_s
-        if len(body) > MAX_WORD_BYTES:
-            raise WireError(f"word of {len(body)} bytes from another host, expected at most {MAX_WORD_BYTES}")
-        if not self._words.take(user, 1, now_s):
+        if len(body) > MAX_MESSAGE_BYTES:
+            raise WireError(f"message of {len(body)} bytes from another host, expected at most {MAX_MESSAGE_BYTES}")
+        if not self._units.take(user, 1, now_s):
             return None
-        word = decode(body)
-        kind = word.get("t")
-        cost = REQUEST if "op" in word else COSTS.get(kind, 0.0) if isinstance(kind, str) else 0.0
-        return word if not cost or self._words.take(user, cost, now_s) else None
+        message = decode(body)
+        kind = message.get("t")
+        cost = REQUEST if "op" in message else COSTS.get(kind, 0.0) if isinstance(kind, str) else 0.0
+        return message if not cost or self._units.take(user, cost, now_s) else None
 
 
 def connections_here() -> int:

@@ -38,7 +38,7 @@ class Connection:
 
     @property
     def rank(self) -> tuple[bool, bool, float]:
-        """Who makes room first."""
+        """Order of eviction."""
         return self.claimed, self.head is None, self.began_s
 
     @property
@@ -46,7 +46,7 @@ class Connection:
         """Whether as much as may be lies inside."""
         return len(self.untaken) >= MOST_UNTAKEN or sum(self.untaken) >= MOST_UNTAKEN_BYTES
 
-    def took(self, messages: int) -> None:
+    def acknowledge(self, messages: int) -> None:
         """So many were taken."""
         for _ in range(min(messages, len(self.untaken))):
             self.untaken.popleft()
@@ -75,7 +75,7 @@ def remove_dead(folder: Path, start: str) -> None:
 
 
 def name_of(number: int) -> str:
-    """What the inner end of a connection is called, so that whoever gets its words can tell whose they are."""
+    """What the inner end of a connection is called, so that whoever gets its messages can tell whose they are."""
     return f"\0audio-pipeline-{os.getpid()}-{number}"
 
 

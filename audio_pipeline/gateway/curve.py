@@ -1,6 +1,6 @@
 """CURVE on ZeroMQ sockets: options of both ends, who is let in, and what a silent failure means.
 
-ZeroMQ says nothing when a handshake fails; it tries again. A socket's monitor tells (RFC 26, RFC 27).
+ZeroMQ reports nothing when a handshake fails; it tries again. A socket's monitor reports it (RFC 26, RFC 27).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def check_listen(text: str, *, curve: bool) -> None:
 
 
 def harden(socket: zmq.Socket[bytes]) -> None:
-    """For tcp: a handshake cannot be held open. ZeroMQ's heartbeats are not used: see `remote_entrance`."""
+    """For tcp: a handshake cannot be held open. ZeroMQ's heartbeats are not used: see `acceptor`."""
     for option, value in (
         (zmq.HANDSHAKE_IVL, HANDSHAKE_MS),
         (zmq.TCP_KEEPALIVE, 1),
@@ -142,7 +142,7 @@ MOST_NEWS = 64  # at once
 
 
 class Watcher:
-    """Hears from a socket's monitor how its connection fares."""
+    """Reads from a socket's monitor how its connection fares."""
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self._watched = socket

@@ -19,7 +19,7 @@ from audio_pipeline.packed import dumps
 
 QUEUE_FRAMES = 25
 WINDOW_FRAMES = 50
-WAITING_FRAMES = 50  # offered and not looked at yet
+WAITING_FRAMES = 50  # offered and not yet taken over
 KEPT_FRAMES = 1_000
 SILENT_NS = 3_000_000_000
 TURN_MS = 50
@@ -32,7 +32,7 @@ class RemoteFeed:
         self.peer = Peer(remote)
         self.counts: Counter[str] = Counter()
         self.offered: deque[Frame] = deque(maxlen=WAITING_FRAMES)
-        self._end = _SendingEnd(self, remote, node)
+        self._end = SendingEnd(self, remote, node)
         self.peer.start(self._end)
 
     def offer(self, frame: Frame) -> None:
@@ -54,7 +54,7 @@ class RemoteFeed:
         self.peer.close()
 
 
-class _SendingEnd:
+class SendingEnd:
     """The producer's end of a link, that connects instead of binding."""
 
     def __init__(self, feed: RemoteFeed, remote: Remote, node: str) -> None:
@@ -62,7 +62,7 @@ class _SendingEnd:
         self.refused = ""
         self.greeted = False
         self.subscription = Subscription("drop_oldest", QUEUE_FRAMES, self._add)
-        self._seq = self._said_ns = self._greeting = 0
+        self._seq = self._sent_ns = self._greeting = 0
         self._instance = (os.getpid() << 20) + time.monotonic_ns() % (1 << 20)
         self.socket = self._connect()
 
@@ -87,41 +87,41 @@ class _SendingEnd:
         self.socket = self._connect()
 
     def handle(self) -> bool:
-        """Takes a turn's share of waiting words; True where there may be more."""
+        """Takes a turn's share of waiting messages; True where there may be more."""
         for _ in range(A_TURN):
             if not int(self.socket.get(EVENTS)) & POLLIN:
                 return False
             try:
-                self._on_word(unpack(self.socket.recv(zmq.DONTWAIT)))
+                self._on_message(unpack(self.socket.recv(zmq.DONTWAIT)))
             except WireError:
                 self._feed.counts["bad"] += 1
         return True
 
-    def _on_word(self, word: dict[str, Any]) -> None:
-        kind = word.get("t")
+    def _on_message(self, message: dict[str, Any]) -> None:
+        kind = message.get("t")
         if kind == "welcome" and not self.greeted:
             self.greeted = True
             self.subscription.reconnected(0)
             through = self._seq - len(self.subscription.queue)
-            self.subscription.credit(through, through + whole(word, "window"))
-        elif kind == "credit" and self.greeted and word.get("greeting") == self._greeting:
-            self.subscription.credit(whole(word, "delivered"), whole(word, "granted"))
+            self.subscription.credit(through, through + whole(message, "window"))
+        elif kind == "credit" and self.greeted and message.get("greeting") == self._greeting:
+            self.subscription.credit(whole(message, "delivered"), whole(message, "granted"))
         elif kind == "who" and self.greeted:
             self.greeted = False
             self._greeting += 1
         elif kind == "refused":
-            self.refused = str(word.get("why"))
+            self.refused = str(message.get("why"))
         else:
-            self._feed.peer.on_word(word)
+            self._feed.peer.on_message(message)
 
     def speak(self, now_ns: int) -> None:
-        """Sends what credit allows, and says who we are until we are welcome, then that we are there."""
+        """Sends what credit allows; an offer until it is welcomed, then signs of life."""
         self._take_offered()
         if self.greeted:
             for item in self.subscription.sendable():
                 self._send(item.message)
-        if now_ns - self._said_ns >= (KEEPALIVE_NS if self.greeted else IMPATIENT_NS):
-            self._said_ns = now_ns
+        if now_ns - self._sent_ns >= (KEEPALIVE_NS if self.greeted else IMPATIENT_NS):
+            self._sent_ns = now_ns
             self._send(dumps({"t": "alive"} if self.greeted else self._offer()))
 
     def _offer(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The place inside a pipeline where sound from another host ends: one sender at a time, held to its window."""
+"""The place inside a pipeline where sound from another host ends: one sender at a time, within its window."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import zmq
 from audio_pipeline import threads
 from audio_pipeline.errors import DeviceError, WireError
 from audio_pipeline.frame import Frame, numbered, parse
-from audio_pipeline.gateway.budget import Budget
 from audio_pipeline.gateway.frame_bounds import FrameBounds
+from audio_pipeline.gateway.notices import Notices
 from audio_pipeline.gateway.session import FEED
 from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.links.credit import Grant
@@ -25,11 +25,11 @@ from audio_pipeline.packed import dumps
 WINDOW_FRAMES = 50
 SILENT_NS = 3_000_000_000
 TURN_MS = 50
-SENTENCES_S, SENTENCES = 1.0, 10.0  # for the log
+NOTICES, NOTICES_S, NOTICES_BURST = 20, 1.0, 10.0
 
 
 class FeedPort:
-    """Where a node takes sound from another host: one sender at a time, the others are told who it is.
+    """Where a node takes sound from another host: a `FrameSource`. One sender at a time; the others get its name.
 
     Frames are credited once the node has taken them. Whoever sends beyond the window, longer frames or more sound than
     `FrameBounds` allow, loses that, and `counts` says so.
@@ -38,14 +38,14 @@ class FeedPort:
     def __init__(self, endpoint: str, token: str, *, rate: int = 48_000, channels: int = 2) -> None:
         self._token = token
         self.counts: Counter[str] = Counter()
-        self.said: deque[str] = deque(maxlen=20)
+        self.notices = Notices(NOTICES, rate=NOTICES_S, burst=NOTICES_BURST)
         self.user = ""  # who plays
         self._frames: deque[tuple[Frame, int]] = deque(maxlen=WINDOW_FRAMES)
-        self._bounds, self._sentences = FrameBounds(rate, channels), Budget(SENTENCES_S, SENTENCES)
+        self._bounds = FrameBounds(rate, channels)
         self._received = 0  # the highest number since the greeting
         self._sender = b""
         self._instance = -1
-        self._greeting = self._heard_ns = self._said_ns = 0
+        self._greeting = self._active_ns = self._sent_ns = 0
         self._grant = Grant(WINDOW_FRAMES)
         self._context: zmq.Context[Any] = zmq.Context()
         self._socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
@@ -89,16 +89,17 @@ class FeedPort:
             if not int(self._socket.get(EVENTS)) & POLLIN:
                 break
             sender, *parts = self._socket.recv_multipart(zmq.DONTWAIT)
-            self._hear(sender, parts[-1] if parts else b"", now_ns)
-        if self._sender and now_ns - self._heard_ns > SILENT_NS:
+            self.receive(sender, parts[-1] if parts else b"", now_ns)
+        if self._sender and now_ns - self._active_ns > SILENT_NS:
             self._leave("has fallen silent", now_ns)
-        if self._sender and (self._is_taken() or now_ns - self._said_ns > KEEPALIVE_NS):
+        if self._sender and (self._is_taken() or now_ns - self._sent_ns > KEEPALIVE_NS):
             self._credit(now_ns)
 
-    def _hear(self, sender: bytes, message: bytes, now_ns: int) -> None:
+    def receive(self, sender: bytes, message: bytes, now_ns: int) -> None:
+        """One message of a sender."""
         try:
             if message[:1] != b"A":
-                self._on_word(sender, unpack(message), now_ns)
+                self._on_message(sender, unpack(message), now_ns)
             elif sender != self._sender:
                 self._reply(sender, {"t": "who"})
             else:
@@ -108,7 +109,7 @@ class FeedPort:
 
     def _on_frame(self, message: bytes, now_ns: int) -> None:
         """One of the sender's; a frame that is dropped took a place in the window all the same."""
-        self._heard_ns = now_ns
+        self._active_ns = now_ns
         self.counts["received"] += 1
         number = numbered(message)
         if number is None or not self._is_within(number[1]):
@@ -139,19 +140,19 @@ class FeedPort:
             self._grant.delivered(self._received)
         return self._grant.delivered_through > before
 
-    def _on_word(self, sender: bytes, word: dict[str, Any], now_ns: int) -> None:
-        if word.get("t") == "offer":
-            self._on_offer(sender, word, now_ns)
+    def _on_message(self, sender: bytes, message: dict[str, Any], now_ns: int) -> None:
+        if message.get("t") == "offer":
+            self._on_offer(sender, message, now_ns)
         elif sender != self._sender:
             self._reply(sender, {"t": "who"})
-        elif word.get("t") == "bye":
+        elif message.get("t") == "bye":
             self._leave("is gone", now_ns)
         else:
-            self._heard_ns = now_ns
+            self._active_ns = now_ns
 
-    def _on_offer(self, sender: bytes, word: dict[str, Any], now_ns: int) -> None:
-        user, instance = str(word.get("user") or "somebody"), whole(word, "instance")
-        if word.get("v") != PROTOCOL or str(word.get("token")) != self._token:
+    def _on_offer(self, sender: bytes, message: dict[str, Any], now_ns: int) -> None:
+        user, instance = str(message.get("user") or "somebody"), whole(message, "instance")
+        if message.get("v") != PROTOCOL or str(message.get("token")) != self._token:
             self._reply(sender, {"t": "refused", "why": "wrong protocol version or token"})
             return
         if self._sender not in (b"", sender) and instance != self._instance:
@@ -159,15 +160,15 @@ class FeedPort:
             return
         if self._instance != instance:
             self._frames.clear()
-        if self._sender != sender or self._greeting != whole(word, "greeting") or self._instance != instance:
+        if self._sender != sender or self._greeting != whole(message, "greeting") or self._instance != instance:
             self._grant, self._received = Grant(WINDOW_FRAMES), 0
-            self._say(f"{user} plays here now", now_ns)
+            self._notify(f"{user} plays here now", now_ns)
         self._sender, self.user, self._instance = sender, user, instance
-        self._greeting, self._heard_ns = whole(word, "greeting"), now_ns
+        self._greeting, self._active_ns = whole(message, "greeting"), now_ns
         self._reply(sender, {"t": "welcome", "v": PROTOCOL, "window": WINDOW_FRAMES})
 
     def _credit(self, now_ns: int) -> None:
-        self._said_ns = now_ns
+        self._sent_ns = now_ns
         through = self._grant.delivered_through
         if through:
             self._reply(
@@ -183,16 +184,14 @@ class FeedPort:
             self._reply(self._sender, {"t": "still"})
 
     def _leave(self, why: str, now_ns: int) -> None:
-        self._say(f"{self.user} {why}", now_ns)
+        self._notify(f"{self.user} {why}", now_ns)
         self._sender, self.user, self._instance = b"", "", -1
 
-    def _say(self, sentence: str, now_ns: int) -> None:
-        """For the log, as often as the log can bear."""
-        if self._sentences.take(1, now_ns / 1e9):
-            self.said.append(sentence)
+    def _notify(self, sentence: str, now_ns: int) -> None:
+        self.notices.add(sentence, now_ns / 1e9)
 
-    def _reply(self, sender: bytes, word: dict[str, Any]) -> None:
-        self._socket.send_multipart([sender, dumps(word)], flags=zmq.DONTWAIT)
+    def _reply(self, sender: bytes, message: dict[str, Any]) -> None:
+        self._socket.send_multipart([sender, dumps(message)], flags=zmq.DONTWAIT)
 
     def close(self) -> None:
         """Ends the thread; whoever plays notices within seconds."""

@@ -1,4 +1,4 @@
-"""Listens to an exported port of a pipeline on another host."""
+"""Receives an exported port of a pipeline on another host."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import Counter, deque
 
 from audio_pipeline.frame import Frame
 from audio_pipeline.gateway.frame_bounds import FrameBounds
+from audio_pipeline.gateway.notices import Notices
 from audio_pipeline.gateway.peer import Peer, Remote
 from audio_pipeline.links.link import InPort, InSpec
 from audio_pipeline.links.messages import A_TURN
@@ -18,7 +19,7 @@ KEPT_FRAMES = 1_000
 
 
 class RemoteLink:
-    """Frames of a remote port with the time at which they came; `take` and `close` belong to the caller's thread."""
+    """A `FrameSource` for a port of another host; `take` and `close` belong to the caller's thread."""
 
     def __init__(self, remote: Remote, port: str, *, rate: int = 48_000, channels: int = 2) -> None:
         self.peer = Peer(remote)
@@ -35,12 +36,20 @@ class RemoteLink:
             terms=terms,
         )
         instance = (os.getpid() << 20) + time.monotonic_ns() % (1 << 20)
-        self._end = _ListeningEnd(self.peer, spec, instance, self)
+        self._end = ListeningEnd(self.peer, spec, instance, self)
         self.peer.start(self._end)
 
-    def heard(self, frame: Frame) -> None:
+    def received(self, frame: Frame) -> None:
         """In the peer's thread."""
         self._frames.append((frame, time.monotonic_ns()))
+
+    @property
+    def connected(self) -> bool:
+        return self.peer.connected
+
+    @property
+    def notices(self) -> Notices:
+        return self.peer.notices
 
     def take(self) -> tuple[Frame, int] | None:
         """The next frame and when it came, None if there is none now."""
@@ -50,13 +59,13 @@ class RemoteLink:
         self.peer.close()
 
 
-class _ListeningEnd(InPort):
+class ListeningEnd(InPort):
     """A link's end that hands on what comes at once: the jitter buffer is where it waits."""
 
     def __init__(self, peer: Peer, spec: InSpec, instance: int, link: RemoteLink) -> None:
         self._link = link
         super().__init__(peer.context, spec, "", instance, self._add)
-        self.on_other = peer.on_word
+        self.on_other = peer.on_message
 
     def _add(self, name: str, amount: int) -> None:
         self._link.counts[name] += amount
@@ -75,5 +84,5 @@ class _ListeningEnd(InPort):
                 self.dropped(reason)
                 continue
             self.used()
-            self._link.heard(frame)
+            self._link.received(frame)
         return more

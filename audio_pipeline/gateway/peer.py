@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ import zmq
 from audio_pipeline import threads
 from audio_pipeline.clock_offset import ClockOffset
 from audio_pipeline.gateway.curve import DENIED, DOWN, SILENT_MS, UP, Watcher, as_client, explain, harden, parse_address
+from audio_pipeline.gateway.notices import Notices
 from audio_pipeline.keys import KeyPair, Keys
 from audio_pipeline.links.messages import moment
 from audio_pipeline.links.waker import Waker
@@ -63,7 +63,7 @@ def find_remote(address: str, name: str, own: str, *, curve: bool = True, keys: 
 
 
 class End(Protocol):
-    """What speaks on the connection: the end of a link, or of a feed."""
+    """What uses the connection: the end of a link, or of a feed."""
 
     refused: str
     socket: zmq.Socket[bytes]
@@ -76,17 +76,17 @@ class End(Protocol):
         """Takes a turn's share of what waits; True where there may be more."""
 
     def speak(self, now_ns: int) -> None:
-        """Says what is to be said."""
+        """Sends what is due."""
 
     def reconnect(self) -> None:
         """A fresh connection."""
 
     def close(self) -> None:
-        """Says goodbye."""
+        """Sends a goodbye, where it can."""
 
 
 class Peer:
-    """Runs an `End` in a thread: connects, connects again, measures the other clock, and says what is wrong."""
+    """Runs an `End` in a thread: connects, connects again, measures the other clock, and notes what is wrong."""
 
     def __init__(self, remote: Remote) -> None:
         self.remote = remote
@@ -94,12 +94,12 @@ class Peer:
         self.reconnects = 0
         self.connected = False
         self.trouble = ""  # one sentence while something is wrong
-        self.said: deque[str] = deque(maxlen=20)  # sentences for the log
+        self.notices = Notices(20)
         self.context: zmq.Context[Any] = zmq.Context()
         self.waker = Waker()
         self._watcher: Watcher | None = None
         self._stop = threading.Event()
-        self._heard_ns = self._exchanged_ns = 0
+        self._active_ns = self._exchanged_ns = 0
         self._exchanges = 0
         self._was_connected = False
         self._thread: threading.Thread | None = None
@@ -112,13 +112,13 @@ class Peer:
     def start(self, end: End) -> None:
         """From now on the end belongs to the thread."""
         self._end = end
-        self._heard_ns = time.monotonic_ns()
+        self._active_ns = time.monotonic_ns()
         self._thread = threads.start(self._run, "remote", stop=self._stop)
 
-    def on_word(self, word: dict[str, Any]) -> None:
-        """Answers to our own words."""
-        if word.get("t") == "time":
-            sent, received, answered = (moment(word, key) for key in ("t1", "t2", "t3"))
+    def on_message(self, message: dict[str, Any]) -> None:
+        """A message that is not the end's own: an answer about the clock."""
+        if message.get("t") == "time":
+            sent, received, answered = (moment(message, key) for key in ("t1", "t2", "t3"))
             self.offset.add(sent, received, answered, time.monotonic_ns())
 
     def _run(self) -> None:
@@ -129,7 +129,7 @@ class Peer:
         self.context.destroy(linger=0)
 
     def _unwatch(self) -> None:
-        """Before the watched socket is closed: ZeroMQ says goodbye on the monitor, and waits where nobody listens."""
+        """Before the watched socket is closed: ZeroMQ sends a last event on the monitor, and waits for its reader."""
         if self._watcher is not None:
             self._watcher.close()
         self._watcher = None
@@ -142,7 +142,7 @@ class Peer:
         self.waker.clear()
         now_ns = time.monotonic_ns()
         if self._end.socket in ready:
-            self._heard_ns = now_ns
+            self._active_ns = now_ns
             if self._end.handle():
                 self._stop.wait(CALM_S)
         self._end.speak(now_ns)
@@ -150,11 +150,11 @@ class Peer:
         self._exchange(now_ns)
 
     def _note(self, now_ns: int) -> None:
-        """What the monitor says, and what the silence says."""
+        """What the monitor reports, and what a silence means."""
         news = self._watcher.news() if self._watcher is not None else []
         for status in news:
             if status == UP:
-                self._heard_ns = now_ns
+                self._active_ns = now_ns
             elif status != DOWN or self.connected or not self.trouble:
                 remote = self.remote
                 self._complain(explain(status, remote.endpoint, remote.name, curve=remote.own is not None))
@@ -166,7 +166,7 @@ class Peer:
             self._again(REFUSED_WAIT_S)  # ZeroMQ does not try again by itself: the key may be allowed meanwhile
         elif DOWN in news and self.connected:
             self._again(0.0)
-        elif now_ns - self._heard_ns > ENOUGH_SILENCE_NS:
+        elif now_ns - self._active_ns > ENOUGH_SILENCE_NS:
             if self.connected or not self.trouble:
                 self._complain(f"{self.remote.endpoint} {'has fallen silent' if self.connected else 'does not answer'}")
             self._again(0.0)
@@ -177,20 +177,23 @@ class Peer:
         self.reconnects += self._was_connected
         self.connected = self._was_connected = True
         self.trouble = ""
-        self.said.append(f"connected to {self.remote.endpoint}")
+        self._notify(f"connected to {self.remote.endpoint}")
 
     def _complain(self, sentence: str) -> None:
         self.connected = False
         if sentence != self.trouble:
             self.trouble = sentence
-            self.said.append(sentence)
+            self._notify(sentence)
+
+    def _notify(self, sentence: str) -> None:
+        self.notices.add(sentence, time.monotonic())
 
     def _again(self, wait_s: float) -> None:
         self.connected = False
         self._stop.wait(wait_s)
         self._unwatch()
         self._end.reconnect()
-        self._heard_ns = time.monotonic_ns()
+        self._active_ns = time.monotonic_ns()
         self._exchanges = 0
         self.offset.clear()  # it may be another host, or the same one started anew
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +13,8 @@ from audio_pipeline.frame import Flag, Frame
 from audio_pipeline.links.ports import Converter
 
 if TYPE_CHECKING:
+    from audio_pipeline.clock_offset import ClockOffset
+    from audio_pipeline.gateway.frame_source import FrameSource
     from audio_pipeline.node import Context
 
 IDLE_NS = 100_000_000
@@ -43,7 +44,7 @@ class RemotePlayer:
         self._idle = self._entering = self._deserted = False
         self._capture = (0, 0)  # a place on the remote timeline and when it was captured, on this host's clock
         self.lost_samples = self.frames = 0
-        self._told: dict[str, int] = {}
+        self._reported: dict[str, int] = {}
 
     def deadline_ns(self, ctx: Context) -> int:
         """When the next frame is due."""
@@ -85,17 +86,26 @@ class RemotePlayer:
             return True
         return self._expected is not None and not 0 <= frame.position - self._expected <= LEAP_S * frame.rate
 
-    def poll(self, ctx: Context, drain: Callable[[], None]) -> None:
-        """Emits what is due; `drain` pushes what has come, before each frame, since that may take a while."""
-        drain()
+    def poll(self, ctx: Context, source: FrameSource, offset: ClockOffset | None = None) -> None:
+        """Emits what is due; what has come is taken in before each frame, since emitting one may take a while.
+
+        `offset`: of the clock by which the frames are stamped; without it that is this host's.
+        """
+        self.drain(source, offset)
         while (tick_ns := self.deadline_ns(ctx)) <= ctx.now_ns():
             assert self._position is not None
-            drain()
+            self.drain(source, offset)
             held_up = ctx.now_ns() - tick_ns > CATCH_UP_NS
             self._tick(ctx, tick_ns, leaving=held_up)
             self._position += self._frame
             if held_up:
                 self._skip(ctx)
+
+    def drain(self, source: FrameSource, offset: ClockOffset | None = None) -> None:
+        """Takes in what has come."""
+        while (came := source.take()) is not None:
+            frame, arrival_ns = came
+            self.push(frame, arrival_ns, _captured_here(frame.captured_ns, offset))
 
     def _skip(self, ctx: Context) -> None:
         """Leaves out what should have been emitted by now; the buffer counts what that is of the sound."""
@@ -167,8 +177,8 @@ class RemotePlayer:
     def count(self, ctx: Context, totals: dict[str, int]) -> None:
         """Counters from sums."""
         for name, total in totals.items():
-            ctx.count(name, total - self._told.get(name, 0))
-            self._told[name] = total
+            ctx.count(name, total - self._reported.get(name, 0))
+            self._reported[name] = total
 
     def _age_ms(self, now_ns: int) -> float:
         """Since what is emitted now was captured at the other host; 0 where nobody knows."""
@@ -176,3 +186,10 @@ class RemotePlayer:
         if not captured_ns or not self.buffer.playing:
             return 0.0
         return (now_ns - captured_ns) / 1e6 + (end - self.buffer.place) / self.buffer.rate * 1e3
+
+
+def _captured_here(captured_ns: int, offset: ClockOffset | None) -> int:
+    """By this host's clock; 0 where nobody knows."""
+    if offset is None or not captured_ns:
+        return captured_ns
+    return offset.here(captured_ns) if offset.known else 0

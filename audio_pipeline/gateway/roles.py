@@ -1,9 +1,10 @@
-"""Who may come in from other hosts, and what they may do: the address book, read again whenever it changes."""
+"""The roles of the keys of other hosts: the address book, read again whenever it changes."""
 
 from __future__ import annotations
 
 from audio_pipeline.errors import ConfigError, KeysError
 from audio_pipeline.gateway.curve import is_loopback
+from audio_pipeline.gateway.policy import Caller
 from audio_pipeline.keys import KeyPair, Keys, may
 
 
@@ -36,12 +37,12 @@ class Roles:
         """Whose key it is now; empty where it is nobody's, or there are no keys."""
         return (self.keys.who(public) or "") if self.keys is not None else ""
 
-    def called(self, public: str) -> str:
-        """The same for a sentence."""
-        return self.name(public) or "this key"
+    def caller(self, public: str) -> Caller:
+        """Who that is for the policy."""
+        return Caller(self.name(public), self.of(public))
 
     def of(self, public: str) -> str:
-        """The role of the key with which somebody was let in."""
+        """The role of a key that was let in."""
         if self.keys is None:
             return "listen"
         known = self.keys.known.get(self.name(public))

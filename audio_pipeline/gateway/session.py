@@ -1,51 +1,78 @@
-"""Who is connected through a gateway, and with what inside."""
+"""Sessions of other hosts with what is inside a pipeline: a stream of a connection, and a socket of its own for it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 import zmq
 
+from audio_pipeline.gateway.policy import Caller
 from audio_pipeline.keys import may
 
 MAX_SESSIONS = 64
 KEPT = 16  # of them, for keys that may play or control
 MAX_OF_A_KEY = 16
-SILENT_S = 5.0  # links and feeds speak ten times a second
-PATIENT_S = 60.0  # control clients speak when they want something
+SILENT_S = 5.0  # links and feeds send something ten times a second
+PATIENT_S = 60.0  # control clients send when they want something
 INNER_WAITING = 1_000
-CONTROLS = "controls"
 FEED = "~feed"  # the port of a node that waits for sound from other hosts
+
+
+class SessionKind(Enum):
+    """What a session is for; the value is how a notice calls it."""
+
+    LISTEN = "listens to"
+    FEED = "feeds"
+    CONTROL = "controls"
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a session is for: its kind, the port or node, the least role, and where that is inside."""
+
+    kind: SessionKind
+    target: str
+    role: str
+    endpoint: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} {self.target}".rstrip()
 
 
 @dataclass
 class Session:
-    """One connection from another host and its own socket to what it asked for."""
+    """One stream of a connection from another host, and its own socket to what it asked for."""
 
     identity: bytes
+    stream: int
     user: str  # the public key with which it came; empty without keys
     name: str  # whose that was then
-    what: str
-    needs: str  # role
+    purpose: Purpose
     inner: zmq.Socket[bytes]
     number: int
-    way: int | None = None  # the connection that it came by
-    heard_s: float = field(default_factory=time.monotonic)
+    connection: int | None = None  # by which it came
+    active_s: float = field(default_factory=time.monotonic)
 
     @property
     def limit_s(self) -> float:
-        return PATIENT_S if self.what == CONTROLS else SILENT_S
+        return PATIENT_S if self.purpose.kind is SessionKind.CONTROL else SILENT_S
+
+    @property
+    def label(self) -> str:
+        """Whose it is, for a notice."""
+        return self.name or "somebody"
 
 
 class Sessions:
-    """All of them, by the identity of the connection."""
+    """All of them, by the identity of the connection and the stream on it."""
 
     def __init__(self, context: zmq.Context[Any]) -> None:
         self._context = context
-        self._sessions: dict[bytes, Session] = {}
+        self._sessions: dict[tuple[bytes, int], Session] = {}
 
     @property
     def all(self) -> list[Session]:
@@ -55,8 +82,12 @@ class Sessions:
     def sockets(self) -> Iterator[zmq.Socket[bytes]]:
         return (session.inner for session in self._sessions.values())
 
-    def get(self, identity: bytes) -> Session | None:
-        return self._sessions.get(identity)
+    def get(self, identity: bytes, stream: int) -> Session | None:
+        return self._sessions.get((identity, stream))
+
+    def of(self, identity: bytes) -> list[Session]:
+        """Those of one connection."""
+        return [session for session in self.all if session.identity == identity]
 
     def full(self, user: str, role: str) -> str:
         """Why there is no place for one more of a key with this role; empty where there is one."""
@@ -67,26 +98,29 @@ class Sessions:
             return "too many connections from other hosts"
         return ""
 
-    def enter(self, identity: bytes, user: str, name: str, what: str, needs: str, endpoint: str) -> Session:
+    def enter(self, identity: bytes, stream: int, user: str, caller: Caller, purpose: Purpose) -> Session:
         """A new one; ZMQError where the system has no socket for it. Inside it has a name that no node can have."""
-        taken = {session.number for session in self.all if (session.name, session.what) == (name, what)}
+        same = [session for session in self.all if (session.name, session.purpose) == (caller.name, purpose)]
+        taken = {session.number for session in same}
         number = next(n for n in range(MAX_SESSIONS + 1) if n not in taken)
         inner: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         for option, value in ((zmq.LINGER, 200), (zmq.SNDHWM, INNER_WAITING), (zmq.RCVHWM, INNER_WAITING)):
             inner.setsockopt(option, value)
-        inner.setsockopt(zmq.IMMEDIATE, what != CONTROLS)  # sound does not wait for a node that is being restarted
-        inner.setsockopt(zmq.IDENTITY, f"~{name}~{number}".encode())
-        inner.connect(endpoint)
-        session = self._sessions[identity] = Session(identity, user, name, what, needs, inner, number)
+        # sound does not wait for a node that is being restarted
+        inner.setsockopt(zmq.IMMEDIATE, purpose.kind is not SessionKind.CONTROL)
+        inner.setsockopt(zmq.IDENTITY, f"~{caller.name}~{number}".encode())
+        inner.connect(purpose.endpoint)
+        session = Session(identity, stream, user, caller.name, purpose, inner, number)
+        self._sessions[identity, stream] = session
         return session
 
     def silent(self, now_s: float) -> list[Session]:
-        """Those that have not been heard for too long."""
-        return [session for session in self.all if now_s - session.heard_s > session.limit_s]
+        """Those that have sent nothing for too long."""
+        return [session for session in self.all if now_s - session.active_s > session.limit_s]
 
     def drop(self, session: Session) -> None:
-        """Closes it; what it said last still goes out."""
-        self._sessions.pop(session.identity, None)
+        """Closes it; what was sent last still goes out."""
+        self._sessions.pop((session.identity, session.stream), None)
         session.inner.close(linger=200)
 
     def close(self) -> None:

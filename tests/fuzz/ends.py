@@ -16,15 +16,19 @@ import msgpack
 import numpy as np
 import zmq
 
-from audio_pipeline.errors import WireError
 from audio_pipeline.frame import Flag, audio_frame, gap_frame, pack, parse
-from audio_pipeline.gateway.feed import _SendingEnd
+from audio_pipeline.gateway.bounds import Bounds
+from audio_pipeline.gateway.dispatch import Dispatcher, Peer
+from audio_pipeline.gateway.feed import SendingEnd
 from audio_pipeline.gateway.feed_port import WINDOW_FRAMES, FeedPort
 from audio_pipeline.gateway.frame_bounds import FrameBounds
-from audio_pipeline.gateway.link import _ListeningEnd
-from audio_pipeline.gateway.peer import Peer, Remote
+from audio_pipeline.gateway.link import ListeningEnd
+from audio_pipeline.gateway.notices import Notices
+from audio_pipeline.gateway.peer import Peer as RemotePeer
+from audio_pipeline.gateway.peer import Remote
 from audio_pipeline.gateway.player import RemotePlayer
-from audio_pipeline.gateway.server import Gateway
+from audio_pipeline.gateway.relay import Relay
+from audio_pipeline.gateway.roles import Roles
 from audio_pipeline.gateway.session import MAX_SESSIONS, Sessions
 from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.keys import Keys
@@ -165,11 +169,9 @@ def feed() -> Iterator[Callable[[bytes], None]]:
         def target(data: bytes) -> None:
             ctx.now += TICK_NS
             for message in (msgpack.packb(OFFER), message_of(data)):
-                port._hear(b"a", message, ctx.now)
+                port.receive(b"a", message, ctx.now)
             assert len(port._frames) <= WINDOW_FRAMES
-            while (came := port.take()) is not None:
-                player.push(came[0], came[1], came[0].captured_ns)
-            player.poll(ctx, lambda: None)  # type: ignore[arg-type]
+            player.poll(ctx, port)  # type: ignore[arg-type]
             port._is_taken()
             port._credit(ctx.now)
 
@@ -184,9 +186,9 @@ def _heard(answer: bytes) -> None:
 
 
 @contextmanager
-def _peer() -> Iterator[Peer]:
+def _peer() -> Iterator[RemotePeer]:
     """A connection without its thread."""
-    peer = Peer(Remote("127.0.0.1", 9))
+    peer = RemotePeer(Remote("127.0.0.1", 9))
     peer.prepare = lambda socket: None  # type: ignore[method-assign]
     yield peer
     peer.waker.close()
@@ -220,7 +222,7 @@ def sending() -> Iterator[Callable[[bytes], None]]:
     """The sender's end: words of the host that it plays to, and frames that go out after them."""
     with _peer() as peer:
         own = SimpleNamespace(peer=peer, counts=Counter(), offered=deque())
-        end = _SendingEnd(own, Remote("127.0.0.1", 9), "voice")  # type: ignore[arg-type]
+        end = SendingEnd(own, Remote("127.0.0.1", 9), "voice")  # type: ignore[arg-type]
         end.socket.close(linger=0)
         wire = end.socket = Wire()  # type: ignore[assignment]
         now = [NS]
@@ -243,9 +245,9 @@ def listening() -> Iterator[Callable[[bytes], None]]:
         ctx = Clock()
         player = RemotePlayer(ctx, CHANNELS, 0.0, 250.0)  # type: ignore[arg-type]
         link = SimpleNamespace(counts=Counter(), bounds=FrameBounds(RATE, CHANNELS))
-        link.heard = lambda frame: player.push(frame, ctx.now, peer.offset.here(frame.captured_ns))
+        link.received = lambda frame: player.push(frame, ctx.now, peer.offset.here(frame.captured_ns))
         spec = InSpec("", "tcp://127.0.0.1:9", 50, "drop_oldest", prepare=peer.prepare)
-        end = _ListeningEnd(peer, spec, 1, link)  # type: ignore[arg-type]
+        end = ListeningEnd(peer, spec, 1, link)  # type: ignore[arg-type]
         end.socket.close(linger=0)
         wire = end.socket = Wire()  # type: ignore[assignment]
 
@@ -255,20 +257,10 @@ def listening() -> Iterator[Callable[[bytes], None]]:
             wire.coming += [welcome, message_of(data)]  # type: ignore[attr-defined]
             end.handle()
             end.speak(ctx.now)
-            player.poll(ctx, lambda: None)  # type: ignore[arg-type]
+            player.poll(ctx, SimpleNamespace(take=lambda: None))  # type: ignore[arg-type]
             assert not end.queue and end.grant.delivered_through < 1 << 62
 
         yield target
-
-
-class Router:
-    """The side of a gateway that other hosts are at."""
-
-    def __init__(self) -> None:
-        self.answers: list[bytes] = []
-
-    def send_multipart(self, parts: list[bytes], flags: int = 0) -> None:
-        self.answers.append(parts[1])
 
 
 @contextmanager
@@ -280,27 +272,29 @@ def gateway() -> Iterator[Callable[[bytes], None]]:
         for role in ("listen", "play", "control"):
             users[role] = Keys(Path(folder) / role).new(role).public
             keys.allow(role, users[role], role)
-        made = Gateway("127.0.0.1:0", RunDir(Path(folder)), (), keys=keys)
-        router = made._router = Router()  # type: ignore[assignment]
-        made._token, made._sessions = TOKEN, Sessions(context)
-        made._entrance = SimpleNamespace(claim=len, release=len)  # type: ignore[assignment]
+        answers: list[bytes] = []
+
+        def send(identity: bytes, message: bytes) -> bool:
+            answers.append(message)
+            return True
+
+        places, counts = SimpleNamespace(claim=len, release=len), Counter[str]()
+        relay = Relay(Sessions(context), send, places, TOKEN, counts, Notices(50))
+        made = Dispatcher(RunDir(Path(folder)), Roles(keys), (), relay, send, counts)
         outputs = [{"port": "mix.out", "heard": True}, {"port": "song.out", "heard": False}]
-        made._known_ports = {"name": "studio", "rate": RATE, "outputs": outputs, "feeds": ["voice"]}
+        made.publish({"name": "studio", "rate": RATE, "outputs": outputs, "feeds": ["voice"]})
 
         def target(data: bytes) -> None:
             role = Choice(data).pick(tuple(users))
             body, identity = message_of(data[1:]), role.encode()
-            try:
-                made._on_message(identity, users[role], made._sessions.get(identity), body)
-            except WireError:
-                pass
-            assert all(len(answer) < len(body) + 1_000 for answer in router.answers)  # type: ignore[attr-defined]
-            assert all(isinstance(msgpack.unpackb(answer), dict) for answer in router.answers)  # type: ignore[attr-defined]
-            router.answers.clear()  # type: ignore[attr-defined]
-            made.said.clear()
-            assert len(made._sessions.all) <= min(3, MAX_SESSIONS)
-            for session in made._sessions.all:
-                made._forget(session)
+            made.bounds = Bounds()  # of another second
+            made.take(Peer(identity, users[role]), body)
+            assert all(len(answer) < len(body) + 1_000 for answer in answers)
+            assert all(isinstance(msgpack.unpackb(answer), dict) for answer in answers)
+            answers.clear()
+            assert len(relay.sessions.all) <= min(3, MAX_SESSIONS)
+            for session in relay.sessions.all:
+                relay.forget(session)
 
         yield target
-        made._sessions.close()
+        relay.sessions.close()

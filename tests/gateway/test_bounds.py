@@ -25,7 +25,8 @@ from audio_pipeline.gateway.connection import MOST_UNTAKEN, remove_dead
 from audio_pipeline.gateway.feed_port import WINDOW_FRAMES, FeedPort
 from audio_pipeline.gateway.frame_bounds import FRAMES, VALUES, FrameBounds
 from audio_pipeline.gateway.message_meter import GREETING_BYTES, Meter
-from audio_pipeline.gateway.session import KEPT, MAX_OF_A_KEY, MAX_SESSIONS, Sessions
+from audio_pipeline.gateway.policy import Caller
+from audio_pipeline.gateway.session import KEPT, MAX_OF_A_KEY, MAX_SESSIONS, Purpose, SessionKind, Sessions
 from audio_pipeline.keys import Keys
 from audio_pipeline.links.link import InPort, InSpec
 from audio_pipeline.links.messages import A_TURN, PROTOCOL, moment, whole
@@ -125,7 +126,7 @@ class Fed:
         self.say({"t": "offer", "v": PROTOCOL, "node": "voice", "instance": 1, "greeting": 0, "token": TOKEN})
 
     def say(self, word: dict[str, Any] | bytes) -> None:
-        self.port._hear(b"singer", word if isinstance(word, bytes) else msgpack.packb(word), MS)
+        self.port.receive(b"singer", word if isinstance(word, bytes) else msgpack.packb(word), MS)
 
     def frames(self, numbers: range) -> None:
         for number in numbers:
@@ -220,7 +221,7 @@ def test_a_sender_that_greets_for_ever_does_not_fill_the_log(fed: Fed) -> None:
             {"t": "offer", "v": PROTOCOL, "node": "voice", "instance": greeting, "greeting": greeting, "token": TOKEN}
         )
         fed.say({"t": "bye"})
-    assert len(fed.port.said) <= 20 and fed.port._sentences.left(0.0) < 1
+    assert len(fed.port.notices) <= 20 and not fed.port.notices.add("one more", 0.0)
 
 
 # -- a gateway --------------------------------------------------------------------------------------------
@@ -277,16 +278,16 @@ def test_taps_from_other_hosts_get_no_history(studio: Studio, monkeypatch: pytes
 
 def test_a_key_that_says_too_much_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     bounds, hello = Bounds(), msgpack.packb({"t": "hello", "port": "mix.out"})
-    taken = [bounds.word("listener", hello, 0.0) for _ in range(6_000)]
+    taken = [bounds.message("listener", hello, 0.0) for _ in range(6_000)]
     assert len([word for word in taken if word]) == 39, "2,000 at once, each worth 50 and 1"
-    assert bounds.word("singer", hello, 0.0) and bounds.word("listener", hello, 1.0)
+    assert bounds.message("singer", hello, 0.0) and bounds.message("listener", hello, 1.0)
     frames = [bounds.may_send("listener", bytes(4_000), 0.0) for _ in range(6_000)]
     assert 3_000 < frames.count(True) < 4_000 and bounds.may_send("singer", bytes(4_000), 0.0)
 
 
-def test_long_words_are_not_unpacked() -> None:
-    with pytest.raises(WireError, match="^word of 65537 bytes from another host, expected at most 65536$"):
-        Bounds().word("listener", bytes(65_537), 0.0)
+def test_long_messages_are_not_unpacked() -> None:
+    with pytest.raises(WireError, match="^message of 65537 bytes from another host, expected at most 65536$"):
+        Bounds().message("listener", bytes(65_537), 0.0)
 
 
 def test_the_token_is_read_once(studio: Studio) -> None:
@@ -313,11 +314,12 @@ def test_a_book_that_could_not_be_read_for_a_moment_is_read_again(studio: Studio
 def test_a_listener_cannot_take_the_places_of_those_who_play() -> None:
     with zmq.Context() as context:
         sessions = Sessions(context)
+        purpose = Purpose(SessionKind.LISTEN, "mix.out", "listen", "inproc://nobody")
 
         def enter(user: str, role: str) -> str:
             if not (why := sessions.full(user, role)):
                 number = len(sessions.all)
-                sessions.enter(bytes([number]), user, user, "hears", "listen", "inproc://nobody")
+                sessions.enter(bytes([number]), 0, user, Caller(user, role), purpose)
             return why
 
         assert [bool(enter("greedy", "listen")) for _ in range(MAX_OF_A_KEY + 1)] == [False] * MAX_OF_A_KEY + [True]
@@ -350,11 +352,11 @@ def crowd(port: int, count: int) -> list[socket.socket]:
 
 def test_however_many_connect_without_a_key_who_has_one_gets_in(narrow: None, studio: Studio) -> None:
     remote, idle = studio.allow(), crowd(studio.gateway.port, 400)
-    until(lambda: studio.gateway._entrance.counts["made_room"] > 50)
+    until(lambda: studio.gateway.acceptor.counts["evicted"] > 50)
     stranger = Stranger(remote)
     answer = stranger.ask({"t": "time", "t1": 1}, 100_000)
     assert answer is not None and answer["t1"] == 1
-    assert len(studio.gateway._entrance._ways) <= 8
+    assert len(studio.gateway.acceptor.numbers) <= 8
     stranger.close()
     for each in idle:
         each.close()
@@ -381,7 +383,7 @@ class Bare:
 
     @property
     def numbers(self) -> list[int]:
-        return list(self.entrance._ways)
+        return list(self.entrance.numbers)
 
 
 @pytest.fixture
@@ -467,7 +469,7 @@ def test_only_so_many_messages_lie_inside_until_they_are_taken(bare: Bare) -> No
         got += _some(inside)
     assert MOST_UNTAKEN * 52 <= len(got) <= CHUNK + GREETING_BYTES
     (number,) = bare.numbers
-    bare.entrance.took(number, 10_000)
+    bare.entrance.acknowledge(number, 10_000)
     bare.turn()
     for _ in range(5):
         bare.turn()
@@ -545,7 +547,7 @@ def test_without_a_descriptor_the_oldest_makes_room(bare: Bare, monkeypatch: pyt
     monkeypatch.setattr(bare.entrance, "_listener", Exhausted())
     monkeypatch.setattr(bare.entrance, "_selector", Selected(bare.entrance._selector))
     bare.entrance._accept(0.0)
-    assert bare.entrance.counts == {"refused": 1, "made_room": 1} and not bare.numbers
+    assert bare.entrance.counts == {"refused": 1, "evicted": 1} and not bare.numbers
     monkeypatch.undo()
     for each in keep:
         each.close()

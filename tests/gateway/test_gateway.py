@@ -96,8 +96,8 @@ def test_an_allowed_key_hears_what_is_exported_to_the_bit(studio: Studio, listen
     for start in range(0, 400, QUEUE_FRAMES):  # what its queue in the studio holds while no credit has come
         studio.play(range(start, start + QUEUE_FRAMES))
         assert numbers(link, QUEUE_FRAMES) == list(range(start, start + QUEUE_FRAMES))
-    assert studio.gateway.connected == ["laptop: hears mix.out"]
-    assert list(link.peer.said) == [f"connected to {link.peer.remote.endpoint}"] and not link.peer.trouble
+    assert studio.gateway.connected == ["laptop: listens to mix.out"]
+    assert list(link.peer.notices) == [f"connected to {link.peer.remote.endpoint}"] and not link.peer.trouble
 
 
 def trouble(link: RemoteLink) -> str:
@@ -110,7 +110,7 @@ def test_a_key_that_is_not_on_the_allow_list_is_turned_away_in_one_sentence(stud
     said = trouble(listen(studio.remote()))
     assert said.endswith("does not let this host in: its key is not on the allow-list there, or has no role for this")
     until(lambda: studio.gateway.counts["denied"])
-    assert studio.laptop.mine()[1].public in studio.gateway.said[0] and not studio.taps()
+    assert studio.laptop.mine()[1].public in studio.gateway.notices[0] and not studio.taps()
 
 
 def test_a_key_that_is_only_known_as_a_host_is_turned_away(studio: Studio, listen: Listen) -> None:
@@ -264,7 +264,7 @@ def test_whoever_is_removed_from_the_address_book_is_gone_within_a_second(studio
     until(studio.taps)
     Keys(studio.keys.folder).remove("laptop")
     until(lambda: not studio.taps())
-    assert "laptop is gone (hears mix.out)" in studio.gateway.said
+    assert "laptop is gone (listens to mix.out)" in studio.gateway.notices
     assert "does not let this host in" in trouble(link) or not link.peer.connected
 
 
@@ -281,7 +281,7 @@ def test_a_name_that_gets_a_new_key_gives_the_old_one_nothing(
     if between:
         book.remove("laptop")
     book.allow("laptop", Keys(tmp_path / "new").new("laptop").public, "control")
-    until(lambda: "laptop is gone (controls)" in studio.gateway.said)
+    until(lambda: "laptop is gone (controls)" in studio.gateway.notices)
     asked = len(studio.asked)
     answer = thief.ask({"v": VERSION, "id": 2, "op": "stop"})
     assert answer is not None and "which does not allow 'stop'" in answer["error"] and len(studio.asked) == asked

@@ -1,0 +1,152 @@
+"""What each message from another host leads to: an answer, a refusal, a session, or a message inside."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from audio_pipeline.control.codec import VERSION
+from audio_pipeline.errors import WireError
+from audio_pipeline.gateway.bounds import Bounds
+from audio_pipeline.gateway.policy import Access, Published, published, refusal, role_for
+from audio_pipeline.gateway.relay import MAX_STREAM, Relay, Send, stream_of
+from audio_pipeline.gateway.roles import Roles
+from audio_pipeline.gateway.session import FEED, Purpose, Session, SessionKind
+from audio_pipeline.host.runtime import RunDir
+from audio_pipeline.links.messages import moment
+from audio_pipeline.packed import dumps
+
+CONTROL_STREAM = -1  # the control protocol has none
+Message = dict[str, Any]
+
+
+class Peer:
+    """Who sent a message: the connection as ZeroMQ knows it, its number, and the public key that it proved."""
+
+    __slots__ = ("connection", "identity", "user")
+
+    def __init__(self, identity: bytes, user: str, connection: int | None = None) -> None:
+        self.identity, self.user, self.connection = identity, user, connection
+
+
+class Dispatcher:
+    """Takes messages from outside, within `Bounds`; the policy decides, the relay opens and passes on."""
+
+    def __init__(
+        self, run: RunDir, roles: Roles, exports: Sequence[str], relay: Relay, send: Send, counts: Counter[str]
+    ) -> None:
+        self._run, self._roles, self._relay, self._send, self._counts = run, roles, relay, send, counts
+        self._exports = [name if "." in name else f"{name}.out" for name in exports]
+        self._ports: Message = {"outputs": [], "feeds": []}
+        self.published = Published()
+        self.bounds = Bounds()
+
+    def publish(self, ports: Message) -> None:
+        """The pipeline's answer to `ports`."""
+        self._ports, self.published = ports, published(ports, self._exports)
+
+    def take(self, peer: Peer, body: bytes) -> None:
+        """One message."""
+        now_s = time.monotonic()
+        for session in self._relay.sessions.of(peer.identity):
+            if session.user == peer.user:
+                session.active_s = now_s
+            else:
+                self._relay.drop(session)
+        if not self.bounds.may_send(peer.user, body, now_s):
+            self._counts["over_budget"] += 1
+            return
+        try:
+            self._dispatch(peer, body)
+        except WireError:
+            self._counts["bad_messages"] += 1
+
+    def _dispatch(self, peer: Peer, body: bytes) -> None:
+        if body[:1] == b"A":
+            session = self._relay.sessions.get(peer.identity, stream_of(body))
+            if session is not None and session.purpose.kind is SessionKind.FEED:
+                self._relay.pass_in(session, body)
+            return
+        message = self.bounds.message(peer.user, body)
+        if message is None:
+            self._counts["over_budget"] += 1
+        elif "op" in message:
+            self._on_request(peer, message)
+        else:
+            self._on_link(peer, message, body)
+
+    def _on_link(self, peer: Peer, message: Message, body: bytes) -> None:
+        kind, stream = message.get("t"), message.get("stream", 0)
+        if type(stream) is not int or not 0 <= stream <= MAX_STREAM:
+            raise WireError(f"stream {stream!r:.40} of a link, expected a whole number of 32 bits")
+        if kind == "time":
+            now_ns = time.monotonic_ns()
+            self._reply(peer, {"t": "time", "t1": moment(message, "t1"), "t2": now_ns, "t3": time.monotonic_ns()})
+        elif kind == "hello":
+            self._on_hello(peer, stream, message)
+        elif kind == "offer":
+            self._on_offer(peer, stream, message)
+        elif (session := self._relay.sessions.get(peer.identity, stream)) is None:
+            self._reply(peer, {"t": "who", "stream": stream})
+        else:
+            self._relay.pass_in(session, body)
+            if kind == "bye":
+                self._relay.forget(session)
+
+    def _on_hello(self, peer: Peer, stream: int, message: Message) -> None:
+        port = str(message.get("port"))
+        if not self.published.is_known:
+            return  # it asks again
+        if reason := refusal(self._roles.caller(peer.user), Access.LISTEN, port, self.published):
+            self._refuse(peer, stream, message, reason)
+            return
+        message["since"] = None  # what was played before is not for taps from other hosts
+        purpose = Purpose(SessionKind.LISTEN, port, "listen", self._run.endpoint(*port.split(".")))
+        self._enter(peer, stream, purpose, message)
+
+    def _on_offer(self, peer: Peer, stream: int, message: Message) -> None:
+        node = str(message.get("node"))
+        if not self.published.is_known:
+            return
+        caller = self._roles.caller(peer.user)
+        if reason := refusal(caller, Access.PLAY, node, self.published):
+            self._refuse(peer, stream, message, reason)
+            return
+        message["user"] = caller.name
+        self._enter(peer, stream, Purpose(SessionKind.FEED, node, "play", self._run.endpoint(node, FEED)), message)
+
+    def _on_request(self, peer: Peer, message: Message) -> None:
+        op, number = str(message.get("op")), message.get("id")
+        reason = refusal(self._roles.caller(peer.user), Access.OPERATION, op, self.published)
+        if message.get("v") != VERSION or "node" in message and role_for(Access.OPERATION, op) != "control":
+            reason = f"{op!r} is not for other hosts"
+        if reason:
+            self._reply(peer, {"id": number, "ok": False, "error": reason})
+        elif op == "ports":
+            result = {**self._ports, "outputs": list(self.published.outputs)}
+            self._reply(peer, {"id": number, "ok": True, "result": result})
+        else:
+            purpose = Purpose(SessionKind.CONTROL, "", "listen", self._run.control)
+            self._enter(peer, CONTROL_STREAM, purpose, message)
+
+    def _enter(self, peer: Peer, stream: int, purpose: Purpose, message: Message) -> None:
+        caller = self._roles.caller(peer.user)
+        opened = self._relay.open(peer.identity, stream, peer.user, caller, purpose, peer.connection)
+        if isinstance(opened, Session):
+            self._relay.introduce(opened, message)
+        else:
+            self._refuse(peer, stream, message, opened)
+
+    def _refuse(self, peer: Peer, stream: int, message: Message, reason: str) -> None:
+        """In a form that the end of a link and a control client both read."""
+        refused: Message = {"t": "refused", "why": reason}
+        if "op" in message:
+            refused |= {"id": message.get("id"), "ok": False, "error": reason}
+        elif stream:
+            refused["stream"] = stream
+        self._reply(peer, refused)
+
+    def _reply(self, peer: Peer, message: Message) -> None:
+        self._send(peer.identity, dumps(message))

@@ -1,0 +1,88 @@
+"""Who may open which port or operation: the one place that decides, whatever a peer proved its identity with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from audio_pipeline.control.operations import needed_role
+from audio_pipeline.keys import may
+
+PORT = re.compile(r"[a-z][a-z0-9_]{0,39}\.[a-z0-9_]{1,40}")
+
+
+class Access(Enum):
+    """What a peer asks for."""
+
+    LISTEN = "listen"  # the frames of an exported output
+    PLAY = "play"  # to send frames to a node that waits for them
+    OPERATION = "operation"  # of the control protocol
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A peer whose identity was checked: the owner of a key, or of a token. `name` is empty where it is not known."""
+
+    name: str
+    role: str
+
+    @property
+    def label(self) -> str:
+        """For a sentence."""
+        return self.name or "this key"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a pipeline shows to other hosts."""
+
+    outputs: tuple[Mapping[str, Any], ...] = ()  # as the operation `ports` has them
+    feeds: tuple[str, ...] = ()
+    is_known: bool = False  # the pipeline has answered
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        return tuple(str(output["port"]) for output in self.outputs)
+
+
+def published(ports: Mapping[str, Any], exports: Sequence[str]) -> Published:
+    """The outputs that `exports` names, or else those that are played at this host; all nodes that wait for sound."""
+    outputs = ports.get("outputs", [])
+    shown = [port for port in outputs if (port["port"] in exports if exports else port.get("heard"))]
+    return Published(tuple(shown), tuple(ports.get("feeds", ())), bool(outputs))
+
+
+def role_for(access: Access, target: str) -> str | None:
+    """The least role that may do this; None where no other host may."""
+    return needed_role(target) if access is Access.OPERATION else access.value
+
+
+def refusal(caller: Caller, access: Access, target: str, shown: Published) -> str:
+    """Why `caller` may not have `target`, in a sentence; empty where it may."""
+    if access is Access.LISTEN:
+        return _listen_refusal(caller, target, shown)
+    if access is Access.PLAY:
+        return _play_refusal(caller, target, shown)
+    needed = role_for(access, target)
+    if needed is None:
+        return f"{target!r} is not for other hosts"
+    if not may(caller.role, needed):
+        return f"{caller.label!r} has the role {caller.role!r}, which does not allow {target!r}"
+    return ""
+
+
+def _listen_refusal(caller: Caller, port: str, shown: Published) -> str:
+    if port not in shown.ports or not PORT.fullmatch(port):
+        return f"{port!r} is not exported; exported are {', '.join(shown.ports) or 'nothing'}"
+    return "" if may(caller.role, "listen") else f"{caller.label!r} may not listen here"
+
+
+def _play_refusal(caller: Caller, node: str, shown: Published) -> str:
+    if not may(caller.role, "play"):
+        return f"{caller.name or 'somebody without a key'!r} may not play here"
+    if node not in shown.feeds:
+        return f"no node {node!r} waits for sound; those that do: {', '.join(shown.feeds) or 'none'}"
+    return ""
