@@ -57,7 +57,7 @@ def embedding(x: Array) -> Array:
 def converted(source: str, target: str, colour: float = 1.0) -> tuple[Array, Array, Calibration]:
     """What came in and what came out after the converter had learnt from another clip: (samples,) each."""
     calibration = Calibration(target_of(clip(target, 0)[:, None], RATE, encoder()), encoder(), None, colour)
-    converter = WorldConverter(calibration.target.pitch, heard=calibration.hear)
+    converter = WorldConverter(calibration.target.pitch, on_stretch=calibration.add)
     calibration.converter = converter
     lesson, x = clip(source, 0)[: LEARN_S * RATE], clip(source, 1)[: HEARD_S * RATE]
     blocks = BlockConverter(converter, RATE)
@@ -106,7 +106,7 @@ def likeness() -> None:
             scores += [ge2e.similarity(goal, embedding(way(x, steps))) for way in others.values()]
             own, level = ge2e.similarity(embedding(y), embedding(clip(source, 0))), db(y) - db(x)
             gains.append(scores[2] - scores[0])
-            found = calibration.told[-1].formant
+            found = calibration.findings[-1].formant
             values = [f"{value:.3f}" for value in (*scores, own)]
             rows.append((kind, f"{source} to {target}", f"{steps:+.1f}", f"{found:.2f}", *values, f"{level:+.1f}"))
     table(

@@ -118,7 +118,7 @@ class SpeakerEncoder(Node):
         if self._enroller is None:
             return
         try:
-            style = self._enroller.look(look.speech_s, changed=look.changed)
+            style = self._enroller.update(look.speech_s, changed=look.changed)
         except ConfigError as error:
             ctx.log(str(error))
             return

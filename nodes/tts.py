@@ -216,9 +216,9 @@ class Tts(Source):
 
     def _tell(self, spoken: Any, missing: int, ctx: Context, *, making: bool) -> None:
         ctx.count("starved_samples", self._report.starved(missing, making=making))
-        for told in self._report.heard(spoken, missing, ctx.now_ns(), making=making, busy=self._live.busy):
-            ctx.event("words", told.kind, self._position + told.at, **told.data)
-            if told.kind == "starved" and not self._report.slow:
+        for notice in self._report.notices(spoken, missing, ctx.now_ns(), making=making, busy=self._live.busy):
+            ctx.event("words", notice.kind, self._position + notice.at, **notice.data)
+            if notice.kind == "starved" and not self._report.slow:
                 self._report.slow = True
                 ctx.log(f"{self.settings.voice} is slower than real time here: it pauses between clauses")
 
@@ -233,8 +233,8 @@ class Tts(Source):
             if position > self._position:
                 yield from self._block(None, position - self._position)
             for spoken in at_rate(self._talker.say([text]), self._talker.rate, ctx.rate):
-                for told in self._report.heard(spoken, 0, ctx.now_ns(), making=False, busy=True):
-                    ctx.event("words", told.kind, self._position + told.at, **told.data)
+                for notice in self._report.notices(spoken, 0, ctx.now_ns(), making=False, busy=True):
+                    ctx.event("words", notice.kind, self._position + notice.at, **notice.data)
                 yield from self._block(spoken.sound, len(spoken.sound))
             left_out = self._talker.left_out()
             if not self._report.talking:

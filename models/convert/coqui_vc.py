@@ -86,12 +86,12 @@ class OpenVoiceConverter:
 
     def aim(self, reference: Array, rate: int) -> None:
         """Convert to the voice in (samples,) at `rate` Hz from now on. Raises ConfigError."""
-        self._target = self._look(_checked(reference, rate, self.rate))[0]
+        self._target = self._colour_and_spectrum(_checked(reference, rate, self.rate))[0]
 
     def reset(self) -> None:
         """The next window is of another stream."""
-        self._heard: list[Array] = []
-        self._until, self._heard_s, self._looked_s = 0, 0.0, 0.0
+        self._learnt: list[Array] = []
+        self._until, self._learnt_s, self._judged_s = 0, 0.0, 0.0
         self._source: torch.Tensor | None = None
 
     def convert(self, x: Array, start: int) -> Array:
@@ -100,30 +100,30 @@ class OpenVoiceConverter:
             raise ConfigError("OpenVoice has no voice to convert to: aim it first")
         hop = self._audio.hop_length
         padded = np.pad(x, (0, -len(x) % hop + (self._audio.fft_size if len(x) < self._audio.fft_size else 0)))
-        own, spectrum = self._look(padded)
-        self._listen(x, start)
+        own, spectrum = self._colour_and_spectrum(padded)
+        self._learn(x, start)
         aim = {"g_src": own if self._source is None else self._source, "g_tgt": self._target}
         torch.manual_seed(abs(start))  # the same window is the same sound
         y: Array = self._model.inference(spectrum, aim)["model_outputs"][0, 0].float().cpu().numpy()
         return y[: len(x)]
 
     @torch.inference_mode()
-    def _look(self, x: Array) -> tuple[torch.Tensor, torch.Tensor]:
+    def _colour_and_spectrum(self, x: Array) -> tuple[torch.Tensor, torch.Tensor]:
         """Tone colour (1, 256, 1) and spectrum (1, bins, frames)."""
         found: tuple[torch.Tensor, torch.Tensor] = self._model.extract_se(torch.from_numpy(np.ascontiguousarray(x)))
         return found
 
-    def _listen(self, x: Array, start: int) -> None:
+    def _learn(self, x: Array, start: int) -> None:
         """Learns the source's tone colour from what of this window is new."""
         fresh = x[max(self._until - start, 0) :]
         self._until = max(self._until, start + len(x))
-        if self._heard_s >= SOURCE_S or not len(fresh) or float(np.sqrt(np.mean(np.square(fresh)))) < SPEECH:
+        if self._learnt_s >= SOURCE_S or not len(fresh) or float(np.sqrt(np.mean(np.square(fresh)))) < SPEECH:
             return
-        self._heard.append(fresh)
-        self._heard_s += len(fresh) / self.rate
-        if self._heard_s - self._looked_s >= LOOK_S:
-            self._looked_s = self._heard_s
-            self._source = self._look(np.concatenate(self._heard))[0]
+        self._learnt.append(fresh)
+        self._learnt_s += len(fresh) / self.rate
+        if self._learnt_s - self._judged_s >= LOOK_S:
+            self._judged_s = self._learnt_s
+            self._source = self._colour_and_spectrum(np.concatenate(self._learnt))[0]
 
 
 class FreeVCConverter:

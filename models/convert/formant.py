@@ -14,7 +14,7 @@ from audio_pipeline.dsp.envelope import colouring, likely_factor, mean_shape
 from audio_pipeline.dsp.pitch import PitchSpread, matched
 from audio_pipeline.models.convert import world
 from audio_pipeline.models.convert.target import Target
-from audio_pipeline.models.convert.world_voice import Heard, WorldConverter, moved
+from audio_pipeline.models.convert.world_voice import Stretch, WorldConverter, moved
 from audio_pipeline.models.hearing import speech
 from audio_pipeline.models.hearing.ge2e import similarity
 
@@ -60,7 +60,7 @@ class Calibration:
         self.amount = colour
         self.converter: WorldConverter | None = None
         self._turn = 0  # searches of an earlier one are not wanted any more
-        self.told: list[Finding] = []  # for whoever says it aloud, in order
+        self.findings: list[Finding] = []  # that nobody was notified of yet, in order
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -89,7 +89,7 @@ class Calibration:
         formant = self._given or float(state["formant"])
         self._apply(Finding(formant, str(state["found"])))
         self._state = "done" if state["found"] != "guess" else "guessed"
-        self.told.clear()
+        self.findings.clear()
 
     def give(self, formant: float | None) -> None:
         """A factor said by hand; None: it is to be found."""
@@ -98,9 +98,9 @@ class Calibration:
         if formant is not None and self.converter is not None:
             self.converter.warp(formant)
 
-    def hear(self, heard: Heard) -> None:
+    def add(self, stretch: Stretch) -> None:
         """Takes a stretch of the source."""
-        self._gather(heard)
+        self._gather(stretch)
         if self._state == "listening" and self._voiced >= GUESS_FRAMES:
             self._state = "guessed"
             self._apply(self._guess())
@@ -114,14 +114,14 @@ class Calibration:
             found, self._found = self._found, None
             self._apply(found)
 
-    def _gather(self, heard: Heard) -> None:
+    def _gather(self, stretch: Stretch) -> None:
         if self._state == "done":
             return
-        voiced = heard.f0 > 0
+        voiced = stretch.f0 > 0
         if voiced.mean() > SPOKEN:
-            self._speech.append(heard.sound)
+            self._speech.append(stretch.sound)
         if voiced.any():
-            shape = mean_shape(heard.envelope[voiced], world.RATE) * voiced.sum()
+            shape = mean_shape(stretch.envelope[voiced], world.RATE) * voiced.sum()
             self._total = shape + (self._total if self._voiced else 0.0)
             self._voiced += int(voiced.sum())
 
@@ -145,7 +145,7 @@ class Calibration:
         curve = colouring(self._shape, self.target.shape, found.formant, world.BINS, world.RATE)
         self.converter.colour(curve * self.amount)
         self._newest = found
-        self.told.append(found)
+        self.findings.append(found)
 
     def _begin_search(self) -> None:
         guess, encoder = self._guess(), self._encoder
@@ -207,5 +207,5 @@ def _best(scores: dict[float, float], guess: float) -> float:
 
 
 def _likeness(x: Array, target: Target, encoder: SpeakerEncoder) -> float:
-    heard = speech.prepare(x[:, None], world.RATE)
-    return similarity(encoder.utterance(heard), target.embedding) if len(heard) else 0.0
+    speech_only = speech.prepare(x[:, None], world.RATE)
+    return similarity(encoder.utterance(speech_only), target.embedding) if len(speech_only) else 0.0

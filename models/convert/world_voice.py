@@ -26,7 +26,7 @@ EDGE = 5  # frames at the end of a window whose pitch the next one knows better
 FORMANTS = (0.6, 1.7)
 
 
-class Heard(NamedTuple):
+class Stretch(NamedTuple):
     """What a window showed for the first time."""
 
     start: int  # its first sample in the stream, at RATE
@@ -46,9 +46,9 @@ class WorldConverter:
         *,
         semitones: float = 0.0,
         formant: float = 1.0,
-        heard: Callable[[Heard], None] = lambda heard: None,
+        on_stretch: Callable[[Stretch], None] = lambda stretch: None,
     ) -> None:
-        self.target, self._heard = target, heard
+        self.target, self._on_stretch = target, on_stretch
         self.statistics = PitchStatistics()
         self.semitones = Glide(semitones, round(GLIDE_S * RATE))
         self.log_formant = Glide(float(np.log(formant)), round(GLIDE_S * RATE))
@@ -122,7 +122,7 @@ class WorldConverter:
         voiced = frames.f0[new][frames.f0[new] > 0]
         self.f0_hz = float(np.median(voiced)) if len(voiced) else self.f0_hz
         stretch = sound[first * HOP : last * HOP]
-        self._heard(Heard(start + first * HOP, stretch, frames.f0[new], frames.envelope[new]))
+        self._on_stretch(Stretch(start + first * HOP, stretch, frames.f0[new], frames.envelope[new]))
 
 
 def moved(x: Floats, frames: Frames, f0: Floats, formant: Floats, colour: Floats | None = None) -> Array:

@@ -83,7 +83,7 @@ class MarkSeeker:
         self._samples += len(x)
         self._held = np.concatenate([self._held, self._resampler.process(to_channels(x, self._sides))])
         while len(self._held) >= self._before + CHUNK + MARGIN:
-            self._look(self._held[: self._before + CHUNK + MARGIN], CHUNK)
+            self._measure(self._held[: self._before + CHUNK + MARGIN], CHUNK)
             drop = self._before + CHUNK - MARGIN
             self._held, self._before = self._held[drop:], MARGIN
 
@@ -96,10 +96,10 @@ class MarkSeeker:
         self._held = np.concatenate([self._held, self._resampler.flush()])
         rest = len(self._held) - self._before
         if rest > 0:
-            self._look(self._held, rest)
+            self._measure(self._held, rest)
         return [np.concatenate(rows) for rows in self._rows[: None if self._differ else 1] if rows]
 
-    def _look(self, part: Array, samples: int) -> None:
+    def _measure(self, part: Array, samples: int) -> None:
         if self._sides == 1 or not np.any(part[:, 0] != part[:, 1]):
             same = _chunk(self._perth, part[:, 0], self._before, samples)
             for rows in self._rows:

@@ -35,7 +35,7 @@ CUT = {  # what Kokoro's vocoder is given, and its steps in a frame; time is the
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 
-def told(path: Path, *, cut: bool = False) -> bytes:
+def with_durations(path: Path, *, cut: bool = False) -> bytes:
     """The network in an ONNX file with `frames`, and for Kokoro with `keep`. Raises WeightsError: built otherwise."""
     import onnx
 

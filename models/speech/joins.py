@@ -37,10 +37,10 @@ def spoken(engine: Engine, clauses: Iterable[Clause]) -> Iterator[Piece]:
     """Speaks clause by clause: lead and tail trimmed, pauses put back by punctuation, no step at either end."""
     level = Level(engine.rate)
     for clause in clauses:
-        yield from said(engine, clause, level)
+        yield from pieces_of(engine, clause, level)
 
 
-def said(engine: Engine, clause: Clause, level: Level) -> Iterator[Piece]:
+def pieces_of(engine: Engine, clause: Clause, level: Level) -> Iterator[Piece]:
     """The pieces of one clause; none where the engine finds nothing to say in it."""
     pause = np.zeros(round(PAUSE_S[clause.ends_sentence] * engine.rate), np.float32)
     if isinstance(engine, Streaming):

@@ -40,7 +40,7 @@ class Kokoro:
     rate = RATE
 
     def __init__(self, folder: Path, threads: int = 0, device: str = "cpu") -> None:
-        self._session = open_session(durations.told(folder / MODEL, cut=True), threads, device)
+        self._session = open_session(durations.with_durations(folder / MODEL, cut=True), threads, device)
         self._vocabulary: dict[str, int] = json.loads((folder / VOCABULARY).read_text())["vocab"]
         self.signs = frozenset(self._vocabulary)
 

@@ -26,7 +26,7 @@ class LightVoice:
         from hibari import Hibari, dsp
 
         self._package, self._sound_of, self._speed = Hibari(), dsp.synth, speed
-        self._session = open_session(durations.told(Path(self._package.model_path)), threads=1)
+        self._session = open_session(durations.with_durations(Path(self._package.model_path)), threads=1)
         self._signs = frozenset(self._package.vocab)
 
     def speak(self, text: str) -> Array:

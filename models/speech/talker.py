@@ -13,7 +13,7 @@ from audio_pipeline.models.hearing.perth import Perth
 from audio_pipeline.models.speech.blockwise import Blockwise, Excerpt
 from audio_pipeline.models.speech.clauses import Clause, ClauseSplitter, Policy
 from audio_pipeline.models.speech.engine import Engine
-from audio_pipeline.models.speech.joins import Level, Piece, said
+from audio_pipeline.models.speech.joins import Level, Piece, pieces_of
 from audio_pipeline.models.speech.phonemes import known_word
 from audio_pipeline.models.speech.talker_pace import Pace
 from audio_pipeline.models.speech.text.stream import SpokenText
@@ -96,7 +96,7 @@ class Talker:
 
     def _speak(self, clauses: Iterable[Clause]) -> Iterator[Piece]:
         for clause in clauses:
-            pieces = said(self.engine, clause, self._level)
+            pieces = pieces_of(self.engine, clause, self._level)
             pieces = pieces if self._mark is None else self._marked(self._mark, pieces)
             yield from pieces if self._pace is None else self._paced(self._pace, clause, pieces)
 

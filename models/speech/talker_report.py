@@ -10,7 +10,7 @@ from audio_pipeline.models.speech.talker_live import BEGIN, Spoken
 MOST_UNFINISHED = 200  # characters
 
 
-class Told(NamedTuple):
+class Notice(NamedTuple):
     """Something to tell, `at` so many samples from the first of the block."""
 
     kind: str
@@ -42,31 +42,31 @@ class TalkerReport:
         self.talking, self.slow, self._hole = False, False, 0
         self.unfinished = ""
 
-    def heard(self, spoken: Spoken, missing: int, now_ns: int, *, making: bool, busy: bool) -> Iterator[Told]:
+    def notices(self, spoken: Spoken, missing: int, now_ns: int, *, making: bool, busy: bool) -> Iterator[Notice]:
         """What happens in a block of which `missing` samples were not there, `making` where that is the voice's fault.
 
         `start` {after_ms}, `clause` {text}, `clause_end`, `word` {text, samples}, `starved` {ms}, `done`.
         """
         if self._hole and len(spoken.sound):
-            yield Told("starved", 0, {"ms": self._hole * 1000 // self._rate})
+            yield Notice("starved", 0, {"ms": self._hole * 1000 // self._rate})
             self._hole = 0
         for mark in spoken.marks:
             if mark.kind == BEGIN and not self.talking:
                 yield self._start(mark.at, now_ns)
             if mark.kind == BEGIN:
                 self.unfinished = mark.data["text"][:MOST_UNFINISHED]
-            yield Told(mark.kind, mark.at, mark.data)
+            yield Notice(mark.kind, mark.at, mark.data)
         self._hole += self.starved(missing, making=making)
         if not busy:
             self.unfinished = ""
         if self.talking and not busy:
             self.cancelled()
-            yield Told("done", len(spoken.sound), {})
+            yield Notice("done", len(spoken.sound), {})
 
-    def _start(self, at: int, now_ns: int) -> Told:
+    def _start(self, at: int, now_ns: int) -> Notice:
         waited_ms = (now_ns - self._asked_ns) / 1e6 if self._asked_ns is not None else 0.0
         self.talking, self._asked_ns = True, None
-        return Told("start", at, {"after_ms": round(waited_ms, 1)})
+        return Notice("start", at, {"after_ms": round(waited_ms, 1)})
 
     def starved(self, missing: int, *, making: bool) -> int:
         """Of the missing samples those that the voice was too slow for."""

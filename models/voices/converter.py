@@ -85,8 +85,8 @@ class Ready:
         """What was learnt since the last call."""
         if self._calibration is None:
             return []
-        told, self._calibration.told = self._calibration.told, []
-        return [asdict(one) for one in told]
+        findings, self._calibration.findings = self._calibration.findings, []
+        return [asdict(one) for one in findings]
 
     def state(self) -> dict[str, Any]:
         """What is known of the speaker, for a successor."""
@@ -113,9 +113,9 @@ def open_converter(wish: Wish, rate: int, run: Any = None) -> Ready:
         return Ready(BlockConverter(_neural(wish), rate, layout_of(wish.engine, wish.block_ms), finish))
     world.load_package()
     calibration = _calibration(wish, run or (lambda job: job()))
-    spread, hear = (calibration.target.pitch, calibration.hear) if calibration else (None, lambda heard: None)
+    spread, add = (calibration.target.pitch, calibration.add) if calibration else (None, lambda stretch: None)
     formant = wish.formant if wish.formant is not None else 1.0
-    converter = WorldConverter(spread, semitones=wish.semitones, formant=formant, heard=hear)
+    converter = WorldConverter(spread, semitones=wish.semitones, formant=formant, on_stretch=add)
     if calibration:
         calibration.converter = converter
     return Ready(BlockConverter(converter, rate, layout_of(wish.engine, wish.block_ms), finish), converter, calibration)

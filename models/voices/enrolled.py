@@ -80,29 +80,29 @@ class Library:
     def voice(self, name: str) -> Voice:
         """A voice as it is used. Raises ConfigError, or MediaError where its files are damaged."""
 
-        def look(path: Path, record: Record) -> Voice:
+        def read(path: Path, record: Record) -> Voice:
             pack, embedding = read_style(_file(path, record, STYLE, STYLE_BYTES))
             return Voice(record, pack, embedding)
 
-        return self._look(name, look)
+        return self._read_entry(name, read)
 
     def sample(self, name: str) -> bytes | None:
         """The FLAC that it was fitted on; None where that was not kept."""
 
-        def look(path: Path, record: Record) -> bytes | None:
+        def read(path: Path, record: Record) -> bytes | None:
             return _file(path, record, SAMPLE, SAMPLE_BYTES) if SAMPLE in record.files else None
 
-        return self._look(name, look)
+        return self._read_entry(name, read)
 
     def files(self, name: str) -> dict[str, bytes]:
         """Everything of a voice, the record first, checked."""
 
-        def look(path: Path, record: Record) -> dict[str, bytes]:
+        def read(path: Path, record: Record) -> dict[str, bytes]:
             most = {STYLE: STYLE_BYTES, SAMPLE: SAMPLE_BYTES}
             own = {file: _file(path, record, file, most[file]) for file in record.files}
             return {RECORD: voice_files.read(path / RECORD, RECORD_BYTES), **own}
 
-        return self._look(name, look)
+        return self._read_entry(name, read)
 
     def work_folder(self, name: str) -> Path:
         """Where a fit of this voice keeps what it needs to go on later; goes with the voice."""
@@ -177,12 +177,12 @@ class Library:
                 return path, record
         raise ConfigError(f"no voice is called {name!r}{_hint(name, [record.name for _, record in readable])}")
 
-    def _look(self, name: str, look: Callable[[Path, Record], T]) -> T:
+    def _read_entry(self, name: str, read: Callable[[Path, Record], T]) -> T:
         """Reads files of a voice, once more where it was replaced between two of them."""
         for left in reversed(range(LOOKS)):
             path, record = self._find(name)
             try:
-                return look(path, record)
+                return read(path, record)
             except FileNotFoundError as error:
                 if not left:
                     raise MediaError(f"voice {name!r}: {error.filename} is missing") from error

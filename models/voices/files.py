@@ -50,7 +50,7 @@ def read(path: Path, most: int, *, follow: bool = False) -> bytes:
 @contextmanager
 def writing(base: Path) -> Iterator[None]:
     """Alone with the folder among all processes; leftovers of crashes are removed first. Raises PipelineError."""
-    with _said(base), locked(base):
+    with _errors_of_voices(base), locked(base):
         _sweep(base)
         yield
 
@@ -147,7 +147,7 @@ def _sync(folder: Path) -> None:
 
 
 @contextmanager
-def _said(base: Path) -> Iterator[None]:
+def _errors_of_voices(base: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -26,21 +26,21 @@ class Enroller:
 
     def reset(self) -> None:
         """Another voice, or another stream."""
-        self._heard = np.zeros(0, np.float32)
+        self._sound = np.zeros(0, np.float32)
         self._next_s = self._after_s
 
     def push(self, x: Array) -> None:
         """More sound (samples,)."""
-        self._heard = np.concatenate([self._heard, x])[-KEPT_S * RATE :]
+        self._sound = np.concatenate([self._sound, x])[-KEPT_S * RATE :]
 
-    def look(self, speech_s: float, *, changed: bool) -> Style | None:
+    def update(self, speech_s: float, *, changed: bool) -> Style | None:
         """The style, when it is time for one: `speech_s` of this voice so far. Raises ConfigError: nothing to fit."""
         if changed:
-            self._heard, self._next_s = self._heard[-round(speech_s * RATE) :], self._after_s
+            self._sound, self._next_s = self._sound[-round(speech_s * RATE) :], self._after_s
         if speech_s < self._next_s or self._next_s > MOST_S:
             return None
         self._next_s = 2 * max(self._next_s, speech_s)
-        return {**self._fit(self._heard), "speech_s": round(speech_s, 1)}
+        return {**self._fit(self._sound), "speech_s": round(speech_s, 1)}
 
 
 def _quick(x: Array) -> Style:
@@ -49,6 +49,6 @@ def _quick(x: Array) -> Style:
     try:
         fit = voice_fit.quick(voice_fit.analyse(x[:, None], RATE), texts=())
     except ConfigError as error:
-        raise ConfigError(f"no voice was made of what was heard: {error}") from error
+        raise ConfigError(f"no voice was made of this sound: {error}") from error
     style = [round(float(value), 5) for value in fit.pack[0]]
     return {"style": style, "speed": round(float(fit.speed), 4), "british": bool(fit.british), "nearest": fit.nearest}

@@ -115,7 +115,7 @@ class Search:
             self._lines[number] = self._line(SEARCH[number], self._start)
         return self._lines[number]
 
-    def heard(self, line: Line, first: int, timbre: Tensor) -> Tensor:
+    def embedding_of(self, line: Line, first: int, timbre: Tensor) -> Tensor:
         """The embedding (256,) of an excerpt in a timbre (128,)."""
         with bfloat16(self.speaker.device):
             sound = self.speaker.decode(*line.excerpt(first), timbre[None]).float()
@@ -127,7 +127,8 @@ class Search:
         """Of what is to be made small, at one excerpt drawn by chance."""
         line = self._drawn(int(rng.integers(len(SEARCH))))
         point = torch.from_numpy(timbre).to(self.speaker.device).requires_grad_()
-        loss = PRIOR * self.strangeness(point) - self.heard(line, int(rng.choice(line.starts())), point) @ self.target
+        likeness = self.embedding_of(line, int(rng.choice(line.starts())), point) @ self.target
+        loss = PRIOR * self.strangeness(point) - likeness
         (found,) = torch.autograd.grad(loss, point)
         return np.asarray(found.cpu().numpy(), np.float32)
 
@@ -141,8 +142,8 @@ class Search:
     def check(self, timbre: Array) -> float:
         """Likeness on sentences that the search does not follow."""
         point = torch.from_numpy(timbre).to(self.speaker.device)
-        looks = [self.heard(line, line.starts()[len(line.starts()) // 2], point) for line in self._checks]
-        return float(torch.nn.functional.normalize(torch.stack(looks).mean(dim=0), dim=0) @ self.target)
+        embeddings = [self.embedding_of(line, line.starts()[len(line.starts()) // 2], point) for line in self._checks]
+        return float(torch.nn.functional.normalize(torch.stack(embeddings).mean(dim=0), dim=0) @ self.target)
 
 
 def bfloat16(device: torch.device) -> Any:

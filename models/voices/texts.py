@@ -16,7 +16,7 @@ SEARCH = (
     "You should have seen how quickly the dog learned that trick.",
     "Between the hills and the sea runs a narrow, dusty road.",
     "The doctor asked me to breathe deeply and count to four.",
-    "Every winter the old theatre opens its gateways for a week.",
+    "Every winter the old theatre opens its doors for a week.",
     "I thought the answer was obvious, but I was badly mistaken.",
     "Put the yellow box beside the window, not under the table.",
     "Our guide spoke softly and pointed at the birds above us.",

@@ -84,7 +84,7 @@ def test_octave_errors_do_not_widen_the_spread() -> None:
 
 def _learning(given: float | None, target: Target) -> tuple[Calibration, np.ndarray]:
     calibration = Calibration(target, None, given, 1.0)
-    converter = WorldConverter(target.pitch, heard=calibration.hear)
+    converter = WorldConverter(target.pitch, on_stretch=calibration.add)
     calibration.converter = converter
     blocks = BlockConverter(converter, world.RATE)
     blocks.process(vowel(6.0))
@@ -93,25 +93,25 @@ def _learning(given: float | None, target: Target) -> tuple[Calibration, np.ndar
 
 def test_a_given_factor_holds() -> None:
     calibration, formants = _learning(0.9, _target())
-    assert {found.how for found in calibration.told} == {"given"}
+    assert {found.how for found in calibration.findings} == {"given"}
     assert formants[-1] == pytest.approx(0.9)
 
 
 def test_the_first_guess_comes_after_a_second_of_voice() -> None:
     """An octave down without any shape to go by: 2 to the -0.25."""
     calibration, formants = _learning(None, _target(60.0))
-    assert calibration.told[0].how == "guess"
-    assert calibration.told[0].formant == pytest.approx(0.5**0.25, rel=0.05)
-    assert formants[-1] == pytest.approx(calibration.told[-1].formant)
+    assert calibration.findings[0].how == "guess"
+    assert calibration.findings[0].formant == pytest.approx(0.5**0.25, rel=0.05)
+    assert formants[-1] == pytest.approx(calibration.findings[-1].formant)
 
 
 def test_the_search_brings_a_reader_nearer(encoder: ge2e.SpeakerEncoder) -> None:
     target = target_of(_clip("3005", 0), RATE, encoder)
     calibration = Calibration(target, encoder, None, 1.0)
-    converter = WorldConverter(target.pitch, heard=calibration.hear)
+    converter = WorldConverter(target.pitch, on_stretch=calibration.add)
     calibration.converter = converter
     BlockConverter(converter, RATE).process(_clip("1998", 1)[:, 0])
-    guess, found = calibration.told
+    guess, found = calibration.findings
     assert (guess.how, found.how) == ("guess", "search")
     assert found.likeness > found.likeness_before + 0.05 and 0.7 < found.formant < 1.0
 
@@ -119,10 +119,10 @@ def test_the_search_brings_a_reader_nearer(encoder: ge2e.SpeakerEncoder) -> None
 def test_a_successor_knows_what_was_found() -> None:
     calibration, _ = _learning(None, _target(60.0))
     successor = Calibration(_target(60.0), None, None, 1.0)
-    successor.converter = WorldConverter(_target(60.0).pitch, heard=successor.hear)
+    successor.converter = WorldConverter(_target(60.0).pitch, on_stretch=successor.add)
     successor.restore(json.loads(json.dumps(calibration.state())))
-    assert successor.converter.formant == pytest.approx(calibration.told[-1].formant)
-    assert not successor.told, "it is no news"
+    assert successor.converter.formant == pytest.approx(calibration.findings[-1].formant)
+    assert not successor.findings, "it is no news"
 
 
 def test_asked_for_again_it_listens_again() -> None:
@@ -136,7 +136,7 @@ def test_a_search_that_fails_says_so(encoder: ge2e.SpeakerEncoder) -> None:
     failed: Future[None] = Future()
     failed.set_exception(ValueError("no ear"))
     calibration = Calibration(_target(), encoder, None, 1.0, run=lambda job: failed)
-    converter = WorldConverter(_target().pitch, heard=calibration.hear)
+    converter = WorldConverter(_target().pitch, on_stretch=calibration.add)
     calibration.converter = converter
     with pytest.raises(ValueError, match="no ear"):
         BlockConverter(converter, world.RATE).process(vowel(6.0))
@@ -145,10 +145,10 @@ def test_a_search_that_fails_says_so(encoder: ge2e.SpeakerEncoder) -> None:
 def test_a_search_ends_when_nobody_wants_it(encoder: ge2e.SpeakerEncoder) -> None:
     jobs: list[Job] = []
     calibration = Calibration(_target(), encoder, None, 1.0, run=jobs.append)
-    converter = WorldConverter(_target().pitch, heard=calibration.hear)
+    converter = WorldConverter(_target().pitch, on_stretch=calibration.add)
     calibration.converter = converter
     BlockConverter(converter, world.RATE).process(vowel(6.0))
     calibration.close()
     jobs[0]()
     BlockConverter(converter, world.RATE).process(vowel(1.0))
-    assert [found.how for found in calibration.told] == ["guess"]
+    assert [found.how for found in calibration.findings] == ["guess"]

@@ -46,7 +46,7 @@ def toy(path: Path, clips: int = 1) -> Path:
 
 
 def test_durations_come_out(tmp_path: Path) -> None:
-    session = open_session(durations.told(toy(tmp_path / "toy.onnx")))
+    session = open_session(durations.with_durations(toy(tmp_path / "toy.onnx")))
     total, frames = session.run({"x": np.array([13.2, 0.1, 4.0, 9.0, 7.0], np.float32)})
     assert (float(total.squeeze()), list(frames)) == (34.0, [13, 1, 4, 9, 7])
 
@@ -54,9 +54,9 @@ def test_durations_come_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("clips", [0, 2])
 def test_a_network_that_is_built_otherwise_is_refused(tmp_path: Path, clips: int) -> None:
     with pytest.raises(WeightsError, match=f"expected one Clip behind a Round, the durations, found {clips}"):
-        durations.told(toy(tmp_path / "toy.onnx", clips))
+        durations.with_durations(toy(tmp_path / "toy.onnx", clips))
     with pytest.raises(WeightsError, match="which Kokoro's vocoder is given"):
-        durations.told(toy(tmp_path / "toy.onnx"), cut=True)
+        durations.with_durations(toy(tmp_path / "toy.onnx"), cut=True)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_a_real_synthesis_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_cuda_that_is_not_there_is_said_and_auto_takes_what_is(tmp_path: Path) -> None:
-    model = durations.told(toy(tmp_path / "toy.onnx"))
+    model = durations.with_durations(toy(tmp_path / "toy.onnx"))
     if speech_session.CUDA in speech_session.onnxruntime.get_available_providers():
         pytest.skip("there is a GPU here")
     assert open_session(model, device="auto").provider == speech_session.CPU

@@ -90,10 +90,10 @@ def test_a_voice_that_is_too_slow_is_told_from_a_text_that_is() -> None:
     talker = LiveTalker(Talker(Beeps(), None), 1_000, InTurn(), lambda: None)
     report.asked(0)
     talker.say("One.")
-    told = list(report.heard(talker.take(10), 0, 50_000_000, making=True, busy=True))
-    assert told[0].kind == "start" and told[0].data == {"after_ms": 50.0}
-    list(report.heard(talker.take(0), 200, 0, making=True, busy=True))
-    list(report.heard(talker.take(0), 300, 0, making=False, busy=True))
-    told = list(report.heard(talker.take(10), 0, 0, making=True, busy=True))
-    assert told[0] == ("starved", 0, {"ms": 200})
-    assert [one.kind for one in report.heard(talker.take(1 << 30), 0, 0, making=False, busy=False)][-1] == "done"
+    notices = list(report.notices(talker.take(10), 0, 50_000_000, making=True, busy=True))
+    assert notices[0].kind == "start" and notices[0].data == {"after_ms": 50.0}
+    list(report.notices(talker.take(0), 200, 0, making=True, busy=True))
+    list(report.notices(talker.take(0), 300, 0, making=False, busy=True))
+    notices = list(report.notices(talker.take(10), 0, 0, making=True, busy=True))
+    assert notices[0] == ("starved", 0, {"ms": 200})
+    assert [one.kind for one in report.notices(talker.take(1 << 30), 0, 0, making=False, busy=False)][-1] == "done"

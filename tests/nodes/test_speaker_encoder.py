@@ -98,7 +98,7 @@ def test_a_voice_is_made_when_enough_was_heard_and_again_at_twice_as_much() -> N
     found = []
     for second in range(1, 14):
         enroller.push(np.ones(RATE, np.float32))
-        style = enroller.look(float(second), changed=False)
+        style = enroller.update(float(second), changed=False)
         found += [style["speech_s"]] if style else []
     assert found == [3.0, 6.0, 12.0] and given == [3 * RATE, 6 * RATE, 12 * RATE]
 
@@ -107,10 +107,10 @@ def test_somebody_else_begins_anew() -> None:
     given: list[int] = []
     enroller = Enroller(3.0, fitted(given))  # type: ignore[arg-type]
     enroller.push(np.ones(4 * RATE, np.float32))
-    assert enroller.look(4.0, changed=False)
-    assert not enroller.look(2.0, changed=True)
+    assert enroller.update(4.0, changed=False)
+    assert not enroller.update(2.0, changed=True)
     enroller.push(np.ones(RATE, np.float32))
-    assert enroller.look(3.0, changed=False) and given[-1] == 3 * RATE
+    assert enroller.update(3.0, changed=False) and given[-1] == 3 * RATE
 
 
 @pytest.mark.parametrize("consent", [True, False])

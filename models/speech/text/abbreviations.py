@@ -61,7 +61,7 @@ TITLES = {
 ALWAYS = frozenset(("Mr", "Mrs", "Ms", "Dr", "Prof", "Mx", "Messrs", "Msgr", "Mt", "Ft", "St"))  # without a point too
 STREETS = {
     "St": "Street",
-    "Dr": "Pacer",
+    "Dr": "Drive",
     "Ave": "Avenue",
     "Av": "Avenue",
     "Blvd": "Boulevard",

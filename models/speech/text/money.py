@@ -143,18 +143,18 @@ def _amount(match: re.Match[str]) -> str:
     if last is None or first is None:
         return match[0]
     sign = MINUS[match["sign"]] + MINUS[found.get("inner")]
-    start = f"{first.said()} to " if match["m"] else ""
+    start = f"{first.in_words()} to " if match["m"] else ""
     if found.get("bare"):
-        return f"{sign}{start}{last.said()} {names[0]} "
+        return f"{sign}{start}{last.in_words()} {names[0]} "
     scale = LARGE.get(big.rstrip("."), big) if big else ""
     return sign + start + _of_quantity(last, names, scale, plain=bool(match["m"]))
 
 
 def _of_quantity(value: Quantity, names: tuple[str, str, str, str], big: str, *, plain: bool) -> str:
     if big:
-        return f"{value.said()} {big} {names[1]}"
+        return f"{value.in_words()} {big} {names[1]}"
     if not names[2] or len(value.fraction) != 2 or plain:
-        return f"{value.said()} {names[0] if value.is_one else names[1]}"
+        return f"{value.in_words()} {names[0] if value.is_one else names[1]}"
     whole = f"{cardinal(value.whole)} {names[0] if value.whole == '1' else names[1]}" if value.whole else ""
     small = value.fraction.lstrip("0")
     if not small:

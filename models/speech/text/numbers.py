@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from audio_pipeline.models.speech.text.quantity import NUMBER, UNIT, parsed, said
+from audio_pipeline.models.speech.text.quantity import NUMBER, UNIT, in_words, parsed
 from audio_pipeline.models.speech.text.words import cardinal, digits, ordinal, plural, year
 
 N = NUMBER
@@ -106,7 +106,7 @@ def numbers(text: str) -> str:
     text = POWER.sub(_power, PLUS.sub(" plus ", text))
     text = SHORT_YEAR.sub(lambda match: f"oh {digits(match[1][1])}" if match[1][0] == "0" else cardinal(match[1]), text)
     text = YEAR.sub(lambda match: year(match[1]), _apart(text))
-    return ANY.sub(lambda match: said(match[0]), text).replace(UNIT, " ")
+    return ANY.sub(lambda match: in_words(match[0]), text).replace(UNIT, " ")
 
 
 def is_rising(low: str, high: str) -> bool:
@@ -162,7 +162,7 @@ def _over(match: re.Match[str]) -> str:
 
 def _scientific(match: re.Match[str]) -> str:
     sign = {"-": "minus ", "−": "minus "}.get(match[2], "")
-    return f"{said(match[1])} times ten to the power of {sign}{cardinal(match[3].lstrip('0') or '0')}"
+    return f"{in_words(match[1])} times ten to the power of {sign}{cardinal(match[3].lstrip('0') or '0')}"
 
 
 def _by(match: re.Match[str]) -> str:
