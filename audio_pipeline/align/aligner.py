@@ -140,7 +140,7 @@ class Aligner(Rings):
         for line in self.timelines.values():
             if line.anchor is None:
                 line.try_anchor(position, now_ns)
-            line.hear_sooner(now_ns)
+            line.delay_less(now_ns)
         return {port: self._heard(port, position, n) for port in self.ports}
 
     def _heard(self, port: str, position: int, n: int) -> tuple[Samples, Flag]:

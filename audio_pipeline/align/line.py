@@ -44,7 +44,7 @@ class Timeline:
         self.inputs = [other for other in self.inputs if other is not item]
         self.tails.pop(item.key, None)
 
-    def hear_later(self, frame: Frame, late: int, now_ns: int) -> None:
+    def delay_more(self, frame: Frame, late: int, now_ns: int) -> None:
         """The hole that this makes is faded like any other."""
         if late and self.delay and self.anchor is not None and not frame.flags & Flag.REPLAY:
             self.shift(self.delay.note_late(now_ns, self.frame_samples * 1_000_000_000 // frame.rate))
@@ -55,7 +55,7 @@ class Timeline:
             self.anchor += samples
             self.count("delay_samples", samples)
 
-    def hear_sooner(self, now_ns: int) -> None:
+    def delay_less(self, now_ns: int) -> None:
         """Leaves a frame out, crossfaded."""
         heard = [item for item in self.inputs if item.heard]
         if self.delay is None or self.anchor is None or not heard:

@@ -66,7 +66,7 @@ class Rings:
             item.standby_first = frame.position
         if not standby:
             self._count("late_samples", late if item.heard else 0)
-            line.hear_later(frame, late if item.heard else 0, now_ns)
+            line.delay_more(frame, late if item.heard else 0, now_ns)
             item.capture, item.sources = (frame.end, frame.captured_ns, frame.rate), frame.sources
             if item.first is None and frame.samples > late:
                 item.first, item.due_ns = max(frame.position, ring.floor), due_ns
@@ -81,7 +81,7 @@ class Rings:
             item.ended_at = frame.end
         return frame.samples == 0
 
-    def room(self, key: LinkKey, samples: int, position: int | None = None, now_ns: int = 0) -> bool:
+    def has_capacity(self, key: LinkKey, samples: int, position: int | None = None, now_ns: int = 0) -> bool:
         """Offline: True while `samples` more fit, at `position` or next, without pushing out what was not heard yet."""
         item = self.inputs[key.main]
         if key.standby:  # nobody dies offline without ending the run: what stands by must not stall anybody

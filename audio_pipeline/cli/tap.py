@@ -13,7 +13,7 @@ from audio_pipeline.cli.attach import attached
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.frame import Frame
 from audio_pipeline.host import runtime
-from audio_pipeline.links.link import TAP_FRAMES
+from audio_pipeline.links.messages import TAP_FRAMES
 from audio_pipeline.links.tap import Tap
 from audio_pipeline.terminal import warn, write
 from audio_pipeline.view.keys import Keyboard
@@ -77,7 +77,7 @@ class Listener:
         """Enough has come, or nothing more will. Raises ControlError where the pipeline is there but silent."""
         if self.tap.ended or (self._args.seconds is not None and self.seconds >= self._args.seconds):
             return True
-        if time.monotonic_ns() - self.tap.heard_ns > SILENT_S * 1e9:
+        if time.monotonic_ns() - self.tap.received_ns > SILENT_S * 1e9:
             return not self._is_there()
         return False
 
@@ -87,7 +87,7 @@ class Listener:
         except PipelineError:
             warn("the pipeline has ended")
             return False
-        self.tap.heard_ns = time.monotonic_ns()  # a node that restarts, or one that has nothing to send
+        self.tap.received_ns = time.monotonic_ns()  # a node that restarts, or one that has nothing to send
         return True
 
     def listen(self, seconds: float) -> None:

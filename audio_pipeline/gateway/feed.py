@@ -114,7 +114,7 @@ class SendingEnd:
         else:
             self._feed.peer.on_message(message)
 
-    def speak(self, now_ns: int) -> None:
+    def send_due(self, now_ns: int) -> None:
         """Sends what credit allows; an offer until it is welcomed, then signs of life."""
         self._take_offered()
         if self.greeted:

@@ -10,8 +10,8 @@ from audio_pipeline.frame import Frame
 from audio_pipeline.gateway.frame_bounds import FrameBounds
 from audio_pipeline.gateway.notices import Notices
 from audio_pipeline.gateway.peer import Peer, Remote
-from audio_pipeline.links.link import InPort, InSpec
-from audio_pipeline.links.messages import A_TURN
+from audio_pipeline.links.consumer import InPort
+from audio_pipeline.links.messages import A_TURN, InSpec
 
 WINDOW_FRAMES = 50  # covers the way there and back: half a second at 10 ms
 QUEUE_FRAMES = 25  # waits at the other host while the way is shut; older sound is worth nothing
@@ -64,8 +64,7 @@ class ListeningEnd(InPort):
 
     def __init__(self, peer: Peer, spec: InSpec, instance: int, link: RemoteLink) -> None:
         self._link = link
-        super().__init__(peer.context, spec, "", instance, self._add)
-        self.on_other = peer.on_message
+        super().__init__(peer.context, spec, "", instance, self._add, peer.on_message)
 
     def _add(self, name: str, amount: int) -> None:
         self._link.counts[name] += amount

@@ -75,7 +75,7 @@ class End(Protocol):
     def handle(self) -> bool:
         """Takes a turn's share of what waits; True where there may be more."""
 
-    def speak(self, now_ns: int) -> None:
+    def send_due(self, now_ns: int) -> None:
         """Sends what is due."""
 
     def reconnect(self) -> None:
@@ -145,7 +145,7 @@ class Peer:
             self._active_ns = now_ns
             if self._end.handle():
                 self._stop.wait(CALM_S)
-        self._end.speak(now_ns)
+        self._end.send_due(now_ns)
         self._note(now_ns)
         self._exchange(now_ns)
 

@@ -16,16 +16,16 @@ def with_bypasses(graph: Graph) -> Graph:
     for spec in graph.nodes.values():
         if spec.keys.bypass:
             _check(graph, spec)
-    nodes = {name: _led_around(graph, spec) for name, spec in graph.nodes.items()}
+    nodes = {name: _rerouted(graph, spec) for name, spec in graph.nodes.items()}
     return replace(graph, nodes=nodes)
 
 
-def _led_around(graph: Graph, spec: NodeSpec) -> NodeSpec:
-    inputs = {name: _heard(graph, link) for name, link in spec.inputs.items()}
+def _rerouted(graph: Graph, spec: NodeSpec) -> NodeSpec:
+    inputs = {name: _effective(graph, link) for name, link in spec.inputs.items()}
     return spec if inputs == spec.inputs else replace(spec, inputs=inputs, wired=spec.inputs)
 
 
-def _heard(graph: Graph, link: Link) -> Link:
+def _effective(graph: Graph, link: Link) -> Link:
     """Where a link leads while the producers on its way are bypassed."""
     port, producer = link.source.port, graph.nodes[link.source.node]
     if not producer.keys.bypass or port in producer.ports.events:
@@ -34,7 +34,7 @@ def _heard(graph: Graph, link: Link) -> Link:
         return replace(link, muted=True)
     first = next(iter(producer.inputs.values()))
     on_loss = "silence" if link.on_loss == "bypass" else link.on_loss
-    return _heard(graph, replace(link, source=first.source, on_loss=on_loss))
+    return _effective(graph, replace(link, source=first.source, on_loss=on_loss))
 
 
 def bypass_of(spec: NodeSpec, port: str) -> Bypass | None:

@@ -25,13 +25,22 @@ from audio_pipeline.links.messages import (
 )
 from audio_pipeline.packed import dumps
 
-GONE_NS = 100_000_000  # words that do not go out for so long have nobody to go to
+GONE_NS = 100_000_000  # messages that do not go out for so long have no receiver
 
 
 class InPort:
     """Receives one stream, grants credit, and says who it is to whoever comes up behind the endpoint."""
 
-    def __init__(self, context: zmq.Context[Any], spec: InSpec, token: str, instance: int, count: Count) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[Any],
+        spec: InSpec,
+        token: str,
+        instance: int,
+        count: Count,
+        on_other: Callable[[dict[str, Any]], None] = lambda message: None,
+    ) -> None:
+        """`on_other` gets messages that are not the link's own."""
         self.spec = spec
         self._token = token
         self._instance = instance
@@ -43,9 +52,9 @@ class InPort:
         self.left = False  # taken away, and the producer knows
         self._leaving = False
         self.welcome: dict[str, Any] = {}
-        self.on_other: Callable[[dict[str, Any]], None] = lambda word: None  # words that are not the link's own
-        self._said_ns = 0
-        self._unheard_ns: int | None = None  # since when words do not go out
+        self._on_other = on_other
+        self._sent_ns = 0
+        self._unsent_ns: int | None = None  # since when messages do not go out
         self._breaks = spec.endpoint.startswith("tcp:")
         self._greeted = False
         self._greeting = 0  # counts connections: what was under way on an older one is lost
@@ -93,7 +102,7 @@ class InPort:
         for _ in range(most):
             if not int(self.socket.get(EVENTS)) & POLLIN:
                 return False
-            self._hear(self.socket.recv(DONTWAIT))
+            self._receive(self.socket.recv(DONTWAIT))
         return True
 
     def receive(self) -> None:
@@ -103,18 +112,18 @@ class InPort:
         """
         try:
             for _ in range(A_TURN):
-                if self._hear(self.socket.recv(DONTWAIT)) or not int(self.socket.get(EVENTS)) & POLLIN:
+                if self._receive(self.socket.recv(DONTWAIT)) or not int(self.socket.get(EVENTS)) & POLLIN:
                     return
         except zmq.Again:
             return
 
-    def _hear(self, message: bytes) -> bool:
+    def _receive(self, message: bytes) -> bool:
         """Takes one message; True for a frame."""
         try:
             if message[:1] == b"A":
                 self._on_frame(parse(message))
                 return True
-            self._on_word(unpack(message))
+            self._on_message(unpack(message))
         except WireError:
             self._count("bad", 1)
             self._pass_over(message)
@@ -140,30 +149,30 @@ class InPort:
             return
         if not self._greeted:  # for our predecessor of the same name, or counted as lost once we are heard
             return
-        if frame.epoch > self.grant.epoch:  # a lower one is the last word of a producer that died
+        if frame.epoch > self.grant.epoch:  # a lower one is the last frame of a producer that died
             self._new_epoch(frame.epoch)
         if frame.epoch == self.grant.epoch:
             self._received = max(self._received, frame.seq)
         self._count("received", 1)
         self.queue.append(frame)
 
-    def _on_word(self, word: dict[str, Any]) -> None:
-        if word.get("t") == "welcome":
-            if word.get("greeting", self._greeting) != self._greeting:
+    def _on_message(self, message: dict[str, Any]) -> None:
+        if message.get("t") == "welcome":
+            if message.get("greeting", self._greeting) != self._greeting:
                 return  # the answer to an older greeting
-            self.welcome = word
+            self.welcome = message
             self._greeted = True
-            if word.get("epoch") != self.grant.epoch:
-                self._new_epoch(whole(word, "epoch"))
-        elif word.get("t") == "who":
+            if message.get("epoch") != self.grant.epoch:
+                self._new_epoch(whole(message, "epoch"))
+        elif message.get("t") == "who":
             if self._greeted:
                 self._ungreet()
-        elif word.get("t") == "refused":
-            self.refused = str(word.get("why"))
-        elif word.get("t") == "bye":
+        elif message.get("t") == "refused":
+            self.refused = str(message.get("why"))
+        elif message.get("t") == "bye":
             self.left = True
         else:
-            self.on_other(word)
+            self._on_other(message)
 
     def _new_epoch(self, epoch: int) -> None:
         self.grant.new_epoch(epoch)
@@ -187,35 +196,35 @@ class InPort:
     def dropped(self, reason: str) -> None:
         self._count(f"dropped.{reason}", 1)
 
-    def speak(self, now_ns: int) -> None:
-        """Says hello or grants credit, when something changed or it is time."""
-        quiet_ns = now_ns - self._said_ns
+    def send_due(self, now_ns: int) -> None:
+        """Sends a hello or credit, when something changed or it is time."""
+        quiet_ns = now_ns - self._sent_ns
         if self._leaving:
             return
         if quiet_ns < (KEEPALIVE_NS if self._greeted else IMPATIENT_NS) and not (self._changed and self._greeted):
             return
-        word = self._credit() if self._greeted else self._hello()
+        message = self._credit() if self._greeted else self._hello()
         try:
-            self.socket.send(dumps(word), flags=DONTWAIT)
+            self.socket.send(dumps(message), flags=DONTWAIT)
         except zmq.Again:
-            self._unheard(now_ns)
+            self._on_unsent(now_ns)
             return
-        self._said_ns, self._unheard_ns = now_ns, None
+        self._sent_ns, self._unsent_ns = now_ns, None
         self._changed = False
 
-    def _unheard(self, now_ns: int) -> None:
-        """A word did not go out: many are under way, or nobody is there.
+    def _on_unsent(self, now_ns: int) -> None:
+        """A message did not go out: many are under way, or no producer is there.
 
         On one host a connection ends with its producer alone, and the next one asks who we are. Elsewhere it can be
         lost with what it held while both live, so after a while whoever comes is greeted anew.
         """
-        self._unheard_ns = now_ns if self._unheard_ns is None else self._unheard_ns
+        self._unsent_ns = now_ns if self._unsent_ns is None else self._unsent_ns
         self._changed = True
-        if self._greeted and self._breaks and now_ns - self._unheard_ns > GONE_NS:
+        if self._greeted and self._breaks and now_ns - self._unsent_ns > GONE_NS:
             self.handle(self.grant.window + A_TURN)  # what has come must not be called lost
             self._ungreet()
         elif not self._greeted:
-            self._said_ns = now_ns
+            self._sent_ns = now_ns
 
     def _hello(self) -> dict[str, Any]:
         return {
@@ -251,9 +260,9 @@ class InPort:
         grant = self.grant
         self._bye({"t": "bye", "instance": self._instance, "epoch": grant.epoch, "delivered": grant.delivered_through})
 
-    def _bye(self, word: dict[str, Any]) -> None:
+    def _bye(self, message: dict[str, Any]) -> None:
         try:
-            self.socket.send(dumps(word), flags=DONTWAIT)
+            self.socket.send(dumps(message), flags=DONTWAIT)
         except zmq.ZMQError:
             self.left = True  # nobody there to hear it
 

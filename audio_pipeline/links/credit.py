@@ -2,7 +2,7 @@
 
 The consumer says absolutely how far it has taken frames (`delivered_through`) and how far it may be sent
 (`granted_through`); the producer keeps at most that many in flight. Nothing is ever counted up step by
-step, so a lost or repeated message, a reconnect and a restart all heal with the next word.
+step, so a lost or repeated message, a reconnect and a restart all heal with the next message.
 The idea is the credit pattern of the ZeroMQ Guide (ch. 7), made absolute.
 """
 
@@ -56,7 +56,7 @@ class Subscription:
         self.queue_frames = max(queue_frames, 1)
 
     @property
-    def room(self) -> bool:
+    def has_capacity(self) -> bool:
         """True while one more frame would not overflow the queue."""
         return len(self.queue) < self.queue_frames
 
@@ -80,7 +80,7 @@ class Subscription:
             return
         if self.policy == "latest":
             self._keep(lambda held: held.last, "latest")
-        elif self.policy != LOSSLESS and not self.room and not item.last:
+        elif self.policy != LOSSLESS and not self.has_capacity and not item.last:
             if self.policy == "drop_newest":
                 self._count("dropped.newest", 1)
                 return
@@ -107,7 +107,7 @@ class Subscription:
             yield item
 
     def credit(self, delivered_through: int, granted_through: int) -> None:
-        """The consumer's word; older than what is known means it was overtaken and changes nothing."""
+        """What the consumer grants; one that is older than what is known was overtaken and changes nothing."""
         if delivered_through < self.delivered_through:
             return
         self.delivered_through = delivered_through

@@ -1,4 +1,4 @@
-"""What both ends of a link share: the port's terms, the words of the link protocol, and their limits.
+"""What both ends of a link share: the port's terms, the messages of the link protocol, and their limits.
 
 See `docs/protocol.md`.
 """
@@ -24,7 +24,7 @@ TAP_FRAMES = 100
 TAPS = "taps"  # all of a port's taps count together: they come and go, and a board has room for so many names
 EVENTS, POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)  # plain numbers: enum arithmetic costs on every turn
 DONTWAIT, SNDMORE = int(zmq.DONTWAIT), int(zmq.SNDMORE)
-MAX_WORD_BYTES = 1 << 12
+MAX_MESSAGE_BYTES = 1 << 12
 A_TURN = 64  # messages taken off a socket before everything else has its turn: about 2 ms
 MOST = 1 << 62
 MOST_NS = 1 << 60  # 36 years
@@ -56,27 +56,29 @@ class InSpec:
     policy: str
     stream: int = 0
     prepare: Callable[[zmq.Socket[bytes]], None] = lambda socket: None  # options of the socket (keys, heartbeats)
-    terms: Mapping[str, Any] = field(default_factory=dict)  # what hello says beside the link's own words
+    terms: Mapping[str, Any] = field(default_factory=dict)  # what a hello carries beside the link's own fields
 
 
 def unpack(message: bytes) -> dict[str, Any]:
-    """The link word in a message. Raises WireError."""
-    return unpack_map(message, "link word", MAX_WORD_BYTES)
+    """The fields of a link message. Raises WireError."""
+    return unpack_map(message, "link message", MAX_MESSAGE_BYTES)
 
 
-def whole(word: dict[str, Any], key: str, default: int | None = None) -> int:
-    """A whole number from 0 below 2**62 in a word: what is reckoned with it can still be packed. Raises WireError."""
-    value = word.get(key, default)
+def whole(message: dict[str, Any], key: str, default: int | None = None) -> int:
+    """A whole number from 0 below 2**62 in a message: sums with it can still be packed. Raises WireError."""
+    value = message.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MOST:
-        raise WireError(f"link word {word.get('t')!r} has {key} = {_shown(value)}, expected a whole number below 2**62")
+        raise WireError(
+            f"link message {message.get('t')!r} has {key} = {_shown(value)}, expected a whole number below 2**62"
+        )
     return value
 
 
-def moment(word: dict[str, Any], key: str) -> int:
-    """A host time in ns in a word; the difference of two of them, and a third one, can be packed. Raises WireError."""
-    value = word.get(key)
+def moment(message: dict[str, Any], key: str) -> int:
+    """A host time in ns in a message; differences and sums of a few can be packed. Raises WireError."""
+    value = message.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or not -MOST_NS < value < MOST_NS:
-        raise WireError(f"link word {word.get('t')!r} has {key} = {_shown(value)}, expected a time in ns")
+        raise WireError(f"link message {message.get('t')!r} has {key} = {_shown(value)}, expected a time in ns")
     return value
 
 

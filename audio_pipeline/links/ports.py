@@ -28,7 +28,7 @@ class Converter:
         self._resampler: StreamResampler | None = None
         self._expected = -1
         self._next_out = 0
-        self._unsaid = Flag.NONE  # flags of frames that still are inside the filter
+        self._pending = Flag.NONE  # flags of frames that still are inside the filter
 
     def convert(self, frame: Frame) -> Frame:
         """The frame at the wanted rate; it may be empty while the filter fills."""
@@ -64,8 +64,8 @@ class Converter:
         y = resampler.process(x) if len(x) else x
         if frame.flags & Flag.END:
             y = np.concatenate([y, resampler.flush()])
-        flags = (frame.flags | self._unsaid) & ~Flag.GAP
-        self._unsaid = Flag.NONE if len(y) or flags & Flag.END else flags
+        flags = (frame.flags | self._pending) & ~Flag.GAP
+        self._pending = Flag.NONE if len(y) or flags & Flag.END else flags
         position, self._next_out = self._next_out, self._next_out + len(y)
         inside_ns = round((frame.end / frame.rate - self._next_out / self.rate) * 1e9)
         captured_ns = frame.captured_ns - inside_ns if frame.captured_ns else 0
@@ -75,7 +75,7 @@ class Converter:
 
     def reset(self) -> None:
         """What comes next is no neighbour of what came."""
-        self._resampler, self._unsaid = None, Flag.NONE
+        self._resampler, self._pending = None, Flag.NONE
 
 
 class Continuity:
@@ -103,7 +103,7 @@ class Continuity:
         if frame.flags & Flag.DISCONTINUITY:
             hole = 0
         if 0 < hole <= MAX_HOLE_S * frame.rate and self.expected is not None:
-            yield self._made_up(hole, frame)
+            yield self._concealed(hole, frame)
         elif hole < 0:
             frame = _trimmed(frame, -hole)
         elif hole > 0:
@@ -113,7 +113,7 @@ class Continuity:
             self._last = frame.data if frame.samples else self._last
             yield self._faded_in(frame)
 
-    def _made_up(self, hole: int, frame: Frame) -> Frame:
+    def _concealed(self, hole: int, frame: Frame) -> Frame:
         """What stands for `hole` samples before `frame`: the last ones mirrored, faded to silence."""
         data = np.zeros((hole, max(frame.channels, 1)), np.float32)
         fade = frame.rate * FADE_MS // 1000
@@ -160,7 +160,7 @@ class Framer:
         self._reframer: Reframer | None = None
         self._format = (0, 0)
         self._marks: list[tuple[int, Flag]] = []  # what is to be said of the frame that holds a position
-        self._made_up: list[tuple[int, int]] = []  # spans of samples that are CONCEALED
+        self._concealed: list[tuple[int, int]] = []  # spans of samples that are CONCEALED
         self._capture = (0, 0)  # position just after a sample, host time of its capture
         self.end: int | None = None
         self.generation = 0
@@ -188,20 +188,20 @@ class Framer:
     def _note(self, flags: Flag, start: int, end: int) -> None:
         """A block may become several frames: its beginning is the first one's, its end the last one's."""
         if flags & Flag.CONCEALED:
-            self._made_up.append((start, end))
+            self._concealed.append((start, end))
         at_end = flags & Flag.SEGMENT_END
         self._marks += [(max(end - 1, start), at_end)] if at_end else []
         at_start = flags & ~(Flag.CONCEALED | Flag.SEGMENT_END)
         self._marks += [(start, at_start)] if at_start else []
 
     def _flags_before(self, end: int) -> Flag:
-        if not self._made_up and not self._marks:
+        if not self._concealed and not self._marks:
             return Flag.NONE
-        flags = Flag.CONCEALED if any(start < end for start, _ in self._made_up) else Flag.NONE
+        flags = Flag.CONCEALED if any(start < end for start, _ in self._concealed) else Flag.NONE
         for at, flag in self._marks:
             flags |= flag if at < end else Flag.NONE
         self._marks = [mark for mark in self._marks if mark[0] >= end]
-        self._made_up = [span for span in self._made_up if span[1] > end]
+        self._concealed = [span for span in self._concealed if span[1] > end]
         return flags
 
     def _restart(self, rate: int, channels: int) -> None:
@@ -236,7 +236,7 @@ class Framer:
     def cancel(self, generation: int) -> None:
         """Throws the rest away; what comes next is another generation."""
         self._reframer, self.end, self.generation = None, None, generation
-        self._format, self._marks, self._made_up = (0, 0), [(-1, Flag.DISCONTINUITY)], []
+        self._format, self._marks, self._concealed = (0, 0), [(-1, Flag.DISCONTINUITY)], []
 
     def last(self, position: int, rate: int, channels: int, captured_ns: int) -> Frame:
         """The END frame."""

@@ -89,12 +89,12 @@ class OutPort:
             subscription.offer(mine)
             if name in self.connected:
                 self._send(name, subscription)
-                self._find_out(name, subscription)
+                self._probe(name, subscription)
         if frame.samples or last or frame.event is not None:  # a paused source says for weeks that it is idle
             self._remember(item)
 
-    def _find_out(self, name: str, subscription: Subscription) -> None:
-        """One that is not planned any more and takes nothing may have died before its bye: a word to it tells."""
+    def _probe(self, name: str, subscription: Subscription) -> None:
+        """One that is not planned any more and takes nothing may have died before its bye: a message to it shows it."""
         if subscription.queue and not subscription.tap and name not in self.spec.consumers:
             self._reply(name, {"t": "still"})
 
@@ -181,41 +181,41 @@ class OutPort:
             gone.leave() if gone.tap else gone.unlink()
 
     def handle(self) -> None:
-        """Takes waiting words of consumers, a turn's share: whoever says more must not keep the node from its sound."""
+        """Takes waiting messages, a turn's share: a consumer that sends more must not keep the node from its sound."""
         for _ in range(A_TURN):
             if not int(self.socket.get(EVENTS)) & POLLIN:
                 return
             parts = self.socket.recv_multipart(DONTWAIT)
             try:
-                self._on_word(parts[0].decode(), unpack(parts[-1]))
+                self._on_message(parts[0].decode(), unpack(parts[-1]))
             except (WireError, UnicodeDecodeError):
-                self._counter("")("bad_words", 1)
+                self._counter("")("bad_messages", 1)
 
-    def _on_word(self, name: str, word: dict[str, Any]) -> None:
-        if word.get("t") == "hello":
-            self._on_hello(name, word)
-        elif word.get("t") == "bye":
-            self._on_bye(name, word)
+    def _on_message(self, name: str, message: dict[str, Any]) -> None:
+        if message.get("t") == "hello":
+            self._on_hello(name, message)
+        elif message.get("t") == "bye":
+            self._on_bye(name, message)
         elif name not in self.connected:
             self._reply(name, {"t": "who"})
-        elif word.get("t") == "credit" and word.get("epoch") == self.epoch:
+        elif message.get("t") == "credit" and message.get("epoch") == self.epoch:
             subscription = self.subscriptions[name]
-            subscription.credit(whole(word, "delivered"), whole(word, "granted"))
+            subscription.credit(whole(message, "delivered"), whole(message, "granted"))
             self._send(name, subscription)
 
-    def _on_hello(self, name: str, word: dict[str, Any]) -> None:
-        refusal = self._refusal(name, word)
+    def _on_hello(self, name: str, message: dict[str, Any]) -> None:
+        refusal = self._refusal(name, message)
         if refusal:
             self._reply(name, {"t": "refused", "why": refusal})
             return
-        instance, window = whole(word, "instance"), whole(word, "window")
-        greeting, received = whole(word, "greeting", 0), whole(word, "received", 0)
-        subscription = self.subscriptions.get(name) or self._tap(name, whole(word, "queue", TAP_FRAMES))
+        instance, window = whole(message, "instance"), whole(message, "window")
+        greeting, received = whole(message, "greeting", 0), whole(message, "received", 0)
+        subscription = self.subscriptions.get(name) or self._tap(name, whole(message, "queue", TAP_FRAMES))
         known = self.connected.get(name, (None, 0))
         if known[0] != instance:
-            self._welcome_back(name, subscription, word)
+            self._restart(name, subscription, message)
         elif known[1] != greeting:  # a new connection: what the old one held never arrives
-            subscription.reconnected(received if word.get("epoch") == self.epoch else 0)
+            subscription.reconnected(received if message.get("epoch") == self.epoch else 0)
         self.connected[name] = instance, greeting
         spec = self.spec
         self._reply(
@@ -234,14 +234,14 @@ class OutPort:
         subscription.credit(subscription.delivered_through, subscription.delivered_through + window)
         self._send(name, subscription)
 
-    def _on_bye(self, name: str, word: dict[str, Any]) -> None:
+    def _on_bye(self, name: str, message: dict[str, Any]) -> None:
         """One that says how far it has taken frames takes no more, and waits for an answer."""
         subscription, known = self.subscriptions.get(name), self.connected.get(name, (None, 0))[0]
-        if subscription is None or word.get("instance", known) != known:
+        if subscription is None or message.get("instance", known) != known:
             return
-        if "delivered" in word:
-            if word.get("epoch") == self.epoch:
-                subscription.credit(whole(word, "delivered"), 0)
+        if "delivered" in message:
+            if message.get("epoch") == self.epoch:
+                subscription.credit(whole(message, "delivered"), 0)
             subscription.left = True
             self._reply(name, {"t": "bye"})
         self._gone(name)
@@ -253,24 +253,24 @@ class OutPort:
         self.subscriptions[name] = tap
         return tap
 
-    def _refusal(self, name: str, word: dict[str, Any]) -> str:
-        if word.get("v") != PROTOCOL:
-            return f"protocol version {word.get('v')!r}, expected {PROTOCOL}"
-        if not hmac.compare_digest(str(word.get("token", "")).encode(), self._token.encode()):
+    def _refusal(self, name: str, message: dict[str, Any]) -> str:
+        if message.get("v") != PROTOCOL:
+            return f"protocol version {message.get('v')!r}, expected {PROTOCOL}"
+        if not hmac.compare_digest(str(message.get("token", "")).encode(), self._token.encode()):
             return "wrong token"
         if name not in self.subscriptions and self._is_full():
             return f"more than {MAX_TAPS} taps"
         return ""
 
     def _is_full(self) -> bool:
-        """True while as many taps as may are really there: one that broke off is found by a word to it."""
+        """True while as many taps as may are really there: one that broke off is found by a message to it."""
         for name in [name for name in self.connected if name not in self.spec.consumers]:
             self._reply(name, {"t": "still"})
         return len(self.subscriptions.keys() - self.spec.consumers) >= MAX_TAPS
 
-    def _welcome_back(self, name: str, subscription: Subscription, word: dict[str, Any]) -> None:
+    def _restart(self, name: str, subscription: Subscription, message: dict[str, Any]) -> None:
         """A consumer without memory: what was in flight is lost; history goes first if it asks for the past."""
-        since = word.get("since")
+        since = message.get("since")
         history = self._converted[name].history if name in self._converted else self._history
         unsent = subscription.queue[0].seq if subscription.queue else self.seq + 1
         replay = [
@@ -283,8 +283,8 @@ class OutPort:
             replay.append(end._replace(message=flagged(end.message, Flag.REPLAY)))
         subscription.restart((replay[0].seq if replay else unsent) - 1, replay)
 
-    def _reply(self, name: str, word: dict[str, Any]) -> None:
-        self._put(name, dumps(word))
+    def _reply(self, name: str, message: dict[str, Any]) -> None:
+        self._put(name, dumps(message))
 
     def cancel(self, generation: int) -> None:
         """Forgets queued and remembered frames of older generations."""
@@ -314,9 +314,9 @@ class OutPort:
         return found
 
     @property
-    def room(self) -> bool:
+    def has_capacity(self) -> bool:
         """True while every consumer that may stall us has room."""
-        return all(sub.room for sub in self.subscriptions.values() if sub.policy in STALLING)
+        return all(sub.has_capacity for sub in self.subscriptions.values() if sub.policy in STALLING)
 
     @property
     def drained(self) -> bool:

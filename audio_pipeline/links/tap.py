@@ -17,8 +17,8 @@ import zmq
 
 from audio_pipeline.errors import ControlError
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.links.link import InPort, InSpec
-from audio_pipeline.links.messages import whole
+from audio_pipeline.links.consumer import InPort
+from audio_pipeline.links.messages import InSpec, whole
 
 WINDOW = 32  # frames under way: a third of a second at 10 ms
 POLL_MS = 20
@@ -44,7 +44,7 @@ class Tap:
         self.counts: Counter[str] = Counter()  # received, delivered, dropped.cancelled, bad
         self.lost = 0  # frames that the producer dropped, by the holes in their numbers
         self.ended = False
-        self.heard_ns = time.monotonic_ns()  # when anything last came
+        self.received_ns = time.monotonic_ns()  # when anything last came
         self._generation = 0
         self._timeline: Any = None
         self._coming: tuple[tuple[int, int], str] | None = None  # from which frame on there will be another timeline
@@ -52,9 +52,8 @@ class Tap:
         self._context: zmq.Context[Any] = zmq.Context()
         identity = f"{name}.{os.getpid()}.{secrets.token_hex(4)}"
         spec = InSpec(identity, endpoint, window, "drop_oldest", prepare=prepare)
-        self._port = InPort(self._context, spec, token, secrets.randbits(31), self._count)
+        self._port = InPort(self._context, spec, token, secrets.randbits(31), self._count, self._on_other)
         self._port.since = since
-        self._port.on_other = self._hear
 
     def _count(self, name: str, amount: int) -> None:
         self.counts[name] += amount
@@ -84,11 +83,11 @@ class Tap:
 
     def _next(self) -> Frame | None:
         """What lies here already, cancelled sound left out."""
-        self._port.speak(time.monotonic_ns())
+        self._port.send_due(time.monotonic_ns())
         if self._port.refused:
             raise ControlError(f"{self._port.spec.endpoint} refused to be listened to: {self._port.refused}")
         while (frame := self._port.take()) is not None:
-            self.heard_ns = time.monotonic_ns()
+            self.received_ns = time.monotonic_ns()
             self._note_number(frame)
             self._note_timeline(frame)
             if frame.generation < self._generation:
@@ -100,12 +99,12 @@ class Tap:
             return frame
         return None
 
-    def _hear(self, word: dict[str, Any]) -> None:
-        if word.get("t") == "timeline":
-            self._coming = (whole(word, "epoch"), whole(word, "from")), str(word.get("timeline"))
+    def _on_other(self, message: dict[str, Any]) -> None:
+        if message.get("t") == "timeline":
+            self._coming = (whole(message, "epoch"), whole(message, "from")), str(message.get("timeline"))
 
     def _note_timeline(self, frame: Frame) -> None:
-        """Generations are counted by timeline; frames of the old one may still be under way behind the word."""
+        """Generations are counted by timeline; frames of the old one may still be under way behind the message."""
         if self._coming is not None and (frame.epoch, frame.seq) >= self._coming[0]:
             self._port.welcome = {**self._port.welcome, "timeline": self._coming[1]}
             self._coming = None

@@ -44,7 +44,7 @@ class CommandHandler:
             "bind": self._bind,
         }
 
-    def obey(self) -> bool:
+    def handle_all(self) -> bool:
         """Does what is asked; True if anything was."""
         moved = bool(self.inbox)
         while self.inbox:
@@ -129,7 +129,7 @@ class CommandHandler:
             self.core.node.input_settings = settings
             self.core.node.on_inputs(self.core.ctx)
 
-    def go_on(self) -> bool:
+    def advance(self) -> bool:
         """Carries changes of links on; answers when they are through."""
         if not (self._rewiring or self.intake.all.changing):
             return False
@@ -183,7 +183,7 @@ class CommandHandler:
         elif args:
             node.on_command("seek", args, ctx)
         if "generation" in command:
-            self.pacer.go_on()
+            self.pacer.advance()
             source.playing = command.get("playing", True)
             if source.playing:
                 source.play(ctx.position_at(self.core.clock.now_ns()))

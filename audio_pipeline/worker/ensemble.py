@@ -23,7 +23,7 @@ class Member:
         self.runner, self.control = runner, control
         self.name = runner.job.name
         self.due_ns = 0  # when it has to be turned though nothing came for it
-        self._said_end = False
+        self._reported_end = False
         runner.board.put("in_turn", 0)
         self._next_snapshot_s = time.monotonic() + SNAPSHOT_S
 
@@ -35,11 +35,11 @@ class Member:
     def report(self, now_s: float) -> None:
         """Says that it ended, or goes on after all; once a second what a successor needs, if that changed."""
         runner = self.runner
-        if runner.ended and not self._said_end and runner.drained:
-            self._said_end = True
+        if runner.ended and not self._reported_end and runner.drained:
+            self._reported_end = True
             self.control.tell({"op": "ended"})
-        elif self._said_end and not runner.ended:
-            self._said_end = False
+        elif self._reported_end and not runner.ended:
+            self._reported_end = False
             self.control.tell({"op": "resumed"})
         if now_s >= self._next_snapshot_s:
             self._next_snapshot_s = now_s + SNAPSHOT_S
@@ -83,8 +83,8 @@ class Ensemble:
         for member in self.members:
             runner = member.runner
             now = time.monotonic_ns()
-            called = any(socket in ready for socket, _ in runner.sockets)
-            if not (called or now >= member.due_ns or (moved and member.sources & moved)):
+            ready_now = any(socket in ready for socket, _ in runner.sockets)
+            if not (ready_now or now >= member.due_ns or (moved and member.sources & moved)):
                 continue
             self.present = member.name
             runner.board.put("in_turn", 1)

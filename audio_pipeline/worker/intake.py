@@ -108,8 +108,8 @@ class Intake:
             return True
         if self.aligner is not None:
             at = item.converter.map_position(frame.position, frame.rate)
-            return self.aligner.room(item.key, 2 * frame.samples, at, self.core.clock.now_ns())
-        return self.core.outputs.room
+            return self.aligner.has_capacity(item.key, 2 * frame.samples, at, self.core.clock.now_ns())
+        return self.core.outputs.has_capacity
 
     def _use(self, item: Input, frame: Frame) -> None:
         if item.next_plan is not None and is_beginning(frame):
@@ -238,12 +238,12 @@ class Intake:
                 item.link.dropped("cancelled")
         item.link.queue.extend(kept)
 
-    def speak(self, now_ns: int) -> None:
+    def send_due(self, now_ns: int) -> None:
         """Greets producers and grants credit."""
         for item in self.inputs.values():
-            item.link.speak(now_ns)
+            item.link.send_due(now_ns)
 
     def close(self, now_ns: int) -> None:
         for item in (*self.inputs.values(), *self.all.leaving):
-            item.link.speak(now_ns + 10**9)
+            item.link.send_due(now_ns + 10**9)
             item.link.close()

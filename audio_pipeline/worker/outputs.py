@@ -134,9 +134,9 @@ class Outputs:
             self.send(out.framer.last(0, self._job.rate, 2, self._clock.now_ns()), out.port)
 
     @property
-    def room(self) -> bool:
+    def has_capacity(self) -> bool:
         """True while every consumer that may stall us has capacity left."""
-        return all(out.port.room for out in self)
+        return all(out.port.has_capacity for out in self)
 
     @property
     def drained(self) -> bool:

@@ -45,7 +45,7 @@ class Pacer:
         if self.source is not None:
             self.source.lead_samples = lead_ms * self.job.rate / 1000
 
-    def go_on(self) -> None:
+    def advance(self) -> None:
         """After a seek: a source that had come to its end has more to say."""
         if self.source is not None and self._blocks is None and isinstance(self.node, Source):
             self._blocks = iter(self.node.blocks(self.ctx))
@@ -58,10 +58,10 @@ class Pacer:
                 self.ticks.deadline_ns(line) if self.ticks else None,
                 self.source.deadline_ns(line, self.job.frame_samples) if self.source else None,
             ]
-        if self.source is not None and self.core.outputs.room:
+        if self.source is not None and self.core.outputs.has_capacity:
             return [self._ask_again_ns]
         ready = self.aligner is not None and self.aligner.ready()
-        return [0 if ready and self.core.outputs.room else None]
+        return [0 if ready and self.core.outputs.has_capacity else None]
 
     def work(self) -> bool:
         """Does what is due; True if anything was."""
@@ -84,9 +84,11 @@ class Pacer:
             now = self.core.clock.now_ns()
             line = self.ctx.line()
             if self._blocks is None or not pace.playing:
-                return self._say_idle(now) or moved
+                return self._send_idle(now) or moved
             due = (
-                self.core.outputs.room if not self.job.live else pace.due(line.position_at(now), self.job.frame_samples)
+                self.core.outputs.has_capacity
+                if not self.job.live
+                else pace.due(line.position_at(now), self.job.frame_samples)
             )
             if not due:
                 pace.in_step = True
@@ -109,7 +111,7 @@ class Pacer:
     def _is_due(self, pace: SourcePace, line: ClockLine, now: int) -> bool:
         """Live as the clock asks, offline as credit allows."""
         if not self.job.live:
-            return self.core.outputs.room
+            return self.core.outputs.has_capacity
         return pace.due(line.position_at(now), self.job.frame_samples)
 
     def _next_block(self, position: int) -> Samples | int | None:
@@ -128,7 +130,7 @@ class Pacer:
         pace.position += _length(block)
         self.core.board.put("position", pace.position)
 
-    def _say_idle(self, now: int) -> bool:
+    def _send_idle(self, now: int) -> bool:
         """A paused source says ten times a second that it is idle, not dead."""
         pace = self.source
         if pace is None or not self.job.live or now < pace.next_idle_ns:
@@ -156,7 +158,7 @@ class Pacer:
                 self.core.waited(now - ticks.deadline_ns(self.ctx.line()))
                 n = ticks.frame_samples
             else:
-                if not (self.core.outputs.room and aligner.ready()):
+                if not (self.core.outputs.has_capacity and aligner.ready()):
                     return moved
                 n = self.core.until_change(ticks.position, aligner.remaining(ticks.position))
                 if n <= 0:

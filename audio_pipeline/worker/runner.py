@@ -106,23 +106,23 @@ class NodeRunner:
         woken = self.waker.fd in ready
         if woken:
             self.waker.clear()
-            self._note_call(began)
-        moved = self.commands.obey()
+            self._note_wake(began)
+        moved = self.commands.handle_all()
         self._receive(ready)
         if self.started and not self.ended:
             moved |= self._work(woken)
         elif self.ended and self.pacer.source is not None:
             self.intake.all.discard_events()
-        moved |= self.commands.go_on()
+        moved |= self.commands.advance()
         now = self.clock.now_ns()
         if self.started or not self.job.joins:
-            self.intake.speak(now)
+            self.intake.send_due(now)
         self._show(began, now)
         if moved:
             self.board.observe_ms("busy", (now - began) / 1e6)
         return moved
 
-    def _note_call(self, now_ns: int) -> None:
+    def _note_wake(self, now_ns: int) -> None:
         """What a device brought has waited since its thread called."""
         called_ns, self.ctx.woken_ns = self.ctx.woken_ns, 0
         if called_ns and self.started and self.job.live and not self.inputs:
@@ -139,7 +139,7 @@ class NodeRunner:
         """Until the next deadline, at most `timeout_ms`."""
         if timeout_ms <= 0 or not self.started or self.ended:
             return timeout_ms
-        if self.intake.waiting and self.core.outputs.room:
+        if self.intake.waiting and self.core.outputs.has_capacity:
             return 0
         deadline = self.next_deadline_ns()
         if deadline is None:

@@ -484,12 +484,12 @@ def test_offline_a_hole_is_silence_of_its_length() -> None:
 
 def test_offline_nothing_is_taken_before_there_is_room_for_it() -> None:
     desk = Desk(spec(capacity_samples=1000, standby=True), live=False)
-    assert desk.aligner.room(link_key("a"), 1000) and not desk.aligner.room(link_key("a"), 1001)
+    assert desk.aligner.has_capacity(link_key("a"), 1000) and not desk.aligner.has_capacity(link_key("a"), 1001)
     desk.push("a", 0, ones(0, 600))
-    assert desk.aligner.room(link_key("a"), 400) and not desk.aligner.room(link_key("a"), 401)
-    assert desk.aligner.room(link_key("a~bypass"), 1000)
+    assert desk.aligner.has_capacity(link_key("a"), 400) and not desk.aligner.has_capacity(link_key("a"), 401)
+    assert desk.aligner.has_capacity(link_key("a~bypass"), 1000)
     desk.tick()
-    assert desk.aligner.room(link_key("a"), 880)
+    assert desk.aligner.has_capacity(link_key("a"), 880)
 
 
 # -- ends --------------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ class Link(RuleBasedStateMachine):
         self.taken += 1
 
     @rule()
-    def speak(self) -> None:
+    def send_due(self) -> None:
         self.words.append((self.grant.delivered_through, self.grant.granted_through))
 
     @precondition(lambda self: self.words)
@@ -135,7 +135,7 @@ class Link(RuleBasedStateMachine):
             assert len(self.wire) + len(self.inbox) <= len(self.producer.in_flight) <= self.window
             plain = sum(not held.last for held in self.producer.queue)
             assert plain <= self.queue_frames + self.replayed
-            assert self.producer.room == (len(self.producer.queue) < self.queue_frames)
+            assert self.producer.has_capacity == (len(self.producer.queue) < self.queue_frames)
 
     @invariant()
     def only_what_the_policy_says_is_dropped(self) -> None:
@@ -204,7 +204,7 @@ def test_offline_what_is_offered_in_spite_of_a_full_queue_is_kept() -> None:
     subscription, ledger = started("lossless", 2)
     for seq in range(1, 20):
         subscription.offer(item(seq))
-    assert seqs(subscription) == list(range(1, 20)) and not subscription.room and not ledger.dropped
+    assert seqs(subscription) == list(range(1, 20)) and not subscription.has_capacity and not ledger.dropped
 
 
 def test_who_is_absent_gets_nothing_and_stalls_nobody() -> None:
@@ -214,7 +214,7 @@ def test_who_is_absent_gets_nothing_and_stalls_nobody() -> None:
     list(subscription.sendable())
     subscription.dismiss()
     subscription.offer(item(9, last=True))
-    assert subscription.room and subscription.drained
+    assert subscription.has_capacity and subscription.drained
     assert ledger == {"offered": 9, "sent": 3, "dropped.absent": 6}
 
 
@@ -231,10 +231,10 @@ def test_who_was_absent_and_is_waited_for_again_gets_what_comes() -> None:
 
 def test_room_is_what_stalls_a_source_that_can_wait() -> None:
     subscription, _ = started("block", 2)
-    assert subscription.room
+    assert subscription.has_capacity
     subscription.offer(item(1))
     subscription.offer(item(2))
-    assert not subscription.room
+    assert not subscription.has_capacity
 
 
 # -- credit ------------------------------------------------------------------------------------------

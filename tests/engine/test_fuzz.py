@@ -86,7 +86,7 @@ def test_lists_in_lists_end_no_recursion(key: str) -> None:
         quiet.look()
 
 
-@pytest.mark.parametrize("what", ["control message", "event", "link word"])
+@pytest.mark.parametrize("what", ["control message", "event", "link message"])
 def test_whatever_is_read_has_a_depth(what: str) -> None:
     assert unpack_map(msgpack.packb({"v": nested(MAX_DEPTH - 2)}), what, 1 << 16)
     for deep in (nested(MAX_DEPTH), nested(400)):

@@ -18,7 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio_pipeline.frame import MAX_CHANNELS, Flag, Frame, audio_frame, event_frame, gap_frame, pack
-from audio_pipeline.links.link import MAX_TAPS, PROTOCOL, TAP_FRAMES, InPort, InSpec, OutPort, OutSpec
+from audio_pipeline.links.consumer import InPort
+from audio_pipeline.links.messages import MAX_TAPS, PROTOCOL, TAP_FRAMES, InSpec, OutSpec
+from audio_pipeline.links.producer import OutPort
 from tests.patience import PATIENCE_S
 
 RATE, N = 48_000, 480
@@ -70,7 +72,7 @@ class Bench:
             for port in self.ins:
                 if port is not but:
                     port.handle()
-                    port.speak(self.now_ns)
+                    port.send_due(self.now_ns)
             zmq.select([port.socket for port in (*self.outs, *self.ins)], [], [], 0.001)
 
     def drop(self, port: OutPort | InPort) -> None:
@@ -167,7 +169,7 @@ def test_the_welcome_says_what_is_sent(bench: Bench) -> None:
 
 def test_the_consumer_may_come_first(ipc: Bench) -> None:
     port = ipc.into()
-    port.speak(0)
+    port.send_due(0)
     offer(ipc.out(), range(3))
     assert numbers(collect(ipc, port, 3)) == [0, 1, 2]
 
@@ -221,11 +223,11 @@ def test_the_latest_policy_keeps_nothing_but_the_latest(bench: Bench) -> None:
 def test_a_full_queue_shows_as_no_room_only_where_it_may_stall(bench: Bench) -> None:
     out = bench.out({"a": ("block", 3), "b": ("drop_oldest", 3)})
     offer(out, range(2))
-    assert out.room and not out.drained
+    assert out.has_capacity and not out.drained
     offer(out, range(2, 3))
-    assert not out.room
+    assert not out.has_capacity
     port = bench.into("a")
-    bench.pump(lambda: taken(port) and out.room)
+    bench.pump(lambda: taken(port) and out.has_capacity)
 
 
 def test_a_consumer_that_will_never_come_stalls_nobody(bench: Bench) -> None:
@@ -233,7 +235,7 @@ def test_a_consumer_that_will_never_come_stalls_nobody(bench: Bench) -> None:
     offer(out, range(9))
     out.dismiss("b")
     out.dismiss("nobody")
-    assert [name for name, sub in out.subscriptions.items() if sub.room] == ["b.in"]
+    assert [name for name, sub in out.subscriptions.items() if sub.has_capacity] == ["b.in"]
 
 
 def test_words_that_get_lost_heal_with_the_next(bench: Bench) -> None:
@@ -399,9 +401,9 @@ def test_a_connection_that_takes_the_whole_window_with_it_does_not_stall_the_lin
 def test_a_greeting_that_is_said_twice_loses_nothing(bench: Bench) -> None:
     """The second of two impatient greetings comes when frames are under way already."""
     out, port = bench.out(), bench.into(window=4)
-    port.speak(10**9)
+    port.send_due(10**9)
     port._said_ns = 0
-    port.speak(10**9)
+    port.send_due(10**9)
     offer(out, range(10))
     assert numbers(collect(bench, port, 10)) == list(range(10))
     assert not bench.counts["out>a.dropped.lost"]
@@ -435,7 +437,7 @@ def hold_up(bench: Bench, port: InPort) -> None:
     free, at_ns = port.socket, bench.now_ns
     port.socket = Crowded(free)  # type: ignore[assignment]
     for part in range(26):
-        port.speak(at_ns + 110_000_000 + part * 10_000_000)
+        port.send_due(at_ns + 110_000_000 + part * 10_000_000)
     port.socket = free
 
 
@@ -544,7 +546,7 @@ def test_a_wrong_greeting_is_answered_with_the_reason(bench: Bench, over: dict[s
 def test_a_malformed_greeting_leaves_no_trace(bench: Bench, over: dict[str, Any]) -> None:
     out = bench.out()
     bench.stranger(b"x").send(hello(**over))
-    bench.pump(lambda: bench.counts["out>.bad_words"] == 1)
+    bench.pump(lambda: bench.counts["out>.bad_messages"] == 1)
     assert list(out.subscriptions) == ["a"] and not out.connected
 
 
@@ -580,7 +582,7 @@ def test_garbage_is_counted_and_disturbs_nobody(words: list[bytes], identity: by
             socket.send(word)
         offer(out, range(20))
         assert numbers(collect(bench, port, 20)) == list(range(20))
-        assert bench.counts["out>.bad_words"] <= len(words)
+        assert bench.counts["out>.bad_messages"] <= len(words)
     finally:
         bench.close()
 
@@ -594,7 +596,7 @@ def test_a_consumer_counts_garbage_and_goes_on(messages: list[bytes]) -> None:
         liar.bind(bench.endpoint)
         bench.strangers.append(liar)
         port = bench.into()
-        port.speak(10**9)
+        port.send_due(10**9)
         welcome = msgpack.packb({"t": "welcome", "epoch": 1})
         for message in (*messages, pack(frame(2, seq=1, epoch=1)), welcome, *messages, pack(frame(3, seq=2, epoch=1))):
             liar.send_multipart([b"a", message])
@@ -644,7 +646,7 @@ def test_an_unreadable_frame_of_another_epoch_is_no_credit_for_this_one(bench: B
     bench.out()
     port = bench.into()
     bench.pump(lambda: port.greeted)
-    port._hear(pack(replace(unreadable(0), seq=7, epoch=2)))
+    port._receive(pack(replace(unreadable(0), seq=7, epoch=2)))
     assert +bench.counts == {"in>a.bad": 1} and (port.grant.epoch, port.grant.delivered_through) == (1, 0)
 
 

@@ -21,7 +21,8 @@ from audio_pipeline.cli.tap import Listener, Screen
 from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.frame import Flag, Frame, audio_frame, event_frame, gap_frame
-from audio_pipeline.links.link import TAP_FRAMES, OutPort, OutSpec
+from audio_pipeline.links.messages import TAP_FRAMES, OutSpec
+from audio_pipeline.links.producer import OutPort
 from audio_pipeline.links.tap import Tap
 from audio_pipeline.view.tap import Filled, Level, Picture, Recording, find_port, write_event
 from audio_pipeline.view.tap_screen import PALETTE, Waterfall, shades
@@ -275,7 +276,7 @@ class Recorded:
 
     def __init__(self, frames: list[Frame]) -> None:
         self._frames = frames
-        self.lost, self.ended, self.heard_ns = 0, False, 1 << 62
+        self.lost, self.ended, self.received_ns = 0, False, 1 << 62
 
     def take(self, timeout_s: float) -> Frame | None:
         frame = self._frames.pop(0) if self._frames else None
@@ -350,14 +351,14 @@ def test_silence_on_the_wire_is_looked_into(
     args = argparse.Namespace(wav=None, seconds=None, level=True, spectrogram=None, pipeline=None)
     tap = Recorded([])
     listener = Listener(tap, "mix.out", with_ports(), args)  # type: ignore[arg-type]
-    tap.heard_ns = 0
-    assert not listener.over and tap.heard_ns > 0, "it is there, and just quiet"
+    tap.received_ns = 0
+    assert not listener.over and tap.received_ns > 0, "it is there, and just quiet"
 
     def gone(which: str | None = None) -> None:
         raise PipelineError("no running pipeline")
 
     monkeypatch.setattr("audio_pipeline.host.runtime.attach", gone)
-    tap.heard_ns = 0
+    tap.received_ns = 0
     assert listener.over
     assert capsys.readouterr().err == "the pipeline has ended\n"
 

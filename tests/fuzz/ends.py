@@ -32,7 +32,7 @@ from audio_pipeline.gateway.roles import Roles
 from audio_pipeline.gateway.session import MAX_SESSIONS, Sessions
 from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.keys import Keys
-from audio_pipeline.links.link import InSpec
+from audio_pipeline.links.messages import InSpec
 from tests.fuzz.choice import Choice, mixed
 
 RATE, CHANNELS, NS = 48_000, 2, 1_000_000_000
@@ -232,7 +232,7 @@ def sending() -> Iterator[Callable[[bytes], None]]:
             wire.coming += [msgpack.packb({"t": "welcome", "window": 9}), message_of(data)]  # type: ignore[attr-defined]
             end.handle()
             own.offered.append(replace(parse(GENUINE[0]), captured_ns=now[0]))
-            end.speak(now[0])
+            end.send_due(now[0])
             assert len(end.subscription.queue) <= 25 and len(end.subscription.in_flight) <= 1 << 16
 
         yield target
@@ -256,7 +256,7 @@ def listening() -> Iterator[Callable[[bytes], None]]:
             welcome = msgpack.packb({"t": "welcome", "epoch": 1, "greeting": end._greeting})
             wire.coming += [welcome, message_of(data)]  # type: ignore[attr-defined]
             end.handle()
-            end.speak(ctx.now)
+            end.send_due(ctx.now)
             player.poll(ctx, SimpleNamespace(take=lambda: None))  # type: ignore[arg-type]
             assert not end.queue and end.grant.delivered_through < 1 << 62
 

@@ -16,8 +16,9 @@ import zmq
 
 from audio_pipeline.errors import WireError
 from audio_pipeline.frame import HEADER, Flag, audio_frame, event_frame, gap_frame, pack, parse
-from audio_pipeline.links.link import InPort, InSpec, OutPort, OutSpec
-from audio_pipeline.links.messages import unpack
+from audio_pipeline.links.consumer import InPort
+from audio_pipeline.links.messages import InSpec, OutSpec, unpack
+from audio_pipeline.links.producer import OutPort
 from tests.fuzz.choice import Choice, mixed
 
 RATE = 48_000
@@ -85,7 +86,7 @@ def producer() -> Iterator[Callable[[bytes], None]]:
             if choice.chance(2):
                 message = _word(choice)
             try:
-                port._on_word(name, unpack(message))
+                port._on_message(name, unpack(message))
             except WireError:
                 pass
             port.offer(next(frames))
@@ -106,7 +107,7 @@ def consumer() -> Iterator[Callable[[bytes], None]]:
 
         def target(data: bytes) -> None:
             choice = Choice(data)
-            port._hear(_word(choice) if choice.chance(3) else _extreme(choice) if choice.chance(3) else data)
+            port._receive(_word(choice) if choice.chance(3) else _extreme(choice) if choice.chance(3) else data)
             while port.take() is not None:
                 port.used()
             assert port.grant.delivered_through < 1 << 62

@@ -19,7 +19,8 @@ from audio_pipeline.gateway.peer import Remote
 from audio_pipeline.gateway.server import Gateway
 from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.keys import Keys
-from audio_pipeline.links.link import OutPort, OutSpec
+from audio_pipeline.links.messages import OutSpec
+from audio_pipeline.links.producer import OutPort
 from tests.patience import PATIENCE_S
 
 RATE, N = 48_000, 480

@@ -28,8 +28,8 @@ from audio_pipeline.gateway.message_meter import GREETING_BYTES, Meter
 from audio_pipeline.gateway.policy import Caller
 from audio_pipeline.gateway.session import KEPT, MAX_OF_A_KEY, MAX_SESSIONS, Purpose, SessionKind, Sessions
 from audio_pipeline.keys import Keys
-from audio_pipeline.links.link import InPort, InSpec
-from audio_pipeline.links.messages import A_TURN, PROTOCOL, moment, whole
+from audio_pipeline.links.consumer import InPort
+from audio_pipeline.links.messages import A_TURN, PROTOCOL, InSpec, moment, whole
 from tests.gateway.studio import RATE, TOKEN, N, Stranger, Studio, frame, until
 
 MS = 1_000_000

@@ -62,7 +62,7 @@ def test_flags_and_formats_are_those_of_the_page() -> None:
         f"have {BINS} slots",
         f"0.05 ms * {STEP}^k",
         f"k = 0 to {BINS - 2}",
-        f"maps of at most {spaced(messages.MAX_WORD_BYTES)} bytes",
+        f"maps of at most {spaced(messages.MAX_MESSAGE_BYTES)} bytes",
         f"that of a tap at most {messages.TAP_FRAMES}",
         f"more than {messages.MAX_TAPS} taps",
         f"`drop_oldest`, {messages.TAP_FRAMES} frames",

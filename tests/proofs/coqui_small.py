@@ -147,7 +147,7 @@ def xtts(folder: Path) -> dict[str, Any]:
         found["samples"], found["expected"] = len(sound), len(whole)
         found["difference"][size] = float(np.abs(sound - whole).max() / np.abs(whole).max())
     engine = XttsVoice(model, voice)
-    once, again = engine.speak(text), engine.speak(text)
+    once, again = engine.send_due(text), engine.send_due(text)
     same, peak = bool(np.array_equal(once, again)), float(np.abs(once).max())
     return {**found, "seconds": len(once) / RATE, "repeatable": same, "peak": peak}
 

@@ -105,7 +105,7 @@ WORDS: dict[tuple[str, str], Callable[[], bytes]] = {
 }
 
 
-def speak(remote: Remote, role: str, attack: str, until_s: float) -> int:
+def send_due(remote: Remote, role: str, attack: str, until_s: float) -> int:
     """Words on four connections, as fast as they go out; who is not deaf reads the answers."""
     said = 0
     with zmq.Context() as context:
@@ -201,7 +201,7 @@ def main() -> None:
         return
     keys = Keys(Path(folder))
     remote = Remote(HOST, int(port), "studio", keys.peer("studio").public, keys.mine(f"mallory {role}")[1])
-    print(crowd(remote, until_s) if attack == "crowd" else speak(remote, role, attack, until_s))
+    print(crowd(remote, until_s) if attack == "crowd" else send_due(remote, role, attack, until_s))
 
 
 if __name__ == "__main__":
