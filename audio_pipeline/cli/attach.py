@@ -49,7 +49,7 @@ def view(args: argparse.Namespace) -> int:
 def top(args: argparse.Namespace) -> int:
     """What each node and path does, on a screen; once, or as JSON lines, for scripts."""
     with attached(args.pipeline) as client, until_it_ends(args.pipeline):
-        top_view = Top(client, args.sort)
+        top_view = Top(client, args.sort, args.interval)
         if not (args.once or args.json) and fits_terminal():
             top_view.run(args.interval)
             return 0

@@ -16,7 +16,8 @@ from audio_pipeline.run.options import Result
 from audio_pipeline.run.pipeline import Pipeline
 from audio_pipeline.terminal import printable, warn
 from audio_pipeline.view.text import State, content_s
-from audio_pipeline.view.view import View, Watch, fits_terminal, follow
+from audio_pipeline.view.view import View, fits_terminal, follow
+from audio_pipeline.view.watch import Watch
 
 PROGRESS_S = 0.2
 KEEP_LINES = 20

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from audio_pipeline.control import replies, requests, snapshots
 from audio_pipeline.control.message import Request, built
@@ -35,6 +35,9 @@ OPERATIONS: Mapping[str, Operation] = {
         Operation("describe", requests.DescribeRequest, snapshots.Description, LISTEN),
         Operation("meters", requests.MetersRequest, snapshots.Meters, LISTEN),
         Operation("ledger", requests.LedgerRequest, snapshots.Ledger, LISTEN),
+        Operation("subscribe", requests.SubscribeRequest, replies.SubscribeReply, LISTEN),
+        Operation("acknowledge", requests.AcknowledgeRequest, replies.Done, LISTEN),
+        Operation("unsubscribe", requests.UnsubscribeRequest, replies.Done, LISTEN),
         Operation("events", requests.EventsRequest, replies.EventsReply, LISTEN),
         Operation("ports", requests.PortsRequest, replies.PortsReply, LISTEN),
         Operation("set", requests.SetRequest, replies.SetReply, CONTROL),
@@ -48,6 +51,7 @@ OPERATIONS: Mapping[str, Operation] = {
     )
 }
 BY_REQUEST: Mapping[type[Request[Any]], Operation] = {row.request: row for row in OPERATIONS.values()}
+Q = TypeVar("Q", bound=Request[Any])
 ENVELOPE = ("v", "token", "id", "op")
 
 
@@ -64,10 +68,10 @@ def operation_named(op: Any) -> Operation:
     return row
 
 
-def request_in(message: Mapping[str, Any]) -> Request[Any]:
+def request_in(cls: type[Q], message: Mapping[str, Any]) -> Q:
     """The request in a message, without its envelope. Raises ControlError."""
-    row = operation_named(message.get("op"))
-    return built(row.request, {key: value for key, value in message.items() if key not in ENVELOPE}, row.name)
+    raw = {key: value for key, value in message.items() if key not in ENVELOPE}
+    return built(cls, raw, str(message.get("op")))
 
 
 def needed_role(op: str) -> str | None:

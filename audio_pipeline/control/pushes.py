@@ -16,6 +16,7 @@ from audio_pipeline.settings import setting
 END = "end"
 ACKNOWLEDGE_S = 2.0  # also while nothing comes
 PATIENCE_S = 6.0  # for the reply to an acknowledgement
+CHECK_S = 2.0  # of the time between two checks, as much counts
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,13 @@ class Subscribed:
         self.ended = self.over = False
         self._window, self._number, self._acknowledged = reply.window, 0, 0
         self._sent_s = now_s
-        self._waiting_since_s: float | None = None
+        self._checked_s, self._silent_s, self._waiting = now_s, 0.0, False
 
     def on_message(self, message: Mapping[str, Any]) -> Push | None:
         """A push of this subscription; None for anything else. Raises ControlError for a malformed one."""
         if "push" not in message:
-            self._waiting_since_s = None  # the reply to an acknowledgement
+            self._waiting, self._silent_s = False, 0.0  # the reply to an acknowledgement
+            self.over = self.over or not message.get("ok")  # the pipeline has let us go
             return None
         if message["push"] != self.subscription:
             return None
@@ -93,17 +95,23 @@ class Subscribed:
             self.over, self.ended = True, data.ended
 
     def acknowledgement(self, now_s: float) -> AcknowledgeRequest | None:
-        """What is to be sent now: credit for half a window, or a sign of life. Raises ControlError without a reply."""
-        waiting_s = now_s - self._waiting_since_s if self._waiting_since_s is not None else 0.0
-        if waiting_s > PATIENCE_S:
-            raise ControlError(f"the pipeline did not answer a subscriber within {PATIENCE_S:g} s")
+        """What is to be sent now: credit for a part of the window, or a sign of life."""
         fresh = self._number - self._acknowledged
         if 4 * fresh < self._window and now_s - self._sent_s < ACKNOWLEDGE_S:
             return None
         self._acknowledged, self._sent_s = self._number, now_s
-        if self._waiting_since_s is None:
-            self._waiting_since_s = now_s
+        self._waiting = True
         return AcknowledgeRequest(self.subscription, self._number)
+
+    def check(self, now_s: float) -> None:
+        """Raises ControlError where acknowledgements are not answered any more. Called while nothing comes.
+
+        A long time between two calls counts little: this process may have stood still as well.
+        """
+        passed_s, self._checked_s = min(now_s - self._checked_s, CHECK_S), now_s
+        self._silent_s = self._silent_s + passed_s if self._waiting else 0.0
+        if self._silent_s > PATIENCE_S:
+            raise ControlError(f"the pipeline did not answer a subscriber within {PATIENCE_S:g} s")
 
     def again(self) -> SubscribeRequest:
         """What continues this subscription with the first event that has not come."""

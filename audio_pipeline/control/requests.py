@@ -47,7 +47,7 @@ class SubscribeRequest(Request[SubscribeReply]):
     topics: tuple[str, ...] = setting(doc="of `events`, `meters`, `graph`, `ledger`, each at most once")
     every_ms: int = setting(
         EVERY_MS,
-        "least time between two pushes of `meters`, or of `graph`; `ledger` at most once a second",
+        "least time between two pushes of a topic other than `events`",
         unit="ms",
         minimum=FASTEST_MS,
         maximum=SLOWEST_MS,

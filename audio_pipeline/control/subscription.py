@@ -7,7 +7,7 @@ from types import TracebackType
 
 from audio_pipeline.control.connection import Connection
 from audio_pipeline.control.conversation import now_s
-from audio_pipeline.control.pushes import Push, Subscribed
+from audio_pipeline.control.pushes import EventBatch, Push, Subscribed
 from audio_pipeline.control.requests import SubscribeRequest
 
 TURN_S = 1.0  # longest wait between two looks at what is owed
@@ -43,17 +43,19 @@ class Subscription:
             message = self._connection.receive(min(deadline_s - now_s(), TURN_S))
             push = self._received.on_message(message) if message is not None else None
             if push is not None:
-                return self._noted(push)
+                self._note(push)
+            if self._received.over and not self.ended:
+                self._received = self._opened(self._received.again())
+            if push is not None:
+                return push
             if message is None and now_s() >= deadline_s:
+                self._received.check(now_s())
                 return None
         return None
 
-    def _noted(self, push: Push) -> Push:
+    def _note(self, push: Push) -> None:
         self.skipped += push.skipped
-        self.lost = self._received.lost
-        if self._received.over and not self.ended:
-            self._received = self._opened(self._received.again())
-        return push
+        self.lost += push.data.lost if isinstance(push.data, EventBatch) else 0
 
     def __iter__(self) -> Iterator[Push]:
         """Every push until the pipeline ends."""

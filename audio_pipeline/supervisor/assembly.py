@@ -32,6 +32,7 @@ from audio_pipeline.supervisor.jobs import Run
 from audio_pipeline.supervisor.lifecycle import Lifecycle
 from audio_pipeline.supervisor.losses import Losses
 from audio_pipeline.supervisor.node_messages import NodeMessages
+from audio_pipeline.supervisor.node_requests import NodeRequests
 from audio_pipeline.supervisor.overview import Overview
 from audio_pipeline.supervisor.parked import Parked
 from audio_pipeline.supervisor.pipeline_state import PipelineState
@@ -45,6 +46,7 @@ from audio_pipeline.supervisor.restarts import Restarts
 from audio_pipeline.supervisor.shortage import Steps
 from audio_pipeline.supervisor.socket_watch import SocketWatch
 from audio_pipeline.supervisor.starter import Starter
+from audio_pipeline.supervisor.subscriptions import Subscriptions
 from audio_pipeline.supervisor.transaction import KILL_S, Transaction
 from audio_pipeline.supervisor.watch import by_child
 from audio_pipeline.supervisor.watchdog import Watchdog
@@ -115,9 +117,14 @@ class Assembly:
         self.overview = Overview(
             state, life, events, ground.incidents, self.playhead, ground.clock, ground.run_dir.name
         )
-        self.control_server = ControlServer(state, life, events, self.editor, self.overview, self.playhead, send)
+        self.node_requests = NodeRequests(state, self.playhead, send)
+        send_bytes = ground.socket.send_bytes
+        self.subscriptions = Subscriptions(self.overview, events.kept, send_bytes)
+        self.control_server = ControlServer(
+            state, life, events, self.editor, self.overview, self.node_requests, self.subscriptions, send_bytes
+        )
         self.node_messages = NodeMessages(
-            state, life, events, self.transaction, self.relinker, self.starter, self.control_server
+            state, life, events, self.transaction, self.relinker, self.starter, self.node_requests
         )
         self._watch_processes(ground)
         self.ending = Ending(state, life, self.announcer, send)
@@ -125,11 +132,11 @@ class Assembly:
     def _watch_processes(self, ground: Ground) -> None:
         state, life, events, steps = ground.state, ground.life, ground.events, ground.steps
         self.parked = Parked(state, life, events, self.announcer)
-        reports = IncidentReports(life, events, ground.incidents, steps, self.overview.ledger)
+        reports = IncidentReports(life, events, ground.incidents, steps, self.overview.node_ledger)
         failures = Failures(reports, self.parked)
         losses = Losses(state, life, events, self.starter, self.announcer)
         self.process_manager = ProcessManager(
-            state, events, self.transaction, losses, failures, self.reaper, self.control_server.forget
+            state, events, self.transaction, losses, failures, self.reaper, self.node_requests.forget
         )
         workers, check_capacity = self._workers, self.housekeeping.check_capacity
         self.restarts = Restarts(
@@ -146,6 +153,7 @@ class Assembly:
             self.housekeeping.turn(now_s)
             self._attempt("processes", lambda: self.turn_processes(now_s))
             self._attempt("a change of the graph", self.transaction.turn)
+            self.steps.attempt("subscriptions", lambda: self.subscriptions.turn(now_s))
             self.steps.attempt("sockets", lambda: self.sockets.turn(now_s))
         self.ending.turn(now_s)
 
@@ -180,7 +188,7 @@ class Assembly:
         elif "node" in content and "v" not in content:
             self.node_messages.receive(content)
         else:
-            self.control_server.request(sender, content)
+            self.control_server.request(sender, content, message)
 
     # -- the end ------------------------------------------------------------------------------------------
 
@@ -199,7 +207,8 @@ class Assembly:
         self.ending.note_failed()
         self.housekeeping.close()
         state = {**self.overview.state(), "ended": True}
-        self.control_server.forget()
+        self.subscriptions.end(time.monotonic())
+        self.node_requests.forget()
         self.transaction.abandon(PipelineError("the pipeline ended"))
         for sender, message in self._socket.receive():
             self.control_server.refuse(sender, message)

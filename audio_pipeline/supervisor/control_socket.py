@@ -30,6 +30,9 @@ class Socket(Protocol):
     def send(self, address: bytes, message: Mapping[str, Any]) -> None:
         """To a client or a node; one that has gone misses it."""
 
+    def send_bytes(self, address: bytes, data: bytes) -> None:
+        """As `send`, for a message that is encoded already."""
+
     def bind_again(self) -> None:
         """After the file was removed or replaced. Raises zmq.ZMQError."""
 
@@ -67,7 +70,10 @@ class ControlSocket(Socket):
             yield sender, parts[-1] if parts else b""
 
     def send(self, address: bytes, message: Mapping[str, Any]) -> None:
-        self._socket.send_multipart([address, encode(dict(message))])
+        self.send_bytes(address, encode(message))
+
+    def send_bytes(self, address: bytes, data: bytes) -> None:
+        self._socket.send_multipart([address, data])
 
     def bind_again(self) -> None:
         self._socket.bind(self.endpoint)  # a second time: an unbind would remove the new file, later

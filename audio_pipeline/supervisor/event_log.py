@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from audio_pipeline.packed import UNPACKABLE, dumps
@@ -33,15 +34,20 @@ class EventLog:
         while self._events and (len(self._events) > KEEP_EVENTS or self._bytes > KEEP_BYTES):
             self._bytes -= self._events.popleft()[1]
 
-    def since(self, number: int) -> tuple[int, list[dict[str, Any]]]:
-        """The events from a number on, as many as one answer holds, and the number to ask from next."""
+    @property
+    def first(self) -> int:
+        """Number of the oldest event that is kept, or of the next one where none is."""
+        return self._events[0][0] if self._events else self.next
+
+    def since(
+        self, number: int, most_bytes: int = ANSWER_BYTES, most_events: int = KEEP_EVENTS
+    ) -> tuple[int, list[dict[str, Any]]]:
+        """The events from a number on, as many as one message holds, and the number to ask from next."""
         found: list[dict[str, Any]] = []
         size = 0
-        for at, bytes_, event in self._events:
-            if at < number:
-                continue
+        for at, bytes_, event in islice(self._events, max(number - self.first, 0), None):
             size += bytes_
-            if found and size > ANSWER_BYTES:
+            if found and (size > most_bytes or len(found) >= most_events):
                 return at, found
             found.append(event)
         return self.next, found

@@ -7,10 +7,10 @@ from typing import Any
 
 from audio_pipeline.control.codec import MALFORMED
 from audio_pipeline.node import Latency
-from audio_pipeline.supervisor.control_server import ControlServer
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.incidents import CAUSE_CHARACTERS, clipped
 from audio_pipeline.supervisor.lifecycle import Lifecycle
+from audio_pipeline.supervisor.node_requests import NodeRequests
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.records import NodeRecord, Phase
 from audio_pipeline.supervisor.relinker import Relinker
@@ -32,17 +32,17 @@ class NodeMessages:
         transaction: Transaction,
         relinker: Relinker,
         starter: Starter,
-        control_server: ControlServer,
+        node_requests: NodeRequests,
     ) -> None:
         self._state, self._life, self._events = state, life, events
         self._transaction, self._relinker, self._starter = transaction, relinker, starter
-        self._control_server = control_server
+        self._node_requests = node_requests
         self._handlers: dict[str, Callable[[NodeRecord, Mapping[str, Any]], None]] = {
             "ready": self._on_ready,
             "failed": self._on_failed,
             "ended": self._on_ended,
             "resumed": self._on_resumed,
-            "event": control_server.on_event,
+            "event": self._on_event,
             "log": self._on_log,
             "snapshot": self._on_snapshot,
             "reply": self._on_reply,
@@ -95,7 +95,7 @@ class NodeMessages:
         if number < 0:
             self._transaction.on_reply(number, None if word.get("ok") else str(word.get("error")))
         else:
-            self._control_server.on_reply(record, word)
+            self._node_requests.on_reply(record, word)
 
     def _on_dismissed(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         self._transaction.on_dismissed(record)
@@ -103,6 +103,14 @@ class NodeMessages:
     def _on_log(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         record.note = clipped(str(word["message"]), CAUSE_CHARACTERS)
         self._events.log(f"{record.name}: {record.note}", event="said", node=record.name)
+
+    def _on_event(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+        """An event of a node: kept for watchers; `media` events are the song's map."""
+        event = dict(word["event"])
+        transport = self._state.transports.get(record.name)
+        if event.get("kind") == "media" and transport is not None:
+            transport.on_event(event)
+        self._events.publish(event)
 
     def _on_applied(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
         """A setting that waited for its position is in force, for a successor as well; or the node refused it."""

@@ -7,18 +7,44 @@ from collections.abc import Mapping
 from typing import Any
 
 from audio_pipeline.clock import ClockLine, ClockRecord
+from audio_pipeline.control.snapshots import (
+    Description,
+    Ledger,
+    LinkLedger,
+    Meters,
+    NodeDescription,
+    NodeLedger,
+    NodeMeters,
+    SongMeters,
+)
+from audio_pipeline.control.state import compose
+from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.settings import live_names, plain
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.incidents import Incidents
 from audio_pipeline.supervisor.lifecycle import Lifecycle
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.playhead import Playhead
-from audio_pipeline.supervisor.records import NodeRecord
-from audio_pipeline.supervisor.state import Boards, ledger_of, link_state, node_state, paths_state, taps_state
+from audio_pipeline.supervisor.records import NodeRecord, Phase
+from audio_pipeline.supervisor.state import (
+    Boards,
+    busy_share,
+    levels_db,
+    link_description,
+    link_ledger,
+    link_meters,
+    node_ledger,
+    path_descriptions,
+    path_ledgers,
+    tap_ledgers,
+)
+from audio_pipeline.supervisor.state_size import fitted_description, fitted_ledger
+
+NOTE_CHARACTERS = 200
 
 
 class Overview:
-    """The state of everything, as one plain dict. Lives in the supervisor's thread."""
+    """Description, meters and ledger. Lives in the supervisor's thread."""
 
     def __init__(
         self,
@@ -33,53 +59,76 @@ class Overview:
         self._state, self._life, self._events, self._incidents = state, life, events, incidents
         self._playhead, self._clock, self._run_name = playhead, clock, run_name
 
+    @property
+    def revision(self) -> int:
+        """Of the description."""
+        return self._state.revision
+
     def state(self) -> dict[str, Any]:
-        """Everything there is to see."""
-        pipeline, playhead = self._state, self._playhead
-        plan = pipeline.plan
-        # consumers first: whatever moves on while we read then looks like "in flight", never like too much delivered
-        boards = {name: playhead.boards(name) for name in reversed(plan.order)}
-        line = self._clock.read()
-        rate = line.rate if line else float(pipeline.graph.rate)
-        return {
-            "name": pipeline.graph.name,
-            "revision": pipeline.revision,
-            "uptime_s": self._life.uptime_s,
-            "rate": pipeline.graph.rate,
-            "frame_samples": pipeline.graph.frame_samples,
-            "live": pipeline.live,
-            "folder": str(pipeline.run.folder),
-            "run": self._run_name,
-            "ended": False,
-            "progress": self._progress(),
-            "position": self._position(line),
-            "clock": {"master": plan.clocks.master, "ppm": (rate / pipeline.graph.rate - 1) * 1e6},
-            "nodes": {name: self._node(record, boards[name]) for name, record in pipeline.nodes.items()},
-            "links": [link_state(link, boards) for link in plan.links],
-            "former_links": self._former_links(boards),
-            "graph_revision": pipeline.graph_revision,
-            "taps": [tap for name in plan.order for tap in taps_state(name, boards[name])],
-            "paths": paths_state(plan, boards),
-            "transport": self._transports(),
-            "incidents": list(self._incidents),
-            "incident_count": self._incidents.total,
-            "log": list(self._events.log_lines),
-        }
+        """Everything there is to see, as `Client.state()` gives it."""
+        return compose(self.describe(), self.meters(), self.ledger())
 
-    def ledger(self, name: str) -> list[dict[str, Any]]:
-        """What has become of every frame on a node's links."""
-        plan = self._state.plan
-        links = [link for link in plan.links if name in (link.source.node, link.target.node)]
-        ends = {end.node for link in links for end in (link.source, link.target)}
-        boards = {end: self._playhead.boards(end) for end in reversed(plan.order) if end in ends}
-        return [ledger_of(link_state(link, boards)) for link in links]
+    def _boards(self) -> dict[str, Boards]:
+        """Consumers first: whatever moves on while we read looks like "in flight", never like too much delivered."""
+        return {name: self._playhead.boards(name) for name in reversed(self._state.plan.order)}
 
-    def _former_links(self, boards: Mapping[str, Boards]) -> list[dict[str, Any]]:
-        """What became of frames on links that are no more; gone nodes have boards that were kept."""
-        links = self._state.retired.values()
-        ends = {end.node for link in links for end in (link.source, link.target)}
-        known = {**boards, **{name: self._playhead.boards(name) for name in ends if name not in boards}}
-        return [link_state(link, known) for link in links]
+    # -- what it is made of ---------------------------------------------------------------------------
+
+    def describe(self) -> Description:
+        """Changes with `revision`."""
+        state, plan = self._state, self._state.plan
+        description = Description(
+            state.graph.name,
+            self._run_name,
+            str(state.run.folder),
+            state.graph.rate,
+            state.graph.frame_samples,
+            state.live,
+            state.revision,
+            state.graph_revision,
+            {name: self._node_description(record) for name, record in state.nodes.items()},
+            tuple(map(link_description, plan.links)),
+            tuple(path_descriptions(plan)),
+        )
+        return fitted_description(description)
+
+    def _node_description(self, record: NodeRecord) -> NodeDescription:
+        ports = record.spec.ports
+        return NodeDescription(
+            record.spec.kind,
+            self._state.run.process_of(record.spec),
+            tuple(ports.outputs),
+            tuple(ports.events),
+            tuple(ports.event_inputs),
+            self._latency_ms(record.name),
+            {**plain(record.settings), "inputs": plain(record.input_settings)},
+            tuple(record.live or live_names(record.settings)),
+        )
+
+    def _latency_ms(self, name: str) -> dict[str, float]:
+        latency, to_ms = self._state.plan.latencies[name], 1000 / self._state.plan.rate_of(name)
+        terms = ("window", "lookahead", "hop", "compute", "total")
+        return {term: getattr(latency, term) * to_ms for term in terms}
+
+    # -- what moves -----------------------------------------------------------------------------------
+
+    def meters(self) -> Meters:
+        """Cheap: no histogram is sent, no file is parsed again."""
+        state, boards, line = self._state, self._boards(), self._clock.read()
+        rate = line.rate if line else float(state.graph.rate)
+        return Meters(
+            state.revision,
+            state.graph_revision,
+            self._life.uptime_s,
+            self._position(line),
+            self._progress(),
+            state.plan.clocks.master,
+            (rate / state.graph.rate - 1) * 1e6,
+            {name: _node_meters(record, boards[name]) for name, record in state.nodes.items()},
+            tuple(link_meters(link, boards) for link in state.plan.links),
+            {name: self._song(name) for name in state.transports},
+            self._incidents.total,
+        )
 
     def _position(self, line: ClockLine | None) -> int:
         """Of the graph's clock; offline, how far the sources are."""
@@ -87,49 +136,12 @@ class Overview:
             return max((self._playhead.last_position(name) for name in self._state.transports), default=0)
         return round(line.position_at(time.monotonic_ns())) if line else 0
 
-    def _node(self, record: NodeRecord, boards: Boards) -> dict[str, Any]:
-        plan, latency = self._state.plan, self._state.plan.latencies[record.name]
-        to_ms = 1000 / plan.rate_of(record.name)
-        terms = {
-            "window": latency.window,
-            "lookahead": latency.lookahead,
-            "hop": latency.hop,
-            "compute": latency.compute,
-            "total": latency.total,
-        }
-        age_ns = int((time.monotonic() - record.started_s) * 1e9)
-        return {
-            "kind": record.spec.kind,
-            "process": self._state.run.process_of(record.spec),
-            "state": record.phase.value,
-            "pid": record.child.pid if record.child else None,
-            "restarts": record.incarnation - record.born,
-            "cpu": record.cpu,
-            "rss_mb": record.rss_mb,
-            "note": record.note,
-            "disk_wait_s": record.disk_wait_s,
-            "outputs": list(record.spec.ports.outputs),
-            "events": list(record.spec.ports.events),
-            "event_inputs": list(record.spec.ports.event_inputs),
-            "printed": record.child.log.name if record.child else "",
-            "latency_ms": {name: value * to_ms for name, value in terms.items()},
-            "settings": {**plain(record.settings), "inputs": plain(record.input_settings)},
-            "live": record.live or live_names(record.settings),
-            **node_state(boards, age_ns),
-        }
-
-    def _transports(self) -> dict[str, Any]:
-        shown = {}
-        for name, transport in self._state.transports.items():
-            piece = transport.piece_at(self._playhead.audible_position(name) or 0)
-            shown[name] = {
-                "playing": transport.playing,
-                "loop": transport.loop,
-                "media_s": self._playhead.audible_media_s(name),
-                "length_s": piece.length_s if piece else 0.0,
-                "media_id": piece.media_id if piece else "",
-            }
-        return shown
+    def _song(self, name: str) -> SongMeters:
+        transport = self._state.transports[name]
+        piece = transport.piece_at(self._playhead.audible_position(name) or 0)
+        length_s, media_id = (piece.length_s, piece.media_id) if piece else (0.0, "")
+        media_s = self._playhead.audible_media_s(name)
+        return SongMeters(transport.playing, transport.loop, media_s, length_s, media_id)
 
     def _progress(self) -> float:
         """Offline: how much of the longest song is through."""
@@ -140,3 +152,73 @@ class Overview:
             if piece and piece.length_s and board:
                 done = max(done, board.get("position", 0) / self._state.graph.rate / piece.length_s)
         return min(done, 1.0)
+
+    # -- what was counted -----------------------------------------------------------------------------
+
+    def ledger(self) -> Ledger:
+        """What became of every frame, with histograms, counters, incidents and the log."""
+        state, boards = self._state, self._boards()
+        ledger = Ledger(
+            state.graph_revision,
+            self._life.uptime_s,
+            {name: _node_ledger(record, boards[name]) for name, record in state.nodes.items()},
+            tuple(link_ledger(link, boards) for link in state.plan.links),
+            tuple(self._former_links(boards)),
+            tuple(tap for name in state.plan.order for tap in tap_ledgers(name, boards[name])),
+            tuple(path_ledgers(state.plan, boards)),
+            tuple(self._incidents),
+            self._incidents.total,
+            tuple(self._events.log_lines),
+        )
+        return fitted_ledger(ledger)
+
+    def _former_links(self, boards: Mapping[str, Boards]) -> list[LinkLedger]:
+        """What became of frames on links that are no more; gone nodes have boards that were kept."""
+        links = self._state.retired.values()
+        ends = {end for link in links for end in _ends(link)}
+        known = {**boards, **{name: self._playhead.boards(name) for name in ends if name not in boards}}
+        return [link_ledger(link, known) for link in links]
+
+    def node_ledger(self, name: str) -> list[dict[str, Any]]:
+        """What has become of every frame on a node's links, without ages: for an incident."""
+        links = [link for link in self._state.plan.links if name in _ends(link)]
+        ends = {end for link in links for end in _ends(link)}
+        boards = {end: self._playhead.boards(end) for end in reversed(self._state.plan.order) if end in ends}
+        return [_brief(link_ledger(link, boards)) for link in links]
+
+
+def _ends(link: LinkPlan) -> tuple[str, str]:
+    """The nodes at both ends."""
+    return link.source.node, link.target.node
+
+
+def _brief(link: LinkLedger) -> dict[str, Any]:
+    return {
+        "from": link.source,
+        "to": link.target,
+        "offered": link.offered,
+        "delivered": link.delivered,
+        "dropped": link.dropped,
+        "queued": link.queued,
+        "in_flight": link.in_flight,
+        "balanced": link.balanced,
+    }
+
+
+def _node_meters(record: NodeRecord, boards: Boards) -> NodeMeters:
+    age_ns = int((time.monotonic() - record.started_s) * 1e9)
+    return NodeMeters(
+        record.phase.value,
+        record.child.pid if record.child else None,
+        record.incarnation - record.born,
+        record.cpu,
+        record.rss_mb,
+        busy_share(boards, age_ns),
+        record.disk_wait_s,
+        levels_db(boards),
+        "" if record.phase is Phase.RUNNING else record.note[:NOTE_CHARACTERS],
+    )
+
+
+def _node_ledger(record: NodeRecord, boards: Boards) -> NodeLedger:
+    return node_ledger(boards, record.note, record.child.log.name if record.child else "")

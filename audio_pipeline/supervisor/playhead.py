@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from audio_pipeline.supervisor.board_readings import BoardReadings
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.ports import Send
 from audio_pipeline.supervisor.records import NodeRecord
@@ -15,12 +16,12 @@ class Playhead:
 
     def __init__(self, state: PipelineState, send: Send) -> None:
         self._state, self._send = state, send
+        self._readings = BoardReadings()
 
     def boards(self, name: str) -> Boards:
         """What a node shows, and what its predecessors left. Raises KeyError for a node that never was here."""
         record = self._state.find(name) or self._state.former[name]
-        path = self._state.board_path(record)
-        return Boards(record.dead, path if path.exists() else None)
+        return Boards(record.dead, self._readings.read(self._state.board_path(record)))
 
     def last_position(self, name: str) -> int:
         """How far a source has sent, in samples of its timeline."""

@@ -1,29 +1,46 @@
-"""What the supervisor shows: boards and plan turned into one plain dict, and the ledger of every link."""
+"""Boards and plan turned into messages: the ledger of every link, and what a node and a path show."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_pipeline.control.snapshots import (
+    LinkDescription,
+    LinkLedger,
+    LinkMeters,
+    Measured,
+    NodeLedger,
+    PathDescription,
+    PathLedger,
+    Quantiles,
+    TapLedger,
+    Times,
+    WorstFrame,
+)
 from audio_pipeline.frame import tag_of
 from audio_pipeline.graph.plan import Plan
 from audio_pipeline.links.link_plan import LinkPlan
-from audio_pipeline.metrics import AGE_EDGES_MS, BINS, Reading, quantile_ms
+from audio_pipeline.metrics import BINS, Reading, quantile_ms
 from audio_pipeline.supervisor.state_size import few
 
 READ_SLACK = 16  # frames that may pass between reading the boards of two processes
+UNWANTED = "cancelled"  # frames that a seek or a stop made worthless: nobody misses them
+SILENCE_DB = -120.0
+Counts = NDArray[np.int64]
 
 
 class Boards:
     """The boards of all incarnations of a node: counters add up, gauges are the newest one's."""
 
-    def __init__(self, dead: Sequence[Reading] = (), path: Path | None = None) -> None:
-        self.all = [*dead] + ([Reading(path)] if path is not None else [])
+    def __init__(self, dead: Sequence[Reading] = (), now: Path | Reading | None = None) -> None:
+        present = Reading(now) if isinstance(now, Path) else now
+        self.all = [*dead, *([present] if present is not None else [])]
 
     @property
     def now(self) -> Reading | None:
@@ -33,199 +50,226 @@ class Boards:
         """A counter over all incarnations."""
         return int(sum(board.get(name, 0) for board in self.all))
 
-    def spread(self, name: str) -> tuple[NDArray[np.int64], float]:
+    def present(self, name: str) -> int:
+        """A number of the newest incarnation."""
+        return int(self.now.get(name, 0)) if self.now else 0
+
+    def spread(self, name: str) -> tuple[Counts, float]:
         """A histogram over all incarnations, and its worst."""
         counts = sum((board.histogram(name) for board in self.all), np.zeros(BINS, np.int64))
         return counts, max((board.get(f"{name}.max", 0.0) for board in self.all), default=0.0)
 
     def totals(self, prefix: str) -> dict[str, int]:
         """All counters under a prefix, over all incarnations."""
-        names = {name for board in self.all for name in board.under(prefix)}
-        return {name: self.total(prefix + name) for name in sorted(names)}
+        found: dict[str, int] = {}
+        for board in self.all:
+            for name, value in board.under(prefix).items():
+                found[name] = found.get(name, 0) + int(value)
+        return dict(sorted(found.items()))
 
 
-def link_state(link: LinkPlan, boards: Mapping[str, Boards]) -> dict[str, Any]:
-    """One link's ledger and ages. It balances: offered = delivered + dropped + queued + in flight."""
-    node, port = link.source.node, link.source.port
-    consumer, input_ = link.target.node, link.target.name
-    producer, taker = boards[node], boards[consumer]
-    sent_as, taken_as = f"out.{port}>{link.target}.", f"in.{link.source}>{input_}."
-    offered = producer.total(sent_as + "offered")
-    dropped = producer.totals(sent_as + "dropped.")
-    dropped = _added(dropped, taker.totals(taken_as + "dropped."))
-    delivered = taker.total(taken_as + "delivered")
-    queued = int(producer.now.get(sent_as + "queued", 0)) if producer.now else 0
+# -- links ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Frames of one link. It balances: offered = delivered + dropped + queued + in flight."""
+
+    offered: int
+    delivered: int
+    queued: int
+    in_flight: int
+    dropped: dict[str, int]
+    balanced: bool
+
+
+def flow_of(link: LinkPlan, boards: Mapping[str, Boards]) -> Flow:
+    """The frames of a link, from the boards of both ends."""
+    producer, taker = boards[link.source.node], boards[link.target.node]
+    sent_as, taken_as = f"out.{link.source.port}>{link.target}.", f"in.{link.source}>{link.target.name}."
+    offered, delivered = producer.total(sent_as + "offered"), taker.total(taken_as + "delivered")
+    dropped = _added(producer.totals(sent_as + "dropped."), taker.totals(taken_as + "dropped."))
+    queued = producer.present(sent_as + "queued")
     unaccounted = offered - delivered - sum(dropped.values()) - queued
     in_flight, lost = _split(unaccounted, producer, taker, sent_as)
-    if lost:
-        dropped["peer_died"] = lost
-    ages, worst = taker.spread(f"age.{input_}")
-    return {
-        "from": str(link.source),
-        "to": str(link.target),
-        "policy": link.policy,
-        "budget_ms": link.budget_ms,
-        "window": link.window,
-        "queued": queued,
-        "in_flight": in_flight,
-        "offered": offered,
-        "delivered": delivered,
-        "dropped": {reason: amount for reason, amount in dropped.items() if amount},
-        "standby": link.standby,
-        "balanced": unaccounted >= 0 and in_flight <= link.window + READ_SLACK,
-        "age_ms": quantiles_ms(ages, worst),
-        "worst": worst_frame(link, f"age.{input_}", taker),
-        "age_histogram": {"edges_ms": AGE_EDGES_MS.tolist(), "counts": ages.tolist()},
-    }
+    balanced = unaccounted >= 0 and in_flight <= link.window + READ_SLACK
+    return Flow(offered, delivered, queued, in_flight, dropped | ({"peer_died": lost} if lost else {}), balanced)
 
 
 def _added(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
-    return {reason: a.get(reason, 0) + b.get(reason, 0) for reason in {**a, **b}}
+    sums = {reason: a.get(reason, 0) + b.get(reason, 0) for reason in {**a, **b}}
+    return {reason: amount for reason, amount in sums.items() if amount}
 
 
 def _split(unaccounted: int, producer: Boards, taker: Boards, sent_as: str) -> tuple[int, int]:
     """What is on its way now, and what went down with a process that died."""
     if len(producer.all) <= 1 and len(taker.all) <= 1:
         return unaccounted, 0
-    flying = int(producer.now.get(sent_as + "in_flight", 0)) if producer.now else 0
-    flying = max(min(flying, unaccounted), 0)
+    flying = max(min(producer.present(sent_as + "in_flight"), unaccounted), 0)
     return flying, unaccounted - flying
 
 
-def ledger_of(link: Mapping[str, Any]) -> dict[str, Any]:
-    """A link's state without its ages."""
-    kept = ("from", "to", "offered", "delivered", "dropped", "queued", "in_flight", "balanced")
-    return {key: link[key] for key in kept}
+def _input_of(link: LinkPlan) -> tuple[str, str]:
+    """The consumer, and the name under which its board keeps the ages of what came by this link."""
+    return link.target.node, f"age.{link.target.name}"
 
 
-def quantiles_ms(counts: NDArray[np.int64], worst_ms: float) -> dict[str, float]:
+def link_description(link: LinkPlan) -> LinkDescription:
+    return LinkDescription(str(link.source), str(link.target), link.policy, link.budget_ms, link.window, link.standby)
+
+
+def link_meters(link: LinkPlan, boards: Mapping[str, Boards]) -> LinkMeters:
+    """What waits on a link, and what it lost."""
+    flow, (consumer, age) = flow_of(link, boards), _input_of(link)
+    lost = sum(amount for reason, amount in flow.dropped.items() if reason != UNWANTED)
+    return LinkMeters(flow.queued, flow.in_flight, lost, quantiles(*boards[consumer].spread(age)).p99, flow.balanced)
+
+
+def link_ledger(link: LinkPlan, boards: Mapping[str, Boards]) -> LinkLedger:
+    """One link's frames and their ages."""
+    flow, (consumer, age) = flow_of(link, boards), _input_of(link)
+    counts, worst_ms = boards[consumer].spread(age)
+    return LinkLedger(
+        str(link.source),
+        str(link.target),
+        link.policy,
+        link.budget_ms,
+        link.window,
+        flow.offered,
+        flow.delivered,
+        flow.queued,
+        flow.in_flight,
+        flow.dropped,
+        flow.balanced,
+        quantiles(counts, worst_ms),
+        tuple(counts.tolist()),
+        link.standby,
+        worst_frame(link, age, boards[consumer]),
+    )
+
+
+def quantiles(counts: Counts, worst_ms: float) -> Quantiles:
     """Median, 99 % and the worst of a histogram."""
-    return {
-        "p50": min(quantile_ms(counts, 0.5), worst_ms),
-        "p99": min(quantile_ms(counts, 0.99), worst_ms),
-        "max": worst_ms,
-    }
+    p50, p99 = (min(quantile_ms(counts, q), worst_ms) for q in (0.5, 0.99))
+    return Quantiles(p50, p99, worst_ms)
 
 
-def worst_frame(link: LinkPlan, name: str, taker: Boards) -> dict[str, Any] | None:
+def worst_frame(link: LinkPlan, name: str, taker: Boards) -> WorstFrame | None:
     """Which frame was the oldest when it was taken, under an `age` name; None while nothing was."""
     board = max(taker.all, key=lambda board: board.get(f"{name}.max", 0.0), default=None)
     found = board.remembered(f"worst.{name}") if board is not None else None
     if board is None or found is None:
         return None
     seq, position, epoch, host_ns = found
-    ago_s = (time.monotonic_ns() - host_ns) / 1e9
-    return {
-        "from": str(link.source),
-        "to": str(link.target),
-        "seq": seq,
-        "position": position,
-        "epoch": epoch,
-        "time": time.time() - ago_s,
-        "age_ms": board.get(f"{name}.max", 0.0),
-    }
+    taken = time.time() - (time.monotonic_ns() - host_ns) / 1e9
+    return WorstFrame(str(link.source), str(link.target), seq, position, epoch, taken, board.get(f"{name}.max", 0.0))
 
 
-def taps_state(producer: str, boards: Boards) -> list[dict[str, Any]]:
+def tap_ledgers(producer: str, boards: Boards) -> list[TapLedger]:
     """What each port's taps were offered and what became of it: the producer knows it all by their credit."""
-    found = []
     names = {name for board in boards.all for name in board.under("out.") if name.endswith(">taps.offered")}
-    for port in sorted(name.partition(">")[0] for name in names):
-        name = f"out.{port}>taps."
-        dropped = boards.totals(name + "dropped.")
-        offered, delivered = boards.total(name + "offered"), boards.total(name + "delivered")
-        queued, in_flight = (int(boards.now.get(name + key, 0)) if boards.now else 0 for key in ("queued", "in_flight"))
-        missing = offered - delivered - sum(dropped.values()) - queued - in_flight
-        if missing > 0 and len(boards.all) > 1:  # they went down with a process that died
-            dropped["peer_died"], missing = missing, 0
-        found.append(
-            {
-                "from": f"{producer}.{port}",
-                "offered": offered,
-                "delivered": delivered,
-                "queued": queued,
-                "in_flight": in_flight,
-                "dropped": {reason: amount for reason, amount in dropped.items() if amount},
-                "balanced": missing == 0,
-            }
-        )
-    return found
+    return [_tap_ledger(producer, port, boards) for port in sorted(name.partition(">")[0] for name in names)]
 
 
-def node_state(boards: Boards, uptime_ns: int) -> dict[str, Any]:
-    """What one node's boards say."""
+def _tap_ledger(producer: str, port: str, boards: Boards) -> TapLedger:
+    name = f"out.{port}>taps."
+    dropped = {reason: amount for reason, amount in boards.totals(name + "dropped.").items() if amount}
+    offered, delivered = boards.total(name + "offered"), boards.total(name + "delivered")
+    queued, in_flight = boards.present(name + "queued"), boards.present(name + "in_flight")
+    missing = offered - delivered - sum(dropped.values()) - queued - in_flight
+    if missing > 0 and len(boards.all) > 1:  # they went down with a process that died
+        dropped["peer_died"], missing = missing, 0
+    return TapLedger(f"{producer}.{port}", offered, delivered, queued, in_flight, dropped, missing == 0)
+
+
+# -- nodes ----------------------------------------------------------------------------------------------------
+
+
+def levels_db(boards: Boards) -> dict[str, tuple[float, ...]]:
+    """Peak and RMS of the last 100 ms by port, dBFS."""
+    found: dict[str, list[float]] = {}
+    for name, value in (boards.now.under("level.") if boards.now else {}).items():
+        port, _, what = name.rpartition(".")
+        found.setdefault(port, [SILENCE_DB, SILENCE_DB])[0 if what == "peak_db" else 1] = value
+    return {port: tuple(pair) for port, pair in found.items()}
+
+
+def busy_share(boards: Boards, age_ns: int) -> float:
+    """Share of its process's age that a node's loop worked."""
+    return boards.now.get("busy_ns", 0) / max(age_ns, 1) if boards.now else 0.0
+
+
+def node_ledger(boards: Boards, note: str = "", printed: str = "") -> NodeLedger:
+    """What a node counted."""
     now = boards.now
     if now is None:
-        return {"levels_db": {}, "busy": 0.0, "counters": {}, "gauges": {}}
-    levels: dict[str, list[float]] = {}
-    for name, value in now.under("level.").items():
-        port, _, what = name.rpartition(".")
-        levels.setdefault(port, [-120.0, -120.0])[0 if what == "peak_db" else 1] = value
-    return {
-        "levels_db": levels,
-        "busy": now.get("busy_ns", 0) / max(uptime_ns, 1),
-        "counters": few(boards.totals("count.")),
-        "gauges": few(now.under("gauge.")),
-        "worst_step_ms": now.get("worst_step_ns", 0) / 1e6,
-        "wait": _times(boards, "wait", boards.total("wait_ns")),
-        "work": _times(boards, "busy", boards.total("busy_ns")),
-    }
+        return NodeLedger(note, printed, {}, {})
+    return NodeLedger(
+        note,
+        printed,
+        few(boards.totals("count.")),
+        few(now.under("gauge.")),
+        now.get("worst_step_ns", 0) / 1e6,
+        _times(boards, "wait", boards.total("wait_ns")),
+        _times(boards, "busy", boards.total("busy_ns")),
+    )
 
 
-def _times(boards: Boards, name: str, total_ns: int) -> dict[str, Any]:
+def _times(boards: Boards, name: str, total_ns: int) -> Times:
     """A duration that was measured again and again: how often, how long in all, and how it spread."""
     counts, worst_ms = boards.spread(name)
-    return {
-        "count": int(counts.sum()),
-        "sum_ms": total_ns / 1e6,
-        **quantiles_ms(counts, worst_ms),
-        "counts": counts.tolist(),
-    }
+    found = quantiles(counts, worst_ms)
+    return Times(int(counts.sum()), total_ns / 1e6, found.p50, found.p99, found.max, tuple(counts.tolist()))
 
 
-def paths_state(plan: Plan, boards: Mapping[str, Boards] | None = None) -> list[dict[str, Any]]:
-    """The latency table: what every path was said to take, and what it took."""
+# -- paths ----------------------------------------------------------------------------------------------------
+
+
+def path_descriptions(plan: Plan) -> list[PathDescription]:
+    """The latency table: what every path is stated to take."""
     return [
-        {
-            "path": list(path.names),
-            "terms_ms": dict(path.terms_ms),
-            "total_ms": path.total_ms,
-            "budget_ms": path.budget_ms,
-            "monitor": path.monitor,
-            "stated_ms": path.total_ms - plan.node_ms(path.names[-1]),
-            "measured": _measured(plan, path.names, boards),
-        }
+        PathDescription(
+            tuple(path.names),
+            dict(path.terms_ms),
+            path.total_ms,
+            path.total_ms - plan.node_ms(path.names[-1]),
+            path.budget_ms,
+            path.monitor,
+        )
         for path in plan.paths
     ]
 
 
-def _measured(plan: Plan, names: Sequence[str], boards: Mapping[str, Boards] | None) -> dict[str, Any] | None:
+def path_ledgers(plan: Plan, boards: Mapping[str, Boards]) -> list[PathLedger]:
+    """What every path took."""
+    return [PathLedger(tuple(path.names), _measured(plan, path.names, boards)) for path in plan.paths]
+
+
+def _measured(plan: Plan, names: Sequence[str], boards: Mapping[str, Boards]) -> Measured | None:
     """How old sound of the path's source was when its sink took it, and which frame was the worst."""
-    taker = boards.get(names[-1]) if boards else None
+    taker = boards.get(names[-1])
     if taker is None or len(names) < 2:
         return None
-    ends = [
-        link
-        for link in plan.links
-        if link.source.node == names[-2] and not link.standby and link.target.node == names[-1]
-    ]
-    found = [(link, name) for link in ends if (name := _age_name(plan, link, names[0], taker))]
+    ends = [link for link in plan.links if _connects(link, names[-2], names[-1])]
+    found = [(link, name) for link in ends if (name := _age_name(link, names[0], taker))]
     if not found:
         return None
     spreads = [taker.spread(name) for _, name in found]
     counts, worst_ms = sum((spread[0] for spread in spreads), np.zeros(BINS, np.int64)), max(top for _, top in spreads)
     link, name = max(found, key=lambda end: taker.spread(end[1])[1])
-    return {
-        "count": int(counts.sum()),
-        **quantiles_ms(counts, worst_ms),
-        "worst": worst_frame(link, name, taker),
-        "counts": counts.tolist(),
-    }
+    all_ = quantiles(counts, worst_ms)
+    worst = worst_frame(link, name, taker)
+    return Measured(int(counts.sum()), all_.p50, all_.p99, all_.max, tuple(counts.tolist()), worst)
 
 
-def _age_name(plan: Plan, link: LinkPlan, source: str, taker: Boards) -> str:
+def _connects(link: LinkPlan, producer: str, consumer: str) -> bool:
+    return (link.source.node, link.target.node) == (producer, consumer) and not link.standby
+
+
+def _age_name(link: LinkPlan, source: str, taker: Boards) -> str:
     """Under which name a sink keeps the ages of one source; empty where nothing of it has come."""
-    own, mixed = f"age.{link.target.name}", f"@{tag_of(source):08x}"
-    if any(own + mixed in board.histograms for board in taker.all):
-        return own + mixed
+    own = f"age.{link.target.name}"
+    mixed = f"{own}@{tag_of(source):08x}"
+    if any(mixed in board.histograms for board in taker.all):
+        return mixed
     return own if link.timeline == source and any(own in board.histograms for board in taker.all) else ""

@@ -15,6 +15,7 @@ from audio_pipeline.control.replies import SetReply
 from audio_pipeline.errors import ControlError
 from audio_pipeline.view.lines import song_of
 from audio_pipeline.view.text import FADER_DB, State, clock_text, ms_text
+from audio_pipeline.view.watch import Subscriber
 
 STEP_DB = 1.0
 SEEK_S = 5.0
@@ -38,14 +39,10 @@ ESCAPES = {
 PLAIN = {"+": "up", "=": "up", "-": "down", "k": "up", "j": "down", " ": "space", "\x03": "q"}
 
 
-class Client(Protocol):
-    """What the view needs of a Client."""
-
-    def state(self, timeout_s: float) -> State: ...
+class Client(Subscriber, Protocol):
+    """What the view needs of a control client."""
 
     def set(self, node: str, name: str, value: Any) -> SetReply: ...
-
-    def events(self) -> list[dict[str, Any]]: ...
 
     def transport(self, node: str, command: str, **args: Any) -> Any: ...
 

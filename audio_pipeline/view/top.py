@@ -7,30 +7,33 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
+from audio_pipeline.control.requests import FASTEST_MS, SLOWEST_MS
 from audio_pipeline.errors import ControlError
 from audio_pipeline.terminal import write, write_json_line
 from audio_pipeline.view.keys import Client, Keyboard
 from audio_pipeline.view.loads import State, node_loads, path_loads, quantum_ms
 from audio_pipeline.view.top_page import GRAPH, SORTS, page
-from audio_pipeline.view.view import Watch, drawn
+from audio_pipeline.view.view import drawn
+from audio_pipeline.view.watch import WHOLE, Watch
 
-INTERVAL_S = 1.0
 PAGE_ROWS = 24
+SOON_S = 0.1  # until the next look where nothing new had come
 
 
 class Top:
     """Two looks at a pipeline, and what lies between them."""
 
-    def __init__(self, client: Client, by: str = GRAPH) -> None:
-        self._watch = Watch(client)
+    def __init__(self, client: Client, by: str = GRAPH, interval_s: float = 1.0) -> None:
+        every_ms = min(max(round(interval_s * 1000), FASTEST_MS), SLOWEST_MS)
+        self._watch = Watch(client, WHOLE, every_ms=every_ms)
         self.before: State | None = None
         self.now: State | None = None
         self.by = by
 
     def look(self) -> bool:
-        """Takes the next look; False where the pipeline had no answer this time. Raises ControlError for good."""
+        """Takes the newest state; False where nothing new has come. Raises ControlError for good."""
         state = self._watch.look()
-        if state is None:
+        if state is None or not self._watch.fresh:
             return False
         self.before, self.now = self.now, state
         return True
@@ -49,11 +52,9 @@ class Top:
         console = Console()
         with Keyboard() as keyboard, Live(console=console, screen=True, auto_refresh=False) as live:
             due = time.monotonic()
-            self.look()
             while self.now is None or not self.now.get("ended"):
                 if time.monotonic() >= due:
-                    due = max(due + interval_s, time.monotonic())
-                    self.look()
+                    due = max(due + interval_s, time.monotonic()) if self.look() else time.monotonic() + SOON_S
                 if self.now is not None:
                     live.update(drawn(page(self.before, self.now, console.size, self.by)), refresh=True)
                 if not self.press(keyboard.read(min(due - time.monotonic(), 1.0))):

@@ -8,19 +8,17 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
-from audio_pipeline.errors import ControlError
 from audio_pipeline.terminal import printable, write
 from audio_pipeline.view.keys import QUIT, Client, Commands, Keyboard, fader_target
 from audio_pipeline.view.lines import log_line, page
 from audio_pipeline.view.text import Line, PeakHold, State
+from audio_pipeline.view.watch import Watch
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
 
 REFRESH_S = 1 / 8
 MESSAGE_S = 4.0
-ANSWER_S = 0.5
-PATIENCE_S = 5.0  # how long a pipeline of another process may leave us without an answer
 
 
 def fits_terminal() -> bool:
@@ -28,40 +26,6 @@ def fits_terminal() -> bool:
     encoding = (sys.stdout.encoding or "").lower()
     moves = os.environ.get("TERM", "") not in ("", "dumb", "unknown")
     return sys.stdin.isatty() and sys.stdout.isatty() and encoding.startswith("utf") and moves
-
-
-class Watch:
-    """Looks at a pipeline that may be too busy to answer at once, or just ending."""
-
-    def __init__(
-        self, client: Client, clock: Callable[[], float] = time.monotonic, patience_s: float = PATIENCE_S
-    ) -> None:
-        self._client = client
-        self._clock = clock
-        self._patience_s = patience_s
-        self._answered = clock()
-        self.last = ""  # message of the log that was passed on
-
-    def look(self) -> State | None:
-        """The state, None without an answer. Raises ControlError after `patience_s` without any."""
-        try:
-            state: State = self._client.state(ANSWER_S)
-        except ControlError:
-            if self._clock() - self._answered > self._patience_s:
-                raise
-            return None
-        self._answered = self._clock()
-        return state
-
-    def logged(self) -> list[str]:
-        """What the pipeline logged since the last call, with its time."""
-        try:
-            events = self._client.events()
-        except ControlError:  # it is ending; whatever it still had to say is said by the run's own end
-            return []
-        logged = [event for event in events if event.get("kind") == "log"]
-        self.last = logged[-1]["message"] if logged else self.last
-        return [f"{event['time_s']:.1f} s | {event['message']}" for event in logged]
 
 
 class View:
@@ -73,7 +37,7 @@ class View:
         *,
         title: Callable[[State], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        patience_s: float = PATIENCE_S,
+        patience_s: float | None = None,
     ) -> None:
         self._commands = Commands(client)
         self._title = title
@@ -81,11 +45,11 @@ class View:
         self._hold = PeakHold()
         self._message = ""
         self._message_until = 0.0
-        self._watch = Watch(client, clock, patience_s)
+        self._watch = Watch(client, clock=clock, patience_s=patience_s)
         self.state: State | None = None  # the newest one
 
     def refresh(self) -> None:
-        """Asks for the state. Raises ControlError when nothing has answered for `patience_s`."""
+        """Takes what was pushed. Raises ControlError when nothing has come for `patience_s`."""
         state = self._watch.look()
         if state is None:
             self._say("the pipeline does not answer")
@@ -154,13 +118,13 @@ def follow(
     wait: Callable[[float], bool],
     out: TextIO,
     clock: Callable[[], float] = time.monotonic,
-    patience_s: float = PATIENCE_S,
+    patience_s: float | None = None,
 ) -> str:
     """Writes a line a second, and what is logged, until `wait(seconds)` says that the pipeline has ended.
 
     Gives the last message of the log that was written.
     """
-    watch = Watch(client, clock, patience_s)
+    watch = Watch(client, clock=clock, patience_s=patience_s)
     start = clock()
     for second in range(1, sys.maxsize):
         if wait(max(start + second - clock(), 0.0)):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from audio_pipeline.control.pushes import EventBatch, Push
 from audio_pipeline.control.replies import SetReply
+from audio_pipeline.control.requests import EVENTS, GRAPH, LEDGER, METERS
 from audio_pipeline.errors import ControlError
 from audio_pipeline.metrics import AGE_EDGES_MS
+from tests.engine.snapshots_of import description_of, ledger_of, meters_of
 
 RATE = 44_100
 
@@ -176,6 +180,54 @@ def karaoke() -> dict[str, Any]:
     }
 
 
+class FakeSubscription:
+    """Pushes everything each time it was emptied."""
+
+    def __init__(self, client: FakeClient, topics: Sequence[str]) -> None:
+        self._client, self._topics, self._number = client, topics, 0
+        self._waiting: list[tuple[str, Any]] = []
+        self._empty = True
+
+    @property
+    def ended(self) -> bool:
+        return bool(self._client.current["ended"])
+
+    def take(self, timeout_s: float) -> Push | None:
+        self._client.check()
+        if self._empty:
+            self._waiting = [(topic, self._data(topic)) for topic in self._topics]
+        self._empty = not self._waiting
+        if self._empty:
+            return None
+        self._number += 1
+        topic, data = self._waiting.pop(0)
+        return Push(1, self._number, topic, data)
+
+    def _data(self, topic: str) -> Any:
+        if topic == EVENTS:
+            told, self._client.told = self._client.told, []
+            return EventBatch(1, tuple(told))
+        made = {GRAPH: description_of, METERS: meters_of, LEDGER: ledger_of}[topic]
+        return made(whole(self._client.current))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def whole(state: dict[str, Any]) -> dict[str, Any]:
+    """A state with all keys that a pipeline has."""
+    found = copy.deepcopy(state)
+    for node in found["nodes"].values():
+        own = {"process": "", "outputs": [], "events": [], "event_inputs": [], "disk_wait_s": 0.0, "printed": ""}
+        node.update({key: value for key, value in own.items() if key not in node})
+    for link in found["links"]:
+        link.update({"standby": False, "worst": None})
+    for path in found["paths"]:
+        path.update({"stated_ms": path.get("stated_ms", path["total_ms"]), "measured": path.get("measured")})
+    more = {"graph_revision": 1, "former_links": [], "taps": [], "incident_count": len(found["incidents"])}
+    return {**more, **found}
+
+
 class FakeClient:
     """Serves one state, applies `set` and transport to it, and keeps what was asked."""
 
@@ -192,10 +244,13 @@ class FakeClient:
         self._check()
         return copy.deepcopy(self.current)
 
-    def events(self, timeout_s: float = 0.0) -> list[dict[str, Any]]:
+    def subscribe(self, topics: Sequence[str], every_ms: int, since: int | None) -> FakeSubscription:
         self._check()
-        told, self.told = self.told, []
-        return told
+        return FakeSubscription(self, topics)
+
+    def check(self) -> None:
+        """Raises what a client raises while the pipeline does not answer."""
+        self._check()
 
     def set(self, node: str, name: str, value: Any, at: float | None = None, *, typed: str | None = None) -> SetReply:
         self._check()

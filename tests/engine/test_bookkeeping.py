@@ -8,12 +8,13 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgpack
 import pytest
 
-from audio_pipeline.control.codec import encode
+from audio_pipeline.control.codec import MSGPACK, encode
 from audio_pipeline.graph.job import OutJob  # noqa: F401 - the kinds of the graph are loaded before memory is counted
 from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.metrics import SLOTS, Board, Reading
@@ -24,7 +25,7 @@ from audio_pipeline.supervisor.history import MOST_STEPS, bounded
 from audio_pipeline.supervisor.incidents import KEPT, WHOLE, Incidents
 from audio_pipeline.supervisor.records import NodeRecord, Phase
 from audio_pipeline.supervisor.state import Boards
-from audio_pipeline.supervisor.state_size import STATE_BYTES, fitted
+from audio_pipeline.supervisor.state_size import MOST_BYTES, fitted_description, fitted_ledger
 from audio_pipeline.supervisor.transport import Transport
 from tests.fuzz.control import Nobody, Quiet
 
@@ -156,7 +157,7 @@ def test_nodes_and_links_that_are_gone_are_forgotten_in_their_turn(quiet: Quiet)
     assert grown(step, 1_200, 300) < SLACK
     assert len(pipeline.former) == FORMER and len(pipeline.retired) == RETIRED
     state = state_of(quiet)
-    assert len(state["former_links"]) == RETIRED and len(msgpack.packb(state)) < STATE_BYTES
+    assert len(state["former_links"]) == RETIRED and len(msgpack.packb(state)) < MOST_BYTES
 
 
 def _called(spec: Any, name: str) -> Any:
@@ -199,19 +200,30 @@ def test_events_of_any_size_are_bounded_in_memory_and_in_each_answer() -> None:
 
 
 @pytest.mark.parametrize("nodes", [1, 30, 400])
-def test_a_state_fits_into_a_message_whatever_is_in_it(quiet: Quiet, nodes: int) -> None:
-    state = state_of(quiet)
-    node, link = state["nodes"]["mix"], state["links"][0]
-    node = {**node, "counters": {f"{'x' * 90}{number}": 1 for number in range(256)}, "settings": {"text": LINE * 20}}
-    big = {
-        **state,
-        "nodes": {f"node{number}": node for number in range(nodes)},
-        "links": [link] * 3 * nodes,
-        "former_links": [link] * 100,
-        "incidents": [incident(number) for number in range(KEPT)],
-    }
-    fit = fitted(big)
-    assert len(msgpack.packb(fit)) <= STATE_BYTES and set(fit["nodes"]) == set(big["nodes"])
-    assert fit["left_out"][0] == "details of incidents"
-    assert [len(link["age_ms"]) for link in fit["links"]] == [3] * 3 * nodes
-    assert fitted(state) is state, "what fits is as it was"
+def test_a_ledger_fits_into_a_message_whatever_is_in_it(quiet: Quiet, nodes: int) -> None:
+    ledger = quiet.parts.overview.ledger()
+    node, link = ledger.nodes["mix"], ledger.links[0]
+    node = replace(node, counters={f"{'x' * 90}{number}": 1 for number in range(256)}, note=LINE * 20)
+    big = replace(
+        ledger,
+        nodes={f"node{number}": node for number in range(nodes)},
+        links=(link,) * 3 * nodes,
+        former_links=(link,) * 100,
+        incidents=tuple(incident(number) for number in range(KEPT)),
+    )
+    fit = fitted_ledger(big)
+    assert len(MSGPACK.encode(fit)) <= MOST_BYTES and set(fit.nodes) == set(big.nodes)
+    assert fit.left_out[0] == "details of incidents"
+    assert [link.age_ms for link in fit.links] == [link.age_ms] * 3 * nodes
+    assert fitted_ledger(ledger) is ledger, "what fits is as it was"
+
+
+@pytest.mark.parametrize("nodes", [1, 400])
+def test_a_description_fits_into_a_message_whatever_is_in_it(quiet: Quiet, nodes: int) -> None:
+    description = quiet.parts.overview.describe()
+    node = replace(description.nodes["mix"], settings={"text": LINE * 40})
+    big = replace(description, nodes={f"node{number}": node for number in range(nodes)})
+    fit = fitted_description(big)
+    assert len(MSGPACK.encode(fit)) <= MOST_BYTES and set(fit.nodes) == set(big.nodes)
+    assert fit.left_out == (("settings",) if nodes == 400 else ())
+    assert fitted_description(description) is description, "what fits is as it was"

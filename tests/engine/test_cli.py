@@ -17,7 +17,7 @@ from audio_pipeline.cli.text import columns
 from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ConfigError, ControlError, NodeError
 from audio_pipeline.run.assignment import assignment, timed_assignment
-from audio_pipeline.view import view
+from audio_pipeline.view import watch
 from tests.engine.states import FakeClient
 
 
@@ -163,7 +163,7 @@ def test_the_view_ends_with_the_pipeline_it_shows(
     tmp_path.chmod(0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # where nothing runs any more
     monkeypatch.setattr(cli_attach, "_sleep", lambda seconds: False)
-    monkeypatch.setattr(view, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(watch, "PATIENCE_S", 0.0)
     client.refuses = True
     assert main(["view"]) == 0
     assert capsys.readouterr().err == "the pipeline has ended\n"

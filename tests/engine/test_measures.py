@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from audio_pipeline.control.state import measured_map
 from audio_pipeline.supervisor.local import LocalGraph
-from audio_pipeline.supervisor.state import Boards, link_state, node_state, paths_state
+from audio_pipeline.supervisor.state import Boards, link_ledger, node_ledger, path_descriptions, path_ledgers
 from tests.engine.graphs import graph_of
 
 FRAME_MS = 10.0
@@ -38,11 +40,12 @@ class Measured(LocalGraph):
         return {name: Boards((), Path(runner.job.board)) for name, runner in self.runners.items()}
 
     def path(self, *names: str) -> dict[str, Any]:
-        (found,) = [path for path in paths_state(self.run.plan, self.boards()) if path["path"] == list(names)]
-        return found
+        (found,) = [path for path in path_ledgers(self.run.plan, self.boards()) if path.path == names]
+        (stated,) = [path for path in path_descriptions(self.run.plan) if path.path == names]
+        return {**asdict(stated), "measured": measured_map(found.measured)}
 
     def node(self, name: str) -> Mapping[str, Any]:
-        return node_state(self.boards()[name], self.clock.now_ns())
+        return asdict(node_ledger(self.boards()[name]))
 
 
 @pytest.fixture
@@ -77,7 +80,8 @@ def test_the_worst_frame_of_a_path_is_named(two_sources: Measured) -> None:
     (frame,) = [frame for frame in two_sources.runners["out"].node.frames["a"] if frame.seq == worst["seq"]]
     assert frame.position == worst["position"]
     (link,) = [link for link in two_sources.run.plan.links if str(link.target) == "out.a"]
-    assert link_state(link, two_sources.boards())["worst"]["seq"] == worst["seq"], "on the link it was the oldest too"
+    ledger = link_ledger(link, two_sources.boards())
+    assert ledger.worst is not None and ledger.worst.seq == worst["seq"], "on the link it was the oldest too"
 
 
 def test_a_chain_without_a_mixer_is_measured_by_its_frames_alone(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from audio_pipeline.control.numbers import switch
 from audio_pipeline.errors import ConfigError, ControlError, NodeError
 from audio_pipeline.node import Latency
 from audio_pipeline.run.assignment import assignment, timed_assignment
-from audio_pipeline.supervisor.control_server import MOST_PENDING, MOST_SCHEDULED
 from audio_pipeline.supervisor.job_maker import JobMaker
 from audio_pipeline.supervisor.local import LocalGraph
+from audio_pipeline.supervisor.node_requests import MOST_PENDING, MOST_SCHEDULED
 from audio_pipeline.supervisor.records import Phase
 from audio_pipeline.supervisor.transport import Transport
 from tests.engine.graphs import graph_of
@@ -48,7 +48,7 @@ def send(quiet: Quiet, **word: Any) -> None:
 
 def reply(quiet: Quiet, node: str, **answer: Any) -> dict[str, Any]:
     """The node answers the one request that waits."""
-    (number,) = quiet.parts.control_server.pending
+    (number,) = quiet.parts.node_requests.pending
     quiet.notify(node, op="reply", id=number, **answer)
     (said,) = quiet.answers
     return said
@@ -169,16 +169,25 @@ def test_a_place_in_a_song_is_a_number_of_seconds_that_a_song_can_have(quiet: Qu
         ({"op": "set", "node": "wet", "name": "level", "value": True}, "nodes.wet.level: expected a number, got True"),
         ({"op": "set", "node": "wet", "name": "on", "value": 1}, "nodes.wet.on: expected true or false, got 1"),
         ({"op": "set", "node": "wet", "name": "voice", "value": 5}, "nodes.wet.voice: expected text, got 5"),
-        ({"op": "set", "node": "wet", "name": "level", "value": 0.0, "at": 2**63}, "set: at: expected a position"),
-        ({"op": "set", "node": "wet", "name": "level", "value": 0.0, "at": 1.0}, "set: at: expected a position"),
-        ({"op": "set", "node": "wet", "name": "level", "value": 0.0, "at": True}, "set: at: expected a position"),
-        ({"op": "set", "node": "wet", "name": "level", "value": 0.0, "typed": 5}, "set: typed: expected text, got 5"),
-        ({"op": "set", "node": "wet", "name": "level"}, "set: value is missing"),
-        ({"op": "transport", "node": "song"}, "transport: command is missing"),
-        ({"op": "events", "since": math.inf}, "events: since: expected a whole number, got inf"),
-        ({"op": "events", "since": -5}, "events: since: expected a whole number, got -5"),
-        ({"op": "send", "node": "wet"}, "send: port is missing"),
-        ({"op": "edit", "revision": 1e308, "changes": []}, "the change was made against 1e+308"),
+        (
+            {"op": "set", "node": "wet", "name": "level", "value": 0.0, "at": 2**63},
+            "set.at: expected a whole number >= 0",
+        ),
+        (
+            {"op": "set", "node": "wet", "name": "level", "value": 0.0, "at": 1.0},
+            "set.at: expected a whole number >= 0",
+        ),
+        (
+            {"op": "set", "node": "wet", "name": "level", "value": 0.0, "at": True},
+            "set.at: expected a whole number >= 0",
+        ),
+        ({"op": "set", "node": "wet", "name": "level", "value": 0.0, "typed": 5}, "set.typed: expected text, got 5"),
+        ({"op": "set", "node": "wet", "name": "level"}, "set.value: missing"),
+        ({"op": "transport", "node": "song"}, "transport.command: missing"),
+        ({"op": "events", "since": math.inf}, "events.since: expected a whole number >= 0 and <= 4.61169e+18, got inf"),
+        ({"op": "events", "since": -5}, "events.since: expected a whole number >= 0 and <= 4.61169e+18, got -5"),
+        ({"op": "send", "node": "wet"}, "send.port: missing"),
+        ({"op": "edit", "revision": 1e308, "changes": []}, "edit.revision: expected a whole number >= 0"),
     ],
 )
 def test_every_other_number_is_checked_before_it_is_used(quiet: Quiet, over: dict[str, Any], said: str) -> None:
@@ -207,8 +216,8 @@ def test_more_than_is_reasonable_is_refused(quiet: Quiet) -> None:
     assert refused(quiet, **word, at=5) == "set: wet has 1000 settings that wait for their position"
     for _ in range(MOST_PENDING):
         send(quiet, **word)
-    assert refused(quiet, **word) == "1000 requests wait for an answer of a node; try again"
-    assert len(quiet.parts.control_server.pending) == MOST_PENDING
+    assert refused(quiet, **word) == "1000 requests wait for a reply of a node; try again"
+    assert len(quiet.parts.node_requests.pending) == MOST_PENDING
 
 
 # -- what somebody typed -------------------------------------------------------------------------------
@@ -311,7 +320,7 @@ def test_names_of_figures_are_cut_where_nobody_would_read_them() -> None:
 
 def test_a_run_that_is_over_says_so_to_whoever_waits(quiet: Quiet) -> None:
     send(quiet, op="set", node="wet", name="level", value=1.0)
-    quiet.parts.control_server.forget()
+    quiet.parts.node_requests.forget()
     assert quiet.answers == [{"id": 1, "ok": False, "error": "the pipeline ended"}]
     assert quiet.parts.state.nodes["wet"].settings.level == 0.0
 

@@ -92,7 +92,7 @@ def test_a_turn_that_meets_a_shortage_is_an_incident(
 def test_a_state_that_cannot_be_read_now_is_answered_with_a_sentence(
     quiet: Quiet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quiet.parts.overview, "state", refusing(EMFILE))
+    monkeypatch.setattr(quiet.parts.overview, "ledger", refusing(EMFILE))
     quiet.request(op="ledger")
     assert quiet.answers == [{"id": 1, "ok": False, "error": "ledger: Too many open files"}]
 

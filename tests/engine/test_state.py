@@ -7,11 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from audio_pipeline.control.state import link_map
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.metrics import Board, Reading
 from audio_pipeline.refs import InputKey, PortRef
-from audio_pipeline.supervisor.state import Boards, link_state, node_state, paths_state
+from audio_pipeline.supervisor.state import Boards, busy_share, levels_db, link_ledger, node_ledger, path_descriptions
 from tests.engine.graphs import graph_of
 
 LINK = LinkPlan(PortRef("song", "out"), InputKey("mix", "dry"), "drop_oldest", 100.0, 4, 10, "song", 11.0)
@@ -55,6 +56,10 @@ def taken(delivered: int, **dropped: int) -> dict[str, int]:
     received = delivered + sum(dropped.values())
     names = {f"{IN}dropped.{name}": value for name, value in dropped.items()}
     return {IN + "received": received, IN + "delivered": delivered, **names}
+
+
+def link_state(link: LinkPlan, boards: Mapping[str, Boards]) -> dict[str, object]:
+    return link_map(link_ledger(link, boards))
 
 
 def balanced(state: dict[str, object]) -> bool:
@@ -142,19 +147,18 @@ def test_counters_add_up_over_lives_and_gauges_are_the_newest(boards: Maker, tmp
     last.put("busy_ns", 300)
     last.close()
     node = Boards([Reading(boards.path(**{"count.xruns": 5, "count.late": 1}))], tmp_path / "last")
-    state = node_state(node, 1000)
-    assert state["counters"] == {"xruns": 7, "late": 1} and state["gauges"] == {"hop": 8.0}
-    assert state["levels_db"] == {"out": [-3.0, -14.0]} and state["busy"] == 0.3
+    ledger = node_ledger(node)
+    assert ledger.counters == {"xruns": 7, "late": 1} and ledger.gauges == {"hop": 8.0}
+    assert levels_db(node) == {"out": (-3.0, -14.0)} and busy_share(node, 1000) == 0.3
 
 
 def test_a_node_without_a_board_has_nothing_to_show() -> None:
-    assert node_state(Boards(), 0) == {"levels_db": {}, "busy": 0.0, "counters": {}, "gauges": {}}
+    ledger = node_ledger(Boards())
+    assert levels_db(Boards()) == ledger.counters == ledger.gauges == {} and busy_share(Boards(), 0) == 0.0
+    assert ledger.wait is ledger.work is ledger.worst_step_ms is None
 
 
 def test_the_latency_table_is_that_of_the_plan() -> None:
     plan = make_plan(graph_of("song: {kind: noise}\nlate: {kind: delay, hop: 480, in: song}"))
-    (path,) = paths_state(plan)
-    assert (
-        path["path"] == ["song", "late"]
-        and path["total_ms"] == sum(path["terms_ms"].values()) == plan.paths[0].total_ms
-    )
+    (path,) = path_descriptions(plan)
+    assert path.path == ("song", "late") and path.total_ms == sum(path.terms_ms.values()) == plan.paths[0].total_ms

@@ -180,7 +180,7 @@ def test_a_pipeline_that_ends_meanwhile_is_no_error(
 ) -> None:
     tmp_path.chmod(0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr("audio_pipeline.view.view.PATIENCE_S", 0.0)
+    monkeypatch.setattr("audio_pipeline.view.watch.PATIENCE_S", 0.0)
     client.refuses = True
     assert main(["top", "--once"]) == 0
     assert capsys.readouterr().err == "the pipeline has ended\n"
@@ -189,7 +189,7 @@ def test_a_pipeline_that_ends_meanwhile_is_no_error(
 
 
 def test_a_pipeline_that_never_answers_is_given_up(client: FakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audio_pipeline.view.view.PATIENCE_S", 0.0)
+    monkeypatch.setattr("audio_pipeline.view.watch.PATIENCE_S", 0.0)
     client.refuses = True
     with pytest.raises(ControlError):
         Top(client).look_twice(0.0, wait=lambda seconds: None)

@@ -17,7 +17,8 @@ from audio_pipeline.errors import ControlError
 from audio_pipeline.view.keys import Commands, Keyboard, decode_keys, fader_target
 from audio_pipeline.view.lines import log_line, page
 from audio_pipeline.view.text import FLOOR_DB, PeakHold, meter, width_of
-from audio_pipeline.view.view import PATIENCE_S, View, drawn, follow
+from audio_pipeline.view.view import View, drawn, follow
+from audio_pipeline.view.watch import PATIENCE_S
 from tests.engine.states import FakeClient, fader, karaoke
 
 

@@ -92,6 +92,10 @@ class Mail:
         elif word.get("op") in ("stop", "retire"):
             self.replies.append((address, {"op": "dismissed"}))
 
+    def send_bytes(self, address: bytes, data: bytes) -> None:
+        assert address == CLIENT
+        self.answers.append(decode(data))
+
     def bind_again(self) -> None:
         """There is no socket."""
 
@@ -192,7 +196,7 @@ class Quiet:
         self.request(op="ledger")
         (answer,) = self.answers
         assert answer["ok"] and set(answer["result"]["nodes"]) == set(self.parts.state.nodes)
-        assert not self.parts.control_server.pending, "nobody is left without an answer"
+        assert not self.parts.node_requests.pending, "nobody is left without an answer"
 
     def word(self, data: bytes) -> bytes:
         """A request or a node's word, nearly right."""

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from audio_pipeline.control.state import link_map
 from audio_pipeline.graph.load import load
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.supervisor.local import LocalGraph
-from audio_pipeline.supervisor.state import Boards, link_state
+from audio_pipeline.supervisor.state import Boards, link_ledger
 from tests.proofs.kinds.slow import ages_ms
 from tests.proofs.kinds.tune import tune
 from tests.proofs.live import running
@@ -65,7 +66,8 @@ def _virtually(folder: Path, seconds: float, policy: str | None) -> dict[str, An
         stage.command("song", op="finish")
         stage.run_until(stage.clock.now_ns() + 3 * SECOND_NS)
         boards = {name: Boards((), Path(runner.job.board)) for name, runner in stage.runners.items()}
-        return next((link_state(link, boards) for link in stage.run.plan.links if str(link.target) == "slow.in"), {})
+        links = [link for link in stage.run.plan.links if str(link.target) == "slow.in"]
+        return next((link_map(link_ledger(link, boards)) for link in links), {})
 
 
 @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest", "latest"])

@@ -1,4 +1,4 @@
-"""The supervisor's view of everything as three messages: description, meters, ledger."""
+"""A composed state taken apart again, for made-up pipelines: description, meters, ledger."""
 
 from __future__ import annotations
 
