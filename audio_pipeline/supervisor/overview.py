@@ -29,6 +29,7 @@ from audio_pipeline.supervisor.records import NodeRecord, Phase
 from audio_pipeline.supervisor.state import (
     Boards,
     busy_share,
+    flow_of,
     levels_db,
     link_description,
     link_ledger,
@@ -184,7 +185,7 @@ class Overview:
         links = [link for link in self._state.plan.links if name in _ends(link)]
         ends = {end for link in links for end in _ends(link)}
         boards = {end: self._playhead.boards(end) for end in reversed(self._state.plan.order) if end in ends}
-        return [_brief(link_ledger(link, boards)) for link in links]
+        return [_brief(link, boards) for link in links]
 
 
 def _ends(link: LinkPlan) -> tuple[str, str]:
@@ -192,16 +193,17 @@ def _ends(link: LinkPlan) -> tuple[str, str]:
     return link.source.node, link.target.node
 
 
-def _brief(link: LinkLedger) -> dict[str, Any]:
+def _brief(link: LinkPlan, boards: Mapping[str, Boards]) -> dict[str, Any]:
+    flow = flow_of(link, boards)
     return {
-        "from": link.source,
-        "to": link.target,
-        "offered": link.offered,
-        "delivered": link.delivered,
-        "dropped": link.dropped,
-        "queued": link.queued,
-        "in_flight": link.in_flight,
-        "balanced": link.balanced,
+        "from": str(link.source),
+        "to": str(link.target),
+        "offered": flow.offered,
+        "delivered": flow.delivered,
+        "dropped": flow.dropped,
+        "queued": flow.queued,
+        "in_flight": flow.in_flight,
+        "balanced": flow.balanced,
     }
 
 

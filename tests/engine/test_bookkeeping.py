@@ -30,17 +30,17 @@ from audio_pipeline.supervisor.transport import Transport
 from tests.fuzz.control import Nobody, Quiet
 
 MANY = 100_000
-SLACK = 64 << 10  # bytes that the interpreter itself may take meanwhile: 26 a step, less than any entry
+SLACK = 64 << 10  # bytes that the interpreter itself may take meanwhile: 13 a step, less than any entry
 LINE = "a line of a node, as long as lines are: " + "x" * 100
 
 
 @pytest.fixture
 def many(proof_scale: float) -> int:
     """All of them in a full run; fewer in a short one, yet more than all that is kept."""
-    return max(round(MANY * proof_scale), 8_000)
+    return max(round(MANY * proof_scale), 13_000)
 
 
-def grown(step: Callable[[int], object], count: int, window: int = 2_500) -> int:
+def grown(step: Callable[[int], object], count: int, window: int = 5_000) -> int:
     """By how many bytes memory grows over the last `window` of `count` steps; all that is kept was full before."""
     steps = iter(range(count))
     _take(step, steps, count - 2 * window)
