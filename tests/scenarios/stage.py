@@ -62,7 +62,7 @@ class Show:
     def playing(self) -> bool:
         """Whether it still can be used."""
         try:
-            return not self.pipeline.run.wait(0) and self.pipeline.supervisor.finishing_s is None
+            return not self.pipeline.run.wait(0) and not self.pipeline.supervisor.parts.life.ending
         except ControlError:
             return False
 
