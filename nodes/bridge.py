@@ -102,14 +102,14 @@ class Bridge(Node):
         for position, data, place in blocks:
             captured_ns = newest.captured_ns - round((newest.end - place) / ctx.rate * 1e9)
             ctx.emit("out", data, position, captured_ns=captured_ns if newest.captured_ns else 0)
-            self._say(position + len(data), place, ctx)
+            self._publish(position + len(data), place, ctx)
         ctx.gauge("drift_ppm", bridge.ppm)
         ctx.gauge("fill_samples", bridge.fill_samples)
         ctx.gauge("error_samples", bridge.error_samples)
         ctx.count("jumps", bridge.jumps - self._jumps)
         self._jumps = bridge.jumps
 
-    def _say(self, position: int, place: float, ctx: Context) -> None:
+    def _publish(self, position: int, place: float, ctx: Context) -> None:
         assert self._bridge is not None
         if ctx.now_ns() >= self._map_ns or self._bridge.jumps != self._jumps:
             self._map_ns = ctx.now_ns() + MAP_NS

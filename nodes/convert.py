@@ -149,9 +149,9 @@ class Convert(Node):
             first = max(self._lead - one.start, 0)
             flags = Flag.CONCEALED if one.missed else Flag.NONE
             ctx.emit("out", self._mix.process(one)[first:], self._base + one.start + first, flags=flags)
-            self._tell(self._base + one.start + first, ctx)
+            self._report(self._base + one.start + first, ctx)
 
-    def _tell(self, position: int, ctx: Context) -> None:
+    def _report(self, position: int, ctx: Context) -> None:
         ctx.count("missed_deadlines", self._driver.missed - self._missed)
         self._missed = self._driver.missed
         ctx.gauge("block_ms", self._driver.last_s * 1000)

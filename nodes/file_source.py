@@ -73,9 +73,9 @@ class FileSource(Source):
 
     def blocks(self, ctx: Context) -> Iterator[Samples | int]:
         while len(block := self._player.read(ctx.frame_samples)):
-            self._tell(ctx)
+            self._report(ctx)
             yield block
-        self._tell(ctx)
+        self._report(ctx)
 
     def on_command(self, name: str, args: Mapping[str, Any], ctx: Context) -> Any:
         if name == "seek":
@@ -86,13 +86,13 @@ class FileSource(Source):
             self._player.loop = bool(args.get("on", True))
         else:
             raise NotImplementedError(name)
-        self._tell(ctx)
+        self._report(ctx)
         return self.snapshot()
 
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
         self._player.loop = bool(self.settings.loop)
 
-    def _tell(self, ctx: Context) -> None:
+    def _report(self, ctx: Context) -> None:
         player = self._player
         for position, file, media_s, length_s in player.take_maps():
             ctx.event(

@@ -154,10 +154,10 @@ class Playback(Node):
         if self._origin is None or tick.jumped:  # the graph's time goes on, whatever the device did
             self._origin = ctx.position_at(tick.host_ns) - tick.position
         ctx.publish_clock(self._origin + tick.position, tick.host_ns, tick.rate, discont=tick.jumped)
-        heard = self._speaker.heard
-        if heard is not None:
-            ctx.gauge("heard_position", heard.position)
-            ctx.gauge("heard_at_ns", heard.host_ns)
+        at = self._speaker.playback_time
+        if at is not None:
+            ctx.gauge("heard_position", at.position)
+            ctx.gauge("heard_at_ns", at.host_ns)
         ctx.gauge("device_delay_ms", self._speaker.delay_ns / 1e6 if self._speaker.next_tick_ns is None else 0.0)
 
     def _count(self, ctx: Context) -> None:

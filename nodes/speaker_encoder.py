@@ -75,20 +75,20 @@ class SpeakerEncoder(Node):
         self._sides = Mono(RATE)
         self._who: str | None = None
         self._base: int | None = None  # position of the tracker's first sample, at 16 kHz
-        self._heard = 0  # up to this position, at 16 kHz
+        self._input_end = 0  # up to this position, at 16 kHz
 
     def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
         frame = inputs["in"]
         if self._base is None:
             self._base = frame.position
-        self._heard = frame.end
+        self._input_end = frame.end
         x = self._sides.process(frame.audio())[:, 0]
         if self._enroller is not None:
             self._enroller.push(x)
         for look in self._tracker.push(x):
-            self._tell(look, (self._base + look.end) * ctx.rate // RATE, ctx)
+            self._report(look, (self._base + look.end) * ctx.rate // RATE, ctx)
 
-    def _tell(self, look: Look, position: int, ctx: Context) -> None:
+    def _report(self, look: Look, position: int, ctx: Context) -> None:
         ctx.gauge("likeness", look.likeness)
         if look.changed:
             ctx.event("voice", "changed", position, likeness=look.likeness)
@@ -104,7 +104,7 @@ class SpeakerEncoder(Node):
         if name == "consent":
             self._enroller = self._new_enroller(ctx)
             if self.settings.enrol_s and not value:
-                ctx.event("voice", "withdrawn", max(position, self._heard * ctx.rate // RATE))
+                ctx.event("voice", "withdrawn", max(position, self._input_end * ctx.rate // RATE))
 
     def _new_enroller(self, ctx: Context) -> Enroller | None:
         """None where no voice is to be made: then nothing of what is heard is kept."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from audio_pipeline.cli.text import columns
 from audio_pipeline.errors import MediaError, PipelineError
-from audio_pipeline.files.take_mend import Found, Looked, inspect, repair_file, repair_take, takes_below
-from audio_pipeline.files.wav_mend import State, look
+from audio_pipeline.files.take_mend import Found, Inspected, inspect, repair_file, repair_take, takes_below
+from audio_pipeline.files.wav_mend import State, inspect_wav
 from audio_pipeline.terminal import warn, write
 from audio_pipeline.view.text import clock_text
 
@@ -46,7 +46,7 @@ def _file(path: Path, *, repair: bool) -> bool:
     try:
         if repair:
             write(*repair_file(path))
-        wav = look(path)
+        wav = inspect_wav(path)
     except MediaError as error:
         warn(f"audio-pipeline: {error}")
         return False
@@ -55,7 +55,7 @@ def _file(path: Path, *, repair: bool) -> bool:
     return wav.state is State.WHOLE
 
 
-def lines(looked: Looked) -> Iterator[str]:
+def lines(looked: Inspected) -> Iterator[str]:
     """A take: its folder, a line a track, and what is wrong with its sidecar."""
     yield f"{looked.folder}"
     yield from columns([_row(track) for track in looked.tracks], right=[1])

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_pipeline.devices.sample_recorder import Heard, record
+from audio_pipeline.devices.sample_recorder import Progress, record
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.terminal import warn
 
@@ -42,7 +42,7 @@ def check_microphone(device: str) -> None:
 
 
 @contextmanager
-def _meter(title: str, seconds: float) -> Iterator[tuple[Callable[[int], None], Heard]]:
+def _meter(title: str, seconds: float) -> Iterator[tuple[Callable[[int], None], Progress]]:
     """What shows the countdown, and what shows how far and how loud a recording is."""
     if not sys.stderr.isatty():
         warn(f"{title}: {seconds:g} s, beginning in {COUNT_FROM} s")

@@ -43,7 +43,7 @@ def _mono(path: Path, x: Samples, rate: int) -> Samples:
     found, sides = mono(x, rate)
     if sides.choice != MEAN:
         lost = f"mixed they are {sides.loss_db:.0f} dB softer than alone"
-        warn(f"{str(path)!r}: its two sides cancel ({lost}), so {sides.said} is used")
+        warn(f"{str(path)!r}: its two sides cancel ({lost}), so {sides.description} is used")
     return found
 
 

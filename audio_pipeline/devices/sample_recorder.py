@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from audio_pipeline.errors import DeviceError
 
 Samples = NDArray[np.float32]
-Heard = Callable[[float, float], None]  # seconds so far, level of the newest block in dBFS
+Progress = Callable[[float, float], None]  # seconds so far, level of the newest block in dBFS
 
 RATE = 48_000
 BLOCK_MS = 50
@@ -21,7 +21,7 @@ LEAST = 1e-6
 
 
 def record(
-    device: str, seconds: float, heard: Heard = lambda so_far, db: None, *, open_input: Any = None
+    device: str, seconds: float, progress: Progress = lambda so_far, db: None, *, open_input: Any = None
 ) -> tuple[Samples, int]:
     """Mono sound (samples,) of that length, and its rate. Raises DeviceError where nothing comes."""
     if open_input is None:
@@ -42,7 +42,7 @@ def record(
                 raise DeviceError(f"sound input {device!r} gave no sound for {LOOK_S:g} s; was it pulled out?")
             newest = blocks[-1]
             held = sum(map(len, blocks))
-            heard(held / card.rate, level_db(newest))
+            progress(held / card.rate, level_db(newest))
     return np.concatenate(blocks)[:wanted].astype(np.float32), card.rate
 
 

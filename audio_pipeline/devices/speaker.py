@@ -30,7 +30,7 @@ STEADY_BLOCKS = 10  # beyond its buffer, which it may fill at once and then paus
 START_S = 10
 
 
-class Heard(NamedTuple):
+class PlaybackTime(NamedTuple):
     """Content `position` leaves the loudspeaker at `host_ns`."""
 
     position: float
@@ -82,7 +82,7 @@ class Speaker:
     def __init__(self, rate: int, channels: int, wake: Callable[[], None]) -> None:
         self.playout = Playout(channels, rate)
         self.played: deque[Played] = deque(maxlen=KEPT_BLOCKS)
-        self.heard: Heard | None = None
+        self.playback_time: PlaybackTime | None = None
         self.stream_opens = 0
         self.delay_ns = 0  # between the newest pull and its first sample's way out, as the card has it now
         self.next_tick_ns: int | None = None  # when nobody but `tick` pulls
@@ -205,7 +205,7 @@ class Speaker:
             self._ahead_ns.append(self.delay_ns)
         if self.playout.head is not None:  # what was taken and not delivered yet is in the rate converter
             inside = self._taken - self._delivered * self._ratio
-            self.heard = Heard(self.playout.head - inside, dac_ns)
+            self.playback_time = PlaybackTime(self.playout.head - inside, dac_ns)
         while len(self._ready) < n:
             self._more(n - len(self._ready), dac_ns)
         out, self._ready = self._ready[:n], self._ready[n:]

@@ -37,10 +37,10 @@ class Ducker:
         while len(key):
             part, key = key[: self._hop - self._count], key[self._hop - self._count :]
             found.append(self._move(len(part)))
-            self._look(part)
+            self._measure(part)
         return np.concatenate(found)
 
-    def _look(self, part: Array) -> None:
+    def _measure(self, part: Array) -> None:
         self._sum += float(np.sum(np.mean(np.square(part, dtype=np.float64), axis=1)))
         self._count += len(part)
         self._held = max(self._held - len(part), 0)

@@ -45,7 +45,7 @@ class Mono:
         self._faded = self._fade  # samples since the last change, up to the fade's length
 
     @property
-    def said(self) -> str:
+    def description(self) -> str:
         """Which sides are used, as a part of a sentence."""
         return NAMES[self.choice]
 
@@ -60,7 +60,7 @@ class Mono:
             stop = min(at + self._block - self._count, len(x))
             part = both[at:stop]
             out[at:stop, 0] = np.sum(part * self._weights(len(part)), axis=1)
-            self._hear(part)
+            self._measure(part)
             at = stop
         return out
 
@@ -69,7 +69,7 @@ class Mono:
         self._faded = min(self._faded + n, self._fade)
         return np.asarray(self._from + (self._now - self._from) * share)
 
-    def _hear(self, part: Array) -> None:
+    def _measure(self, part: Array) -> None:
         left, right = part[:, 0].astype(np.float64), part[:, 1].astype(np.float64)
         self._sums += [np.dot(side, side) for side in ((left + right) / 2, left, right)]
         self._count += len(part)

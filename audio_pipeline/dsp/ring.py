@@ -64,7 +64,7 @@ class PositionRing:
         if late == len(x):
             return Written(late, 0)
         self._add_span(position + late, end)
-        pushed = self._make_room(end)
+        pushed = self._reserve(end)
         start = max(position, self._floor)  # x alone may exceed the capacity
         self._copy_in(start, x[start - position :])
         return Written(late, pushed)
@@ -92,7 +92,7 @@ class PositionRing:
     def _within(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         return ((max(a, start), min(b, stop)) for a, b in self._spans if a < stop and b > start)
 
-    def _make_room(self, end: int) -> int:
+    def _reserve(self, end: int) -> int:
         floor = end - self._capacity
         pushed = sum(b - a for a, b in self._within(self._floor, floor))
         self.discard_before(floor)

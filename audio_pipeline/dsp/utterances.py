@@ -67,43 +67,43 @@ class Utterances:
         if self._origin is None:
             self._origin = self._sent = position
         self._held = np.concatenate([self._held, x]) if len(self._held) else x
-        told = self._hear(self._resampler.process(self.sides.process(x))[:, 0])
-        return Found(self._cut(self._heard(self._windows) - self._hysteresis.latency_samples), told)
+        found = self._feed(self._resampler.process(self.sides.process(x))[:, 0])
+        return Found(self._cut(self._input_end(self._windows) - self._hysteresis.latency_samples), found)
 
     def flush(self) -> Found:
         """The stream has ended: what is held, and the end of an open utterance."""
         self._end = self._sent + len(self._held)
-        told = self._hear(self._resampler.flush()[:, 0])
+        found = self._feed(self._resampler.flush()[:, 0])
         if len(self._mono):
-            told += self._hear(np.zeros(self._window - len(self._mono), np.float32))
-        told += self._tell(self._hysteresis.flush())
-        return Found(self._cut(self._end), told)
+            found += self._feed(np.zeros(self._window - len(self._mono), np.float32))
+        found += self._utterances(self._hysteresis.flush())
+        return Found(self._cut(self._end), found)
 
-    def _heard(self, windows: int) -> int:
+    def _input_end(self, windows: int) -> int:
         """Position at which a window begins."""
         return (self._origin or 0) + windows * self._window * self._rate // self._detect_rate
 
-    def _hear(self, mono: Samples) -> list[Utterance]:
-        told = []
+    def _feed(self, mono: Samples) -> list[Utterance]:
+        found = []
         self._mono = np.concatenate([self._mono, mono])
         while len(self._mono) >= self._window:
             window, self._mono = self._mono[: self._window], self._mono[self._window :]
-            start, stop = self._heard(self._windows), self._heard(self._windows + 1)
+            start, stop = self._input_end(self._windows), self._input_end(self._windows + 1)
             self._windows += 1
             self.probability = self._detect(window)
-            told += self._tell(self._hysteresis.push(start, stop - start, self.probability))
-        return told
+            found += self._utterances(self._hysteresis.push(start, stop - start, self.probability))
+        return found
 
-    def _tell(self, edges: list[Edge]) -> list[Utterance]:
-        told = []
+    def _utterances(self, edges: list[Edge]) -> list[Utterance]:
+        utterances = []
         for found in edges:
             edge = found if self._end is None else Edge(min(found.position, self._end), found.on)
             self._edges.append(edge)
             if self._gate:
                 self._gate.edge(edge)
             self._start = edge.position if edge.on else self._start
-            told.append(Utterance(self._start, None if edge.on else edge.position))
-        return told
+            utterances.append(Utterance(self._start, None if edge.on else edge.position))
+        return utterances
 
     def _cut(self, limit: int) -> list[Piece]:
         """The sound up to `limit`, in pieces: first and last samples of utterances stand alone."""

@@ -33,7 +33,7 @@ def read_clip(path: Path, longest_s: float = LONGEST_S) -> tuple[Samples, int]:
     with open_media(path) as media:
         most = limits.most_samples(media.rate, media.channels, longest_s)
         x = _taken(media, most + 1)
-        say_faults(media)
+        warn_of_faults(media)
         if len(x) > longest_s * media.rate:
             raise ConfigError(f"{str(path)!r} is longer than {longest_s:g} s; a minute of one voice is plenty")
         limits.check_length(path, len(x), media.rate, media.channels, longest_s)
@@ -47,10 +47,10 @@ def pieces(media: MediaReader, samples: int) -> Iterator[Samples]:
     channels = min(media.channels, 2)
     while len(x := media.read(samples)):
         yield to_channels(x, channels, media.layout)
-    say_faults(media)
+    warn_of_faults(media)
 
 
-def say_faults(media: MediaReader) -> None:
+def warn_of_faults(media: MediaReader) -> None:
     """Tells on standard error what was found wrong with a file so far."""
     for sentence in media.faults.sentences(media.path):
         warn(f"audio-pipeline: {sentence}")

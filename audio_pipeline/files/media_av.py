@@ -158,7 +158,7 @@ class AvReader(MediaReader):
     def _ending(self) -> Samples:
         """Silence in the place of a last piece that the codec swallowed; said, where more is missing."""
         place = self._line.place
-        self._say_cut(place / self.rate)
+        self._note_cut(place / self.rate)
         missing = 0 if self.samples is None else self.samples - place
         if 0 < missing <= CUT:
             return np.zeros((missing, self.channels), np.float32)
@@ -169,7 +169,7 @@ class AvReader(MediaReader):
             self.samples = place
         return np.zeros((0, self.channels), np.float32)
 
-    def _say_cut(self, place_s: float) -> None:
+    def _note_cut(self, place_s: float) -> None:
         """Whether there should be more, by what else the container tells."""
         declared_s = max(place_s * self._facts.share, self._facts.header_s or 0.0)
         if declared_s > place_s + SHORT_S:

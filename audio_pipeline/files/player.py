@@ -259,14 +259,14 @@ class Player:
         """Lets go of the file in hand, and tells what was wrong with it."""
         if self._source is None:
             return
-        self._tell_faults()
+        self._report_faults()
         self._source.close()
         self._source = None
 
-    def _tell_faults(self) -> None:
+    def _report_faults(self) -> None:
         if self._source is not None:
             for sentence in self._source.reader.faults.sentences(self._source.path):
-                self._say(sentence)
+                self._report(sentence)
 
     def _map(self, at: int) -> None:
         assert self._source is not None
@@ -315,7 +315,7 @@ class Player:
 
     def _at_end(self, source: ReadAhead) -> None:
         self._barren += 1
-        self._tell_faults()
+        self._report_faults()
         last = self._file == len(self.paths) - 1
         if self._barren > len(self.paths) or (last and not self.loop):
             self._add(self._resampler.flush())
@@ -351,9 +351,9 @@ class Player:
                 self._following = self._next_song(coming.file)
 
     def _note(self, error: PipelineError) -> None:
-        self._say(str(error))
+        self._report(str(error))
 
-    def _say(self, sentence: str) -> None:
+    def _report(self, sentence: str) -> None:
         """A loop comes by the same damage each time; it is told once."""
         if sentence not in self._noted and len(self._noted) < MOST_NOTED:
             self._noted.add(sentence)

@@ -108,14 +108,14 @@ class ReadAhead:
                 reader.cancel_by(lambda: not self._wanted)
                 self.reader = reader
                 reader.seek(round(self._seconds * reader.rate))
-                while self._has_room(reader):
+                while self._has_capacity(reader):
                     self._add(Block(reader.position, reader.read(BLOCK_SAMPLES)))
         except CancelledError:
             pass
         finally:
             _at_work.release()
 
-    def _has_room(self, reader: MediaReader) -> bool:
+    def _has_capacity(self, reader: MediaReader) -> bool:
         """Waits until more is wanted; False once nothing is."""
         most = max(2, round(AHEAD_S * reader.rate / BLOCK_SAMPLES))
         with self._changed:

@@ -83,7 +83,7 @@ class Recording:
         if name in self._failed:
             return
         try:
-            self._tell(self.segments.put(name, frame))
+            self._notify(self.segments.put(name, frame))
         except PipelineError as error:
             self._fail(name, error, frame.position)
 
@@ -114,7 +114,7 @@ class Recording:
         """Finishes what is open."""
         if self.segments is not None:
             try:
-                self._tell(self.segments.close())
+                self._notify(self.segments.close())
             except PipelineError as error:
                 self._fail("segments", error, 0)
         for name in list(self.take.tracks):
@@ -177,6 +177,6 @@ class Recording:
         # last: offline the run ends with this notice, and the file must have its name by then
         self.notices.append(Notice("error", name, position, {"error": error}))
 
-    def _tell(self, segments: list[Segment]) -> None:
+    def _notify(self, segments: list[Segment]) -> None:
         for track, path, start, end in segments:
             self.notices.append(Notice("segment", track, end, {"path": str(path), "start": start, "end": end}))

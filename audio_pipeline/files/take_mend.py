@@ -11,7 +11,7 @@ from audio_pipeline.errors import MediaError, PipelineError
 from audio_pipeline.files.sidecar import JOURNALS, SIDECAR, TrackInfo, Tracks, read_folder, text_of
 from audio_pipeline.files.take_lock import alone, is_recorded
 from audio_pipeline.files.wav import PART, is_begun, is_in_use, part_of, repair
-from audio_pipeline.files.wav_mend import State, Wav, look, mend
+from audio_pipeline.files.wav_mend import State, Wav, inspect_wav, mend
 from audio_pipeline.private_file import write_whole
 
 WHOLE, RECORDED, UNFINISHED, GONE = State.WHOLE.value, "being recorded", "unfinished", "its file is gone"
@@ -30,7 +30,7 @@ class Found(NamedTuple):
         return self.state in (WHOLE, RECORDED)
 
 
-class Looked(NamedTuple):
+class Inspected(NamedTuple):
     """A folder: its tracks, and what is wrong with its sidecar."""
 
     folder: Path
@@ -58,7 +58,7 @@ def _has_sound(folder: Path) -> bool:
         return False
 
 
-def inspect(folder: Path) -> Looked:
+def inspect(folder: Path) -> Inspected:
     """What is there."""
     tracks, damage = _known(folder)
     by_file = {info.file: info for info in tracks.values()}
@@ -67,7 +67,7 @@ def inspect(folder: Path) -> Looked:
     there = {track.name for track in found}
     gone = [Found(info.file, GONE, None, info) for info in tracks.values() if info.file not in there and not busy]
     left = "" if busy or damage or not any(folder.glob(JOURNALS)) else "a dead recorder's journal lies beside take.json"
-    return Looked(folder, found + gone, damage or left)
+    return Inspected(folder, found + gone, damage or left)
 
 
 def _known(folder: Path) -> tuple[Tracks, str]:
@@ -84,7 +84,7 @@ def _files(folder: Path) -> list[Path]:
 def _judge(path: Path, info: TrackInfo | None, busy: bool) -> Found:
     name = path.name.removesuffix(PART)
     try:
-        wav = look(path)
+        wav = inspect_wav(path)
     except MediaError as error:
         return Found(name, str(error), None, info)
     if path.name.endswith(PART):
@@ -109,7 +109,7 @@ def repair_take(folder: Path) -> Iterator[str]:
 
 def repair_file(path: Path) -> Iterator[str]:
     """One file by itself, of whatever writer. Raises MediaError for what is no WAV."""
-    wav = look(path)
+    wav = inspect_wav(path)
     if wav.state is not State.WHOLE:
         yield f"{path}: {wav.state.value}; now {mend(wav).seconds:.3f} s"
 
@@ -161,7 +161,7 @@ def _entries(folder: Path, tracks: Tracks, anew: bool) -> Iterator[tuple[str, Tr
 
 def _whole(path: Path) -> Wav | None:
     try:
-        return look(path)
+        return inspect_wav(path)
     except MediaError:
         return None
 

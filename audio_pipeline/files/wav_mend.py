@@ -57,7 +57,7 @@ class Wav(NamedTuple):
         return self.samples / self.rate
 
 
-def look(path: Path) -> Wav:
+def inspect_wav(path: Path) -> Wav:
     """What a file holds. Raises MediaError for one that is no WAV, or none whose samples have one size."""
     try:
         with path.open("rb") as file:
@@ -169,12 +169,12 @@ def mend(wav: Wav) -> Wav:
     riff = wav.data_at - 8 + size + size % 2
     try:
         if (riff > U32 or wav.is_64) and not wav.spare_at:
-            _copy_with_room(wav, size)
+            _copy_with_space(wav, size)
         else:
             _patch(wav, size, riff)
     except OSError as error:
         raise MediaError(f"{wav.path}: cannot be repaired ({error.strerror or error})") from error
-    return look(wav.path)
+    return inspect_wav(wav.path)
 
 
 def _patch(wav: Wav, size: int, riff: int) -> None:
@@ -199,7 +199,7 @@ def _header(old: bytes, wav: Wav, size: int, riff: int) -> bytes:
     return bytes(head)
 
 
-def _copy_with_room(wav: Wav, size: int) -> None:
+def _copy_with_space(wav: Wav, size: int) -> None:
     """A file beyond 4 GiB whose header has no room for its sizes gets one beside it, then its place."""
     room = struct.pack("<4sI", b"JUNK", DS64_BYTES) + bytes(DS64_BYTES)
     scratch = wav.path.with_name(f".part-{secrets.token_hex(8)}")

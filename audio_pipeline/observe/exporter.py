@@ -93,7 +93,7 @@ class Endpoint:
         self.address = Address(address.host, int(self.socket.getsockname()[1]))
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """Where it is, for whoever started it."""
         key = f", with the bearer token in {self.token_path}" if self.token_path else ""
         return f"metrics at {self.address.url}{key}"

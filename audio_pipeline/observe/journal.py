@@ -98,13 +98,13 @@ def text_of(entry: Mapping[str, Any]) -> str:
     >>> text_of({"time": "12:00Z", "level": "info", "node": "mix", "event": "back", "message": "mix is back", "pid": 7})
     '12:00Z INFO  mix back: mix is back pid=7'
     """
-    rest = [f"{key}={_word(value)}" for key, value in entry.items() if key not in ORDER]
+    rest = [f"{key}={_token(value)}" for key, value in entry.items() if key not in ORDER]
     said = f": {_one_line(entry['message'])}" if "message" in entry else ""
     who = f"{entry['node']} " if "node" in entry else ""
     return " ".join([f"{entry['time']} {entry['level'].upper():5} {who}{entry['event']}{said}", *rest])
 
 
-def _word(value: Any) -> str:
+def _token(value: Any) -> str:
     return value if isinstance(value, str) and value.isalnum() else json.dumps(plain(value), ensure_ascii=False)
 
 

@@ -53,6 +53,6 @@ def metrics_at(supervisor: Supervisor, address: str) -> Iterator[str]:
     try:
         descriptors = [endpoint.socket.fileno()]
         supervisor.helpers.append(Helper("metrics", "audio_pipeline.control.metrics_process", message, descriptors))
-        yield endpoint.said
+        yield endpoint.summary
     finally:
         endpoint.close()

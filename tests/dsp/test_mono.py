@@ -36,7 +36,7 @@ def test_opposite_sides_do_not_vanish() -> None:
     x = opposite()
     y, stream = mono(x, RATE)
     assert np.array_equal(y[640:], x[640:, :1])
-    assert stream.choice == LEFT and stream.loss_db > 100 and stream.said == "the left side"
+    assert stream.choice == LEFT and stream.loss_db > 100 and stream.description == "the left side"
 
 
 def test_the_louder_side_is_taken() -> None:

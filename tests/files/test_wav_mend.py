@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from audio_pipeline.errors import MediaError
 from audio_pipeline.files import wav_mend
 from audio_pipeline.files.wav import WavWriter
-from audio_pipeline.files.wav_mend import State, look, mend
+from audio_pipeline.files.wav_mend import State, inspect_wav, mend
 from tests.dsp.chunking import noise
 
 RATE, N = 48_000, 1_001
@@ -54,9 +54,9 @@ def unsized(path: Path, size: int) -> None:
 def test_a_header_without_sizes_is_mended_from_the_length(tmp_path: Path, form: str, subtype: str, size: int) -> None:
     path = tmp_path / "a.wav"
     x = made(path, form, subtype)
-    assert look(path).state is State.WHOLE and look(path).samples == N
+    assert inspect_wav(path).state is State.WHOLE and inspect_wav(path).samples == N
     unsized(path, size)
-    found = look(path)
+    found = inspect_wav(path)
     assert found.state is State.NO_SIZE and (found.rate, found.channels) == (RATE, 3)
     mended = mend(found)
     assert mended.state is State.WHOLE and mended.samples == found.samples >= N - 8
@@ -69,7 +69,7 @@ def test_a_file_that_ends_early_says_so_and_loses_half_a_sample_alone(tmp_path: 
     path = tmp_path / "a.wav"
     x = made(path, form, subtype)
     path.write_bytes(path.read_bytes()[:-101])
-    found = look(path)
+    found = inspect_wav(path)
     assert found.state is State.CUT
     assert mend(found).samples == found.samples
     assert np.array_equal(read(path), x[: found.samples])
@@ -80,13 +80,13 @@ def test_an_unfinished_recording_between_two_syncs(tmp_path: Path) -> None:
     writer.write(noise(N, 2))
     writer.flush()
     part = tmp_path / "a.wav.part"
-    assert look(part).state is State.NO_SIZE and look(part).samples == N
+    assert inspect_wav(part).state is State.NO_SIZE and inspect_wav(part).samples == N
     writer.sync()
     writer.write(noise(N, 2))
     writer.flush()
-    assert look(part).state is State.BEHIND and look(part).samples == 2 * N
+    assert inspect_wav(part).state is State.BEHIND and inspect_wav(part).samples == 2 * N
     writer.close()
-    assert look(tmp_path / "a.wav").state is State.WHOLE
+    assert inspect_wav(tmp_path / "a.wav").state is State.WHOLE
 
 
 def test_what_lies_behind_the_sound_is_no_sound(tmp_path: Path) -> None:
@@ -94,11 +94,11 @@ def test_what_lies_behind_the_sound_is_no_sound(tmp_path: Path) -> None:
     made(path, "WAV", "PCM_16")
     tail = struct.pack("<4sI4s", b"LIST", 10, b"INFO") + b"title\0"
     path.write_bytes(path.read_bytes() + tail)
-    assert (look(path).state, look(path).samples) == (State.WHOLE, N)
+    assert (inspect_wav(path).state, inspect_wav(path).samples) == (State.WHOLE, N)
     empty = bytearray(path.read_bytes())
     at = empty.index(b"data")
     path.write_bytes(bytes(empty[: at + 4]) + bytes(4) + tail)
-    assert (look(path).state, look(path).samples) == (State.WHOLE, 0)
+    assert (inspect_wav(path).state, inspect_wav(path).samples) == (State.WHOLE, 0)
 
 
 def test_more_than_four_gigabytes_become_rf64_with_room_or_without(
@@ -113,7 +113,7 @@ def test_more_than_four_gigabytes_become_rf64_with_room_or_without(
     for path in (roomy, tight):
         sound = path.read_bytes().partition(b"data")[2][4:]
         unsized(path, 0)
-        mended = mend(look(path))
+        mended = mend(inspect_wav(path))
         assert (mended.state, mended.samples, mended.is_64) == (State.WHOLE, N, True)
         data = path.read_bytes()
         assert data[:4] == b"RF64" and data[12:16] == b"ds64" and data.partition(b"data")[2][4:] == sound
@@ -126,7 +126,7 @@ def test_a_sparse_file_beyond_four_gigabytes(tmp_path: Path) -> None:
     with path.open("r+b") as file:
         file.truncate(92 + 8 * samples)
         file.write(b"RIFF" + bytes(4))
-    assert mend(look(path)).samples == samples
+    assert mend(inspect_wav(path)).samples == samples
     assert sf.info(str(path)).frames == samples and sf.info(str(path)).format == "RF64"
 
 
@@ -144,7 +144,7 @@ def test_a_sparse_file_beyond_four_gigabytes(tmp_path: Path) -> None:
 def test_what_is_no_wav_is_one_sentence(tmp_path: Path, data: bytes, said: str) -> None:
     (tmp_path / "a.wav").write_bytes(data)
     with pytest.raises(MediaError, match=said):
-        look(tmp_path / "a.wav")
+        inspect_wav(tmp_path / "a.wav")
 
 
 @settings(max_examples=150, deadline=None)
@@ -159,7 +159,7 @@ def test_no_damage_is_worse_than_a_sentence(
     path = tmp_path_factory.getbasetemp() / "damaged.wav"
     path.write_bytes(data[: len(data) - cut])
     try:
-        found = look(path)
+        found = inspect_wav(path)
         if found.state is not State.WHOLE:
             assert mend(found).samples == found.samples
     except MediaError:

@@ -192,7 +192,7 @@ def test_a_card_of_another_rate_gets_the_sound_in_its_own(card: type[Card]) -> N
     node.process({"in": audio_frame(x, 0, RATE)}, ctx)
     for _ in range(80):
         y = device.pull(441, ctx.now)
-        heard = node._speaker.heard
+        heard = node._speaker.playback_time
         assert heard is not None
         position = heard.position  # of the first sample of y
         seconds = (position / RATE + np.arange(441) / 44_100)[:, None]
