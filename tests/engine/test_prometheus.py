@@ -166,7 +166,7 @@ def test_a_scrape_over_http(served: Served) -> None:
     status, body = served.get()
     assert status == 200 and value(body, "uptime_seconds") == pytest.approx(83.4)
     assert served.get("/")[0] == 404
-    assert served.endpoint.said == f"metrics at http://127.0.0.1:{served.endpoint.address.port}/metrics"
+    assert served.endpoint.summary == f"metrics at http://127.0.0.1:{served.endpoint.address.port}/metrics"
 
 
 def test_many_scrapes_ask_the_pipeline_once() -> None:
@@ -193,7 +193,7 @@ def test_what_others_can_reach_asks_for_a_token(tmp_path: Path) -> None:
     with Served(host="0.0.0.0", token_path=path) as served:
         token = path.read_text().strip()
         assert path.stat().st_mode & 0o777 == 0o600 and len(token) > 30
-        assert str(path) in served.endpoint.said and token not in served.endpoint.said
+        assert str(path) in served.endpoint.summary and token not in served.endpoint.summary
         assert served.get()[0] == served.get(Authorization="Bearer wrong")[0] == served.get("/x")[0] == 401
         assert served.get(Authorization="Bearer ü".encode().decode("latin-1"))[0] == 401
         assert served.get(Authorization=f"Bearer {token}")[0] == 200
