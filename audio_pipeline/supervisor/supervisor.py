@@ -160,17 +160,25 @@ class Supervisor:
     # -- the thread -------------------------------------------------------------------------------
 
     def _main(self) -> None:
-        with self._open:
-            self._open.callback(self._waker.close)
-            try:
-                self._assembly, socket = self._set_up()
-            except Exception as error:  # noqa: BLE001 - planning asks nodes; their mistakes must not leave `start` waiting
-                self._life.fail(_refusal(error, "cannot start"))
-            else:
-                self._up.set()
-                self._play(self._assembly, socket)
+        try:
+            with self._open:
+                self._open.callback(self._waker.close)
+                self._run()
+        except Exception as error:  # noqa: BLE001 - what cannot be let go of is reported, and nobody waits for it
+            self._life.give_up(_refusal(error, "ended badly"))
+        finally:
+            self._up.set()
+            self._ended.set()
+
+    def _run(self) -> None:
+        try:
+            assembly, socket = self._set_up()
+        except Exception as error:  # noqa: BLE001 - planning asks nodes; their mistakes must not leave `start` waiting
+            self._life.fail(_refusal(error, "cannot start"))
+            return
+        self._assembly = assembly
         self._up.set()
-        self._ended.set()
+        self._play(assembly, socket)
 
     def _play(self, assembly: Assembly, socket: ControlSocket) -> None:
         try:
