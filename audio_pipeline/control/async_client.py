@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from audio_pipeline.control import requests
 from audio_pipeline.control.async_connection import AsyncConnection
-from audio_pipeline.control.async_subscription import AsyncSubscription
+from audio_pipeline.control.async_subscription import AsyncSubscription, open_subscription
 from audio_pipeline.control.client import access
 from audio_pipeline.control.codec import MSGPACK, Codec
 from audio_pipeline.control.connection import Prepare, unprepared
@@ -82,9 +82,8 @@ class AsyncClient:
         self, topics: Sequence[str], every_ms: int = requests.EVERY_MS, since: int | None = None
     ) -> AsyncSubscription:
         """Has `events`, `meters`, `graph` or `ledger` pushed; events from number `since` on, or from now on."""
-        subscription = AsyncSubscription(AsyncConnection(*self._where))
-        await subscription.open(requests.SubscribeRequest(tuple(topics), every_ms, since))
-        return subscription
+        request = requests.SubscribeRequest(tuple(topics), every_ms, since)
+        return await open_subscription(AsyncConnection(*self._where), request)
 
     # -- what can be done ---------------------------------------------------------------------------------
 

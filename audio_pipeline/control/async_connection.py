@@ -10,7 +10,7 @@ import zmq
 import zmq.asyncio
 
 from audio_pipeline.control.codec import MSGPACK, Codec, decode
-from audio_pipeline.control.connection import Prepare, unprepared
+from audio_pipeline.control.connection import LINGER_MS, Prepare, unprepared
 from audio_pipeline.control.conversation import Conversation, now_s, reply_of, result_of, silence
 from audio_pipeline.control.message import Request
 from audio_pipeline.control.operations import operation_of
@@ -94,9 +94,12 @@ class AsyncConnection:
             return None
         return decode(await self._socket.recv())
 
-    async def close(self) -> None:
+    async def close(self, last: Request[Any] | None = None) -> None:
+        """`last` is still sent, where that takes no longer than `LINGER_MS`."""
+        if last is not None:
+            await self.send(last)
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
-        self._socket.close(linger=0)
+        self._socket.close(linger=0 if last is None else LINGER_MS)
         self._context.term()

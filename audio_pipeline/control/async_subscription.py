@@ -8,28 +8,17 @@ from types import TracebackType
 from audio_pipeline.control.async_connection import AsyncConnection
 from audio_pipeline.control.conversation import now_s
 from audio_pipeline.control.pushes import EventBatch, Push, Subscribed
-from audio_pipeline.control.requests import SubscribeRequest
+from audio_pipeline.control.requests import SubscribeRequest, UnsubscribeRequest
 from audio_pipeline.control.subscription import TURN_S
 
 
 class AsyncSubscription:
     """Pushes of a running pipeline, in order, for one task. It renews itself where the pipeline let it go."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, connection: AsyncConnection, received: Subscribed) -> None:
+        self._connection, self._received = connection, received
         self.lost = 0  # events that were forgotten before they could be sent
         self.skipped = 0  # pushes that were left out because we were slow
-
-    async def open(self, request: SubscribeRequest) -> None:
-        """Before anything else. Raises ControlError."""
-        try:
-            self._received = await self._opened(request)
-        except BaseException:
-            await self.close()
-            raise
-
-    async def _opened(self, request: SubscribeRequest) -> Subscribed:
-        return Subscribed(request, await self._connection.open_exchange(request), now_s())
 
     @property
     def ended(self) -> bool:
@@ -47,7 +36,7 @@ class AsyncSubscription:
             if push is not None:
                 self._note(push)
             if self._received.over and not self.ended:
-                self._received = await self._opened(self._received.again())
+                self._received = await _opened(self._connection, self._received.again())
             if push is not None:
                 return push
             if message is None and now_s() >= deadline_s:
@@ -67,7 +56,8 @@ class AsyncSubscription:
                 yield push
 
     async def close(self) -> None:
-        await self._connection.close()
+        """Ends it, also for the pipeline."""
+        await self._connection.close(None if self._received.over else UnsubscribeRequest(self._received.subscription))
 
     async def __aenter__(self) -> AsyncSubscription:
         return self
@@ -76,3 +66,16 @@ class AsyncSubscription:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+async def open_subscription(connection: AsyncConnection, request: SubscribeRequest) -> AsyncSubscription:
+    """Over a connection that it owns from now on. Raises ControlError."""
+    try:
+        return AsyncSubscription(connection, await _opened(connection, request))
+    except BaseException:
+        await connection.close()
+        raise
+
+
+async def _opened(connection: AsyncConnection, request: SubscribeRequest) -> Subscribed:
+    return Subscribed(request, await connection.open_exchange(request), now_s())

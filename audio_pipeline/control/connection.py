@@ -15,6 +15,7 @@ from audio_pipeline.errors import ControlError
 
 R = TypeVar("R")
 Prepare = Callable[[zmq.Socket[bytes]], None]
+LINGER_MS = 200
 Silence = Callable[[str, float], str]
 
 
@@ -68,6 +69,9 @@ class Connection:
         """The next message, None where none comes in time."""
         return decode(self.socket.recv()) if self.socket.poll(max(int(timeout_s * 1000), 0)) else None
 
-    def close(self) -> None:
-        self.socket.close(linger=0)
+    def close(self, last: Request[Any] | None = None) -> None:
+        """`last` is still sent, where that takes no longer than `LINGER_MS`."""
+        if last is not None:
+            self.send(last)
+        self.socket.close(linger=0 if last is None else LINGER_MS)
         self._context.term()

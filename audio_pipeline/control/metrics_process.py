@@ -1,7 +1,7 @@
 """The process that serves metrics: `python -m audio_pipeline.control.metrics_process PARENT_PID DESCRIPTOR`.
 
-It has the listening socket from the supervisor, asks it for the state over the control socket, and shares nothing
-else with it: however many connect, no descriptor and no turn of the supervisor is theirs.
+It has the listening socket from the supervisor and shares nothing else with it but the control socket (see
+`metrics_source`): however many connect, no descriptor and no turn of the supervisor is theirs.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import json
 import signal
 import socket
 import sys
+from contextlib import suppress
 
 from audio_pipeline.control.client import Client
+from audio_pipeline.control.metrics_source import MetricsSource
+from audio_pipeline.errors import ControlError
 from audio_pipeline.host.parent import die_with_parent
-from audio_pipeline.observe.prometheus import State
 from audio_pipeline.observe.scrapes import Metrics, Scrapes
 
-SCRAPE_S = 2.0
 TURN_S = 1.0
 
 
@@ -25,15 +26,13 @@ def main() -> int:
     die_with_parent(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what Ctrl-C means
     told = json.loads(sys.stdin.readline())
-    client = Client(told["endpoint"], told["token"])
-
-    def look() -> State:
-        return client.state(SCRAPE_S)
-
+    source = MetricsSource(Client(told["endpoint"], told["token"]))
     with socket.socket(fileno=int(sys.argv[2])) as listener:
-        scrapes = Scrapes(listener, Metrics(look, told["bearer"]))
+        scrapes = Scrapes(listener, Metrics(source.state, told["bearer"]))
         while True:
             scrapes.turn(TURN_S)
+            with suppress(ControlError):  # it is too busy: the next scrape says so
+                source.turn()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from types import TracebackType
 from audio_pipeline.control.connection import Connection
 from audio_pipeline.control.conversation import now_s
 from audio_pipeline.control.pushes import EventBatch, Push, Subscribed
-from audio_pipeline.control.requests import SubscribeRequest
+from audio_pipeline.control.requests import SubscribeRequest, UnsubscribeRequest
 
 TURN_S = 1.0  # longest wait between two looks at what is owed
 
@@ -65,7 +65,8 @@ class Subscription:
                 yield push
 
     def close(self) -> None:
-        self._connection.close()
+        """Ends it, also for the pipeline."""
+        self._connection.close(None if self._received.over else UnsubscribeRequest(self._received.subscription))
 
     def __enter__(self) -> Subscription:
         return self

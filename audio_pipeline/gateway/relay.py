@@ -90,9 +90,10 @@ class Relay:
             self._counts["dropped_in"] += 1  # nobody there inside: a node that is being restarted
 
     def introduce(self, session: Session, message: dict[str, Any]) -> None:
-        """The first message of a session, with the token that it needs inside. Raises WireError."""
+        """The first message of a session, or a request, with the token that it needs inside. Raises WireError."""
+        inside = {"token": self._token} if "op" in message else {"token": self._token, "stream": 0}
         try:
-            inward = dumps({**message, "token": self._token, "stream": 0})
+            inward = dumps({**message, **inside})
         except UNPACKABLE as error:
             raise WireError(f"a message cannot be passed on: {error}") from error
         self.pass_in(session, inward)

@@ -13,10 +13,12 @@ import pytest
 from audio_pipeline.control.async_client import AsyncClient
 from audio_pipeline.control.client import Client
 from audio_pipeline.control.codec import CODECS, Codec
+from audio_pipeline.control.metrics_source import MetricsSource
 from audio_pipeline.control.pushes import EventBatch, Push
 from audio_pipeline.control.requests import EVENTS, GRAPH, LEDGER, METERS, TOPICS
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
 from audio_pipeline.errors import ControlError
+from audio_pipeline.observe.prometheus import text_of
 from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.graphs import graph_of
 from tests.patience import PATIENCE_S
@@ -168,3 +170,18 @@ def test_the_end_is_pushed_with_the_last_events(pipeline: Supervisor, tmp_path: 
     assert pushes[-1].topic == "end" and pushes[-1].data.reason == "the pipeline ended" and subscription.ended
     assert [push.data for push in pushes if push.topic == METERS][-1].ended
     assert subscription.take(0.0) is None
+
+
+def test_metrics_are_made_of_what_was_pushed_and_of_what_is_counted_now(pipeline: Supervisor) -> None:
+    with pipeline.client() as client:
+        source = MetricsSource(client)
+        first = source.state()
+        client.set("mix", "inputs.dry.gain", 0.1)
+        later = source.state()
+        while (
+            later["revision"] == first["revision"] or later["nodes"]["mix"]["settings"]["inputs"]["dry"]["gain"] != 0.1
+        ):
+            later = source.state()
+        source.close()
+    text = text_of(later).decode()
+    assert 'audio_pipeline_node_up{kind="sum",node="mix",state="running"} 1.0' in text

@@ -1,0 +1,83 @@
+"""The control protocol through a gateway: a real pipeline, a client on another host, and what its role allows."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from audio_pipeline.control.pushes import EventBatch
+from audio_pipeline.control.requests import EVENTS, GRAPH, LEDGER, METERS, TOPICS
+from audio_pipeline.control.snapshots import Description, Ledger, Meters
+from audio_pipeline.errors import ControlError
+from audio_pipeline.gateway.control import RemoteControl
+from audio_pipeline.gateway.peer import Remote
+from audio_pipeline.gateway.server import Gateway
+from audio_pipeline.supervisor.subscriptions import MOST_OF_A_CLIENT
+from audio_pipeline.supervisor.supervisor import Supervisor
+from tests.engine.graphs import graph_of
+from tests.patience import PATIENCE_S
+
+NODES = """
+song: {kind: noise, seed: 0}
+out: {kind: sink, inputs: {a: song}}
+"""
+
+
+@pytest.fixture(scope="module")
+def remote() -> Iterator[Remote]:
+    """Where a running pipeline's gateway listens; without keys everybody may listen, on loopback."""
+    with tempfile.TemporaryDirectory(prefix="r") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        supervisor = Supervisor(graph_of(NODES, name="studio"), folder=Path(folder))
+        supervisor.start()
+        gateway = Gateway("127.0.0.1:0", supervisor.run_dir, [], keys=None)
+        gateway.open()
+        try:
+            yield Remote("127.0.0.1", gateway.port)
+        finally:
+            gateway.close()
+            supervisor.stop()
+            assert supervisor.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def client(remote: Remote) -> Iterator[RemoteControl]:
+    made = RemoteControl(remote)
+    yield made
+    made.close()
+
+
+def test_every_topic_is_pushed_to_another_host(client: RemoteControl) -> None:
+    with client.subscribe(TOPICS, every_ms=50, since=1) as subscription:
+        found = {}
+        while set(found) != set(TOPICS):
+            push = subscription.take(PATIENCE_S)
+            assert push is not None
+            found[push.topic] = push.data
+    assert isinstance(found[EVENTS], EventBatch) and isinstance(found[LEDGER], Ledger)
+    assert isinstance(found[METERS], Meters) and isinstance(found[GRAPH], Description)
+
+
+def test_pushes_go_on_as_long_as_they_are_acknowledged(client: RemoteControl) -> None:
+    with client.subscribe([METERS], every_ms=50) as subscription:
+        numbers = [push.number for push in (subscription.take(PATIENCE_S) for _ in range(40)) if push is not None]
+    assert len(numbers) == 40 and numbers == sorted(set(numbers))
+    assert numbers[-1] - numbers[0] - 39 == subscription.skipped - (numbers[0] - 1)
+
+
+def test_what_the_role_does_not_allow_is_refused(client: RemoteControl) -> None:
+    assert client.describe().name == "studio"
+    with pytest.raises(ControlError, match="role 'listen', which does not allow 'stop'"):
+        client.stop()
+    with pytest.raises(ControlError, match="'graph' is not for other hosts"):
+        client.graph()
+
+
+def test_a_connection_has_a_bounded_number_of_subscriptions(client: RemoteControl) -> None:
+    for _ in range(MOST_OF_A_CLIENT):
+        client.request("subscribe", topics=["events"])
+    with pytest.raises(ControlError, match=f"this client has {MOST_OF_A_CLIENT} subscriptions"):
+        client.request("subscribe", topics=["events"])
