@@ -9,7 +9,8 @@ from audio_pipeline.cli.text import columns
 from audio_pipeline.graph.groups import processes
 from audio_pipeline.graph.load import load
 from audio_pipeline.graph.node_keys import AUTO
-from audio_pipeline.graph.plan import PathLatency, Plan, make_plan
+from audio_pipeline.graph.paths import PathLatency
+from audio_pipeline.graph.plan import Plan, make_plan
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.supervisor.interpreter import check_interpreters

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 from audio_pipeline.dsp.resample import StreamResampler
 from audio_pipeline.graph.job import DUE_MARGIN_FRAMES
+from audio_pipeline.graph.paths import PathLatency, check_budgets, paths_of
 from audio_pipeline.graph.regions import Clocks, clocks_of
 from audio_pipeline.graph.types import Graph, Link, NodeSpec
 from audio_pipeline.links.credit import LOSSLESS
@@ -24,20 +24,6 @@ RESTART_MS = 1_500.0  # what a consumer that comes back may want to hear again
 SPARE_MS = 500.0
 ROUND_TRIP_FRAMES = 4
 SPARE_FRAMES, BRIDGED_SPARE_FRAMES = 2, 3  # in hand at an eager input before it is heard sooner
-
-
-@dataclass(frozen=True)
-class PathLatency:
-    """From a source to a sink: what each node and link adds."""
-
-    names: tuple[str, ...]
-    terms_ms: Mapping[str, float]
-    budget_ms: float | None
-    monitor: bool
-
-    @property
-    def total_ms(self) -> float:
-        return sum(self.terms_ms.values())
 
 
 class Plan:
@@ -209,75 +195,22 @@ class Plan:
         context = spec.cls(spec.settings).context_samples()
         return context / self.rate_of(spec.name) * 1000 + RESTART_MS if context else 0.0
 
-    # -- paths -----------------------------------------------------------------------------------
-
     @cached_property
     def paths(self) -> list[PathLatency]:
         """Every way from a source to a sink, the monitor path first."""
-        found = [
-            self._path(names)
-            for name in self.order
-            if not self.graph.nodes[name].sound_inputs
-            for names in self._ways(name)
-        ]
-        return sorted(found, key=lambda path: (not path.monitor, -path.total_ms))
+        return paths_of(self)
 
-    def _ways(self, name: str) -> Iterator[tuple[str, ...]]:
-        after = [
-            spec.name
-            for spec in self.graph.nodes.values()
-            if any(link.source.node == name for link in spec.sound_inputs.values())
-        ]
-        if not after:
-            yield (name,)
-        for following in after:
-            for rest in self._ways(following):
-                yield (name, *rest)
+    # -- what paths are made of --------------------------------------------------------------------
 
-    def _path(self, names: tuple[str, ...]) -> PathLatency:
-        terms: dict[str, float] = {}
-        age = 0.0
-        for before, name in zip((None, *names), names, strict=False):
-            spec = self.graph.nodes[name]
-            arrived = age + (self._hop_ms(before, spec) if before else 0.0)
-            if spec.aligned and self.live:
-                waits = max(self._aligned_ms(spec, self.timelines[before or name]), arrived)
-                arrived = math.ceil((waits + DUE_MARGIN_FRAMES * self.frame_ms) / self.frame_ms) * self.frame_ms
-            own = self.node_ms(name) + (self.frame_ms if before is None else 0.0)
-            terms[name] = arrived - age + own
-            age = arrived + own
-        monitor = self._is_monitor(names)
-        top = self.graph.top
-        return PathLatency(names, terms, top.monitor_budget_ms if monitor else top.budget_ms, monitor)
+    def aligned_ms(self, name: str, before: str) -> float:
+        """Age of the slowest input of an aligned node on the timeline of one of its producers."""
+        return self._aligned_ms(self.graph.nodes[name], self.timelines[before])
 
-    def _hop_ms(self, before: str, spec: NodeSpec) -> float:
+    def hop_ms(self, before: str, name: str) -> float:
         """What the way from one node to the next takes, rate conversion included."""
-        ways = [name for name, link in spec.sound_inputs.items() if link.source.node == before]
-        return HOP_MS + max(self._convert_ms(spec, name, self.rate_of(before)) for name in ways)
-
-    def _is_monitor(self, names: tuple[str, ...]) -> bool:
-        """Microphone to mixer to playback: what a singer hears of herself."""
-        first, last = self.graph.nodes[names[0]].cls, self.graph.nodes[names[-1]].cls
-        between = all(self.latencies[name].total == 0 or self.graph.nodes[name].cls.bridge for name in names[1:-1])
-        return first.clock_source and last.audible and between and len(names) > 2
-
-    def check_budgets(self) -> None:
-        """Raises ConfigError where a path is slower than the file allows."""
-        for path in self.paths if self.live else ():
-            device = self._device_ms(path) if path.monitor else 0.0
-            if path.budget_ms is not None and path.total_ms - device > path.budget_ms:
-                key = "monitor_budget_ms" if path.monitor else "budget_ms"
-                raise fail(
-                    (key,),
-                    f"path {' -> '.join(path.names)} takes {path.total_ms - device:.0f} ms, "
-                    f"but {path.budget_ms:g} ms are allowed",
-                    self.graph.places,
-                )
-
-    def _device_ms(self, path: PathLatency) -> float:
-        """What microphone and loudspeaker take, and the bridge that they need where each has a clock of its own."""
-        bridges = [name for name in path.names[1:-1] if self.graph.nodes[name].cls.bridge]
-        return sum(self.node_ms(name) for name in (path.names[0], *bridges, path.names[-1]))
+        spec = self.graph.nodes[name]
+        inputs = [port for port, link in spec.sound_inputs.items() if link.source.node == before]
+        return HOP_MS + max(self._convert_ms(spec, port, self.rate_of(before)) for port in inputs)
 
 
 def _estimate(graph: Graph, clocks: Clocks, spec: NodeSpec) -> Latency:
@@ -292,5 +225,5 @@ def make_plan(graph: Graph, latencies: Mapping[str, Latency] | None = None, *, l
     known, clocks = latencies or {}, clocks_of(graph, live=live)
     stated = {name: known.get(name) or _estimate(graph, clocks, spec) for name, spec in graph.nodes.items()}
     plan = Plan(graph, stated, live=live)
-    plan.check_budgets()
+    check_budgets(plan)
     return plan

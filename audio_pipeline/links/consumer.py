@@ -20,9 +20,12 @@ from audio_pipeline.links.messages import (
     POLLIN,
     PROTOCOL,
     InSpec,
+    credit_message,
+    last_message,
     unpack,
     whole,
 )
+from audio_pipeline.links.sockets import connected_dealer
 from audio_pipeline.packed import dumps
 
 GONE_NS = 100_000_000  # messages that do not go out for so long have no receiver
@@ -61,30 +64,12 @@ class InPort:
         self._received = 0  # highest seq of this epoch
         self._changed = True
         self._context = context
-        self.socket = self._connect()
-
-    def _connect(self) -> zmq.Socket[bytes]:
-        socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
-        for option, value in (
-            (zmq.LINGER, 0),
-            (zmq.IMMEDIATE, 1),
-            (zmq.SNDHWM, 10),
-            (zmq.RCVHWM, 0),
-            (zmq.RECONNECT_IVL, 5),
-            (zmq.RECONNECT_IVL_MAX, 20),
-            (zmq.MAXMSGSIZE, 1 << 26),
-        ):
-            socket.setsockopt(option, value)
-        if self.spec.identity:
-            socket.setsockopt(zmq.IDENTITY, self.spec.identity.encode())
-        self.spec.prepare(socket)
-        socket.connect(self.spec.endpoint)
-        return socket
+        self.socket = connected_dealer(self._context, self.spec)
 
     def reconnect(self) -> None:
         """A fresh connection: inproc finds no new producer by itself, tcp may hang on a peer that vanished."""
         self.socket.close(linger=0)
-        self.socket = self._connect()
+        self.socket = connected_dealer(self._context, self.spec)
         self._ungreet()
 
     def _ungreet(self) -> None:
@@ -203,7 +188,7 @@ class InPort:
             return
         if quiet_ns < (KEEPALIVE_NS if self._greeted else IMPATIENT_NS) and not (self._changed and self._greeted):
             return
-        message = self._credit() if self._greeted else self._hello()
+        message = credit_message(self.spec.stream, self.grant) if self._greeted else self._hello()
         try:
             self.socket.send(dumps(message), flags=DONTWAIT)
         except zmq.Again:
@@ -242,23 +227,12 @@ class InPort:
             **self.spec.terms,
         }
 
-    def _credit(self) -> dict[str, Any]:
-        grant = self.grant
-        return {
-            "t": "credit",
-            "stream": self.spec.stream,
-            "epoch": grant.epoch,
-            "delivered": grant.delivered_through,
-            "granted": grant.granted_through,
-        }
-
     def leave(self) -> None:
         """Takes no more; `left` is set when the producer has answered. What lies here goes."""
         self._leaving = True
         while self.take() is not None:
             self.dropped("unlinked")
-        grant = self.grant
-        self._bye({"t": "bye", "instance": self._instance, "epoch": grant.epoch, "delivered": grant.delivered_through})
+        self._bye(last_message(self._instance, self.grant))
 
     def _bye(self, message: dict[str, Any]) -> None:
         try:

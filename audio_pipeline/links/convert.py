@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from audio_pipeline.frame import MAX_AGE_US, Flag, Frame, pack_as
 from audio_pipeline.links.credit import Item
+from audio_pipeline.links.history import History
 from audio_pipeline.links.ports import Converter
 
 
@@ -15,7 +14,7 @@ class Converted:
     def __init__(self, rate: int) -> None:
         self._rate = rate
         self._converter = Converter(rate, None)
-        self.history: deque[Item] = deque()
+        self.history = History()
 
     def item(self, frame: Frame, item: Item, history_samples: int, *, epoch: int, sent_age_us: int) -> Item:
         """`frame`, packed as `item`, at the wanted rate; it may be empty while the filter fills."""
@@ -27,15 +26,10 @@ class Converted:
             message = pack_as(converted, item.seq, epoch, min(sent_age_us + older_us, MAX_AGE_US))
             item = item._replace(position=converted.position, end=converted.end, message=message)
         if history_samples and (converted.samples or item.last or frame.event is not None):
-            self._remember(item, round(history_samples * self._rate / frame.rate))
+            self.history.note(item, round(history_samples * self._rate / frame.rate))
         return item
-
-    def _remember(self, item: Item, samples: int) -> None:
-        self.history.append(item)
-        while item.position - self.history[0].position > samples:
-            self.history.popleft()
 
     def cancel(self, generation: int) -> None:
         """Forgets what is of an older generation."""
         self._converter.reset()
-        self.history = deque(item for item in self.history if item.generation >= generation)
+        self.history.cancel(generation)

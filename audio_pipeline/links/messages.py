@@ -12,7 +12,7 @@ from typing import Any
 import zmq
 
 from audio_pipeline.errors import WireError
-from audio_pipeline.links.credit import LOSSLESS
+from audio_pipeline.links.credit import LOSSLESS, Grant
 from audio_pipeline.packed import unpack_map
 
 PROTOCOL = 1
@@ -84,3 +84,19 @@ def moment(message: dict[str, Any], key: str) -> int:
 
 def _shown(value: object) -> str:
     return repr(value)[:40]
+
+
+def credit_message(stream: int, grant: Grant) -> dict[str, Any]:
+    """How far a consumer has taken frames, and how far it may be sent."""
+    return {
+        "t": "credit",
+        "stream": stream,
+        "epoch": grant.epoch,
+        "delivered": grant.delivered_through,
+        "granted": grant.granted_through,
+    }
+
+
+def last_message(instance: int, grant: Grant) -> dict[str, Any]:
+    """The bye of a consumer that takes no more, and waits for an answer."""
+    return {"t": "bye", "instance": instance, "epoch": grant.epoch, "delivered": grant.delivered_through}

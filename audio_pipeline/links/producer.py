@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,9 +10,10 @@ from typing import Any
 import zmq
 
 from audio_pipeline.errors import WireError
-from audio_pipeline.frame import Flag, Frame, flagged, pack_as
+from audio_pipeline.frame import Flag, Frame, pack_as
 from audio_pipeline.links.convert import Converted
 from audio_pipeline.links.credit import Count, Item, Subscription
+from audio_pipeline.links.history import History, replayed
 from audio_pipeline.links.messages import (
     A_TURN,
     DONTWAIT,
@@ -22,19 +22,19 @@ from audio_pipeline.links.messages import (
     POLLIN,
     PROTOCOL,
     SNDMORE,
-    STALLING,
     TAP_FRAMES,
-    TAPS,
     OutSpec,
     unpack,
     whole,
 )
+from audio_pipeline.links.sockets import bound_router
+from audio_pipeline.links.subscribers import Subscribers
 from audio_pipeline.packed import dumps
 
 FIRST_PART, LAST_PART = SNDMORE | DONTWAIT, DONTWAIT
 
 
-class OutPort:
+class OutPort(Subscribers):
     """Sends frames to any number of consumers, each with its own queue, window and ledger."""
 
     def __init__(
@@ -45,31 +45,14 @@ class OutPort:
         epoch: int,
         counter: Callable[[str], Count],
     ) -> None:
-        self.spec = spec
+        super().__init__(spec, counter)
         self.epoch = epoch
         self._token = token
-        self._counter = counter
-        self.socket = context.socket(zmq.ROUTER)
-        for option, value in (
-            (zmq.ROUTER_MANDATORY, 1),
-            (zmq.ROUTER_HANDOVER, 1),
-            (zmq.LINGER, 0),
-            (zmq.SNDHWM, 0),
-            (zmq.RCVHWM, 10_000),
-            (zmq.MAXMSGSIZE, 1 << 16),
-        ):
-            self.socket.setsockopt(option, value)
-        for endpoint in {spec.endpoint, spec.local} - {""}:
-            self.socket.bind(endpoint)
-        self.subscriptions = {
-            name: Subscription(policy, queue, counter(name)) for name, (policy, queue) in spec.consumers.items()
-        }
-        self.connected: dict[str, tuple[int, int]] = {}  # identity -> instance of the consumer, its greeting
+        self.socket = bound_router(context, {spec.endpoint, spec.local} - {""})
         self.seq = 0
-        self._history: deque[Item] = deque()
+        self._history = History()
         self._history_samples = spec.history_samples
         self._converted = {name: Converted(rate) for name, rate in spec.rates.items()}
-        self._had_taps = False
 
     def offer(self, frame: Frame, sent_age_us: int = 0) -> None:
         """Numbers, packs and queues one frame for everybody, then sends what credit allows."""
@@ -91,7 +74,7 @@ class OutPort:
                 self._send(name, subscription)
                 self._probe(name, subscription)
         if frame.samples or last or frame.event is not None:  # a paused source says for weeks that it is idle
-            self._remember(item)
+            self._history.note(item, self._history_samples)
 
     def _probe(self, name: str, subscription: Subscription) -> None:
         """One that is not planned any more and takes nothing may have died before its bye: a message to it shows it."""
@@ -123,40 +106,6 @@ class OutPort:
             if name not in self.connected:
                 self._gone(name)
 
-    def _expect(self, name: str, policy: str, frames: int) -> None:
-        known = self.subscriptions.get(name)
-        if known is not None and not known.tap:
-            known.adopt(policy, frames)
-            return
-        if known is not None:  # it came before it was planned: it is greeted anew
-            known.leave()
-            self.connected.pop(name, None)
-        self.subscriptions[name] = Subscription(policy, frames, self._counter(name))
-
-    def dismiss(self, node: str) -> None:
-        """The graph's consumers in `node` will never come (it is optional and could not be opened)."""
-        for name in self.spec.consumers:
-            if name.partition(".")[0] == node:
-                self.subscriptions[name].dismiss()
-
-    def admit(self, node: str) -> None:
-        """The graph's consumers in `node`, which were dismissed, take frames again from now on."""
-        for name, (policy, _) in self.spec.consumers.items():
-            if name.partition(".")[0] == node:
-                self.subscriptions[name].admit(policy)
-
-    @property
-    def wanted(self) -> bool:
-        """True while anybody listens."""
-        return bool(self.subscriptions)
-
-    def _remember(self, item: Item) -> None:
-        if self._history_samples <= 0:
-            return
-        self._history.append(item)
-        while item.position - self._history[0].position > self._history_samples:
-            self._history.popleft()
-
     def _send(self, name: str, subscription: Subscription) -> None:
         for item in subscription.sendable():
             if not self._put(name, item.message):
@@ -173,12 +122,6 @@ class OutPort:
             self._gone(name)
             return False
         return True
-
-    def _gone(self, name: str) -> None:
-        """The graph's own consumers keep their queue until they come back; taps are forgotten."""
-        self.connected.pop(name, None)
-        if name not in self.spec.consumers and (gone := self.subscriptions.pop(name, None)) is not None:
-            gone.leave() if gone.tap else gone.unlink()
 
     def handle(self) -> None:
         """Takes waiting messages, a turn's share: a consumer that sends more must not keep the node from its sound."""
@@ -246,13 +189,6 @@ class OutPort:
             self._reply(name, {"t": "bye"})
         self._gone(name)
 
-    def _tap(self, name: str, queue_frames: int) -> Subscription:
-        self._had_taps = True
-        queue, count = min(queue_frames, TAP_FRAMES), self._counter(TAPS)
-        tap = Subscription("drop_oldest", queue, count, most_window=TAP_FRAMES, tap=True)
-        self.subscriptions[name] = tap
-        return tap
-
     def _refusal(self, name: str, message: dict[str, Any]) -> str:
         if message.get("v") != PROTOCOL:
             return f"protocol version {message.get('v')!r}, expected {PROTOCOL}"
@@ -273,14 +209,10 @@ class OutPort:
         since = message.get("since")
         history = self._converted[name].history if name in self._converted else self._history
         unsent = subscription.queue[0].seq if subscription.queue else self.seq + 1
-        replay = [
-            item._replace(message=flagged(item.message, Flag.REPLAY))
-            for item in history
-            if isinstance(since, int) and (item.end > since or item.position >= since) and item.seq < unsent
-        ]
+        replay = history.since(since, unsent) if isinstance(since, int) else []
         end = subscription.end  # of use to whoever comes back, however long ago it was
         if end is not None and end.seq < unsent and not (replay and replay[-1].seq == end.seq):
-            replay.append(end._replace(message=flagged(end.message, Flag.REPLAY)))
+            replay.append(replayed(end))
         subscription.restart((replay[0].seq if replay else unsent) - 1, replay)
 
     def _reply(self, name: str, message: dict[str, Any]) -> None:
@@ -290,7 +222,7 @@ class OutPort:
         """Forgets queued and remembered frames of older generations."""
         for subscription in self.subscriptions.values():
             subscription.cancel(generation)
-        self._history = deque(item for item in self._history if item.generation >= generation)
+        self._history.cancel(generation)
         for converted in self._converted.values():
             converted.cancel(generation)
 
@@ -303,25 +235,6 @@ class OutPort:
         for name, subscription in list(self.subscriptions.items()):
             if subscription.tap and name in self.connected:  # the graph's own consumers are told by the supervisor
                 self._reply(name, {"t": "timeline", "timeline": timeline, "epoch": self.epoch, "from": self.seq + 1})
-
-    def backlog(self) -> dict[str, tuple[int, int]]:
-        """Frames queued and under way, by consumer; of taps together."""
-        found = {name: (0, 0) for name in (*self.spec.consumers, *([TAPS] if self._had_taps else ()))}
-        for name, subscription in self.subscriptions.items():
-            key = TAPS if subscription.tap else name
-            queued, in_flight = found.get(key, (0, 0))
-            found[key] = queued + len(subscription.queue), in_flight + len(subscription.in_flight)
-        return found
-
-    @property
-    def has_capacity(self) -> bool:
-        """True while every consumer that may stall us has room."""
-        return all(sub.has_capacity for sub in self.subscriptions.values() if sub.policy in STALLING)
-
-    @property
-    def drained(self) -> bool:
-        """True when every lossless consumer has taken everything."""
-        return all(sub.drained for sub in self.subscriptions.values() if sub.policy in STALLING)
 
     def bind_again(self) -> None:
         """Its socket's file is gone: who connects from now on must find it. Connections that there are stay."""

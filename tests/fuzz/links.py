@@ -17,7 +17,7 @@ import zmq
 from audio_pipeline.errors import WireError
 from audio_pipeline.frame import HEADER, Flag, audio_frame, event_frame, gap_frame, pack, parse
 from audio_pipeline.links.consumer import InPort
-from audio_pipeline.links.messages import InSpec, OutSpec, unpack
+from audio_pipeline.links.messages import InSpec, OutSpec, credit_message, unpack
 from audio_pipeline.links.producer import OutPort
 from tests.fuzz.choice import Choice, mixed
 
@@ -111,7 +111,7 @@ def consumer() -> Iterator[Callable[[bytes], None]]:
             while port.take() is not None:
                 port.used()
             assert port.grant.delivered_through < 1 << 62
-            for answer in (port._credit(), port._hello()):  # what follows from a number has to be sent
+            for answer in (credit_message(0, port.grant), port._hello()):  # what follows from a number has to be sent
                 msgpack.packb(answer)
 
         yield target
