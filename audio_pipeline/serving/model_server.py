@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from audio_pipeline.host.processes import here, is_same
 from audio_pipeline.models.separation.batching import Batcher, Job
 from audio_pipeline.models.separation.tuning import Timing, measure, stated, warm_up
 from audio_pipeline.models.separation.types import HOPS, LoadedModel, SeparatorSettings, Window
-from audio_pipeline.serving.capacity import Load, grant
+from audio_pipeline.serving.capacity import Load, grant, load_of, refined
 from audio_pipeline.serving.model_messages import (
     Alive,
     Answer,
@@ -35,12 +36,13 @@ from audio_pipeline.serving.model_messages import (
     unpack,
 )
 from audio_pipeline.serving.model_tenant import Tenant, Waiting, budget_of, rows_of, shapes_of
-from audio_pipeline.serving.spectrum import FrameMemory, kept_frames
+from audio_pipeline.serving.spectrum import FrameMemory, kept_frames, longest_window
 
 LEASE_S = 10.0
 PLACES = 16  # most streams; a GPU takes as many as cost nobody a longer hop
 JOINING = 16  # that wait for a measurement
 BUSY_S = 0.05
+TOOK = 64  # inferences that say what this machine can do
 FAILURES = 3  # in a row: the device is of no use any more
 HUNG_S = 30.0  # an inference that takes so long never ends
 NS = 1_000_000_000
@@ -66,6 +68,7 @@ class ModelServer:
         self._tenants: dict[str, Tenant] = {}
         self._joining: dict[bytes, Waiting] = {}
         self._failures = 0
+        self._took: deque[float] = deque(maxlen=TOOK)  # of inferences of whole windows
         self._rows = rows_of(model) if model.padded else PLACES
         self._batcher = Batcher(
             model, self._rows, fixed=model.padded, together=model.padded, lease_s=LEASE_S, now_ns=now_ns
@@ -129,7 +132,8 @@ class ModelServer:
         if join.mode not in self._timings:
             self._prepare(sender, join, lambda: self._measure(join.mode, settings))
             return
-        timing, others = self._timings[join.mode], [tenant.load for tenant in self._tenants.values()]
+        timing = refined(self._timings[join.mode], self._took)
+        others = [load_of(self._spec, timing, tenant.load.hop) for tenant in self._tenants.values()]
         load = grant(self._spec, timing, others, join.hop, join.prefer, together=self._model.padded)
         if load is None or len(self._tenants) >= self._rows:
             raise NodeError(f"the model has no capacity for {join.stream!r} beside {self._taken()}")
@@ -225,6 +229,8 @@ class ModelServer:
                 raise NodeError(f"{FAILURES} inferences in a row have failed: {error}")
             return
         self._failures = 0
+        if len(job.window.frames) >= longest_window(self._spec):
+            self._took.append(job.took_s)
         answer = np.ascontiguousarray(job.future.result())
         self._send(tenant.address, pack(Answer(tenant.sequence)), answer.tobytes())
 

@@ -34,6 +34,7 @@ class Job:
     asked_ns: int
     due_ns: int | None = None
     answered_ns: int | None = None
+    took_s: float = 0.0  # of its inference alone
     future: Future[Array] = field(default_factory=Future)
 
     @property
@@ -213,6 +214,7 @@ class Batcher:
         rows = self._rows(jobs)
         windows = [self._blank_of(jobs[0].window) if job is None else job.window for job in rows]
         states = [self.model.initial_state() if job is None else job.place.state for job in rows]
+        began_ns = self._now_ns()
         try:
             answers, after = self.model.step(windows, states)
         except Exception as error:  # noqa: BLE001 - whatever a library raises: the streams decide what it means
@@ -223,6 +225,7 @@ class Batcher:
         for row, answered in enumerate(rows):
             if answered is not None:
                 answered.place.state, answered.answered_ns = after[row], self._now_ns()
+                answered.took_s = (answered.answered_ns - began_ns) / NS
                 answered.future.set_result(answers[row])
 
     def _rows(self, jobs: Sequence[Job]) -> list[Job | None]:

@@ -7,7 +7,7 @@ import pytest
 from audio_pipeline.models.separation import tuning
 from audio_pipeline.models.separation.catalogue import DEEPFILTERNET, SPLEETER_2STEMS
 from audio_pipeline.models.separation.tuning import SHARE, Timing
-from audio_pipeline.serving.capacity import MOST_SHARE, Load, grant
+from audio_pipeline.serving.capacity import ENOUGH, MOST_SHARE, Load, grant, refined
 
 SPLEETER_ON_TWO_CORES = Timing(usual_s=0.06, slow_s=0.08, fastest_s=0.05, frame_s=0.0005)
 
@@ -59,3 +59,10 @@ def test_a_batch_costs_the_others_nothing() -> None:
 def test_a_stateful_model_has_one_hop() -> None:
     load = grant(DEEPFILTERNET, Timing(0.002, 0.003, 0.002, 0.0001), [])
     assert load is not None and load.hop == 1
+
+
+def test_inferences_since_then_count_for_more_than_a_busy_warm_up() -> None:
+    busy = SPLEETER_ON_TWO_CORES._replace(usual_s=0.3)
+    assert refined(busy, [0.06] * (ENOUGH - 1)) == busy
+    assert refined(busy, [0.06] * ENOUGH) == SPLEETER_ON_TWO_CORES
+    assert refined(SPLEETER_ON_TWO_CORES, [0.5] * ENOUGH) == SPLEETER_ON_TWO_CORES

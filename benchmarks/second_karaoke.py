@@ -1,0 +1,175 @@
+"""What a second karaoke costs on one host: processes, memory, CPU, missed deadlines, time to an answer of the model.
+
+`python benchmarks/second_karaoke.py [SECONDS]` plays karaoke as it is shipped, then with the host's model and the host's
+pool of workers, alone and beside a second one. Memory is PSS: what is shared counts once in the sum. Linux.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from audio_pipeline.control.client import Client
+from audio_pipeline.cpu import cores, processor
+from audio_pipeline.errors import ControlError
+from audio_pipeline.host import runtime
+
+SECONDS = 20.0
+SETTLE_S = 8.0  # after the clock has started: imports of spare processes, the burst of the song
+START_S = 120.0
+LOOK_S = 0.1
+NODES = ("song", "split", "bridge", "mix", "speaker", "rec")
+SILENT = ('nodes.speaker.device="null"',)
+SHARED = (
+    "nodes.split.worker=served",
+    "workers=host",
+    *(f"nodes.{name}.process=karaoke" for name in NODES),
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of all processes of the runtime folder."""
+
+    processes: int
+    pss_mb: float
+    cores: float
+
+
+def pids(folder: str) -> list[int]:
+    """Processes that began with this runtime folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            mine = process.environ().get("XDG_RUNTIME_DIR") == folder
+            if mine and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def pss_mb(pid: int) -> float:
+    """Proportional set size of a process."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
+
+
+def cpu_s(pid: int) -> float:
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
+
+
+@contextmanager
+def karaoke(sets: Sequence[str], folder: str) -> Iterator[Client]:
+    """One that plays, after its first seconds."""
+    before = {run.path for run in runtime.running()}
+    folder = tempfile.mkdtemp(dir=folder)
+    command = [sys.executable, "-m", "audio_pipeline", "run", "karaoke", "--no-view", "--folder", folder]
+    for each in (*SILENT, *sets):
+        command += ["--set", each]
+    with open(os.devnull, "wb") as nowhere:
+        process = subprocess.Popen(command, stdout=nowhere, stderr=nowhere, start_new_session=True)
+    try:
+        with _client(before) as client:
+            _wait_for_clock(client)
+            yield client
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+def _client(before: set[Path]) -> Client:
+    until_s = time.monotonic() + START_S
+    while time.monotonic() < until_s:
+        new = [run for run in runtime.running() if run.path not in before]
+        if new:
+            return Client(new[0].control, new[0].token)
+        time.sleep(LOOK_S)
+    raise SystemExit("karaoke did not start")
+
+
+def _wait_for_clock(client: Client) -> None:
+    until_s = time.monotonic() + START_S
+    while time.monotonic() < until_s:
+        with suppress(ControlError):  # it is starting
+            if client.state(START_S)["uptime_s"] > SETTLE_S:
+                return
+        time.sleep(LOOK_S)
+    raise SystemExit("karaoke did not play")
+
+
+def measured(folder: str, clients: Sequence[Client], seconds: float) -> tuple[Cost, list[str]]:
+    """The cost over so long, and a line for each separator."""
+    began_s, before = time.monotonic(), {pid: cpu_s(pid) for pid in pids(folder)}
+    missed = [_split(client)["counters"].get("missed_deadlines", 0) for client in clients]
+    took: list[list[float]] = [[] for _ in clients]
+    while time.monotonic() - began_s < seconds:
+        for client, values in zip(clients, took, strict=True):
+            values.append(_split(client)["gauges"]["inference_ms"])
+        time.sleep(LOOK_S)
+    lasted_s, now = time.monotonic() - began_s, pids(folder)
+    used_s = sum(cpu_s(pid) - before.get(pid, 0.0) for pid in now)
+    cost = Cost(len(now), sum(map(pss_mb, now)), used_s / lasted_s)
+    return cost, [_line(client, *each) for client, *each in zip(clients, missed, took, strict=True)]
+
+
+def _split(client: Client) -> dict:
+    return client.state()["nodes"]["split"]
+
+
+def _line(client: Client, missed: int, took: list[float]) -> str:
+    split = _split(client)
+    quantiles = statistics.quantiles(took, n=20)
+    stated_ms = split["latency_ms"]["total"]
+    return (
+        f"hop {split['gauges']['hop']:.0f}, rung {split['gauges']['mode']:.0f}, "
+        f"{split['counters'].get('missed_deadlines', 0) - missed} deadlines missed, "
+        f"answer after {statistics.median(took):.0f} ms (95 %: {quantiles[-1]:.0f} ms), stated latency {stated_ms:.0f} ms"
+    )
+
+
+def show(name: str, cost: Cost, lines: Sequence[str]) -> None:
+    print(f"{name:44} {cost.processes:3} processes {cost.pss_mb:7.0f} MB {cost.cores:5.2f} cores")
+    for line in lines:
+        print(f"    {line}")
+
+
+def main() -> None:
+    """Prints a line a case, and what the second one added."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
+    print(f"{processor()}, {cores()} cores, {platform.platform()}, Python {platform.python_version()}")
+    with tempfile.TemporaryDirectory(prefix="ap-") as folder, tempfile.TemporaryDirectory() as takes:
+        os.environ |= {"XDG_RUNTIME_DIR": folder, "AUDIO_PIPELINE_LINGER_S": "0"}
+        with karaoke((), takes) as client:
+            show("karaoke as shipped", *measured(folder, [client], seconds))
+        with ExitStack() as stack:
+            first = stack.enter_context(karaoke(SHARED, takes))
+            alone, lines = measured(folder, [first], seconds)
+            show("with the host's model and workers", alone, lines)
+            second = stack.enter_context(karaoke(SHARED, takes))
+            both, lines = measured(folder, [first, second], seconds)
+            show("a second one beside it", both, lines)
+        print(f"the second added {both.processes - alone.processes} processes, {both.pss_mb - alone.pss_mb:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
