@@ -10,7 +10,7 @@ from audio_pipeline.models.separation.tuning import SHARE, Timing, needed_s
 from audio_pipeline.models.separation.types import HOPS
 
 ENOUGH = 16  # inferences, before they count for more than the warm-up
-MOST_SHARE = 0.9  # of the time, for a hop that the pipeline file asks for
+MOST_SHARE = 0.9  # of the time
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ def grant(
 ) -> Load | None:
     """What a new place may take beside the others; None where there is no capacity left.
 
-    A `hop` above 0 is kept, up to `MOST_SHARE` in all; else it is `prefer` or the smallest one that leaves a reserve.
+    A `hop` above 0 is kept, up to `MOST_SHARE` in all; else it is `prefer` or the smallest one that leaves a reserve,
+    or the longest one without that reserve.
     Where streams are inferred `together`, `timing` is that of the whole batch, which the others take no share of.
     """
     used = 0.0 if together else sum(load.share for load in others)
@@ -52,4 +53,5 @@ def grant(
     hops = (1,) if spec.stateful else (*((prefer,) if prefer in HOPS else ()), *HOPS)
     loads = [load_of(spec, timing, each) for each in hops]
     fitting = next((load for load in loads if used + load.share <= SHARE), None)
-    return fitting or (None if used else loads[-1])  # alone the ladder makes the best of it
+    longest = loads[-1]  # alone the ladder makes the best of it
+    return fitting or (longest if not used or used + longest.share <= MOST_SHARE else None)

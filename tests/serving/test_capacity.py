@@ -6,7 +6,7 @@ import pytest
 
 from audio_pipeline.models.separation import tuning
 from audio_pipeline.models.separation.catalogue import DEEPFILTERNET, SPLEETER_2STEMS
-from audio_pipeline.models.separation.tuning import SHARE, Timing
+from audio_pipeline.models.separation.tuning import Timing
 from audio_pipeline.serving.capacity import ENOUGH, MOST_SHARE, Load, grant, refined
 
 SPLEETER_ON_TWO_CORES = Timing(usual_s=0.06, slow_s=0.08, fastest_s=0.05, frame_s=0.0005)
@@ -25,12 +25,12 @@ def hops(count: int, **wishes: int) -> list[int]:
         if load is None:
             break
         loads.append(load)
-    assert sum(load.share for load in loads) <= (MOST_SHARE if wishes.get("hop") else SHARE)
+    assert sum(load.share for load in loads) <= MOST_SHARE
     return [load.hop for load in loads]
 
 
 def test_those_who_come_later_get_a_longer_hop_and_then_none() -> None:
-    assert hops(9) == [8, 16]
+    assert hops(9) == [8, 16, 32, 32]
 
 
 def test_a_hop_of_the_file_is_kept_or_refused() -> None:
