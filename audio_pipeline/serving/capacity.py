@@ -38,12 +38,20 @@ def load_of(spec: ModelSpec, timing: Timing, hop: int) -> Load:
 
 
 def grant(
-    spec: ModelSpec, timing: Timing, others: Iterable[Load], hop: int = 0, prefer: int = 0, *, together: bool = False
+    spec: ModelSpec,
+    timing: Timing,
+    others: Iterable[Load],
+    hop: int = 0,
+    prefer: int = 0,
+    *,
+    loaded: Iterable[int] = (),
+    together: bool = False,
 ) -> Load | None:
     """What a new place may take beside the others; None where there is no capacity left.
 
     A `hop` above 0 is kept, up to `MOST_SHARE` in all; else it is `prefer` or the smallest one that leaves a reserve,
-    or the longest one without that reserve.
+    or the longest one without that reserve. Beside others it is one of `loaded`, if one of these fits without the
+    reserve: a network for another hop takes 100 MB for each length of its windows.
     Where streams are inferred `together`, `timing` is that of the whole batch, which the others take no share of.
     """
     used = 0.0 if together else sum(load.share for load in others)
@@ -53,5 +61,7 @@ def grant(
     hops = (1,) if spec.stateful else (*((prefer,) if prefer in HOPS else ()), *HOPS)
     loads = [load_of(spec, timing, each) for each in hops]
     fitting = next((load for load in loads if used + load.share <= SHARE), None)
+    beside = [load_of(spec, timing, each) for each in sorted(loaded)] if used else []
+    fitting = next((load for load in beside if used + load.share <= MOST_SHARE), fitting)
     longest = loads[-1]  # alone the ladder makes the best of it
     return fitting or (longest if not used or used + longest.share <= MOST_SHARE else None)

@@ -134,7 +134,8 @@ class ModelServer:
             return
         timing = refined(self._timings[join.mode], self._took)
         others = [load_of(self._spec, timing, tenant.load.hop) for tenant in self._tenants.values()]
-        load = grant(self._spec, timing, others, join.hop, join.prefer, together=self._model.padded)
+        loaded = [hop for mode, hop in self._warm if mode == join.mode]
+        load = grant(self._spec, timing, others, join.hop, join.prefer, loaded=loaded, together=self._model.padded)
         if load is None or len(self._tenants) >= self._rows:
             raise NodeError(f"the model has no capacity for {join.stream!r} beside {self._taken()}")
         settings = replace(settings, hop=load.hop)

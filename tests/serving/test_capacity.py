@@ -66,3 +66,12 @@ def test_inferences_since_then_count_for_more_than_a_busy_warm_up() -> None:
     assert refined(busy, [0.06] * (ENOUGH - 1)) == busy
     assert refined(busy, [0.06] * ENOUGH) == SPLEETER_ON_TWO_CORES
     assert refined(SPLEETER_ON_TWO_CORES, [0.5] * ENOUGH) == SPLEETER_ON_TWO_CORES
+
+
+def test_beside_others_a_hop_whose_network_is_loaded_comes_first() -> None:
+    first = grant(SPLEETER_2STEMS, SPLEETER_ON_TWO_CORES, [], loaded=[32])
+    assert first is not None and first.hop == 8  # alone the smallest
+    second = grant(SPLEETER_2STEMS, SPLEETER_ON_TWO_CORES, [first], loaded=[8])
+    assert second is not None and second.hop == 8
+    third = grant(SPLEETER_2STEMS, SPLEETER_ON_TWO_CORES, [first, second], loaded=[8])
+    assert third is None
