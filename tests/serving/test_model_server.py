@@ -145,7 +145,7 @@ def test_a_wish_that_no_model_grants_is_refused(host: Host, wish: dict[str, Any]
 def test_capacity_is_granted_by_what_is_measured_and_comes_back(host: Host) -> None:
     replies = [host.ask(replace(JOIN, stream=f"run {k}/split", hop=0)) for k in range(9)]
     joined = [each for each in replies if isinstance(each, Joined)]
-    assert len(joined) >= 3 and [each.hop for each in joined] == sorted(each.hop for each in joined)
+    assert len(joined) >= 2 and [each.hop for each in joined] == sorted(each.hop for each in joined)
     assert isinstance(replies[-1], Refused)
     assert "no capacity for 'run 8/split' beside 'run 0/split' (hop" in replies[-1].reason
     host.send(Leave(joined[0].place))
