@@ -51,7 +51,7 @@ def grant(
 
     A `hop` above 0 is kept, up to `MOST_SHARE` in all; else it is `prefer` or the smallest one that leaves a reserve,
     or the longest one without that reserve. Beside others it is one of `loaded`, if one of these fits without the
-    reserve: a network for another hop takes 100 MB for each length of its windows.
+    reserve: a longer hop makes each inference answer more frames.
     Where streams are inferred `together`, `timing` is that of the whole batch, which the others take no share of.
     """
     used = 0.0 if together else sum(load.share for load in others)

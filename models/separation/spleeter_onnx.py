@@ -198,11 +198,25 @@ class OnnxUnets:
         frames, bins = magnitudes.shape[1:3]
         count = min(-(-len(wanted) // GRID) * GRID, frames)
         first = max(0, wanted.stop - count)
-        shape = (frames, bins, range(first, first + count))
-        if shape not in self._sessions:
-            self._sessions[shape] = self._open(*shape)
-        masks: Array = self._sessions[shape].run(None, {"magnitudes": magnitudes})[0]
+        first, session = self._session(frames, bins, range(first, first + count))
+        masks: Array = session.run(None, {"magnitudes": magnitudes})[0]
         return masks[:, :, wanted.start - first : wanted.stop - first]
+
+    def _session(self, frames: int, bins: int, wanted: range) -> tuple[int, Any]:
+        """A session for windows of this shape that answers at least these frames, and the first frame it answers.
+
+        One that answers more gives the same bits, and each holds the weights again (100 MB): the larger one is kept.
+        """
+        mine = {shape: session for shape, session in self._sessions.items() if shape[:2] == (frames, bins)}
+        for (_, _, answered), session in mine.items():
+            if answered.start <= wanted.start and wanted.stop <= answered.stop:
+                return answered.start, session
+        opened = self._open(frames, bins, wanted)
+        for shape in mine:
+            if wanted.start <= shape[2].start and shape[2].stop <= wanted.stop:
+                self._sessions.pop(shape, None)
+        self._sessions[frames, bins, wanted] = opened
+        return wanted.start, opened
 
     def _open(self, frames: int, bins: int, wanted: range) -> Any:
         graph, used = build(self._variant, self._weights, frames, bins, wanted)
