@@ -1,11 +1,14 @@
-"""What nodes say to the supervisor: that they are ready, failed, ended, what they log and what a successor needs."""
+"""Carries out what nodes send: that they are ready, failed, ended, what they log and what a successor needs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from audio_pipeline.control import notices
 from audio_pipeline.control.codec import MALFORMED
+from audio_pipeline.control.message import fields_of
+from audio_pipeline.errors import ControlError
 from audio_pipeline.node import Latency
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.incidents import CAUSE_CHARACTERS, clipped
@@ -22,7 +25,7 @@ MOST_LIVE = 1_000  # names of live settings
 
 
 class NodeMessages:
-    """Takes one word after the other, in the supervisor's thread; a malformed one is logged and changes nothing."""
+    """Lives in the supervisor's thread; a malformed message is logged and changes nothing."""
 
     def __init__(
         self,
@@ -37,33 +40,38 @@ class NodeMessages:
         self._state, self._life, self._events = state, life, events
         self._transaction, self._relinker, self._starter = transaction, relinker, starter
         self._node_requests = node_requests
-        self._handlers: dict[str, Callable[[NodeRecord, Mapping[str, Any]], None]] = {
-            "ready": self._on_ready,
-            "failed": self._on_failed,
-            "ended": self._on_ended,
-            "resumed": self._on_resumed,
-            "event": self._on_event,
-            "log": self._on_log,
-            "snapshot": self._on_snapshot,
-            "reply": self._on_reply,
-            "dismissed": self._on_dismissed,
-            "applied": self._on_applied,
+        self._handlers: Mapping[type[Any], Callable[[NodeRecord, Any], None]] = {
+            notices.Ready: self._on_ready,
+            notices.Failed: self._on_failed,
+            notices.Ended: self._on_ended,
+            notices.Resumed: self._on_resumed,
+            notices.Event: self._on_event,
+            notices.Log: self._on_log,
+            notices.Snapshot: self._on_snapshot,
+            notices.Reply: self._on_reply,
+            notices.Dismissed: self._on_dismissed,
+            notices.Applied: self._on_applied,
         }
 
-    def receive(self, word: Mapping[str, Any]) -> None:
-        """A word with the right token from a node, or from one that was here."""
-        record = self._state.find(str(word["node"]))
-        handler = self._handlers.get(str(word.get("op")))
-        if record is None or handler is None:
+    def receive(self, message: Mapping[str, Any]) -> None:
+        """A message with the right token from a node, or from one that was here."""
+        record = self._state.find(str(message["node"]))
+        if record is None:
             return
         try:
-            handler(record, word)
+            notice = notices.notice_in(message)
+        except ControlError as error:
+            self._events.log(f"malformed message from {record.name}: {error}")
+            return
+        try:
+            self._handlers[type(notice)](record, notice)
         except MALFORMED as error:
-            self._events.log(f"malformed message from {record.name} ({word.get('op')}: {type(error).__name__} {error})")
+            op = message.get("op")
+            self._events.log(f"malformed message from {record.name} ({op}: {type(error).__name__} {error})")
 
-    def _on_ready(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
-        live = [str(name) for name in word["live"][:MOST_LIVE]]
-        before, record.latency, record.live = record.latency, _stated(word["latency"]), live
+    def _on_ready(self, record: NodeRecord, notice: notices.Ready) -> None:
+        live = list(notice.live[:MOST_LIVE])
+        before, record.latency, record.live = record.latency, _stated(notice.latency), live
         record.ready, record.proven = True, None
         if record.name in self._state.joining:
             self._transaction.on_ready(record)
@@ -75,54 +83,54 @@ class NodeMessages:
             if record.latency != before:
                 self._relinker.replan()
 
-    def _on_failed(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
-        record.failure = {**word, "error": clipped(str(word.get("error", "")), CAUSE_CHARACTERS)}
+    def _on_failed(self, record: NodeRecord, notice: notices.Failed) -> None:
+        said = {name: value for name, value in fields_of(notice).items() if value is not None}
+        record.failure = {**said, "error": clipped(notice.error, CAUSE_CHARACTERS)}
 
-    def _on_resumed(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+    def _on_resumed(self, record: NodeRecord, notice: notices.Resumed) -> None:
         """Sought back after it had sent its end."""
         if record.phase is Phase.ENDED:
             record.phase = Phase.RUNNING
             self._state.changed()
 
-    def _on_ended(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+    def _on_ended(self, record: NodeRecord, notice: notices.Ended) -> None:
         record.phase = Phase.ENDED
         self._transaction.on_ended(record)
         self._state.changed()
 
-    def _on_reply(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+    def _on_reply(self, record: NodeRecord, notice: notices.Reply) -> None:
         """To a message about links, which bears a negative number, or to what a client asked."""
-        number = int(word["id"])
-        if number < 0:
-            self._transaction.on_reply(number, None if word.get("ok") else str(word.get("error")))
+        if notice.id < 0:
+            self._transaction.on_reply(notice.id, None if notice.ok else str(notice.error))
         else:
-            self._node_requests.on_reply(record, word)
+            self._node_requests.on_reply(record, notice)
 
-    def _on_dismissed(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+    def _on_dismissed(self, record: NodeRecord, notice: notices.Dismissed) -> None:
         self._transaction.on_dismissed(record)
 
-    def _on_log(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
-        record.note = clipped(str(word["message"]), CAUSE_CHARACTERS)
+    def _on_log(self, record: NodeRecord, notice: notices.Log) -> None:
+        record.note = clipped(str(notice.message), CAUSE_CHARACTERS)
         self._events.log(f"{record.name}: {record.note}", event="said", node=record.name)
 
-    def _on_event(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+    def _on_event(self, record: NodeRecord, notice: notices.Event) -> None:
         """An event of a node: kept for watchers; `media` events are the song's map."""
-        event = dict(word["event"])
+        event = notice.event
         transport = self._state.transports.get(record.name)
         if event.get("kind") == "media" and transport is not None:
             transport.on_event(event)
         self._events.publish(event)
 
-    def _on_applied(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
+    def _on_applied(self, record: NodeRecord, notice: notices.Applied) -> None:
         """A setting that waited for its position is in force, for a successor as well; or the node refused it."""
-        entry = [word["at"], str(word["name"]), word["value"]]
+        entry = [notice.at, notice.name, notice.value]
         if entry in record.schedule:
             record.schedule.remove(entry)
-            if word.get("ok", True):
+            if notice.ok:
                 record.change(entry[1], entry[2])
             self._state.changed()
 
-    def _on_snapshot(self, record: NodeRecord, word: Mapping[str, Any]) -> None:
-        record.state = dict(word["state"])
+    def _on_snapshot(self, record: NodeRecord, notice: notices.Snapshot) -> None:
+        record.state = dict(notice.state)
 
 
 def _stated(samples: Any) -> Latency:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from audio_pipeline.control import notices
 from audio_pipeline.control.numbers import seconds, switch
 from audio_pipeline.control.replies import SendReply, SetReply, TransportReply
 from audio_pipeline.control.requests import SendRequest, SetRequest, TransportRequest
@@ -102,7 +103,7 @@ class NodeRequests:
         pack_event(event)
         if record.phase is not Phase.RUNNING:
             raise ControlError(f"{record.name} is {record.phase.value}; send it again when it runs")
-        return self._ask(caller, record, Command({"op": "hear", "port": port, "event": event}, _send_reply))
+        return self._ask(caller, record, Command({"op": "event", "port": port, "event": event}, _send_reply))
 
     # -- transport ------------------------------------------------------------------------------------
 
@@ -159,18 +160,17 @@ class NodeRequests:
         self._send(record.address, {**command.message, "id": number})
         return None
 
-    def on_reply(self, record: NodeRecord, message: Mapping[str, Any]) -> None:
+    def on_reply(self, record: NodeRecord, reply: notices.Reply) -> None:
         """A node's reply goes to whoever asked."""
-        waiting = self._pending.pop(int(message["id"]), None)
+        waiting = self._pending.pop(reply.id, None)
         if waiting is None:
             return
-        if not message.get("ok"):
+        if not reply.ok:
             waiting.command.refused()
-            waiting.caller.refuse(str(message.get("error")))
+            waiting.caller.refuse(str(reply.error))
             return
         waiting.command.taken(True)
-        result = message.get("result")
-        found = result if isinstance(result, dict) else {}
+        found = reply.result if isinstance(reply.result, dict) else {}
         waiting.caller.reply(waiting.command.make(found, self._rest_ms(record.name), ""))
 
     def _rest_ms(self, name: str) -> float:

@@ -127,7 +127,7 @@ class Overview:
             (rate / state.graph.rate - 1) * 1e6,
             {name: _node_meters(record, boards[name]) for name, record in state.nodes.items()},
             tuple(link_meters(link, boards) for link in state.plan.links),
-            {name: self._song(name) for name in state.transports},
+            {name: self._song(name, boards) for name in state.transports},
             self._incidents.total,
         )
 
@@ -137,11 +137,11 @@ class Overview:
             return max((self._playhead.last_position(name) for name in self._state.transports), default=0)
         return round(line.position_at(time.monotonic_ns())) if line else 0
 
-    def _song(self, name: str) -> SongMeters:
+    def _song(self, name: str, boards: Mapping[str, Boards]) -> SongMeters:
         transport = self._state.transports[name]
-        piece = transport.piece_at(self._playhead.audible_position(name) or 0)
+        piece = transport.piece_at(self._playhead.audible_position(name, boards) or 0)
         length_s, media_id = (piece.length_s, piece.media_id) if piece else (0.0, "")
-        media_s = self._playhead.audible_media_s(name)
+        media_s = self._playhead.audible_media_s(name, boards)
         return SongMeters(transport.playing, transport.loop, media_s, length_s, media_id)
 
     def _progress(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from audio_pipeline.supervisor.board_readings import BoardReadings
@@ -27,10 +28,13 @@ class Playhead:
         """How far a source has sent, in samples of its timeline."""
         return max((int(board.get("position", 0)) for board in self.boards(name).all), default=0)
 
-    def audible_position(self, name: str) -> int | None:
-        """Content position of a source's timeline that plays now, as far as a mixer or player shows it."""
+    def audible_position(self, name: str, boards: Mapping[str, Boards] | None = None) -> int | None:
+        """Content position of a source's timeline that plays now, as far as a mixer or player shows it.
+
+        `boards`: of all nodes, where they have been read already.
+        """
         for record in self._state.playing:
-            board = self.boards(record.name).now
+            board = (boards[record.name] if boards is not None else self.boards(record.name)).now
             if board is None:
                 continue
             if f"heard.{name}" in board:
@@ -43,10 +47,10 @@ class Playhead:
         plan = self._state.plan
         return record.spec.cls.audible and plan.timelines[record.name] == timeline
 
-    def audible_media_s(self, name: str) -> float:
-        """Song time that plays now."""
+    def audible_media_s(self, name: str, boards: Mapping[str, Boards] | None = None) -> float:
+        """Song time that plays now; `boards` as for `audible_position`."""
         transport = self._state.transports[name]
-        position = self.audible_position(name)
+        position = self.audible_position(name, boards)
         if position is None:
             board = self.boards(name).now
             position = int(board.get("position", 0)) if board else transport.position

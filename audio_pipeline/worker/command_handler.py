@@ -17,7 +17,7 @@ from audio_pipeline.worker.core import Core
 from audio_pipeline.worker.intake import Intake
 from audio_pipeline.worker.pacer import Pacer
 
-FROM_CLIENTS = ("set", "transport", "hear")  # whose mistakes are answered; they do not end the node
+FROM_CLIENTS = ("set", "transport", "event")  # whose mistakes are answered; they do not end the node
 
 
 class CommandHandler:
@@ -40,7 +40,7 @@ class CommandHandler:
             "lead": self._lead,
             "rewire": self._rewire,
             "retire": self._retire,
-            "hear": self._hear,
+            "event": self._event,
             "bind": self._bind,
         }
 
@@ -161,7 +161,7 @@ class CommandHandler:
             self.core.apply_at(at, command["name"], command["value"], position)
         return {"position": position}
 
-    def _hear(self, command: Mapping[str, Any]) -> dict[str, Any]:
+    def _event(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """An event from outside."""
         position = self.pacer.output_position
         self.core.node.on_event(command["port"], command["event"], position, self.core.ctx)

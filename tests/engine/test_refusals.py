@@ -123,9 +123,9 @@ def test_a_mistake_in_what_a_client_sends_does_not_end_the_node() -> None:
         answers: list[dict[str, Any]] = []
         runner = graph.runners["wet"]
         runner.core.tell = answers.append
-        graph.command("wet", op="hear", port="text", event={"kind": "text", "text": 5}, id=7)
+        graph.command("wet", op="event", port="text", event={"kind": "text", "text": 5}, id=7)
         (answer,) = answers
-        assert not answer["ok"] and "wet: hear: TypeError" in answer["error"]
+        assert not answer["ok"] and "wet: event: TypeError" in answer["error"]
 
 
 # -- numbers -----------------------------------------------------------------------------------------

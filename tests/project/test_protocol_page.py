@@ -76,7 +76,7 @@ def test_limits_are_those_of_the_page(said: str) -> None:
     ("module", "pattern", "heading"),
     [
         ("worker/command_handler.py", r"_handlers[^=]*= \{(.*?)\n\s*\}", "| to a node | fields |"),
-        ("supervisor/node_messages.py", r"_handlers[^=]* = \{(.*?)\n\s*\}", "| from a node | fields |"),
+        ("control/notices.py", r"NOTICES[^=]* = \{(.*?)\n\s*\}", "| from a node | fields |"),
     ],
 )
 def test_every_operation_is_on_the_page(module: str, pattern: str, heading: str) -> None:
