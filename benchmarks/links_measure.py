@@ -94,6 +94,7 @@ def _round(folder: Path, count: int, used: dict[str, Usage], begin_ns: int, end_
     made, handed = _by_number(folder / "sent0.npy"), _by_number(folder / f"sent{count - 2}.npy")
     begin = next((number for number, at in made.items() if at >= begin_ns), 0)
     rows = rows[(rows[:, 0] >= begin) & (rows[:, 1] <= end_ns)]
+    rows = rows[[number in made and number in handed for number in rows[:, 0].tolist()]]  # the rest stands for a loss
     if len(rows) < 2:
         raise RuntimeError("no frames arrived")
     frames, wall_ns = len(rows), end_ns - begin_ns
