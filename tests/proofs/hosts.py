@@ -15,18 +15,18 @@ RATE, HZ, LEVEL = 48_000, 440, 0.25
 BLOCK = RATE // 100
 STEEPEST = 2 * np.pi * HZ / RATE * LEVEL  # the most by which two neighbours of the tone differ
 
-STUDIO = """
+_STUDIO = """
 version: 1
 name: studio
 rate: 48000
 nodes:
   song: {{kind: file_source, path: "{tone}", loop: true}}
   voice: {{kind: remote_mic}}
-  mix: {{kind: mixer, inputs: {{song: {{from: song, on_loss: silence}}}}}}
+  mix: {{kind: mixer, inputs: {{song: {{from: song, on_loss: silence}}{mixed}}}}}
   ear: {{kind: meter, in: voice}}
   speaker: {{kind: playback, device: "null", in: {{from: mix, on_loss: silence}}}}
   gateway: {{kind: gateway, listen: "{listen}", key: studio}}
-"""
+{more}"""
 
 LAPTOP = """
 version: 1
@@ -37,6 +37,11 @@ nodes:
   speaker: {{kind: playback, device: "null", in: {{from: there, on_loss: silence}}}}
   rec: {{kind: recorder, subtype: float32, inputs: {{there: {{from: there, policy: block}}}}}}
 """
+
+
+def studio_yaml(tone: Path, listen: str, *, mixed: str = "", more: str = "") -> str:
+    """The studio's file: `mixed` are more inputs of its mixer, `more` are lines with more nodes."""
+    return _STUDIO.format(tone=tone, listen=listen, mixed=mixed and f", {mixed}", more=more)
 
 
 def make_keys(folder: Path, role: str = "play") -> None:

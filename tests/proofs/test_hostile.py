@@ -16,7 +16,7 @@ import soundfile as sf
 
 from audio_pipeline.keys import FOLDER, Keys
 from tests.proofs.hostile import ROLES, combinations
-from tests.proofs.hosts import gaps, make_keys, write_tone
+from tests.proofs.hosts import gaps, make_keys, studio_yaml, write_tone
 from tests.proofs.live import Pipeline, State, running
 from tests.shared import ROOT
 
@@ -27,19 +27,10 @@ LOST = 0.02  # of a singer's or a listener's sound, at most, over all attacks
 BUSY = 3  # where the machine has no time for the sound with nobody attacking, so many times as much is no fault of ours
 MOST_MEMORY = 64 << 20  # by which a process may grow over all attacks together
 
-STUDIO = """
-version: 1
-name: studio
-rate: 48000
-nodes:
-  song: {{kind: file_source, path: "{tone}", loop: true}}
-  voice: {{kind: remote_mic}}
-  spare: {{kind: remote_mic}}
-  mix: {{kind: mixer, inputs: {{song: {{from: song, on_loss: silence}}, spare: {{from: spare, on_loss: silence}}}}}}
-  ear: {{kind: meter, in: voice}}
-  speaker: {{kind: playback, device: "null", in: {{from: mix, on_loss: silence}}}}
-  rec: {{kind: recorder, subtype: float32, inputs: {{mix: {{from: mix, policy: block}}}}}}
-  gateway: {{kind: gateway, listen: "tcp://127.0.0.1:0", key: studio}}
+SPARE = "spare: {from: spare, on_loss: silence}"
+MORE = """
+  spare: {kind: remote_mic}
+  rec: {kind: recorder, subtype: float32, inputs: {mix: {from: mix, policy: block}}}
 """
 LAPTOP = """
 version: 1
@@ -162,7 +153,7 @@ def test_whatever_another_host_does_the_loudspeaker_plays_on(
     for role in ROLES[1:]:
         keys.allow(f"mallory {role}", keys.new(f"mallory {role}").public, role)
     tone = write_tone(tmp_path / "tone.wav")
-    (tmp_path / "studio.yaml").write_text(STUDIO.format(tone=tone))
+    (tmp_path / "studio.yaml").write_text(studio_yaml(tone, "tcp://127.0.0.1:0", mixed=SPARE, more=MORE))
     seconds = max(ATTACK_S * proof_scale, LEAST_S)
     with running(tmp_path / "studio.yaml", tmp_path / "studio") as studio:
         opened = studio.until("the gateway is open", lambda s: s["nodes"]["gateway"]["gauges"].get("port"))

@@ -12,7 +12,7 @@ import soundfile as sf
 import zmq
 
 from audio_pipeline.errors import ControlError
-from tests.proofs.hosts import LAPTOP, STUDIO, Gap, gaps, worst_step, write_tone
+from tests.proofs.hosts import LAPTOP, Gap, gaps, studio_yaml, worst_step, write_tone
 from tests.proofs.live import Pipeline, State, running
 from tests.relay import Relay
 
@@ -91,9 +91,7 @@ def test_another_host_hears_through_a_network_that_fails(
     private: Path, tmp_path: Path, keys: None, proof_scale: float
 ) -> None:
     """It hears each fault once, for about as long as it lasted; the studio hears nothing of it, and nothing leaks."""
-    (tmp_path / "studio.yaml").write_text(
-        STUDIO.format(tone=write_tone(tmp_path / "tone.wav"), listen="tcp://127.0.0.1:0")
-    )
+    (tmp_path / "studio.yaml").write_text(studio_yaml(write_tone(tmp_path / "tone.wav"), "tcp://127.0.0.1:0"))
     with running(tmp_path / "studio.yaml", tmp_path / "studio") as studio:
         opened = studio.until("the gateway is open", lambda s: s["nodes"]["gateway"]["gauges"].get("port"))
         relay = Relay(int(opened["nodes"]["gateway"]["gauges"]["port"]), delay_s=DELAY_S, jitter_s=JITTER_S)
@@ -164,9 +162,7 @@ def _print(heard: Heard, found: list[Gap]) -> None:
 
 def test_stolen_sockets_are_taken_back(private: Path, tmp_path: Path, keys: None) -> None:
     """Another process binds the paths of a playing graph: one sentence each, and all goes on as before."""
-    (tmp_path / "studio.yaml").write_text(
-        STUDIO.format(tone=write_tone(tmp_path / "tone.wav"), listen="tcp://127.0.0.1:0")
-    )
+    (tmp_path / "studio.yaml").write_text(studio_yaml(write_tone(tmp_path / "tone.wav"), "tcp://127.0.0.1:0"))
     with running(tmp_path / "studio.yaml", tmp_path / "studio") as studio, zmq.Context() as context:
         folder = Path(studio.supervisor.run_dir.path)
         studio.play(2)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from audio_pipeline.keys import FOLDER
-from tests.proofs.hosts import STUDIO, make_keys, write_tone
+from tests.proofs.hosts import make_keys, studio_yaml, write_tone
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
 TAG = f"ap{os.getpid() % 100_000}"
@@ -102,9 +102,7 @@ def status(text: str) -> tuple[int, int, int, int]:
 def test_a_laptop_plays_a_studio_in_another_network_namespace(wire: bool, private: Path, proof_scale: float) -> None:
     """Refused while its key is not allowed, heard once it is, and heard again after the cable was out."""
     make_keys(private / "keys", role="host")
-    (private / "studio.yaml").write_text(
-        STUDIO.format(tone=write_tone(private / "tone.wav"), listen=f"tcp://{STUDIO_IP}:7700")
-    )
+    (private / "studio.yaml").write_text(studio_yaml(write_tone(private / "tone.wav"), f"tcp://{STUDIO_IP}:7700"))
     studio = Host(STUDIO_NS, private / "s", ["run", str(private / "studio.yaml"), "--no-view"])
     laptop = None
     play = ["client", STUDIO_IP, "--key", "studio", "--own", "laptop", "--device", "null"]
