@@ -16,6 +16,11 @@ class Settings:
     own: str = setting("", "which of this host's keys, where it has several")
     least_ms: float = setting(0.0, "the jitter buffer never waits less", unit="ms", minimum=0, maximum=2_000)
     most_ms: float = setting(250.0, "nor more: what comes later is lost", unit="ms", minimum=20, maximum=5_000)
+    format: str = setting(
+        "f32",
+        "of the sound on the way: f32 as it is; s16; opus, for 48 kHz in mono or stereo (96 and 128 kbit/s)",
+        choices=("f32", "s16", "opus"),
+    )
     channels: int = setting(2, "channels to emit", minimum=1, maximum=32)
     curve: bool = setting(True, "false: neither keys nor encryption, to a loopback address only")
 
@@ -38,6 +43,7 @@ class RemoteIn(Node):
         return ("audio_pipeline.gateway.link", "audio_pipeline.gateway.player")
 
     def open(self, ctx: Context) -> None:
+        from audio_pipeline.gateway.codec import Coding
         from audio_pipeline.gateway.link import RemoteLink
         from audio_pipeline.gateway.peer import find_remote
         from audio_pipeline.gateway.player import RemotePlayer
@@ -46,9 +52,9 @@ class RemoteIn(Node):
         remote = find_remote(wanted.host, wanted.key, wanted.own, curve=wanted.curve)
         self._ctx, self._clear_at = ctx, 0
         self._player = RemotePlayer(ctx, wanted.channels, wanted.least_ms, wanted.most_ms)
-        self._link = RemoteLink(
-            remote, wanted.port if "." in wanted.port else f"{wanted.port}.out", rate=ctx.rate, channels=wanted.channels
-        )
+        port = wanted.port if "." in wanted.port else f"{wanted.port}.out"
+        coding = Coding(wanted.format)
+        self._link = RemoteLink(remote, port, rate=ctx.rate, channels=wanted.channels, coding=coding)
 
     def latency(self) -> Latency:
         return Latency()  # what the network takes cannot be stated; `age_ms` shows it

@@ -10,6 +10,7 @@ from typing import Any
 from audio_pipeline.control.codec import VERSION
 from audio_pipeline.errors import WireError
 from audio_pipeline.gateway.bounds import Bounds
+from audio_pipeline.gateway.codec import Coding
 from audio_pipeline.gateway.policy import Access, Published, published, refusal, role_for
 from audio_pipeline.gateway.relay import MAX_STREAM, Relay, Send, stream_of
 from audio_pipeline.gateway.roles import Roles
@@ -18,6 +19,7 @@ from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.links.messages import moment
 from audio_pipeline.packed import dumps
 
+CODINGS = [coding.value for coding in Coding]
 CONTROL_STREAM = -1  # the control protocol has none
 Message = dict[str, Any]
 
@@ -99,11 +101,16 @@ class Dispatcher:
         port = str(message.get("port"))
         if not self.published.is_known:
             return  # it asks again
-        if reason := refusal(self._roles.caller(peer.user), Access.LISTEN, port, self.published):
+        wanted = message.pop("format", Coding.F32.value)
+        reason = refusal(self._roles.caller(peer.user), Access.LISTEN, port, self.published)
+        if not reason and wanted not in CODINGS:
+            reason = f"format {wanted!r:.40} is not one of {', '.join(CODINGS)}"
+        if reason:
             self._refuse(peer, stream, message, reason)
             return
         message["since"] = None  # what was played before is not for taps from other hosts
-        purpose = Purpose(SessionKind.LISTEN, port, "listen", self._run.endpoint(*port.split(".")))
+        endpoint = self._run.endpoint(*port.split("."))
+        purpose = Purpose(SessionKind.LISTEN, port, "listen", endpoint, Coding(wanted))
         self._enter(peer, stream, purpose, message)
 
     def _on_offer(self, peer: Peer, stream: int, message: Message) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
+from contextlib import suppress
 
+from audio_pipeline.errors import WireError
 from audio_pipeline.frame import Frame
+from audio_pipeline.gateway.codec import Coding, FrameDecoder
 from audio_pipeline.gateway.frame_bounds import FrameBounds
 from audio_pipeline.gateway.notices import Notices
 from audio_pipeline.gateway.peer import Peer, Remote
@@ -21,12 +24,14 @@ KEPT_FRAMES = 1_000
 class RemoteLink:
     """A `FrameSource` for a port of another host; `take` and `close` belong to the caller's thread."""
 
-    def __init__(self, remote: Remote, port: str, *, rate: int = 48_000, channels: int = 2) -> None:
+    def __init__(
+        self, remote: Remote, port: str, *, rate: int = 48_000, channels: int = 2, coding: Coding = Coding.F32
+    ) -> None:
         self.peer = Peer(remote)
         self.bounds = FrameBounds(rate, channels)
         self.counts: Counter[str] = Counter()
         self._frames: deque[tuple[Frame, int]] = deque(maxlen=KEPT_FRAMES)
-        terms = {"port": port, "queue": QUEUE_FRAMES}
+        terms = {"port": port, "queue": QUEUE_FRAMES, "format": coding.value}
         spec = InSpec(
             "",
             remote.endpoint,
@@ -36,7 +41,7 @@ class RemoteLink:
             terms=terms,
         )
         instance = (os.getpid() << 20) + time.monotonic_ns() % (1 << 20)
-        self._end = ListeningEnd(self.peer, spec, instance, self)
+        self._end = ListeningEnd(self.peer, spec, instance, self, coding)
         self.peer.start(self._end)
 
     def received(self, frame: Frame) -> None:
@@ -62,12 +67,20 @@ class RemoteLink:
 class ListeningEnd(InPort):
     """A link's end that hands on what comes at once: the jitter buffer is where it waits."""
 
-    def __init__(self, peer: Peer, spec: InSpec, instance: int, link: RemoteLink) -> None:
+    def __init__(self, peer: Peer, spec: InSpec, instance: int, link: RemoteLink, coding: Coding = Coding.F32) -> None:
         self._link = link
+        self._decoder = FrameDecoder() if coding is Coding.OPUS else None
         super().__init__(peer.context, spec, "", instance, self._add, peer.on_message)
 
     def _add(self, name: str, amount: int) -> None:
         self._link.counts[name] += amount
+
+    def _receive(self, message: bytes) -> bool:
+        """As of any link; an Opus frame is decoded first, and one that cannot be is bad."""
+        if self._decoder is not None:
+            with suppress(WireError):
+                message = self._decoder.decode(message)
+        return super()._receive(message)
 
     def reconnect(self) -> None:
         """Whoever answers may be a pipeline that was started anew: it counts from the start."""

@@ -17,6 +17,7 @@ import zmq
 
 from audio_pipeline.errors import WireError
 from audio_pipeline.frame import MAGIC
+from audio_pipeline.gateway.codec import PortEncoders
 from audio_pipeline.gateway.notices import Notices
 from audio_pipeline.gateway.policy import Caller
 from audio_pipeline.gateway.session import Purpose, Session, Sessions
@@ -51,6 +52,13 @@ def with_stream(message: bytes, stream: int) -> bytes:
     return dumps({**unpack(message), "stream": stream})
 
 
+def _outward(session: Session, message: bytes) -> bytes:
+    """A message from inside as its peer wants it."""
+    if session.encoder is not None and message[: len(MAGIC)] == MAGIC:
+        message = session.encoder.encode(message)
+    return with_stream(message, session.stream) if session.stream > 0 else message
+
+
 class Relay:
     """The sessions of a gateway. `send(identity, message)` reaches a peer, False where it cannot."""
 
@@ -59,6 +67,7 @@ class Relay:
     ) -> None:
         self.sessions, self._send, self._places, self._token = sessions, send, places, token
         self._counts, self._notices = counts, notices
+        self._encoders = PortEncoders()
 
     def open(
         self, identity: bytes, stream: int, user: str, caller: Caller, purpose: Purpose, connection: int | None
@@ -76,7 +85,7 @@ class Relay:
             session = self.sessions.enter(identity, stream, user, caller, purpose)
         except zmq.ZMQError:  # no descriptor for a socket
             return "too many connections from other hosts"
-        session.connection = connection
+        session.connection, session.encoder = connection, self._encoders.of(purpose.target, purpose.coding)
         if connection is not None:
             self._places.claim(connection)
         self.notify(f"{session.label} {purpose}")
@@ -105,8 +114,7 @@ class Relay:
                 message = session.inner.recv(zmq.DONTWAIT)
             except zmq.Again:
                 return
-            outward = with_stream(message, session.stream) if session.stream > 0 else message
-            if not self._send(session.identity, outward):
+            if not self._send(session.identity, _outward(session, message)):
                 self.drop(session)
                 return
 

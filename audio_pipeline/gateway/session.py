@@ -10,6 +10,7 @@ from typing import Any
 
 import zmq
 
+from audio_pipeline.gateway.codec import Coding, PortEncoder
 from audio_pipeline.gateway.policy import Caller
 from audio_pipeline.keys import may
 
@@ -32,12 +33,13 @@ class SessionKind(Enum):
 
 @dataclass(frozen=True)
 class Purpose:
-    """What a session is for: its kind, the port or node, the least role, and where that is inside."""
+    """What a session is for: its kind, the port or node, the least role, where that is inside, and how it is coded."""
 
     kind: SessionKind
     target: str
     role: str
     endpoint: str
+    coding: Coding = Coding.F32  # of the frames that go out
 
     def __str__(self) -> str:
         return f"{self.kind.value} {self.target}".rstrip()
@@ -55,6 +57,7 @@ class Session:
     inner: zmq.Socket[bytes]
     number: int
     connection: int | None = None  # by which it came
+    encoder: PortEncoder | None = None  # shared by the listeners of a port and format
     active_s: float = field(default_factory=time.monotonic)
 
     @property
@@ -100,8 +103,11 @@ class Sessions:
 
     def enter(self, identity: bytes, stream: int, user: str, caller: Caller, purpose: Purpose) -> Session:
         """A new one; ZMQError where the system has no socket for it. Inside it has a name that no node can have."""
-        same = [session for session in self.all if (session.name, session.purpose) == (caller.name, purpose)]
-        taken = {session.number for session in same}
+        taken = {
+            session.number
+            for session in self.all
+            if (session.name, session.purpose.endpoint) == (caller.name, purpose.endpoint)
+        }
         number = next(n for n in range(MAX_SESSIONS + 1) if n not in taken)
         inner: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         for option, value in ((zmq.LINGER, 200), (zmq.SNDHWM, INNER_WAITING), (zmq.RCVHWM, INNER_WAITING)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,10 @@ class Studio:
     def play(self, numbers: range) -> None:
         """Frames on `mix.out`."""
         self._frames.extend(frame(number) for number in numbers)
+
+    def send(self, frames: Iterable[Frame]) -> None:
+        """These frames on `mix.out`."""
+        self._frames.extend(frames)
 
     def allow(self, role: str = "listen") -> Remote:
         """Lets the laptop in; how it finds this studio."""

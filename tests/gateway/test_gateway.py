@@ -19,6 +19,7 @@ from audio_pipeline.errors import ConfigError, DeviceError, KeysError
 from audio_pipeline.frame import audio_frame, pack
 from audio_pipeline.gateway import feed as feed_end
 from audio_pipeline.gateway import peer
+from audio_pipeline.gateway.codec import Coding
 from audio_pipeline.gateway.feed import RemoteFeed
 from audio_pipeline.gateway.feed_port import FeedPort
 from audio_pipeline.gateway.link import QUEUE_FRAMES, WINDOW_FRAMES, RemoteLink
@@ -98,6 +99,40 @@ def test_an_allowed_key_hears_what_is_exported_to_the_bit(studio: Studio, listen
         assert numbers(link, QUEUE_FRAMES) == list(range(start, start + QUEUE_FRAMES))
     assert studio.gateway.connected == ["laptop: listens to mix.out"]
     assert list(link.peer.notices) == [f"connected to {link.peer.remote.endpoint}"] and not link.peer.trouble
+
+
+@pytest.mark.parametrize("coding", [Coding.S16, Coding.OPUS])
+def test_listeners_in_one_format_get_the_sound_in_its_place(studio: Studio, closing: list[Any], coding: Coding) -> None:
+    """Beside one that takes it as it is; each by its own link and credit."""
+    remote = studio.allow()
+    links = [RemoteLink(remote, "mix.out", coding=each) for each in (coding, coding, Coding.F32)]
+    closing.extend(links)
+    until(lambda: len(studio.taps()) == 3 and all(link.connected for link in links))
+    x = (0.3 * np.sin(2 * np.pi * 440 * np.arange(20 * N) / RATE)).astype(np.float32)
+    studio.send(audio_frame(np.stack([x, x], axis=1)[i : i + N], i, RATE) for i in range(0, len(x), N))
+    for link in links:
+        sound = np.zeros_like(x)
+        until(lambda link=link, sound=sound: _placed(link, sound) > 18 * N)  # type: ignore[misc]
+        inner = slice(4 * N, 18 * N)
+        assert np.abs(sound[inner] - x[inner]).max() < {Coding.F32: 1e-9, Coding.S16: 2e-5}.get(coding, 0.03)
+        if link is links[-1]:
+            assert (sound[inner] == x[inner]).all()
+
+
+def _placed(link: RemoteLink, sound: np.ndarray[Any, Any]) -> int:
+    """Writes what has come at its position; where the last sound ends."""
+    while (came := link.take()) is not None:
+        frame = came[0]
+        sound[frame.position : frame.end] = frame.audio()[:, 0]
+    return int(np.flatnonzero(sound).max(initial=0))
+
+
+def test_a_format_that_is_none_is_refused_in_one_sentence(studio: Studio) -> None:
+    stranger = Stranger(studio.allow())
+    until(studio.gateway.exported)
+    answer = stranger.ask({"t": "hello", "v": 1, "port": "mix.out", "format": ["mp3"]})
+    assert answer is not None and answer["why"] == "format ['mp3'] is not one of f32, s16, opus"
+    stranger.close()
 
 
 def trouble(link: RemoteLink) -> str:
