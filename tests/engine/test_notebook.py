@@ -63,7 +63,7 @@ def test_it_runs_from_top_to_bottom_without_a_network(
     manager = pytest.importorskip("jupyter_client.manager")
     if missing := [name for name in WEIGHTS if store.locate(name).folder is None]:
         pytest.skip(f"weights are not here: {', '.join(missing)}")
-    for name, value in {**NO_NETWORK, "TMPDIR": str(tmp_path), "IPYTHONDIR": str(tmp_path / "ipython")}.items():
+    for name, value in {**NO_NETWORK, "IPYTHONDIR": str(tmp_path / "ipython")}.items():
         monkeypatch.setitem(os.environ, name, value)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     kernel = manager.AsyncKernelManager(kernel_name="python3", transport="ipc", ip=str(tmp_path / "kernel"))
