@@ -31,7 +31,7 @@ WAYS = {"a process each": "", "one group": ", process: light"}
 
 
 @dataclass
-class Arrangement:
+class Chain:
     """What one way of running the chain took, over all rounds."""
 
     cpu: list[float] = field(default_factory=list)  # share of one core
@@ -39,7 +39,7 @@ class Arrangement:
     chain_ms: list[float] = field(default_factory=list)  # from the first node to the last, each frame
 
 
-def measure(arrangement: Arrangement, nodes: int, seconds: float, keys: str) -> None:
+def measure(chain: Chain, nodes: int, seconds: float, keys: str) -> None:
     """Runs the chain once."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "chain.yaml"
@@ -47,10 +47,10 @@ def measure(arrangement: Arrangement, nodes: int, seconds: float, keys: str) -> 
         with Pipeline.load(file, folder=folder, report=False) as pipeline:
             until(lambda: pipeline.state()["uptime_s"] > 0, "the chain runs", START_S)
             time.sleep(SETTLE_S)
-            _watch(arrangement, {node["pid"] for node in pipeline.state()["nodes"].values()}, seconds)
+            _watch(chain, {node["pid"] for node in pipeline.state()["nodes"].values()}, seconds)
         sent = {int(number): at for number, at in np.load(Path(folder) / "sent0.npy")}
         arrived = np.load(Path(folder) / "arrived.npy")
-    arrangement.chain_ms += [(row[1] - sent[int(row[0])]) / 1e6 for row in arrived if int(row[0]) in sent]
+    chain.chain_ms += [(row[1] - sent[int(row[0])]) / 1e6 for row in arrived if int(row[0]) in sent]
 
 
 def _pipeline(nodes: int, keys: str) -> str:
@@ -61,12 +61,12 @@ def _pipeline(nodes: int, keys: str) -> str:
     return head + "".join(f"  {line}\n" for line in lines)
 
 
-def _watch(arrangement: Arrangement, pids: set[int], seconds: float) -> None:
+def _watch(chain: Chain, pids: set[int], seconds: float) -> None:
     before, began = _usage(pids), time.monotonic()
     time.sleep(seconds)
     used, took_s = _usage(pids) - before, time.monotonic() - began
-    arrangement.cpu.append(used.cpu_ns / took_s / 1e9)
-    arrangement.wakes.append(used.switches / took_s)
+    chain.cpu.append(used.cpu_ns / took_s / 1e9)
+    chain.wakes.append(used.switches / took_s)
 
 
 def _usage(pids: set[int]) -> Usage:
@@ -74,11 +74,11 @@ def _usage(pids: set[int]) -> Usage:
     return Usage(sum(one.cpu_ns for one in each), sum(one.switches for one in each))
 
 
-def _line(name: str, arrangement: Arrangement) -> str:
-    p50, p99, top = np.quantile(arrangement.chain_ms, [0.5, 0.99, 1.0])
+def _line(name: str, chain: Chain) -> str:
+    p50, p99, top = np.quantile(chain.chain_ms, [0.5, 0.99, 1.0])
     return (
-        f"{name:16} {100 * np.median(arrangement.cpu):5.1f} % of a core, {np.median(arrangement.wakes):6.0f} switches/s, "
-        f"chain p50 {p50:.2f} p99 {p99:.2f} max {top:.2f} ms ({len(arrangement.chain_ms)} frames)"
+        f"{name:16} {100 * np.median(chain.cpu):5.1f} % of a core, {np.median(chain.wakes):6.0f} switches/s, "
+        f"chain p50 {p50:.2f} p99 {p99:.2f} max {top:.2f} ms ({len(chain.chain_ms)} frames)"
     )
 
 
@@ -89,16 +89,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=2)
     args = parser.parse_args()
-    ways = {name: Arrangement() for name in WAYS}
+    ways = {name: Chain() for name in WAYS}
     for turn in range(args.rounds):
         for name in list(WAYS) if turn % 2 == 0 else reversed(list(WAYS)):
-            measure(arrangements[name], args.nodes, args.seconds, WAYS[name])
+            measure(ways[name], args.nodes, args.seconds, WAYS[name])
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python "
         f"{platform.python_version()}; {args.nodes} nodes"
     )
-    for name, arrangement in ways.items():
-        print(_line(name, arrangement))
+    for name, chain in ways.items():
+        print(_line(name, chain))
     each, group = ways.values()
     print(
         f"group : processes  CPU {np.median(group.cpu) / np.median(each.cpu):.2f}, switches "
