@@ -97,7 +97,7 @@ def result(voice: str, way: str, text: str, rows: np.ndarray[Any, Any]) -> Resul
 
 def ours(voice: str) -> Parts:
     talker = Talker(open_voice(voice), perth.load(), clock=time.perf_counter)
-    return lambda text: (piece.sound for piece in talker.say([text]))
+    return lambda text: (piece.sound for piece in talker.speak([text]))
 
 
 def plain_light() -> Parts:
@@ -167,7 +167,7 @@ def aborts(rounds: int) -> Array:
 def joins(voice: str) -> str:
     """Steps where pieces meet, how level they are, and whether anything is missing at their ends, over all texts."""
     talker = Talker(open_voice(voice), perth.load())
-    pieces = [piece for text in TEXTS.values() for piece in talker.say([text])]
+    pieces = [piece for text in TEXTS.values() for piece in talker.speak([text])]
     sound = np.concatenate([piece.sound for piece in pieces])
     meets = np.cumsum([len(piece.sound) for piece in pieces])[:-1]
     step = max(float(np.abs(np.diff(sound[at - 2 : at + 2])).max()) for at in meets)

@@ -113,7 +113,7 @@ class FileSource(Source):
         if player.bad_samples:
             ctx.count("bad_samples", player.bad_samples)
             player.bad_samples = 0
-            self._say_bad(player.paths[player.file].name, ctx)
+            self._report_bad(player.paths[player.file].name, ctx)
 
     def _count(self, ctx: Context) -> None:
         player = self._player
@@ -124,7 +124,7 @@ class FileSource(Source):
             self._said_frames = player.damaged_frames
             ctx.gauge("bad_frames", self._said_frames)
 
-    def _say_bad(self, name: str, ctx: Context) -> None:
+    def _report_bad(self, name: str, ctx: Context) -> None:
         if name not in self._said_bad:
             self._said_bad.add(name)
             ctx.log(f"{name}: holds NaN or infinities, which are played as silence")

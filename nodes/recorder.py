@@ -135,7 +135,7 @@ class Recorder(Node):
         """Tells what the disk's thread has done."""
         held = self._disk.held_bytes
         self._show_held(held)
-        self._tell_slow(self._disk.age_s if held else 0.0, ctx)
+        self._report_slow(self._disk.age_s if held else 0.0, ctx)
         while self._recording.notices:
             notice = self._recording.notices.popleft()
             {
@@ -145,7 +145,7 @@ class Recorder(Node):
                 "error": self._on_error,
             }[notice.kind](notice, ctx)
 
-    def _tell_slow(self, age_s: float, ctx: Context) -> None:
+    def _report_slow(self, age_s: float, ctx: Context) -> None:
         if age_s > SLOW_S and not self._is_slow:
             ctx.log(f"the disk of {self._take.folder} has not answered for {age_s:.0f} s; sound waits in memory")
         elif self._is_slow and age_s <= WELL_S:

@@ -14,7 +14,7 @@ from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:
     from audio_pipeline.models.hearing.ge2e import Array
-    from audio_pipeline.models.hearing.ge2e_stream import Look
+    from audio_pipeline.models.hearing.ge2e_stream import Comparison
     from audio_pipeline.models.voices.live import Enroller
 
 RATE = 16_000
@@ -88,7 +88,7 @@ class SpeakerEncoder(Node):
         for look in self._tracker.push(x):
             self._report(look, (self._base + look.end) * ctx.rate // RATE, ctx)
 
-    def _report(self, look: Look, position: int, ctx: Context) -> None:
+    def _report(self, look: Comparison, position: int, ctx: Context) -> None:
         ctx.gauge("likeness", look.likeness)
         if look.changed:
             ctx.event("voice", "changed", position, likeness=look.likeness)
@@ -114,7 +114,7 @@ class SpeakerEncoder(Node):
             ctx.log(f"no voice is made of whoever speaks before they agree: set {ctx.name}.consent=true")
         return Enroller(self.settings.enrol_s) if self.settings.enrol_s and self.settings.consent else None
 
-    def _enrol(self, look: Look, position: int, ctx: Context) -> None:
+    def _enrol(self, look: Comparison, position: int, ctx: Context) -> None:
         if self._enroller is None:
             return
         try:
@@ -126,7 +126,7 @@ class SpeakerEncoder(Node):
             ctx.event("voice", "style", position, **style)
             ctx.log(f"a voice was made of {style['speech_s']:g} s of speech; nearest stock voice {style['nearest']}")
 
-    def _nearest(self, look: Look) -> tuple[str, float]:
+    def _nearest(self, look: Comparison) -> tuple[str, float]:
         from audio_pipeline.models.hearing.ge2e import similarity
 
         scores = {name: similarity(look.mean, voice) for name, voice in self._known.items()}

@@ -103,7 +103,7 @@ class Tts(Source):
         s = self.settings
         engine = open_voice(s.voice, speed=s.speed, threads=s.threads, device=s.device)
         self._talker = Talker(engine, mark, clock=time.monotonic if ctx.live else None)
-        for _ in self._talker.say(["Hello."]):  # the first synthesis is slower than any later one
+        for _ in self._talker.speak(["Hello."]):  # the first synthesis is slower than any later one
             pass
         self._pool = threads.pool("voice")
         self._live = LiveTalker(self._talker, ctx.rate, self._pool, ctx.wake)
@@ -111,20 +111,20 @@ class Tts(Source):
         if self._interrupted:
             ctx.log(f"the process before this one ended while it said {self._interrupted!r}: the rest is not said")
         if s.text and s.text != self._said:
-            self._say(s.text, ctx)
+            self._begin_text(s.text, ctx)
 
-    def _say(self, text: str, ctx: Context) -> None:
+    def _begin_text(self, text: str, ctx: Context) -> None:
         self._said = text
         if not ctx.live:
             self._texts.append((0, text, True))
             return
-        self._live.say(text)
+        self._live.speak(text)
         self._report.cancelled()
         self._report.asked(ctx.now_ns(), text)
 
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
         if name == "text" and value:
-            self._say(str(value), ctx)
+            self._begin_text(str(value), ctx)
         elif name == "text":
             self._cancel(ctx)
 
@@ -138,9 +138,9 @@ class Tts(Source):
         elif kind == "cancel" or (port == "interrupt" and kind == "start"):
             self._cancel(ctx)
         elif port == "text" and kind in ("text", "end"):
-            self._hear(str(event.get("text", "")), position, ctx, end=kind == "end" or bool(event.get("end")))
+            self._receive_text(str(event.get("text", "")), position, ctx, end=kind == "end" or bool(event.get("end")))
 
-    def _hear(self, text: str, position: int, ctx: Context, *, end: bool) -> None:
+    def _receive_text(self, text: str, position: int, ctx: Context, *, end: bool) -> None:
         if not ctx.live:
             self._texts.append((position, text, end))
             return
@@ -155,7 +155,7 @@ class Tts(Source):
     def on_events_end(self, port: str, ctx: Context) -> None:
         self._ended.add(port)
         if port == "text" and ctx.live:
-            self._hear("", 0, ctx, end=True)
+            self._receive_text("", 0, ctx, end=True)
 
     def _cancel(self, ctx: Context) -> None:
         self._written_ns = None
@@ -180,14 +180,14 @@ class Tts(Source):
         if not ctx.live:
             yield from self._all(ctx)
         while ctx.live:
-            self._look(ctx)
+            self._check_text(ctx)
             making = self._live.making  # before: what comes in between is no hole
             spoken = self._live.take(ctx.frame_samples)
             missing = ctx.frame_samples - len(spoken.sound)
-            self._tell(spoken, missing, ctx, making=making)
+            self._report_sound(spoken, missing, ctx, making=making)
             yield from self._block(spoken.sound, ctx.frame_samples)
 
-    def _look(self, ctx: Context) -> None:
+    def _check_text(self, ctx: Context) -> None:
         """What the thread could not do, and a text that does not go on."""
         if self._live.broken is not None:
             raise self._live.broken
@@ -195,7 +195,7 @@ class Tts(Source):
             self._written_ns = None
             self._give_up(self._live.failed.popleft(), ctx)
         while self._live.left_out:
-            self._tell_left_out(self._live.left_out.popleft(), ctx)
+            self._report_left_out(self._live.left_out.popleft(), ctx)
         self._live.hurry()
         stall_s = self.settings.stall_s
         if self._written_ns is not None and ctx.now_ns() - self._written_ns > stall_s * 1e9:
@@ -209,12 +209,12 @@ class Tts(Source):
         ctx.event("words", "failed", self._position, why=why)
         ctx.log(f"this text is given up: {why}")
 
-    def _tell_left_out(self, what: str, ctx: Context) -> None:
+    def _report_left_out(self, what: str, ctx: Context) -> None:
         ctx.event("words", "left_out", self._position, what=what)
         if any(char.isalpha() for char in what.replace(" and ", "").replace(" more", "")):  # more than pictures
             ctx.log(f"left out, since this voice cannot say it: {what}")
 
-    def _tell(self, spoken: Any, missing: int, ctx: Context, *, making: bool) -> None:
+    def _report_sound(self, spoken: Any, missing: int, ctx: Context, *, making: bool) -> None:
         ctx.count("starved_samples", self._report.starved(missing, making=making))
         for notice in self._report.notices(spoken, missing, ctx.now_ns(), making=making, busy=self._live.busy):
             ctx.event("words", notice.kind, self._position + notice.at, **notice.data)
@@ -232,7 +232,7 @@ class Tts(Source):
         for position, text in whole(self._texts):
             if position > self._position:
                 yield from self._block(None, position - self._position)
-            for spoken in at_rate(self._talker.say([text]), self._talker.rate, ctx.rate):
+            for spoken in at_rate(self._talker.speak([text]), self._talker.rate, ctx.rate):
                 for notice in self._report.notices(spoken, 0, ctx.now_ns(), making=False, busy=True):
                     ctx.event("words", notice.kind, self._position + notice.at, **notice.data)
                 yield from self._block(spoken.sound, len(spoken.sound))
@@ -242,7 +242,7 @@ class Tts(Source):
                     self._give_up(NOTHING, ctx)
                 continue
             if left_out:
-                self._tell_left_out(left_out, ctx)
+                self._report_left_out(left_out, ctx)
             self._report.cancelled()
             ctx.event("words", "done", self._position)
 

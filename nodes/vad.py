@@ -93,9 +93,9 @@ class Vad(Node):
         frame = inputs["in"]
         self._send(self._speech.push(frame.position, frame.audio()), ctx)
         ctx.gauge("probability", self._speech.probability)
-        self._tell_side(ctx)
+        self._report_side(ctx)
 
-    def _tell_side(self, ctx: Context) -> None:
+    def _report_side(self, ctx: Context) -> None:
         """Says once that both sides cancel, and which one is listened to instead."""
         sides = self._speech.sides
         if sides.choice != MEAN and self._side == MEAN:

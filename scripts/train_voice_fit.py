@@ -1,7 +1,7 @@
 """Train the quick fit on the pairs of `scripts/voice_pairs.py` and write what `models/voices/quick.py` reads.
 
 Run: AUDIO_PIPELINE_MODELS=... python scripts/train_voice_fit.py pairs.npz
-The stock voices are heard anew (two sentences each, some minutes on a CPU); the rest takes seconds.
+The stock voices are measured anew (two sentences each, some minutes on a CPU); the rest takes seconds.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def explained(x: Array, y: Array, weights: Array) -> Array:
     return share
 
 
-def heard(names: list[str], frames: Array) -> tuple[Array, float]:
+def measured(names: list[str], frames: Array) -> tuple[Array, float]:
     """Embeddings (voices, 256), and syllables a second times the frames a phoneme (voices,) that are foretold."""
     speaker, encoder = kokoro.load(), ge2e.load()
     found, products = [], []
@@ -85,10 +85,12 @@ def main() -> None:
     foretold = ge2e.unit(seen[~train] @ ear[:-1] + ear[-1])
     print(f"{train.sum()} pairs; of {np.sum(~train)} held out:")
     for name, guess in (("foretold", foretold), ("mean voice", ge2e.unit(pairs["embedding"].mean(axis=0))[None])):
-        print(f"  cosine of {name} and heard embedding {np.sum(guess * pairs['embedding'][~train], axis=1).mean():.3f}")
+        print(
+            f"  cosine of {name} and measured embedding {np.sum(guess * pairs['embedding'][~train], axis=1).mean():.3f}"
+        )
     print("  explained of pitch, range, tempo", np.round(explained(manners[~train], measures[~train], forward), 2))
     rest = measures[train] - manners[train] @ forward[:-1] - forward[-1]
-    stock, syllables = heard(names, manner.coordinates(styles[:, HALF:]) @ forward[:-1, 2] + forward[-1, 2])
+    stock, syllables = measured(names, manner.coordinates(styles[:, HALF:]) @ forward[:-1, 2] + forward[-1, 2])
     print(f"  syllables a second times frames a phoneme: {syllables:.2f}")
     tensors = {
         "timbre.mean": timbre.mean,

@@ -40,7 +40,7 @@ class HostPool:
         self._is_connecting = False
 
     def connect(self) -> None:
-        """Finds the pool or starts it; `look_after` notes why there is none."""
+        """Finds the pool or starts it; `maintain` notes why there is none."""
         try:
             if not is_supported():
                 raise PipelineError("a pool of workers needs Linux")
@@ -57,7 +57,7 @@ class HostPool:
         send(held, Hold(access.token, self._preload))
         self._access, self._held = access, held
 
-    def look_after(self, now_s: float) -> bool:
+    def maintain(self, now_s: float) -> bool:
         """True while there is a pool; one that has gone is found or started again, in a thread. Notes what failed."""
         while self._reasons:
             self._note(self._reasons.popleft())

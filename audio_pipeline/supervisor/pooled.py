@@ -90,9 +90,9 @@ class PooledWorkers:
         self._pool = HostPool(spec.preload, QUIET, note)
         self._pool.connect()
 
-    def look_after(self, now_s: float) -> bool:
+    def maintain(self, now_s: float) -> bool:
         """True while there is a pool."""
-        return self._pool.look_after(now_s)
+        return self._pool.maintain(now_s)
 
     def take(self, number: int, folder: Path, spec: WorkerSpec) -> Child | None:
         """A worker that bears the mark of this supervisor's child `number`; None where there is none to be had."""

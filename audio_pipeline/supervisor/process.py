@@ -138,7 +138,7 @@ class Child:
 class SharedPool(Protocol):
     """A pool of workers that pipelines of this host share."""
 
-    def look_after(self, now_s: float) -> bool:
+    def maintain(self, now_s: float) -> bool:
         """True while it can be had."""
 
     def take(self, number: int, folder: Path, spec: WorkerSpec) -> Child | None:
@@ -194,7 +194,7 @@ class WorkerPool:
         """Has one ready for each interpreter; gives what the system refused, or an empty string."""
         if now_s < self._again_s:
             return ""
-        pooled = self._shared is not None and self._shared.look_after(now_s)
+        pooled = self._shared is not None and self._shared.maintain(now_s)
         for python in self._specs:
             if python is None and pooled:
                 self._end_spare()  # the pool has one for everybody

@@ -27,7 +27,7 @@ CERTAIN = 2  # looks in a row that must differ before it is another voice
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class Comparison:
     """What was heard up to `end` (samples of the stream at 16 kHz)."""
 
     end: int
@@ -65,10 +65,10 @@ class VoiceTracker:
         self._spoken = 0
         self._power, self._powers = 0.0, 0  # mean of the speech, and of how many windows
 
-    def push(self, x: Array) -> list[Look]:
+    def push(self, x: Array) -> list[Comparison]:
         """The looks that became due with x (samples,)."""
         x = np.concatenate([self._rest, x])
-        found: list[Look] = []
+        found: list[Comparison] = []
         whole = len(x) - len(x) % WINDOW
         for start in range(0, whole, WINDOW):
             self._at += WINDOW
@@ -77,7 +77,7 @@ class VoiceTracker:
         self._rest = x[whole:]
         return found
 
-    def _window(self, x: Array) -> Look | None:
+    def _window(self, x: Array) -> Comparison | None:
         pcm = np.round(np.clip(self._level(x), -1, 1) * FULL_SCALE).astype("<i2").tobytes()
         self._quiet = 0 if self._detector.is_speech(pcm, RATE) else self._quiet + 1
         if self._quiet > HANGOVER:
@@ -91,9 +91,9 @@ class VoiceTracker:
             return None
         self._fresh = 0
         gain = np.float32(10 ** (LEVEL_DB / 20) / np.sqrt(max(self._power, 1e-30)))
-        return self._look(self._encoder.partials(MEL.centred(self._speech * gain)[None, :PARTIAL])[0])
+        return self._compare(self._encoder.partials(MEL.centred(self._speech * gain)[None, :PARTIAL])[0])
 
-    def _look(self, newest: Array) -> Look:
+    def _compare(self, newest: Array) -> Comparison:
         likeness = similarity(newest, _mean(self._looks)) if self._looks else 1.0
         self._odd = [*self._odd, newest] if likeness < self._other_below else []
         changed = len(self._odd) >= CERTAIN
@@ -102,7 +102,7 @@ class VoiceTracker:
             self._odd = []
         elif not self._odd:
             self._looks.append(newest)
-        return Look(self._at, newest, _mean(self._looks), self._spoken / RATE, likeness, changed)
+        return Comparison(self._at, newest, _mean(self._looks), self._spoken / RATE, likeness, changed)
 
 
 def _mean(looks: list[Array]) -> Array:

@@ -50,7 +50,7 @@ class Talker:
         """Of the sound, Hz."""
         return self.engine.rate
 
-    def say(self, portions: Iterable[str | None]) -> Iterator[Piece]:
+    def speak(self, portions: Iterable[str | None]) -> Iterator[Piece]:
         """Speaks the text while its portions come; each piece is spoken as soon as its end is certain.
 
         None is a portion that does not come: what there is, is spoken.

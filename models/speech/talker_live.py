@@ -63,7 +63,7 @@ class LiveTalker:
         self.left_out: deque[str] = deque()  # of texts that were said but for this
         self.broken: Exception | None = None
 
-    def say(self, text: str) -> None:
+    def speak(self, text: str) -> None:
         """Begins to say this instead of whatever is being said."""
         self.cancel()
         self.write(text)

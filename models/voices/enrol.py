@@ -81,7 +81,7 @@ def enrol(
         speed=fit.speed,
         sample=inspected.sample,
         speaker=traits(inspected.x, inspected.rate),
-        voice=traits(*say(fit, TEXTS[0], speaker)),
+        voice=traits(*speak(fit, TEXTS[0], speaker)),
         likeness=likeness(fit),
         provenance=replace(provenance, seconds=round(time.perf_counter() - began, 1)),
         consent=consent,
@@ -109,7 +109,7 @@ def likeness(fit: Fit) -> Likeness:
     return Likeness(round(fit.fitted_likeness, 4), ceiling, round(fit.nearest_likeness, 4), fit.nearest)
 
 
-def say(fit: Fit, text: str, speaker: voice_fit.Speaker) -> tuple[Array, int]:
+def speak(fit: Fit, text: str, speaker: voice_fit.Speaker) -> tuple[Array, int]:
     """A text in the fitted voice: mono sound (samples,) and its rate."""
     phonemes = to_phonemes(text, british=fit.british)
     return speaker.synthesise(phonemes, kokoro.row(fit.pack, len(phonemes)), fit.speed), kokoro.RATE

@@ -9,7 +9,7 @@ import soundfile
 from audio_pipeline.dsp.leveller import levelled
 from audio_pipeline.models.hearing import ge2e, speech
 from audio_pipeline.models.hearing.ge2e import RATE, Array, SpeakerEncoder, similarity
-from audio_pipeline.models.hearing.ge2e_stream import LEVEL_DB, Look, VoiceTracker
+from audio_pipeline.models.hearing.ge2e_stream import LEVEL_DB, Comparison, VoiceTracker
 from audio_pipeline.models.weights import store
 from tests.dsp.chunking import SIZES, chunks
 from tests.shared import shared
@@ -30,7 +30,7 @@ def reader(name: str, clips: int = 2) -> Array:
     return np.concatenate([soundfile.read(path, dtype="float32")[0] for path in paths])
 
 
-def looks(encoder: SpeakerEncoder, x: Array, size: int = 480) -> list[Look]:
+def looks(encoder: SpeakerEncoder, x: Array, size: int = 480) -> list[Comparison]:
     tracker = VoiceTracker(encoder)
     return [look for _, block in chunks(x[:, None], size) for look in tracker.push(block[:, 0])]
 

@@ -56,7 +56,7 @@ class Listed:
 def spoken(text: str, size: int, talker: Talker | None = None) -> list[str]:
     """The clauses that an engine is given of a text in portions of that size."""
     talker = talker or Talker(Listed(), None)
-    list(talker.say(text[at : at + size] for at in range(0, len(text), size)))
+    list(talker.speak(text[at : at + size] for at in range(0, len(text), size)))
     assert isinstance(talker.engine, Listed)
     return talker.engine.said
 
@@ -164,7 +164,7 @@ def test_no_text_is_endless_work(text: str) -> None:
 def test_speech_is_not_waiting_for_the_end_of_a_long_text() -> None:
     portion = "It is a fine day, and nobody minds. " * 30_000  # a million characters
     engine = Listed()
-    next(Talker(engine, None).say([portion]))
+    next(Talker(engine, None).speak([portion]))
     assert engine.said == ["It is a fine day,"]
 
 
@@ -179,7 +179,7 @@ def test_speech_is_not_waiting_for_the_end_of_a_long_text() -> None:
 )
 def test_a_line_break_ends_no_sentence_but_a_paragraph_does(written: str, pieces: list[str]) -> None:
     engine = Listed()
-    clauses = list(Talker(engine, None).say([written]))
+    clauses = list(Talker(engine, None).speak([written]))
     assert " ".join(engine.said) == " ".join(pieces)
     pauses = [len(clause.sound) - len(clause.sound.nonzero()[0]) for clause in clauses]
     inside = len(engine.said) - len(pieces)  # cuts of the long sentence lie at none of its line ends

@@ -66,14 +66,14 @@ def test_speech_begins_before_the_text_has_ended() -> None:
             yield word + " "
 
     engine = Beeps()
-    first = next(Talker(engine, None).say(written()))
+    first = next(Talker(engine, None).speak(written()))
     assert first.text == "Well, hello there."
     assert len(asked) < 6
 
 
 def test_every_word_is_said_once_in_order() -> None:
     engine = Beeps()
-    list(Talker(engine, None).say(STORY[i : i + 7] for i in range(0, len(STORY), 7)))
+    list(Talker(engine, None).speak(STORY[i : i + 7] for i in range(0, len(STORY), 7)))
     assert " ".join(engine.said) == STORY
 
 
@@ -94,7 +94,7 @@ def test_what_is_spoken_carries_the_mark() -> None:
     if store.locate("perth").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch perth)")
     networks = perth.load()
-    pieces = list(Talker(LightVoice(), networks).say([STORY]))
+    pieces = list(Talker(LightVoice(), networks).speak([STORY]))
     sound = np.concatenate([piece.sound for piece in pieces])[:, None]
     assert perth.confidence(networks, sound, 24_000) > 0.95
     assert min(perth.confidence(networks, piece.sound[:, None], 24_000) for piece in pieces) > 0.5

@@ -57,11 +57,11 @@ def test_cancel_reaches_the_synthesis_under_way_and_the_next_text_is_said() -> N
     engine = Stuck()
     with ThreadPoolExecutor(1) as pool:
         talker = LiveTalker(Talker(engine, None), 24_000, pool, lambda: None)
-        talker.say("I am stuck.")
+        talker.speak("I am stuck.")
         assert engine.begun.wait(PATIENCE_S) and talker.making
         assert talker.cancel()
         assert not talker.busy
-        talker.say("Something else.")
+        talker.speak("Something else.")
         while talker.making:
             pass
         spoken = talker.take(1 << 30)
@@ -72,13 +72,13 @@ def test_cancel_reaches_the_synthesis_under_way_and_the_next_text_is_said() -> N
 @pytest.mark.parametrize("size", [1, 480, 1 << 30])
 def test_what_streams_keeps_its_sound_and_its_marks_at_another_rate(size: int) -> None:
     talker = LiveTalker(Talker(Parts(2_000), None), 48_000, InTurn(), lambda: None)
-    talker.say("One two.")
+    talker.speak("One two.")
     parts, kinds = [], []
     while talker.busy:
         spoken = talker.take(size)
         parts.append(spoken.sound)
         kinds += [mark.kind for mark in spoken.marks]
-    whole = np.concatenate([piece.sound for piece in Talker(Parts(2_000), None).say(["One two."])])
+    whole = np.concatenate([piece.sound for piece in Talker(Parts(2_000), None).speak(["One two."])])
     (expected,) = at_rate([Piece("One two.", whole)], 24_000, 48_000)
     assert np.concatenate(parts) == pytest.approx(expected.sound, abs=1e-4)
     assert kinds == ["clause", "clause_end"]
@@ -89,7 +89,7 @@ def test_a_voice_that_is_too_slow_is_told_from_a_text_that_is() -> None:
     report = TalkerReport(1_000)
     talker = LiveTalker(Talker(Beeps(), None), 1_000, InTurn(), lambda: None)
     report.asked(0)
-    talker.say("One.")
+    talker.speak("One.")
     notices = list(report.notices(talker.take(10), 0, 50_000_000, making=True, busy=True))
     assert notices[0].kind == "start" and notices[0].data == {"after_ms": 50.0}
     list(report.notices(talker.take(0), 200, 0, making=True, busy=True))

@@ -44,7 +44,7 @@ def live(**settings: Any) -> tuple[Tts, FakeContext, Iterator[Samples | int]]:
 def said(text: str, rate: int) -> Samples:
     """The whole text as it should sound."""
     talker = Talker(Beeps(), None)
-    return np.concatenate([part.sound for part in at_rate(talker.say([text]), talker.rate, rate)])
+    return np.concatenate([part.sound for part in at_rate(talker.speak([text]), talker.rate, rate)])
 
 
 def heard(blocks: Iterator[Samples | int], frames: int) -> Samples:
@@ -364,7 +364,7 @@ def test_it_does_not_start_when_the_mark_is_not_found(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("size", [1, 17, 480, 1_024, 1 << 30])
 def test_sound_taken_in_any_portions_is_the_same(size: int) -> None:
     talker = LiveTalker(Talker(Beeps(), None), 44_100, InTurn(), lambda: None)
-    talker.say(STORY)
+    talker.speak(STORY)
     parts = []
     while talker.busy:
         parts.append(talker.take(size).sound)

@@ -42,7 +42,7 @@ def notes() -> list[str]:
 def pool(runtime: Path, notes: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[PooledWorkers]:
     monkeypatch.setattr(pool_client, "TAKE_S", PATIENCE_S)
     made = PooledWorkers(WorkerSpec(), notes.append)
-    assert made.look_after(0), notes
+    assert made.maintain(0), notes
     yield made
     made.close()
 
@@ -58,7 +58,7 @@ def folder(runtime: Path) -> Path:
 
 def take(pool: PooledWorkers, folder: Path, number: int = 1) -> PooledChild:
     child = pool.take(number, folder, WorkerSpec())
-    assert isinstance(child, PooledChild), pool.look_after(0)
+    assert isinstance(child, PooledChild), pool.maintain(0)
     return child
 
 
@@ -148,7 +148,7 @@ def test_without_a_pool_a_pipeline_starts_its_own(pool: PooledWorkers, folder: P
     for child in (shared, own):
         child.kill()
         assert child.wait(PATIENCE_S)
-    pool.look_after(0)
+    pool.maintain(0)
     assert notes
 
 
@@ -253,7 +253,7 @@ def test_no_pool_is_a_reason_and_no_error(runtime: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("audio_pipeline.serving.pool_client.is_supported", lambda: False)
     pool = PooledWorkers(WorkerSpec(), reasons.append)
     assert pool.take(1, runtime, WorkerSpec()) is None
-    assert not pool.look_after(0) and reasons == ["a pool of workers needs Linux"]
+    assert not pool.maintain(0) and reasons == ["a pool of workers needs Linux"]
 
 
 def test_a_service_that_cannot_start_says_why(runtime: Path) -> None:
