@@ -141,9 +141,9 @@ class Aligner(Rings):
             if line.anchor is None:
                 line.try_anchor(position, now_ns)
             line.delay_less(now_ns)
-        return {port: self._heard(port, position, n) for port in self.ports}
+        return {port: self._mixed(port, position, n) for port in self.ports}
 
-    def _heard(self, port: str, position: int, n: int) -> tuple[Samples, Flag]:
+    def _mixed(self, port: str, position: int, n: int) -> tuple[Samples, Flag]:
         handover = self._handovers.get(port)
         if handover is None:
             return self._read(self.inputs[self.ports[port]], position, n)
@@ -196,6 +196,6 @@ class Aligner(Rings):
                     times[tag] = min(times.get(tag, at + younger_us * 1000), at + younger_us * 1000)
         return times
 
-    def heard(self, position: int) -> dict[str, int]:
+    def offsets(self, position: int) -> dict[str, int]:
         """By timeline, the input position that is put out at `position`."""
         return {name: position - line.anchor for name, line in self.timelines.items() if line.anchor is not None}

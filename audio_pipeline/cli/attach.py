@@ -16,7 +16,7 @@ from audio_pipeline.host import runtime
 from audio_pipeline.report.document import credit
 from audio_pipeline.run.assignment import assignment
 from audio_pipeline.terminal import warn, write
-from audio_pipeline.view.keys import heard
+from audio_pipeline.view.keys import effect_of
 from audio_pipeline.view.top import Top, write_json, write_once
 from audio_pipeline.view.view import View, fits_terminal, follow
 
@@ -53,11 +53,11 @@ def top(args: argparse.Namespace) -> int:
         if not (args.once or args.json) and fits_terminal():
             top_view.run(args.interval)
             return 0
-        top_view.look_twice(args.interval)
+        top_view.refresh_twice(args.interval)
         _write(top_view, json=args.json)
         while not args.once:
             time.sleep(args.interval)
-            top_view.look()
+            top_view.refresh()
             _write(top_view, json=args.json)
     return 0
 
@@ -103,7 +103,7 @@ def change(args: argparse.Namespace) -> int:
     wanted = [assignment(text) for text in args.assignments]
     with attached(args.pipeline) as client:
         for node, name, value, typed in wanted:
-            write(f"{node}.{name} = {typed}{heard(client.set(node, name, value, typed=typed))}")
+            write(f"{node}.{name} = {typed}{effect_of(client.set(node, name, value, typed=typed))}")
     return 0
 
 

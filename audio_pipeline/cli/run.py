@@ -96,7 +96,7 @@ def progress(client: Client, wait: Wait) -> None:
         task = bar.add_task("offline", total=1.0, speed="")
         watch = Watch(client, patience_s=math.inf)
         while not wait(PROGRESS_S):
-            state = watch.look()
+            state = watch.refresh()
             if state is not None:
                 name = printable(state["name"])
                 bar.update(task, description=name, completed=state["progress"], speed=speed_text(state))

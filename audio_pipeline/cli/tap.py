@@ -174,7 +174,7 @@ def _plain(listener: Listener, out: TextIO) -> None:
     while not listener.over:
         listener.listen(1.0)
         if listener.wants_screen and listener.filled.rate:
-            levels = "  ".join(f"{db_text(peak)} peak {db_text(rms)} rms" for peak, rms in listener.level.look())
+            levels = "  ".join(f"{db_text(peak)} peak {db_text(rms)} rms" for peak, rms in listener.level.take())
             write(f"{clock_text(listener.seconds)}  {levels} dBFS", out=out)
 
 
@@ -217,7 +217,7 @@ class Screen:
         listener = self._listener
         if not listener.filled.rate:
             return [[(f" waiting for {listener.port}", "color(245)")]]
-        self._levels = listener.level.look() or self._levels
+        self._levels = listener.level.take() or self._levels
         now_s = time.monotonic()
         held = [self._hold(str(number), peak, now_s) for number, (peak, _) in enumerate(self._levels)]
         lines: list[Line] = [header(listener.about(), width), [], *level_lines(self._levels, held, width)]

@@ -161,7 +161,7 @@ class Commands:
         now_db = float(state["nodes"][node]["settings"]["inputs"][name]["gain_db"])
         value_db = min(max(now_db + steps * STEP_DB, FADER_DB[0]), FADER_DB[1])
         reply = self._client.set(node, f"inputs.{name}.gain_db", value_db)
-        return f"{name} {value_db:+.1f} dB{heard(reply)}"
+        return f"{name} {value_db:+.1f} dB{effect_of(reply)}"
 
     def _switch(self, what: str, state: State) -> str:
         target = fader_target(state)
@@ -170,7 +170,7 @@ class Commands:
         node, name = target
         on = not state["nodes"][node]["settings"]["inputs"][name].get(what, False)
         reply = self._client.set(node, f"inputs.{name}.{what}", on)
-        return f"{name} {what} {'on' if on else 'off'}{heard(reply)}"
+        return f"{name} {what} {'on' if on else 'off'}{effect_of(reply)}"
 
     def _seek(self, by_s: float, state: State) -> str:
         name = song_of(state)
@@ -181,10 +181,10 @@ class Commands:
         return f"seek {clock_text(target_s)}"
 
 
-def heard(reply: SetReply) -> str:
+def effect_of(reply: SetReply) -> str:
     """When a change is heard, from the acknowledgement of `set`.
 
-    >>> heard(SetReply(48000, 41.2))
+    >>> effect_of(SetReply(48000, 41.2))
     ', heard in 41 ms'
     """
     delay_ms = reply.heard_in_ms

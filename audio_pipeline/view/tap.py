@@ -139,7 +139,7 @@ class Level:
             self._squares = self._squares + np.square(x, dtype=np.float64).sum(axis=0)
             self._samples += len(x)
 
-    def look(self) -> list[tuple[float, float]]:
+    def take(self) -> list[tuple[float, float]]:
         """[(peak, RMS)] in dBFS by channel; begins anew."""
         rms = np.sqrt(self._squares / max(self._samples, 1))
         found = [(_db(peak), _db(value)) for peak, value in zip(self._peak, rms, strict=True)]

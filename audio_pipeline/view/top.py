@@ -30,9 +30,9 @@ class Top:
         self.now: State | None = None
         self.by = by
 
-    def look(self) -> bool:
+    def refresh(self) -> bool:
         """Takes the newest state; False where nothing new has come. Raises ControlError for good."""
-        state = self._watch.look()
+        state = self._watch.refresh()
         if state is None or not self._watch.fresh:
             return False
         self.before, self.now = self.now, state
@@ -54,17 +54,17 @@ class Top:
             due = time.monotonic()
             while self.now is None or not self.now.get("ended"):
                 if time.monotonic() >= due:
-                    due = max(due + interval_s, time.monotonic()) if self.look() else time.monotonic() + SOON_S
+                    due = max(due + interval_s, time.monotonic()) if self.refresh() else time.monotonic() + SOON_S
                 if self.now is not None:
                     live.update(drawn(page(self.before, self.now, console.size, self.by)), refresh=True)
                 if not self.press(keyboard.read(min(due - time.monotonic(), 1.0))):
                     return
 
-    def look_twice(self, interval_s: float, wait: Callable[[float], None] = time.sleep) -> State:
+    def refresh_twice(self, interval_s: float, wait: Callable[[float], None] = time.sleep) -> State:
         """Two looks so far apart; the later one. Raises ControlError where it does not answer."""
         for pause_s in (0.0, interval_s):
             wait(pause_s)
-            while not self.look():
+            while not self.refresh():
                 wait(0.05)
         if self.now is None:
             raise ControlError("the pipeline does not answer")

@@ -50,9 +50,9 @@ class View:
 
     def refresh(self) -> None:
         """Takes what was pushed. Raises ControlError when nothing has come for `patience_s`."""
-        state = self._watch.look()
+        state = self._watch.refresh()
         if state is None:
-            self._say("the pipeline does not answer")
+            self._print("the pipeline does not answer")
         else:
             self.state = state
 
@@ -62,10 +62,10 @@ class View:
             return "q" not in keys
         reply = self._commands.press(keys, self.state)
         if reply and reply != QUIT:
-            self._say(reply)
+            self._print(reply)
         return reply != QUIT
 
-    def _say(self, message: str) -> None:
+    def _print(self, message: str) -> None:
         self._message, self._message_until = message, self._clock() + MESSAGE_S
 
     def lines(self, size: tuple[int, int]) -> list[Line]:
@@ -129,7 +129,7 @@ def follow(
     for second in range(1, sys.maxsize):
         if wait(max(start + second - clock(), 0.0)):
             break
-        state = watch.look()
+        state = watch.refresh()
         if state is None:
             continue
         write(*map(printable, watch.logged()), log_line(state), out=out)

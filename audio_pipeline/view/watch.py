@@ -65,7 +65,7 @@ class Watch:
         self.fresh = False  # the last look saw a new state
         self.last = ""  # message of the log that was passed on
 
-    def look(self) -> State | None:
+    def refresh(self) -> State | None:
         """The state, None without an answer. Raises ControlError after the patience is over."""
         self.fresh = False
         try:

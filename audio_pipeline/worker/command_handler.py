@@ -51,7 +51,7 @@ class CommandHandler:
             command = self.inbox.popleft()
             answer = self._answer(command)
             if "id" in command and command["op"] != "rewire":
-                self.core.tell({"op": "reply", "id": command["id"], **answer})
+                self.core.notify({"op": "reply", "id": command["id"], **answer})
         return moved
 
     def _answer(self, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class CommandHandler:
             try:
                 out.port.bind_again()
             except zmq.ZMQError as error:
-                self.core.tell({"op": "log", "message": f"{out.port.spec.endpoint} cannot be bound again: {error}"})
+                self.core.notify({"op": "log", "message": f"{out.port.spec.endpoint} cannot be bound again: {error}"})
 
     def _absent(self, command: Mapping[str, Any]) -> None:
         """An optional node is not there: nothing comes from it, and nobody waits for it to take anything."""
@@ -139,7 +139,7 @@ class CommandHandler:
             self.core.outputs.prune([out["port"] for out in self._rewiring[-1][1]["outputs"]])
             for number, _ in self._rewiring:
                 answer = {"op": "reply", "id": number, "ok": True, "result": {"position": self.pacer.output_position}}
-                self.core.tell(answer)
+                self.core.notify(answer)
             self._rewiring = []
         return moved
 

@@ -36,7 +36,7 @@ class RunnerContext:
         links: Inputs,
         board: Board,
         waker: Waker,
-        tell: Callable[[dict[str, Any]], None],
+        notify: Callable[[dict[str, Any]], None],
     ) -> None:
         self.name, self.rate, self.frame_samples = job.name, job.rate, job.frame_samples
         self.run_folder = str(Path(job.board).parent)
@@ -44,7 +44,7 @@ class RunnerContext:
         self.wanted_generation = 0
         self.woken_ns = 0  # when the node's own thread first called since the last turn
         self._job, self._figures, self._clock, self._outputs, self._links = job, figures, clock, outputs, links
-        self._board, self._waker, self._tell = board, waker, tell
+        self._board, self._waker, self._notify = board, waker, notify
         self._capture = (0, 0, job.rate)  # position, host time, rate of the newest input
         self._concealed, self._timelines = ConcealedSpans(), {out.timeline for out in job.outputs}
         self._own = ClockRecord(Path(job.own_clock)) if job.own_clock else None
@@ -114,7 +114,7 @@ class RunnerContext:
         generation = out.framer.generation
         frame = event_frame(event, position, self.rate, captured_ns=captured_ns, generation=generation)
         self._outputs.send(frame, out.port)
-        self._tell({"op": "event", "event": event})
+        self._notify({"op": "event", "event": event})
 
     def now_ns(self) -> int:
         return self._clock.now_ns()
@@ -167,4 +167,4 @@ class RunnerContext:
         return generation < self.wanted_generation
 
     def log(self, message: str) -> None:
-        self._tell({"op": "log", "message": message})
+        self._notify({"op": "log", "message": message})

@@ -34,7 +34,7 @@ class ControlLink:
         self._early: list[dict[str, Any]] = []
         self._last_news = b""
 
-    def tell(self, word: dict[str, Any]) -> None:
+    def notify(self, word: dict[str, Any]) -> None:
         """Sends a word to the supervisor; from any thread. One that cannot be packed is replaced by its error.
 
         Where nobody takes them, log lines and events beyond a bound are left out.
@@ -42,8 +42,8 @@ class ControlLink:
         if word["op"] not in CHATTER or len(self.outgoing) < MOST_WAITING:
             self._send(self._packed(word))
 
-    def tell_news(self, word: dict[str, Any]) -> None:
-        """As `tell`, unless it is the same as what was told last in this way."""
+    def notify_change(self, word: dict[str, Any]) -> None:
+        """As `notify`, unless it is the same as the last one sent in this way."""
         message = self._packed(word)
         if message != self._last_news:
             self._last_news = message
@@ -65,15 +65,15 @@ class ControlLink:
         self.runner = runner
         runner.inbox.extend(self._early)
 
-    def hear(self, message: bytes) -> None:
+    def receive(self, message: bytes) -> None:
         """A command; in the control thread."""
         try:
             word = decode(message)
-            self._obey(word)
+            self._handle(word)
         except (WireError, KeyError, TypeError, ValueError) as error:
-            self.tell({"op": "log", "message": f"a command was not understood ({type(error).__name__}: {error})"})
+            self.notify({"op": "log", "message": f"a command was not understood ({type(error).__name__}: {error})"})
 
-    def _obey(self, word: dict[str, Any]) -> None:
+    def _handle(self, word: dict[str, Any]) -> None:
         if word["op"] == "stop":
             self.stop.set()
         elif self.runner is None:
@@ -120,7 +120,7 @@ class ControlThread:
                 for _ in range(A_TURN):
                     if not int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
                         break
-                    control.hear(socket.recv())
+                    control.receive(socket.recv())
         for socket in sockets:
             socket.close()
 

@@ -17,7 +17,7 @@ from audio_pipeline.worker.outputs import Outputs
 
 
 class Core:
-    """The node with everything it sends through. `tell` sends a message to the supervisor."""
+    """The node with everything it sends through. `notify` sends a message to the supervisor."""
 
     def __init__(
         self,
@@ -28,9 +28,9 @@ class Core:
         board: Board,
         outputs: Outputs,
         generations: dict[str, int],
-        tell: Callable[[dict[str, Any]], None],
+        notify: Callable[[dict[str, Any]], None],
     ) -> None:
-        self.job, self.node, self.ctx, self.clock, self.board, self.tell = job, node, ctx, clock, board, tell
+        self.job, self.node, self.ctx, self.clock, self.board, self.notify = job, node, ctx, clock, board, notify
         self.outputs, self.generations = outputs, generations
         self.ended = self.flushed = False
         self._schedule = deque(sorted(job.schedule, key=lambda item: int(item[0])))
@@ -74,7 +74,7 @@ class Core:
             self.apply(name, value, position)
             ok = True
         finally:
-            self.tell({"op": "applied", "at": at, "name": name, "value": value, "ok": ok})
+            self.notify({"op": "applied", "at": at, "name": name, "value": value, "ok": ok})
 
     def apply(self, name: str, value: Any, position: int) -> None:
         """Changes a live setting now; where the node refuses it, by any error, it is as it was."""

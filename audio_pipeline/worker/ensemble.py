@@ -37,13 +37,13 @@ class Member:
         runner = self.runner
         if runner.ended and not self._reported_end and runner.drained:
             self._reported_end = True
-            self.control.tell({"op": "ended"})
+            self.control.notify({"op": "ended"})
         elif self._reported_end and not runner.ended:
             self._reported_end = False
-            self.control.tell({"op": "resumed"})
+            self.control.notify({"op": "resumed"})
         if now_s >= self._next_snapshot_s:
             self._next_snapshot_s = now_s + SNAPSHOT_S
-            self.control.tell_news({"op": "snapshot", "state": runner.node.snapshot()})
+            self.control.notify_change({"op": "snapshot", "state": runner.node.snapshot()})
 
 
 class Ensemble:
@@ -98,7 +98,7 @@ class Ensemble:
         for member in [member for member in self.members if member.control.stop.is_set()]:
             self.members.remove(member)
             member.runner.close()
-            member.control.tell({"op": "dismissed"})
+            member.control.notify({"op": "dismissed"})
 
     def close(self) -> None:
         """Lets go of all."""

@@ -187,7 +187,7 @@ class Inputs(InputLinks):
             while item.plan.events and item.link.take() is not None:
                 item.link.dropped("cancelled")
 
-    def is_heard(self, item: Input) -> bool:
+    def is_active(self, item: Input) -> bool:
         """False while the link only waits for its turn."""
         splice, leaving = self.splices.get(item.key.input, (None, None))
         return splice is None or splice.over or item.key == leaving

@@ -157,7 +157,7 @@ class Intake:
             self.ctx.count(f"{reason}_frames")
 
     def _process(self, item: Input, frame: Frame) -> None:
-        heard = self.all.is_heard(item)
+        heard = self.all.is_active(item)
         if frame.samples == 0 and frame.flags & Flag.GAP and not frame.flags & Flag.END and heard:
             self._pass_idle(item, frame)
         began = item.continuity.expected is not None

@@ -55,7 +55,7 @@ def run_jobs(jobs: Sequence[Job]) -> int:
     context: zmq.Context[Any] = zmq.Context()
     control_thread = ControlThread(jobs, context)
     for said in refused:
-        control_thread.controls[0].tell({"op": "log", "message": said})
+        control_thread.controls[0].notify({"op": "log", "message": said})
     ensemble = Ensemble()
     try:
         return _run(context, control_thread, ensemble)
@@ -77,7 +77,7 @@ def run_jobs(jobs: Sequence[Job]) -> int:
 def _fail(control_thread: ControlThread, ensemble: Ensemble, word: dict[str, Any]) -> None:
     """Says why the process ends, in the name of the node whose turn it was."""
     control = next(control for control in control_thread.controls if control.job.name == ensemble.present)
-    control.tell({"op": "failed", **word})
+    control.notify({"op": "failed", **word})
 
 
 def _run(context: zmq.Context[Any], control_thread: ControlThread, ensemble: Ensemble) -> int:
@@ -98,12 +98,12 @@ def _open(control: ControlLink, context: zmq.Context[Any]) -> Member:
     """Opens a node and says that it is ready."""
     job = control.job
     board, clock = Board(Path(job.board)), ClockRecord(Path(job.clock))
-    runner = NodeRunner(job, build_node(job), context, MonotonicClock(), board, clock, control.tell)
+    runner = NodeRunner(job, build_node(job), context, MonotonicClock(), board, clock, control.notify)
     runner.open()
     control.attach(runner)
     node = runner.node
     latency = node.latency()
-    control.tell(
+    control.notify(
         {
             "op": "ready",
             "latency": [latency.window, latency.lookahead, latency.hop, latency.compute],

@@ -179,7 +179,7 @@ class Pacer:
         self.ctx.note_input(Frame(None, position, n, self.job.rate, 2, captured_ns=captured, sources=sources))
         self.node.process(frames, self.ctx)
         self.core.board.put("position", position + n)
-        for timeline, heard in aligner.heard(position + n).items():
+        for timeline, heard in aligner.offsets(position + n).items():
             self.core.board.put(f"heard.{timeline}", heard)
             self.core.board.put(f"anchor.{timeline}", position + n - heard)
             self.core.board.put(f"anchor_generation.{timeline}", aligner.timelines[timeline].generation)

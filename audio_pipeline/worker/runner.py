@@ -44,7 +44,7 @@ class NodeRunner:
         clock: HostClock,
         board: Board,
         record: ClockRecord,
-        tell: Callable[[dict[str, Any]], None],
+        notify: Callable[[dict[str, Any]], None],
     ) -> None:
         self.job, self.node, self.board = job, node, board
         self.waker = Waker()
@@ -53,8 +53,8 @@ class NodeRunner:
         figures, generations = Figures(board, job.name), dict(job.generations)
         outputs = Outputs(job, context, self.clock, board, self._sockets, figures.count, generations)
         links = Inputs(job, node, context, self.clock, board, self._sockets, outputs, figures.count)
-        self.ctx = RunnerContext(job, figures, self.clock, outputs, links, board, self.waker, tell)
-        self.core = Core(job, node, self.ctx, self.clock, board, outputs, generations, tell)
+        self.ctx = RunnerContext(job, figures, self.clock, outputs, links, board, self.waker, notify)
+        self.core = Core(job, node, self.ctx, self.clock, board, outputs, generations, notify)
         self.intake = Intake(self.core, links)
         self.aligner = links.aligner
         self.pacer = Pacer(self.core, self.aligner)

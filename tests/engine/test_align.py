@@ -131,7 +131,7 @@ def test_inputs_of_one_timeline_are_aligned_to_the_sample(inputs: list[tuple[int
             _, name, position, n, stated = events.pop(0)
             desk.push(name, position, song(position, n), ns(position + stated + frame))
         desk.tick()
-    (offset,) = desk.aligner.heard(0).values()
+    (offset,) = desk.aligner.offsets(0).values()
     assert -offset <= max(latency + max(chunks) for latency, chunks in inputs) + 3 * frame + 2000
     for name in names:
         heard = desk.sound(name)[-offset:30_000]
@@ -145,7 +145,7 @@ def test_timelines_do_not_wait_for_each_other() -> None:
     for at in range(20):
         desk.push("a", at * N, song(at * N, N))
         desk.tick()
-    assert set(desk.aligner.heard(desk.position)) == {"mic"}
+    assert set(desk.aligner.offsets(desk.position)) == {"mic"}
     assert desk.sound("a").any() and not desk.sound("b").any()
 
 
@@ -194,7 +194,7 @@ def microphone(desk: Desk, frames: int, late_ms: list[float]) -> None:
 
 
 def delay_ms(desk: Desk) -> float:
-    return -desk.aligner.heard(0)["song"] / 48
+    return -desk.aligner.offsets(0)["song"] / 48
 
 
 def test_a_microphone_on_a_busy_host_is_heard_later_and_then_whole() -> None:
@@ -234,7 +234,7 @@ def test_what_is_heard_sooner_by_a_frame_has_no_hole(frame: int) -> None:
         desk.tick()
         desk.push("a", at * frame, ones(0, frame), due_ns=desk.now_ns)
     assert desk.counts == {"late_samples": 0, "delay_samples": -frame}
-    assert desk.aligner.heard(0)["song"] == frame
+    assert desk.aligner.offsets(0)["song"] == frame
     np.testing.assert_allclose(desk.sound(), 1, atol=0.07 if frame == 48 else 1.01 / FADE)
 
 
@@ -302,7 +302,7 @@ def test_a_bypass_is_aligned_and_the_song_goes_on() -> None:
             desk.push("a", at * N, tone(at * N, N))
         desk.push("a~bypass", at * N, tone(at * N, N))
         desk.tick()
-    offset = -desk.aligner.heard(0)["song"]
+    offset = -desk.aligner.offsets(0)["song"]
     heard, want = desk.sound()[offset:], tone(0, 80 * N - offset)[:, 0]
     fade_out, fade_in = slice(20 * N, 20 * N + FADE), slice(50 * N, 50 * N + FADE)
     wrong = np.abs(heard - want) > 1e-6
@@ -399,7 +399,7 @@ def test_new_sound_fades_in_from_its_first_sample_wherever_it_comes(wait: int, f
     for _ in range(2000 // frame):
         desk.tick()
     new = desk.sound()[at:]
-    assert desk.aligner.heard(at)["song"] == RATE
+    assert desk.aligner.offsets(at)["song"] == RATE
     assert steps(desk.sound()[frame:]) <= 2 / FADE + 1e-6
     np.testing.assert_array_equal(new[FADE : len(new)], -1)
 
@@ -431,7 +431,7 @@ def test_a_frame_of_a_new_generation_is_a_cancel_too() -> None:
     desk.push("a", 2 * RATE, ones(0, RATE))
     assert desk.aligner.timelines["song"].generation == 5
     desk.tick()
-    assert desk.aligner.heard(0)["song"] + desk.position - N == 2 * RATE
+    assert desk.aligner.offsets(0)["song"] + desk.position - N == 2 * RATE
 
 
 def test_old_cancels_and_other_timelines_change_nothing() -> None:
@@ -570,7 +570,7 @@ def test_after_a_hold_up_the_sound_is_live_again() -> None:
     desk.push("a", RATE, song(RATE, RATE))
     desk.aligner.skip_to(desk.position)
     desk.tick()
-    here = desk.aligner.heard(desk.position - N)["song"]
+    here = desk.aligner.offsets(desk.position - N)["song"]
     np.testing.assert_array_equal(desk.sound()[-N:], song(here, N)[:, 0])
 
 
@@ -582,9 +582,9 @@ def test_the_output_is_as_old_as_its_oldest_input() -> None:
     desk.tick()
     desk.push("b", 0, ones(0, RATE))
     desk.tick()
-    for name, offset in desk.aligner.heard(0).items():
+    for name, offset in desk.aligner.offsets(0).items():
         assert desk.aligner.timelines[name].anchor == -offset
-    heard = desk.aligner.heard(0)
+    heard = desk.aligner.offsets(0)
     times = {name: ns(5 * N + heard[name]) for name in ("mic", "song")}
     assert desk.aligner.captured_at(5 * N) == {tag_of(name): at for name, at in times.items()}
     assert times["song"] < times["mic"], "the song came later, so what is heard of it is older"
@@ -597,7 +597,7 @@ def test_an_input_of_unknown_age_makes_the_output_no_older() -> None:
     desk.push("a", 0, ones(0, RATE))
     desk.aligner.push(link_key("b"), audio_frame(ones(0, RATE), 0, RATE), 0, desk.now_ns)
     desk.tick()
-    assert set(desk.aligner.heard(0)) == {"mic", "card"}
+    assert set(desk.aligner.offsets(0)) == {"mic", "card"}
     assert desk.aligner.captured_at(N) == {tag_of("mic"): ns(N)}
 
 

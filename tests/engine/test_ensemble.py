@@ -48,7 +48,7 @@ def ensemble_of(folder: Path) -> Iterator[tuple[Ensemble, Run]]:
         runner = NodeRunner(job, build_node(job), context, MonotonicClock(), board, record, control.tell)
         runner.open()
         control.attach(runner)
-        control.hear(encode(dict(start_message(run.plan, name, []))))
+        control.receive(encode(dict(start_message(run.plan, name, []))))
         members.append(Member(runner, control))
     ensemble = Ensemble(members)
     try:
@@ -91,7 +91,7 @@ def test_every_member_counts_on_a_board_of_its_own(tmp_path: Path) -> None:
 
 def test_one_that_is_told_to_stop_leaves_the_others(tmp_path: Path) -> None:
     with ensemble_of(tmp_path) as (ensemble, _):
-        ensemble.members[1].control.hear(encode({"op": "stop"}))
+        ensemble.members[1].control.receive(encode({"op": "stop"}))
         ensemble.dismiss_stopped()
         assert [member.name for member in ensemble.members] == ["song", "late", "mix", "out"]
 
@@ -125,7 +125,7 @@ def test_a_snapshot_that_cannot_be_packed_is_named_and_the_node_lives(tmp_path: 
 def test_an_answer_that_cannot_be_packed_is_an_answer(tmp_path: Path) -> None:
     with ensemble_of(tmp_path) as (ensemble, _):
         control = ensemble.members[0].control
-        control.tell({"op": "reply", "id": 7, "ok": True, "result": object()})
+        control.notify({"op": "reply", "id": 7, "ok": True, "result": object()})
         (word,) = said(ensemble.members[0])
     assert (word["op"], word["id"], word["ok"], word["result"]) == ("reply", 7, False, None)
     assert word["error"].startswith("its answer cannot be sent: a object has no place in a message")
@@ -136,6 +136,6 @@ def test_an_answer_that_cannot_be_packed_is_an_answer(tmp_path: Path) -> None:
 )
 def test_a_malformed_command_is_said_and_the_control_thread_lives(tmp_path: Path, message: bytes) -> None:
     with ensemble_of(tmp_path) as (ensemble, _):
-        ensemble.members[0].control.hear(message)
+        ensemble.members[0].control.receive(message)
         (word,) = said(ensemble.members[0])
     assert word["op"] == "log" and word["message"].startswith("a command was not understood (")

@@ -455,10 +455,10 @@ def test_a_seek_is_known_to_a_node_that_starts_later(live: Stage) -> None:
 
 def test_a_source_that_does_not_know_a_command_says_so(live: Stage) -> None:
     told: list[dict[str, Any]] = []
-    live.runners["song"].core.tell = told.append
+    live.runners["song"].core.notify = told.append
     live.command("song", op="transport", command="dance", id=4)
     live.command("mix", op="transport", command="seek", id=5)
-    live.runners["mix"].core.tell = told.append
+    live.runners["mix"].core.notify = told.append
     live.command("mix", op="transport", command="seek", id=6)
     live.command("mix", op="set", name="inputs.wet.gian", value=1, id=7)
     assert told == [

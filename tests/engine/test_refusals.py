@@ -122,7 +122,7 @@ def test_a_mistake_in_what_a_client_sends_does_not_end_the_node() -> None:
     with local() as graph:
         answers: list[dict[str, Any]] = []
         runner = graph.runners["wet"]
-        runner.core.tell = answers.append
+        runner.core.notify = answers.append
         graph.command("wet", op="event", port="text", event={"kind": "text", "text": 5}, id=7)
         (answer,) = answers
         assert not answer["ok"] and "wet: event: TypeError" in answer["error"]

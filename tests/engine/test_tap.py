@@ -233,11 +233,11 @@ def test_a_recording_is_the_link_sample_for_sample(tmp_path: Path) -> None:
 
 def test_levels_since_the_last_look() -> None:
     level = Level()
-    assert level.look() == []
+    assert level.take() == []
     level.add(np.array([[0.5, 0.0], [-0.5, 0.0]], np.float32))
-    (left, right) = level.look()
+    (left, right) = level.take()
     assert left == pytest.approx((-6.02, -6.02), abs=0.01) and right == (-120.0, -120.0)
-    assert level.look() == [(-120.0, -120.0)] * 2
+    assert level.take() == [(-120.0, -120.0)] * 2
 
 
 def test_a_picture_is_a_png_with_axes(tmp_path: Path) -> None:

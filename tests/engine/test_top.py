@@ -141,7 +141,7 @@ def test_keys_sort_and_leave() -> None:
 def test_a_pipeline_without_measures_yet_is_shown_all_the_same() -> None:
     out = io.StringIO()
     top = Top(FakeClient({**karaoke(), "run": "karaoke-1-x"}))
-    top.look_twice(0.0, wait=lambda seconds: None)
+    top.refresh_twice(0.0, wait=lambda seconds: None)
     write_once(top, 80, out)
     write_json(top, out)
     *screen, last = out.getvalue().splitlines()
@@ -192,4 +192,4 @@ def test_a_pipeline_that_never_answers_is_given_up(client: FakeClient, monkeypat
     monkeypatch.setattr("audio_pipeline.view.watch.PATIENCE_S", 0.0)
     client.refuses = True
     with pytest.raises(ControlError):
-        Top(client).look_twice(0.0, wait=lambda seconds: None)
+        Top(client).refresh_twice(0.0, wait=lambda seconds: None)
