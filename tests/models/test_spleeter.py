@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from audio_pipeline.errors import ConfigError, WeightsError
-from audio_pipeline.models.separation import spleeter
+from audio_pipeline.models.separation import spleeter, spleeter_onnx
 from audio_pipeline.models.separation.spleeter_layout import MASK_EPSILON, VARIANTS, Variant, Weights, shapes
 from audio_pipeline.models.separation.spleeter_onnx import OnnxUnets
 from audio_pipeline.models.separation.spleeter_precision import settle
@@ -153,6 +153,19 @@ def test_half_precision_is_taken_only_where_it_agrees(error: float, precision: s
     engine, line = settle(make, precision)
     assert said in line
     assert engine is made["fp32" if "in fp32" in line else line.split()[2].rstrip(",")]
+
+
+def test_a_session_that_answers_more_frames_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And takes the place of the smaller one: each holds the weights again."""
+    variant = VARIANTS["spleeter-2stems"]
+    table, x, opened = small_weights(variant), magnitudes(1, 128, BINS), []
+    wanted = [range(120, 128), range(90, 128), range(113, 128), range(96, 128)]
+    alone = [OnnxUnets(variant, table).masks(x, each) for each in wanted]
+    shared, build = OnnxUnets(variant, table), spleeter_onnx.build
+    monkeypatch.setattr(spleeter_onnx, "build", lambda *shape: opened.append(shape[-1]) or build(*shape))
+    for each, expected in zip(wanted, alone, strict=True):
+        assert np.array_equal(shared.masks(x, each), expected)
+    assert opened == [range(112, 128), range(80, 128)]
 
 
 def window(x: Array, wanted: range) -> Window:
