@@ -1,4 +1,4 @@
-"""Tries inputs in a process of its own: `python -m tests.fuzz.pacer TARGET COUNT SEED FOLDER`.
+"""Tries inputs in a process of its own: `python -m tests.fuzz.drive TARGET COUNT SEED FOLDER`.
 
 Before each input its number and bytes are written to `now`, which is mapped into memory, so that whoever watches can
 say which input hangs or kills. At the end `result.json` says how much memory it took.

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.fuzz.pacer import read_now
+from tests.fuzz.drive import read_now
 from tests.fuzz.targets import TARGETS
 from tests.shared import ROOT
 
@@ -36,7 +36,7 @@ def test_drawn_inputs_neither_crash_nor_hang_nor_grow(tmp_path: Path, proof_scal
         folder.mkdir()
         count = max(round(MILLION * (1 - GUIDED) * target.share * proof_scale), 200)
         began = time.monotonic()
-        watched("tests.fuzz.pacer", name, count, folder)
+        watched("tests.fuzz.drive", name, count, folder)
         told = json.loads((folder / "result.json").read_text())
         tried += told["count"]
         said(name, told, time.monotonic() - began)
