@@ -9,6 +9,7 @@ from typing import Any
 
 from audio_pipeline.control.operations import OPERATIONS, Operation
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
+from audio_pipeline.private_file import write_whole
 from audio_pipeline.settings import rule_of
 
 BEGIN, END = "<!-- operations: generated -->", "<!-- end of operations -->"
@@ -59,7 +60,7 @@ def main() -> int:
     """Writes the page, or says whether it is up to date."""
     page = PAGE.read_text(encoding="utf-8")
     if "--write" in sys.argv[1:]:
-        PAGE.write_text(with_table(page), encoding="utf-8")
+        write_whole(PAGE, with_table(page))
         return 0
     return int(page != with_table(page))
 

@@ -142,7 +142,15 @@ def test_without_names_what_bundled_pipelines_need_is_fetched_and_what_is_here_i
     no_weights: list[str],
 ) -> None:
     main(["models", "fetch"])
-    assert set(no_weights) == {"spleeter-2stems", "silero-vad", "ge2e", "kokoro", "perth", "demo-song"}
+    assert set(no_weights) == {
+        "spleeter-2stems",
+        "deepfilternet",
+        "silero-vad",
+        "ge2e",
+        "kokoro",
+        "perth",
+        "demo-song",
+    }
     no_weights.clear()
     main(["models", "fetch", "--all"])
     assert "spleeter-4stems" in no_weights

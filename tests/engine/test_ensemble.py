@@ -45,7 +45,7 @@ def ensemble_of(folder: Path) -> Iterator[tuple[Ensemble, Run]]:
         job = make_job(run, name)
         control = ControlLink(job, waker)
         board = Board(Path(job.board))
-        runner = NodeRunner(job, build_node(job), context, MonotonicClock(), board, record, control.tell)
+        runner = NodeRunner(job, build_node(job), context, MonotonicClock(), board, record, control.notify)
         runner.open()
         control.attach(runner)
         control.receive(encode(dict(start_message(run.plan, name, []))))

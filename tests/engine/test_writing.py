@@ -17,9 +17,8 @@ def test_a_node_is_waited_for_while_it_lives_and_has_something_to_write(
     tmp_path: Path, held: float, alive: bool, writing: bool
 ) -> None:
     path = tmp_path / "rec.0.board"
-    supervisor: Any = SimpleNamespace(run=SimpleNamespace(board_path=lambda name, incarnation: path))
     record: Any = SimpleNamespace(name="rec", incarnation=0, child=object() if alive else None)
-    assert not is_writing(supervisor, record)  # it says nothing
+    assert not is_writing(record, path)  # it says nothing
     board = Board(path)
     board.gauge("gauge.unwritten_bytes", held)
-    assert is_writing(supervisor, record) is writing
+    assert is_writing(record, path) is writing

@@ -92,7 +92,7 @@ def test_the_sources_colour_is_learnt_from_its_stream_and_then_kept() -> None:
         converter.convert(window, start)
     loud = converter.convert(level(0.8, 0.5), 12 * 22_050)
     assert loud[:100] == pytest.approx(0.8 * 0.4 / 0.2, rel=1e-3)
-    assert sum(map(len, converter._heard)) / 22_050 == pytest.approx(10, abs=0.5)  # no sample twice, and no more
+    assert sum(map(len, converter._learnt)) / 22_050 == pytest.approx(10, abs=0.5)  # no sample twice, and no more
 
 
 def test_silence_teaches_nothing() -> None:
@@ -106,7 +106,7 @@ def test_a_new_stream_forgets_the_old_speaker() -> None:
     converter.convert(level(0.2, 2), 0)
     assert converter._source is not None
     converter.reset()
-    assert converter._source is None and not converter._heard
+    assert converter._source is None and not converter._learnt
 
 
 def test_a_converter_without_a_voice_says_so() -> None:
