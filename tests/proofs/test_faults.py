@@ -18,8 +18,8 @@ from tests.proofs.live import NO_CARD, Pipeline, db, running, silent_runs_ms
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
 FRAME_MS = 10
 MIXER_GAP_MS = 300
-# none where there are cores to spare; on two, while the successor loads its network, the mixer did not run for 0 to
-# 128 ms (kills on a quiet machine; a thread that only sleeps was 12 to 79 ms late meanwhile)
+# none where there are cores to spare; on two, threads of light nodes wait up to 60 ms for a core while the successor
+# loads its network, and the frame after that is late as well: 0 to 128 ms were seen, in one of two to six kills
 CROWDED_MS = 150
 VOICE_DB = -24.0
 
