@@ -39,9 +39,11 @@ class Crash(Filter):
 NODE = Crash
 """
 PROGRAM = """
-import sys
+import signal, sys
 from contextlib import closing
 from audio_pipeline import Pipeline
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
 def show(pipeline):
     pipeline.wait_playing()
