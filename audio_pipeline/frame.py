@@ -282,30 +282,16 @@ def parse(message: bytes) -> Frame:
         raise WireError(f"frame states number {seq}, position {position}, captured at {captured_ns} ns: out of range")
     sources = _parse_sources(memoryview(message)[HEADER.size : header_bytes]) if header_bytes > HEADER.size else ()
     flags &= _KNOWN_FLAGS
+    data, event = None, None
     if code == _EVENT:
+        samples = channels = 0
         event = _parse_event(memoryview(message)[header_bytes:])
-        return Frame(
-            None,
-            position,
-            0,
-            rate,
-            0,
-            flags,
-            seq,
-            epoch,
-            stream,
-            generation,
-            captured_ns,
-            clock_id,
-            sent_age_us,
-            event,
-            sources,
-        )
-    if not 1 <= channels <= MAX_CHANNELS or samples > MAX_SAMPLES:
+    elif not 1 <= channels <= MAX_CHANNELS or samples > MAX_SAMPLES:
         raise WireError(f"frame states {channels} channels of {samples} samples")
-    data = _parse_samples(message, header_bytes, code, samples, channels) if not flags & _GAP else None
-    if data is None and payload_bytes:
-        raise WireError(f"gap frame carries {payload_bytes} bytes of payload, expected none")
+    elif flags & _GAP:
+        _check_gap(payload_bytes)
+    else:
+        data = _parse_samples(message, header_bytes, code, samples, channels)
     return Frame(
         data,
         position,
@@ -320,7 +306,7 @@ def parse(message: bytes) -> Frame:
         captured_ns,
         clock_id,
         sent_age_us,
-        None,
+        event,
         sources,
     )
 
@@ -330,6 +316,11 @@ def _parse_event(body: bytes | memoryview) -> dict[str, Any]:
     if not all(isinstance(key, str) for key in event):
         raise WireError("event has a key that is no text, expected a map with text keys")
     return event
+
+
+def _check_gap(payload_bytes: int) -> None:
+    if payload_bytes:
+        raise WireError(f"gap frame carries {payload_bytes} bytes of payload, expected none")
 
 
 def _parse_samples(message: bytes, start: int, code: int, samples: int, channels: int) -> Samples:
