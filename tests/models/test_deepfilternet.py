@@ -21,9 +21,10 @@ from audio_pipeline.models.separation.stream import SeparatorStream, separate
 from audio_pipeline.models.separation.types import Array, SeparatorSettings, Window
 from audio_pipeline.models.separation.workers import Inline
 from audio_pipeline.models.weights import store
-from tests.dsp.chunking import SIZES, chunks
+from tests.dsp.chunking import SIZES
 from tests.dsp.measures import snr_db
 from tests.models.noisy_speech import RATE, noisy_speech, reference
+from tests.models.streaming import streamed
 
 LOW = SeparatorSettings("low")
 HOP = DEEPFILTERNET.stft.hop
@@ -36,31 +37,10 @@ def model() -> DeepFilterNet:
     return deepfilternet.load()
 
 
-def streamed(model: DeepFilterNet, x: Array, size: int, settings: SeparatorSettings = LOW) -> dict[str, Array]:
-    """All that comes out of a stream which is fed in blocks of `size`."""
-    stream, worker = SeparatorStream(model, settings), Inline(model)
-    done: dict[str, list[Array]] = {name: [np.zeros((0, 1), np.float32)] for name in stream.outputs}
-
-    def answer() -> None:
-        while (window := stream.pending()) is not None:
-            worker.submit(window)
-            found = worker.take(window)
-            assert found is not None
-            for name, samples in stream.accept(window, found).items():
-                done[name].append(samples)
-
-    for _, block in chunks(x, size):
-        stream.push(block)
-        answer()
-    stream.flush()
-    answer()
-    return {name: np.concatenate(parts) for name, parts in done.items()}
-
-
 @pytest.mark.parametrize("size", SIZES)
 def test_streamed_is_one_shot_to_the_last_bit(model: DeepFilterNet, size: int) -> None:
     x = noisy_speech(0.25)[: 20 * HOP + 123]
-    whole, found = separate(model, x, LOW), streamed(model, x, size)
+    whole, found = separate(model, x, LOW), streamed(model, x, size, LOW)
     for stem in ("speech", "noise"):
         assert len(found[stem]) == len(x)
         assert np.array_equal(found[stem], whole[stem])

@@ -16,8 +16,9 @@ from audio_pipeline.models.separation.stream import SeparatorStream, separate
 from audio_pipeline.models.separation.tuning import Tuning, tune, warm_up
 from audio_pipeline.models.separation.types import HOPS, Array, SeparatorSettings, Window, stated_latency
 from audio_pipeline.models.separation.workers import Inline, Seated
-from tests.dsp.chunking import SIZES, chunks, noise
+from tests.dsp.chunking import SIZES, noise
 from tests.models.fake_stateful import FakeStateful
+from tests.models.streaming import streamed
 from tests.patience import PATIENCE_S
 
 SPEC, HOP = DEEPFILTERNET, DEEPFILTERNET.stft.hop
@@ -25,33 +26,11 @@ LOW = SeparatorSettings("low")
 LENGTH = 20 * HOP + 123
 
 
-def streamed(x: Array, size: int, settings: SeparatorSettings = LOW) -> dict[str, Array]:
-    """All that comes out of a stream which is fed in blocks of `size`."""
-    model = FakeStateful()
-    stream, worker = SeparatorStream(model, settings), Inline(model)
-    done: dict[str, list[Array]] = {name: [np.zeros((0, 1), np.float32)] for name in SPEC.stems}
-
-    def answer() -> None:
-        while (window := stream.pending()) is not None:
-            worker.submit(window)
-            answered = worker.take(window)
-            assert answered is not None
-            for name, samples in stream.accept(window, answered).items():
-                done[name].append(samples)
-
-    for _, block in chunks(x, size):
-        stream.push(block)
-        answer()
-    stream.flush()
-    answer()
-    return {name: np.concatenate(parts) for name, parts in done.items()}
-
-
 @pytest.mark.parametrize("hop", HOPS)
 @pytest.mark.parametrize("size", SIZES)
 def test_any_chunking_and_any_hop_give_the_same_samples(size: int, hop: int) -> None:
     x = noise(LENGTH, 1)
-    whole, found = separate(FakeStateful(), x, LOW), streamed(x, size, SeparatorSettings("low", hop))
+    whole, found = separate(FakeStateful(), x, LOW), streamed(FakeStateful(), x, size, SeparatorSettings("low", hop))
     for stem in SPEC.stems:
         assert len(found[stem]) == LENGTH
         assert np.array_equal(found[stem], whole[stem])
