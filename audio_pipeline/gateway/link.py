@@ -75,12 +75,12 @@ class ListeningEnd(InPort):
     def _add(self, name: str, amount: int) -> None:
         self._link.counts[name] += amount
 
-    def _receive(self, message: bytes) -> bool:
+    def on_bytes(self, message: bytes) -> bool:
         """As of any link; an Opus frame is decoded first, and one that cannot be is bad."""
         if self._decoder is not None:
             with suppress(WireError):
                 message = self._decoder.decode(message)
-        return super()._receive(message)
+        return super().on_bytes(message)
 
     def reconnect(self) -> None:
         """Whoever answers may be a pipeline that was started anew: it counts from the start."""

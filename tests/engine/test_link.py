@@ -646,7 +646,7 @@ def test_an_unreadable_frame_of_another_epoch_is_no_credit_for_this_one(bench: B
     bench.out()
     port = bench.into()
     bench.pump(lambda: port.greeted)
-    port._receive(pack(replace(unreadable(0), seq=7, epoch=2)))
+    port.on_bytes(pack(replace(unreadable(0), seq=7, epoch=2)))
     assert +bench.counts == {"in>a.bad": 1} and (port.grant.epoch, port.grant.delivered_through) == (1, 0)
 
 

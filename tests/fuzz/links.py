@@ -107,7 +107,7 @@ def consumer() -> Iterator[Callable[[bytes], None]]:
 
         def target(data: bytes) -> None:
             choice = Choice(data)
-            port._receive(_word(choice) if choice.chance(3) else _extreme(choice) if choice.chance(3) else data)
+            port.on_bytes(_word(choice) if choice.chance(3) else _extreme(choice) if choice.chance(3) else data)
             while port.take() is not None:
                 port.used()
             assert port.grant.delivered_through < 1 << 62
