@@ -14,7 +14,7 @@ from audio_pipeline.models.separation.spleeter_layout import VARIANTS, Variant, 
 from audio_pipeline.models.separation.spleeter_precision import Engine, settle
 from audio_pipeline.models.separation.types import State, Window
 from audio_pipeline.models.weights import store
-from audio_pipeline.models.weights.tensors import read_tensors
+from audio_pipeline.models.weights.tensors import TensorFile
 
 Array = np.ndarray[Any, np.dtype[Any]]
 DEVICES = ("auto", "cpu", "cuda")
@@ -64,8 +64,8 @@ def from_file(
     path: Path, variant: Variant, *, device: str = "auto", threads: int = 0, precision: str = "auto"
 ) -> Spleeter:
     """A model from a converted file."""
-    weights = read_tensors(path)
-    check_weights(variant, weights)
+    weights = TensorFile(path)
+    check_weights(variant, weights.shapes)
     engine, line = _engine(variant, weights, device, threads, precision)
     return Spleeter(variant, engine, line, padded=not line.startswith("CPU"))
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS, SPLEETER_4STEMS, SPLEETER_5STEMS
 from audio_pipeline.models.separation.spec import ModelSpec
-from audio_pipeline.models.weights.tensors import check_tensors
+from audio_pipeline.models.weights.tensors import Shapes, check_shapes
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Weights = Mapping[str, Array]
@@ -101,9 +101,8 @@ def decoder_ranges(wanted: range, frames: int) -> list[range]:
     return list(below)[::-1]
 
 
-def check_weights(variant: Variant, weights: Weights) -> None:
-    """Raises WeightsError unless every stem has every tensor at its size."""
-    first = weights.get(f"{variant.stems[0]}.enc1.bias")
-    width = ENCODER[0] if first is None else len(first)
+def check_weights(variant: Variant, found: Shapes) -> None:
+    """Raises WeightsError unless every stem has every tensor at its size, by the shapes that were found."""
+    width = found.get(f"{variant.stems[0]}.enc1.bias", ENCODER[:1])[0]
     wanted = {f"{stem}.{part}": shape for stem in variant.stems for part, shape in shapes(width).items()}
-    check_tensors(variant.name, wanted, weights)
+    check_shapes(variant.name, wanted, found)

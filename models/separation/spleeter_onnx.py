@@ -2,12 +2,13 @@
 
 A graph is made in memory for one length of window and one range of wanted frames, and computes only what
 those frames depend on: two thirds of the network's work is in its decoder, of which a sliding window needs
-the last few frames. The weights stay in the arrays they were loaded into and are handed over by name.
+the last few frames. The weights are handed over by name. ONNX Runtime keeps a copy in the layout of its kernels, and
+nothing of the arrays.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -32,6 +33,8 @@ PROVIDER_OPTIONS = {CUDA: {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0
 OPSET, IR = 17, 9  # what ONNX Runtime 1.17 and later read
 TIME = 2  # axis of (batch, channels, frames, bins)
 GRID = 16  # wanted frames are rounded up to this, so that one graph serves several hops; costs nothing to speak of
+ANY = 1 << 16  # frames of a graph for windows of any length: it counts them from the end of the window
+TO_THE_END = (1 << 63) - 1  # of a slice
 
 
 class _Graph:
@@ -76,10 +79,11 @@ class _Graph:
         )
 
     def cut(self, x: str, have: range, need: range) -> str:
-        """Frames `need` of a value that holds frames `have`."""
+        """Frames `need` of a value that holds frames `have`; counted from the end, as shorter windows have it too."""
         if have == need:
             return x
-        bounds = (self.constant([need.start - have.start], np.int64), self.constant([need.stop - have.start], np.int64))
+        stop = TO_THE_END if need.stop == have.stop else need.stop - have.stop
+        bounds = (self.constant([need.start - have.stop], np.int64), self.constant([stop], np.int64))
         return self.op("Slice", x, *bounds, self.constant([TIME], np.int64))
 
     def unet(self, stem: str, x: str) -> str:
@@ -158,10 +162,13 @@ class _Graph:
 
 
 def build(variant: Variant, weights: Weights, frames: int, bins: int, wanted: range) -> tuple[bytes, dict[str, Array]]:
-    """The serialised graph for windows of `frames` and the weights it names."""
+    """The serialised graph for windows of `frames` and the weights it names.
+
+    With `frames` of `ANY` it takes windows of all lengths that hold the wanted frames and `HEAD_REACH` before them.
+    """
     g = _Graph(variant, weights, frames, wanted)
     g.finish()
-    shape: list[str | int | None] = ["batch", frames, bins, CHANNELS]
+    shape: list[str | int | None] = ["batch", "frames" if frames == ANY else frames, bins, CHANNELS]
     result: list[str | int | None] = ["batch", len(variant.stems), len(wanted), bins, CHANNELS]
     graph = helper.make_graph(
         g.nodes,
@@ -182,52 +189,75 @@ def _outside(name: str, array: Array) -> Any:
     return tensor
 
 
+class _Session(NamedTuple):
+    """ONNX Runtime's session, and what it answers: `wanted` counts from the end of a window, which is 0."""
+
+    runtime: Any
+    frames: int  # of a window, or `ANY`
+    bins: int
+    wanted: range
+
+    def answers(self, frames: int, bins: int, wanted: range) -> bool:
+        """Whether the frames `wanted` of such a window are among its answers."""
+        fits = self.frames in (frames, ANY if frames + self.wanted.start >= HEAD_REACH else frames)
+        return fits and self.bins == bins and self.wanted.start <= wanted.start and wanted.stop <= self.wanted.stop
+
+    def replaces(self, other: _Session) -> bool:
+        """Whether it answers whatever the other does."""
+        within = self.wanted.start <= other.wanted.start and other.wanted.stop <= self.wanted.stop
+        return within and (self.frames, self.bins) == (other.frames, other.bins)
+
+
 class OnnxUnets:
     """All U-Nets of a variant on the CPU, on `threads` threads (0: as many as there are cores), or by another
     of ONNX Runtime's execution providers; ConfigError where that one does not take the graph.
 
-    A session is kept for each shape of window: a stream asks for one, and for another on its way down the ladder.
+    Each session holds the weights again (79 MB). One serves the windows of all lengths that a stream asks for on its
+    ladder, since it wants the same frames at the end of each; windows whose first frames are wanted have their own.
     """
 
     def __init__(self, variant: Variant, weights: Weights, threads: int = 0, provider: str = CPU) -> None:
         self._variant, self._weights, self._threads, self._provider = variant, weights, threads, provider
-        self._sessions: dict[tuple[int, int, range], Any] = {}
+        self._sessions: list[_Session] = []
 
     def masks(self, magnitudes: Array, wanted: range) -> Array:
         """Masks (batch, stems, wanted, bins, channels) for magnitudes (batch, frames, bins, channels)."""
         frames, bins = magnitudes.shape[1:3]
         count = min(-(-len(wanted) // GRID) * GRID, frames)
-        first = max(0, wanted.stop - count)
-        first, session = self._session(frames, bins, range(first, first + count))
-        masks: Array = session.run(None, {"magnitudes": magnitudes})[0]
+        first = max(0, wanted.stop - count) - frames
+        session = self._session(frames, bins, range(first, first + count))
+        masks: Array = session.runtime.run(None, {"magnitudes": magnitudes})[0]
+        first = frames + session.wanted.start
         return masks[:, :, wanted.start - first : wanted.stop - first]
 
-    def _session(self, frames: int, bins: int, wanted: range) -> tuple[int, Any]:
-        """A session for windows of this shape that answers at least these frames, and the first frame it answers.
+    def _session(self, frames: int, bins: int, wanted: range) -> _Session:
+        """One that answers at least these frames, to the same bits; the larger of two takes the place of the other."""
+        for session in self._sessions:
+            if session.answers(frames, bins, wanted):
+                return session
+        at_end = wanted.stop == 0 and frames + wanted.start >= HEAD_REACH
+        opened = self._open(ANY if at_end else frames, bins, wanted)
+        self._sessions = [session for session in self._sessions if not opened.replaces(session)] + [opened]
+        return opened
 
-        One that answers more gives the same bits, and each holds the weights again (100 MB): the larger one is kept.
-        """
-        mine = {shape: session for shape, session in self._sessions.items() if shape[:2] == (frames, bins)}
-        for (_, _, answered), session in mine.items():
-            if answered.start <= wanted.start and wanted.stop <= answered.stop:
-                return answered.start, session
-        opened = self._open(frames, bins, wanted)
-        for shape in mine:
-            if wanted.start <= shape[2].start and shape[2].stop <= wanted.stop:
-                self._sessions.pop(shape, None)
-        self._sessions[frames, bins, wanted] = opened
-        return wanted.start, opened
-
-    def _open(self, frames: int, bins: int, wanted: range) -> Any:
-        graph, used = build(self._variant, self._weights, frames, bins, wanted)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        # Threads that spin while they wait are a fifth quicker on an idle machine and half as quick on a busy one.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    def _open(self, frames: int, bins: int, wanted: range) -> _Session:
+        from_start = range(frames + wanted.start, frames + wanted.stop)
+        graph, used = build(self._variant, dict(self._weights), frames, bins, from_start)
+        options = self._options(frames)
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array)) for array in used.values()]
         options.add_external_initializers(list(used), values)
         provider = (self._provider, PROVIDER_OPTIONS.get(self._provider, {}))
         session = onnxruntime.InferenceSession(graph, options, providers=[provider])
         if session.get_providers()[0] != self._provider:  # it falls back silently
             raise ConfigError(f"ONNX Runtime was asked for {self._provider}, but took {session.get_providers()[0]}")
-        return session
+        return _Session(session, frames, bins, wanted)
+
+    def _options(self, frames: int) -> Any:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        # Threads that spin while they wait are a fifth quicker on an idle machine and half as quick on a busy one.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # What is computed in between lies in an arena, which keeps 40 MB for a window of 128 frames that asks for 3 MB
+        # at a time. Without it that window is as quick; one of 512 frames, all wanted, takes half as long again.
+        options.enable_cpu_mem_arena = frames != ANY
+        return options

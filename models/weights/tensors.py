@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,54 @@ FILE = "model.safetensors"
 
 def read_tensors(path: Path) -> dict[str, Array]:
     """The tensors of a safetensors file by name. Raises WeightsError."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    return dict(TensorFile(path))
 
-    try:
-        found: dict[str, Array] = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path} is not a safetensors file: {error}") from error
-    return found
+
+class TensorFile(Mapping[str, Array]):
+    """The tensors of a safetensors file by name, each read whenever it is asked for: nothing of it stays in memory.
+
+    Raises WeightsError where the file is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._opened() as file:
+            self.shapes: Shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self._path, "np") as file:
+                yield file
+        except (OSError, SafetensorError) as error:
+            raise WeightsError(f"{self._path} is not a safetensors file: {error}") from error
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self.shapes:
+            raise KeyError(name)
+        with self._opened() as file:
+            found: Array = file.get_tensor(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
 
 
 def check_tensors(owner: str, shapes: Shapes, tensors: Mapping[str, Array]) -> None:
     """Raises WeightsError unless every tensor is there at its size; `owner` is what they belong to."""
+    check_shapes(owner, shapes, {name: tensor.shape for name, tensor in tensors.items()})
+
+
+def check_shapes(owner: str, shapes: Shapes, found: Shapes) -> None:
+    """The same, of what stands in a file."""
     for name, shape in shapes.items():
-        found = tensors.get(name)
-        if found is None or found.shape != shape:
-            what = "missing" if found is None else f"of shape {found.shape}"
+        if found.get(name) != shape:
+            what = f"of shape {found[name]}" if name in found else "missing"
             raise WeightsError(f"{owner}: tensor {name} is {what}, expected {shape}")
 
 

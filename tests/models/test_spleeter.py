@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import soundfile
 
 from audio_pipeline.errors import ConfigError, WeightsError
 from audio_pipeline.models.separation import spleeter, spleeter_onnx
 from audio_pipeline.models.separation.spleeter_layout import MASK_EPSILON, VARIANTS, Variant, Weights, shapes
-from audio_pipeline.models.separation.spleeter_onnx import OnnxUnets
+from audio_pipeline.models.separation.spleeter_onnx import ANY, OnnxUnets
 from audio_pipeline.models.separation.spleeter_precision import settle
 from audio_pipeline.models.separation.spleeter_torch import TorchUnets
 from audio_pipeline.models.separation.stream import separate
@@ -155,17 +156,51 @@ def test_half_precision_is_taken_only_where_it_agrees(error: float, precision: s
     assert engine is made["fp32" if "in fp32" in line else line.split()[2].rstrip(",")]
 
 
-def test_a_session_that_answers_more_frames_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, range]]:
+    """Frames of a window and frames wanted, of each graph that was made."""
+    made: list[tuple[int, range]] = []
+    build = spleeter_onnx.build
+    monkeypatch.setattr(spleeter_onnx, "build", lambda *a: made.append((a[2], a[4])) or build(*a))
+    return made
+
+
+def test_a_session_that_answers_more_frames_gives_the_same_bits(opened: list[tuple[int, range]]) -> None:
     """And takes the place of the smaller one: each holds the weights again."""
     variant = VARIANTS["spleeter-2stems"]
-    table, x, opened = small_weights(variant), magnitudes(1, 128, BINS), []
+    table, x = small_weights(variant), magnitudes(1, 128, BINS)
     wanted = [range(120, 128), range(90, 128), range(113, 128), range(96, 128)]
     alone = [OnnxUnets(variant, table).masks(x, each) for each in wanted]
-    shared, build = OnnxUnets(variant, table), spleeter_onnx.build
-    monkeypatch.setattr(spleeter_onnx, "build", lambda *shape: opened.append(shape[-1]) or build(*shape))
+    shared = OnnxUnets(variant, table)
+    opened.clear()
     for each, expected in zip(wanted, alone, strict=True):
         assert np.array_equal(shared.masks(x, each), expected)
-    assert opened == [range(112, 128), range(80, 128)]
+    assert [(ANY - frames.start, frames.stop) for _, frames in opened] == [(16, ANY), (48, ANY)]
+    assert len(shared._sessions) == 1
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_one_session_serves_windows_of_all_lengths(name: str, opened: list[tuple[int, range]]) -> None:
+    """To the bits of a graph of that length; the one of 64 frames is shorter than what the frames depend on."""
+    variant, unets = VARIANTS[name], OnnxUnets(VARIANTS[name], table := small_weights(VARIANTS[name]))
+    for frames in (128, 64, 192, 512):
+        x, wanted = magnitudes(1, frames, BINS, seed=frames), range(frames - 16, frames)
+        graph, used = spleeter_onnx.build(variant, table, frames, BINS, wanted)
+        options = onnxruntime.SessionOptions()
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array)) for array in used.values()]
+        options.add_external_initializers(list(used), values)
+        fixed = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        assert np.array_equal(unets.masks(x, wanted), fixed.run(None, {"magnitudes": x})[0])
+    assert [frames for frames, _ in opened if frames == ANY] == [ANY]
+
+
+def test_a_window_shorter_than_a_session_needs_has_its_own(opened: list[tuple[int, range]]) -> None:
+    """Where the first frames are wanted the padding before them is heard."""
+    variant, x = VARIANTS["spleeter-2stems"], magnitudes(1, 64, BINS)
+    unets = OnnxUnets(variant, small_weights(variant))
+    unets.masks(magnitudes(1, 128, BINS), range(40, 128))
+    assert np.array_equal(unets.masks(x, range(64)), OnnxUnets(variant, small_weights(variant)).masks(x, range(64)))
+    assert [frames for frames, _ in opened] == [ANY, 64, 64]
 
 
 def window(x: Array, wanted: range) -> Window:
