@@ -10,7 +10,7 @@ from pathlib import Path
 def processor() -> str:
     """The processor's model, or its architecture where the system does not tell."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text(errors="replace").splitlines() if info.exists() else []
+    lines = info.read_text(errors="replace", encoding="utf-8").splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
 

@@ -56,7 +56,7 @@ def openvoice(folder: Path) -> None:
     from audio_pipeline.models.convert.coqui_vc import OpenVoiceConverter
 
     folder.mkdir()
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text("{}", encoding="utf-8")
     torch.save({"model": OpenVoice(OpenVoiceConfig()).state_dict()}, folder / "checkpoint.pth")
     converter = OpenVoiceConverter(folder, device="cpu")
     converter.aim(noise(3, converter.rate), converter.rate)

@@ -43,7 +43,7 @@ def measure(chain: Chain, nodes: int, seconds: float, keys: str) -> None:
     """Runs the chain once."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "chain.yaml"
-        file.write_text(_pipeline(nodes, keys))
+        file.write_text(_pipeline(nodes, keys), encoding="utf-8")
         with Pipeline.load(file, folder=folder, report=False) as pipeline:
             until(lambda: pipeline.state()["uptime_s"] > 0, "the chain runs", START_S)
             time.sleep(SETTLE_S)

@@ -38,7 +38,7 @@ def engine(folder: Path, count: int, process: str = "own") -> Iterator[Pids]:
     file = folder / "chain.yaml"
     head = f"version: 1\nrate: 48000\nframe_ms: 10\nprocess: {process}\n"
     head += f"node_paths: [{HERE / 'links_kinds'}]\nnodes:\n"
-    file.write_text(head + "".join(f"  {node}\n" for node in nodes))
+    file.write_text(head + "".join(f"  {node}\n" for node in nodes), encoding="utf-8")
     with Pipeline.load(file, folder=folder, report=False) as pipeline:
         until(lambda: pipeline.state()["uptime_s"] > 0, "the engine's chain runs", START_S)
         yield {name: node["pid"] for name, node in pipeline.state()["nodes"].items()}
@@ -69,7 +69,7 @@ def dora(python: Path) -> Chain:
     @contextmanager
     def chain(folder: Path, count: int) -> Iterator[Pids]:
         file = folder / "chain.yaml"
-        file.write_text("nodes:\n" + "".join(_dora_node(folder, i, count) for i in range(count)))
+        file.write_text("nodes:\n" + "".join(_dora_node(folder, i, count) for i in range(count)), encoding="utf-8")
         environment = {**os.environ, "PATH": f"{python.parent}:{os.environ['PATH']}"}
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
@@ -122,8 +122,12 @@ def ezmsg(python: Path) -> Chain:
 
 def _announced(folder: Path, count: int) -> Pids:
     files = {f"n{i}": folder / f"n{i}.pid" for i in range(count)}
-    until(lambda: all(file.exists() and file.read_text() for file in files.values()), f"{count} stages run", START_S)
-    return {name: int(file.read_text()) for name, file in files.items()}
+    until(
+        lambda: all(file.exists() and file.read_text(encoding="utf-8") for file in files.values()),
+        f"{count} stages run",
+        START_S,
+    )
+    return {name: int(file.read_text(encoding="utf-8")) for name, file in files.items()}
 
 
 def _end(processes: list[subprocess.Popen[Any]], folder: Path, *, ask: bool = True) -> None:

@@ -81,4 +81,4 @@ class Maker:
 
 def announce(folder: Path, name: str) -> None:
     """Says which process this stage is."""
-    (folder / f"{name}.pid").write_text(str(os.getpid()))
+    (folder / f"{name}.pid").write_text(str(os.getpid()), encoding="utf-8")

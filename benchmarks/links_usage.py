@@ -28,8 +28,8 @@ def usage(pid: int) -> Usage:
     cpu_ns = switches = 0
     for thread in Path(f"/proc/{pid}/task").iterdir():
         try:
-            cpu_ns += int((thread / "schedstat").read_text().split()[0])
-            fields = (line.split() for line in (thread / "status").read_text().splitlines())
+            cpu_ns += int((thread / "schedstat").read_text(encoding="utf-8").split()[0])
+            fields = (line.split() for line in (thread / "status").read_text(encoding="utf-8").splitlines())
             switches += sum(int(field[1]) for field in fields if field and field[0] in SWITCHES)
         except (FileNotFoundError, ProcessLookupError):
             continue

@@ -64,7 +64,7 @@ def pids(folder: str) -> list[int]:
 def pss_mb(pid: int) -> float:
     """Proportional set size of a process."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0.0
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
@@ -112,7 +112,7 @@ def _wait_for_clock(client: Client, process: subprocess.Popen[bytes], printed: P
     until_s = time.monotonic() + START_S
     while time.monotonic() < until_s:
         if process.poll() is not None:
-            raise SystemExit(printed.read_text())
+            raise SystemExit(printed.read_text(encoding="utf-8"))
         with suppress(ControlError):  # it is starting
             if client.state(START_S)["uptime_s"] > SETTLE_S:
                 return

@@ -116,7 +116,7 @@ def plain_kokoro() -> Parts:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(store.path("kokoro", kokoro.MODEL), options)
-    vocabulary = json.loads(store.path("kokoro", kokoro.VOCABULARY).read_text())["vocab"]
+    vocabulary = json.loads(store.path("kokoro", kokoro.VOCABULARY).read_text(encoding="utf-8"))["vocab"]
     pack = kokoro.load_pack(VOICE)
 
     def speak(text: str) -> Iterator[Array]:

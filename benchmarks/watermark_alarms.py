@@ -156,7 +156,9 @@ def fit(caches: list[str]) -> None:
     weights /= np.sqrt(weights @ spread @ weights)
     lines = [", ".join(f"{value:.4f}" for value in weights[i : i + 10]) for i in range(0, len(weights), 10)]
     rows = "\n".join(f"    {line}," for line in lines)
-    FILE.write_text(f"{ABOUT}FIRST = {FIRST}  # bin\nMEAN = {mean @ weights:.4f}\nWEIGHTS = (\n{rows}\n)\n")
+    FILE.write_text(
+        f"{ABOUT}FIRST = {FIRST}  # bin\nMEAN = {mean @ weights:.4f}\nWEIGHTS = (\n{rows}\n)\n", encoding="utf-8"
+    )
 
 
 def check(caches: list[str]) -> None:

@@ -23,7 +23,7 @@ def function_lengths(path: Path) -> list[int]:
     """Lines of every function body, the signature, docstring and decorators left out."""
     functions = [
         node
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     return [_body_lines(function) for function in functions]
@@ -39,7 +39,7 @@ def main() -> None:
     long_files: list[tuple[int, Path]] = []
     print("part     files  lines  median file  median function  90 % below")
     for part, folder in PARTS.items():
-        files = {path: len(path.read_text().splitlines()) for path in sources(ROOT / folder)}
+        files = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in sources(ROOT / folder)}
         lengths = [length for path in files for length in function_lengths(path)] or [0]
         tail = quantiles(lengths, n=10)[-1] if len(lengths) > 1 else lengths[0]
         filled = [lines for lines in files.values() if lines] or [0]

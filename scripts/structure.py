@@ -59,7 +59,7 @@ class Figures:
 def sources(root: Path) -> Iterator[Source]:
     """Every file of the package; nodes and models are reached through its symlinks."""
     for path in sorted((root / PACKAGE).rglob("*.py")) + sorted(_linked(root / PACKAGE)):
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         parts = path.relative_to(root).with_suffix("").parts
         module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         yield Source(path.relative_to(root), module, text, ast.parse(text))

@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything in tests/scenarios runs in real time, and whole programs in tests/environments."""
     for item in items:
-        if {"scenarios", "environments"} & set(item.path.parts):
+        if {"scenarios", "environments"} & set(item.path.parts) and "long" not in item.keywords:
             item.add_marker(pytest.mark.live)
 
 

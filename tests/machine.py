@@ -32,7 +32,7 @@ class Watched:
 
 def _ticks() -> tuple[float, float]:
     """All ticks of all cores so far, and those in which a core had nothing to do."""
-    fields = [float(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    fields = [float(field) for field in Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:9]]
     return sum(fields), fields[3] + fields[4]
 
 

@@ -49,5 +49,5 @@ def sound_server() -> str:
 def sound_cards() -> list[str]:
     """ALSA's cards."""
     path = Path("/proc/asound/cards")
-    text = path.read_text(errors="replace") if path.exists() else ""
+    text = path.read_text(errors="replace", encoding="utf-8") if path.exists() else ""
     return re.findall(r"^\s*\d+ \[.*?\]: .*? - (.+)$", text, re.MULTILINE)

@@ -155,7 +155,7 @@ def read_tracks(path: Path) -> Tracks:
     """The entries of a sidecar, none where there is no file. Raises MediaError for one that is damaged."""
     known = {each.name for each in fields(TrackInfo)}
     try:
-        document: dict[str, Any] = json.loads(path.read_text())
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         raw = {str(name): {key: info[key] for key in info if key in known} for name, info in document["tracks"].items()}
         tracks = {name: TrackInfo(**info) for name, info in raw.items()}
         for info in tracks.values():
@@ -191,7 +191,7 @@ def read_folder(folder: Path) -> Tracks:
 
 def _entries(journal: Path) -> Iterator[list[Any]]:
     """The lines of a journal, without one that was torn."""
-    for line in journal.read_text(errors="replace").split("\n")[:-1]:
+    for line in journal.read_text(errors="replace", encoding="utf-8").split("\n")[:-1]:
         try:
             entry = json.loads(line)
         except ValueError:

@@ -138,7 +138,7 @@ def _repair_sidecar(folder: Path, tracks: Tracks, *, anew: bool) -> Iterator[str
     mended = dict(_entries(folder, tracks, anew))
     text = text_of(mended)
     try:
-        if not path.exists() or path.read_text() != text:
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
             write_whole(path, text)
             yield f"{path}: written anew"
         for journal in folder.glob(JOURNALS):

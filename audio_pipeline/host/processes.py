@@ -16,7 +16,7 @@ KERNEL_KNOWS = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 def here() -> str:
     """Names this boot and PID namespace, without a colon: the same process id means another process elsewhere."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         return f"{boot}-{os.stat('/proc/self/ns/pid').st_ino}"
     except OSError:
         return "-"
@@ -35,7 +35,9 @@ def started(pid: int) -> float:
     try:
         if Path("/proc/self/stat").exists():
             which = "self" if pid == os.getpid() else str(pid)
-            return float(Path(f"/proc/{which}/stat").read_text().rpartition(")")[2].split()[19])
+            return float(
+                Path(f"/proc/{which}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+            )
         return float(psutil.Process(pid).create_time())
     except (psutil.Error, OSError, IndexError):
         return 0.0
@@ -50,7 +52,7 @@ def children(pid: int) -> list[int]:
     """Ids of a process's children, without a look at every process of the host where the kernel knows them."""
     try:
         files = [task / "children" for task in Path(f"/proc/{pid}/task").iterdir()]
-        return [int(child) for file in files for child in file.read_text().split()]
+        return [int(child) for file in files for child in file.read_text(encoding="utf-8").split()]
     except FileNotFoundError:
         return [] if KERNEL_KNOWS else _asked(pid)
     except OSError:
@@ -83,7 +85,7 @@ def reap(spared: frozenset[int]) -> list[int]:
 
 def _is_zombie_elsewhere(pid: int, session: int) -> bool:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         return fields[0] == "Z" and int(fields[3]) != session
     except (OSError, IndexError, ValueError):
         return False

@@ -70,7 +70,7 @@ class RunDir:
     def token(self) -> str:
         """Raises PipelineError where it has ended just now."""
         try:
-            return (self.path / TOKEN).read_text()
+            return (self.path / TOKEN).read_text(encoding="utf-8")
         except OSError as error:
             raise PipelineError(f"{self.name} has no token to be read, so it has ended ({error.strerror})") from error
 

@@ -129,7 +129,7 @@ def noted(folder: Path) -> dict[int, tuple[int, float]]:
     """The children that a supervisor wrote down: id and start by number."""
     found: dict[int, tuple[int, float]] = {}
     try:
-        lines = (folder / PIDS).read_text(errors="replace").splitlines()
+        lines = (folder / PIDS).read_text(errors="replace", encoding="utf-8").splitlines()
     except OSError:
         return found
     for line in lines:

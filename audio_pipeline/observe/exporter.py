@@ -75,7 +75,7 @@ def the_token(path: Path) -> str:
         found = path.lstat()
         if path.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o077:
             raise PipelineError(f"metrics: {path} must be a file of yours with mode 0600; remove it to get a new token")
-        token = path.read_text().strip()
+        token = path.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise PipelineError(f"metrics: {path} cannot be used: {CONFIG.why(error)}") from error
     if len(token) < 16:

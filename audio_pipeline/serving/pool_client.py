@@ -120,7 +120,7 @@ def pool_key() -> dict[str, object]:
     return {
         "environment": starting,
         "namespaces": [os.readlink(f"/proc/self/ns/{name}") for name in NAMESPACES],
-        "cgroup": Path("/proc/self/cgroup").read_text(),
+        "cgroup": Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="replace"),
         "nice": os.getpriority(os.PRIO_PROCESS, 0),
         "groups": sorted(os.getgroups()),
     }
@@ -139,7 +139,7 @@ def _open(access: Access) -> socket.socket:
 
 def _umask() -> int:
     """From /proc: the call that reads it would change it for every thread."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines():
         if line.startswith("Umask:"):
             return int(line.split()[1], 8)
     return 0o077

@@ -31,7 +31,7 @@ def waits_for_disk(pid: int, proc: Path = PROC) -> bool:
     try:
         state = (task / "stat").read_bytes().rpartition(b")")[2].split()[0]
         if state == b"S":
-            return (task / "wchan").read_text().strip() in WAITS_OF_FILE_SYSTEMS
+            return (task / "wchan").read_text(encoding="utf-8").strip() in WAITS_OF_FILE_SYSTEMS
     except (OSError, IndexError, ValueError):
         return False  # it is gone, or this is not Linux
     return state == b"D"

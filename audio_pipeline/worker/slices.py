@@ -54,6 +54,8 @@ def _link_threads() -> list[int]:
     """The threads that libzmq sends and receives in, by the names that it gives them."""
     try:
         tasks = list(Path("/proc/self/task").iterdir())
-        return [int(task.name) for task in tasks if "/IO/" in (task / "comm").read_text()]
+        return [
+            int(task.name) for task in tasks if "/IO/" in (task / "comm").read_text(encoding="utf-8", errors="replace")
+        ]
     except OSError:
         return []

@@ -112,7 +112,7 @@ def _read(path: Path) -> dict[str, int]:
     try:
         if path.stat().st_size > MOST_BYTES:
             return {}
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     return {str(key): hop for key, hop in found.items() if isinstance(hop, int)} if isinstance(found, dict) else {}

@@ -41,7 +41,7 @@ class Kokoro:
 
     def __init__(self, folder: Path, threads: int = 0, device: str = "cpu") -> None:
         self._session = open_session(durations.with_durations(folder / MODEL, cut=True), threads, device)
-        self._vocabulary: dict[str, int] = json.loads((folder / VOCABULARY).read_text())["vocab"]
+        self._vocabulary: dict[str, int] = json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))["vocab"]
         self.signs = frozenset(self._vocabulary)
 
     def synthesise(self, phonemes: str, style: Array, speed: float = 1.0) -> Array:

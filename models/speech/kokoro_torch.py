@@ -51,7 +51,7 @@ class KokoroTorch:
 
     def __init__(self, folder: Path, device: str = "cpu") -> None:
         self.device = torch.device(device)
-        self._vocabulary: dict[str, int] = json.loads((folder / VOCABULARY).read_text())["vocab"]
+        self._vocabulary: dict[str, int] = json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))["vocab"]
         with torch.device("meta"):
             self.network = Network()
         self.network.load_state_dict(_state(folder / MODEL, self.network), assign=True)

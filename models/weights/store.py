@@ -121,7 +121,7 @@ def _recorded(wanted: Asset, folder: Path) -> dict[str, str]:
     if wanted.convert is None:
         return {name: digest for source in wanted.sources for name, digest in source.digests().items()}
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         return {str(name): str(digest) for name, digest in manifest["sha256"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"weights {wanted.name!r}: {folder / MANIFEST} cannot be read: {error}") from error
@@ -167,7 +167,7 @@ def _convert(wanted: Asset, raw: Path, done: Path) -> None:
 def _seal(wanted: Asset, folder: Path) -> None:
     """Writes the manifest of what the conversion gave and takes everybody else's access away."""
     hashes = {file: sha256(folder / file) for file in wanted.files}
-    (folder / MANIFEST).write_text(json.dumps({"name": wanted.name, "sha256": hashes}, indent=1))
+    (folder / MANIFEST).write_text(json.dumps({"name": wanted.name, "sha256": hashes}, indent=1), encoding="utf-8")
     for file in folder.iterdir():
         file.chmod(0o600)
 

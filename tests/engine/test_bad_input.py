@@ -262,7 +262,7 @@ def test_a_pipeline_that_cannot_be_says_key_value_and_expectation(
 ) -> None:
     text, parts = PIPELINES[case]
     monkeypatch.chdir(tmp_path)
-    Path("copy.yaml").write_text(text)
+    Path("copy.yaml").write_text(text, encoding="utf-8")
     code = main(["copy.yaml", "--folder", "take"])  # no process is started, so none is needed for the test
     shown = capsys.readouterr()
     one_sentence(Outcome(code, shown.err, shown.out), 2, *parts)

@@ -81,7 +81,7 @@ def test_a_folder_of_somebody_else_is_refused(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("what", ["link", "file", "dangling"])
 def test_what_is_no_folder_is_refused(home: Path, tmp_path: Path, what: str) -> None:
     if what == "file":
-        home.write_text("")
+        home.write_text("", encoding="utf-8")
     else:
         target = tmp_path / "target"
         if what == "link":

@@ -16,7 +16,9 @@ from audio_pipeline.worker.scheduling import SPARE, SPARE_NICE, stand_back
 ENABLED = Path("/proc/sys/kernel/sched_autogroup_enabled")
 
 
-@pytest.mark.skipif(not ENABLED.exists() or ENABLED.read_text().strip() != "1", reason="sessions are no groups here")
+@pytest.mark.skipif(
+    not ENABLED.exists() or ENABLED.read_text(encoding="utf-8").strip() != "1", reason="sessions are no groups here"
+)
 def test_a_spare_imports_behind_everybody_and_works_like_everybody(tmp_path: Path) -> None:
     """What is imported beforehand sees the one, what comes after the job the other."""
     (tmp_path / "seen.py").write_text("print(open(f'/proc/self/autogroup').read(), flush=True)")

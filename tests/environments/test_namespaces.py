@@ -101,7 +101,7 @@ def processes(pipeline: Running) -> list[psutil.Process]:
 
 def inside(process: psutil.Process) -> int:
     """Its id in its own PID namespace."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
     return next(int(line.split()[-1]) for line in status.splitlines() if line.startswith("NSpid:"))
 
 

@@ -19,7 +19,7 @@ AGE_S = 1.0
 
 def by_systemd(folder: Path, config: Path) -> None:
     """As `systemd-tmpfiles-clean.timer` does, with another age."""
-    config.write_text(f"e {folder} - - - {AGE_S:g}s\n")
+    config.write_text(f"e {folder} - - - {AGE_S:g}s\n", encoding="utf-8")
     subprocess.run(["systemd-tmpfiles", "--clean", str(config)], check=True, stderr=subprocess.DEVNULL)
 
 

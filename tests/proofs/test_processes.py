@@ -143,7 +143,9 @@ def test_cores_nice_and_real_time_are_as_asked_or_said(tmp_path: Path) -> None:
     with playing(tmp_path, f"cpus: [{CORE}], nice: 7, realtime: 5") as pipeline:
         state = pipeline.play(1)
         bad = psutil.Process(state["nodes"]["bad"]["pid"])
-        threads = [Path(f"/proc/{bad.pid}/task/{thread.id}/stat").read_text() for thread in bad.threads()]
+        threads = [
+            Path(f"/proc/{bad.pid}/task/{thread.id}/stat").read_text(encoding="utf-8") for thread in bad.threads()
+        ]
         rest = psutil.Process(state["nodes"]["rec"]["pid"])
         assert bad.cpu_affinity() == [CORE] and bad.nice() == 7 and rest.nice() == os.nice(0)
         policies = {int(stat.rpartition(")")[2].split()[38]) for stat in threads}

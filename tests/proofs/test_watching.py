@@ -88,7 +88,11 @@ def test_all_who_watch_see_a_node_die_and_come_back(tmp_path: Path, proof_scale:
 
 
 def _entries(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")] if log.exists() else []
+    return (
+        [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+        if log.exists()
+        else []
+    )
 
 
 def _all_up(url: str) -> bool:

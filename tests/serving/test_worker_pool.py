@@ -63,7 +63,7 @@ def take(pool: PooledWorkers, folder: Path, number: int = 1) -> PooledChild:
 
 
 def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
 
 
 def access() -> Access:
