@@ -185,6 +185,14 @@ class Node:
         return ()
 
     @classmethod
+    def when_shared(cls, settings: Any) -> Mapping[str, Any] | None:
+        """For `host: shared`: settings, unless the file states them, with which it shares a process with other nodes.
+
+        None where it keeps a process of its own, as one that needs weights does.
+        """
+        return None if cls.assets(settings) else {}
+
+    @classmethod
     def clock_domain(cls, settings: Any) -> str | None:
         """Name of the device clock this node runs on, None where it follows the graph."""
         return None

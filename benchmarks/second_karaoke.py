@@ -1,7 +1,7 @@
 """What a second karaoke costs on one host: processes, memory, CPU, missed deadlines, time to an answer of the model.
 
-`python benchmarks/second_karaoke.py [SECONDS]` plays karaoke as it is shipped, then with the host's model and pool of
-workers, alone and beside a second one. Memory is PSS: what is shared counts once in the sum. Linux.
+`python benchmarks/second_karaoke.py [SECONDS]` plays karaoke as it is shipped, then with `host: shared`, alone and
+beside a second one. Memory is PSS: what is shared counts once in the sum. Linux.
 """
 
 from __future__ import annotations
@@ -30,13 +30,8 @@ SECONDS = 20.0
 SETTLE_S = 8.0  # after the clock has started: imports of spare processes, the burst of the song
 START_S = 120.0
 LOOK_S = 0.1
-NODES = ("song", "split", "bridge", "mix", "speaker", "rec")
 SILENT = ('nodes.speaker.device="null"',)
-SHARED = (
-    "nodes.split.worker=served",
-    "workers=host",
-    *(f"nodes.{name}.process=karaoke" for name in NODES),
-)
+SHARED = ("host=shared",)
 
 
 @dataclass(frozen=True)
@@ -169,7 +164,7 @@ def main() -> None:
         with ExitStack() as stack:
             first = stack.enter_context(karaoke(SHARED, takes))
             alone, lines = measured(folder, [first], seconds)
-            show("with the host's model and workers", alone, lines)
+            show("with host: shared", alone, lines)
             second = stack.enter_context(karaoke(SHARED, takes))
             both, lines = measured(folder, [first, second], seconds)
             show("a second one beside it", both, lines)

@@ -41,6 +41,10 @@ class FileSource(Source):
     commands = ("seek", "next", "loop")
 
     @classmethod
+    def when_shared(cls, settings: Any) -> Mapping[str, Any]:
+        return {}  # the demo song is no weights
+
+    @classmethod
     def assets(cls, settings: Any) -> tuple[str, ...]:
         return ("demo-song",) if DEMO in (settings.path, *settings.playlist) else ()
 

@@ -150,6 +150,11 @@ class Separate(Node):
         return (str(settings.model),)
 
     @classmethod
+    def when_shared(cls, settings: Any) -> Mapping[str, Any] | None:
+        sliding = settings.spec.mode(settings.separation_mode).sliding
+        return {"worker": "served"} if sliding else None
+
+    @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:
         from audio_pipeline.models.separation.loading import library
 

@@ -88,8 +88,11 @@ def _groups(graph: Graph) -> Iterator[str]:
 
 
 def _why(graph: Graph, members: Sequence[str]) -> str:
-    named = graph.nodes[members[0]].keys.process not in (None, AUTO)
-    return "one process, as the file names it" if named else "one process: light nodes that are linked (process: auto)"
+    if graph.nodes[members[0]].keys.process not in (None, AUTO):
+        return "one process, as the file names it"
+    if graph.top.host == "shared":
+        return "one process: nodes that compute little (host: shared)"
+    return "one process: light nodes that are linked (process: auto)"
 
 
 def _path_rows(path: PathLatency) -> list[tuple[str, str]]:

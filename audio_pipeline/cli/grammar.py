@@ -61,6 +61,8 @@ def _add_pipeline_commands(commands: Commands[Parser]) -> None:
             metavar="KEY=VALUE",
             help="change a key of the file, such as nodes.song.path=song.mp3",
         )
+        shared = "share models, workers and a process, so that a second pipeline costs little; as --set host=shared"
+        parser.add_argument("--shared", action="append_const", const="host=shared", dest="sets", help=shared)
         parser.add_argument("--offline", action="store_true", help="as fast as it goes, without loss")
     run.add_argument("--duration", type=_seconds, metavar="SECONDS", help="stop after this much sound")
     run.add_argument("--folder", type=Path, metavar="DIR", help="where the take goes (takes/NAME-TIME)")

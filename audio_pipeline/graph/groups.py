@@ -1,4 +1,4 @@
-"""Which nodes share a process: groups that a file names, and groups of light nodes that the loader makes by itself."""
+"""Which nodes share a process: groups that a file names, and groups that the loader makes by itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def with_groups(graph: Graph, base: Graph | None = None) -> Graph:
     """
     _check_names(graph)
     placed = {name: spec.process for name, spec in base.nodes.items() if name in graph.nodes} if base else {}
-    placed |= {} if base else _automatic(graph)
+    placed |= {} if base else (_automatic(graph) | _sharing(graph))
     nodes = {name: replace(spec, process=_process(spec, placed.get(name))) for name, spec in graph.nodes.items()}
     grouped = replace(graph, nodes=nodes)
     for members in processes(grouped).values():
@@ -42,9 +42,26 @@ def is_light(spec: NodeSpec) -> bool:
     can not be left out, and the file states nothing of its process.
     """
     cls = spec.cls
-    apart = cls.clock_source or cls.audible or cls.service or cls.remote_input or spec.optional
+    return cls.light and not (cls.clock_source or cls.audible or _stays_apart(spec) or cls.assets(spec.settings))
+
+
+def _stays_apart(spec: NodeSpec) -> bool:
     stated = any(getattr(spec.keys, key) is not None for key in SHARED)
-    return cls.light and not (apart or stated or cls.assets(spec.settings))
+    return stated or spec.optional or spec.cls.service or spec.cls.remote_input
+
+
+def _sharing(graph: Graph) -> dict[str, str]:
+    """Under `host: shared` the names of groups by node: all in one that compute little and do not stay apart."""
+    members = [name for name in graph.order() if graph.top.host == "shared" and _is_shared(graph.nodes[name])]
+    groups = [members[at : at + MAX_MEMBERS] for at in range(0, len(members), MAX_MEMBERS)]
+    return {name: group_name(group) for group in groups if len(group) > 1 for name in group}
+
+
+def _is_shared(spec: NodeSpec) -> bool:
+    wanted = spec.cls.when_shared(spec.settings)
+    if wanted is None or spec.keys.process not in (None, AUTO) or _stays_apart(spec):
+        return False
+    return all(getattr(spec.settings, key) == value for key, value in wanted.items())
 
 
 def _automatic(graph: Graph) -> dict[str, str]:

@@ -119,13 +119,16 @@ def build_graph(
     top = build(Top, {key: value for key, value in raw.items() if key != "nodes"}, (), places)
     home = file.parent if file else Path()
     paths = [home / folder for folder in top.node_paths]
-    nodes = {name: _build_node(name, body, places, paths, home) for name, body in nodes_raw.items()}
+    shared = top.host == "shared"
+    nodes = {name: _build_node(name, body, places, paths, home, shared=shared) for name, body in nodes_raw.items()}
     graph = Graph(top, nodes, file, places, raw)
     check_graph(graph)
     return with_groups(with_bypasses(graph), base)
 
 
-def _build_node(name: str, body: Any, places: Places, node_paths: Sequence[Path], home: Path) -> NodeSpec:
+def _build_node(
+    name: str, body: Any, places: Places, node_paths: Sequence[Path], home: Path, *, shared: bool
+) -> NodeSpec:
     path = ("nodes", name)
     if not NAME.fullmatch(name):
         raise fail(path, f"a node's name is a lower-case letter, then letters, digits or _; got {name!r}", places)
@@ -138,6 +141,9 @@ def _build_node(name: str, body: Any, places: Places, node_paths: Sequence[Path]
     keys = build_keys(body, path, places, home)
     own = {key: value for key, value in body.items() if key not in ("kind", "in", "inputs", *NAMES)}
     settings: Any = build(cls.Settings, own, path, places)
+    if shared and (given := cls.when_shared(settings)):
+        own = {**given, **own}
+        settings = build(cls.Settings, own, path, places)
     links, input_settings = _build_inputs(body, cls, path, places)
     ports = cls.ports(settings, tuple(links))
     return NodeSpec(name, str(body["kind"]), cls, settings, own, links, input_settings, ports, keys)

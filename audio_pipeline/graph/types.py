@@ -94,6 +94,12 @@ class Top:
     process: str = setting(
         OWN, "of nodes that state none: own, or auto: light nodes that are linked share one", choices=(OWN, AUTO)
     )
+    host: str = setting(
+        "own",
+        "own: what each node says; shared: models are served by processes of the host, workers come from its pool, and "
+        "nodes that compute little share one process",
+        choices=("own", "shared"),
+    )
     workers: str = setting(
         "own",
         "own: an idle process of this pipeline's stands by for restarts; host: pipelines of one host share a pool",
@@ -119,6 +125,11 @@ class Graph:
     @property
     def rate(self) -> int:
         return self.top.rate
+
+    @property
+    def shares_workers(self) -> bool:
+        """True where its processes come from the host's pool."""
+        return self.top.workers == "host" or self.top.host == "shared"
 
     @property
     def frame_samples(self) -> int:

@@ -207,7 +207,7 @@ class Supervisor:
         life, events, incidents = self._life, self._events, Incidents()
         steps = Steps(lambda step, reason: note_shortage(life, events, incidents, step, reason))
         specs = worker_specs(self._graph)
-        shared = PooledWorkers(specs[0], events.log) if self._graph.top.workers == "host" else None
+        shared = PooledWorkers(specs[0], events.log) if self._graph.shares_workers else None
         pool = WorkerPool(specs, run_dir.path, run_dir.note_children, shared)
         launcher = Launcher(state, JobMaker(state, Playhead(state, socket.send)), pool, self._waker.wake)
         ground = Ground(state, life, events, incidents, steps, socket, run_dir, clock, self._token)

@@ -115,6 +115,14 @@ def test_check_offline_names_the_mode(config: Path, capsys: pytest.CaptureFixtur
     assert "offline" in capsys.readouterr().out
 
 
+def test_shared_is_short_for_a_key_of_the_file(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = []
+    for words in (["--shared"], ["--set", "host=shared"], []):
+        assert main(["check", str(config), *words]) == 0
+        printed.append(capsys.readouterr().out)
+    assert "(host: shared)" in printed[0] and printed[0] == printed[1] != printed[2]
+
+
 # -- attached commands -------------------------------------------------------------------------------
 
 

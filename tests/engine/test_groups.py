@@ -10,6 +10,7 @@ from audio_pipeline.cli.check import describe
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.edit import edited
 from audio_pipeline.graph.groups import MAX_MEMBERS, group_name, processes
+from audio_pipeline.graph.load import build_graph
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.graph.registry import kinds
 from audio_pipeline.graph.types import Graph
@@ -71,6 +72,60 @@ def test_no_bundled_kind_that_is_light_has_a_device_a_service_or_listeners() -> 
     light = {name: cls for name, cls in kinds().items() if cls.light}
     assert set(light) == {"bridge", "meter", "mixer", "vad"}
     assert not any(cls.clock_source or cls.audible or cls.service or cls.remote_input for cls in light.values())
+
+
+KARAOKE = """
+song: {kind: file_source}
+split: {kind: separate, in: song}
+voice: {kind: tts}
+meter: {kind: meter, in: song}
+gate: {kind: gateway, listen: "127.0.0.1:0"}
+"""
+
+
+def shared(nodes: str = KARAOKE, **top: object) -> Graph:
+    return graph_of(nodes, host="shared", **top)
+
+
+def test_on_a_shared_host_what_computes_little_is_one_process() -> None:
+    """The network of the separator runs in a process of the host; a voice computes itself, a gateway faces others."""
+    graph = shared()
+    assert groups(graph) == [["song", "split", "meter"]]
+    assert graph.nodes["split"].settings.worker == "served" and graph.shares_workers
+    assert graph_of(KARAOKE).nodes["split"].settings.worker == "own" and not graph_of(KARAOKE).shares_workers
+
+
+@pytest.mark.parametrize("said", ["worker: own", "mode: offline"])
+def test_a_separator_that_computes_itself_stays_apart(said: str) -> None:
+    graph = shared(KARAOKE.replace("kind: separate,", f"kind: separate, {said},"))
+    assert groups(graph) == [["song", "meter"]]
+    assert graph.nodes["split"].settings.worker == "own"
+
+
+@pytest.mark.parametrize("key", ["process: own", "process: other", "optional: true", "nice: 3", "memory_mb: 500"])
+def test_what_a_node_states_of_its_process_holds_on_a_shared_host(key: str) -> None:
+    graph = shared(KARAOKE.replace("kind: meter,", f"kind: meter, {key},"))
+    assert groups(graph) == [["song", "split"]]
+
+
+def test_a_shared_host_makes_groups_of_the_same_size() -> None:
+    many = MAX_MEMBERS + 3
+    found = processes(shared("\n".join(f"n{i}: {{kind: noise}}" for i in range(many))))
+    assert [len(members) for members in found.values()] == [MAX_MEMBERS, 3]
+
+
+def test_check_gives_the_reason_for_a_shared_process() -> None:
+    graph = shared()
+    text = "\n".join(describe(graph, make_plan(graph, live=True)))
+    assert "song, split, meter  one process: nodes that compute little (host: shared)" in text
+
+
+def test_a_node_that_is_added_on_a_shared_host_is_served_in_a_process_of_its_own() -> None:
+    graph = shared()
+    raw = {**graph.raw, "nodes": {**graph.raw["nodes"], "warm": {"kind": "separate", "in": "song", "mode": "low"}}}
+    changed = build_graph(raw, graph.places, base=graph)
+    assert changed.nodes["warm"].process == "warm" and changed.nodes["warm"].settings.worker == "served"
+    assert groups(changed) == groups(graph)
 
 
 def test_a_long_chain_becomes_several_groups() -> None:
