@@ -1,7 +1,8 @@
 """What a second karaoke costs on one host: processes, memory, CPU, missed deadlines, time to an answer of the model.
 
-`python benchmarks/second_karaoke.py [SECONDS]` plays karaoke as it is shipped, then with `host: shared`, alone and
-beside a second one. Memory is PSS: what is shared counts once in the sum. Linux.
+`python benchmarks/second_karaoke.py [SECONDS [WINDOWS]]` plays karaoke as it is shipped, then with `host: shared`,
+alone and beside a second one, and looks at each for some windows of some seconds. Memory is PSS: what is shared counts
+once in the sum. Linux.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from audio_pipeline.cpu import cores, processor
 from audio_pipeline.errors import ControlError
 from audio_pipeline.host import runtime
 
-SECONDS = 20.0
+SECONDS, WINDOWS = 10.0, 3
 SETTLE_S = 8.0  # after the clock has started: imports of spare processes, the burst of the song
 START_S = 120.0
 LOOK_S = 0.1
@@ -153,22 +154,35 @@ def show(name: str, cost: Cost, lines: Sequence[str]) -> None:
         print(f"    {line}")
 
 
+def windows(name: str, folder: str, clients: Sequence[Client], seconds: float, count: int) -> list[Cost]:
+    """Measures so often, and prints each."""
+    costs = []
+    for _ in range(count):
+        cost, lines = measured(folder, clients, seconds)
+        show(name, cost, lines)
+        costs.append(cost)
+    return costs
+
+
 def main() -> None:
-    """Prints a line a case, and what the second one added."""
+    """Prints a line a case and window, and what the second one added."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else WINDOWS
     print(f"{processor()}, {cores()} cores, {platform.platform()}, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory(prefix="ap-") as folder, tempfile.TemporaryDirectory() as takes:
         os.environ |= {"XDG_RUNTIME_DIR": folder, "AUDIO_PIPELINE_LINGER_S": "0"}
         with karaoke((), takes) as client:
-            show("karaoke as shipped", *measured(folder, [client], seconds))
+            windows("karaoke as shipped", folder, [client], seconds, count)
         with ExitStack() as stack:
             first = stack.enter_context(karaoke(SHARED, takes))
-            alone, lines = measured(folder, [first], seconds)
-            show("with host: shared", alone, lines)
+            alone = windows("with host: shared", folder, [first], seconds, count)
             second = stack.enter_context(karaoke(SHARED, takes))
-            both, lines = measured(folder, [first, second], seconds)
-            show("a second one beside it", both, lines)
-        print(f"the second added {both.processes - alone.processes} processes, {both.pss_mb - alone.pss_mb:.0f} MB")
+            both = windows("a second one beside it", folder, [first, second], seconds, count)
+        added = [after.pss_mb - before.pss_mb for before, after in zip(alone, both, strict=True)]
+        print(
+            f"the second added {both[-1].processes - alone[-1].processes} processes, {statistics.median(added):.0f} MB "
+            f"({', '.join(f'{each:.0f}' for each in added)})"
+        )
 
 
 if __name__ == "__main__":
