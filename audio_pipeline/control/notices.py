@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from audio_pipeline.control.message import built
+from audio_pipeline.control.codec import encode
+from audio_pipeline.control.message import built, fields_of
 from audio_pipeline.errors import ControlError
+from audio_pipeline.packed import UNPACKABLE
 
 ENVELOPE = ("node", "token", "op")
 
@@ -98,6 +100,7 @@ NOTICES: Mapping[str, type[Any]] = {
     "reply": Reply,
     "applied": Applied,
 }
+OPS: Mapping[type[Any], str] = {kind: op for op, kind in NOTICES.items()}
 
 
 def notice_in(message: Mapping[str, Any]) -> Notice:
@@ -108,3 +111,18 @@ def notice_in(message: Mapping[str, Any]) -> Notice:
         raise ControlError(f"unknown operation {op!r:.80}")
     notice: Notice = built(kind, {key: value for key, value in message.items() if key not in ENVELOPE}, str(op))
     return notice
+
+
+def packed(notice: Notice, node: str, token: str) -> bytes:
+    """A notice as the control socket takes it. One that cannot be packed is replaced by its error."""
+    try:
+        return encode({"node": node, "token": token, "op": OPS[type(notice)], **fields_of(notice)})
+    except UNPACKABLE as error:
+        return packed(_instead(notice, error), node, token)
+
+
+def _instead(notice: Notice, error: Exception) -> Notice:
+    if isinstance(notice, Reply):
+        return Reply(notice.id, error=f"its answer cannot be sent: {error}")
+    op = OPS[type(notice)]
+    return Log(f"its {op} cannot be sent, so it is left out: {type(error).__name__} {error}")

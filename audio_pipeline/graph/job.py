@@ -9,8 +9,17 @@ from typing import Any
 
 from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.packed import dumps, loads
+from audio_pipeline.settings import build
 
 DUE_MARGIN_FRAMES = 0.5  # an aligned input is used no earlier than its stated arrival plus this
+
+
+@dataclass(frozen=True)
+class QueueTerms:
+    """What becomes of frames that a consumer has no room for."""
+
+    policy: str
+    queue: int  # frames
 
 
 @dataclass(frozen=True)
@@ -20,7 +29,7 @@ class OutJob:
     port: str
     endpoint: str
     timeline: str
-    consumers: dict[str, list[Any]]  # identity -> [policy, queue in frames]
+    consumers: dict[str, QueueTerms]  # by identity
     history_samples: int = 0
     events: bool = False
     local: str = ""  # where consumers in the same process connect
@@ -66,7 +75,7 @@ class Job:
     def of(cls, raw: dict[str, Any]) -> Job:
         """The job in a map that came from our own supervisor."""
         inputs = [LinkPlan.of(item) for item in raw.pop("inputs")]
-        outputs = [OutJob(**item) for item in raw.pop("outputs")]
+        outputs = [build(OutJob, item) for item in raw.pop("outputs")]
         return cls(inputs=inputs, outputs=outputs, **raw)
 
 

@@ -63,6 +63,11 @@ class NodeSpec:
         return issubclass(self.cls, Aligned)
 
     @property
+    def all_outputs(self) -> tuple[str, ...]:
+        """Outputs for sound, then those for events."""
+        return (*self.ports.outputs, *self.ports.events)
+
+    @property
     def begins_timeline(self) -> bool:
         """True where what comes out is not numbered as what goes in."""
         return self.aligned or self.cls.bridge or not self.sound_inputs

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from audio_pipeline.clock import ClockRecord
-from audio_pipeline.control.codec import request
+from audio_pipeline.control.codec import encode, request
 from audio_pipeline.errors import PipelineError, WireError
 from audio_pipeline.host import runtime
 from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.links.socket_guard import SocketGuard
 from audio_pipeline.packed import BYTES
-from audio_pipeline.supervisor.announcer import Announcer
 from audio_pipeline.supervisor.control_server import ControlServer
 from audio_pipeline.supervisor.control_socket import Socket
 from audio_pipeline.supervisor.departed import Departed
@@ -101,7 +100,6 @@ class Assembly:
         self.state, self.life, self.events, self.steps = state, life, events, steps
         self.incidents = ground.incidents
         self.playhead = Playhead(state, send)
-        self.announcer = Announcer(state, send)
         guard = SocketGuard(ground.run_dir.path, runtime.CONTROL)
         self.sockets = SocketWatch(state, events, ground.socket, guard)
         self.housekeeping = Housekeeping(
@@ -127,14 +125,15 @@ class Assembly:
             state, life, events, self.transaction, self.relinker, self.starter, self.node_requests
         )
         self._watch_processes(ground)
-        self.ending = Ending(state, life, self.announcer, send)
+        self.ending = Ending(state, life, send)
 
     def _watch_processes(self, ground: Ground) -> None:
         state, life, events, steps = ground.state, ground.life, ground.events, ground.steps
-        self.parked = Parked(state, life, events, self.announcer)
+        send = ground.socket.send
+        self.parked = Parked(state, life, events, send)
         reports = IncidentReports(life, events, ground.incidents, steps, self.overview.node_ledger)
         failures = Failures(reports, self.parked)
-        losses = Losses(state, life, events, self.starter, self.announcer)
+        losses = Losses(state, life, events, self.starter, send)
         self.process_manager = ProcessManager(
             state, events, self.transaction, losses, failures, self.reaper, self.node_requests.forget
         )
@@ -181,14 +180,17 @@ class Assembly:
         try:
             content = request(message)
         except WireError as error:
-            self._socket.send(sender, {"ok": False, "error": str(error)})
+            self._refuse(sender, {"ok": False, "error": str(error)})
             return
         if not secrets.compare_digest(str(content.get("token", "")).encode(errors=BYTES), self._token.encode()):
-            self._socket.send(sender, {"id": content.get("id"), "ok": False, "error": "wrong token"})
+            self._refuse(sender, {"id": content.get("id"), "ok": False, "error": "wrong token"})
         elif "node" in content and "v" not in content:
             self.node_messages.receive(content)
         else:
             self.control_server.request(sender, content, message)
+
+    def _refuse(self, sender: bytes, reply: Mapping[str, Any]) -> None:
+        self._socket.send_bytes(sender, encode(reply))
 
     # -- the end ------------------------------------------------------------------------------------------
 

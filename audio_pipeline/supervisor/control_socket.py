@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import zmq
 
-from audio_pipeline.control.codec import encode
 from audio_pipeline.links.messages import A_TURN
 from audio_pipeline.links.waker import Waker
+from audio_pipeline.worker.commands import Command, packed
 
 SEND_QUEUE = 256  # messages for one client or node; whoever does not read loses what is beyond
 RECEIVE_S = 0.02  # a turn, so that a flood of requests does not keep the supervisor from its nodes
@@ -27,11 +27,11 @@ class Socket(Protocol):
     def receive(self) -> Iterator[tuple[bytes, bytes]]:
         """(sender, message) of what has come, as much as one turn may take."""
 
-    def send(self, address: bytes, message: Mapping[str, Any]) -> None:
-        """To a client or a node; one that has gone misses it."""
+    def send(self, address: bytes, command: Command) -> None:
+        """To a node; one that has gone misses it."""
 
     def send_bytes(self, address: bytes, data: bytes) -> None:
-        """As `send`, for a message that is encoded already."""
+        """A message to a client, as bytes."""
 
     def bind_again(self) -> None:
         """After the file was removed or replaced. Raises zmq.ZMQError."""
@@ -69,8 +69,8 @@ class ControlSocket(Socket):
             sender, *parts = self._socket.recv_multipart()
             yield sender, parts[-1] if parts else b""
 
-    def send(self, address: bytes, message: Mapping[str, Any]) -> None:
-        self.send_bytes(address, encode(message))
+    def send(self, address: bytes, command: Command) -> None:
+        self.send_bytes(address, packed(command))
 
     def send_bytes(self, address: bytes, data: bytes) -> None:
         self._socket.send_multipart([address, data])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 from audio_pipeline.errors import NodeError
-from audio_pipeline.supervisor.announcer import Announcer
 from audio_pipeline.supervisor.lifecycle import FINISH_S, Lifecycle
 from audio_pipeline.supervisor.parking import failed_sentence
 from audio_pipeline.supervisor.pipeline_state import PipelineState
-from audio_pipeline.supervisor.ports import Send
+from audio_pipeline.supervisor.ports import Send, send_to_all
 from audio_pipeline.supervisor.records import NodeRecord, Phase
 from audio_pipeline.supervisor.watch import by_child
 from audio_pipeline.supervisor.writing import WRITE_S, is_writing
+from audio_pipeline.worker.commands import Finish, Stop
 
 STOP_S = 3.0  # from the request to stop until a process is killed
 
@@ -20,8 +20,8 @@ STOP_S = 3.0  # from the request to stop until a process is killed
 class Ending:
     """First the sources end and the end travels through the graph; then processes are asked to stop, or killed."""
 
-    def __init__(self, state: PipelineState, life: Lifecycle, announcer: Announcer, send: Send) -> None:
-        self._state, self._life, self._announcer, self._send = state, life, announcer, send
+    def __init__(self, state: PipelineState, life: Lifecycle, send: Send) -> None:
+        self._state, self._life, self._send = state, life, send
 
     def turn(self, now_s: float) -> None:
         """Begins the end where its time has come."""
@@ -31,7 +31,7 @@ class Ending:
         over = self._state.live and duration_s is not None and self._life.uptime_s >= duration_s
         if over or self._life.stop_requested:
             self._life.finishing_s = now_s
-            self._announcer.finish()
+            send_to_all(self._state, self._send, Finish())
 
     @property
     def over(self) -> bool:
@@ -53,7 +53,7 @@ class Ending:
         records = list(self._state.records())
         for record in records:
             if record.child is not None:
-                self._send(record.address, {"op": "stop"})
+                self._send(record.address, Stop())
         asked_s = time.monotonic()
         for child, members in by_child(records):
             while not child.wait(max(asked_s + STOP_S - time.monotonic(), 0.05)):

@@ -87,9 +87,7 @@ class Housekeeping:
         for record in self._state.playing:
             if record.phase is Phase.RUNNING and record.ready and record.name not in self._asked_s:
                 ports = [
-                    port
-                    for port in (*record.spec.ports.outputs, *record.spec.ports.events)
-                    if not os.path.lexists(self._socket(record.name, port))
+                    port for port in record.spec.all_outputs if not os.path.lexists(self._socket(record.name, port))
                 ]
                 if ports:
                     self._asked_s[record.name] = now_s

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from audio_pipeline.clock import copy_clock
 from audio_pipeline.graph.groups import processes, shared_key
-from audio_pipeline.graph.job import Job, OutJob
+from audio_pipeline.graph.job import Job, OutJob, QueueTerms
 from audio_pipeline.graph.plan import Plan
 from audio_pipeline.graph.regions import HOST
 from audio_pipeline.graph.types import Graph, NodeSpec
@@ -18,6 +18,7 @@ from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.refs import PortRef
 from audio_pipeline.settings import plain
 from audio_pipeline.supervisor.interpreter import kind_at
+from audio_pipeline.worker.commands import OutputTerms, Rewire, Start
 
 
 @dataclass
@@ -92,7 +93,7 @@ def make_job(run: Run, name: str, *, incarnation: int = 0, born: int = 0, **desi
         board=str(run.board_path(name, incarnation)),
         clock=str(run.clock_of(name)),
         inputs=[_in_job(run, spec, link) for link in _links_into(run.plan, name)],
-        outputs=[_out_job(run, spec, port) for port in (*spec.ports.outputs, *spec.ports.events)],
+        outputs=[_out_job(run, spec, port) for port in spec.all_outputs],
         epoch=incarnation + 1,
         incarnation=incarnation - born,
         control=run.control,
@@ -120,25 +121,24 @@ def _links_into(plan: Plan, name: str) -> list[LinkPlan]:
     return [link for link in plan.links if link.target.node == name]
 
 
-def rewire_message(run: Run, name: str, input_settings: Mapping[str, Any], absent: Sequence[str]) -> dict[str, Any]:
-    """The `rewire` command of one node: how it is to be connected, whatever it was before.
+def rewire_command(run: Run, name: str, input_settings: Mapping[str, Any], absent: Sequence[str]) -> Rewire:
+    """How a node is to be connected, whatever it was before.
 
-    A lead that shrinks must wait until the slower way is not played any more: `lead_message`.
+    A lead that shrinks must wait until the slower way is not played any more.
     """
     plan, spec = run.plan, run.plan.graph.nodes[name]
-    return {
-        "op": "rewire",
-        "input_settings": plain(input_settings),
-        "lead_ms": plan.leads_ms[plan.timelines[name]],
-        "inputs": [asdict(_in_job(run, spec, link)) for link in _links_into(plan, name)],
-        "outputs": [asdict(_out_job(run, spec, port)) for port in (*spec.ports.outputs, *spec.ports.events)],
-        "absent": list(absent),
-    }
+    return Rewire(
+        plain(input_settings),
+        lead_of(plan, name),
+        tuple(_in_job(run, spec, link) for link in _links_into(plan, name)),
+        tuple(_out_job(run, spec, port) for port in spec.all_outputs),
+        tuple(absent),
+    )
 
 
-def lead_message(plan: Plan, name: str) -> dict[str, Any]:
-    """The `lead` command of a source: how far it runs ahead of the clock."""
-    return {"op": "lead", "lead_ms": plan.leads_ms[plan.timelines[name]]}
+def lead_of(plan: Plan, name: str) -> float:
+    """How far the source of a node's timeline runs ahead of the clock, in ms."""
+    return plan.leads_ms[plan.timelines[name]]
 
 
 def _in_job(run: Run, spec: NodeSpec, link: LinkPlan) -> LinkPlan:
@@ -176,7 +176,7 @@ def _out_job(run: Run, spec: NodeSpec, port: str) -> OutJob:
         port=port,
         endpoint=run.endpoint(spec.name, port),
         timeline=run.plan.timelines[spec.name],
-        consumers={str(link.target): [link.policy, link.queue] for link in listeners},
+        consumers={str(link.target): QueueTerms(link.policy, link.queue) for link in listeners},
         history_samples=run.plan.history_samples(spec.name, port),
         events=port in spec.ports.events,
         local=local_endpoint(source) if spec.process != spec.name else "",
@@ -194,16 +194,12 @@ def _foreign_rates(plan: Plan, listeners: Sequence[LinkPlan]) -> dict[str, int]:
     return rates
 
 
-def start_message(plan: Plan, name: str, absent: list[str]) -> Mapping[str, Any]:
-    """The `start` command of one node: the true latencies, now that every node has stated its own."""
-    ports = plan.graph.nodes[name].ports
-    outputs = {
-        port: {
-            "queues": {str(link.target): link.queue for link in plan.links if link.source == PortRef(name, port)},
-            "history_samples": plan.history_samples(name, port),
-        }
-        for port in (*ports.outputs, *ports.events)
-    }
-    lead_ms = plan.leads_ms[plan.timelines[name]]
-    inputs = [asdict(link) for link in _links_into(plan, name)]
-    return {"op": "start", "inputs": inputs, "outputs": outputs, "lead_ms": lead_ms, "absent": absent}
+def start_command(plan: Plan, name: str, absent: Sequence[str]) -> Start:
+    """The true latencies, now that every node has stated its own."""
+    outputs = {port: _terms(plan, PortRef(name, port)) for port in plan.graph.nodes[name].all_outputs}
+    return Start(tuple(_links_into(plan, name)), outputs, lead_of(plan, name), tuple(absent))
+
+
+def _terms(plan: Plan, source: PortRef) -> OutputTerms:
+    queues = {str(link.target): link.queue for link in plan.links if link.source == source}
+    return OutputTerms(queues, plan.history_samples(source.node, source.port))

@@ -7,11 +7,13 @@ as the supervisor has, over `LocalNodes` in place of processes.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from audio_pipeline.clock import ClockLine, ClockRecord, VirtualClock, start_clocks
+from audio_pipeline.control.notices import Event, Log, Notice, Reply
 from audio_pipeline.errors import NodeError, PipelineError
 from audio_pipeline.graph.edit import edited
 from audio_pipeline.graph.plan import make_plan
@@ -25,6 +27,8 @@ from audio_pipeline.supervisor.job_maker import JobMaker
 from audio_pipeline.supervisor.jobs import Run, make_job
 from audio_pipeline.supervisor.lifecycle import Lifecycle
 from audio_pipeline.supervisor.local_nodes import LocalNodes
+from audio_pipeline.supervisor.node_messages import NodeMessages
+from audio_pipeline.supervisor.node_requests import NodeRequests
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.playhead import Playhead
 from audio_pipeline.supervisor.ports import Ports
@@ -34,6 +38,7 @@ from audio_pipeline.supervisor.relinker import Relinker
 from audio_pipeline.supervisor.shortage import Steps
 from audio_pipeline.supervisor.starter import Starter
 from audio_pipeline.supervisor.transaction import Transaction
+from audio_pipeline.worker.commands import Command
 from audio_pipeline.worker.runner import NodeRunner
 
 MAX_TURNS = 10_000
@@ -68,13 +73,17 @@ class LocalGraph:
         self._schedule = dict(schedule or {})
         self._life = Lifecycle(lambda: self.clock.now_ns() / 1e9)
         events = EventStream(lambda: self._life.uptime_s)
-        jobs = JobMaker(self._state, Playhead(self._state, self._send))
-        self.nodes = LocalNodes(self.clock, jobs, work_ms or {}, self._receive)
+        self._reply: Reply | None = None  # the newest
+        self._notices: deque[tuple[NodeRecord, Notice]] = deque()  # that nobody has taken yet
+        playhead = Playhead(self._state, self._send)
+        self.nodes = LocalNodes(self.clock, JobMaker(self._state, playhead), work_ms or {}, self._receive)
         ports = Ports(self._send, self.nodes.launch, self.clock.now_ns)
-        self._starter = Starter(self._state, self._life, events, ports)
+        starter = Starter(self._state, self._life, events, ports)
         departed = Departed(self._state, Reaper(self._state, Steps(_raise)).last_board)
         relinker = Relinker(self._state, events, ports)
-        self._transaction = Transaction(self._state, events, self._starter, relinker, departed, ports)
+        self._transaction = Transaction(self._state, events, starter, relinker, departed, ports)
+        requests = NodeRequests(self._state, playhead, self._send)
+        self._messages = NodeMessages(self._state, self._life, events, self._transaction, relinker, starter, requests)
         self.editor = Editor(self._state, self._life, self._transaction)
         self._start()
 
@@ -93,46 +102,44 @@ class LocalGraph:
         """The graph as it is wanted now."""
         return self._state.graph
 
-    def _send(self, address: bytes, message: Mapping[str, Any]) -> None:
-        self.nodes.send(address, message)
+    def _send(self, address: bytes, command: Command) -> None:
+        self.nodes.send(address, command)
 
-    def _receive(self, record: NodeRecord, message: dict[str, Any]) -> None:
-        """A message of a node."""
-        if message["op"] == "reply" and message["id"] < 0:
-            self._transaction.on_reply(message["id"], None if message["ok"] else message["error"])
-        elif message["op"] == "ended":
-            record.phase = Phase.ENDED
-            self._transaction.on_ended(record)
-        elif message["op"] == "event":
-            self.events.append(message["event"])
-        elif message["op"] == "log":
-            self.log.append(message["message"])
+    def _receive(self, record: NodeRecord, notice: Notice) -> None:
+        """A node sends something: it is kept for whoever looks, and taken when all nodes have had their turn."""
+        if isinstance(notice, Event):
+            self.events.append(notice.event)
+        elif isinstance(notice, Log):
+            self.log.append(notice.message)
+        elif isinstance(notice, Reply):
+            self._reply = notice
+        self._notices.append((record, notice))
+
+    def _deliver(self) -> None:
+        while self._notices:
+            self._messages.handle(*self._notices.popleft())
 
     def _start(self) -> None:
         state = self._state
         for name in state.plan.order:
             self.nodes.launch([state.nodes[name]], state.run)
-        self._settle()
-        for record in state.nodes.values():
-            self._note_ready(record)
-        self._starter.start_all()
+        self._settle(self.nodes.turn)
+        self._deliver()  # all are ready, so they start
         if self._life.error is not None:
             raise self._life.error
         if state.live:
-            self._settle()
+            self._settle(self._turn)
 
-    def _note_ready(self, record: NodeRecord) -> None:
-        record.ready, record.latency = True, self.runners[record.name].node.latency()
-
-    def _settle(self) -> None:
+    def _settle(self, turn: Callable[[], bool]) -> None:
         """Lets every node act until nothing moves at this moment."""
         for _ in range(MAX_TURNS):
-            if not self._turn() and not self.nodes.is_working():
+            if not turn() and not self.nodes.is_working():
                 return
         raise NodeError(f"nothing settles: after {MAX_TURNS} turns nodes still act without time passing")
 
     def _turn(self) -> bool:
         moved = self.nodes.turn()
+        self._deliver()
         for child in self.nodes.take_exits():
             for record in self._transaction.bystanders(child):
                 record.child = None
@@ -146,7 +153,7 @@ class LocalGraph:
             soonest = self.nodes.next_deadline_ns()
             soonest = host_ns if soonest is None else min(soonest, host_ns)
             self.clock.advance_to(max(soonest, self.clock.now_ns() + 1_000_000))
-            self._settle()
+            self._settle(self._turn)
 
     def run_to_end(self) -> None:
         """Offline: until every node has ended. Raises NodeError when they wait for each other."""
@@ -171,13 +178,11 @@ class LocalGraph:
             self._state.nodes[name].input_settings = dict(runner.node.input_settings)
         outcomes: list[Outcome] = []
         self.editor.change_to(graph, outcomes.append)
-        for record in self._state.starting():
-            self._note_ready(record)
-            self._transaction.on_ready(record)
+        self._deliver()  # those that join are ready
         for outcome in outcomes:
             if isinstance(outcome, PipelineError):
                 raise outcome
-        self._settle()
+        self._settle(self._turn)
 
     @property
     def settled(self) -> bool:
@@ -192,10 +197,12 @@ class LocalGraph:
                 raise NodeError(f"a change is not through after {most_s:g} s: {self._transaction.waits_for}")
             self.run_until(self.clock.now_ns() + 10_000_000)
 
-    def command(self, node: str, /, **command: Any) -> None:
-        """Sends a node a command and lets it act."""
-        self.runners[node].inbox.append(command)
-        self._settle()
+    def command(self, node: str, command: Command) -> Reply | None:
+        """Sends a node a command and lets it act; gives its reply where the command bears an `id`."""
+        self._reply = None
+        self._send(self._state.nodes[node].address, command)
+        self._settle(self._turn)
+        return self._reply
 
     @property
     def work_ms(self) -> dict[str, float]:
@@ -223,11 +230,10 @@ class LocalGraph:
         record.incarnation += 1
         job = make_job(self.run, name, incarnation=record.incarnation, schedule=self._schedule.get(name, []), **wanted)
         self.nodes.open(record, job)
-        self._note_ready(record)
         for other in self.runners.values():
             other.reconnect(name)
-        self._starter.start_node(record)
-        self._settle()
+        self._deliver()
+        self._settle(self._turn)
         return self.runners[name]
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import zmq
 
 from audio_pipeline.clock import ClockRecord, VirtualClock
+from audio_pipeline.control.notices import Notice
 from audio_pipeline.frame import Frame
 from audio_pipeline.graph.job import Job
 from audio_pipeline.metrics import Board
@@ -18,11 +20,12 @@ from audio_pipeline.supervisor.job_maker import JobMaker
 from audio_pipeline.supervisor.jobs import Run
 from audio_pipeline.supervisor.records import NodeRecord
 from audio_pipeline.worker.build_node import build_node
+from audio_pipeline.worker.commands import Command, Stop, command_in, packed
 from audio_pipeline.worker.runner import NodeRunner
 
 WORK_S = 0.001
 
-OnMessage = Callable[[NodeRecord, dict[str, Any]], None]
+OnNotice = Callable[[NodeRecord, Notice], None]
 
 
 class BusyClock:
@@ -49,20 +52,23 @@ class LocalProcess:
     pid = 0
     log = Path()
 
-    def __init__(self, runner: NodeRunner, clock: BusyClock, gone: Callable[[], None]) -> None:
-        self.runner, self.clock, self._gone = runner, clock, gone
+    def __init__(self, address: bytes, runner: NodeRunner, clock: BusyClock, gone: Callable[[], None]) -> None:
+        self.address, self.runner, self.clock, self._gone = address, runner, clock, gone
         self._stopping = False
 
-    def stop(self) -> None:
-        """Ends it once nothing is under way."""
-        self._stopping = True
+    def receive(self, command: Command) -> None:
+        """Puts a command into the node's inbox; one that is to stop ends once nothing is under way."""
+        if isinstance(command, Stop):
+            self._stopping = True
+        else:
+            self.runner.inbox.append(command)
 
     def turn(self) -> bool:
         """Lets the node act; True where anything moved."""
         if not self.clock.busy and self.runner.step():
             return True
         runner = self.runner
-        if self._stopping and runner.ended and not runner.intake.all.changing and not runner.inbox:
+        if self._stopping and runner.ended and not runner.links.changing and not runner.inbox:
             runner.close()
             self._gone()
             return True
@@ -73,7 +79,7 @@ class LocalProcess:
         runner = self.runner
         for out in runner.outputs:
             out.port.close()
-        for item in (*runner.inputs.values(), *runner.intake.all.leaving):
+        for item in (*runner.inputs.values(), *runner.links.leaving):
             item.link.socket.close(linger=0)
         runner.waker.close()
         self._gone()
@@ -88,10 +94,8 @@ class LocalProcess:
 class LocalNodes:
     """Every node under a clock of its own. `work_ms`, by name: how long a call of a node's `process` takes."""
 
-    def __init__(
-        self, clock: VirtualClock, jobs: JobMaker, work_ms: Mapping[str, float], on_message: OnMessage
-    ) -> None:
-        self._clock, self._jobs, self._on_message = clock, jobs, on_message
+    def __init__(self, clock: VirtualClock, jobs: JobMaker, work_ms: Mapping[str, float], on_notice: OnNotice) -> None:
+        self._clock, self._jobs, self._on_notice = clock, jobs, on_notice
         self.work_ms = dict(work_ms)
         self.context: zmq.Context[Any] = zmq.Context()
         self.processes: dict[str, LocalProcess] = {}
@@ -116,9 +120,9 @@ class LocalNodes:
             self._slow_down(record.name, node, clock)
         board, line = Board(Path(job.board)), ClockRecord(Path(job.clock))
         runner = NodeRunner(
-            job, node, self.context, clock, board, line, lambda message: self._on_message(record, message)
+            job, node, self.context, clock, board, line, lambda notice: self._on_notice(record, notice), deque()
         )
-        process = LocalProcess(runner, clock, lambda: self._forget(process))
+        process = LocalProcess(record.address, runner, clock, lambda: self._forget(process))
         try:
             runner.open()
         except Exception:
@@ -126,6 +130,7 @@ class LocalNodes:
             raise
         self.processes[record.name] = process
         record.child = process
+        self._on_notice(record, runner.ready())
 
     def _slow_down(self, name: str, node: Node, clock: BusyClock) -> None:
         process = node.process
@@ -145,15 +150,10 @@ class LocalNodes:
         exits, self._exits = self._exits, []
         return exits
 
-    def send(self, address: bytes, message: Mapping[str, Any]) -> None:
-        """Puts a message into a node's inbox; one that has gone misses it."""
-        process = self.processes.get(address.decode().rpartition(".")[0])
-        if process is None:
-            return
-        if message["op"] == "stop":
-            process.stop()
-        else:
-            process.runner.inbox.append(dict(message))
+    def send(self, address: bytes, command: Command) -> None:
+        """As over the control socket, bytes included; a node that has gone misses it."""
+        for process in [process for process in self.processes.values() if process.address == address]:
+            process.receive(command_in(packed(command)))
 
     def turn(self) -> bool:
         """Lets every node act once; True where anything moved."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from audio_pipeline.errors import NodeError
-from audio_pipeline.supervisor.announcer import Announcer
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.lifecycle import Lifecycle
 from audio_pipeline.supervisor.pipeline_state import PipelineState
+from audio_pipeline.supervisor.ports import Send, send_to_all
 from audio_pipeline.supervisor.records import NodeRecord, Phase
 from audio_pipeline.supervisor.starter import Starter
+from audio_pipeline.worker.commands import Absent
 
 MAX_START_FAILURES = 2  # crashes in a row before it was ever up; one more and it is given up
 
@@ -19,10 +20,10 @@ class Losses:
     """Lives in the supervisor's thread."""
 
     def __init__(
-        self, state: PipelineState, life: Lifecycle, events: EventStream, starter: Starter, announcer: Announcer
+        self, state: PipelineState, life: Lifecycle, events: EventStream, starter: Starter, send: Send
     ) -> None:
         self._state, self._life, self._events = state, life, events
-        self._starter, self._announcer = starter, announcer
+        self._starter, self._send = starter, send
 
     def is_over(self, records: Sequence[NodeRecord]) -> bool:
         """True where the process of these nodes is needed no more."""
@@ -31,7 +32,7 @@ class Losses:
         for record in records:
             if record.phase is not Phase.ENDED:  # it died during the end: its consumers need not wait for it
                 record.phase = Phase.FAILED if record.phase is Phase.FAILED else Phase.ENDED
-                self._announcer.absent(record.name)
+                send_to_all(self._state, self._send, Absent(record.name))
         return True
 
     def is_beyond_repair(self, record: NodeRecord, cause: str) -> bool:
@@ -58,6 +59,6 @@ class Losses:
         sentence = f"{record.name} is left out: {cause}"
         self._events.log(sentence, event="left_out", level="warning", node=record.name, cause=cause)
         if self._life.started:
-            self._announcer.absent(record.name)
+            send_to_all(self._state, self._send, Absent(record.name))
         else:
             self._starter.start_if_ready()

@@ -8,6 +8,7 @@ from typing import Any
 from audio_pipeline.control import notices
 from audio_pipeline.control.codec import MALFORMED
 from audio_pipeline.control.message import fields_of
+from audio_pipeline.control.notices import Notice
 from audio_pipeline.errors import ControlError
 from audio_pipeline.node import Latency
 from audio_pipeline.supervisor.event_stream import EventStream
@@ -59,15 +60,22 @@ class NodeMessages:
         if record is None:
             return
         try:
-            notice = notices.notice_in(message)
+            self.handle(record, notices.notice_in(message))
         except ControlError as error:
-            self._events.log(f"malformed message from {record.name}: {error}")
-            return
+            self._note_malformed(record, str(error))
+
+    def handle(self, record: NodeRecord, notice: Notice) -> None:
+        """A notice that is well-formed by itself; what it means may not be."""
         try:
             self._handlers[type(notice)](record, notice)
+        except ControlError as error:
+            self._note_malformed(record, str(error))
         except MALFORMED as error:
-            op = message.get("op")
-            self._events.log(f"malformed message from {record.name} ({op}: {type(error).__name__} {error})")
+            self._note_malformed(record, f"{notices.OPS[type(notice)]}: {type(error).__name__} {error}")
+
+    def _note_malformed(self, record: NodeRecord, reason: str) -> None:
+        sentence = clipped(f"malformed message from {record.name}: {reason}", CAUSE_CHARACTERS)
+        self._events.log(sentence, event="malformed", level="warning", node=record.name)
 
     def _on_ready(self, record: NodeRecord, notice: notices.Ready) -> None:
         live = list(notice.live[:MOST_LIVE])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from audio_pipeline.control import notices
@@ -18,6 +18,8 @@ from audio_pipeline.supervisor.playhead import Playhead
 from audio_pipeline.supervisor.ports import Send
 from audio_pipeline.supervisor.records import NodeRecord, Phase
 from audio_pipeline.supervisor.transport import Transport
+from audio_pipeline.worker import commands
+from audio_pipeline.worker.commands import Command, Position, Result
 
 MOST_PENDING = 1_000
 MOST_SCHEDULED = 1_000  # settings of a node that wait for their position
@@ -25,11 +27,11 @@ R = TypeVar("R", SetReply, SendReply, TransportReply)
 
 
 @dataclass(frozen=True)
-class Command(Generic[R]):
+class Inquiry(Generic[R]):
     """What a node is asked to do, and what follows from its reply."""
 
-    message: Mapping[str, Any]
-    make: Callable[[Mapping[str, Any], float | None, str], R]  # (node's reply, stated latency to the sinks, note)
+    command: Command
+    make: Callable[[Any, float | None, str], R]  # (node's answer, stated latency to the sinks, note)
     taken: Callable[[bool], None] = lambda seen: None  # True: the node has done it; False: it is down
     refused: Callable[[], None] = lambda: None
 
@@ -40,7 +42,7 @@ class Pending:
 
     caller: Caller
     node: str
-    command: Command[Any]
+    inquiry: Inquiry[Any]
 
 
 class NodeRequests:
@@ -70,16 +72,16 @@ class NodeRequests:
         """A live setting, now or at a position. Raises ControlError, ConfigError."""
         record, name = self.record(request.node), request.name
         value = record.meant(name, request.value, request.typed)
-        message = {"op": "set", "name": name, "value": value, "at": request.at}
+        command = commands.Set(name, value, request.at)
         if request.at is None:
-            command = Command(message, _set_reply, lambda seen: self._put(record, name, value, seen=seen))
-            return self._ask(caller, record, command)
+            put = Inquiry(command, _set_reply, lambda seen: self._put(record, name, value, seen=seen))
+            return self._ask(caller, record, put)
         if len(record.schedule) >= MOST_SCHEDULED:
             raise ControlError(f"set: {record.name} has {MOST_SCHEDULED} settings that wait for their position")
         entry = [request.at, name, value]
         record.schedule.append(entry)  # until the node reports that it is in force
         self._state.changed()
-        return self._ask(caller, record, Command(message, _set_reply, refused=lambda: _remove(record.schedule, entry)))
+        return self._ask(caller, record, Inquiry(command, _set_reply, refused=lambda: _remove(record.schedule, entry)))
 
     def _put(self, record: NodeRecord, name: str, value: Any, *, seen: bool) -> None:
         """A value is wanted from now on: the node has taken it, or there is no process that could refuse it."""
@@ -103,7 +105,7 @@ class NodeRequests:
         pack_event(event)
         if record.phase is not Phase.RUNNING:
             raise ControlError(f"{record.name} is {record.phase.value}; send it again when it runs")
-        return self._ask(caller, record, Command({"op": "event", "port": port, "event": event}, _send_reply))
+        return self._ask(caller, record, Inquiry(commands.Event(port, event), _send_reply))
 
     # -- transport ------------------------------------------------------------------------------------
 
@@ -114,13 +116,13 @@ class NodeRequests:
         if transport is None:
             known = ", ".join(self._state.transports) or "none"
             raise ControlError(f"{record.name} is no source that can be paused; sources are {known}")
-        order = self._order(record, transport, request.command, request.args or {})
+        command = self._command(record, transport, request.command, request.args or {})
         self._state.changed()
-        return self._ask(
-            caller, record, Command({"op": "transport", "command": request.command, **order}, _transport_reply)
-        )
+        return self._ask(caller, record, Inquiry(command, _transport_reply))
 
-    def _order(self, record: NodeRecord, transport: Transport, command: str, args: dict[str, Any]) -> dict[str, Any]:
+    def _command(
+        self, record: NodeRecord, transport: Transport, command: str, args: dict[str, Any]
+    ) -> commands.Transport:
         """What a command means for the source; old sound is cancelled downstream before the source receives it."""
         known = ("play", "pause", *record.spec.cls.commands)
         if command not in known:
@@ -128,50 +130,56 @@ class NodeRequests:
             raise ControlError(f"{record.name} does not know {command!r}{hint}")
         if command == "loop":
             transport.loop = switch("loop: on", args.get("on", True))
-            return {"args": {"on": transport.loop}}
+            return commands.Transport(command, {"on": transport.loop})
         if command in ("play", "pause") and transport.playing == (command == "play"):
-            return {"args": {}}  # it is so already
+            return commands.Transport(command)  # it is so already
         if command == "play":
             transport.playing = True
-            return {"generation": transport.generation, "playing": True, "args": {}}
+            return commands.Transport(command, {}, transport.generation)
         if command == "pause":
             args = {"seconds": self._playhead.audible_media_s(record.name)} if "seek" in known else {}
             transport.playing = False
         elif command == "seek":
             args = {"seconds": seconds("seek: seconds", args.get("seconds"))}
         self._playhead.cancel(record.name)
-        return {"generation": transport.generation, "playing": transport.playing, "args": args}
+        return commands.Transport(command, args, transport.generation, transport.playing)
 
     # -- to a node and back ---------------------------------------------------------------------------
 
-    def _ask(self, caller: Caller, record: NodeRecord, command: Command[R]) -> R | None:
+    def _ask(self, caller: Caller, record: NodeRecord, inquiry: Inquiry[R]) -> R | None:
         """Passes a command on: None, the reply comes later. A node that is down gets it with its next start."""
         if record.phase is Phase.ENDED and record.child is None:
-            command.refused()
+            inquiry.refused()
             raise ControlError(f"{record.name} has ended, and its process is gone")
         if record.phase not in (Phase.RUNNING, Phase.ENDED) or record.child is None:
-            command.taken(False)
-            return command.make({}, None, f"{record.name} is {record.phase.value}; it takes this when it is back")
+            inquiry.taken(False)
+            note = f"{record.name} is {record.phase.value}; it takes this when it is back"
+            return inquiry.make(commands.answer_in(inquiry.command, {}), None, note)
         if len(self._pending) >= MOST_PENDING:
-            command.refused()
+            inquiry.refused()
             raise ControlError(f"{MOST_PENDING} requests wait for a reply of a node; try again")
         number, self._next = self._next, self._next + 1
-        self._pending[number] = Pending(caller, record.name, command)
-        self._send(record.address, {**command.message, "id": number})
+        self._pending[number] = Pending(caller, record.name, inquiry)
+        self._send(record.address, replace(inquiry.command, id=number))
         return None
 
     def on_reply(self, record: NodeRecord, reply: notices.Reply) -> None:
-        """A node's reply goes to whoever asked."""
+        """A node's reply goes to whoever asked. Raises ControlError for one that is malformed."""
         waiting = self._pending.pop(reply.id, None)
         if waiting is None:
             return
+        inquiry, caller = waiting.inquiry, waiting.caller
         if not reply.ok:
-            waiting.command.refused()
-            waiting.caller.refuse(str(reply.error))
+            inquiry.refused()
+            caller.refuse(str(reply.error))
             return
-        waiting.command.taken(True)
-        found = reply.result if isinstance(reply.result, dict) else {}
-        waiting.caller.reply(waiting.command.make(found, self._rest_ms(record.name), ""))
+        inquiry.taken(True)
+        try:
+            answer = commands.answer_in(inquiry.command, reply.result)
+        except ControlError as error:
+            caller.refuse(f"{record.name} has done it, but its answer is malformed: {error}")
+            raise
+        caller.reply(inquiry.make(answer, self._rest_ms(record.name), ""))
 
     def _rest_ms(self, name: str) -> float:
         """From a node's output to the end of the slowest path behind it."""
@@ -188,16 +196,16 @@ class NodeRequests:
                 waiting.caller.refuse(reason)
 
 
-def _set_reply(result: Mapping[str, Any], heard_in_ms: float | None, note: str) -> SetReply:
-    return SetReply(result.get("position"), heard_in_ms, note)
+def _set_reply(answer: Position, heard_in_ms: float | None, note: str) -> SetReply:
+    return SetReply(answer.position, heard_in_ms, note)
 
 
-def _send_reply(result: Mapping[str, Any], heard_in_ms: float | None, note: str) -> SendReply:
-    return SendReply(result.get("position"), heard_in_ms)
+def _send_reply(answer: Position, heard_in_ms: float | None, note: str) -> SendReply:
+    return SendReply(answer.position, heard_in_ms)
 
 
-def _transport_reply(result: Mapping[str, Any], heard_in_ms: float | None, note: str) -> TransportReply:
-    return TransportReply(result.get("result"), heard_in_ms, note)
+def _transport_reply(answer: Result, heard_in_ms: float | None, note: str) -> TransportReply:
+    return TransportReply(answer.result, heard_in_ms, note)
 
 
 def _remove(schedule: list[list[Any]], entry: list[Any]) -> None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import time
 
 from audio_pipeline.errors import NodeError
-from audio_pipeline.supervisor.announcer import Announcer
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.lifecycle import Lifecycle
 from audio_pipeline.supervisor.parking import PARKED_S, audible_ends, ending_sentence, parked_sentence, sources_of
 from audio_pipeline.supervisor.pipeline_state import PipelineState
+from audio_pipeline.supervisor.ports import Send, send_to_all
 from audio_pipeline.supervisor.records import NodeRecord, Phase
+from audio_pipeline.worker.commands import Absent, Present
 
 
 class Parked:
     """Lives in the supervisor's thread."""
 
-    def __init__(self, state: PipelineState, life: Lifecycle, events: EventStream, announcer: Announcer) -> None:
-        self._state, self._life, self._events, self._announcer = state, life, events, announcer
+    def __init__(self, state: PipelineState, life: Lifecycle, events: EventStream, send: Send) -> None:
+        self._state, self._life, self._events, self._send = state, life, events, send
 
     def names(self) -> list[str]:
         """Those that are parked now."""
@@ -46,9 +47,9 @@ class Parked:
         wanted = set(self.names()) if over else set()
         released = self._state.released
         for name in sorted(wanted - released):
-            self._announcer.absent(name)
+            send_to_all(self._state, self._send, Absent(name))
         for name in sorted(released - wanted):
-            self._announcer.present(name)
+            send_to_all(self._state, self._send, Present(name))
         self._state.released = wanted
 
     def _sources_ended(self) -> bool:

@@ -10,6 +10,7 @@ from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.ports import Send
 from audio_pipeline.supervisor.records import NodeRecord
 from audio_pipeline.supervisor.state import Boards
+from audio_pipeline.worker.commands import Cancel
 
 
 class Playhead:
@@ -62,8 +63,7 @@ class Playhead:
         transport.generation += 1
         for record in self._state.playing:
             if record.name != timeline:
-                message = {"op": "cancel", "timeline": timeline, "generation": transport.generation}
-                self._send(record.address, message)
+                self._send(record.address, Cancel(timeline, transport.generation))
 
     def before_restart(self, name: str) -> None:
         """A source comes back: it goes on where it was audible, as after a seek."""

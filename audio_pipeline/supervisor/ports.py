@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from audio_pipeline.supervisor.jobs import Run
+from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.records import NodeRecord
+from audio_pipeline.worker.commands import Command
 
-Send = Callable[[bytes, Mapping[str, Any]], None]  # (address of a node or client, message)
+Send = Callable[[bytes, Command], None]  # (address of a node, command)
 Launch = Callable[[Sequence[NodeRecord], Run], None]  # the nodes of one process; raises what is refused
+
+
+def send_to_all(state: PipelineState, send: Send, command: Command) -> None:
+    """To the present process of each node of the graph."""
+    for record in state.playing:
+        send(record.address, command)
 
 
 @dataclass(frozen=True)

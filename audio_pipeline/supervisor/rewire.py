@@ -12,7 +12,8 @@ from audio_pipeline.graph.plan import Plan, make_plan
 from audio_pipeline.graph.types import Graph, NodeSpec
 from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.node import Latency
-from audio_pipeline.supervisor.jobs import Run, rewire_message
+from audio_pipeline.supervisor.jobs import Run, rewire_command
+from audio_pipeline.worker.commands import Rewire
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ def compare(run: Run, plan: Plan) -> Rewiring:
     )
 
 
-def _links_of(run: Run, name: str) -> dict[str, Any]:
-    return rewire_message(run, name, run.plan.graph.nodes[name].input_settings, [])
+def _links_of(run: Run, name: str) -> Rewire:
+    return rewire_command(run, name, run.plan.graph.nodes[name].input_settings, [])
 
 
 def merged_inputs(spec: NodeSpec, new: NodeSpec, live: Mapping[str, Any]) -> dict[str, Any]:

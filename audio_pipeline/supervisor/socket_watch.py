@@ -9,6 +9,7 @@ from audio_pipeline.supervisor.control_socket import Socket
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.records import Phase
+from audio_pipeline.worker.commands import Bind
 
 
 class SocketWatch:
@@ -44,4 +45,4 @@ class SocketWatch:
         """The files of a node's sockets were removed: it binds them anew, and nothing is restarted."""
         self._events.log(f"sockets of {name} were removed from {self._folder}; it binds them again")
         self._guard.expect(name)
-        self._socket.send(self._state.nodes[name].address, {"op": "bind", "ports": ports})
+        self._socket.send(self._state.nodes[name].address, Bind(tuple(ports)))

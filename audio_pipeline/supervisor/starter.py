@@ -6,7 +6,7 @@ from audio_pipeline.clock import ClockLine, start_clocks
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.supervisor.event_stream import EventStream
-from audio_pipeline.supervisor.jobs import start_message
+from audio_pipeline.supervisor.jobs import start_command
 from audio_pipeline.supervisor.lifecycle import Lifecycle
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.ports import Ports
@@ -41,7 +41,7 @@ class Starter:
     def start_node(self, record: NodeRecord) -> None:
         """The clock runs: the node begins to work."""
         state = self._state
-        self._ports.send(record.address, start_message(state.plan, record.name, state.absent()))
+        self._ports.send(record.address, start_command(state.plan, record.name, state.absent()))
         if record.phase in (Phase.RESTARTING, Phase.FAILED):
             self._events.log(f"{record.name} is back", event="back", node=record.name, incarnation=record.incarnation)
         record.phase = Phase.RUNNING

@@ -15,7 +15,7 @@ from audio_pipeline.graph.types import Graph
 from audio_pipeline.supervisor.change import Change, Done, Outcome, Stage, as_sentence, rewiring_to, summary
 from audio_pipeline.supervisor.departed import Departed
 from audio_pipeline.supervisor.event_stream import EventStream
-from audio_pipeline.supervisor.jobs import lead_message
+from audio_pipeline.supervisor.jobs import lead_of
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.ports import Ports
 from audio_pipeline.supervisor.records import NodeRecord, Phase, Process
@@ -23,6 +23,7 @@ from audio_pipeline.supervisor.relinker import Relinker
 from audio_pipeline.supervisor.rewire import Rewiring, check_processes
 from audio_pipeline.supervisor.starter import Starter
 from audio_pipeline.supervisor.writing import WRITE_S, is_writing
+from audio_pipeline.worker.commands import Connections, Expect, Lead, Retire, Rewire, Stop
 
 SWITCH_S = 8.0  # more than any patience on the way; then the graph goes on as it is
 LEAVE_S = 3.0  # to finish files and end; then it is ended
@@ -124,7 +125,7 @@ class Transaction:
     def on_ended(self, record: NodeRecord) -> None:
         """A node has sent all it had; one that leaves may end."""
         if record.name in self._state.leaving:
-            self._ports.send(record.address, {"op": "stop"})
+            self._ports.send(record.address, Stop())
 
     def on_reply(self, number: int, error: str | None) -> None:
         """A node has answered a message about its links; `error` is what it could not do."""
@@ -167,20 +168,20 @@ class Transaction:
         for name in now.rewiring.touched:  # what made it fail may have been taken away
             state.nodes[name].hurry(self._ports.now_s)
         self._relinker.leads_ms = now.rewiring.leads_ms
-        self._ask(now, Stage.EXPECTING, "expect")
+        self._ask(now, Stage.EXPECTING, Expect)
 
-    def _ask(self, now: Change, stage: Stage, op: str) -> None:
+    def _ask(self, now: Change, stage: Stage, kind: type[Connections]) -> None:
         """Sends every node that is connected differently its links, and waits for the replies."""
         now.stage, now.deadline_s = stage, self._ports.now_s + SWITCH_S
         records = [self._state.nodes[name] for name in now.rewiring.touched]
         present = [record.name for record in records if record.ready and record.child is not None]
-        now.waiting = {self._relinker.send(name, op): name for name in present}
+        now.waiting = {self._relinker.send(name, kind): name for name in present}
         self.turn()
 
     def _connect(self, now: Change) -> None:
         for record in self._state.admit(now.rewiring.added):
             self._starter.start_node(record)
-        self._ask(now, Stage.SWITCHING, "rewire")
+        self._ask(now, Stage.SWITCHING, Rewire)
 
     def _retire(self, now: Change) -> None:
         """What leaves is used by nobody any more: it finishes its files and ends."""
@@ -189,12 +190,12 @@ class Transaction:
         plan, nodes, self._relinker.leads_ms = state.plan, state.nodes, {}
         for name, lead_ms in now.rewiring.leads_ms.items():
             if lead_ms != plan.leads_ms[name]:
-                self._ports.send(nodes[name].address, lead_message(plan, name))
+                self._ports.send(nodes[name].address, Lead(lead_of(plan, name)))
         for record in list(state.leaving.values()):
             if record.child is None:
                 self._gone(record)
             else:
-                self._ports.send(record.address, {"op": "retire"})
+                self._ports.send(record.address, Retire())
                 if record.phase is Phase.ENDED:
                     self.on_ended(record)
         self._end_leaving(now)

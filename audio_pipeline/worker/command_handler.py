@@ -1,4 +1,4 @@
-"""What a node is told from outside while it runs: start, set, cancel, transport, finish."""
+"""Carries out what the supervisor sends to a node while it runs: start, set, cancel, transport, finish."""
 
 from __future__ import annotations
 
@@ -9,182 +9,186 @@ from typing import Any
 import zmq
 
 from audio_pipeline.control.codec import MALFORMED
+from audio_pipeline.control.notices import Log, Reply
 from audio_pipeline.errors import PipelineError
-from audio_pipeline.graph.job import OutJob
-from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.settings import build
+from audio_pipeline.worker import commands
+from audio_pipeline.worker.commands import Answer, Command, Position, Result
 from audio_pipeline.worker.core import Core
+from audio_pipeline.worker.inputs import Inputs
 from audio_pipeline.worker.intake import Intake
 from audio_pipeline.worker.pacer import Pacer
 
-FROM_CLIENTS = ("set", "transport", "event")  # whose mistakes are answered; they do not end the node
+FROM_CLIENTS = (commands.Set, commands.Transport, commands.Event)  # mistakes in them are answered, and end no node
 
 
 class CommandHandler:
-    """Takes commands from the inbox, one after the other, between two frames."""
+    """Takes commands from the inbox, which the control thread fills, one after the other, between two frames."""
 
-    def __init__(self, core: Core, intake: Intake, pacer: Pacer) -> None:
-        self.core, self.intake, self.pacer = core, intake, pacer
-        self.inbox: deque[dict[str, Any]] = deque()  # filled by the control thread
+    def __init__(self, core: Core, links: Inputs, intake: Intake, pacer: Pacer, inbox: deque[Command]) -> None:
+        self._core, self._links, self._intake, self._pacer, self._inbox = core, links, intake, pacer, inbox
+        self._job, self._node, self._ctx = core.job, core.node, core.ctx
+        self._clock, self._outputs, self._notify = core.clock, core.outputs, core.notify
         self.started = False
-        self._rewiring: list[tuple[int, dict[str, Any]]] = []  # orders that are being carried out, and whom to answer
-        self._handlers: dict[str, Callable[[Mapping[str, Any]], Any]] = {
-            "start": self._start,
-            "set": self._set,
-            "cancel": self._cancel,
-            "transport": self._transport,
-            "absent": self._absent,
-            "present": self._present,
-            "finish": self._finish,
-            "expect": self._expect,
-            "lead": self._lead,
-            "rewire": self._rewire,
-            "retire": self._retire,
-            "event": self._event,
-            "bind": self._bind,
+        self._rewiring: list[commands.Rewire] = []  # those that are being carried out
+        self._handlers: Mapping[type[Command], Callable[[Any], Answer | None]] = {
+            commands.Start: self._start,
+            commands.Set: self._set,
+            commands.Cancel: self._cancel,
+            commands.Transport: self._transport,
+            commands.Absent: lambda command: self._mark_absent(command.node),
+            commands.Present: self._present,
+            commands.Finish: self._finish,
+            commands.Expect: lambda command: self._outputs.expect(command.outputs),
+            commands.Lead: lambda command: self._pacer.lead(command.lead_ms),
+            commands.Rewire: self._rewire,
+            commands.Retire: self._retire,
+            commands.Event: self._event,
+            commands.Bind: self._bind,
         }
 
     def handle_all(self) -> bool:
         """Does what is asked; True if anything was."""
-        moved = bool(self.inbox)
-        while self.inbox:
-            command = self.inbox.popleft()
-            answer = self._answer(command)
-            if "id" in command and command["op"] != "rewire":
-                self.core.notify({"op": "reply", "id": command["id"], **answer})
+        moved = bool(self._inbox)
+        while self._inbox:
+            command = self._inbox.popleft()
+            reply = self._reply(command)
+            if command.id is not None and not (reply.ok and isinstance(command, commands.Rewire)):
+                self._notify(reply)
         return moved
 
-    def _answer(self, command: Mapping[str, Any]) -> dict[str, Any]:
+    def _reply(self, command: Command) -> Reply:
+        number = 0 if command.id is None else command.id
         try:
-            return {"ok": True, "result": self._handlers[command["op"]](command)}
-        except NotImplementedError:
-            job = self.core.job
-            return {"ok": False, "error": f"{job.name} ({job.kind}) does not know {command.get('command')!r}"}
+            return Reply(number, ok=True, result=self._handlers[type(command)](command))
         except PipelineError as error:
-            return {"ok": False, "error": str(error)}
+            return Reply(number, error=str(error))
+        except NotImplementedError:
+            name = getattr(command, "command", None)
+            return Reply(number, error=f"{self._job.name} ({self._job.kind}) does not know {name!r}")
         except MALFORMED as error:
-            if command["op"] not in FROM_CLIENTS:
+            if not isinstance(command, FROM_CLIENTS):
                 raise
-            said = f"{self.core.job.name}: {command['op']}: {type(error).__name__}: {error}"
-            return {"ok": False, "error": said[:500]}
+            op = commands.row_of(command).op
+            return Reply(number, error=f"{self._job.name}: {op}: {type(error).__name__}: {error}"[:500])
 
-    def _start(self, command: Mapping[str, Any]) -> None:
-        self.intake.all.adopt(LinkPlan.of(raw) for raw in command["inputs"])
-        self.core.outputs.adopt(command["outputs"])
-        for node in command["absent"]:
-            self._absent({"node": node})
-        self.pacer.start(command["lead_ms"])
+    def _start(self, command: commands.Start) -> None:
+        self._links.adopt(command.inputs)
+        self._outputs.adopt(command.outputs)
+        for node in command.absent:
+            self._mark_absent(node)
+        self._pacer.start(command.lead_ms)
         self.started = True
 
-    def _bind(self, command: Mapping[str, Any]) -> None:
+    def _bind(self, command: commands.Bind) -> None:
         """The files of its sockets were removed."""
-        for out in [out for out in self.core.outputs if out.port.spec.port in command["ports"]]:
+        for out in [out for out in self._outputs if out.name in command.ports]:
             try:
                 out.port.bind_again()
             except zmq.ZMQError as error:
-                self.core.notify({"op": "log", "message": f"{out.port.spec.endpoint} cannot be bound again: {error}"})
+                self._notify(Log(f"{out.port.spec.endpoint} cannot be bound again: {error}"))
 
-    def _absent(self, command: Mapping[str, Any]) -> None:
+    def _mark_absent(self, node: str) -> None:
         """An optional node is not there: nothing comes from it, and nobody waits for it to take anything."""
-        self.intake.mark_absent(command["node"])
-        for out in self.core.outputs:
-            out.port.dismiss(command["node"])
+        self._intake.mark_absent(node)
+        for out in self._outputs:
+            out.port.dismiss(node)
 
-    def _present(self, command: Mapping[str, Any]) -> None:
+    def _present(self, command: commands.Present) -> None:
         """One that was absent takes and gives again."""
-        self.intake.mark_present(command["node"])
-        for out in self.core.outputs:
-            out.port.admit(command["node"])
+        self._intake.mark_present(command.node)
+        for out in self._outputs:
+            out.port.admit(command.node)
 
-    def _finish(self, command: Mapping[str, Any]) -> None:
+    def _finish(self, command: commands.Finish) -> None:
         """A clean stop: whoever makes sound ends it now, and the end travels through the graph."""
-        if self.started and not self.core.ended and (self.pacer.source is not None or not self.intake.inputs):
-            self.core.end()
+        if self.started and not self._core.ended and (self._pacer.source is not None or not self._intake.inputs):
+            self._core.end()
 
-    def _expect(self, command: Mapping[str, Any]) -> None:
-        """Somebody will listen soon."""
-        self.core.outputs.expect([OutJob(**raw) for raw in command["outputs"]])
+    # -- links that change ----------------------------------------------------------------------------
 
-    def _rewire(self, command: Mapping[str, Any]) -> None:
+    def _rewire(self, command: commands.Rewire) -> None:
         """Other links while it runs: what comes is there before the node hears of it, what goes stays until after."""
-        inputs = [LinkPlan.of(raw) for raw in command["inputs"]]
-        self.core.outputs.rewire([OutJob(**raw) for raw in command["outputs"]])
-        self._set_inputs({**self.core.node.input_settings, **self._settings(command)})
-        self.intake.all.rewire(inputs, self.core.clock.now_ns())
-        for node in command["absent"]:
-            self._absent({"node": node})
-        self.pacer.lead(command["lead_ms"])
-        self._rewiring.append((command["id"], dict(command)))
+        self._outputs.rewire(command.outputs)
+        self._set_inputs({**self._node.input_settings, **self._settings(command)})
+        self._links.rewire(command.inputs, self._clock.now_ns())
+        for node in command.absent:
+            self._mark_absent(node)
+        self._pacer.lead(command.lead_ms)
+        self._rewiring.append(command)
 
-    def _lead(self, command: Mapping[str, Any]) -> None:
-        self.pacer.lead(command["lead_ms"])
-
-    def _settings(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        node = self.core.node
-        where = ("nodes", self.core.job.name, "inputs")
-        return {name: build(node.InputSettings, raw, (*where, name)) for name, raw in command["input_settings"].items()}
+    def _settings(self, command: commands.Rewire) -> dict[str, Any]:
+        where, cls = ("nodes", self._job.name, "inputs"), self._node.InputSettings
+        return {name: build(cls, raw, (*where, name)) for name, raw in command.input_settings.items()}
 
     def _set_inputs(self, settings: dict[str, Any]) -> None:
-        if settings != self.core.node.input_settings:
-            self.core.node.input_settings = settings
-            self.core.node.on_inputs(self.core.ctx)
+        if settings != self._node.input_settings:
+            self._node.input_settings = settings
+            self._node.on_inputs(self._ctx)
 
     def advance(self) -> bool:
         """Carries changes of links on; answers when they are through."""
-        if not (self._rewiring or self.intake.all.changing):
+        if not (self._rewiring or self._links.changing):
             return False
-        moved = self.intake.turn(self.pacer.output_position)
-        if self._rewiring and not self.intake.all.changing:
-            self._set_inputs(self._settings(self._rewiring[-1][1]))
-            self.core.outputs.prune([out["port"] for out in self._rewiring[-1][1]["outputs"]])
-            for number, _ in self._rewiring:
-                answer = {"op": "reply", "id": number, "ok": True, "result": {"position": self.pacer.output_position}}
-                self.core.notify(answer)
+        moved = self._intake.turn(self._pacer.output_position)
+        if self._rewiring and not self._links.changing:
+            self._set_inputs(self._settings(self._rewiring[-1]))
+            self._outputs.prune([out.port for out in self._rewiring[-1].outputs])
+            position = Position(self._pacer.output_position)
+            for command in self._rewiring:
+                if command.id is not None:
+                    self._notify(Reply(command.id, ok=True, result=position))
             self._rewiring = []
         return moved
 
-    def _retire(self, command: Mapping[str, Any]) -> None:
+    def _retire(self, command: commands.Retire) -> None:
         """The node is taken out of the graph: nobody listens any more, and what it has is finished."""
-        self.core.outputs.rewire([])
-        if not self.core.ended:
-            self.core.end()
-        self.intake.all.retire(self.core.clock.now_ns())
+        self._outputs.rewire([])
+        if not self._core.ended:
+            self._core.end()
+        self._links.retire(self._clock.now_ns())
 
-    def _set(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        position, at = self.pacer.output_position, command.get("at")
+    # -- from clients ---------------------------------------------------------------------------------
+
+    def _set(self, command: commands.Set) -> Position:
+        position, at, name = self._pacer.output_position, command.at, command.name
         if at is not None and at > position:
-            self.core.schedule(at, command["name"], command["value"])
-            return {"position": at}
+            self._core.schedule(at, name, command.value)
+            return Position(at)
         if at is None:
-            self.core.apply(command["name"], command["value"], position)
+            self._core.apply(name, command.value, position)
         else:
-            self.core.apply_at(at, command["name"], command["value"], position)
-        return {"position": position}
+            self._core.apply_at(at, name, command.value, position)
+        return Position(position)
 
-    def _event(self, command: Mapping[str, Any]) -> dict[str, Any]:
+    def _event(self, command: commands.Event) -> Position:
         """An event from outside."""
-        position = self.pacer.output_position
-        self.core.node.on_event(command["port"], command["event"], position, self.core.ctx)
-        return {"position": position}
+        position = self._pacer.output_position
+        self._node.on_event(command.port, command.event, position, self._ctx)
+        return Position(position)
 
-    def _cancel(self, command: Mapping[str, Any]) -> None:
-        self.intake.enter_generation(command["timeline"], command["generation"])
+    def _cancel(self, command: commands.Cancel) -> None:
+        self._intake.enter_generation(command.timeline, command.generation)
 
-    def _transport(self, command: Mapping[str, Any]) -> Any:
+    def _transport(self, command: commands.Transport) -> Result:
         """play, pause and what the source itself knows; a new generation where old sound must not be heard."""
-        source, node, ctx = self.pacer.source, self.core.node, self.core.ctx
+        source, ctx = self._pacer.source, self._ctx
         if source is None:
             raise NotImplementedError
-        name, args, result = command["command"], command.get("args") or {}, None
-        if "generation" in command:  # first, so that what the node says of its new place belongs to the new one
-            self.intake.enter_generation(self.core.job.name, command["generation"])
-        if name not in ("play", "pause"):
-            result = node.on_command(name, args, ctx)
-        elif args:
-            node.on_command("seek", args, ctx)
-        if "generation" in command:
-            self.pacer.advance()
-            source.playing = command.get("playing", True)
+        if command.generation is not None:  # first, so that what the node says of its new place belongs to the new one
+            self._intake.enter_generation(self._job.name, command.generation)
+        result = self._on_command(command)
+        if command.generation is not None:
+            self._pacer.advance()
+            source.playing = command.playing
             if source.playing:
-                source.play(ctx.position_at(self.core.clock.now_ns()))
-        return {"result": result}
+                source.play(ctx.position_at(self._clock.now_ns()))
+        return Result(result)
+
+    def _on_command(self, command: commands.Transport) -> Any:
+        """What the node itself has to do; to pause it is sought to what was heard last."""
+        if command.command not in ("play", "pause"):
+            return self._node.on_command(command.command, command.args, self._ctx)
+        if command.args:
+            self._node.on_command("seek", command.args, self._ctx)
+        return None

@@ -10,6 +10,7 @@ import numpy as np
 
 from audio_pipeline.align.concealed_spans import ConcealedSpans
 from audio_pipeline.clock import ClockLine, ClockRecord
+from audio_pipeline.control.notices import Event, Log, Notice
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Frame, Samples, event_frame, gap_frame, pack_event
 from audio_pipeline.graph.job import Job
@@ -36,7 +37,7 @@ class RunnerContext:
         links: Inputs,
         board: Board,
         waker: Waker,
-        notify: Callable[[dict[str, Any]], None],
+        notify: Callable[[Notice], None],
     ) -> None:
         self.name, self.rate, self.frame_samples = job.name, job.rate, job.frame_samples
         self.run_folder = str(Path(job.board).parent)
@@ -114,7 +115,7 @@ class RunnerContext:
         generation = out.framer.generation
         frame = event_frame(event, position, self.rate, captured_ns=captured_ns, generation=generation)
         self._outputs.send(frame, out.port)
-        self._notify({"op": "event", "event": event})
+        self._notify(Event(event))
 
     def now_ns(self) -> int:
         return self._clock.now_ns()
@@ -167,4 +168,4 @@ class RunnerContext:
         return generation < self.wanted_generation
 
     def log(self, message: str) -> None:
-        self._notify({"op": "log", "message": message})
+        self._notify(Log(message))

@@ -10,90 +10,62 @@ from typing import Any
 import zmq
 
 from audio_pipeline import threads
-from audio_pipeline.control.codec import decode, encode
-from audio_pipeline.errors import WireError
+from audio_pipeline.control.notices import Event, Log, Notice, Snapshot, packed
+from audio_pipeline.errors import ControlError, WireError
 from audio_pipeline.graph.job import Job
 from audio_pipeline.links.messages import A_TURN
 from audio_pipeline.links.waker import Waker
-from audio_pipeline.packed import UNPACKABLE
+from audio_pipeline.worker.commands import Command, Stop, command_in
 from audio_pipeline.worker.runner import NodeRunner
 
-MOST_WAITING = 10_000  # words that the supervisor has not taken yet
-CHATTER = ("log", "event")
+MOST_WAITING = 10_000  # notices that the supervisor has not taken yet
+CHATTER = (Log, Event)
 
 
 class ControlLink:
-    """What one node says to the supervisor and hears from it."""
+    """What one node sends to the supervisor, and what it receives: commands wait in `inbox` for its runner."""
 
     def __init__(self, job: Job, waker: Waker) -> None:
         self.job = job
+        self.inbox: deque[Command] = deque()
         self.outgoing: deque[bytes] = deque()
         self.stop = threading.Event()
-        self.runner: NodeRunner | None = None
+        self.runner: NodeRunner | None = None  # once it is open
         self._waker = waker
-        self._early: list[dict[str, Any]] = []
-        self._last_news = b""
+        self._last_snapshot = b""
 
-    def notify(self, word: dict[str, Any]) -> None:
-        """Sends a word to the supervisor; from any thread. One that cannot be packed is replaced by its error.
+    def notify(self, notice: Notice) -> None:
+        """Sends a notice to the supervisor; from any thread. One that cannot be packed is replaced by its error.
 
         Where nobody takes them, log lines and events beyond a bound are left out.
         """
-        if word["op"] not in CHATTER or len(self.outgoing) < MOST_WAITING:
-            self._send(self._packed(word))
+        if not isinstance(notice, CHATTER) or len(self.outgoing) < MOST_WAITING:
+            self._send(packed(notice, self.job.name, self.job.token))
 
-    def notify_change(self, word: dict[str, Any]) -> None:
-        """As `notify`, unless it is the same as the last one sent in this way."""
-        message = self._packed(word)
-        if message != self._last_news:
-            self._last_news = message
+    def notify_change(self, snapshot: Snapshot) -> None:
+        """As `notify`, unless it is the same as the last one."""
+        message = packed(snapshot, self.job.name, self.job.token)
+        if message != self._last_snapshot:
+            self._last_snapshot = message
             self._send(message)
-
-    def _packed(self, word: dict[str, Any]) -> bytes:
-        whole = {"node": self.job.name, "token": self.job.token, **word}
-        try:
-            return encode(whole)
-        except UNPACKABLE as error:
-            return encode({**whole, **_instead(word, error)})
 
     def _send(self, message: bytes) -> None:
         self.outgoing.append(message)
         self._waker.wake()
 
-    def attach(self, runner: NodeRunner) -> None:
-        """From now on commands go to this runner."""
-        self.runner = runner
-        runner.inbox.extend(self._early)
-
     def receive(self, message: bytes) -> None:
         """A command; in the control thread."""
         try:
-            word = decode(message)
-            self._handle(word)
-        except (WireError, KeyError, TypeError, ValueError) as error:
-            self.notify({"op": "log", "message": f"a command was not understood ({type(error).__name__}: {error})"})
-
-    def _handle(self, word: dict[str, Any]) -> None:
-        if word["op"] == "stop":
+            command = command_in(message)
+        except (ControlError, WireError) as error:
+            self.notify(Log(f"a command was not understood: {error}"))
+            return
+        if isinstance(command, Stop):
             self.stop.set()
-        elif self.runner is None:
-            self._early.append(word)
         else:
-            if word["op"] == "cancel":  # at once: an inference under way is for nobody now
-                ctx = self.runner.ctx
-                ctx.wanted_generation = max(ctx.wanted_generation, int(word["generation"]))
-            self.runner.inbox.append(word)
+            self.inbox.append(command)
         if self.runner is not None:
-            self.runner.waker.wake()
-
-
-def _instead(word: dict[str, Any], error: Exception) -> dict[str, Any]:
-    """What is said in place of a word that msgpack cannot pack; every value of the word is overwritten."""
-    blank: dict[str, Any] = dict.fromkeys(word)
-    if word["op"] == "reply":
-        return {**blank, "op": "reply", "id": word["id"], "ok": False, "error": f"its answer cannot be sent: {error}"}
-    said = f"its {word['op']} cannot be sent, so it is left out: {type(error).__name__} {error}"
-    return {**blank, "op": "log", "message": said}
+            self.runner.on_arrival(command)
 
 
 class ControlThread:

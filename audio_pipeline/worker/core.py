@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from audio_pipeline.control.notices import Applied, Notice
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.graph.job import Job
 from audio_pipeline.metrics import Board
@@ -28,7 +29,7 @@ class Core:
         board: Board,
         outputs: Outputs,
         generations: dict[str, int],
-        notify: Callable[[dict[str, Any]], None],
+        notify: Callable[[Notice], None],
     ) -> None:
         self.job, self.node, self.ctx, self.clock, self.board, self.notify = job, node, ctx, clock, board, notify
         self.outputs, self.generations = outputs, generations
@@ -74,7 +75,7 @@ class Core:
             self.apply(name, value, position)
             ok = True
         finally:
-            self.notify({"op": "applied", "at": at, "name": name, "value": value, "ok": ok})
+            self.notify(Applied(at, name, value, ok))
 
     def apply(self, name: str, value: Any, position: int) -> None:
         """Changes a live setting now; where the node refuses it, by any error, it is as it was."""

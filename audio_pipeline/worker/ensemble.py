@@ -8,6 +8,7 @@ from typing import Any
 
 import zmq
 
+from audio_pipeline.control.notices import Dismissed, Ended, Resumed, Snapshot
 from audio_pipeline.worker.control_link import ControlLink
 from audio_pipeline.worker.runner import NodeRunner
 
@@ -37,13 +38,13 @@ class Member:
         runner = self.runner
         if runner.ended and not self._reported_end and runner.drained:
             self._reported_end = True
-            self.control.notify({"op": "ended"})
+            self.control.notify(Ended())
         elif self._reported_end and not runner.ended:
             self._reported_end = False
-            self.control.notify({"op": "resumed"})
+            self.control.notify(Resumed())
         if now_s >= self._next_snapshot_s:
             self._next_snapshot_s = now_s + SNAPSHOT_S
-            self.control.notify_change({"op": "snapshot", "state": runner.node.snapshot()})
+            self.control.notify_change(Snapshot(runner.node.snapshot()))
 
 
 class Ensemble:
@@ -98,7 +99,7 @@ class Ensemble:
         for member in [member for member in self.members if member.control.stop.is_set()]:
             self.members.remove(member)
             member.runner.close()
-            member.control.notify({"op": "dismissed"})
+            member.control.notify(Dismissed())
 
     def close(self) -> None:
         """Lets go of all."""

@@ -20,11 +20,11 @@ from typing import Any, BinaryIO
 import zmq
 
 from audio_pipeline.clock import ClockRecord, MonotonicClock
+from audio_pipeline.control.notices import Failed, Log
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.graph.job import Job, unpack_jobs
 from audio_pipeline.host.parent import die_with_parent
 from audio_pipeline.metrics import Board
-from audio_pipeline.settings import live_names
 from audio_pipeline.terminal import mend
 from audio_pipeline.worker.build_node import build_node
 from audio_pipeline.worker.control_link import ControlLink, ControlThread
@@ -55,29 +55,27 @@ def run_jobs(jobs: Sequence[Job]) -> int:
     context: zmq.Context[Any] = zmq.Context()
     control_thread = ControlThread(jobs, context)
     for said in refused:
-        control_thread.controls[0].notify({"op": "log", "message": said})
+        control_thread.controls[0].notify(Log(said))
     ensemble = Ensemble()
     try:
         return _run(context, control_thread, ensemble)
     except PipelineError as error:
-        cause = type(error).__name__
-        _fail(control_thread, ensemble, {"error": str(error), "cause": cause, "exit_code": error.exit_code})
+        _fail(control_thread, ensemble, Failed(str(error), type(error).__name__, error.exit_code))
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last gate: whatever it was is said before the process ends
         with contextlib.suppress(OSError):  # the disk that its log lies on may be what is full
             traceback.print_exc()
-        said = f"{type(error).__name__}: {error}"
-        _fail(control_thread, ensemble, {"error": said, "cause": "crash", "exit_code": CRASHED})
+        _fail(control_thread, ensemble, Failed(f"{type(error).__name__}: {error}", "crash", CRASHED))
         return CRASHED
     finally:
         control_thread.close()
         context.destroy(linger=200)
 
 
-def _fail(control_thread: ControlThread, ensemble: Ensemble, word: dict[str, Any]) -> None:
+def _fail(control_thread: ControlThread, ensemble: Ensemble, notice: Failed) -> None:
     """Says why the process ends, in the name of the node whose turn it was."""
     control = next(control for control in control_thread.controls if control.job.name == ensemble.present)
-    control.notify({"op": "failed", **word})
+    control.notify(notice)
 
 
 def _run(context: zmq.Context[Any], control_thread: ControlThread, ensemble: Ensemble) -> int:
@@ -98,18 +96,10 @@ def _open(control: ControlLink, context: zmq.Context[Any]) -> Member:
     """Opens a node and says that it is ready."""
     job = control.job
     board, clock = Board(Path(job.board)), ClockRecord(Path(job.clock))
-    runner = NodeRunner(job, build_node(job), context, MonotonicClock(), board, clock, control.notify)
+    runner = NodeRunner(job, build_node(job), context, MonotonicClock(), board, clock, control.notify, control.inbox)
     runner.open()
-    control.attach(runner)
-    node = runner.node
-    latency = node.latency()
-    control.notify(
-        {
-            "op": "ready",
-            "latency": [latency.window, latency.lookahead, latency.hop, latency.compute],
-            "live": live_names(node.settings) + [f"inputs.{name}" for name in live_names(node.input_settings)],
-        }
-    )
+    control.runner = runner
+    control.notify(runner.ready())
     return Member(runner, control)
 
 

@@ -15,6 +15,7 @@ from audio_pipeline.links.messages import OutSpec
 from audio_pipeline.links.ports import Framer
 from audio_pipeline.links.producer import OutPort
 from audio_pipeline.metrics import Board
+from audio_pipeline.worker.commands import OutputTerms
 from audio_pipeline.worker.graph_clock import GraphClock
 from audio_pipeline.worker.output import Out
 from audio_pipeline.worker.sockets import Sockets
@@ -73,11 +74,11 @@ class Outputs:
 
     # -- changes ------------------------------------------------------------------------------------
 
-    def adopt(self, plans: Mapping[str, Mapping[str, Any]]) -> None:
+    def adopt(self, terms: Mapping[str, OutputTerms]) -> None:
         """The true sizes of queues and histories."""
         for out in self:
-            if out.name in plans:
-                out.port.adopt(plans[out.name]["queues"], plans[out.name]["history_samples"])
+            if out.name in terms:
+                out.port.adopt(terms[out.name].queues, terms[out.name].history_samples)
 
     def rewire(self, jobs: Sequence[OutJob]) -> None:
         """Who listens from now on; outputs that are new. Those that went are closed by `prune`."""
@@ -191,4 +192,4 @@ class Outputs:
 
 def _terms(job: OutJob) -> dict[str, tuple[str, int]]:
     """Policy and queue by consumer."""
-    return {name: (str(policy), int(queue)) for name, (policy, queue) in job.consumers.items()}
+    return {name: (terms.policy, terms.queue) for name, terms in job.consumers.items()}

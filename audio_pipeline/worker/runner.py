@@ -6,18 +6,22 @@ under a virtual clock.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import zmq
 
 from audio_pipeline.clock import ClockRecord, HostClock
+from audio_pipeline.control.notices import Notice, Ready
 from audio_pipeline.graph.job import Job
 from audio_pipeline.links.waker import Waker
 from audio_pipeline.metrics import Board
 from audio_pipeline.node import Node
 from audio_pipeline.refs import LinkKey
+from audio_pipeline.settings import live_names
 from audio_pipeline.worker.command_handler import CommandHandler
+from audio_pipeline.worker.commands import Cancel, Command
 from audio_pipeline.worker.context import RunnerContext
 from audio_pipeline.worker.core import Core
 from audio_pipeline.worker.figures import Figures
@@ -44,9 +48,10 @@ class NodeRunner:
         clock: HostClock,
         board: Board,
         record: ClockRecord,
-        notify: Callable[[dict[str, Any]], None],
+        notify: Callable[[Notice], None],
+        inbox: deque[Command],
     ) -> None:
-        self.job, self.node, self.board = job, node, board
+        self.job, self.node, self.board, self.inbox = job, node, board, inbox
         self.waker = Waker()
         self.clock = GraphClock(record, clock, job.rate)
         self._sockets = Sockets(self.waker.fd)
@@ -55,18 +60,17 @@ class NodeRunner:
         links = Inputs(job, node, context, self.clock, board, self._sockets, outputs, figures.count)
         self.ctx = RunnerContext(job, figures, self.clock, outputs, links, board, self.waker, notify)
         self.core = Core(job, node, self.ctx, self.clock, board, outputs, generations, notify)
+        self._outputs, self.links, self.aligner = outputs, links, links.aligner
         self.intake = Intake(self.core, links)
-        self.aligner = links.aligner
         self.pacer = Pacer(self.core, self.aligner)
-        self.commands = CommandHandler(self.core, self.intake, self.pacer)
-        self.inbox = self.commands.inbox
+        self.commands = CommandHandler(self.core, links, self.intake, self.pacer, inbox)
         self._closing_since: int | None = None
         self._worst_ns = 0
 
     @property
     def outputs(self) -> list[Out]:
         """The node's outputs."""
-        return list(self.core.outputs)
+        return list(self._outputs)
 
     @property
     def inputs(self) -> dict[LinkKey, Input]:
@@ -90,9 +94,21 @@ class NodeRunner:
         self.node.open(self.ctx)
         self.intake.set_since()
 
+    def ready(self) -> Ready:
+        """What it states of itself once it is open."""
+        node, latency = self.node, self.node.latency()
+        live = live_names(node.settings) + [f"inputs.{name}" for name in live_names(node.input_settings)]
+        return Ready((latency.window, latency.lookahead, latency.hop, latency.compute), tuple(live))
+
+    def on_arrival(self, command: Command) -> None:
+        """In the control thread, for a command that is in the inbox: a cancel overtakes the work under way."""
+        if isinstance(command, Cancel):
+            self.ctx.wanted_generation = max(self.ctx.wanted_generation, command.generation)
+        self.waker.wake()
+
     def reconnect(self, producer: str) -> None:
         """Connects anew to a producer that was replaced (inproc only; ipc and tcp do so by themselves)."""
-        self.intake.all.reconnect(producer)
+        self.links.reconnect(producer)
 
     @property
     def sockets(self) -> list[tuple[Any, int]]:
@@ -112,7 +128,7 @@ class NodeRunner:
         if self.started and not self.ended:
             moved |= self._work(woken)
         elif self.ended and self.pacer.source is not None:
-            self.intake.all.discard_events()
+            self.links.discard_events()
         moved |= self.commands.advance()
         now = self.clock.now_ns()
         if self.started or not self.job.joins:
@@ -130,7 +146,7 @@ class NodeRunner:
 
     def _receive(self, ready: Mapping[Any, int]) -> None:
         """Takes what came on the sockets."""
-        self.core.outputs.receive(ready)
+        self._outputs.receive(ready)
         for item in self.inputs.values():
             if item.link.socket in ready:
                 item.link.receive() if self.job.live else item.link.handle()
@@ -139,7 +155,7 @@ class NodeRunner:
         """Until the next deadline, at most `timeout_ms`."""
         if timeout_ms <= 0 or not self.started or self.ended:
             return timeout_ms
-        if self.intake.waiting and self.core.outputs.has_capacity:
+        if self.intake.waiting and self._outputs.has_capacity:
             return 0
         deadline = self.next_deadline_ns()
         if deadline is None:
@@ -171,7 +187,7 @@ class NodeRunner:
     @property
     def drained(self) -> bool:
         """After the end: lossless consumers have everything, or two seconds passed (which is logged)."""
-        if self.core.outputs.drained and not self.intake.all.leaving:
+        if self._outputs.drained and not self.links.leaving:
             return True
         now = self.clock.now_ns()
         self._closing_since = self._closing_since or now
@@ -187,7 +203,7 @@ class NodeRunner:
         if now - began > self._worst_ns:
             self._worst_ns = now - began
             self.board.put("worst_step_ns", self._worst_ns)
-        self.core.outputs.show(now)
+        self._outputs.show(now)
 
     def close(self) -> None:
         """Lets go of sockets and the node."""

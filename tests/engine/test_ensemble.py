@@ -13,12 +13,14 @@ import zmq
 
 from audio_pipeline.clock import ClockLine, ClockRecord, MonotonicClock
 from audio_pipeline.control.codec import decode, encode
+from audio_pipeline.control.notices import Reply
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.links.waker import Waker
 from audio_pipeline.metrics import Board, Reading
-from audio_pipeline.supervisor.jobs import Run, make_job, start_message
+from audio_pipeline.supervisor.jobs import Run, make_job, start_command
 from audio_pipeline.supervisor.local import LocalGraph
 from audio_pipeline.worker.build_node import build_node
+from audio_pipeline.worker.commands import Stop, packed
 from audio_pipeline.worker.control_link import ControlLink
 from audio_pipeline.worker.ensemble import Ensemble, Member
 from audio_pipeline.worker.runner import NodeRunner
@@ -45,10 +47,12 @@ def ensemble_of(folder: Path) -> Iterator[tuple[Ensemble, Run]]:
         job = make_job(run, name)
         control = ControlLink(job, waker)
         board = Board(Path(job.board))
-        runner = NodeRunner(job, build_node(job), context, MonotonicClock(), board, record, control.notify)
+        runner = NodeRunner(
+            job, build_node(job), context, MonotonicClock(), board, record, control.notify, control.inbox
+        )
         runner.open()
-        control.attach(runner)
-        control.receive(encode(dict(start_message(run.plan, name, []))))
+        control.runner = runner
+        control.receive(packed(start_command(run.plan, name, [])))
         members.append(Member(runner, control))
     ensemble = Ensemble(members)
     try:
@@ -91,7 +95,7 @@ def test_every_member_counts_on_a_board_of_its_own(tmp_path: Path) -> None:
 
 def test_one_that_is_told_to_stop_leaves_the_others(tmp_path: Path) -> None:
     with ensemble_of(tmp_path) as (ensemble, _):
-        ensemble.members[1].control.receive(encode({"op": "stop"}))
+        ensemble.members[1].control.receive(packed(Stop()))
         ensemble.dismiss_stopped()
         assert [member.name for member in ensemble.members] == ["song", "late", "mix", "out"]
 
@@ -125,17 +129,25 @@ def test_a_snapshot_that_cannot_be_packed_is_named_and_the_node_lives(tmp_path: 
 def test_an_answer_that_cannot_be_packed_is_an_answer(tmp_path: Path) -> None:
     with ensemble_of(tmp_path) as (ensemble, _):
         control = ensemble.members[0].control
-        control.notify({"op": "reply", "id": 7, "ok": True, "result": object()})
+        control.notify(Reply(7, ok=True, result=object()))
         (word,) = said(ensemble.members[0])
     assert (word["op"], word["id"], word["ok"], word["result"]) == ("reply", 7, False, None)
     assert word["error"].startswith("its answer cannot be sent: a object has no place in a message")
 
 
 @pytest.mark.parametrize(
-    "message", [b"", b"\xc1", encode({"no": 1}), encode({"op": "cancel"}), encode({"op": "cancel", "generation": "x"})]
+    ("message", "reason"),
+    [
+        (b"", "control message is not msgpack"),
+        (b"\xc1", "control message is not msgpack"),
+        (encode({"no": 1}), "unknown command None"),
+        (encode({"op": "dance"}), "unknown command 'dance'"),
+        (encode({"op": "cancel"}), "cancel.timeline: missing, expected text"),
+        (encode({"op": "cancel", "timeline": "song", "generation": "x"}), "cancel.generation: expected a whole number"),
+    ],
 )
-def test_a_malformed_command_is_said_and_the_control_thread_lives(tmp_path: Path, message: bytes) -> None:
+def test_a_malformed_command_is_said_and_the_control_thread_lives(tmp_path: Path, message: bytes, reason: str) -> None:
     with ensemble_of(tmp_path) as (ensemble, _):
         ensemble.members[0].control.receive(message)
         (word,) = said(ensemble.members[0])
-    assert word["op"] == "log" and word["message"].startswith("a command was not understood (")
+    assert word["op"] == "log" and word["message"].startswith(f"a command was not understood: {reason}")

@@ -15,6 +15,7 @@ from audio_pipeline.graph.plan import Plan
 from audio_pipeline.node import Latency
 from audio_pipeline.supervisor.local import LocalGraph
 from audio_pipeline.supervisor.supervisor import Supervisor
+from audio_pipeline.worker import commands
 from tests.engine.graphs import graph_of
 from tests.engine.test_control import wait_for_running
 from tests.patience import PATIENCE_S
@@ -51,9 +52,9 @@ def test_live_a_source_goes_on_when_those_that_it_hears_have_ended(tmp_path: Pat
 def test_nobody_waits_for_a_source_that_has_ended_to_hear_events(tmp_path: Path) -> None:
     with LocalGraph(graph_of(NODES.replace("seconds: 1", "seconds: 100")), tmp_path, live=True) as graph:
         graph.run_until(graph.clock.now_ns() + 500_000_000)
-        graph.command("voice", op="finish")
+        graph.command("voice", commands.Finish())
         graph.run_until(graph.clock.now_ns() + 2_000_000_000)
-        graph.command("song", op="finish")
+        graph.command("song", commands.Finish())
         graph.run_until(graph.clock.now_ns() + 500_000_000)
         assert all(runner.ended for runner in graph.runners.values())
         assert all(out.port.drained for runner in graph.runners.values() for out in runner.outputs)

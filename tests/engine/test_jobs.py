@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.graph.job import Job, pack_jobs, unpack_jobs
+from audio_pipeline.graph.job import Job, QueueTerms, pack_jobs, unpack_jobs
 from audio_pipeline.graph.plan import make_plan
-from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.node import Latency
 from audio_pipeline.refs import PortRef
-from audio_pipeline.supervisor.jobs import Run, make_job, start_message
+from audio_pipeline.supervisor.jobs import Run, make_job, start_command
 from audio_pipeline.worker.build_node import build_node
 from tests.engine.graphs import graph_of
 
@@ -57,7 +56,7 @@ def test_both_ends_of_a_link_are_told_the_same() -> None:
     for name, job in jobs.items():
         for item in job.inputs:
             out = outs[item.source.node, item.endpoint]
-            assert out.consumers[str(item.target)] == [item.policy, item.queue] and item.target.node == name
+            assert out.consumers[str(item.target)] == QueueTerms(item.policy, item.queue) and item.target.node == name
             assert out.events == item.events and item.window >= 4
 
 
@@ -98,14 +97,14 @@ def test_a_job_for_a_kind_that_is_gone_is_refused() -> None:
 
 def test_the_start_says_the_true_latencies() -> None:
     run = run_of()
-    before = start_message(run.plan, "mix", ["mic"])
+    before = start_command(run.plan, "mix", ["mic"])
     plan = make_plan(run.plan.graph, {"late": Latency(hop=8192)}, live=True)
-    after = start_message(plan, "mix", ["mic"])
-    assert before["absent"] == ["mic"] and before["op"] == "start"
-    then, now = ({link.target.name: link for link in map(LinkPlan.of, words["inputs"])} for words in (before, after))
+    after = start_command(plan, "mix", ["mic"])
+    assert before.absent == ("mic",)
+    then, now = ({link.target.name: link for link in command.inputs} for command in (before, after))
     assert abs(now["wet"].latency_ms - then["wet"].latency_ms - 4096 / 48) < 1e-6
     assert now["wet~bypass"].align_samples - then["wet~bypass"].align_samples >= 4096
-    assert set(start_message(plan, "song", [])["outputs"]) == {"out", "map"}
+    assert set(start_command(plan, "song", []).outputs) == {"out", "map"}
 
 
 def test_a_bridge_is_told_what_counts_its_input() -> None:

@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audio_pipeline.control.notices import Reply
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Frame, Samples
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.metrics import Reading
 from audio_pipeline.supervisor.local import LocalGraph
+from audio_pipeline.worker import commands
 from tests.engine.graphs import graph_of, noise
 
 RATE, N = 48_000, 480
@@ -75,8 +77,8 @@ class Stage(LocalGraph):
         self.generation += 1
         for name in self.runners:
             if name != "song":
-                self.runners[name].inbox.append({"op": "cancel", "timeline": "song", "generation": self.generation})
-        self.command("song", op="transport", command=command, args=args, generation=self.generation, playing=playing)
+                self.runners[name].inbox.append(commands.Cancel("song", self.generation))
+        self.command("song", commands.Transport(command, args, self.generation, playing))
 
     def restart(self, name: str, away_s: float) -> None:
         """Killed, gone for a while, back with what the supervisor knows."""
@@ -275,7 +277,7 @@ def test_live_an_end_travels_through_the_graph_and_everything_drains(tmp_path: P
 def test_finish_ends_sources_cleanly(live: Stage) -> None:
     live.run_for(0.5)
     for name in list(live.runners):
-        live.command(name, op="finish")
+        live.command(name, commands.Finish())
     live.run_for(1)
     assert all(runner.ended for runner in live.runners.values())
     heard = int(np.flatnonzero(live.sound())[-1]) + 1
@@ -454,22 +456,17 @@ def test_a_seek_is_known_to_a_node_that_starts_later(live: Stage) -> None:
 
 
 def test_a_source_that_does_not_know_a_command_says_so(live: Stage) -> None:
-    told: list[dict[str, Any]] = []
-    live.runners["song"].core.notify = told.append
-    live.command("song", op="transport", command="dance", id=4)
-    live.command("mix", op="transport", command="seek", id=5)
-    live.runners["mix"].core.notify = told.append
-    live.command("mix", op="transport", command="seek", id=6)
-    live.command("mix", op="set", name="inputs.wet.gian", value=1, id=7)
-    assert told == [
-        {"op": "reply", "id": 4, "ok": False, "error": "song (noise) does not know 'dance'"},
-        {"op": "reply", "id": 6, "ok": False, "error": "mix (sum) does not know 'seek'"},
-        {
-            "op": "reply",
-            "id": 7,
-            "ok": False,
-            "error": "inputs.wet.gian: unknown setting, did you mean 'gain'?; known are gain",
-        },
+    replies = [
+        live.command("song", commands.Transport("dance", id=4)),
+        live.command("mix", commands.Transport("seek")),
+        live.command("mix", commands.Transport("seek", id=6)),
+        live.command("mix", commands.Set("inputs.wet.gian", 1, id=7)),
+    ]
+    assert replies == [
+        Reply(4, error="song (noise) does not know 'dance'"),
+        None,
+        Reply(6, error="mix (sum) does not know 'seek'"),
+        Reply(7, error="inputs.wet.gian: unknown setting, did you mean 'gain'?; known are gain"),
     ]
 
 
@@ -568,7 +565,7 @@ def test_an_absent_listener_stalls_nobody(tmp_path: Path) -> None:
     with stage(diamond("seconds: 1", nodes=nodes), tmp_path) as graph:
         graph.kill("second")
         for name in list(graph.runners):
-            graph.command(name, op="absent", node="second")
+            graph.command(name, commands.Absent("second"))
         graph.run_to_end()
         np.testing.assert_array_equal(graph.sound(), 2 * noise(0, RATE)[:, 0])
 
@@ -581,13 +578,13 @@ def test_a_node_that_was_given_up_is_played_for_again_when_its_source_is_sought_
         for gone in ("late", "second"):
             graph.kill(gone)
             for name in list(graph.runners):
-                graph.command(name, op="absent", node=gone)
+                graph.command(name, commands.Absent(gone))
         graph.transport("seek", seconds=0.0)
         for back in ("late", "second"):
             graph.revive(back, generations={"song": graph.generation})
             graph.run_for(0.1)
             for name in list(graph.runners):
-                graph.command(name, op="present", node=back)
+                graph.command(name, commands.Present(back))
         graph.run_for(0.7)
         assert (graph.sound()[-N:] == 2).all(), "what it gives is heard again"
         assert (graph.sound("b", "second")[-N:] == 2).all(), "what it takes is sent again"

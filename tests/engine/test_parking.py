@@ -19,6 +19,7 @@ from audio_pipeline.supervisor.parking import PARKED_S, audible_ends, ends_of
 from audio_pipeline.supervisor.records import MAX_FAILURES, Phase
 from audio_pipeline.view.loads import node_loads
 from audio_pipeline.view.top_page import STATE_MARKS
+from audio_pipeline.worker.commands import Absent, Present, row_of
 from tests.engine.graphs import graph_of
 from tests.fuzz.control import Quiet, quiet_supervisor, together
 
@@ -67,8 +68,8 @@ def say(quiet: Quiet, name: str, **word: Any) -> None:
 
 def announced(quiet: Quiet) -> list[tuple[str, str, str]]:
     """(who was sent it, `absent` or `present`, the node it is about)."""
-    notices = [(name, word) for name, word in quiet.mail.sent if word["op"] in ("absent", "present")]
-    return [(name, word["op"], word["node"]) for name, word in notices]
+    found = [(name, command) for name, command in quiet.mail.sent if isinstance(command, (Absent, Present))]
+    return [(name, row_of(command).op, command.node) for name, command in found]
 
 
 def ready(quiet: Quiet, name: str) -> None:

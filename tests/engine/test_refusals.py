@@ -21,6 +21,7 @@ from audio_pipeline.supervisor.local import LocalGraph
 from audio_pipeline.supervisor.node_requests import MOST_PENDING, MOST_SCHEDULED
 from audio_pipeline.supervisor.records import Phase
 from audio_pipeline.supervisor.transport import Transport
+from audio_pipeline.worker import commands
 from tests.engine.graphs import graph_of
 from tests.fuzz.control import CLIENT, Quiet, quiet_supervisor
 
@@ -111,21 +112,17 @@ def local(**over: str) -> LocalGraph:
 def test_in_the_node_a_refused_value_is_not_in_force(value: str) -> None:
     with local() as graph:
         graph.run_until(100_000_000)
-        graph.command("wet", op="set", name="voice", value=value, at=None, id=5)
+        graph.command("wet", commands.Set("voice", value, id=5))
         assert graph.runners["wet"].node.settings.voice == "first"
-        graph.command("wet", op="set", name="voice", value=value, at=50_000, id=6)
+        graph.command("wet", commands.Set("voice", value, 50_000, id=6))
         graph.run_until(2_000_000_000)
         assert graph.runners["wet"].node.settings.voice == "first"
 
 
 def test_a_mistake_in_what_a_client_sends_does_not_end_the_node() -> None:
     with local() as graph:
-        answers: list[dict[str, Any]] = []
-        runner = graph.runners["wet"]
-        runner.core.notify = answers.append
-        graph.command("wet", op="event", port="text", event={"kind": "text", "text": 5}, id=7)
-        (answer,) = answers
-        assert not answer["ok"] and "wet: event: TypeError" in answer["error"]
+        reply = graph.command("wet", commands.Event("text", {"kind": "text", "text": 5}, id=7))
+        assert reply is not None and not reply.ok and "wet: event: TypeError" in reply.error
 
 
 # -- numbers -----------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from audio_pipeline.frame import Samples
+from audio_pipeline.worker import commands
 from tests.engine.graphs import graph_of, noise
 from tests.engine.test_local import Stage, check_ledgers, positions
 
@@ -95,7 +96,7 @@ def test_the_same_sound_over_another_way_is_heard_as_before(playing: Any, nodes:
 @pytest.mark.parametrize("nodes,target", [(MIX, "mix.x"), (LINE, "end.in")])
 def test_another_level_comes_without_a_step(playing: Any, nodes: str, target: str) -> None:
     graph = playing(nodes)
-    graph.command("b", op="set", name="gain", value=0.0)
+    graph.command("b", commands.Set("gain", 0.0))
     for source in ("b", "a", "b"):
         change(graph, connect(source, target))
     heard = plain(graph)
@@ -172,7 +173,7 @@ out: {kind: sink, inputs: {a: mix}}
 def test_a_slow_node_is_bypassed_and_back_at_once(playing: Any) -> None:
     """Its latency stays in the plan, so that the way back is there when it is wanted."""
     graph = playing(SPLIT)
-    graph.command("late", op="set", name="gain", value=0.5)
+    graph.command("late", commands.Set("gain", 0.5))
     graph.run_for(0.5)
     for on, level in ((True, 2.0), (False, 1.5), (True, 2.0), (False, 1.5)):
         began = graph.now_position
@@ -259,7 +260,7 @@ def test_two_sources_side_by_side(playing: Any) -> None:
 @pytest.mark.parametrize("dead", ["mix", "b", "a"])
 def test_who_dies_in_the_middle_comes_back_with_the_new_links(playing: Any, dead: str) -> None:
     graph = playing(MIX)
-    graph.command("b", op="set", name="gain", value=0.5)
+    graph.command("b", commands.Set("gain", 0.5))
     graph.edit(connect("b", "mix.x"))
     graph.restart(dead, 0.2)
     graph.settle(10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from audio_pipeline.supervisor.lifecycle import Lifecycle
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.records import NodeRecord, Phase
 from audio_pipeline.supervisor.shortage import Steps
+from audio_pipeline.worker.commands import Command, Retire, Stop, command_in, packed
 from tests.engine.graphs import graph_of
 from tests.fuzz.choice import Choice, mixed, nested
 
@@ -72,7 +73,7 @@ class Mail:
 
     def __init__(self) -> None:
         self.answers: list[dict[str, Any]] = []
-        self.sent: list[tuple[str, dict[str, Any]]] = []  # (node, message), the newest of them
+        self.sent: list[tuple[str, Command]] = []  # (node, command), the newest of them
         self.replies: list[tuple[bytes, dict[str, Any]]] = []
 
     def wait(self, timeout_ms: int) -> None:
@@ -81,15 +82,13 @@ class Mail:
     def receive(self) -> Iterator[tuple[bytes, bytes]]:
         return iter(())
 
-    def send(self, address: bytes, message: Mapping[str, Any]) -> None:
-        word = decode(encode(dict(message)))
-        if address == CLIENT:
-            self.answers.append(word)
-            return
-        self.sent = [*self.sent[-KEPT_MESSAGES:], (address.decode().partition(".")[0], word)]
-        if "id" in word:  # a node answers each command
-            self.replies.append((address, {"op": "reply", "id": word["id"], "ok": True, "result": {}}))
-        elif word.get("op") in ("stop", "retire"):
+    def send(self, address: bytes, command: Command) -> None:
+        received = command_in(packed(command))
+        assert received == command
+        self.sent = [*self.sent[-KEPT_MESSAGES:], (address.decode().partition(".")[0], received)]
+        if command.id is not None:  # a node answers each command
+            self.replies.append((address, {"op": "reply", "id": command.id, "ok": True, "result": {}}))
+        elif isinstance(command, (Stop, Retire)):
             self.replies.append((address, {"op": "dismissed"}))
 
     def send_bytes(self, address: bytes, data: bytes) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from audio_pipeline.graph.load import load
 from audio_pipeline.supervisor.local import LocalGraph
+from audio_pipeline.worker import commands
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
 KINDS = Path(__file__).parent / "kinds"
@@ -57,7 +58,7 @@ class Busy:
             stage.run_until(stage.clock.now_ns() + SECOND_NS)
             self._seconds += 1
             gain_db = -6.0 * (self._seconds % 4)
-            stage.command("mix", op="set", name="inputs.dry.gain_db", value=gain_db)
+            stage.command("mix", commands.Set("inputs.dry.gain_db", gain_db))
             if self._seconds % 10 == 0:
                 self._seek()
 
@@ -65,11 +66,8 @@ class Busy:
         self._generation += 1
         for name in self.stage.runners:
             if name != "song":
-                word = {"op": "cancel", "timeline": "song", "generation": self._generation}
-                self.stage.runners[name].inbox.append(word)
-        self.stage.command(
-            "song", op="transport", command="seek", args={"seconds": 0.0}, generation=self._generation, playing=True
-        )
+                self.stage.runners[name].inbox.append(commands.Cancel("song", self._generation))
+        self.stage.command("song", commands.Transport("seek", {"seconds": 0.0}, self._generation))
 
 
 @contextmanager

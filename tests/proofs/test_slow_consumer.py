@@ -17,6 +17,7 @@ from audio_pipeline.graph.load import load
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.supervisor.local import LocalGraph
 from audio_pipeline.supervisor.state import Boards, link_ledger
+from audio_pipeline.worker import commands
 from tests.proofs.kinds.slow import ages_ms
 from tests.proofs.kinds.tune import tune
 from tests.proofs.live import running
@@ -63,7 +64,7 @@ def _virtually(folder: Path, seconds: float, policy: str | None) -> dict[str, An
         if policy:
             stage.hold_up("slow", 2_000)
         stage.run_until(stage.clock.now_ns() + half)
-        stage.command("song", op="finish")
+        stage.command("song", commands.Finish())
         stage.run_until(stage.clock.now_ns() + 3 * SECOND_NS)
         boards = {name: Boards((), Path(runner.job.board)) for name, runner in stage.runners.items()}
         links = [link for link in stage.run.plan.links if str(link.target) == "slow.in"]
