@@ -6,23 +6,13 @@ import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from audio_pipeline.control.replies import EditReply
 from audio_pipeline.errors import ConfigError, PipelineError
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.rewire import Rewiring, compare, next_plan
 
-
-@dataclass(frozen=True)
-class EditResult:
-    """A change that went through."""
-
-    revision: int
-    added: list[str]
-    removed: list[str]
-    touched: list[str]  # nodes that stayed and are connected differently
-
-
-Outcome = EditResult | PipelineError
+Outcome = EditReply | PipelineError
 Done = Callable[[Outcome], None]
 
 
@@ -48,10 +38,10 @@ class Change:
     waiting: dict[int, str] = field(default_factory=dict)  # number of a message -> node whose reply is missing
     deadline_s: float = 0.0
 
-    def result(self, revision: int) -> EditResult:
+    def result(self, revision: int) -> EditReply:
         """For whoever asked for it, once it is through."""
         rewiring = self.rewiring
-        return EditResult(revision, list(rewiring.added), list(rewiring.removed), list(rewiring.touched))
+        return EditReply(revision, rewiring.added, rewiring.removed, rewiring.touched)
 
 
 def rewiring_to(graph: Graph, state: PipelineState) -> Rewiring:

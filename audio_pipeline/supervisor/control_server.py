@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
@@ -13,12 +12,9 @@ from audio_pipeline.control.message import Request
 from audio_pipeline.control.operations import operation_named, request_in
 from audio_pipeline.control.replies import (
     Done,
-    EditReply,
     EventsReply,
-    GraphReply,
     OutputPort,
     PortsReply,
-    SubscribeReply,
 )
 from audio_pipeline.errors import ControlError, PipelineError, WireError
 from audio_pipeline.supervisor.callers import Caller, SendBytes
@@ -52,21 +48,21 @@ class ControlServer:
         send: SendBytes,
     ) -> None:
         self._state, self._life, self._events, self._editor = state, life, events, editor
-        self._subscriptions, self._send = subscriptions, send
+        self._send = send
         self._handlers: Mapping[type[Request[Any]], Handler] = {
             requests.DescribeRequest: lambda caller, request: overview.describe(),
             requests.MetersRequest: lambda caller, request: overview.meters(),
             requests.LedgerRequest: lambda caller, request: overview.ledger(),
-            requests.SubscribeRequest: self._subscribe,
-            requests.AcknowledgeRequest: self._acknowledge,
-            requests.UnsubscribeRequest: self._unsubscribe,
+            requests.SubscribeRequest: subscriptions.open,
+            requests.AcknowledgeRequest: subscriptions.acknowledge,
+            requests.UnsubscribeRequest: subscriptions.close,
             requests.EventsRequest: self._events_since,
             requests.PortsRequest: self._ports,
             requests.SetRequest: node_requests.set,
             requests.TransportRequest: node_requests.transport,
             requests.SendRequest: node_requests.send_event,
             requests.StopRequest: self._stop,
-            requests.GraphRequest: self._graph,
+            requests.GraphRequest: lambda caller, request: editor.show(),
             requests.EditRequest: self._edit,
             requests.UndoRequest: partial(self._step, back=True),
             requests.RedoRequest: partial(self._step, back=False),
@@ -105,17 +101,6 @@ class ControlServer:
         if number is not None:
             Caller(address, number, self._send, codec_of(data)).refuse(ENDED)
 
-    # -- subscriptions --------------------------------------------------------------------------------
-
-    def _subscribe(self, caller: Caller, request: requests.SubscribeRequest) -> SubscribeReply:
-        return self._subscriptions.open(caller.address, caller.codec, request, time.monotonic())
-
-    def _acknowledge(self, caller: Caller, request: requests.AcknowledgeRequest) -> Done:
-        return self._subscriptions.acknowledge(caller.address, request, time.monotonic())
-
-    def _unsubscribe(self, caller: Caller, request: requests.UnsubscribeRequest) -> Done:
-        return self._subscriptions.close(caller.address, request)
-
     # -- the pipeline ---------------------------------------------------------------------------------
 
     def _events_since(self, caller: Caller, request: requests.EventsRequest) -> EventsReply:
@@ -137,9 +122,6 @@ class ControlServer:
 
     # -- the graph ------------------------------------------------------------------------------------
 
-    def _graph(self, caller: Caller, request: requests.GraphRequest) -> GraphReply:
-        return GraphReply(**self._editor.show())
-
     def _edit(self, caller: Caller, request: requests.EditRequest) -> None:
         self._editor.edit(list(request.changes), request.revision, partial(_on_edited, caller))
 
@@ -152,5 +134,4 @@ def _on_edited(caller: Caller, outcome: Outcome) -> None:
     if isinstance(outcome, PipelineError):
         caller.refuse(str(outcome))
     else:
-        parts = (tuple(names) for names in (outcome.added, outcome.removed, outcome.touched))
-        caller.reply(EditReply(outcome.revision, *parts))
+        caller.reply(outcome)

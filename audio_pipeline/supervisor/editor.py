@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from audio_pipeline.control.replies import GraphReply
 from audio_pipeline.errors import ControlError
 from audio_pipeline.graph.edit import edited, rebuilt
 from audio_pipeline.graph.types import Graph
@@ -23,15 +24,12 @@ class Editor:
         self._state, self._life, self._transaction = state, life, transaction
         self.history = History()
 
-    def show(self) -> dict[str, Any]:
+    def show(self) -> GraphReply:
         """The graph as it is wanted, live settings included."""
-        return {
-            "revision": self._state.graph_revision,
-            "graph": live_raw(self._state.graph, self._state.nodes),
-            "can_undo": len(self.history.undos),
-            "can_redo": len(self.history.redos),
-            "changing": self._transaction.busy,
-        }
+        state, history = self._state, self.history
+        graph = live_raw(state.graph, state.nodes)
+        undos, redos = len(history.undos), len(history.redos)
+        return GraphReply(state.graph_revision, graph, undos, redos, self._transaction.busy)
 
     def edit(self, changes: Any, revision: Any, done: Done) -> None:
         """A list of changes against a revision. Raises ControlError or ConfigError; then nothing has changed."""

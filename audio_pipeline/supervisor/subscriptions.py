@@ -6,8 +6,9 @@ all share; what it forgets before a subscriber has taken it is counted and said 
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -27,7 +28,7 @@ from audio_pipeline.control.requests import (
 )
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
 from audio_pipeline.errors import ControlError, nearest
-from audio_pipeline.supervisor.callers import SendBytes
+from audio_pipeline.supervisor.callers import Caller, SendBytes
 from audio_pipeline.supervisor.event_log import EventLog
 
 MOST, MOST_REMOTE, MOST_OF_A_CLIENT = 64, 48, 4  # subscriptions
@@ -81,8 +82,10 @@ class Subscriber:
 class Subscriptions:
     """Lives in the supervisor's thread; `send` never waits."""
 
-    def __init__(self, sources: Sources, events: EventLog, send: SendBytes) -> None:
-        self._sources, self._events, self._send = sources, events, send
+    def __init__(
+        self, sources: Sources, events: EventLog, send: SendBytes, now_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._sources, self._events, self._send, self._now_s = sources, events, send, now_s
         self._subscribers: dict[int, Subscriber] = {}
         self._next, self._ended = 1, False
         self._kept: dict[tuple[str, str], tuple[float, bytes]] = {}  # (topic, codec): when made, encoded
@@ -92,14 +95,14 @@ class Subscriptions:
 
     # -- requests -------------------------------------------------------------------------------------
 
-    def open(self, address: bytes, codec: Codec, request: SubscribeRequest, now_s: float) -> SubscribeReply:
+    def open(self, caller: Caller, request: SubscribeRequest) -> SubscribeReply:
         """A new subscription. Raises ControlError where there is no room for it, or no such topic."""
         _check(request.topics)
-        self._check_capacity(address)
+        self._check_capacity(caller.address)
         since = self._events.next if request.since is None else min(max(request.since, 1), self._events.next)
         number, self._next = self._next, self._next + 1
         self._subscribers[number] = Subscriber(
-            address, codec, number, request.topics, request.every_ms / 1000, since, now_s
+            caller.address, caller.codec, number, request.topics, request.every_ms / 1000, since, self._now_s()
         )
         return SubscribeReply(number, request.every_ms, WINDOW, LEASE_S, since)
 
@@ -111,20 +114,20 @@ class Subscriptions:
         if len(everyone) >= MOST or (address.startswith(REMOTE) and remote >= MOST_REMOTE):
             raise ControlError(f"subscribe: {len(everyone)} subscriptions are open, which is the most")
 
-    def acknowledge(self, address: bytes, request: AcknowledgeRequest, now_s: float) -> Done:
+    def acknowledge(self, caller: Caller, request: AcknowledgeRequest) -> Done:
         """Credit, and a sign of life. Raises ControlError for a subscription that has ended."""
         subscriber = self._subscribers.get(request.subscription)
-        if subscriber is None or subscriber.address != address:
+        if subscriber is None or subscriber.address != caller.address:
             raise ControlError(f"acknowledge: there is no subscription {request.subscription}; subscribe again")
-        subscriber.alive_s = now_s
+        subscriber.alive_s = self._now_s()
         while subscriber.under_way and subscriber.under_way[0] <= request.number:
             subscriber.under_way.popleft()
         return Done()
 
-    def close(self, address: bytes, request: UnsubscribeRequest) -> Done:
+    def close(self, caller: Caller, request: UnsubscribeRequest) -> Done:
         """Ends one. Raises ControlError for another client's."""
         subscriber = self._subscribers.get(request.subscription)
-        if subscriber is None or subscriber.address != address:
+        if subscriber is None or subscriber.address != caller.address:
             raise ControlError(f"unsubscribe: subscription {request.subscription} is none of this client's")
         del self._subscribers[request.subscription]
         return Done()

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import psutil
 
 from audio_pipeline.host.processes import children
-from audio_pipeline.supervisor.board_reader import BoardReader
 from audio_pipeline.supervisor.records import NodeRecord, Process
 
 OFFLINE_HANG_S = 60.0  # where a step may be a whole inference of 12 s of sound on a busy machine
 WORST_STEPS = 3
-SIGNS = ("beat_ns", "worst_step_ns", "busy_ns", "in_turn")
 SAMPLE_S = 1.0
 MEMORY_S = 0.25  # how often a process with a cap is looked at
 MB = 1e6
-MOST_KNOWN = 2_000  # processes and boards, of those that live and of those that are gone
+MOST_KNOWN = 2_000  # processes, those that are gone included
 
 
 class Usage:
@@ -81,7 +78,7 @@ def by_child(records: Iterable[NodeRecord]) -> list[tuple[Process, list[NodeReco
     return list(found.values())
 
 
-def share_cpu(records: Sequence[NodeRecord], cpu: float, boards: Sequence[Mapping[str, int]]) -> None:
+def share_cpu(records: Sequence[NodeRecord], cpu: float, boards: Sequence[Mapping[str, float]]) -> None:
     """Divides the CPU of a process among its nodes by the time that their turns took."""
     busy = [max(board.get("busy_ns", 0) - record.busy_ns, 0) for record, board in zip(records, boards, strict=True)]
     for record, board, mine in zip(records, boards, busy, strict=True):
@@ -95,32 +92,7 @@ def late_start(record: NodeRecord, fellows: Sequence[NodeRecord], now_s: float) 
     return f"did not start within {allowed_s:g} s" if now_s - record.started_s > allowed_s else ""
 
 
-class Beats:
-    """The newest signs of life of nodes, from their boards."""
-
-    def __init__(self) -> None:
-        self._readers: dict[str, BoardReader] = {}
-
-    @property
-    def nodes(self) -> frozenset[str]:
-        """Those that are known."""
-        return frozenset(self._readers)
-
-    def keep(self, nodes: Collection[str]) -> None:
-        """Forgets all others: each edit may bring nodes of other names."""
-        self._readers = {node: reader for node, reader in self._readers.items() if node in nodes}
-
-    def of(self, node: str, board: Path) -> dict[str, int]:
-        """The present values of SIGNS."""
-        reader = self._readers.get(node)
-        if len(self._readers) > MOST_KNOWN:
-            self._readers.clear()
-        if reader is None or reader.path != board:
-            reader = self._readers[node] = BoardReader(board, SIGNS)
-        return reader.read()
-
-
-def hangs(record: NodeRecord, signs: Mapping[str, int], now_ns: int, *, live: bool, alone: bool) -> str:
+def hangs(record: NodeRecord, board: Mapping[str, float], now_ns: int, *, live: bool, alone: bool) -> str:
     """Why a process that runs is given up, or an empty string.
 
     The limit is that of its kind, and at least three times the longest turn that was seen. In a group the others
@@ -129,11 +101,11 @@ def hangs(record: NodeRecord, signs: Mapping[str, int], now_ns: int, *, live: bo
     least_s = record.spec.cls.hang_s if live else OFFLINE_HANG_S
     if time.monotonic() - record.started_s < least_s:
         return ""
-    beat, worst = signs.get("beat_ns", 0), signs.get("worst_step_ns", 0)
+    beat, worst = board.get("beat_ns", 0), board.get("worst_step_ns", 0)
     silent_ns = now_ns - beat
     if not beat or silent_ns <= max(least_s * 1e9, WORST_STEPS * worst):
         return ""
-    if not alone and not signs.get("in_turn", 0) and silent_ns < 2 * max(least_s * 1e9, WORST_STEPS * worst):
+    if not alone and not board.get("in_turn", 0) and silent_ns < 2 * max(least_s * 1e9, WORST_STEPS * worst):
         return ""
     return "hung: its loop did not turn"
 

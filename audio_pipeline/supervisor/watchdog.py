@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from audio_pipeline.errors import NodeError
 from audio_pipeline.metrics import Reading
+from audio_pipeline.supervisor.board_readings import BoardReadings
 from audio_pipeline.supervisor.disk_wait import Standstill, waits_for_disk
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.lifecycle import Lifecycle
@@ -17,7 +18,6 @@ from audio_pipeline.supervisor.stall import Stall
 from audio_pipeline.supervisor.watch import (
     MEMORY_S,
     SAMPLE_S,
-    Beats,
     Usage,
     by_child,
     hangs,
@@ -37,7 +37,7 @@ class Watchdog:
     def __init__(self, state: PipelineState, life: Lifecycle, events: EventStream, steps: Steps) -> None:
         self._state, self._life, self._events, self._steps = state, life, events, steps
         self._next_sample_s = self._next_watch_s = self._next_memory_s = 0.0
-        self._usage, self._beats, self._stall = Usage(), Beats(), Stall()
+        self._usage, self._readings, self._stall = Usage(), BoardReadings(), Stall()
         self._standstills: dict[str, Standstill] = {}
 
     def turn(self, now_s: float) -> None:
@@ -84,10 +84,10 @@ class Watchdog:
             return late_start(record, fellows, now_s - waited_s)
         if record.phase not in (Phase.RUNNING, Phase.ENDED) or not all(fellow.ready for fellow in fellows):
             return ""
-        signs, now_ns = self._signs(record), time.monotonic_ns()
-        beat_ns = signs.get("beat_ns", now_ns)
+        board, now_ns = self._board(record), time.monotonic_ns()
+        beat_ns = board.get("beat_ns", now_ns)
         waited_s = self._waited_s(record, beat_ns, now_s, (now_ns - beat_ns) / 1e9)
-        reason = hangs(record, signs, now_ns - round(waited_s * 1e9), live=self._state.live, alone=len(fellows) == 1)
+        reason = hangs(record, board, now_ns - round(waited_s * 1e9), live=self._state.live, alone=len(fellows) == 1)
         return f"{reason}, {waited_s:.1f} s of it since it waited for a disk" if reason and waited_s else reason
 
     def _waited_s(self, record: NodeRecord, mark: float, now_s: float, silent_s: float) -> float:
@@ -110,8 +110,12 @@ class Watchdog:
             reason = f"{record.name} waited {before:.1f} s for the disk"
             self._events.log(reason, event="waited", level="warning", node=record.name)
 
-    def _signs(self, record: NodeRecord) -> dict[str, int]:
-        return self._beats.of(record.name, self._state.board_path(record))
+    def _board(self, record: NodeRecord) -> Mapping[str, float]:
+        """Nothing while it is being made, or cannot be read now."""
+        try:
+            return self._readings.read(self._state.board_path(record)) or {}
+        except OSError:
+            return {}
 
     def _check_memory(self, now_s: float) -> None:
         if now_s < self._next_memory_s:
@@ -133,10 +137,9 @@ class Watchdog:
         self._next_sample_s = now_s + SAMPLE_S
         found = by_child(self._state.playing)
         self._usage.keep({child.pid for child, _ in found})
-        self._beats.keep({*self._state.nodes, *self._state.joining})
         for child, records in found:
             cpu, rss_mb = self._usage.cpu(child.pid), self._usage.rss_mb(child.pid)
             for record in records:
                 record.cpu, record.rss_mb = cpu, rss_mb
             if len(records) > 1:
-                share_cpu(records, cpu, [self._signs(record) for record in records])
+                share_cpu(records, cpu, [self._board(record) for record in records])

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audio_pipeline.supervisor.board_reader import BoardReader
+from audio_pipeline.supervisor.board_readings import BoardReadings
 from audio_pipeline.supervisor.records import NodeRecord
 
 WRITE_S = 300.0  # for longer nobody is kept waiting
-UNWRITTEN = "~gauge.unwritten_bytes"  # as boards name what holds a float
+UNWRITTEN = "gauge.unwritten_bytes"
 
 
 def is_writing(record: NodeRecord, board: Path) -> bool:
     """True while the process of a node shows on its board that something waits for the disk."""
-    return record.child is not None and bool(BoardReader(board, (UNWRITTEN,)).read().get(UNWRITTEN))
+    try:
+        shown = BoardReadings().read(board) if record.child is not None else None
+    except OSError:
+        return False
+    return shown is not None and bool(shown.get(UNWRITTEN))

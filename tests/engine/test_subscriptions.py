@@ -22,6 +22,7 @@ from audio_pipeline.control.requests import (
 )
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
 from audio_pipeline.errors import ControlError
+from audio_pipeline.supervisor.callers import Caller
 from audio_pipeline.supervisor.event_log import KEEP_EVENTS, EventLog
 from audio_pipeline.supervisor.subscriptions import (
     LEASE_S,
@@ -61,11 +62,17 @@ class Bench:
     def __init__(self) -> None:
         self.pipeline, self.events, self.now_s = Pipeline(), EventLog(), 100.0
         self.sent: list[tuple[bytes, bytes]] = []
-        self.subscriptions = Subscriptions(self.pipeline, self.events, lambda to, data: self.sent.append((to, data)))
+        self.subscriptions = Subscriptions(self.pipeline, self.events, self._send, lambda: self.now_s)
 
     def open(self, *topics: str, address: bytes = b"a", codec: Codec = MSGPACK, **over: Any) -> Reader:
         request = SubscribeRequest(topics, **{"every_ms": EVERY_MS, **over})
         return Reader(self, address, codec, request)
+
+    def caller(self, address: bytes, codec: Codec = MSGPACK) -> Caller:
+        return Caller(address, 1, self._send, codec)
+
+    def _send(self, to: bytes, data: bytes) -> None:
+        self.sent.append((to, data))
 
     def turn(self, seconds: float = 0.1) -> None:
         self.now_s += seconds
@@ -77,7 +84,7 @@ class Reader:
 
     def __init__(self, bench: Bench, address: bytes, codec: Codec, request: SubscribeRequest) -> None:
         self.bench, self.address, self.codec = bench, address, codec
-        reply = bench.subscriptions.open(address, codec, request, bench.now_s)
+        reply = bench.subscriptions.open(bench.caller(address, codec), request)
         self.received = Subscribed(request, reply, bench.now_s)
 
     def take(self, acknowledge: bool = True) -> list[Push]:
@@ -87,7 +94,7 @@ class Reader:
         due = self.received.acknowledgement(self.bench.now_s) if acknowledge else None
         if due is not None:
             try:
-                self.bench.subscriptions.acknowledge(self.address, due, self.bench.now_s)
+                self.bench.subscriptions.acknowledge(self.bench.caller(self.address), due)
                 self.received.on_message({"id": 1, "ok": True, "result": {}})
             except ControlError as error:
                 self.received.on_message({"id": 1, "ok": False, "error": str(error)})
@@ -300,7 +307,7 @@ def test_one_that_was_let_go_continues_where_it_was(bench: Bench) -> None:
 def test_an_acknowledgement_for_nothing_is_refused_and_the_receiver_subscribes_again(bench: Bench) -> None:
     reader = bench.open(METERS)
     with pytest.raises(ControlError, match=r"^acknowledge: there is no subscription 1; subscribe again$"):
-        bench.subscriptions.acknowledge(b"other", AcknowledgeRequest(1, 0), bench.now_s)
+        bench.subscriptions.acknowledge(bench.caller(b"other"), AcknowledgeRequest(1, 0))
     assert len(bench.subscriptions) == 1 and not reader.received.over
     reader.received.on_message({"id": 1, "ok": False, "error": "acknowledge: there is no subscription 1"})
     assert reader.received.over and not reader.received.ended
@@ -309,8 +316,8 @@ def test_an_acknowledgement_for_nothing_is_refused_and_the_receiver_subscribes_a
 def test_a_client_ends_its_own_subscriptions_only(bench: Bench) -> None:
     bench.open(METERS)
     with pytest.raises(ControlError, match=r"^unsubscribe: subscription 1 is none of this client's$"):
-        bench.subscriptions.close(b"other", UnsubscribeRequest(1))
-    bench.subscriptions.close(b"a", UnsubscribeRequest(1))
+        bench.subscriptions.close(bench.caller(b"other"), UnsubscribeRequest(1))
+    bench.subscriptions.close(bench.caller(b"a"), UnsubscribeRequest(1))
     assert len(bench.subscriptions) == 0
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from audio_pipeline.clock import ClockLine, start_clocks
+from audio_pipeline.control.replies import EditReply
 from audio_pipeline.errors import NodeError
 from audio_pipeline.graph.edit import edited
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.node import Latency
-from audio_pipeline.supervisor.change import EditResult, Outcome
+from audio_pipeline.supervisor.change import Outcome
 from audio_pipeline.supervisor.departed import Departed
 from audio_pipeline.supervisor.editor import Editor
 from audio_pipeline.supervisor.event_stream import EventStream
@@ -25,6 +26,7 @@ from audio_pipeline.supervisor.records import NodeRecord, Phase
 from audio_pipeline.supervisor.relinker import Relinker
 from audio_pipeline.supervisor.starter import Starter
 from audio_pipeline.supervisor.transaction import LEAVE_S, SWITCH_S, Transaction
+from audio_pipeline.worker.commands import Command, row_of
 from tests.engine.graphs import graph_of
 from tests.fuzz.control import Nobody
 
@@ -72,10 +74,10 @@ class Bench:
         starter.start_all()
         self.sent.clear()
 
-    def _send(self, address: bytes, message: Mapping[str, Any]) -> None:
-        self.sent.append((message["op"], address.decode().partition(".")[0]))
-        if "id" in message:
-            self.numbers.append(message["id"])
+    def _send(self, address: bytes, command: Command) -> None:
+        self.sent.append((row_of(command).op, address.decode().partition(".")[0]))
+        if command.id is not None:
+            self.numbers.append(command.id)
 
     def _launch(self, records: Sequence[NodeRecord], run: Run) -> None:
         if self.refusal is not None:
@@ -112,7 +114,7 @@ def add(bench: Bench) -> None:
     bench.ready("wet")
     bench.answer()
     bench.answer()
-    assert isinstance(bench.outcomes.pop(), EditResult)
+    assert isinstance(bench.outcomes.pop(), EditReply)
     bench.sent.clear()
 
 
@@ -125,7 +127,7 @@ def test_what_joins_is_expected_then_started_then_connected(bench: Bench) -> Non
     steps = bench.answer()
     assert steps[0] == ("start", "wet") and {op for op, _ in steps[1:]} == {"rewire"}
     assert [name for _, name in steps[1:]] == ["song", "mix"], "who is not concerned receives nothing"
-    assert bench.outcomes == [EditResult(2, ["wet"], [], ["song", "mix"])] and not bench.transaction.busy
+    assert bench.outcomes == [EditReply(2, ("wet",), (), ("song", "mix"))] and not bench.transaction.busy
 
 
 def test_what_leaves_is_asked_to_finish_once_nobody_uses_it(bench: Bench) -> None:
@@ -140,7 +142,7 @@ def test_what_leaves_is_asked_to_finish_once_nobody_uses_it(bench: Bench) -> Non
     bench.transaction.on_ended(record)
     assert bench.sent[-1] == ("stop", "wet")
     bench.transaction.on_exit(record, "exit code 0")
-    assert bench.outcomes == [EditResult(3, [], ["wet"], ["song", "mix"])]
+    assert bench.outcomes == [EditReply(3, (), ("wet",), ("song", "mix"))]
     assert bench.state.former["wet"] is record and not bench.state.leaving
 
 
@@ -150,7 +152,7 @@ def test_one_that_leaves_and_has_no_process_any_more_is_not_waited_for(bench: Be
     bench.edit(*BACK)
     bench.answer()
     bench.answer()
-    assert bench.outcomes == [EditResult(3, [], ["wet"], ["song", "mix"])]
+    assert bench.outcomes == [EditReply(3, (), ("wet",), ("song", "mix"))]
 
 
 def test_one_that_does_not_leave_is_ended_after_a_while(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from audio_pipeline.host import processes
 from audio_pipeline.metrics import Board
 from audio_pipeline.node import Node
 from audio_pipeline.supervisor import records, watch
-from audio_pipeline.supervisor.board_reader import BoardReader
+from audio_pipeline.supervisor.board_readings import MOST_BOARDS, SIZE, BoardReadings
 from audio_pipeline.supervisor.jobs import Run, make_job
 from audio_pipeline.supervisor.records import BACKOFF_S, HEALTHY_S, NodeRecord, Phase
-from audio_pipeline.supervisor.watch import OFFLINE_HANG_S, SIGNS, by_child, hangs, late_start, share_cpu
+from audio_pipeline.supervisor.watch import OFFLINE_HANG_S, by_child, hangs, late_start, share_cpu
 from audio_pipeline.worker import scheduling
 from tests.engine.graphs import graph_of
 
@@ -31,6 +32,12 @@ NODES = "a: {kind: noise, start_s: 7}\nb: {kind: fader, in: a}"
 def record() -> NodeRecord:
     spec = graph_of(NODES).nodes["a"]
     return NodeRecord(spec, spec.settings, {}, phase=Phase.RUNNING)
+
+
+def shown(path: Path) -> Mapping[str, float]:
+    board = BoardReadings().read(path)
+    assert board is not None
+    return board
 
 
 class Now:
@@ -90,8 +97,8 @@ def test_a_loop_may_stand_still_for_three_times_its_longest_turn(
     board.put("worst_step_ns", round(worst_s * S))
     record.started_s = 0.0
     within, beyond = (beat + round((limit_s + off) * S) for off in (-0.01, 0.01))
-    assert hangs(record, BoardReader(path, SIGNS).read(), within, live=live, alone=True) == ""
-    found = hangs(record, BoardReader(path, SIGNS).read(), beyond, live=live, alone=True)
+    assert hangs(record, shown(path), within, live=live, alone=True) == ""
+    found = hangs(record, shown(path), beyond, live=live, alone=True)
     assert found == "hung: its loop did not turn"
 
 
@@ -108,11 +115,11 @@ def test_in_a_group_the_one_whose_turn_it_is_is_to_blame(
     board = Board(path)
     board.put("beat_ns", S)
     late = S + round((Node.hang_s + 0.1) * S)
-    assert not hangs(record, BoardReader(path, SIGNS).read(), late, live=True, alone=False)
+    assert not hangs(record, shown(path), late, live=True, alone=False)
     later = S + round((2 * Node.hang_s + 0.1) * S)
-    assert hangs(record, BoardReader(path, SIGNS).read(), later, live=True, alone=False), "nobody's turn, yet it stands"
+    assert hangs(record, shown(path), later, live=True, alone=False), "nobody's turn, yet it stands"
     board.put("in_turn", 1)
-    assert hangs(record, BoardReader(path, SIGNS).read(), late, live=True, alone=False)
+    assert hangs(record, shown(path), late, live=True, alone=False)
 
 
 def test_the_cpu_of_a_group_is_divided_by_the_time_of_turns(tmp_path: Path) -> None:
@@ -121,9 +128,9 @@ def test_the_cpu_of_a_group_is_divided_by_the_time_of_turns(tmp_path: Path) -> N
     boards = [Board(tmp_path / name) for name in graph.nodes]
     for board, busy in zip(boards, (30, 10), strict=True):
         board.put("busy_ns", busy)
-    share_cpu(records, 0.4, [BoardReader(tmp_path / name, SIGNS).read() for name in graph.nodes])
+    share_cpu(records, 0.4, [shown(tmp_path / name) for name in graph.nodes])
     assert [record.cpu for record in records] == pytest.approx([0.3, 0.1])
-    share_cpu(records, 0.4, [BoardReader(tmp_path / name, SIGNS).read() for name in graph.nodes])
+    share_cpu(records, 0.4, [shown(tmp_path / name) for name in graph.nodes])
     assert [record.cpu for record in records] == pytest.approx([0.2, 0.2]), "nothing was done since"
 
 
@@ -134,19 +141,24 @@ def test_nodes_are_found_by_the_process_that_runs_them() -> None:
 
 
 def test_a_reader_sees_what_is_on_the_board_as_it_comes(tmp_path: Path) -> None:
-    reader = BoardReader(tmp_path / "a", ("beat_ns", "in_turn"))
-    assert reader.read() == {}, "there is no board yet"
+    readings = BoardReadings()
+
+    def seen() -> dict[str, float]:
+        return {name: board[name] for name in ("beat_ns", "in_turn") if name in (board := readings.read(path) or {})}
+
+    path = tmp_path / "a"
+    assert readings.read(path) is None, "there is no board yet"
     board = Board(tmp_path / "a")
     board.put("other", 5)
     board.observe_ms("age", 3.0)
-    assert reader.read() == {}
+    assert seen() == {}
     board.put("beat_ns", -(1 << 62))
-    assert reader.read() == {"beat_ns": -(1 << 62)}
+    assert seen() == {"beat_ns": -(1 << 62)}
     board.put("in_turn", 1)
     board.put("beat_ns", 7)
-    assert reader.read() == {"beat_ns": 7, "in_turn": 1}
+    assert seen() == {"beat_ns": 7, "in_turn": 1}
     (tmp_path / "a").write_bytes(b"\xff" * 100)
-    assert reader.read() == {}, "cut short"
+    assert seen() == {}, "cut short"
 
 
 # -- what the host refuses -----------------------------------------------------------------------------
@@ -207,12 +219,15 @@ def test_a_family_is_a_process_and_all_that_it_started(monkeypatch: pytest.Monke
     assert watch.Usage().rss_mb(parent.pid) == watch.Usage().cpu(parent.pid) == 0
 
 
-def test_processes_and_nodes_that_are_gone_are_forgotten() -> None:
+def test_processes_and_boards_that_are_gone_are_forgotten(tmp_path: Path) -> None:
     """Each restart is another process, and each edit may bring another name: neither adds up."""
-    usage, beats = watch.Usage(), watch.Beats()
+    usage, readings = watch.Usage(), BoardReadings()
     usage.cpu(os.getpid())
-    for at in range(50):
-        beats.of(f"node{at}", Path("none"))
     usage.keep(())
-    beats.keep(["node7"])
-    assert not usage.pids and beats.nodes == {"node7"}
+    for at in range(MOST_BOARDS + 50):
+        path = tmp_path / f"node{at}"
+        with path.open("wb") as file:
+            file.truncate(SIZE)
+        readings.read(path)
+        path.unlink()
+    assert not usage.pids and readings.known == MOST_BOARDS
