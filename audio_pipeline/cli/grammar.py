@@ -85,8 +85,11 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
     takes = _add(commands, "takes", "takes:takes", "list recordings and their state; 1 if one is not whole")
     takes.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="or WAV file (takes and this folder)")
     takes.add_argument("--repair", action="store_true", help="finish what was cut off, from the length of the files")
-    left = _add(commands, "leftovers", "leftovers:leftovers", "list what dead pipelines left here; 1 if anything")
+    about = "list what dead pipelines left here, 1 if anything, and the services that pipelines share"
+    left = _add(commands, "leftovers", "leftovers:leftovers", about)
     left.add_argument("--sweep", action="store_true", help="end the processes and remove the folders")
+    what = "end a service; what uses it plays its on_loss until the next one is there"
+    left.add_argument("--end", action="append", default=[], metavar="SERVICE", help=what)
     models = _add(commands, "models", "host:models", "list, fetch or verify model weights")
     models.add_argument("action", nargs="?", choices=("list", "fetch", "verify"), default="list")
     models.add_argument(

@@ -1,4 +1,4 @@
-"""`audio-pipeline leftovers`: what pipelines that are gone left on this host; `--sweep` ends and removes it."""
+"""`audio-pipeline leftovers`: what pipelines that are gone left on this host, and services that pipelines share."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import psutil
 
 from audio_pipeline.host import runtime
 from audio_pipeline.host.strays import Stray, strays
+from audio_pipeline.serving.services import RunningService, running_services, service_named
 from audio_pipeline.terminal import write
 
 GONE_S = 2.0
@@ -21,7 +24,13 @@ WHAT = {".board": "board", ".log": "log"}
 
 
 def leftovers(args: argparse.Namespace) -> int:
-    """Prints each thing that is left and returns 1; 0 where nothing is, or where the sweep took everything."""
+    """Prints each thing that is left and returns 1; 0 where nothing is, or where the sweep took everything.
+
+    Services of the host are no leftovers: they end by themselves, or by `--end`. Raises ConfigError for one that is not
+    there.
+    """
+    for line in end_services(args.end):
+        write(line)
     if args.sweep:
         for line in sweep():
             write(line)
@@ -31,6 +40,8 @@ def leftovers(args: argparse.Namespace) -> int:
     if not left:
         running = ", ".join(run.name for run in runtime.running())
         write(f"nothing is left over; running: {running or 'nothing'}")
+    for service in running_services():
+        write(described(service))
     return int(bool(left))
 
 
@@ -40,6 +51,26 @@ def found() -> Iterator[str]:
         yield f"process {stray.pid} ({stray.name}) of {stray.run or 'a pipeline'}, which has no supervisor"
     for folder in runtime.dead():
         yield f"folder {folder} of a pipeline that is gone: {_contents(folder)}"
+
+
+def described(service: RunningService) -> str:
+    """What a service holds and who uses it, on one line."""
+    status = service.status
+    idle = f"nobody, so it ends by itself after {status.linger_s:g} s"
+    where = f"process {service.pid}{_memory(service.pid)}" if service.pid else "a process of another PID namespace"
+    return f"service {service.name}: {where}; holds {status.holds}; used by {', '.join(status.users) or idle}"
+
+
+def _memory(pid: int) -> str:
+    with contextlib.suppress(psutil.Error):
+        return f" with {psutil.Process(pid).memory_info().rss / 1e6:.0f} MB"
+    return ""
+
+
+def end_services(names: Sequence[str]) -> Iterator[str]:
+    """Ends services by name; a line for each. Raises ConfigError for one that is not there."""
+    for service in [service_named(name) for name in names]:
+        yield f"ended service {service.name}" if service.end() else f"service {service.name} is still there"
 
 
 def _contents(folder: Path) -> str:

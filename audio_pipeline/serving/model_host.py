@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,8 +16,8 @@ from audio_pipeline.models.separation.spec import ModelSpec
 from audio_pipeline.serving.model_messages import MOST_BYTES
 from audio_pipeline.serving.model_server import ModelServer
 from audio_pipeline.serving.process import run_service
-from audio_pipeline.serving.service import Tenure, linger_s
-from audio_pipeline.serving.spectrum import dtype_of, kept_frames
+from audio_pipeline.serving.service import Idle, Status, Tenure, linger_s
+from audio_pipeline.serving.spectrum import frame_bytes, kept_frames
 from audio_pipeline.terminal import write
 
 TURN_MS = 250
@@ -29,8 +28,7 @@ FIRST_USER_S = 30.0  # for whoever started it to come
 
 def most_bytes(spec: ModelSpec) -> int:
     """The largest part of a message: all frames that a place keeps."""
-    frame = spec.bins * spec.channels * dtype_of(spec).itemsize
-    return max(MOST_BYTES, kept_frames(spec) * frame)
+    return max(MOST_BYTES, kept_frames(spec) * frame_bytes(spec))
 
 
 def serve(tenure: Tenure, task: Mapping[str, Any], ready: Callable[[], None]) -> None:
@@ -46,7 +44,8 @@ def serve(tenure: Tenure, task: Mapping[str, Any], ready: Callable[[], None]) ->
         socket.setsockopt(zmq.MAXMSGSIZE, most_bytes(model.spec))
         socket.bind(f"ipc://{tenure.socket}")
         tenure.socket.chmod(0o600)
-        _run(tenure, socket, waker, ModelServer(model, tenure.token, _sender(socket), waker.wake), ready)
+        server = ModelServer(model, tenure.token, _sender(socket), waker.wake)
+        run(tenure, socket, waker, server, ready, Idle(linger_s(), FIRST_USER_S))
     finally:
         context.destroy(linger=0)
         waker.close()
@@ -61,16 +60,22 @@ def _sender(socket: zmq.Socket[bytes]) -> Callable[[bytes, bytes, bytes], None]:
     return send
 
 
-def _run(
-    tenure: Tenure, socket: zmq.Socket[bytes], waker: Waker, server: ModelServer, ready: Callable[[], None]
+def run(
+    tenure: Tenure,
+    socket: zmq.Socket[bytes],
+    waker: Waker,
+    server: ModelServer,
+    ready: Callable[[], None],
+    idle: Idle,
 ) -> None:
+    """Answers until nobody uses the model any more. Raises NodeError where it has to be given up."""
     poller = zmq.Poller()
     poller.register(socket, zmq.POLLIN)
     poller.register(waker.fd, zmq.POLLIN)
-    linger, used_s = linger_s(), time.monotonic() + FIRST_USER_S
     ready()
     try:
-        while len(server) or (time.monotonic() - used_s < linger and tenure.is_published):
+        while not idle.is_over(in_use=len(server) > 0) and (len(server) or tenure.is_published):
+            tenure.show(Status(server.engine, server.users, idle.linger_s))
             poller.poll(TURN_MS)
             waker.clear()
             for _ in range(A_TURN):
@@ -79,7 +84,6 @@ def _run(
                 sender, *parts = socket.recv_multipart()
                 server.receive(sender, parts[0] if parts else b"", parts[1] if len(parts) > 1 else b"")
             server.turn()
-            used_s = max(used_s, time.monotonic()) if len(server) else used_s
             trim(tenure.socket.parent / "log")
     except NodeError as error:
         write(f"the model is given up: {error}")

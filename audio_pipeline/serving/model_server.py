@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import numpy as np
 
 from audio_pipeline.errors import ConfigError, NodeError, WireError
 from audio_pipeline.host.processes import here, is_same
 from audio_pipeline.models.separation.batching import Batcher, Job
-from audio_pipeline.models.separation.tuning import Timing, measure, stated, warm_up
-from audio_pipeline.models.separation.types import HOPS, LoadedModel, SeparatorSettings, Window
-from audio_pipeline.serving.capacity import Load, grant, load_of, refined
+from audio_pipeline.models.separation.types import LoadedModel, Window
+from audio_pipeline.serving.model_admission import Admission, Grant
 from audio_pipeline.serving.model_messages import (
     Alive,
     Answer,
@@ -35,14 +32,12 @@ from audio_pipeline.serving.model_messages import (
     pack,
     unpack,
 )
-from audio_pipeline.serving.model_tenant import Tenant, Waiting, budget_of, rows_of, shapes_of
-from audio_pipeline.serving.spectrum import FrameMemory, kept_frames, longest_window
+from audio_pipeline.serving.model_tenant import Tenant, Waiting, budget_of, names_of, shapes_of
+from audio_pipeline.serving.spectrum import FrameMemory, kept_frames
 
 LEASE_S = 10.0
-PLACES = 16  # most streams; a GPU takes as many as cost nobody a longer hop
 JOINING = 16  # that wait for a measurement
 BUSY_S = 0.05
-TOOK = 64  # inferences that say what this machine can do
 FAILURES = 3  # in a row: the device is of no use any more
 HUNG_S = 30.0  # an inference that takes so long never ends
 NS = 1_000_000_000
@@ -63,16 +58,28 @@ class ModelServer:
     ) -> None:
         self._model, self._token, self._send, self._wake, self._now_ns = model, token, send, wake, now_ns
         self._spec = model.spec
-        self._timings: dict[str, Timing] = {}
-        self._warm: set[tuple[str, int]] = set()
+        self._admission = Admission(model)
         self._tenants: dict[str, Tenant] = {}
         self._joining: dict[bytes, Waiting] = {}
         self._failures = 0
-        self._took: deque[float] = deque(maxlen=TOOK)  # of inferences of whole windows
-        self._rows = rows_of(model) if model.padded else PLACES
         self._batcher = Batcher(
-            model, self._rows, fixed=model.padded, together=model.padded, lease_s=LEASE_S, now_ns=now_ns
+            model,
+            self._admission.rows,
+            fixed=model.padded,
+            together=model.padded,
+            lease_s=LEASE_S,
+            now_ns=now_ns,
         )
+
+    @property
+    def engine(self) -> str:
+        """Which model it is, and where and how it is computed."""
+        return f"{self._spec.name} ({self._model.engine})"
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """The streams that have a place, with their hops."""
+        return names_of(self._tenants.values())
 
     def __len__(self) -> int:
         """Streams that have a place, or wait for one."""
@@ -126,30 +133,18 @@ class ModelServer:
     def _place(self, sender: bytes, join: Join) -> None:
         """A place now, or once the model is measured in this mode and warm at this hop."""
         self._replace(join)
-        settings = SeparatorSettings(join.mode, join.hop or HOPS[0])
-        if not self._spec.mode(join.mode).sliding:
-            raise ConfigError(f"mode: {join.mode!r} has segments of its own, expected a sliding one for a served model")
-        if join.mode not in self._timings:
-            self._prepare(sender, join, lambda: self._measure(join.mode, settings))
-            return
-        timing = refined(self._timings[join.mode], self._took)
-        others = [load_of(self._spec, timing, tenant.load.hop) for tenant in self._tenants.values()]
-        loaded = [hop for mode, hop in self._warm if mode == join.mode]
-        load = grant(self._spec, timing, others, join.hop, join.prefer, loaded=loaded, together=self._model.padded)
-        if load is None or len(self._tenants) >= self._rows:
-            raise NodeError(f"the model has no capacity for {join.stream!r} beside {self._taken()}")
-        settings = replace(settings, hop=load.hop)
-        if (join.mode, load.hop) not in self._warm:
-            self._prepare(sender, join, lambda: self._warm_up(join.mode, settings))
-            return
-        self._admit(sender, join, load, settings)
+        found = self._admission.decide(join, self._tenants.values())
+        if isinstance(found, Grant):
+            self._admit(sender, join, found)
+        else:
+            self._prepare(sender, join, found)
 
-    def _admit(self, sender: bytes, join: Join, load: Load, settings: SeparatorSettings) -> None:
-        token, (shapes, wanted) = secrets.token_hex(16), shapes_of(self._spec, settings)
+    def _admit(self, sender: bytes, join: Join, granted: Grant) -> None:
+        token, settings, tuning = secrets.token_hex(16), granted.settings, granted.tuning
+        (shapes, wanted), budget = shapes_of(self._spec, settings), budget_of(self._spec, settings)
         place, memory = self._batcher.join(token), FrameMemory(self._spec, kept_frames(self._spec))
-        budget = budget_of(self._spec, settings)
-        self._tenants[token] = Tenant(token, sender, join, place, load, shapes, wanted, memory, budget, self._now_ns())
-        tuning = stated(self._timings[join.mode], self._spec, settings)
+        load, now_ns = granted.load, self._now_ns()
+        self._tenants[token] = Tenant(token, sender, join, place, load, shapes, wanted, memory, budget, now_ns)
         self._reply(sender, Joined(token, load.hop, tuning.compute_s, tuning.fastest_s, self._model.engine, LEASE_S))
 
     def _replace(self, join: Join) -> None:
@@ -161,25 +156,12 @@ class ModelServer:
         self._tenants.pop(tenant.token, None)
         self._batcher.leave(tenant.place)
 
-    def _taken(self) -> str:
-        return ", ".join(sorted(f"{each.join.stream!r} (hop {each.load.hop})" for each in self._tenants.values()))
-
-    # -- measurements, in the thread that infers ------------------------------------------------------
-
     def _prepare(self, sender: bytes, join: Join, work: Callable[[], None]) -> None:
         if len(self._joining) >= JOINING and sender not in self._joining:
             raise NodeError(f"{JOINING} streams wait for a place already")
         done = self._batcher.call(work)
         self._joining[sender] = Waiting(join, done)
         done.add_done_callback(lambda _: self._wake())
-
-    def _measure(self, mode: str, settings: SeparatorSettings) -> None:
-        if mode not in self._timings:
-            self._timings[mode] = measure(self._model, settings, self._rows if self._model.padded else 1)
-
-    def _warm_up(self, mode: str, settings: SeparatorSettings) -> None:
-        warm_up(self._model, settings, self._rows if self._model.padded else 1)
-        self._warm.add((mode, settings.hop))
 
     # -- windows ------------------------------------------------------------------------------------
 
@@ -230,8 +212,7 @@ class ModelServer:
                 raise NodeError(f"{FAILURES} inferences in a row have failed: {error}")
             return
         self._failures = 0
-        if len(job.window.frames) >= longest_window(self._spec):
-            self._took.append(job.took_s)
+        self._admission.note(len(job.window.frames), job.took_s)
         answer = np.ascontiguousarray(job.future.result())
         self._send(tenant.address, pack(Answer(tenant.sequence)), answer.tobytes())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -45,6 +46,11 @@ class Waiting:
 
     message: Join
     done: Future[None]
+
+
+def names_of(tenants: Iterable[Tenant]) -> tuple[str, ...]:
+    """Streams with their hops, for people."""
+    return tuple(sorted(f"{tenant.join.stream!r} (hop {tenant.load.hop})" for tenant in tenants))
 
 
 def shapes_of(spec: ModelSpec, settings: SeparatorSettings) -> tuple[frozenset[tuple[int, int]], int]:

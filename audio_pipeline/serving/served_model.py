@@ -6,28 +6,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import zmq
 
-from audio_pipeline import threads
-from audio_pipeline.errors import NodeError, PipelineError
-from audio_pipeline.links.waker import Waker
 from audio_pipeline.models.separation.spec import ModelSpec
 from audio_pipeline.models.separation.types import Window
-from audio_pipeline.serving.model_messages import Answer, Failed, Frames, Joined, Lost, Message, Reset
-from audio_pipeline.serving.model_session import HostLostError, Session, Wish, model_key
-from audio_pipeline.serving.service import Access, Service
-from audio_pipeline.serving.spectrum import Array, Sent, dtype_of, kept_frames
+from audio_pipeline.serving.model_messages import Answer, Failed, Frames, Joined, Message, Reset
+from audio_pipeline.serving.model_session import HostLostError, Wish, model_key
+from audio_pipeline.serving.place_keeper import Find, PlaceKeeper
+from audio_pipeline.serving.service import Service
+from audio_pipeline.serving.spectrum import Array, Sent, dtype_of, frame_bytes, kept_frames
 from audio_pipeline.serving.start import end_hung, find_or_start
 
 MODULE = "audio_pipeline.serving.model_host"
-AGAIN_S = 0.5  # after the host was lost, or refused a place
-OUTBOX = 8  # messages that wait for the thread that sends them
-
-Find = Callable[[Callable[[], bool]], Access]
 
 
 @dataclass(frozen=True)
@@ -65,37 +58,38 @@ class ServedModel:
         wake: Callable[[], None],
         find: Find | None = None,
     ) -> None:
-        self._spec, self._wish, self._wake = spec, wish, wake
-        self.notes: deque[str] = deque(maxlen=OUTBOX)  # lines for the log
-        self._service = Service("model", model_key(task))
-        self._find = find or (lambda stopped: find_or_start(self._service, MODULE, task, stopped))
-        self._waker, self._stop, self._up = Waker(), threading.Event(), threading.Event()
+        self._spec, self._wake = spec, wake
         self._changed = threading.Condition()
-        self._outbox: deque[tuple[int, Message, bytes]] = deque(maxlen=OUTBOX)
-        self._session = 0  # how often it has joined
-        self._joined: Joined | None = None
-        self._hop = wish.hop  # the stream is cut for it
-        self._error: PipelineError | None = None
         self._asked: Asked | None = None
         self._sent, self._sent_session, self._sequence = self._nothing_sent(), 0, 0
         self._not_before_s = 0.0
-        self.lost = 0  # hosts that were there and went
-        self._thread = threads.start(self._run, "served-model")
-        self.place = self._first_place()
+        service = Service("model", model_key(task))
+        self._keeper = PlaceKeeper(
+            find or (lambda stopped: find_or_start(service, MODULE, task, stopped)),
+            lambda: end_hung(service),
+            wish,
+            len(spec.stems) * kept_frames(spec) * frame_bytes(spec),
+            self._on_message,
+            self._on_change,
+        )
+        self.place: Joined = self._keeper.start()
 
-    def _first_place(self) -> Joined:
-        self._up.wait()
-        if self._joined is None:
-            self.close()
-            raise self._error or NodeError("the host's model was lost before there was a place")
-        return self._joined
+    @property
+    def notes(self) -> deque[str]:
+        """Lines for the log."""
+        return self._keeper.notes
+
+    @property
+    def lost(self) -> int:
+        """Hosts that were there and went."""
+        return self._keeper.lost
 
     # -- the worker, in the node's thread -------------------------------------------------------------
 
     @property
     def available(self) -> bool:
         """False while there is no host: a window that is missed then says nothing of this machine's load."""
-        return self._joined is not None
+        return self._keeper.joined is not None
 
     @property
     def last_s(self) -> float:
@@ -104,7 +98,7 @@ class ServedModel:
         return 0.0 if asked is None or asked.answered_s is None else asked.answered_s - asked.asked_s
 
     def submit(self, window: Window, due_ns: int | None = None) -> None:
-        joined, session = self._joined, self._session
+        joined, session = self._keeper.joined, self._keeper.session
         if joined is None:
             return
         if session != self._sent_session:
@@ -115,7 +109,7 @@ class ServedModel:
         self._sequence += 1
         self._asked = Asked(window, self._sequence, session, time.monotonic())
         frames = Frames(joined.place, self._sequence, new.start, start, length, window.wanted.start, due_ns or 0)
-        self._post(session, frames, payload)
+        self._keeper.post(session, frames, payload)
 
     def take(self, window: Window) -> Array | None:
         """The answer for a window, once it is there."""
@@ -129,13 +123,13 @@ class ServedModel:
         return asked.answer is not None or self._is_under_way(asked)
 
     def _is_under_way(self, asked: Asked) -> bool:
-        return asked.answered_s is None and self._joined is not None and asked.session == self._session
+        return asked.answered_s is None and self._keeper.joined is not None and asked.session == self._keeper.session
 
     @property
     def idle(self) -> bool:
         """Whether a window can be submitted."""
         asked = self._asked
-        rests = self._joined is None or time.monotonic() < self._not_before_s
+        rests = self._keeper.joined is None or time.monotonic() < self._not_before_s
         return not rests and (asked is None or not self._is_under_way(asked))
 
     def wait(self, timeout_s: float) -> None:
@@ -148,76 +142,25 @@ class ServedModel:
         """A new stream: what is under way is wanted no more."""
         self._asked = None
         self._sent = self._nothing_sent()
-        if self._joined is not None:
-            self._post(self._session, Reset(self._joined.place))
+        if self._keeper.joined is not None:
+            self._keeper.post(self._keeper.session, Reset(self._keeper.joined.place))
 
     def close(self) -> None:
         """Gives the place back."""
-        self._stop.set()
-        self._waker.wake()
-        self._thread.join()
-        self._waker.close()
+        self._keeper.close()
 
     def _nothing_sent(self) -> Sent:
         return Sent(kept_frames(self._spec))
 
-    def _post(self, session: int, message: Message, payload: bytes = b"") -> None:
-        self._outbox.append((session, message, payload))
-        self._waker.wake()
+    # -- in the thread that keeps the place -----------------------------------------------------------
 
-    # -- the thread that keeps the place --------------------------------------------------------------
-
-    def _run(self) -> None:
-        context: zmq.Context[Any] = zmq.Context()
-        try:
-            while not self._stop.is_set():
-                self._be_served(context)
-                self._stop.wait(AGAIN_S)
-        finally:
-            context.destroy(linger=200)
-            self._up.set()
-
-    def _be_served(self, context: zmq.Context[Any]) -> None:
-        """From joining until the host is lost."""
-        try:
-            session = Session(context, self._find(self._stop.is_set), self._waker, self._most_bytes())
-            try:
-                self._join(session)
-                while not self._stop.is_set():
-                    self._forward(session)
-                    for message, payload in session.turn():
-                        self._on_message(message, payload)
-            finally:
-                session.close()
-        except HostLostError as error:
-            self._on_lost(str(error), hangs=error.hangs)
-        except PipelineError as error:
-            self._on_refusal(error)
-
-    def _join(self, session: Session) -> None:
-        """A place with the hop of the first: the stream is cut for it."""
-        first = self._session == 0
-        wish = self._wish if first else replace(self._wish, hop=self._hop)
-        joined = session.join(wish, self._stop.is_set)
-        self._outbox.clear()
-        self._session += 1
-        self._joined, self._hop = joined, joined.hop
-        if first:
-            self._up.set()
-        else:
-            self.notes.append("the host's model is back")
+    def _on_change(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
         self._wake()
-
-    def _forward(self, session: Session) -> None:
-        while self._outbox:
-            number, message, payload = self._outbox.popleft()
-            if number == self._session:
-                session.send(message, payload)
 
     def _on_message(self, message: Message, payload: bytes) -> None:
         asked = self._asked
-        if isinstance(message, Lost):
-            raise HostLostError("the place was given to another stream")
         if not isinstance(message, (Answer, Failed)) or asked is None or message.sequence != asked.sequence:
             return
         with self._changed:
@@ -237,25 +180,3 @@ class ServedModel:
         if len(payload) != int(np.prod(shape)) * dtype.itemsize:
             raise HostLostError(f"an answer of {len(payload)} bytes, expected {shape} of {dtype}")
         return np.frombuffer(payload, dtype).reshape(shape)
-
-    def _most_bytes(self) -> int:
-        frame = self._spec.bins * self._spec.channels * dtype_of(self._spec).itemsize
-        return len(self._spec.stems) * kept_frames(self._spec) * frame
-
-    def _on_lost(self, reason: str, *, hangs: bool = False) -> None:
-        was_there, self._joined = self._joined is not None, None
-        if hangs:
-            end_hung(self._service)
-        if was_there:
-            self.lost += 1
-            self.notes.append(f"the host's model is gone ({reason}); the dry sound is heard until it is back")
-        with self._changed:
-            self._changed.notify_all()
-        self._wake()
-
-    def _on_refusal(self, error: PipelineError) -> None:
-        """Before the first place it is the node's error; later it is tried again."""
-        if self._session == 0 and not self._stop.is_set():
-            self._error = error if isinstance(error, NodeError) else NodeError(str(error))
-            self._stop.set()
-            self._up.set()

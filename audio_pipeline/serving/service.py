@@ -14,7 +14,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ from audio_pipeline.host.processes import here, is_same, started
 from audio_pipeline.host.runtime import SERVICES, base_dir
 from audio_pipeline.private_file import write_whole
 
-ACCESS, LOG = "access", "log"
+ACCESS, LOG, STATUS = "access", "log", "status"
 MOST_ACCESS_BYTES = 4_096
+MOST_STATUS_BYTES = 1 << 16
 DIGEST = 12
 OLD_S = 3_600.0
 PACKAGE = Path(__file__).parents[1]
@@ -42,11 +44,34 @@ class Access:
     token: str
 
 
+@dataclass(frozen=True)
+class Status:
+    """What a service holds, who uses it, and how long it stays when nobody does, as it publishes that for people."""
+
+    holds: str = ""
+    users: tuple[str, ...] = ()
+    linger_s: float = LINGER_S
+
+
+class Idle:
+    """Decides when a service ends: `linger_s` after its last user; `first_s` longer if none has come yet."""
+
+    def __init__(self, linger_s: float, first_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
+        self.linger_s, self._now_s = linger_s, now_s
+        self._since_s = now_s() + first_s
+
+    def is_over(self, *, in_use: bool) -> bool:
+        """Whether nobody has used it for so long; to be asked again and again."""
+        if in_use:
+            self._since_s = self._now_s()
+        return not in_use and self._now_s() - self._since_s >= self.linger_s
+
+
 class Service:
     """The folder where the users of one service meet."""
 
     def __init__(self, name: str, key: Mapping[str, Any]) -> None:
-        self.path = _folder() / f"{name}-{digest(key)}"
+        self.path = services_folder() / f"{name}-{digest(key)}"
         try:
             self.path.mkdir(mode=0o700, exist_ok=True)
             os.utime(self.path)
@@ -62,7 +87,7 @@ class Service:
     @property
     def is_running(self) -> bool:
         """True while a process holds the lock, ready or not."""
-        return _is_locked(self.path / LOCK)
+        return is_locked(self.path / LOCK)
 
     @property
     def owner(self) -> tuple[int, float] | None:
@@ -80,8 +105,8 @@ class Service:
             return None
 
 
-def _is_locked(path: Path) -> bool:
-    """What the kernel says: a process that has ended and is not collected by its parent holds nothing."""
+def is_locked(path: Path) -> bool:
+    """Whether a process holds it. One that has ended and is not collected by its parent holds nothing."""
     try:
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -115,7 +140,8 @@ def linger_s() -> float:
         return LINGER_S
 
 
-def _folder() -> Path:
+def services_folder() -> Path:
+    """Where the folders of all services of this user lie. Raises PipelineError."""
     folder = base_dir() / SERVICES
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
@@ -126,7 +152,7 @@ def _sweep(folder: Path) -> None:
     now_s = folder.stat().st_mtime
     for other in folder.parent.iterdir():
         with contextlib.suppress(OSError):
-            if now_s - other.stat().st_mtime > OLD_S and not _is_locked(other / LOCK):
+            if now_s - other.stat().st_mtime > OLD_S and not is_locked(other / LOCK):
                 shutil.rmtree(other)
 
 
@@ -137,6 +163,7 @@ class Tenure:
         self._folder, self._number = folder, number
         self.socket = folder / f"s{secrets.token_hex(4)}"
         self.token = secrets.token_hex(16)
+        self._shown: Status | None = None
 
     @classmethod
     def begin(cls, folder: Path) -> Tenure | None:
@@ -150,7 +177,7 @@ class Tenure:
         owner = {"pid": os.getpid(), "started": started(os.getpid()), "here": here()}
         os.ftruncate(number, 0)
         os.pwrite(number, json.dumps(owner).encode(), 0)
-        for path in (folder / ACCESS, *folder.glob("s????????")):
+        for path in (folder / ACCESS, folder / STATUS, *folder.glob("s????????")):
             path.unlink(missing_ok=True)
         return cls(folder, number)
 
@@ -158,6 +185,13 @@ class Tenure:
         """It listens. Raises OSError."""
         text = json.dumps(asdict(Access(str(self.socket), self.token)))
         write_whole(self._folder / ACCESS, text, mode=0o600, sync=False)
+
+    def show(self, status: Status) -> None:
+        """Publishes what people are to know, where that has changed."""
+        if status != self._shown:
+            self._shown = status
+            with contextlib.suppress(OSError):  # nobody plays less well for it
+                write_whole(self._folder / STATUS, json.dumps(asdict(status)), mode=0o600, sync=False)
 
     @property
     def is_published(self) -> bool:
@@ -168,5 +202,6 @@ class Tenure:
         """Before the process ends: no new user finds it."""
         with contextlib.suppress(OSError):
             (self._folder / ACCESS).unlink(missing_ok=True)
+            (self._folder / STATUS).unlink(missing_ok=True)
             self.socket.unlink(missing_ok=True)
         os.close(self._number)

@@ -31,6 +31,11 @@ def dtype_of(spec: ModelSpec) -> np.dtype[Any]:
     return np.dtype(np.float32 if spec.representation == "magnitude" else np.complex64)
 
 
+def frame_bytes(spec: ModelSpec) -> int:
+    """Of one frame, and of one stem's share of an answer for it."""
+    return spec.bins * spec.channels * dtype_of(spec).itemsize
+
+
 @dataclass
 class Sent:
     """Which frames the host has, as the client knows it: the newest `keep` of those that were sent without a hole."""
@@ -67,7 +72,7 @@ class FrameMemory:
 
     def add(self, first: int, data: bytes) -> None:
         """Takes the frames from number `first` on; those that do not follow the last begin anew. Raises WireError."""
-        frame = self._spec.bins * self._spec.channels * dtype_of(self._spec).itemsize
+        frame = frame_bytes(self._spec)
         if len(data) % frame or len(data) > self._keep * frame:
             raise WireError(f"frames of {len(data)} bytes, expected at most {self._keep} of {frame} bytes each")
         if not data:

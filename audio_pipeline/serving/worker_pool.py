@@ -15,18 +15,17 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from audio_pipeline.errors import PipelineError, WireError
 from audio_pipeline.host.log_ring import trim
-from audio_pipeline.serving.forked import (
-    is_supported,
-    threads_now,
-)
-from audio_pipeline.serving.forked_worker import OWN, begin, end_process, heavy, wait_warm, work_for
+from audio_pipeline.serving.forked import is_supported, threads_now
+from audio_pipeline.serving.forked_worker import OWN, heavy, work_for
 from audio_pipeline.serving.pool_messages import (
     Ended,
     Hold,
@@ -38,24 +37,15 @@ from audio_pipeline.serving.pool_messages import (
     send,
 )
 from audio_pipeline.serving.process import run_service
-from audio_pipeline.serving.service import Tenure, linger_s
+from audio_pipeline.serving.service import Idle, Status, Tenure, linger_s
+from audio_pipeline.serving.warm_workers import WarmWorkers, exit_code, fork, kill
 from audio_pipeline.terminal import write
 
 MOST_CONNECTIONS = 512
-MOST_WARM = 4  # sets of modules for which a process waits
 ASK_S = 1.0  # for a request to be whole: whoever connects asks at once
 ACK_S = 5.0  # for a supervisor to close its connection after the end of a worker
 TURN_S = 0.5
 FIRST_USER_S = 10.0  # for whoever started it to come
-WARM_AFTER_S = 2.0  # a song begins in the moment when the machine has most to do
-
-
-@dataclass
-class Warm:
-    """A process that has imported what takes long, and waits for its job."""
-
-    pid: int
-    channel: socket.socket
 
 
 @dataclass
@@ -64,39 +54,52 @@ class Worker:
 
     pid: int
     connection: socket.socket
+    pipeline: str  # the name of its runtime folder
     ended_s: float | None = None
 
 
 class Pool:
     """Serves supervisors, one request a connection. In one thread: it forks."""
 
-    def __init__(self, tenure: Tenure, listener: socket.socket) -> None:
-        self._tenure, self._listener = tenure, listener
+    def __init__(
+        self,
+        tenure: Tenure,
+        listener: socket.socket,
+        idle: Idle,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._tenure, self._listener, self._idle, self._now_s = tenure, listener, idle, now_s
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
         self._workers: dict[int, Worker] = {}
         self._holds: dict[socket.socket, tuple[str, ...]] = {}
-        self._warm: dict[tuple[str, ...], Warm] = {}
-        self._warm_from_s = 0.0
-        self._idle_since_s = time.monotonic() + FIRST_USER_S
+        self._warm = WarmWorkers()
         self._folder = tenure.socket.parent
 
-    def run(self, linger: float) -> None:
-        """Until nobody has used it for `linger` seconds, or nobody can find it any more."""
-        while not self._is_over(time.monotonic(), linger):
+    def run(self) -> None:
+        """Until nobody has used it for a while, or nobody can find it any more."""
+        while not self._idle.is_over(in_use=self.is_used) and (self.is_used or self._tenure.is_published):
+            self._tenure.show(self.status)
             for key, _ in self._selector.select(TURN_S):
                 key.data()
-            self._collect(time.monotonic())
-            self._prepare(time.monotonic())
+            self._collect(self._now_s())
+            self._warm.prepare(self._holds.values(), self._now_s())
             trim(self._folder / "log")
-        for warm in self._warm.values():
-            self._kill(warm.pid)
+        self._warm.close()
 
-    def _is_over(self, now_s: float, linger: float) -> bool:
-        if self._workers or self._holds:
-            self._idle_since_s = now_s
-            return False
-        return now_s - self._idle_since_s >= linger or not self._tenure.is_published
+    @property
+    def is_used(self) -> bool:
+        """Whether a supervisor holds it, or has a worker of it."""
+        return bool(self._workers or self._holds)
+
+    @property
+    def status(self) -> Status:
+        """For people: processes by pipeline."""
+        counts = Counter(worker.pipeline for worker in self._workers.values())
+        users = (f"{name!r} ({_processes(count)})" for name, count in counts.items())
+        ready = f", {len(self._warm)} ready" if len(self._warm) else ""
+        waiting = ("a pipeline without a process",) * (not counts and bool(self._holds))
+        return Status(_processes(len(self._workers)) + ready, (*sorted(users), *waiting), self._idle.linger_s)
 
     def watch(self, signals: socket.socket) -> None:
         """Wakes for the signals that come over this socket: a child has ended."""
@@ -139,59 +142,19 @@ class Pool:
             send(connection, Taken(reason=reason))
             connection.close()
             return
-        pid = self._hand_over(take, data, connection) or self._fork(lambda: work_for(take, connection), connection)
-        self._workers[pid] = Worker(pid, connection)
-        self._warm_from_s = time.monotonic() + WARM_AFTER_S
+        handed = self._warm.hand_over(heavy(take.preload), data, connection)
+        pid = handed or fork(lambda: work_for(take, connection), connection)
+        self._workers[pid] = Worker(pid, connection, Path(take.log).parent.name)
+        self._warm.rest(self._now_s())
         send(connection, Taken(pid))
 
-    def _hand_over(self, take: Take, data: bytes, connection: socket.socket) -> int:
-        """The job's connection goes to a process that is warm for it; 0 where there is none."""
-        warm = self._warm.pop(heavy(take.preload), None) if heavy(take.preload) else None
-        if warm is None:
-            return 0
-        try:
-            with warm.channel:
-                socket.send_fds(warm.channel, [len(data).to_bytes(4, "little")], [connection.fileno()])
-                warm.channel.sendall(data)
-        except OSError:
-            self._kill(warm.pid)
-            return 0
-        return warm.pid
-
     # -- processes ----------------------------------------------------------------------------------
-
-    def _fork(self, work: Callable[[], int], kept: socket.socket) -> int:
-        """The id of a process that runs `work`, once it has a session of its own and can be ended as a group."""
-        sys.stdout.flush()
-        sys.stderr.flush()
-        reader, writer = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            end_process(lambda: begin(work, kept))
-        os.close(writer)
-        os.read(reader, 1)  # closed by `leave_pool`
-        os.close(reader)
-        return pid
-
-    def _prepare(self, now_s: float) -> None:
-        """A warm process for each set of modules that a supervisor asks for, a while after the last request."""
-        wanted = list(dict.fromkeys(preload for preload in self._holds.values() if preload))[:MOST_WARM]
-        for preload in [preload for preload in self._warm if preload not in wanted]:
-            self._kill(self._warm.pop(preload).pid)
-        missing = [preload for preload in wanted if preload not in self._warm]
-        if missing and now_s >= self._warm_from_s:
-            ours, theirs = socket.socketpair()
-            with theirs:
-                pid = self._fork(lambda: wait_warm(missing[0], theirs), theirs)
-            ours.settimeout(ASK_S)
-            self._warm[missing[0]] = Warm(pid, ours)
-            self._warm_from_s = now_s + WARM_AFTER_S
 
     def _collect(self, now_s: float) -> None:
         """Reports workers that have ended; each is collected once its supervisor knows, so its id is nobody else's."""
         for worker in list(self._workers.values()):
-            if worker.ended_s is None and (code := _exit_code(worker.pid)) is not None:
-                self._kill(worker.pid)  # and what it started
+            if worker.ended_s is None and (code := exit_code(worker.pid)) is not None:
+                kill(worker.pid)
                 worker.ended_s = now_s
                 with suppress(OSError):
                     send(worker.connection, Ended(code))
@@ -199,13 +162,11 @@ class Pool:
                 os.waitpid(worker.pid, 0)
                 worker.connection.close()
                 del self._workers[worker.pid]
-        for preload in [key for key, warm in self._warm.items() if _exit_code(warm.pid) is not None]:
-            os.waitpid(self._warm.pop(preload).pid, 0)
-            self._warm_from_s = now_s + ACK_S
+        self._warm.collect(now_s)
 
-    def _kill(self, pid: int) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
+
+def _processes(count: int) -> str:
+    return f"{count} {'process' if count == 1 else 'processes'}"
 
 
 def _import_own(preload: Sequence[str]) -> str:
@@ -216,14 +177,6 @@ def _import_own(preload: Sequence[str]) -> str:
                 importlib.import_module(module)
     count = threads_now()
     return f"the pool has {count} threads, expected one" if count > 1 else ""
-
-
-def _exit_code(pid: int) -> int | None:
-    """Of a child that has ended and is not collected; negative: by that signal."""
-    found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-    if found is None:
-        return None
-    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
 
 def serve(tenure: Tenure, task: Mapping[str, Any], ready: Callable[[], None]) -> None:
@@ -242,9 +195,9 @@ def serve(tenure: Tenure, task: Mapping[str, Any], ready: Callable[[], None]) ->
         os.umask(mask)
         listener.listen()
         ready()
-        pool = Pool(tenure, listener)
+        pool = Pool(tenure, listener, Idle(linger_s(), FIRST_USER_S))
         pool.watch(reader)
-        pool.run(linger_s())
+        pool.run()
 
 
 if __name__ == "__main__":

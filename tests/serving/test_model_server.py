@@ -19,7 +19,7 @@ from audio_pipeline.models.separation.stream import SeparatorStream
 from audio_pipeline.models.separation.tuning import Timing
 from audio_pipeline.models.separation.types import Array, SeparatorSettings, State, Window
 from audio_pipeline.packed import dumps
-from audio_pipeline.serving import model_server
+from audio_pipeline.serving import model_admission, model_server
 from audio_pipeline.serving.model_messages import (
     Alive,
     Answer,
@@ -83,7 +83,7 @@ class Host:
 
 @pytest.fixture(autouse=True)
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_server, "measure", lambda *_: Timing(0.06, 0.08, 0.05, 0.0005))
+    monkeypatch.setattr(model_admission, "measure", lambda *_: Timing(0.06, 0.08, 0.05, 0.0005))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from audio_pipeline.models.separation.live import Driver, Limits
 from audio_pipeline.models.separation.stream import SeparatorStream, separate
 from audio_pipeline.models.separation.types import SeparatorSettings
 from audio_pipeline.models.separation.workers import Inline
-from audio_pipeline.serving import model_host, model_server, served_model
+from audio_pipeline.serving import model_host, model_server, place_keeper
 from audio_pipeline.serving.model_session import Wish
 from audio_pipeline.serving.served_model import HostModel, ServedModel
 from audio_pipeline.serving.service import Access, Tenure
@@ -88,7 +88,7 @@ class Hosts:
 
 @pytest.fixture
 def hosts(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
-    monkeypatch.setattr(served_model, "AGAIN_S", 0.001)
+    monkeypatch.setattr(place_keeper, "AGAIN_S", 0.001)
     folder = runtime / "host"
     folder.mkdir()
     made = Hosts(folder)

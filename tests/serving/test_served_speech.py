@@ -12,7 +12,7 @@ import pytest
 from audio_pipeline.models.separation.live import Driver
 from audio_pipeline.models.separation.stream import SeparatorStream, separate
 from audio_pipeline.models.separation.types import Array, SeparatorSettings
-from audio_pipeline.serving import served_model
+from audio_pipeline.serving import place_keeper
 from audio_pipeline.serving.model_session import Wish
 from audio_pipeline.serving.served_model import HostModel, ServedModel
 from tests.dsp.chunking import noise
@@ -26,7 +26,7 @@ SPEC = FakeStateful.spec
 
 @pytest.fixture
 def hosts(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
-    monkeypatch.setattr(served_model, "AGAIN_S", 0.001)
+    monkeypatch.setattr(place_keeper, "AGAIN_S", 0.001)
     (runtime / "host").mkdir()
     made = Hosts(runtime / "host")
     made.model = FakeStateful()  # type: ignore[assignment]
