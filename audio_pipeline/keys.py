@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import zmq
 from zmq.utils import z85
@@ -169,7 +168,7 @@ def _check_name(name: str) -> None:
         raise KeysError(f"a key's name has 1 to {NAME_MAX} printable characters, got {name!r}")
 
 
-def _public(text: Any) -> str:
+def _public(text: object) -> str:
     """A public key in Z85, checked."""
     said = f"a public key has {Z85_CHARACTERS} characters of Z85, got {text!r}"
     if not isinstance(text, str) or len(text) != Z85_CHARACTERS:
@@ -181,7 +180,7 @@ def _public(text: Any) -> str:
     return text
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Mapping[str, object]:
     """A file of keys, which nobody else may read or write; nothing where it is not there."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -208,7 +207,7 @@ def _check_private(path: Path, found: os.stat_result) -> None:
         raise KeysError(f"{path} has mode {mode:04o}, expected 0600, so it is not used: chmod 600 {path}")
 
 
-def _pair(path: Path, name: str, raw: Any) -> KeyPair:
+def _pair(path: Path, name: str, raw: object) -> KeyPair:
     if not isinstance(raw, dict):
         raise KeysError(f"{path} is damaged: key {name!r} is {raw!r}")
     try:
@@ -221,7 +220,7 @@ def _pair(path: Path, name: str, raw: Any) -> KeyPair:
     return pair
 
 
-def _known(path: Path, name: str, raw: Any) -> Known:
+def _known(path: Path, name: str, raw: object) -> Known:
     if not isinstance(raw, dict) or raw.get("role") not in ROLES:
         raise KeysError(f"{path} is damaged: {name!r} has no role of {', '.join(ROLES)}")
     return Known(_public(raw.get("public")), str(raw["role"]))
@@ -237,7 +236,7 @@ def _alone(folder: Path) -> Iterator[None]:
         raise KeysError(f"the keys in {folder} cannot be changed: {CONFIG.why(error)}") from error
 
 
-def _write(path: Path, content: Mapping[str, Any]) -> None:
+def _write(path: Path, content: Mapping[str, object]) -> None:
     """All or nothing, and never readable by others, not even for a moment."""
     try:
         write_private(path, json.dumps(content, indent=1).encode())

@@ -28,11 +28,12 @@ class Settings:
 class RemoteIn(Node):
     """Frames of another host on a timeline of this one, through a jitter buffer that sizes itself.
 
-    The connection is made from here, encrypted, and made again for as long as it takes. The buffer's delay follows
-    the jitter measured (`jitter_ms`, `target_ms`, `buffer_ms`); the other host's clock is followed by at most 0.2 %
-    of speed (`ppm`). `age_ms` is the time since capture there, by the measured `offset_ms` of the two hosts' clocks.
-    Counters: `underruns`, `outages`, `concealed_samples`, `held_samples`, `late_samples`, `lost_samples`,
-    `skipped_samples`, `reconnects`. While the host cannot be reached nothing is sent, so `on_loss` says what is heard.
+    The connection is made from here, encrypted, and made again for as long as it takes; nodes of one process share it.
+    The buffer's delay follows the jitter measured (`jitter_ms`, `target_ms`, `buffer_ms`); the other host's clock is
+    followed by at most 0.2 % of speed (`ppm`). `age_ms` is the time since capture there, by the measured `offset_ms` of
+    the two hosts' clocks. Counters: `underruns`, `outages`, `concealed_samples`, `held_samples`, `late_samples`,
+    `lost_samples`, `skipped_samples`, `reconnects`, `bad`. While the host cannot be reached nothing is sent, so
+    `on_loss` says what is heard.
     """
 
     Settings = Settings
@@ -45,8 +46,8 @@ class RemoteIn(Node):
     def open(self, ctx: Context) -> None:
         from audio_pipeline.gateway.codec import Coding
         from audio_pipeline.gateway.link import RemoteLink
-        from audio_pipeline.gateway.peer import find_remote
         from audio_pipeline.gateway.player import RemotePlayer
+        from audio_pipeline.gateway.remote import find_remote
 
         wanted = self.settings
         remote = find_remote(wanted.host, wanted.key, wanted.own, curve=wanted.curve)
@@ -63,14 +64,9 @@ class RemoteIn(Node):
         return self._player.deadline_ns(self._ctx)
 
     def poll(self, ctx: Context) -> None:
-        peer = self._link.peer
-        self._player.poll(ctx, self._link, peer.offset)
-        for notice in self._link.notices.drain():
-            ctx.log(notice)
-        self._player.count(ctx, {"reconnects": peer.reconnects})
-        ctx.gauge("connected", float(self._link.connected))
-        ctx.gauge("offset_ms", peer.offset.offset_ns / 1e6)
-        ctx.gauge("round_trip_ms", peer.offset.round_trip_ns / 1e6)
+        self._player.poll(ctx, self._link, self._link.offset)
+        self._link.report(ctx)
+        ctx.gauge("offset_ms", self._link.offset.offset_ns / 1e6)
 
     def close(self) -> None:
         self._link.close()

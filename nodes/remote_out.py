@@ -24,9 +24,9 @@ class Settings:
 class RemoteOut(Node):
     """Sends each frame at once, with credit; what cannot be sent in time is dropped and counted.
 
-    The connection is made from here, encrypted, and made again for as long as it takes. Counters: `sent`,
-    `dropped_oldest` (the way was shut), `dropped_nobody` (nobody there), `dropped_lost` (went down with a connection),
-    `reconnects`.
+    The connection is made from here, encrypted, and made again for as long as it takes; nodes of one process share it.
+    Counters: `sent`, `dropped_oldest` (the way was shut), `dropped_nobody` (nobody there), `dropped_lost` (went down
+    with a connection), `reconnects`, `bad`.
     """
 
     Settings = Settings
@@ -38,7 +38,7 @@ class RemoteOut(Node):
 
     def open(self, ctx: Context) -> None:
         from audio_pipeline.gateway.feed import RemoteFeed
-        from audio_pipeline.gateway.peer import find_remote
+        from audio_pipeline.gateway.remote import find_remote
 
         wanted = self.settings
         self._feed = RemoteFeed(find_remote(wanted.host, wanted.key, wanted.own, curve=wanted.curve), wanted.to)
@@ -55,14 +55,10 @@ class RemoteOut(Node):
         if ctx.now_ns() < self._report_ns:
             return
         self._report_ns = ctx.now_ns() + REPORT_NS
-        peer = self._feed.peer
-        for notice in peer.notices.drain():
-            ctx.log(notice)
-        for name, total in {**self._feed.counts, "reconnects": peer.reconnects}.items():
+        self._feed.report(ctx)
+        for name, total in self._feed.counts.items():
             ctx.count(name.replace(".", "_"), total - self._reported.get(name, 0))
             self._reported[name] = total
-        ctx.gauge("connected", float(peer.connected))
-        ctx.gauge("round_trip_ms", peer.offset.round_trip_ns / 1e6)
         ctx.gauge("in_flight", self._feed.in_flight)
 
     def close(self) -> None:

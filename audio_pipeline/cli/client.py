@@ -17,7 +17,7 @@ from audio_pipeline.cli.observer import run_to_end
 from audio_pipeline.control.replies import PortsReply
 from audio_pipeline.errors import ConfigError, ControlError, nearest
 from audio_pipeline.gateway.control import RemoteControl
-from audio_pipeline.gateway.peer import find_remote
+from audio_pipeline.gateway.remote import find_remote
 from audio_pipeline.graph.load import build_graph
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.run.events import Events

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from audio_pipeline.control import requests
 from audio_pipeline.control.codec import MSGPACK, Codec
-from audio_pipeline.control.connection import Connection, Prepare, unprepared
+from audio_pipeline.control.connection import Connection, SocketTransport, Transport
 from audio_pipeline.control.conversation import TRIES, fit_together, silence
 from audio_pipeline.control.message import Request
 from audio_pipeline.control.operations import TIMEOUT_S
@@ -26,11 +26,11 @@ R = TypeVar("R")
 class Client:
     """Talks to a running pipeline; may be used from several threads. A subscription has a connection of its own."""
 
-    def __init__(self, endpoint: str, token: str, prepare: Prepare = unprepared, codec: Codec = MSGPACK) -> None:
-        self._where = (endpoint, token, prepare, codec)
+    def __init__(self, endpoint: str, token: str, codec: Codec = MSGPACK) -> None:
+        self._endpoint, self._token, self._codec = endpoint, token, codec
         self._lock = threading.Lock()
         self._seen = 0
-        self._connection = Connection(*self._where, self._silent)
+        self._connection = self._dial()
 
     @classmethod
     def attach(cls, which: str | None = None) -> Client:
@@ -52,9 +52,13 @@ class Client:
     def _silent(self, op: str, timeout_s: float) -> str:
         return silence(op, timeout_s)
 
+    def _transport(self) -> Transport:
+        """What carries the messages of one more connection."""
+        return SocketTransport(self._endpoint)
+
     def _dial(self) -> Connection:
         """One more connection to the same pipeline."""
-        return Connection(*self._where)
+        return Connection(self._transport(), self._token, self._codec, self._silent)
 
     # -- what there is to see ---------------------------------------------------------------------------
 

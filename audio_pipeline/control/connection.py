@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
 
 import zmq
 
@@ -23,23 +23,45 @@ def unprepared(socket: zmq.Socket[bytes]) -> None:
     """No options beyond ours: the endpoint is of this host."""
 
 
-class Connection:
-    """A DEALER, and what is said over it. `silence` words the error where no reply comes."""
+class Transport(Protocol):
+    """What carries the messages of a connection."""
 
-    def __init__(
-        self,
-        endpoint: str,
-        token: str,
-        prepare: Prepare = unprepared,
-        codec: Codec = MSGPACK,
-        silence: Silence = silence,
-    ) -> None:
-        self._conversation, self._silence = Conversation(token, codec), silence
+    def send(self, message: bytes) -> None:
+        """Sends it, as soon as somebody is there."""
+
+    def receive(self, timeout_s: float) -> Mapping[str, Any] | None:
+        """The next message, None where none comes in time."""
+
+    def close(self, linger_ms: int) -> None:
+        """What was sent last may still take so long."""
+
+
+class SocketTransport:
+    """A DEALER to a control socket of this host."""
+
+    def __init__(self, endpoint: str) -> None:
         self._context: zmq.Context[Any] = zmq.Context()
-        self.socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
-        self.socket.setsockopt(zmq.LINGER, 0)
-        prepare(self.socket)
-        self.socket.connect(endpoint)
+        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.connect(endpoint)
+
+    def send(self, message: bytes) -> None:
+        self._socket.send(message)
+
+    def receive(self, timeout_s: float) -> Mapping[str, Any] | None:
+        return decode(self._socket.recv()) if self._socket.poll(max(int(timeout_s * 1000), 0)) else None
+
+    def close(self, linger_ms: int) -> None:
+        self._socket.close(linger=linger_ms)
+        self._context.term()
+
+
+class Connection:
+    """Requests over a transport, and what comes back. `silence` words the error where no reply comes."""
+
+    def __init__(self, transport: Transport, token: str, codec: Codec = MSGPACK, silence: Silence = silence) -> None:
+        self._transport, self._silence = transport, silence
+        self._conversation = Conversation(token, codec)
 
     def ask(self, request: Request[R], timeout_s: float | None = None) -> R:
         """Sends a request and waits for its reply. Raises ControlError with the reason."""
@@ -53,25 +75,23 @@ class Connection:
         return self._exchange(op, number, message, timeout_s)
 
     def _exchange(self, op: str, number: int, message: bytes, timeout_s: float) -> Any:
-        self.socket.send(message)
+        self._transport.send(message)
         deadline_s = now_s() + timeout_s
-        while (left_s := deadline_s - now_s()) > 0 and self.socket.poll(int(left_s * 1000)):
-            reply = decode(self.socket.recv())
+        while (left_s := deadline_s - now_s()) > 0 and (reply := self.receive(left_s)) is not None:
             if reply.get("id") == number:
                 return result_of(reply)
         raise ControlError(self._silence(op, timeout_s))
 
     def send(self, request: Request[Any]) -> None:
         """Sends a request whose reply is read later."""
-        self.socket.send(self._conversation.encoded_request(request)[1])
+        self._transport.send(self._conversation.encoded_request(request)[1])
 
-    def receive(self, timeout_s: float) -> dict[str, Any] | None:
+    def receive(self, timeout_s: float) -> Mapping[str, Any] | None:
         """The next message, None where none comes in time."""
-        return decode(self.socket.recv()) if self.socket.poll(max(int(timeout_s * 1000), 0)) else None
+        return self._transport.receive(timeout_s)
 
     def close(self, last: Request[Any] | None = None) -> None:
         """`last` is still sent, where that takes no longer than `LINGER_MS`."""
         if last is not None:
             self.send(last)
-        self.socket.close(linger=0 if last is None else LINGER_MS)
-        self._context.term()
+        self._transport.close(0 if last is None else LINGER_MS)

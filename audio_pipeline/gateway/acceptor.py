@@ -10,16 +10,18 @@ heartbeat, ours or the peer's, ends the process with `Assertion failed: !_io_err
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import selectors
 import socket
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Iterator
+from enum import Enum
 
 from audio_pipeline import threads
 from audio_pipeline.errors import WireError
+from audio_pipeline.gateway.carrier import Carrier
 from audio_pipeline.gateway.connection import Connection, name_of
 from audio_pipeline.gateway.listener import listening, set_options
 from audio_pipeline.links.waker import Waker
@@ -27,10 +29,15 @@ from audio_pipeline.links.waker import Waker
 ACCEPTS, ACCEPT_EVERY_S = 8, 0.01  # 800 a second: a fifth of a core
 UNCLAIMED_S = 5.0  # a connection that was let in and sends nothing
 STUCK_S = 5.0  # bytes wait for a peer that does not read
-CHUNK = 1 << 14
 TURN_S = 0.05
 
 _numbers = itertools.count(1)
+
+
+class _Command(Enum):
+    CLAIM = 1
+    RELEASE = 2
+    END = 3
 
 
 class Acceptor:
@@ -41,11 +48,12 @@ class Acceptor:
         self._listener = listening(host, port)
         self.port = int(self._listener.getsockname()[1])
         self.counts: Counter[str] = Counter()
-        self.gone: deque[int] = deque(maxlen=4096)  # connections that ended, for whoever knew them
-        self._commands: deque[tuple[str, int]] = deque()
+        self._gone: deque[int] = deque(maxlen=4096)  # connections that ended, for whoever knew them
+        self._commands: deque[tuple[_Command, int]] = deque()
         self._taken: deque[tuple[int, int]] = deque()
         self._connections: dict[int, Connection] = {}
         self._selector = selectors.DefaultSelector()
+        self._carrier = Carrier(self._selector)
         self._waker, self._stop = Waker(), threading.Event()
         self._accept_s: float | None = 0.0  # when the listener is polled again; None while it is
         self._selector.register(self._waker.fd, selectors.EVENT_READ)
@@ -56,16 +64,25 @@ class Acceptor:
         """Of the connections that are open."""
         return list(self._connections)
 
+    def ended(self) -> Iterator[int]:
+        """The numbers of connections that have ended, each once."""
+        while self._gone:
+            yield self._gone.popleft()
+
     def start(self) -> None:
         self._thread = threads.start(self._run, "acceptor", stop=self._stop)
 
     def claim(self, number: int) -> None:
         """It has a session: it stays while it lives."""
-        self._command("claim", number)
+        self._command(_Command.CLAIM, number)
 
     def release(self, number: int) -> None:
         """It has no session any more: it may ask for one again, for a while."""
-        self._command("release", number)
+        self._command(_Command.RELEASE, number)
+
+    def end(self, number: int) -> None:
+        """Nobody is there any more: a peer that vanished does not come back on it, and one that lives connects anew."""
+        self._command(_Command.END, number)
 
     def acknowledge(self, number: int, messages: int) -> None:
         """So many messages of a connection were taken, so as many more may come; `wake` passes that on."""
@@ -74,7 +91,7 @@ class Acceptor:
     def wake(self) -> None:
         self._waker.wake()
 
-    def _command(self, what: str, number: int) -> None:
+    def _command(self, what: _Command, number: int) -> None:
         self._commands.append((what, number))
         self._waker.wake()
 
@@ -133,8 +150,7 @@ class Acceptor:
             outer.close()
             return
         connection = self._connections[number] = Connection(number, outer, inner, now_s)
-        for end in (outer, inner):
-            self._selector.register(end, selectors.EVENT_READ, connection)
+        self._carrier.enter(connection)
 
     def _inside(self, number: int) -> socket.socket:
         inner = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -160,49 +176,9 @@ class Acceptor:
         if connection.number not in self._connections:
             return  # ended in this turn
         try:
-            if events & selectors.EVENT_WRITE:
-                self._flush(connection, end)
-            if events & selectors.EVENT_READ:
-                self._carry(connection, end)
-            self._watch(connection)
+            self._carrier.serve(connection, end, events)
         except (OSError, WireError):
             self._close(connection)
-
-    def _carry(self, connection: Connection, end: socket.socket) -> None:
-        with contextlib.suppress(BlockingIOError, InterruptedError):
-            data = end.recv(CHUNK)
-            if not data:
-                raise ConnectionResetError
-            if end is connection.inner:
-                connection.answered(data)
-            else:
-                connection.untaken += connection.meter.push(data)
-                connection.resting = not connection.budget.spend(len(data), time.monotonic())
-            other, waiting = connection.other(end)
-            waiting += data
-            self._flush(connection, other)
-
-    def _flush(self, connection: Connection, end: socket.socket) -> None:
-        waiting = connection.inward if end is connection.inner else connection.outward
-        if waiting:
-            with contextlib.suppress(BlockingIOError, InterruptedError):
-                del waiting[: end.send(waiting)]
-
-    def _watch(self, connection: Connection) -> None:
-        """An end is read only while nothing waits at the other one, so a slow reader holds up nobody but its sender."""
-        for end, coming, going in (
-            (connection.outer, connection.inward, connection.outward),
-            (connection.inner, connection.outward, connection.inward),
-        ):
-            rests = end is connection.outer and (connection.resting or connection.held)
-            events = (0 if coming or rests else selectors.EVENT_READ) | (selectors.EVENT_WRITE if going else 0)
-            known = end in self._selector.get_map()
-            if events and known:
-                self._selector.modify(end, events, connection)
-            elif events:
-                self._selector.register(end, events, connection)
-            elif known:
-                self._selector.unregister(end)
 
     def _apply_commands(self) -> None:
         while self._commands:
@@ -210,12 +186,16 @@ class Acceptor:
             connection = self._connections.get(number)
             if connection is None:
                 continue
-            connection.claimed, connection.began_s = what == "claim", time.monotonic()
+            if what is _Command.END:
+                self.counts["silent"] += 1
+                self._close(connection)
+            else:
+                connection.claimed, connection.began_s = what is _Command.CLAIM, time.monotonic()
         while self._taken:
             number, messages = self._taken.popleft()
             if (connection := self._connections.get(number)) is not None:
                 connection.acknowledge(messages)
-                self._watch(connection)
+                self._carrier.watch(connection)
 
     def _expire(self, now_s: float) -> None:
         """Ends those that were let in and ask for nothing, or do not read; reads those that may send again."""
@@ -225,17 +205,13 @@ class Acceptor:
             if silent or (connection.stuck_s is not None and now_s - connection.stuck_s > STUCK_S):
                 self.counts["silent" if silent else "unread"] += 1
                 self._close(connection)
-            elif connection.resting and connection.budget.left(now_s) > CHUNK:
-                connection.resting = False
-                self._watch(connection)
+            else:
+                self._carrier.wake_rested(connection, now_s)
 
     def _close(self, connection: Connection) -> None:
         del self._connections[connection.number]
-        for end in (connection.outer, connection.inner):
-            with contextlib.suppress(KeyError, ValueError):
-                self._selector.unregister(end)
-            end.close()
-        self.gone.append(connection.number)
+        self._carrier.leave(connection)
+        self._gone.append(connection.number)
 
     def close(self) -> None:
         """Ends the thread and every connection."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from typing import Any
+from collections.abc import Mapping
 
 from audio_pipeline.control.codec import decode
 from audio_pipeline.errors import WireError
@@ -37,7 +37,7 @@ class Bounds:
         """Whether a message is read at all."""
         return self._messages.take(user, 1 + len(body) / MESSAGE_BYTES, now_s)
 
-    def message(self, user: str, body: bytes, now_s: float | None = None) -> dict[str, Any] | None:
+    def message(self, user: str, body: bytes, now_s: float | None = None) -> Mapping[str, object] | None:
         """The message in a body that is no frame; None where the key has sent too many. Raises WireError."""
         now_s = time.monotonic() if now_s is None else now_s
         if len(body) > MAX_MESSAGE_BYTES:

@@ -2,18 +2,82 @@
 
 from __future__ import annotations
 
+import queue
 import re
-
-import zmq
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
 
 from audio_pipeline.control.client import Client
-from audio_pipeline.control.connection import Connection
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.gateway.curve import DENIED, NO_CURVE, UNREACHABLE, UP, WRONG_KEY, Watcher, explain
-from audio_pipeline.gateway.peer import Remote, find_remote
+from audio_pipeline.gateway.host_pool import RemotePort
+from audio_pipeline.gateway.remote import Remote, find_remote
+from audio_pipeline.gateway.stream import Line
 from audio_pipeline.keys import Keys
+from audio_pipeline.packed import dumps
 
 ADDRESS = re.compile(r"tcp://(?:(?P<key>[^@]*)@)?(?P<host>[^@]+)")
+MOST_UNSENT, MOST_UNREAD = 64, 256  # messages
+
+
+class ControlEnd:
+    """A client's end of a stream. It greets nobody: its first request opens the stream."""
+
+    greeted = True
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self.refused = ""
+        self._unsent: deque[bytes] = deque(maxlen=MOST_UNSENT)
+        self._received: queue.Queue[Mapping[str, Any]] = queue.Queue(MOST_UNREAD)
+
+    def post(self, message: bytes) -> None:
+        """Keeps it for the connection's thread."""
+        self._unsent.append(message)
+
+    def take(self, timeout_s: float) -> Mapping[str, Any] | None:
+        """The next message, None where none comes in time."""
+        try:
+            return self._received.get(timeout=max(timeout_s, 0.0))
+        except queue.Empty:
+            return None
+
+    def on_bytes(self, message: bytes) -> None:
+        """A frame: nobody asked for one."""
+
+    def on_message(self, message: Mapping[str, Any]) -> None:
+        """A reply or a push; what a client does not read in time is lost, as a request without a reply is."""
+        with suppress(queue.Full):
+            self._received.put_nowait(message)
+
+    def send_due(self, now_ns: int) -> None:
+        while self._unsent and self._line.send(self._unsent[0]):
+            self._unsent.popleft()
+
+    def reconnect(self) -> None:
+        """Whoever waits for a reply waits in vain: it may have been done, so it is not asked again."""
+
+    def goodbye(self) -> bytes:
+        return dumps({"t": "bye"})
+
+
+class StreamTransport(RemotePort[ControlEnd]):
+    """A `Transport` over the connection that this process has to the other host."""
+
+    def __init__(self, remote: Remote) -> None:
+        super().__init__(remote, ControlEnd)
+
+    def send(self, message: bytes) -> None:
+        self.end.post(message)
+        self.wake()
+
+    def receive(self, timeout_s: float) -> Mapping[str, Any] | None:
+        return self.end.take(timeout_s)
+
+    def close(self, linger_ms: int = 0) -> None:
+        """What was sent last goes out before the goodbye, where the connection is up."""
+        super().close()
 
 
 class RemoteControl(Client):
@@ -21,26 +85,17 @@ class RemoteControl(Client):
 
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
-        self._watcher: Watcher | None = None
-        super().__init__(remote.endpoint, "", self._prepare)
+        self._line: StreamTransport | None = None
+        super().__init__(remote.endpoint, "")
 
-    def _prepare(self, socket: zmq.Socket[bytes]) -> None:
-        self._remote.prepare(socket)
-        self._watcher = Watcher(socket)
-
-    def _dial(self) -> Connection:
-        return Connection(self._remote.endpoint, "", self._remote.prepare)
+    def _transport(self) -> StreamTransport:
+        made = StreamTransport(self._remote)
+        self._line = self._line or made
+        return made
 
     def _silent(self, op: str, timeout_s: float) -> str:
-        news = self._watcher.news() if self._watcher else []
-        told = [status for status in (DENIED, WRONG_KEY, NO_CURVE, UP, UNREACHABLE) if status in news]
-        worst = "" if not told or told[0] == UP else told[0]
-        return explain(worst, self._remote.endpoint, self._remote.name, curve=self._remote.own is not None)
-
-    def close(self) -> None:
-        if self._watcher is not None:
-            self._watcher.close()
-        super().close()
+        trouble = self._line.trouble if self._line is not None else ""
+        return trouble or f"{self._remote.endpoint} does not answer"
 
 
 def connect(address: str, own: str = "", keys: Keys | None = None) -> RemoteControl:

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from audio_pipeline.control.codec import VERSION
+from audio_pipeline.control.message import fields_of
+from audio_pipeline.control.replies import PortsReply
 from audio_pipeline.errors import WireError
 from audio_pipeline.gateway.bounds import Bounds
 from audio_pipeline.gateway.codec import Coding
+from audio_pipeline.gateway.peer import Peer
 from audio_pipeline.gateway.policy import Access, Published, published, refusal, role_for
-from audio_pipeline.gateway.relay import MAX_STREAM, Relay, Send, stream_of
+from audio_pipeline.gateway.relay import Relay, Send
 from audio_pipeline.gateway.roles import Roles
 from audio_pipeline.gateway.session import FEED, Purpose, Session, SessionKind
+from audio_pipeline.gateway.streams import is_frame, stream_in, stream_of
 from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.links.messages import moment
 from audio_pipeline.packed import dumps
 
 CODINGS = [coding.value for coding in Coding]
 CONTROL_STREAM = -1  # the control protocol has none
-Message = dict[str, Any]
-
-
-class Peer:
-    """Who sent a message: the connection as ZeroMQ knows it, its number, and the public key that it proved."""
-
-    __slots__ = ("connection", "identity", "user")
-
-    def __init__(self, identity: bytes, user: str, connection: int | None = None) -> None:
-        self.identity, self.user, self.connection = identity, user, connection
+Message = Mapping[str, object]
 
 
 class Dispatcher:
@@ -40,19 +34,28 @@ class Dispatcher:
         self, run: RunDir, roles: Roles, exports: Sequence[str], relay: Relay, send: Send, counts: Counter[str]
     ) -> None:
         self._run, self._roles, self._relay, self._send, self._counts = run, roles, relay, send, counts
+        self._sessions = relay.sessions
         self._exports = [name if "." in name else f"{name}.out" for name in exports]
-        self._ports: Message = {"outputs": [], "feeds": []}
-        self.published = Published()
+        self._published = Published()
         self.bounds = Bounds()
 
-    def publish(self, ports: Message) -> None:
+    def publish(self, ports: PortsReply) -> None:
         """The pipeline's answer to `ports`."""
-        self._ports, self.published = ports, published(ports, self._exports)
+        self._published = published(ports, self._exports)
+
+    @property
+    def exported(self) -> tuple[str, ...]:
+        """The outputs that may be listened to."""
+        return self._published.ports
+
+    def may_enter(self, user: str, now_s: float) -> bool:
+        """Whether a key may connect once more."""
+        return self.bounds.may_enter(user, now_s)
 
     def take(self, peer: Peer, body: bytes) -> None:
         """One message."""
         now_s = time.monotonic()
-        for session in self._relay.sessions.of(peer.identity):
+        for session in self._sessions.of(peer.identity):
             if session.user == peer.user:
                 session.active_s = now_s
             else:
@@ -66,8 +69,8 @@ class Dispatcher:
             self._counts["bad_messages"] += 1
 
     def _dispatch(self, peer: Peer, body: bytes) -> None:
-        if body[:1] == b"A":
-            session = self._relay.sessions.get(peer.identity, stream_of(body))
+        if is_frame(body):
+            session = self._sessions.get(peer.identity, stream_of(body))
             if session is not None and session.purpose.kind is SessionKind.FEED:
                 self._relay.pass_in(session, body)
             return
@@ -80,9 +83,7 @@ class Dispatcher:
             self._on_link(peer, message, body)
 
     def _on_link(self, peer: Peer, message: Message, body: bytes) -> None:
-        kind, stream = message.get("t"), message.get("stream", 0)
-        if type(stream) is not int or not 0 <= stream <= MAX_STREAM:
-            raise WireError(f"stream {stream!r:.40} of a link, expected a whole number of 32 bits")
+        kind, stream = message.get("t"), stream_in(message)
         if kind == "time":
             now_ns = time.monotonic_ns()
             self._reply(peer, {"t": "time", "t1": moment(message, "t1"), "t2": now_ns, "t3": time.monotonic_ns()})
@@ -90,7 +91,7 @@ class Dispatcher:
             self._on_hello(peer, stream, message)
         elif kind == "offer":
             self._on_offer(peer, stream, message)
-        elif (session := self._relay.sessions.get(peer.identity, stream)) is None:
+        elif (session := self._sessions.get(peer.identity, stream)) is None:
             self._reply(peer, {"t": "who", "stream": stream})
         else:
             self._relay.pass_in(session, body)
@@ -98,45 +99,45 @@ class Dispatcher:
                 self._relay.forget(session)
 
     def _on_hello(self, peer: Peer, stream: int, message: Message) -> None:
-        port = str(message.get("port"))
-        if not self.published.is_known:
+        port, wanted = str(message.get("port")), message.get("format", Coding.F32.value)
+        if not self._published.is_known:
             return  # it asks again
-        wanted = message.pop("format", Coding.F32.value)
-        reason = refusal(self._roles.caller(peer.user), Access.LISTEN, port, self.published)
+        reason = refusal(self._roles.caller(peer.user), Access.LISTEN, port, self._published)
         if not reason and wanted not in CODINGS:
             reason = f"format {wanted!r:.40} is not one of {', '.join(CODINGS)}"
         if reason:
             self._refuse(peer, stream, message, reason)
             return
-        message["since"] = None  # what was played before is not for taps from other hosts
         endpoint = self._run.endpoint(*port.split("."))
         purpose = Purpose(SessionKind.LISTEN, port, "listen", endpoint, Coding(wanted))
-        self._enter(peer, stream, purpose, message)
+        # what was played before is not for taps from other hosts
+        self._enter(peer, stream, purpose, {**_without(message, "format"), "since": None})
 
     def _on_offer(self, peer: Peer, stream: int, message: Message) -> None:
         node = str(message.get("node"))
-        if not self.published.is_known:
+        if not self._published.is_known:
             return
         caller = self._roles.caller(peer.user)
-        if reason := refusal(caller, Access.PLAY, node, self.published):
+        if reason := refusal(caller, Access.PLAY, node, self._published):
             self._refuse(peer, stream, message, reason)
             return
-        message["user"] = caller.name
-        self._enter(peer, stream, Purpose(SessionKind.FEED, node, "play", self._run.endpoint(node, FEED)), message)
+        purpose = Purpose(SessionKind.FEED, node, "play", self._run.endpoint(node, FEED))
+        self._enter(peer, stream, purpose, {**message, "user": caller.name})
 
     def _on_request(self, peer: Peer, message: Message) -> None:
-        op, number = str(message.get("op")), message.get("id")
-        reason = refusal(self._roles.caller(peer.user), Access.OPERATION, op, self.published)
+        op = str(message.get("op"))
+        stream = stream_in(message) if "stream" in message else CONTROL_STREAM
+        reason = refusal(self._roles.caller(peer.user), Access.OPERATION, op, self._published)
         if message.get("v") != VERSION or "node" in message and role_for(Access.OPERATION, op) != "control":
             reason = f"{op!r} is not for other hosts"
         if reason:
-            self._reply(peer, {"id": number, "ok": False, "error": reason})
+            self._answer(peer, stream, {"id": message.get("id"), "ok": False, "error": reason})
         elif op == "ports":
-            result = {**self._ports, "outputs": list(self.published.outputs)}
-            self._reply(peer, {"id": number, "ok": True, "result": result})
+            result = fields_of(self._published.reply)
+            self._answer(peer, stream, {"id": message.get("id"), "ok": True, "result": result})
         else:
             purpose = Purpose(SessionKind.CONTROL, "", "listen", self._run.control)
-            self._enter(peer, CONTROL_STREAM, purpose, message)
+            self._enter(peer, stream, purpose, _without(message, "stream"))
 
     def _enter(self, peer: Peer, stream: int, purpose: Purpose, message: Message) -> None:
         caller = self._roles.caller(peer.user)
@@ -148,12 +149,16 @@ class Dispatcher:
 
     def _refuse(self, peer: Peer, stream: int, message: Message, reason: str) -> None:
         """In a form that the end of a link and a control client both read."""
-        refused: Message = {"t": "refused", "why": reason}
-        if "op" in message:
-            refused |= {"id": message.get("id"), "ok": False, "error": reason}
-        elif stream:
-            refused["stream"] = stream
-        self._reply(peer, refused)
+        answer = {"id": message.get("id"), "ok": False, "error": reason} if "op" in message else {}
+        self._answer(peer, stream, {"t": "refused", "why": reason, **answer})
+
+    def _answer(self, peer: Peer, stream: int, message: Message) -> None:
+        """On its stream, which is left out where it is none or the first."""
+        self._reply(peer, {**message, "stream": stream} if stream > 0 else message)
 
     def _reply(self, peer: Peer, message: Message) -> None:
-        self._send(peer.identity, dumps(message))
+        self._send(peer.identity, dumps(message, default=fields_of))
+
+
+def _without(message: Message, key: str) -> Message:
+    return {name: value for name, value in message.items() if name != key}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ class FeedPort:
             self._grant.delivered(self._received)
         return self._grant.delivered_through > before
 
-    def _on_message(self, sender: bytes, message: dict[str, Any], now_ns: int) -> None:
+    def _on_message(self, sender: bytes, message: Mapping[str, object], now_ns: int) -> None:
         if message.get("t") == "offer":
             self._on_offer(sender, message, now_ns)
         elif sender != self._sender:
@@ -150,7 +151,7 @@ class FeedPort:
         else:
             self._active_ns = now_ns
 
-    def _on_offer(self, sender: bytes, message: dict[str, Any], now_ns: int) -> None:
+    def _on_offer(self, sender: bytes, message: Mapping[str, object], now_ns: int) -> None:
         user, instance = str(message.get("user") or "somebody"), whole(message, "instance")
         if message.get("v") != PROTOCOL or str(message.get("token")) != self._token:
             self._reply(sender, {"t": "refused", "why": "wrong protocol version or token"})
@@ -190,7 +191,7 @@ class FeedPort:
     def _notify(self, sentence: str, now_ns: int) -> None:
         self.notices.add(sentence, now_ns / 1e9)
 
-    def _reply(self, sender: bytes, message: dict[str, Any]) -> None:
+    def _reply(self, sender: bytes, message: Mapping[str, object]) -> None:
         self._socket.send_multipart([sender, dumps(message)], flags=zmq.DONTWAIT)
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from audio_pipeline.links.ports import Converter
 
 if TYPE_CHECKING:
     from audio_pipeline.clock_offset import ClockOffset
-    from audio_pipeline.gateway.frame_source import FrameSource
+    from audio_pipeline.gateway.frame_ends import FrameSource
     from audio_pipeline.node import Context
 
 IDLE_NS = 100_000_000

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
 
 from audio_pipeline.control.operations import needed_role
+from audio_pipeline.control.replies import PortsReply
 from audio_pipeline.keys import may
 
 PORT = re.compile(r"[a-z][a-z0-9_]{0,39}\.[a-z0-9_]{1,40}")
@@ -37,22 +37,24 @@ class Caller:
 
 @dataclass(frozen=True)
 class Published:
-    """What a pipeline shows to other hosts."""
+    """What a pipeline shows to other hosts, as the operation `ports` has it; nothing before it has answered."""
 
-    outputs: tuple[Mapping[str, Any], ...] = ()  # as the operation `ports` has them
-    feeds: tuple[str, ...] = ()
-    is_known: bool = False  # the pipeline has answered
+    reply: PortsReply = PortsReply("", 0, (), ())
+    is_known: bool = False
 
     @property
     def ports(self) -> tuple[str, ...]:
-        return tuple(str(output["port"]) for output in self.outputs)
+        return tuple(output.port for output in self.reply.outputs)
+
+    @property
+    def feeds(self) -> tuple[str, ...]:
+        return self.reply.feeds
 
 
-def published(ports: Mapping[str, Any], exports: Sequence[str]) -> Published:
+def published(ports: PortsReply, exports: Sequence[str]) -> Published:
     """The outputs that `exports` names, or else those that are played at this host; all nodes that wait for sound."""
-    outputs = ports.get("outputs", [])
-    shown = [port for port in outputs if (port["port"] in exports if exports else port.get("heard"))]
-    return Published(tuple(shown), tuple(ports.get("feeds", ())), bool(outputs))
+    shown = (output for output in ports.outputs if (output.port in exports if exports else output.heard))
+    return Published(replace(ports, outputs=tuple(shown)), bool(ports.outputs))
 
 
 def role_for(access: Access, target: str) -> str | None:

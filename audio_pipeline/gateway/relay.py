@@ -7,27 +7,24 @@ of its stream, in the header of a frame and under `stream` in the others. Inside
 
 from __future__ import annotations
 
-import struct
 import time
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Container, Mapping
+from typing import Protocol
 
 import zmq
 
 from audio_pipeline.errors import WireError
-from audio_pipeline.frame import MAGIC
 from audio_pipeline.gateway.codec import PortEncoders
 from audio_pipeline.gateway.notices import Notices
 from audio_pipeline.gateway.policy import Caller
-from audio_pipeline.gateway.session import Purpose, Session, Sessions
-from audio_pipeline.links.messages import unpack
+from audio_pipeline.gateway.router import Sent
+from audio_pipeline.gateway.session import Purpose, Session, SessionKind, Sessions
+from audio_pipeline.gateway.streams import control_with_stream, is_frame, with_stream
 from audio_pipeline.packed import UNPACKABLE, dumps
 
 AN_ANSWER = 16  # messages to each session in a turn
-STREAM_AT, STREAM = 28, struct.Struct("<I")  # in the header of a frame
-MAX_STREAM = (1 << 32) - 1
-Send = Callable[[bytes, bytes], bool]
+Send = Callable[[bytes, bytes], Sent]
 
 
 class Places(Protocol):
@@ -39,28 +36,23 @@ class Places(Protocol):
     def release(self, number: int) -> None:
         """It has none any more."""
 
-
-def stream_of(message: bytes) -> int:
-    """The stream of a frame; 0 where it has no whole header."""
-    return int(STREAM.unpack_from(message, STREAM_AT)[0]) if len(message) >= STREAM_AT + STREAM.size else 0
-
-
-def with_stream(message: bytes, stream: int) -> bytes:
-    """A message from inside, marked for its stream on a shared connection. Raises WireError."""
-    if message[: len(MAGIC)] == MAGIC:
-        return message[:STREAM_AT] + STREAM.pack(stream) + message[STREAM_AT + STREAM.size :]
-    return dumps({**unpack(message), "stream": stream})
+    def end(self, number: int) -> None:
+        """Nobody is at its other end."""
 
 
 def _outward(session: Session, message: bytes) -> bytes:
     """A message from inside as its peer wants it."""
-    if session.encoder is not None and message[: len(MAGIC)] == MAGIC:
+    if session.encoder is not None and is_frame(message):
         message = session.encoder.encode(message)
-    return with_stream(message, session.stream) if session.stream > 0 else message
+    if session.stream <= 0:
+        return message
+    return (control_with_stream if session.purpose.kind is SessionKind.CONTROL else with_stream)(
+        message, session.stream
+    )
 
 
 class Relay:
-    """The sessions of a gateway. `send(identity, message)` reaches a peer, False where it cannot."""
+    """The sessions of a gateway. `send(identity, message)` reaches a peer, or says why it does not."""
 
     def __init__(
         self, sessions: Sessions, send: Send, places: Places, token: str, counts: Counter[str], notices: Notices
@@ -68,6 +60,7 @@ class Relay:
         self.sessions, self._send, self._places, self._token = sessions, send, places, token
         self._counts, self._notices = counts, notices
         self._encoders = PortEncoders()
+        self._turns = 0
 
     def open(
         self, identity: bytes, stream: int, user: str, caller: Caller, purpose: Purpose, connection: int | None
@@ -98,7 +91,7 @@ class Relay:
         except zmq.Again:
             self._counts["dropped_in"] += 1  # nobody there inside: a node that is being restarted
 
-    def introduce(self, session: Session, message: dict[str, Any]) -> None:
+    def introduce(self, session: Session, message: Mapping[str, object]) -> None:
         """The first message of a session, or a request, with the token that it needs inside. Raises WireError."""
         inside = {"token": self._token} if "op" in message else {"token": self._token, "stream": 0}
         try:
@@ -107,16 +100,44 @@ class Relay:
             raise WireError(f"a message cannot be passed on: {error}") from error
         self.pass_in(session, inward)
 
+    def pass_all_out(self, ready: Container[object]) -> None:
+        """What came from inside, of each session at which something waits; each turn another one is the first."""
+        self._turns += 1
+        sessions = self.sessions.all
+        first = self._turns % len(sessions) if sessions else 0
+        for session in (*sessions[first:], *sessions[:first]):
+            if session.waiting is not None or session.inner in ready:
+                self.pass_out(session)
+
     def pass_out(self, session: Session) -> None:
-        """What came from inside, to the peer; a peer that cannot be reached loses its session."""
+        """A turn's share of what came from inside, to the peer.
+
+        Where the peer does not read as fast, frames wait inside, as far as their credit goes, and other sessions go
+        on. Replies have no credit, so their session is dropped, as one is whose peer is gone.
+        """
         for _ in range(AN_ANSWER):
-            try:
-                message = session.inner.recv(zmq.DONTWAIT)
-            except zmq.Again:
+            message = session.waiting or self._next(session)
+            if message is None:
                 return
-            if not self._send(session.identity, _outward(session, message)):
+            sent = self._send(session.identity, message)
+            session.waiting = message if sent is Sent.FULL else None
+            if sent is Sent.GONE or (sent is Sent.FULL and session.purpose.kind is SessionKind.CONTROL):
                 self.drop(session)
+            if sent is not Sent.DONE:
                 return
+
+    def _next(self, session: Session) -> bytes | None:
+        try:
+            return _outward(session, session.inner.recv(zmq.DONTWAIT))
+        except zmq.Again:
+            return None
+
+    def expire(self, now_s: float) -> None:
+        """Drops sessions that were silent for too long; a connection ends with the last of them."""
+        for session in self.sessions.silent(now_s):
+            self.drop(session)
+            if session.connection is not None and not self.sessions.of(session.identity):
+                self._places.end(session.connection)
 
     def drop(self, session: Session) -> None:
         """Ends a session, and tells what it was with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ class Session:
     number: int
     connection: int | None = None  # by which it came
     encoder: PortEncoder | None = None  # shared by the listeners of a port and format
+    waiting: bytes | None = None  # what its peer could not be sent yet
     active_s: float = field(default_factory=time.monotonic)
 
     @property
@@ -76,6 +78,7 @@ class Sessions:
     def __init__(self, context: zmq.Context[Any]) -> None:
         self._context = context
         self._sessions: dict[tuple[bytes, int], Session] = {}
+        self._clients = itertools.count()
 
     @property
     def all(self) -> list[Session]:
@@ -83,7 +86,13 @@ class Sessions:
 
     @property
     def sockets(self) -> Iterator[zmq.Socket[bytes]]:
-        return (session.inner for session in self._sessions.values())
+        """At which something may wait that can be sent on."""
+        return (session.inner for session in self._sessions.values() if session.waiting is None)
+
+    @property
+    def is_one_full(self) -> bool:
+        """Whether there is a peer that reads more slowly than it is sent."""
+        return any(session.waiting is not None for session in self._sessions.values())
 
     def get(self, identity: bytes, stream: int) -> Session | None:
         return self._sessions.get((identity, stream))
@@ -103,12 +112,7 @@ class Sessions:
 
     def enter(self, identity: bytes, stream: int, user: str, caller: Caller, purpose: Purpose) -> Session:
         """A new one; ZMQError where the system has no socket for it. Inside it has a name that no node can have."""
-        taken = {
-            session.number
-            for session in self.all
-            if (session.name, session.purpose.endpoint) == (caller.name, purpose.endpoint)
-        }
-        number = next(n for n in range(MAX_SESSIONS + 1) if n not in taken)
+        number = self._number(caller, purpose)
         inner: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         for option, value in ((zmq.LINGER, 200), (zmq.SNDHWM, INNER_WAITING), (zmq.RCVHWM, INNER_WAITING)):
             inner.setsockopt(option, value)
@@ -119,6 +123,14 @@ class Sessions:
         session = Session(identity, stream, user, caller.name, purpose, inner, number)
         self._sessions[identity, stream] = session
         return session
+
+    def _number(self, caller: Caller, purpose: Purpose) -> int:
+        """Tells sessions of one name apart. A port knows the next listener by that of the last one; a client is new."""
+        if purpose.kind is SessionKind.CONTROL:
+            return next(self._clients)
+        known = (caller.name, purpose.endpoint)
+        taken = {session.number for session in self.all if (session.name, session.purpose.endpoint) == known}
+        return next(n for n in range(MAX_SESSIONS + 1) if n not in taken)
 
     def silent(self, now_s: float) -> list[Session]:
         """Those that have sent nothing for too long."""

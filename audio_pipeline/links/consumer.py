@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import zmq
@@ -26,7 +26,7 @@ class InPort(Receiver):
         token: str,
         instance: int,
         count: Count,
-        on_other: Callable[[dict[str, Any]], None] = lambda message: None,
+        on_other: Callable[[Mapping[str, Any]], None] = lambda message: None,
     ) -> None:
         """`on_other` gets messages that are not the link's own."""
         super().__init__(spec, token, instance, count, on_other)
@@ -39,7 +39,7 @@ class InPort(Receiver):
         """A fresh connection: inproc finds no new producer by itself, tcp may hang on a peer that vanished."""
         self.socket.close(linger=0)
         self.socket = connected_dealer(self._context, self.spec)
-        self._ungreet()
+        self.ungreet()
 
     def handle(self, most: int = A_TURN) -> bool:
         """Takes what waits into the local queue, at most so many messages; True where there may be more."""
@@ -79,7 +79,7 @@ class InPort(Receiver):
         self._changed = True
         if self._greeted and self._breaks and now_ns - self._unsent_ns > GONE_NS:
             self.handle(self.grant.window + A_TURN)  # what has come must not be called lost
-            self._ungreet()
+            self.ungreet()
         elif not self._greeted:
             self._sent_ns = now_ns
 

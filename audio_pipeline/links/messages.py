@@ -64,7 +64,7 @@ def unpack(message: bytes) -> dict[str, Any]:
     return unpack_map(message, "link message", MAX_MESSAGE_BYTES)
 
 
-def whole(message: dict[str, Any], key: str, default: int | None = None) -> int:
+def whole(message: Mapping[str, object], key: str, default: int | None = None) -> int:
     """A whole number from 0 below 2**62 in a message: sums with it can still be packed. Raises WireError."""
     value = message.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MOST:
@@ -74,7 +74,7 @@ def whole(message: dict[str, Any], key: str, default: int | None = None) -> int:
     return value
 
 
-def moment(message: dict[str, Any], key: str) -> int:
+def moment(message: Mapping[str, object], key: str) -> int:
     """A host time in ns in a message; differences and sums of a few can be packed. Raises WireError."""
     value = message.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or not -MOST_NS < value < MOST_NS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from audio_pipeline.errors import WireError
@@ -30,7 +30,7 @@ class Receiver:
         token: str,
         instance: int,
         count: Count,
-        on_other: Callable[[dict[str, Any]], None] = lambda message: None,
+        on_other: Callable[[Mapping[str, Any]], None] = lambda message: None,
     ) -> None:
         """`on_other` gets messages that are not the link's own."""
         self.spec = spec
@@ -58,7 +58,7 @@ class Receiver:
     def _on_unsent(self, now_ns: int) -> None:
         """A greeting or credit did not go out; it is tried again."""
 
-    def _ungreet(self) -> None:
+    def ungreet(self) -> None:
         """Whoever is there now has to be greeted; all that the old connection held is lost."""
         self._greeted, self._changed = False, True
         self._greeting += 1
@@ -74,7 +74,7 @@ class Receiver:
             if message[:1] == b"A":
                 self._on_frame(parse(message))
                 return True
-            self._on_message(unpack(message))
+            self.on_message(unpack(message))
         except WireError:
             self._count("bad", 1)
             self._pass_over(message)
@@ -107,17 +107,18 @@ class Receiver:
         self._count("received", 1)
         self.queue.append(frame)
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: Mapping[str, Any]) -> None:
+        """One that is no frame, unpacked. Raises WireError."""
         if message.get("t") == "welcome":
             if message.get("greeting", self._greeting) != self._greeting:
                 return  # the answer to an older greeting
-            self.welcome = message
+            self.welcome = dict(message)
             self._greeted = True
             if message.get("epoch") != self.grant.epoch:
                 self._new_epoch(whole(message, "epoch"))
         elif message.get("t") == "who":
             if self._greeted:
-                self._ungreet()
+                self.ungreet()
         elif message.get("t") == "refused":
             self.refused = str(message.get("why"))
         elif message.get("t") == "bye":

@@ -9,7 +9,7 @@ import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -99,7 +99,7 @@ class Tap:
             return frame
         return None
 
-    def _on_other(self, message: dict[str, Any]) -> None:
+    def _on_other(self, message: Mapping[str, Any]) -> None:
         if message.get("t") == "timeline":
             self._coming = (whole(message, "epoch"), whole(message, "from")), str(message.get("timeline"))
 

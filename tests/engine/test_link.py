@@ -473,7 +473,7 @@ def test_a_frame_that_crosses_a_new_greeting_is_lost_for_both(bench: Bench) -> N
     bench.pump(lambda: port.greeted)
     offer(out, range(1))
     collect(bench, port, 1)
-    port._ungreet()
+    port.ungreet()
     offer(out, range(1, 3))  # before the producer hears of it
     bench.pump(lambda: port.greeted)
     offer(out, range(3, 6))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import tempfile
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,19 +16,23 @@ import msgpack
 import numpy as np
 import zmq
 
-from audio_pipeline.frame import Flag, audio_frame, gap_frame, pack, parse
+from audio_pipeline.control.replies import OutputPort, PortsReply
+from audio_pipeline.frame import Flag, Frame, audio_frame, gap_frame, pack, parse
 from audio_pipeline.gateway.bounds import Bounds
-from audio_pipeline.gateway.dispatch import Dispatcher, Peer
+from audio_pipeline.gateway.codec import Coding
+from audio_pipeline.gateway.dispatch import Dispatcher
 from audio_pipeline.gateway.feed import SendingEnd
 from audio_pipeline.gateway.feed_port import WINDOW_FRAMES, FeedPort
 from audio_pipeline.gateway.frame_bounds import FrameBounds
+from audio_pipeline.gateway.host_connection import HostConnection
 from audio_pipeline.gateway.link import ListeningEnd
 from audio_pipeline.gateway.notices import Notices
-from audio_pipeline.gateway.peer import Peer as RemotePeer
-from audio_pipeline.gateway.peer import Remote
+from audio_pipeline.gateway.peer import Peer
 from audio_pipeline.gateway.player import RemotePlayer
 from audio_pipeline.gateway.relay import Relay
+from audio_pipeline.gateway.remote import Remote
 from audio_pipeline.gateway.roles import Roles
+from audio_pipeline.gateway.router import Sent
 from audio_pipeline.gateway.session import MAX_SESSIONS, Sessions
 from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.keys import Keys
@@ -162,7 +166,7 @@ def feed() -> Iterator[Callable[[bytes], None]]:
         port._stop.set()
         port._waker.wake()
         port._thread.join()
-        port._reply = lambda sender, word: _heard(msgpack.packb(word))  # type: ignore[method-assign]
+        port._reply = lambda sender, word: _heard(msgpack.packb(word))  # type: ignore[method-assign, assignment]
         ctx = Clock()
         player = RemotePlayer(ctx, CHANNELS, 0.0, 250.0)  # type: ignore[arg-type]
 
@@ -186,55 +190,60 @@ def _heard(answer: bytes) -> None:
     assert isinstance(msgpack.unpackb(answer), dict) and len(answer) < 1_000
 
 
-@contextmanager
-def _peer() -> Iterator[RemotePeer]:
-    """A connection without its thread."""
-    peer = RemotePeer(Remote("127.0.0.1", 9))
-    peer.prepare = lambda socket: None  # type: ignore[method-assign]
-    yield peer
-    peer.waker.close()
-    peer.context.destroy(linger=0)
-
-
 class Wire:
-    """In place of a socket: gives what was put in, and keeps nothing of what is sent."""
+    """A connection on which what was put in comes, and nothing of what is sent is kept."""
 
     def __init__(self) -> None:
         self.coming: list[bytes] = []
 
-    def get(self, option: int) -> int:
-        return int(zmq.POLLIN) if self.coming else 0
+    def dial(self) -> None:
+        """It is always there."""
 
-    def recv(self, flags: int = 0) -> bytes:
-        return self.coming.pop(0)
+    def wait(self, file: int, wait_ms: int) -> None:
+        """Nobody waits."""
 
-    def send(self, message: bytes, flags: int = 0) -> None:
+    def news(self) -> list[str]:
+        return []
+
+    def send(self, message: bytes) -> bool:
         if message[:1] == b"A":
             parse(message)
         else:
             _heard(message)
+        return True
 
-    def close(self, linger: int = 0) -> None:
+    def receive(self) -> bytes | None:
+        return self.coming.pop(0) if self.coming else None
+
+    def hang_up(self) -> None:
+        """It stays."""
+
+    def close(self) -> None:
         """Nothing is open."""
+
+
+@contextmanager
+def _connection() -> Iterator[tuple[HostConnection, Wire]]:
+    """A connection to another host without its thread."""
+    wire = Wire()
+    connection = HostConnection(Remote("127.0.0.1", 9), wire)
+    yield connection, wire
+    connection.end()
 
 
 @contextmanager
 def sending() -> Iterator[Callable[[bytes], None]]:
     """The sender's end: words of the host that it plays to, and frames that go out after them."""
-    with _peer() as peer:
-        own = SimpleNamespace(peer=peer, counts=Counter(), offered=deque())
-        end = SendingEnd(own, Remote("127.0.0.1", 9), "voice")  # type: ignore[arg-type]
-        end.socket.close(linger=0)
-        wire = end.socket = Wire()  # type: ignore[assignment]
+    with _connection() as (connection, wire):
+        end = connection.open(lambda line: SendingEnd(line, "voice")).end
         now = [NS]
 
         def target(data: bytes) -> None:
             now[0] += TICK_NS
-            wire.coming += [msgpack.packb({"t": "welcome", "window": 9}), message_of(data)]  # type: ignore[attr-defined]
-            end.handle()
-            own.offered.append(replace(parse(GENUINE[0]), captured_ns=now[0]))
-            end.send_due(now[0])
-            assert len(end.subscription.queue) <= 25 and len(end.subscription.in_flight) <= 1 << 16
+            wire.coming += [msgpack.packb({"t": "welcome", "window": 9}), message_of(data)]
+            end.offer(replace(parse(GENUINE[0]), captured_ns=now[0]))
+            connection.turn(now[0])
+            assert end.queued <= 25 and end.in_flight <= 1 << 16
 
         yield target
 
@@ -242,22 +251,24 @@ def sending() -> Iterator[Callable[[bytes], None]]:
 @contextmanager
 def listening() -> Iterator[Callable[[bytes], None]]:
     """The listener's end, with all that is made of the frames."""
-    with _peer() as peer:
+    with _connection() as (connection, wire):
         ctx = Clock()
         player = RemotePlayer(ctx, CHANNELS, 0.0, 250.0)  # type: ignore[arg-type]
-        link = SimpleNamespace(counts=Counter(), bounds=FrameBounds(RATE, CHANNELS))
-        link.received = lambda frame: player.push(frame, ctx.now, peer.offset.here(frame.captured_ns))
-        spec = InSpec("", "tcp://127.0.0.1:9", 50, "drop_oldest", prepare=peer.prepare)
-        end = ListeningEnd(peer, spec, 1, link)  # type: ignore[arg-type]
-        end.socket.close(linger=0)
-        wire = end.socket = Wire()  # type: ignore[assignment]
+        spec = InSpec("", "tcp://127.0.0.1:9", 50, "drop_oldest")
+        bounds, counts = FrameBounds(RATE, CHANNELS), Counter[str]()
+
+        def on_frame(frame: Frame) -> None:
+            player.push(frame, ctx.now, connection.offset.here(frame.captured_ns))
+
+        def count(name: str, amount: int) -> None:
+            counts[name] += amount
+
+        end = connection.open(lambda line: ListeningEnd(line, spec, Coding.F32, bounds, count, on_frame)).end
 
         def target(data: bytes) -> None:
             ctx.now += TICK_NS
-            welcome = msgpack.packb({"t": "welcome", "epoch": 1, "greeting": end._greeting})
-            wire.coming += [welcome, message_of(data)]  # type: ignore[attr-defined]
-            end.handle()
-            end.send_due(ctx.now)
+            wire.coming += [msgpack.packb({"t": "welcome", "epoch": 1}), message_of(data)]
+            connection.turn(ctx.now)
             player.poll(ctx, SimpleNamespace(take=lambda: None))  # type: ignore[arg-type]
             assert not end.queue and end.grant.delivered_through < 1 << 62
 
@@ -275,15 +286,15 @@ def gateway() -> Iterator[Callable[[bytes], None]]:
             keys.allow(role, users[role], role)
         answers: list[bytes] = []
 
-        def send(identity: bytes, message: bytes) -> bool:
+        def send(identity: bytes, message: bytes) -> Sent:
             answers.append(message)
-            return True
+            return Sent.DONE
 
-        places, counts = SimpleNamespace(claim=len, release=len), Counter[str]()
+        places, counts = SimpleNamespace(claim=len, release=len, end=len), Counter[str]()
         relay = Relay(Sessions(context), send, places, TOKEN, counts, Notices(50))
         made = Dispatcher(RunDir(Path(folder)), Roles(keys), (), relay, send, counts)
-        outputs = [{"port": "mix.out", "heard": True}, {"port": "song.out", "heard": False}]
-        made.publish({"name": "studio", "rate": RATE, "outputs": outputs, "feeds": ["voice"]})
+        outputs = OutputPort("mix.out", True), OutputPort("song.out", False)
+        made.publish(PortsReply("studio", RATE, outputs, ("voice",)))
 
         def target(data: bytes) -> None:
             role = Choice(data).pick(tuple(users))

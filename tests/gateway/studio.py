@@ -15,7 +15,7 @@ import zmq
 
 from audio_pipeline.control.codec import decode, encode
 from audio_pipeline.frame import Frame, audio_frame
-from audio_pipeline.gateway.peer import Remote
+from audio_pipeline.gateway.remote import Remote
 from audio_pipeline.gateway.server import Gateway
 from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.keys import Keys
@@ -123,10 +123,13 @@ class Studio:
 class Stranger:
     """Somebody who speaks as they like, with a key or without."""
 
-    def __init__(self, remote: Remote) -> None:
+    def __init__(self, remote: Remote, *, unread: int = 0) -> None:
+        """Of `unread` messages at most ZeroMQ reads ahead; 0: as many as of us."""
         self.context: zmq.Context[Any] = zmq.Context()
         self.socket: zmq.Socket[bytes] = self.context.socket(zmq.DEALER)
         remote.prepare(self.socket)
+        if unread:
+            self.socket.setsockopt(zmq.RCVHWM, unread)
         self.socket.connect(remote.endpoint)
 
     def ask(self, word: dict[str, Any] | bytes, timeout_ms: float = PATIENCE_S * 1000) -> dict[str, Any] | None:

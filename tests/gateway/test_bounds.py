@@ -18,14 +18,16 @@ from hypothesis import strategies as st
 from audio_pipeline.errors import WireError
 from audio_pipeline.frame import Frame, audio_frame, gap_frame, pack
 from audio_pipeline.gateway import acceptor, bounds, roles, server
-from audio_pipeline.gateway.acceptor import CHUNK, Acceptor
+from audio_pipeline.gateway.acceptor import Acceptor
 from audio_pipeline.gateway.bounds import Bounds
 from audio_pipeline.gateway.budget import MOST_KNOWN, Budget, Budgets
+from audio_pipeline.gateway.carrier import CHUNK
 from audio_pipeline.gateway.connection import MOST_UNTAKEN, remove_dead
 from audio_pipeline.gateway.feed_port import WINDOW_FRAMES, FeedPort
 from audio_pipeline.gateway.frame_bounds import FRAMES, VALUES, FrameBounds
 from audio_pipeline.gateway.message_meter import GREETING_BYTES, Meter
 from audio_pipeline.gateway.policy import Caller
+from audio_pipeline.gateway.router import INSIDE
 from audio_pipeline.gateway.session import KEPT, MAX_OF_A_KEY, MAX_SESSIONS, Purpose, SessionKind, Sessions
 from audio_pipeline.keys import Keys
 from audio_pipeline.links.consumer import InPort
@@ -159,7 +161,7 @@ def test_sockets_of_doors_that_were_killed_are_removed(tmp_path: Path) -> None:
 
 
 def test_a_gateway_removes_what_killed_ones_left(studio: Studio) -> None:
-    stale = Path(studio.run.endpoint(server.INSIDE, "1-0").removeprefix("ipc://"))
+    stale = Path(studio.run.endpoint(INSIDE, "1-0").removeprefix("ipc://"))
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(stale))
     gateway = server.Gateway("127.0.0.1:0", studio.run, (), keys=studio.keys)
@@ -405,7 +407,7 @@ def test_the_oldest_without_a_handshake_makes_room_and_who_has_a_place_stays(bar
     bare.turn()
     late = socket.create_connection(("127.0.0.1", bare.entrance.port))
     until(lambda: bare.turn() or bare.entrance.counts["refused"])
-    assert late.recv(1) == b"" and list(bare.entrance.gone) == [second]
+    assert late.recv(1) == b"" and list(bare.entrance.ended()) == [second]
     for each in (late, *(end for pair in keep for end in pair)):
         each.close()
 

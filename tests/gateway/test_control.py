@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,14 @@ from audio_pipeline.control.requests import EVENTS, GRAPH, LEDGER, METERS, TOPIC
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
 from audio_pipeline.errors import ControlError
 from audio_pipeline.gateway.control import RemoteControl
-from audio_pipeline.gateway.peer import Remote
+from audio_pipeline.gateway.remote import Remote
 from audio_pipeline.gateway.server import Gateway
 from audio_pipeline.supervisor.subscriptions import MOST_OF_A_CLIENT
 from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.graphs import graph_of
+from tests.gateway.studio import until
 from tests.patience import PATIENCE_S
+from tests.relay import Relay
 
 NODES = """
 song: {kind: noise, seed: 0}
@@ -27,8 +30,8 @@ out: {kind: sink, inputs: {a: song}}
 
 
 @pytest.fixture(scope="module")
-def remote() -> Iterator[Remote]:
-    """Where a running pipeline's gateway listens; without keys everybody may listen, on loopback."""
+def gateway() -> Iterator[Gateway]:
+    """That of a running pipeline; without keys everybody may listen, on loopback."""
     with tempfile.TemporaryDirectory(prefix="r") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", folder)
         supervisor = Supervisor(graph_of(NODES, name="studio"), folder=Path(folder))
@@ -36,11 +39,16 @@ def remote() -> Iterator[Remote]:
         gateway = Gateway("127.0.0.1:0", supervisor.run_dir, [], keys=None)
         gateway.open()
         try:
-            yield Remote("127.0.0.1", gateway.port)
+            yield gateway
         finally:
             gateway.close()
             supervisor.stop()
             assert supervisor.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def remote(gateway: Gateway) -> Remote:
+    return Remote("127.0.0.1", gateway.port)
 
 
 @pytest.fixture
@@ -81,3 +89,31 @@ def test_a_connection_has_a_bounded_number_of_subscriptions(client: RemoteContro
         client.request("subscribe", topics=["events"])
     with pytest.raises(ControlError, match=f"this client has {MOST_OF_A_CLIENT} subscriptions"):
         client.request("subscribe", topics=["events"])
+
+
+def test_a_client_and_its_subscriptions_share_a_connection_and_leave_it_one_by_one(
+    client: RemoteControl, gateway: Gateway
+) -> None:
+    """Each is a stream: a reply finds who asked for it, and the end of one is not that of the others."""
+    assert client.describe().name == "studio"
+    with client.subscribe([METERS], every_ms=50) as first, client.subscribe([METERS], every_ms=50) as second:
+        assert first.take(PATIENCE_S) is not None and second.take(PATIENCE_S) is not None
+        assert len(gateway.acceptor.numbers) == 1 and gateway.connected == ["somebody: controls"] * 3
+        first.close()
+        until(lambda: len(gateway.connected) == 2)
+        assert second.take(PATIENCE_S) is not None and client.describe().name == "studio"
+
+
+def test_subscriptions_go_on_after_the_connection_was_cut(remote: Remote) -> None:
+    relay = Relay(remote.port)
+    client = RemoteControl(replace(remote, port=relay.port))
+    try:
+        with client.subscribe([METERS], every_ms=50) as subscription:
+            assert subscription.take(PATIENCE_S) is not None
+            relay.cut()
+            relay.reopen()
+            until(lambda: subscription.take(0.1) is not None)
+            assert client.describe().name == "studio"
+    finally:
+        client.close()
+        relay.close()

@@ -15,12 +15,15 @@ import msgpack
 import pytest
 import zmq
 
+from audio_pipeline.control.replies import OutputPort, PortsReply
 from audio_pipeline.gateway import bounds, dispatch, relay
-from audio_pipeline.gateway.dispatch import Dispatcher, Peer
+from audio_pipeline.gateway.dispatch import Dispatcher
 from audio_pipeline.gateway.notices import Notices
+from audio_pipeline.gateway.peer import Peer
 from audio_pipeline.gateway.relay import Relay
 from audio_pipeline.gateway.roles import Roles
-from audio_pipeline.gateway.server import A_TURN, NOTICES, receive
+from audio_pipeline.gateway.router import A_TURN, Sent, receive
+from audio_pipeline.gateway.server import NOTICES
 from audio_pipeline.gateway.session import MAX_OF_A_KEY, Session, Sessions
 from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.keys import Keys
@@ -28,6 +31,7 @@ from tests.fuzz.ends import TOKEN
 from tests.proofs.hostile import WORDS, hello, offer, tiny
 
 MESSAGES = 5_000
+RATE = 48_000
 
 
 class CountingRelay(Relay):
@@ -54,15 +58,15 @@ class Still:
         self.counts: Counter[str] = Counter()
         self.notices = Notices(NOTICES)
         self.sessions = Sessions(context)
-        places = SimpleNamespace(claim=len, release=len)
+        places = SimpleNamespace(claim=len, release=len, end=len)
         self.relay = CountingRelay(self.sessions, self._send, places, TOKEN, self.counts, self.notices)
         self.inside = self.relay.inside
         self.dispatcher = Dispatcher(RunDir(folder), Roles(keys), (), self.relay, self._send, self.counts)
-        self.dispatcher.publish({"outputs": [{"port": "mix.out", "heard": True}], "feeds": ["voice", "spare"]})
+        self.dispatcher.publish(PortsReply("studio", RATE, (OutputPort("mix.out", True),), ("voice", "spare")))
 
-    def _send(self, identity: bytes, message: bytes) -> bool:
+    def _send(self, identity: bytes, message: bytes) -> Sent:
         self.answers.append(message)
-        return True
+        return Sent.DONE
 
     def say(self, who: str, body: bytes, connection: int = 0) -> None:
         self.dispatcher.take(Peer(f"{who} {connection}".encode(), self.users[who]), body)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from audio_pipeline.control.operations import OPERATIONS
-from audio_pipeline.gateway.policy import Access, Caller, Published, published, refusal, role_for
+from audio_pipeline.control.replies import OutputPort, PortsReply
+from audio_pipeline.gateway.policy import Access, Caller, published, refusal, role_for
 from audio_pipeline.keys import ROLES, may
 
-SHOWN = Published(({"port": "mix.out", "heard": True},), ("voice",), True)
+PORTS = PortsReply("studio", 48_000, (OutputPort("mix.out", True), OutputPort("song.out", False)), ("voice",))
+SHOWN = published(PORTS, ())
 TARGETS = [(Access.LISTEN, "mix.out"), (Access.PLAY, "voice"), *((Access.OPERATION, name) for name in OPERATIONS)]
 
 
@@ -42,7 +44,6 @@ def test_a_node_that_waits_for_no_sound_is_refused_with_those_that_do() -> None:
 
 
 def test_without_exports_what_is_played_here_is_published() -> None:
-    ports = {"outputs": [{"port": "mix.out", "heard": True}, {"port": "song.out", "heard": False}], "feeds": ["voice"]}
-    assert published(ports, ()).ports == ("mix.out",)
-    assert published(ports, ("song.out",)).ports == ("song.out",)
-    assert not published({"outputs": [], "feeds": []}, ()).is_known
+    assert published(PORTS, ()).ports == ("mix.out",)
+    assert published(PORTS, ("song.out",)).ports == ("song.out",)
+    assert not published(PortsReply("studio", 48_000, (), ()), ()).is_known

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgpack
+import numpy as np
 import pytest
 
-from audio_pipeline.frame import pack, parse
+from audio_pipeline.frame import audio_frame, pack, parse
+from audio_pipeline.gateway import acceptor
+from audio_pipeline.gateway.codec import Coding
+from audio_pipeline.gateway.connection import MOST_UNTAKEN
+from audio_pipeline.gateway.control import RemoteControl
+from audio_pipeline.gateway.feed import WINDOW_FRAMES, RemoteFeed
 from audio_pipeline.gateway.feed_port import FeedPort
-from audio_pipeline.gateway.relay import stream_of, with_stream
+from audio_pipeline.gateway.frame_ends import FrameSource
+from audio_pipeline.gateway.link import RemoteLink
 from audio_pipeline.gateway.session import FEED
+from audio_pipeline.gateway.streams import stream_of, with_stream
+from audio_pipeline.keys import Keys
 from audio_pipeline.links.messages import PROTOCOL
-from tests.gateway.studio import RATE, TOKEN, Stranger, Studio, frame, until
+from tests.gateway.studio import RATE, TOKEN, N, Stranger, Studio, frame, until
 from tests.patience import PATIENCE_S
+from tests.relay import Relay
 
 HELLO = {"t": "hello", "v": PROTOCOL, "port": "mix.out", "instance": 1, "greeting": 0, "window": 50}
 OFFER = {"t": "offer", "v": PROTOCOL, "node": "voice", "instance": 1, "greeting": 0}
@@ -106,3 +117,189 @@ def test_a_frame_is_marked_for_its_stream_and_is_otherwise_the_same() -> None:
     marked = with_stream(plain, 0xFFFFFFFF)
     assert stream_of(marked) == 0xFFFFFFFF and with_stream(marked, 0) == plain
     assert (parse(marked).audio() == parse(plain).audio()).all() and stream_of(b"A") == 0
+
+
+# -- our own clients ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def closing() -> Iterator[list[Any]]:
+    """What is closed at the end, last first."""
+    made: list[Any] = []
+    yield made
+    for item in reversed(made):
+        item.close()
+
+
+@pytest.fixture
+def voice(studio: Studio, closing: list[Any]) -> FeedPort:
+    """A node that waits for sound, and that nobody plays."""
+    closing.append(FeedPort(studio.run.endpoint("voice", FEED), TOKEN, rate=RATE, channels=2))
+    port: FeedPort = closing[-1]
+    return port
+
+
+def taken(source: FrameSource, amount: int) -> list[int]:
+    """The numbers of the next frames."""
+    got: list[int] = []
+
+    def enough() -> bool:
+        while len(got) < amount and (came := source.take()) is not None:
+            got.append(came[0].position // N)
+        return len(got) == amount
+
+    until(enough, "not all frames came")
+    return got
+
+
+def test_all_that_a_process_uses_at_a_host_shares_one_connection(
+    studio: Studio, closing: list[Any], voice: FeedPort
+) -> None:
+    """Two listeners, a feed, a client and its subscription; the connection ends with the last of them."""
+    remote = studio.allow("play")
+    links = [RemoteLink(remote, "mix.out"), RemoteLink(remote, "mix.out", coding=Coding.S16)]
+    feed, client = RemoteFeed(remote, "voice"), RemoteControl(remote)
+    closing.extend([*links, client])
+    until(lambda: feed.connected and all(link.connected for link in links) and len(studio.taps()) == 2)
+    assert client.ports().feeds == ("voice",) and len(studio.gateway.acceptor.numbers) == 1
+    studio.play(range(20))
+    for number in range(20):
+        feed.offer(frame(number))
+    for source in (*links, voice):
+        assert taken(source, 20) == list(range(20))
+    feed.close()
+    until(lambda: not voice.connected)
+    studio.play(range(20, 30))
+    for link in links:
+        assert taken(link, 10) == list(range(20, 30))
+    assert len(studio.gateway.acceptor.numbers) == 1
+    for item in (*links, client):
+        item.close()
+    closing[:] = [voice]
+    until(lambda: not studio.gateway.acceptor.numbers and not studio.gateway.connected)
+
+
+def test_another_key_or_host_is_another_connection(studio: Studio, closing: list[Any]) -> None:
+    remote = studio.allow()
+    other = replace(remote, own=studio.laptop.new("other"))
+    Keys(studio.keys.folder).allow("other", studio.laptop.mine("other")[1].public, "listen")
+    links = [RemoteLink(each, "mix.out") for each in (remote, remote, other)]
+    closing.extend(links)
+    until(lambda: all(link.connected for link in links))
+    assert len(studio.gateway.acceptor.numbers) == 2
+
+
+def test_a_refusal_leaves_the_other_streams_alone(studio: Studio, closing: list[Any]) -> None:
+    """However often it is asked again."""
+    remote = studio.allow()
+    good = RemoteLink(remote, "mix.out")
+    closing.append(good)
+    until(lambda: good.connected and studio.taps())
+    bad = RemoteLink(remote, "song.out")
+    closing.append(bad)
+    until(lambda: "is not exported" in bad.trouble)
+    for number in range(100):
+        studio.play(range(number, number + 1))
+        assert taken(good, 1) == [number]
+    assert not good.trouble and not good.reconnects and not bad.connected
+    assert len(studio.gateway.acceptor.numbers) == 1
+
+
+def test_a_stream_that_its_gateway_dropped_comes_back_and_the_others_do_not_notice(
+    studio: Studio, closing: list[Any], voice: FeedPort
+) -> None:
+    """Its key may not play for a moment; it may listen all the time."""
+    remote = studio.allow("play")
+    link, feed = RemoteLink(remote, "mix.out"), RemoteFeed(remote, "voice")
+    closing.extend([link, feed])
+    until(lambda: link.connected and feed.connected and studio.taps())
+    studio.allow("listen")
+    until(lambda: "may not play here" in feed.trouble)
+    studio.play(range(20))
+    assert taken(link, 20) == list(range(20))
+    studio.allow("play")
+    until(lambda: feed.connected)
+    assert feed.reconnects == 1 and not link.reconnects and len(studio.gateway.acceptor.numbers) == 1
+
+
+def test_after_a_cut_every_stream_begins_anew_on_one_connection(
+    studio: Studio, closing: list[Any], voice: FeedPort
+) -> None:
+    studio.allow("play")
+    relay = Relay(studio.gateway.port)
+    closing.append(relay)
+    remote = studio.remote(relay.port)
+    link, feed = RemoteLink(remote, "mix.out"), RemoteFeed(remote, "voice")
+    closing.extend([link, feed])
+    until(lambda: link.connected and feed.connected and studio.taps())
+    relay.cut()
+    until(lambda: not link.connected and not feed.connected)
+    assert link.trouble and link.trouble == feed.trouble
+    relay.reopen()
+    until(lambda: link.connected and feed.connected and len(studio.taps()) == 1)
+    studio.play(range(20))
+    for number in range(20):
+        feed.offer(frame(number))
+    assert taken(link, 20) == taken(voice, 20) == list(range(20))
+    assert link.reconnects == feed.reconnects == 1 and len(studio.gateway.acceptor.numbers) == 1
+
+
+# -- one that is slow does not hold up another ---------------------------------------------------------------
+
+
+def test_a_feed_whose_node_takes_nothing_holds_up_nobody(studio: Studio, closing: list[Any], voice: FeedPort) -> None:
+    """Its credit runs out, and it drops its own frames; the listener beside it misses none."""
+    remote = studio.allow("play")
+    link, feed = RemoteLink(remote, "mix.out"), RemoteFeed(remote, "voice")
+    closing.extend([link, feed])
+    until(lambda: link.connected and feed.connected and studio.taps())
+    for number in range(0, 600, 20):
+        for each in range(number, number + 20):
+            feed.offer(frame(each))
+        studio.play(range(number, number + 20))
+        assert taken(link, 20) == list(range(number, number + 20))
+    until(lambda: feed.counts["dropped.oldest"] + feed.counts["dropped.waiting"] >= 600 - 2 * WINDOW_FRAMES - 25)
+    assert feed.connected and feed.in_flight == WINDOW_FRAMES and not link.reconnects
+
+
+def test_a_stream_to_nobody_is_read_although_more_than_a_connection_may_hold_has_come(
+    studio: Studio, stranger: Stranger
+) -> None:
+    """The acceptor lets in 64 messages that are not taken; what is for a stream that nobody reads is taken as well."""
+    assert opened(stranger, {**HELLO, "stream": 1})["t"] == "welcome"
+    stranger.socket.send(msgpack.packb({**OFFER, "stream": 2}))  # no node has opened `voice`
+    for seq in range(1, 10 * MOST_UNTAKEN):
+        stranger.socket.send(with_stream(pack(frame(seq, seq=seq)), 2))
+    studio.play(range(4))
+    assert received(stranger, 4) == {1: [0, 480, 960, 1440]}
+    assert opened(stranger, {**HELLO, "stream": 3, "instance": 3})["t"] == "welcome", (
+        "what was sent last is read as well"
+    )
+    until(lambda: studio.gateway.counts["dropped_in"] > 9 * MOST_UNTAKEN)
+
+
+def test_streams_of_a_peer_that_reads_slowly_wait_and_lose_nothing(
+    studio: Studio, closing: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than the queue to a peer holds, by far: each stream keeps its session, its window, and its order."""
+    monkeypatch.setattr(acceptor, "STUCK_S", float("inf"))  # however long this machine takes
+    remote = studio.allow()
+    slow = Stranger(remote, unread=1)
+    closing.append(slow)
+    until(studio.gateway.exported)
+    streams, window = 12, 100
+    for stream in range(streams):
+        hello = {**HELLO, "stream": stream, "instance": stream + 1, "window": window}
+        assert opened(slow, hello)["t"] == "welcome"
+    until(lambda: len(studio.taps()) == streams)
+    big = np.zeros((N, 8), np.float32)
+    studio.send(audio_frame(big, number * N, RATE) for number in range(window))
+    until(lambda: studio.sent == streams * window)
+    quick = RemoteLink(remote, "mix.out")
+    closing.append(quick)
+    until(lambda: quick.connected)
+    studio.play(range(5))
+    assert taken(quick, 5) == list(range(5)), "another connection of the same key"
+    found = received(slow, streams * window)
+    assert found == {stream: [number * N for number in range(window)] for stream in range(streams)}
+    assert not any("is gone" in notice for notice in studio.gateway.notices)

@@ -18,7 +18,7 @@ import msgpack
 import zmq
 
 from audio_pipeline.frame import gap_frame, pack
-from audio_pipeline.gateway.peer import Remote
+from audio_pipeline.gateway.remote import Remote
 from audio_pipeline.keys import Keys
 
 ROLES = ("nobody", "listen", "play", "control")
