@@ -86,13 +86,19 @@ class HostConnection:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._wire.wait(self._waker.fd, TURN_MS)
+            self._wire.wait(self._waker.fd, self._wait_ms(time.monotonic_ns()))
             self._waker.clear()
             if self.turn(time.monotonic_ns()):
                 self._stop.wait(CALM_S)
         self._enter_and_leave()
         self._part()
         self._wire.close()
+
+    def _wait_ms(self, now_ns: int) -> int:
+        """Not beyond the next attempt to connect."""
+        if self._dial_ns is None:
+            return TURN_MS
+        return min(max((self._dial_ns - now_ns) // 1_000_000, 0), TURN_MS)
 
     def turn(self, now_ns: int) -> bool:
         """Takes a turn's share of what waits, and sends what is due; True where more may wait."""

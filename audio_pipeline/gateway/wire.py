@@ -21,7 +21,7 @@ class Wire(Protocol):
         """Connects anew; what the old connection held is lost."""
 
     def wait(self, file: int, wait_ms: int) -> None:
-        """Until something comes, or `file` can be read."""
+        """Until something comes or happens, or `file` can be read."""
 
     def news(self) -> list[str]:
         """What happened to the connection since the last call, oldest first."""
@@ -61,8 +61,9 @@ class ZmqWire:
     def wait(self, file: int, wait_ms: int) -> None:
         poller = zmq.Poller()
         poller.register(file, zmq.POLLIN)
-        if self._socket is not None:
-            poller.register(self._socket, zmq.POLLIN)
+        for socket in (self._socket, self._watcher and self._watcher.socket):
+            if socket is not None:
+                poller.register(socket, zmq.POLLIN)
         poller.poll(wait_ms)
 
     def news(self) -> list[str]:
