@@ -74,12 +74,13 @@ $(BIN)/python:
 
 $(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing audio-pipeline into $(VENV) (a minute or two the first time)"
-	@$(INSTALL) . $(SAY)
+	@$(INSTALL) '.[openvino]' $(SAY) || { echo "No OpenVINO for this machine: ONNX Runtime computes alone."; $(INSTALL) . $(SAY); }
 	@touch $@
 
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing audio-pipeline with PyTorch and the test tools into $(VENV) (a few minutes the first time)"
-	@$(INSTALL) '.[dev,torch]' $(SAY)
+	@$(INSTALL) '.[dev,torch,openvino]' $(SAY) || \
+		{ echo "No OpenVINO for this machine: its tests are left out."; $(INSTALL) '.[dev,torch]' $(SAY); }
 	@touch $@ $(VENV)/run.stamp
 
 $(COQUI)/stamp: environments/coqui.txt

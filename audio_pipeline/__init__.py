@@ -10,12 +10,15 @@ The names below are imported when they are first used, so that a node, which nee
 
 Nothing that this package imports may send anything home. ONNX Runtime (since 1.29, on Linux) queues usage events in a
 database below the user's cache folder and looks its collector up, unless this variable is set before its import;
-Hugging Face's libraries, which the extra `coqui` brings, read the two others. Child processes inherit them.
+Hugging Face's libraries, which the extra `coqui` brings, read the two others. Child processes inherit them. OpenVINO
+sends an event when it is imported and has no switch; but it has a stub in its place where `openvino_telemetry` cannot
+be imported, and here it cannot.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +34,7 @@ __all__ = ["Aligned", "AsyncClient", "Client", "Filter", "Frame", "Node", "Pipel
 
 for _switch in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
     os.environ.setdefault(_switch, "1")
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # importing it raises ImportError
 
 _HOMES = {
     "Aligned": ("node", "Aligned"),

@@ -26,7 +26,8 @@ from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS as SPEC
 from audio_pipeline.models.separation.spleeter import Spleeter
 from audio_pipeline.models.separation.spleeter_layout import VARIANTS, Weights
 from audio_pipeline.models.separation.spleeter_onnx import CUDA, OnnxUnets
-from audio_pipeline.models.separation.spleeter_precision import WANTED, Engine, agreement_db, probe
+from audio_pipeline.models.separation.spleeter_precision import Engine, agreement_db
+from audio_pipeline.models.separation.spleeter_probe import WANTED, probe
 from audio_pipeline.models.separation.spleeter_torch import SIZES, TorchUnets, cuda_is_here, device_name
 from audio_pipeline.models.separation.stream import SeparatorStream
 from audio_pipeline.models.separation.types import HOPS, SeparatorSettings, Window

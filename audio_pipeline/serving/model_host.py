@@ -33,7 +33,7 @@ def most_bytes(spec: ModelSpec) -> int:
 
 def serve(tenure: Tenure, task: Mapping[str, Any], ready: Callable[[], None]) -> None:
     """Loads the model, and serves it until nobody has used it for a while. Raises what loading raises."""
-    names = {key: task[key] for key in ("device", "threads", "precision")}
+    names = {key: task[key] for key in ("device", "threads", "precision", "engine")}
     model = load(task["model"], **names)
     context: zmq.Context[Any] = zmq.Context()
     waker = Waker()

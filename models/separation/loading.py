@@ -6,7 +6,9 @@ from audio_pipeline.models.separation.catalogue import DEEPFILTERNET, spec_of
 from audio_pipeline.models.separation.types import LoadedModel
 
 
-def load(name: str, *, device: str = "auto", threads: int = 0, precision: str = "auto") -> LoadedModel:
+def load(
+    name: str, *, device: str = "auto", threads: int = 0, precision: str = "auto", engine: str = "auto"
+) -> LoadedModel:
     """The model with its released weights, fetched first where they are missing. Raises ConfigError, WeightsError."""
     if spec_of(name) is DEEPFILTERNET:
         from audio_pipeline.models.separation import deepfilternet
@@ -14,7 +16,7 @@ def load(name: str, *, device: str = "auto", threads: int = 0, precision: str = 
         return deepfilternet.load(device=device, threads=threads)
     from audio_pipeline.models.separation import spleeter
 
-    return spleeter.load(name, device=device, threads=threads, precision=precision)
+    return spleeter.load(name, device=device, threads=threads, precision=precision, engine=engine)
 
 
 def library(name: str) -> str:

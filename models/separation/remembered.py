@@ -6,22 +6,18 @@ without a miss for a minute, the hop above it that was tried, or that the stream
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from audio_pipeline import threads
-from audio_pipeline.cpu import cores, processor
+from audio_pipeline.models.separation.cache_table import machine_key, read_table, write_entry
 from audio_pipeline.models.separation.types import HOPS
 from audio_pipeline.models.weights.store import cache_folder
-from audio_pipeline.private_file import locked, write_private
 
 FILE = "separator.json"  # in the cache folder
 NS = 1_000_000_000
 HELD_S = 60.0  # without a miss: long enough for a spare process to start, a song to change and a view to open
-MOST = 64  # machines and models in one file; the oldest goes
-MOST_BYTES = 1 << 16
 
 
 class Remembered:
@@ -49,8 +45,7 @@ class Remembered:
 
 def remembered(engine: str, run: Sequence[object]) -> Remembered:
     """For an engine on this machine; `run` is what else decides how long an inference takes."""
-    key = "; ".join(map(str, (processor(), f"{cores()} cores", engine, *run)))
-    return Remembered(cache_folder().parent / FILE, key)
+    return Remembered(cache_folder().parent / FILE, machine_key(engine, *run))
 
 
 class Evidence:
@@ -95,24 +90,10 @@ def starting_hop(measured: int, remembered: int | None) -> int:
 
 def recall(path: Path, key: str) -> int | None:
     """The hop that is remembered for a machine and model; None where there is none, or no such file can be read."""
-    hop = _read(path).get(key)
-    return hop if hop in HOPS else None
+    hop = read_table(path).get(key)
+    return hop if isinstance(hop, int) and hop in HOPS else None
 
 
 def remember(path: Path, key: str, hop: int) -> None:
     """Writes it down, whole or not at all, beside what others write. Raises OSError."""
-    with locked(path.parent):
-        known = _read(path)
-        known.pop(key, None)
-        write_private(path, json.dumps({**dict(list(known.items())[1 - MOST :]), key: hop}, indent=1).encode())
-
-
-def _read(path: Path) -> dict[str, int]:
-    """What stands in the file; nothing where it is missing, damaged or too large to be ours."""
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            return {}
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return {str(key): hop for key, hop in found.items() if isinstance(hop, int)} if isinstance(found, dict) else {}
+    write_entry(path, key, hop)

@@ -7,12 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
-from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS
-from audio_pipeline.models.separation.spleeter_layout import CHANNELS, Array
+from audio_pipeline.models.separation.spleeter_layout import Array
+from audio_pipeline.models.separation.spleeter_probe import WANTED, probe
 
 PARITY_DB = 50.0  # the network, shown the same sound two frames later, agrees with itself to 24 dB
-PROBE = (2, 128, SPLEETER_2STEMS.bins, CHANNELS)  # windows, frames, bins, channels
-WANTED = range(112, 128)
 
 
 class Engine(Protocol):
@@ -20,18 +18,6 @@ class Engine(Protocol):
 
     def masks(self, magnitudes: Array, wanted: range) -> Array:
         """Masks (batch, stems, wanted, bins, channels) for magnitudes (batch, frames, bins, channels)."""
-
-
-def probe() -> Array:
-    """Windows like music: strong in the bass, with beats, held notes and pauses; up to full scale."""
-    rng = np.random.default_rng(0)
-    windows, frames, bins, channels = PROBE
-    beat = np.abs(np.sin(np.arange(frames) * 0.4))[:, None] ** 4
-    notes = (rng.random((windows, 1, bins)) < 0.05) * 5.0
-    tilt = 40 / (1 + np.arange(bins) / 15)
-    sound = (beat + notes) * tilt * rng.exponential(1.0, (windows, frames, bins))
-    sound[:, frames // 3 : frames // 2] *= 1e-4
-    return np.repeat(sound[..., None], channels, axis=3).astype(np.float32)
 
 
 def agreement_db(reference: Array, found: Array, magnitudes: Array, wanted: range) -> float:

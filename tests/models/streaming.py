@@ -13,7 +13,7 @@ from tests.dsp.chunking import chunks
 def streamed(model: Model, x: Array, size: int, settings: SeparatorSettings) -> dict[str, Array]:
     """All that comes out of a stream which is fed in blocks of `size`, by output."""
     stream, worker = SeparatorStream(model, settings), Inline(model)
-    done: dict[str, list[Array]] = {name: [np.zeros((0, 1), np.float32)] for name in stream.outputs}
+    done: dict[str, list[Array]] = {name: [np.zeros((0, model.spec.channels), np.float32)] for name in stream.outputs}
 
     def answer() -> None:
         while (window := stream.pending()) is not None:

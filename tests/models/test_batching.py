@@ -101,7 +101,7 @@ def small(engine: str, folder: Path) -> Model:
     """A network with random weights on one of the engines."""
     variant = VARIANTS["spleeter-2stems"]
     if engine == "onnx":
-        return spleeter.from_file(save_small(folder, variant.name), variant, device="cpu")
+        return spleeter.from_file(save_small(folder, variant.name), variant, device="cpu", engine="onnxruntime")
     make: Callable[..., Any] = TorchUnets if engine == "torch" else OnnxUnets
     return spleeter.Spleeter(variant, make(variant, small_weights(variant), "cpu"))
 

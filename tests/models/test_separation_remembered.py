@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from audio_pipeline.models.separation.remembered import MOST, Evidence, Remembered, recall, remember
+from audio_pipeline.models.separation.cache_table import MOST
+from audio_pipeline.models.separation.remembered import Evidence, Remembered, recall, remember
 from audio_pipeline.models.separation.types import HOPS
 
 SECOND = 1_000_000_000

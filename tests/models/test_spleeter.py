@@ -14,6 +14,7 @@ import soundfile
 
 from audio_pipeline.errors import ConfigError, WeightsError
 from audio_pipeline.models.separation import spleeter, spleeter_onnx
+from audio_pipeline.models.separation.engines import Way
 from audio_pipeline.models.separation.spleeter_layout import MASK_EPSILON, VARIANTS, Variant, Weights, shapes
 from audio_pipeline.models.separation.spleeter_onnx import ANY, OnnxUnets
 from audio_pipeline.models.separation.spleeter_precision import settle
@@ -74,8 +75,19 @@ def test_activation_and_head_matter(change: dict[str, bool]) -> None:
 
 
 Make = Callable[[Variant, Weights], Any]
+
+
+def openvino_unets(variant: Variant, table: Weights, precision: str = "fp32") -> Any:
+    """By OpenVINO; skips the test where it is not installed."""
+    pytest.importorskip("openvino")
+    from audio_pipeline.models.separation.spleeter_openvino import OpenVinoUnets
+
+    return OpenVinoUnets(variant, table, precision=precision)
+
+
 ENGINES: dict[str, Make] = {
     "onnx": OnnxUnets,
+    "openvino": openvino_unets,
     "torch": lambda variant, table: TorchUnets(variant, table, "cpu"),
     "torch, always 4": lambda variant, table: TorchUnets(variant, table, "cpu", sizes=(4,)),
 }
@@ -244,6 +256,8 @@ def test_what_cannot_be_loaded(tmp_path: Path) -> None:
         spleeter.from_file(path, VARIANTS["spleeter-2stems"], device="cude")
     with pytest.raises(ConfigError, match="did you mean 'fp16'"):
         spleeter.from_file(path, VARIANTS["spleeter-2stems"], precision="fp15")
+    with pytest.raises(ConfigError, match="did you mean 'openvino'"):
+        spleeter.from_file(path, VARIANTS["spleeter-2stems"], engine="openvin")
 
 
 def test_asking_for_a_gpu_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,8 +266,13 @@ def test_asking_for_a_gpu_that_is_not_there(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ConfigError, match="no CUDA device"):
         spleeter.from_file(path, VARIANTS["spleeter-2stems"], device="cuda")
     assert "CPU" in spleeter.from_file(path, VARIANTS["spleeter-2stems"], device="auto").engine
+    monkeypatch.setattr("audio_pipeline.models.separation.engines.ways_here", lambda: [Way("onnxruntime", "fp32")])
     asked = spleeter.from_file(path, VARIANTS["spleeter-2stems"], device="auto", precision="fp16")
-    assert "fp16 is for a GPU" in asked.engine
+    assert asked.engine == "CPU: ONNX Runtime computes in fp32; fp16 is not to be had on this CPU"
+    with pytest.raises(
+        ConfigError, match="precision: 'fp16' is not to be had on this CPU, which has ONNX Runtime fp32"
+    ):
+        spleeter.from_file(path, VARIANTS["spleeter-2stems"], device="cpu", precision="fp16")
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +289,7 @@ def real() -> spleeter.Spleeter:
         store.fetch("spleeter-2stems")
     except WeightsError as error:
         pytest.skip(str(error))
-    return spleeter.load("spleeter-2stems", device="cpu")
+    return spleeter.load("spleeter-2stems", device="cpu", precision="fp32", engine="onnxruntime")
 
 
 @pytest.mark.slow

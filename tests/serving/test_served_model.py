@@ -27,7 +27,7 @@ from tests.serving.test_model_server import Alone
 
 NS = 1_000_000_000
 SETTINGS = SeparatorSettings("balanced", 4)
-TASK = {"model": "fake", "device": "cpu", "threads": 0, "precision": "auto"}
+TASK = {"model": "fake", "device": "cpu", "threads": 0, "precision": "auto", "engine": "auto"}
 
 
 class Hosts:
