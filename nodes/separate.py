@@ -75,7 +75,7 @@ class Settings:
         choices=("auto", "fp32", "fp16", "bf16"),
     )
     engine: str = setting(
-        "auto", "of a CPU; auto: the quicker one on this machine", choices=("auto", "onnxruntime", "openvino")
+        "auto", "of Spleeter on a CPU; auto: the quicker one here", choices=("auto", "onnxruntime", "openvino")
     )
     worker: str = setting(
         "own",
@@ -165,12 +165,13 @@ class Separate(Node):
 
     @classmethod
     def preload(cls, settings: Any) -> tuple[str, ...]:
-        from audio_pipeline.models.separation.loading import library
+        from audio_pipeline.models.separation.loading import libraries
 
         live = "audio_pipeline.models.separation.live"
         if settings.worker == "served":
             return (live, "audio_pipeline.serving.served_model")
-        return (library(settings.model), live, "onnxruntime")
+        precision, engine = settings.wanted_precision, settings.engine
+        return (live, *libraries(settings.model, threads=settings.threads, precision=precision, engine=engine))
 
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)

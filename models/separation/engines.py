@@ -170,6 +170,17 @@ def refusal(way: Way, wish: Wish) -> str:
     return "" if wish.precision in ("auto", way.precision) else f"; {wish.precision} is not to be had on this CPU"
 
 
+def package(name: str, threads: int, wish: Wish) -> str:
+    """The engine's package that a network will need, as far as is known before it is loaded."""
+    figures = known(name, threads).recall()
+    if wish.engine != "auto" and installed(wish.engine):
+        return wish.engine
+    if not figures:
+        return "onnxruntime"
+    ways = [figure.way for figure in figures if wish.precision in ("auto", figure.way.precision)]
+    return choose(figures, ways).way.engine
+
+
 def line(figures: Sequence[Figure], best: Figure, wish: Wish) -> str:
     """What was chosen, and why, beside what else there was."""
     way, beside = best.way, "".join(f"; {figure}" for figure in figures if figure is not best)

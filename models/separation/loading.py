@@ -19,7 +19,10 @@ def load(
     return spleeter.load(name, device=device, threads=threads, precision=precision, engine=engine)
 
 
-def library(name: str) -> str:
-    """The module to import ahead for a model: the one that holds its networks."""
-    module = "deepfilternet" if spec_of(name) is DEEPFILTERNET else "spleeter"
-    return f"audio_pipeline.models.separation.{module}"
+def libraries(name: str, *, threads: int = 0, precision: str = "auto", engine: str = "auto") -> tuple[str, ...]:
+    """The modules to import ahead for a model: the one that holds its networks, and what will run them on a CPU."""
+    if spec_of(name) is DEEPFILTERNET:
+        return ("audio_pipeline.models.separation.deepfilternet", "onnxruntime")
+    from audio_pipeline.models.separation.engines import Wish, package
+
+    return ("audio_pipeline.models.separation.spleeter", package(name, threads, Wish(engine, precision)))

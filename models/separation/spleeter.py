@@ -15,7 +15,7 @@ from audio_pipeline.models.separation.spleeter_layout import VARIANTS, Variant, 
 from audio_pipeline.models.separation.spleeter_precision import Engine, settle
 from audio_pipeline.models.separation.types import State, Window
 from audio_pipeline.models.weights import store
-from audio_pipeline.models.weights.tensors import TensorFile
+from audio_pipeline.models.weights.tensors import MappedTensors, TensorFile
 
 Array = np.ndarray[Any, np.dtype[Any]]
 DEVICES = ("auto", "cpu", "cuda")
@@ -104,18 +104,18 @@ def from_file(
     if found is not None:
         return Spleeter(variant, *found, padded=True)
     wish = Wish(engine, precision, required=device == "cpu")
-    return Spleeter(variant, *settle_on_cpu(lambda way: _on_cpu(variant, weights, threads, way), wish, memory))
+    return Spleeter(variant, *settle_on_cpu(lambda way: _on_cpu(variant, path, threads, way), wish, memory))
 
 
-def _on_cpu(variant: Variant, weights: Weights, threads: int, way: Way) -> Engine:
+def _on_cpu(variant: Variant, path: Path, threads: int, way: Way) -> Engine:
     """The networks by one of the engines; what runs it is imported only now."""
     if way.engine == "openvino":
         from audio_pipeline.models.separation.spleeter_openvino import OpenVinoUnets
 
-        return OpenVinoUnets(variant, weights, threads, way.precision)
+        return OpenVinoUnets(variant, MappedTensors(path), threads, way.precision)
     from audio_pipeline.models.separation.spleeter_onnx import OnnxUnets
 
-    return OnnxUnets(variant, weights, threads)
+    return OnnxUnets(variant, TensorFile(path), threads)
 
 
 def _on_gpu(variant: Variant, weights: Weights, device: str, precision: str) -> tuple[Engine, str] | None:

@@ -2,7 +2,8 @@
 
 A model is made in memory for one length of window and one range of wanted frames, as `spleeter_onnx` does it, and
 windows of a batch go through it one by one: on a CPU a batch saves nothing, and so a row never depends on its
-neighbours. The weights stay in the arrays they were loaded into. OpenVINO is imported only when networks are made.
+neighbours. OpenVINO keeps the arrays that the weights lie in, which are views of the file, and a copy in the layout of
+its kernels. It is imported only when networks are made.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from audio_pipeline.models.separation.spleeter_layout import (
     Weights,
     decoder_ranges,
 )
+from audio_pipeline.models.weights.tensors import MappedTensors
 
 if TYPE_CHECKING:
     from openvino import CompiledModel, InferRequest
@@ -187,6 +189,8 @@ class OpenVinoUnets:
         if found is None:
             graph = _Graph(self._variant, self._weights, frames, wanted)
             network = self._core.compile_model(graph.model(bins), "CPU", self._config)
+            if isinstance(self._weights, MappedTensors):
+                self._weights.release()
             with self._lock:
                 found = self._compiled.setdefault(shape, _Compiled(network, []))
                 for oldest in [*self._compiled][:-MOST]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import mmap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +18,7 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 Shapes = Mapping[str, tuple[int, ...]]
 
 FILE = "model.safetensors"
+SIZE = 8  # bytes at the beginning of such a file: how long the header behind them is
 
 
 def read_tensors(path: Path) -> dict[str, Array]:
@@ -55,6 +59,38 @@ class TensorFile(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return len(self.shapes)
+
+
+class MappedTensors(Mapping[str, Array]):
+    """The same, each a view of the file (copied where it is written): in memory while it is read, once for all who do.
+
+    Raises WeightsError where the file is none, or holds other numbers than float32.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.shapes = TensorFile(path).shapes
+        with path.open("rb") as file:
+            self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        self._begin = SIZE + int.from_bytes(self._file[:SIZE], "little")
+        self._places: Mapping[str, Any] = json.loads(self._file[SIZE : self._begin])
+        for name in self.shapes:
+            if self._places[name]["dtype"] != "F32":
+                raise WeightsError(f"{path}: tensor {name} is {self._places[name]['dtype']}, expected F32")
+
+    def __getitem__(self, name: str) -> Array:
+        shape, (start, _) = self.shapes[name], self._places[name]["data_offsets"]
+        found: Array = np.frombuffer(self._file, np.float32, math.prod(shape), self._begin + start)
+        return found.reshape(shape)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def release(self) -> None:
+        """What was read leaves this process's memory; it comes back where it is read again."""
+        self._file.madvise(mmap.MADV_DONTNEED)
 
 
 def check_tensors(owner: str, shapes: Shapes, tensors: Mapping[str, Array]) -> None:

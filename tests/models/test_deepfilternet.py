@@ -16,7 +16,7 @@ from audio_pipeline.models.separation.deepfilternet import DeepFilterNet
 from audio_pipeline.models.separation.deepfilternet_convert import ARCHIVE, from_archive, read_parts
 from audio_pipeline.models.separation.deepfilternet_features import band_sizes, over_bins
 from audio_pipeline.models.separation.deepfilternet_graph import PARTS
-from audio_pipeline.models.separation.loading import library, load
+from audio_pipeline.models.separation.loading import libraries, load
 from audio_pipeline.models.separation.stream import SeparatorStream, separate
 from audio_pipeline.models.separation.types import Array, SeparatorSettings, Window
 from audio_pipeline.models.separation.workers import Inline
@@ -140,8 +140,8 @@ def test_frames_that_were_missed_come_with_the_next_window(model: DeepFilterNet)
 def test_a_gpu_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match="device: deepfilternet runs on the CPU, got 'cuda'"):
         load("deepfilternet", device="cuda")
-    assert library("deepfilternet").endswith(".deepfilternet")
-    assert library("spleeter-4stems").endswith(".spleeter")
+    assert libraries("deepfilternet") == ("audio_pipeline.models.separation.deepfilternet", "onnxruntime")
+    assert libraries("spleeter-4stems", engine="onnxruntime")[0] == "audio_pipeline.models.separation.spleeter"
 
 
 def test_bands_cover_every_bin_once() -> None:

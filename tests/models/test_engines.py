@@ -12,7 +12,18 @@ import pytest
 
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.separation import engines
-from audio_pipeline.models.separation.engines import Figure, Known, Way, Wish, asked_for, choose, measure, settle_on_cpu
+from audio_pipeline.models.separation.engines import (
+    Figure,
+    Known,
+    Way,
+    Wish,
+    asked_for,
+    choose,
+    known,
+    measure,
+    package,
+    settle_on_cpu,
+)
 from audio_pipeline.models.separation.spleeter_layout import Array
 from audio_pipeline.models.separation.spleeter_probe import probe, song
 
@@ -156,6 +167,20 @@ def test_a_memory_that_makes_no_sense_is_none(content: str, tmp_path: Path) -> N
     (key,) = json.loads((tmp_path / "engines.json").read_text())
     (tmp_path / "engines.json").write_text(json.dumps({key: json.loads(content)}))
     assert memory.recall() == []
+
+
+def test_what_will_run_it_is_known_ahead(
+    here: dict[Way, Timed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a spare process has imported it."""
+    monkeypatch.setenv("AUDIO_PIPELINE_CACHE", str(tmp_path))
+    monkeypatch.setattr(engines, "installed", lambda engine: "1.0")
+    assert package("spleeter-2stems", 0, Wish()) == "onnxruntime", "nothing was measured"
+    settle_on_cpu(lambda way: here[way], Wish(), known("spleeter-2stems"))
+    assert package("spleeter-2stems", 0, Wish()) == "openvino"
+    assert package("spleeter-2stems", 0, Wish("onnxruntime")) == "onnxruntime"
+    monkeypatch.setattr(engines, "installed", lambda engine: "")
+    assert package("spleeter-2stems", 0, Wish("openvino")) == "onnxruntime", "the error comes where it is opened"
 
 
 def test_a_cache_that_cannot_be_written_ends_nothing(here: dict[Way, Timed], tmp_path: Path) -> None:

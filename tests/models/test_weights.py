@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from audio_pipeline.errors import WeightsError
 from audio_pipeline.models.separation.spleeter_layout import VARIANTS
@@ -24,6 +25,7 @@ from audio_pipeline.models.weights import registry as weights_registry
 from audio_pipeline.models.weights import store
 from audio_pipeline.models.weights.registry import Asset
 from audio_pipeline.models.weights.sources import Tarball, Wheel, _why, terminal_bar
+from audio_pipeline.models.weights.tensors import MappedTensors
 from tests.models.small_unets import small_weights
 from tests.models.test_spleeter_convert import as_tensorflow
 from tests.models.tf_checkpoint import write_checkpoint
@@ -283,6 +285,31 @@ def test_every_entry_says_what_it_is_and_whose() -> None:
         assert asset.files
         assert asset.sources
     assert "Steven M Bryant" in store.asset("demo-song").credit
+
+
+def test_tensors_are_views_of_their_file_which_others_do_not_change(tmp_path: Path) -> None:
+    """Released, they are read again; what is written into one stays in this process."""
+    path, table = tmp_path / "model.safetensors", small_weights(VARIANTS["spleeter-2stems"])
+    save_file(table, path)
+    mapped, content = MappedTensors(path), path.read_bytes()
+    assert mapped.keys() == table.keys() and mapped.shapes == {name: x.shape for name, x in table.items()}
+    for name, expected in table.items():
+        assert np.array_equal(mapped[name], expected)
+    mapped.release()
+    name = next(iter(table))
+    assert np.array_equal(mapped[name], table[name])
+    mapped[name][:] = 0
+    assert path.read_bytes() == content and np.array_equal(MappedTensors(path)[name], table[name])
+
+
+def test_tensors_of_another_type_or_no_tensors_at_all_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file({"a": np.zeros(3, np.int64)}, path)
+    with pytest.raises(WeightsError, match="tensor a is I64, expected F32"):
+        MappedTensors(path)
+    path.write_bytes(b"no tensors")
+    with pytest.raises(WeightsError, match="not a safetensors file"):
+        MappedTensors(path)
 
 
 def test_no_bar_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

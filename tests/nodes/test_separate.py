@@ -295,6 +295,20 @@ def test_a_served_model_is_nothing_to_import_and_needs_a_sliding_mode() -> None:
         Settings(worker="served", mode="offline")
 
 
+@pytest.mark.parametrize(
+    ("settings", "precision"),
+    [
+        ({"mode": "offline"}, "fp32"),
+        ({"mode": "offline", "precision": "bf16"}, "bf16"),
+        ({"mode": "low"}, "auto"),
+        ({}, "auto"),
+        ({"precision": "fp32"}, "fp32"),
+    ],
+)
+def test_mode_offline_is_exact_unless_asked_otherwise(settings: dict[str, str], precision: str) -> None:
+    assert Settings(**settings).wanted_precision == precision  # type: ignore[arg-type]
+
+
 def test_offline_it_computes_itself_whoever_serves_live() -> None:
     x = noise(RATE)
     own, served = (offline(mode="low", normalise=False, worker=worker) for worker in ("own", "served"))
