@@ -11,6 +11,7 @@ from pathlib import Path
 
 from audio_pipeline.cpu import cores, processor
 from audio_pipeline.doctor.finding import Finding, install
+from audio_pipeline.doctor.separation import separation
 from audio_pipeline.doctor.sound import sound
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.host import machine
@@ -35,6 +36,7 @@ def findings() -> Iterator[Finding]:
     yield runtime_folder()
     yield from sound()
     yield gpu()
+    yield from separation()
     yield from tools()
     yield from voices()
     yield from weights()
@@ -69,7 +71,7 @@ def packages() -> Iterator[Finding]:
         else Finding(
             "could",
             "PyTorch",
-            "not installed; only a GPU needs it, the CPU runs models through ONNX Runtime",
+            "not installed; only a GPU needs it",
             f"{PIP} 'torch>=2.6'",
         )
     )

@@ -12,10 +12,13 @@ from audio_pipeline.cli.main import main
 from audio_pipeline.devices.sound import Device
 from audio_pipeline.doctor import checks
 from audio_pipeline.doctor import finding as doctor_finding
+from audio_pipeline.doctor import separation as doctor_separation
 from audio_pipeline.doctor import sound as doctor_sound
 from audio_pipeline.doctor.finding import Finding, install
 from audio_pipeline.errors import DeviceError
 from audio_pipeline.host import machine
+from audio_pipeline.models.separation import engines
+from audio_pipeline.models.separation.engines import Figure, Way, known
 
 MICROPHONE = Device(
     3, "pulse", "ALSA", inputs=2, outputs=0, rate=44_100, is_default_input=True, is_default_output=False
@@ -38,6 +41,21 @@ def test_the_policy_for_voices_is_a_finding(monkeypatch: pytest.MonkeyPatch, tmp
     assert list(checks.voices())[1].detail == f"the mark is off and consent is off ({policy})"
     policy.write_text("what")
     assert list(checks.voices())[1].level == "lacks"
+
+
+def test_the_engine_of_separators_is_a_finding(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AUDIO_PIPELINE_CACHE", str(tmp_path))
+    monkeypatch.setattr(engines, "installed", lambda engine: "1.0")
+    monkeypatch.setattr(doctor_separation, "installed", lambda engine: "1.0")
+    (found,) = doctor_separation.separation()
+    assert found.level == "ok" and found.detail.startswith("not measured yet")
+    figures = [Figure(Way("onnxruntime", "fp32"), 17.0, 200.0), Figure(Way("openvino", "bf16"), 7.0, 53.0)]
+    known("spleeter-2stems").remember(figures)
+    (found,) = doctor_separation.separation()
+    chosen = "spleeter-2stems: OpenVINO computes in bf16, which agrees with fp32 to 53 dB here, 7.0 ms"
+    assert found.detail == f"{chosen}; ONNX Runtime fp32 17.0 ms"
+    monkeypatch.setattr(doctor_separation, "installed", lambda engine: "")
+    assert next(doctor_separation.separation()).mend.endswith("-m pip install openvino")
 
 
 def test_missing_and_old_packages_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
