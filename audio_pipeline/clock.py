@@ -26,8 +26,7 @@ class HostClock(Protocol):
 class MonotonicClock:
     """The host's monotonic clock."""
 
-    def now_ns(self) -> int:
-        return time.monotonic_ns()
+    now_ns = staticmethod(time.monotonic_ns)
 
 
 class VirtualClock:
@@ -61,6 +60,7 @@ class ClockLine:
         return self.host_ns + round((position - self.position) / self.rate * 1e9)
 
 
+_SEQUENCE = struct.Struct("<Q")  # even: whole; 0: never written
 _RECORD = struct.Struct("<QdqdQ")  # sequence, position, host_ns, rate, discontinuities
 
 
@@ -74,6 +74,7 @@ class ClockRecord:
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), _RECORD.size)
         self._last: ClockLine | None = None
+        self._last_sequence = 0
 
     def publish(self, line: ClockLine, *, discont: bool = False) -> None:
         """Writes the line; odd sequence numbers mark an update under way."""
@@ -85,11 +86,13 @@ class ClockRecord:
 
     def read(self) -> ClockLine | None:
         """The newest line, None before the first."""
+        if _SEQUENCE.unpack_from(self._map)[0] == self._last_sequence:  # as nearly always
+            return self._last
         for _ in range(100):
             before, position, host_ns, rate, _ = _RECORD.unpack_from(self._map)
-            (after,) = struct.unpack_from("<Q", self._map, 0)
+            (after,) = _SEQUENCE.unpack_from(self._map)
             if before == after and before % 2 == 0:
-                self._last = ClockLine(position, host_ns, rate) if before else None
+                self._last, self._last_sequence = ClockLine(position, host_ns, rate), before
                 break
         return self._last  # where the writer died inside an update the old line goes on
 

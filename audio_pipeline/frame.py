@@ -71,7 +71,7 @@ _KNOWN_FLAGS = 0x7F
 _BYTES_PER_SAMPLE = {int(Format.F32): 4, int(Format.S16): 2}
 _NATIVE = sys.byteorder == "little"
 _F4 = np.dtype("<f4")
-_EVENT, _GAP = int(Format.EVENT), int(Flag.GAP)
+_F32, _EVENT, _GAP = int(Format.F32), int(Format.EVENT), int(Flag.GAP)
 
 
 @dataclass(slots=True)
@@ -157,7 +157,7 @@ def pack(frame: Frame) -> bytes:
 
 def pack_as(frame: Frame, seq: int, epoch: int, sent_age_us: int) -> bytes:
     """The frame as one message, under the number, the epoch and the age that its port gives it."""
-    code, payload = _payload(frame)
+    code, payload, payload_bytes = _payload(frame)
     more = _pack_sources(frame.sources) if frame.sources else b""
     head = HEADER.pack(
         MAGIC,
@@ -167,7 +167,7 @@ def pack_as(frame: Frame, seq: int, epoch: int, sent_age_us: int) -> bytes:
         frame.channels,
         frame.rate,
         frame.samples,
-        len(payload),
+        payload_bytes,
         frame.flags,
         frame.clock_id,
         epoch,
@@ -178,7 +178,7 @@ def pack_as(frame: Frame, seq: int, epoch: int, sent_age_us: int) -> bytes:
         frame.generation,
         sent_age_us,
     )
-    return head + more + payload
+    return b"".join((head, more, payload))
 
 
 def _pack_sources(sources: tuple[tuple[int, int], ...]) -> bytes:
@@ -220,13 +220,17 @@ def pack_event(event: dict[str, Any]) -> bytes:
     return packed
 
 
-def _payload(frame: Frame) -> tuple[Format, bytes]:
+def _payload(frame: Frame) -> tuple[int, bytes | memoryview, int]:
+    """Format, what to copy, and how many bytes that is."""
     if frame.event is not None:
-        return Format.EVENT, pack_event(frame.event)
-    if frame.data is None:
-        return Format.F32, b""
-    data = frame.data if _NATIVE and frame.data.dtype == np.float32 else frame.data.astype("<f4")
-    return Format.F32, data.tobytes()
+        packed = pack_event(frame.event)
+        return _EVENT, packed, len(packed)
+    data = frame.data
+    if data is None:
+        return _F32, b"", 0
+    if not (_NATIVE and data.dtype == np.float32 and data.flags.c_contiguous):
+        data = np.ascontiguousarray(data, _F4)
+    return _F32, data.data, data.nbytes
 
 
 def numbered(message: bytes) -> tuple[int, int] | None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import sys
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_pipeline.errors import PipelineError
+from audio_pipeline.histogram import BINS, bin_of
 
 SLOTS = 8192
 NAME_BYTES = 160 * 1024
@@ -27,11 +27,6 @@ SUMS = ("steps", "busy_ns", "waits", "wait_ns")
 SPREADS = 512  # histograms that are kept of processes that are gone
 _FLOAT = "~"  # names that start with it hold a float64 in the slot
 
-# log-spaced edges: 0.05 ms to 46 s in 192 steps (a factor of 1.075 each, so a quantile is right within 4 %)
-STEP = 1.075
-AGE_EDGES_MS: NDArray[np.float64] = 0.05 * np.float64(STEP) ** np.arange(191, dtype=np.float64)
-_EDGES: list[float] = AGE_EDGES_MS.tolist()
-BINS = len(_EDGES) + 1
 SPARE = BINS  # slots without a name: a board that is full counts into them rather than stop the sound
 
 
@@ -41,11 +36,12 @@ class Board:
     def __init__(self, path: Path) -> None:
         self._map = _mapped(path)
         slots = memoryview(self._map)[NAME_BYTES:]  # numpy's views would take three times as long for each store
-        self._ints, self._floats = slots[8:].cast("q"), slots[8:].cast("d")
+        self.ints, self.floats = slots[8:].cast("q"), slots[8:].cast("d")  # by slot
         self._count = slots[:8].cast("q")
-        self._views = (self._count, self._ints, self._floats, slots)
+        self._views = (self._count, self.ints, self.floats, slots)
         self._count[0] = SPARE
         self._index: dict[str, int] = {}
+        self._histograms: dict[str, Histogram] = {}
         self._names_end = 0
 
     def slot(self, name: str, width: int = 1) -> int:
@@ -67,12 +63,12 @@ class Board:
 
     def add(self, name: str, amount: int = 1) -> None:
         """Counts."""
-        self._ints[self.slot(name)] += amount
+        self.ints[self.slot(name)] += amount
 
     def counting(self, prefix: str) -> Callable[[str, int], None]:
         """Counts under names that begin with `prefix`, and looks each of them up only once."""
         slots: dict[str, int] = {}
-        ints = self._ints
+        ints = self.ints
 
         def count(name: str, amount: int) -> None:
             slot = slots.get(name)
@@ -84,29 +80,35 @@ class Board:
 
     def put(self, name: str, value: int) -> None:
         """Shows a whole number."""
-        self._ints[self.slot(name)] = value
+        self.ints[self.slot(name)] = value
+
+    def clear(self, slots: Iterable[int]) -> None:
+        """Shows 0 for what is no more."""
+        for slot in slots:
+            self.ints[slot] = 0
 
     def gauge(self, name: str, value: float) -> None:
         """Shows a number."""
-        self._floats[self.slot(_FLOAT + name)] = value
+        self.floats[self.slot(_FLOAT + name)] = value
+
+    def histogram(self, name: str) -> Histogram:
+        """A histogram of durations and its `.max` gauge, made on first use."""
+        known = self._histograms.get(name)
+        if known is None:
+            known = self._histograms[name] = Histogram(self, name)
+        return known
 
     def observe_ms(self, name: str, value_ms: float) -> bool:
-        """Adds a duration to a histogram (log-spaced bins) and to its `.max` gauge; True for the worst so far."""
-        start = self.slot(name, BINS)
-        self._ints[start + bisect_left(_EDGES, value_ms)] += 1
-        top = self.slot(_FLOAT + name + ".max")
-        worst = value_ms >= self._floats[top]
-        if worst:
-            self._floats[top] = value_ms
-        return worst
+        """Adds a duration to a histogram; True for the worst so far."""
+        return self.histogram(name).observe_ms(value_ms)
 
     def remember(self, name: str, *values: int) -> None:
         """Writes down several whole numbers that belong together; `Reading.remembered` gives all or none of them."""
         start = self.slot(name, len(values) + 2)
         if start:
-            turn = self._ints[start] + 1
+            turn = self.ints[start] + 1
             for at, value in enumerate((turn, *values, turn), start):
-                self._ints[at] = value
+                self.ints[at] = value
 
     def close(self) -> None:
         """Unmaps; the file stays for readers."""
@@ -147,6 +149,24 @@ def _in_use(view: mmap.mmap | bytes) -> tuple[bytes, NDArray[np.int64]]:
     used = int.from_bytes(view[NAME_BYTES : NAME_BYTES + 8], sys.byteorder, signed=True)
     slots = view[NAME_BYTES + 8 : NAME_BYTES + 8 + 8 * min(max(used, 0), SLOTS)]
     return names, np.frombuffer(slots, np.int64)
+
+
+class Histogram:
+    """Durations on a board in log-spaced bins, and the longest of them; its slots are looked up once."""
+
+    __slots__ = ("_floats", "_ints", "_start", "_top")
+
+    def __init__(self, board: Board, name: str) -> None:
+        self._ints, self._floats = board.ints, board.floats
+        self._start, self._top = board.slot(name, BINS), board.slot(f"{_FLOAT}{name}.max")
+
+    def observe_ms(self, value_ms: float) -> bool:
+        """Adds a duration; True for the worst so far."""
+        self._ints[self._start + bin_of(value_ms)] += 1
+        worst = value_ms >= self._floats[self._top]
+        if worst:
+            self._floats[self._top] = value_ms
+        return worst
 
 
 class Reading(Mapping[str, float]):
@@ -227,17 +247,3 @@ class Reading(Mapping[str, float]):
     def under(self, prefix: str) -> dict[str, float]:
         """Values whose name starts with `prefix`, without it."""
         return {name[len(prefix) :]: value for name, value in self.values_.items() if name.startswith(prefix)}
-
-
-def quantile_ms(counts: NDArray[np.int64], q: float) -> float:
-    """The q-quantile (0..1) of a histogram in ms, interpolated inside its bin; 0 when empty."""
-    total = int(counts.sum())
-    if total == 0:
-        return 0.0
-    reached = np.cumsum(counts)
-    bin_ = int(np.searchsorted(reached, q * total))
-    low = AGE_EDGES_MS[bin_ - 1] if bin_ > 0 else 0.0
-    high = AGE_EDGES_MS[min(bin_, len(AGE_EDGES_MS) - 1)]
-    before = reached[bin_ - 1] if bin_ > 0 else 0
-    inside = (q * total - before) / max(int(counts[bin_]), 1)
-    return float(low + (high - low) * min(max(inside, 0.0), 1.0))

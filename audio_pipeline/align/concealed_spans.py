@@ -13,6 +13,9 @@ class ConcealedSpans:
     def __init__(self) -> None:
         self._spans: deque[tuple[int, int]] = deque(maxlen=MOST)
 
+    def __bool__(self) -> bool:
+        return bool(self._spans)
+
     def note(self, start: int, end: int) -> None:
         """From `start` to just before `end`; neighbours are joined."""
         if self._spans and self._spans[-1][1] == start:

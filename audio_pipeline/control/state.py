@@ -15,7 +15,7 @@ from audio_pipeline.control.snapshots import (
     TapLedger,
     WorstFrame,
 )
-from audio_pipeline.metrics import AGE_EDGES_MS
+from audio_pipeline.histogram import AGE_EDGES_MS
 
 State = dict[str, Any]
 

@@ -20,6 +20,11 @@ class Mute:
         if muted != self._muted:
             self._muted, self._done = muted, max(self._fade - self._done, 0)
 
+    @property
+    def passes(self) -> bool:
+        """True while it lets the stream through as it is."""
+        return not self._muted and self._done >= self._fade
+
     def process(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n, channels) in and out; `x` itself while it is let through."""
         if self._done >= self._fade:

@@ -61,16 +61,13 @@ class Subscription:
         return len(self.queue) < self.queue_frames
 
     def straight(self, item: Item) -> bool:
-        """Takes a frame for sending at once, where none waits and the window has room; `goes` counts it."""
+        """Takes and counts a frame for sending at once, where none waits and the window has room."""
         if self.queue or len(self.in_flight) >= self.window or self.policy == ABSENT:
             return False
         self.in_flight.append(item.seq)
-        return True
-
-    def goes(self) -> None:
-        """Counts a frame that goes straight to the socket."""
         self._count("offered", 1)
         self._count("sent", 1)
+        return True
 
     def offer(self, item: Item) -> None:
         """Queues a frame under the policy; what does not fit is dropped and counted by reason."""

@@ -55,6 +55,7 @@ class InSpec:
     window: int
     policy: str
     stream: int = 0
+    credit_every: int = 1  # frames taken; fewer where the window is small
     prepare: Callable[[zmq.Socket[bytes]], None] = lambda socket: None  # options of the socket (keys, heartbeats)
     terms: Mapping[str, Any] = field(default_factory=dict)  # what a hello carries beside the link's own fields
 

@@ -38,6 +38,10 @@ class Converter:
             return self._rechannel(frame)
         return self._resample(self._rechannel(frame))
 
+    def passes(self, frame: Frame) -> bool:
+        """True for samples that are as they are wanted."""
+        return frame.rate == self.rate and (self.channels is None or frame.channels == self.channels)
+
     def map_position(self, position: int, rate: int) -> int:
         """A position at another rate, in this input's rate."""
         return -(-position * self.rate // rate)
@@ -91,10 +95,14 @@ class Continuity:
 
     def repair(self, frame: Frame) -> Iterable[Frame]:
         """The frame, with a CONCEALED gap before it where samples are missing, or trimmed, or nothing."""
+        return (frame,) if self.follows(frame) else self._repaired(frame)
+
+    def follows(self, frame: Frame) -> bool:
+        """True where it needs no repair, as nearly always; then the next one has to follow it."""
         if frame.position != self.expected or not frame.samples or self._entry is not None:
-            return self._repaired(frame)
-        self.expected, self._last = frame.end, frame.data  # as nearly always
-        return (frame,)
+            return False
+        self.expected, self._last = frame.end, frame.data
+        return True
 
     def _repaired(self, frame: Frame) -> Iterator[Frame]:
         if not frame.samples and not frame.flags & Flag.END:  # idle: nothing is said of what lies between

@@ -59,14 +59,14 @@ class OutPort(Subscribers):
         if not self.subscriptions and not self._history_samples:
             return
         self.seq += 1
+        self.stirred = True
         last = bool(frame.flags & Flag.END)
         message = pack_as(frame, self.seq, self.epoch, sent_age_us)
         item = Item(self.seq, frame.position, frame.end, frame.generation, message, last)
-        for name, subscription in list(self.subscriptions.items()):
-            mine = self._converted_for(name, frame, item, sent_age_us)
+        for name, subscription in tuple(self.subscriptions.items()):
+            mine = self._converted_for(name, frame, item, sent_age_us) if self._converted else item
             subscription.end = mine if last else None
-            if name in self.connected and subscription.straight(mine):
-                subscription.goes()  # before it goes: it may arrive although we are killed in between
+            if name in self.connected and subscription.straight(mine):  # counted: it may arrive though we are killed
                 self._put(name, mine.message)
                 continue
             subscription.offer(mine)
@@ -97,7 +97,7 @@ class OutPort(Subscribers):
 
     def rewire(self, consumers: Mapping[str, tuple[str, int]], rates: Mapping[str, int], history_samples: int) -> None:
         """Who is expected from now on; whoever is not any more gets frames until it says bye."""
-        self._history_samples = history_samples
+        self._history_samples, self.stirred = history_samples, True
         before, self.spec = self.spec.consumers, replace(self.spec, consumers=dict(consumers))
         self._converted = {name: self._converted.get(name) or Converted(rate) for name, rate in rates.items()}
         for name, (policy, frames) in consumers.items():
@@ -128,6 +128,7 @@ class OutPort(Subscribers):
         for _ in range(A_TURN):
             if not int(self.socket.get(EVENTS)) & POLLIN:
                 return
+            self.stirred = True
             parts = self.socket.recv_multipart(DONTWAIT)
             try:
                 self._on_message(parts[0].decode(), unpack(parts[-1]))
@@ -220,6 +221,7 @@ class OutPort(Subscribers):
 
     def cancel(self, generation: int) -> None:
         """Forgets queued and remembered frames of older generations."""
+        self.stirred = True
         for subscription in self.subscriptions.values():
             subscription.cancel(generation)
         self._history.cancel(generation)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from audio_pipeline.errors import WireError
-from audio_pipeline.frame import Frame, numbered, parse
+from audio_pipeline.frame import Flag, Frame, numbered, parse
 from audio_pipeline.links.credit import Count, Grant
 from audio_pipeline.links.messages import (
     IMPATIENT_NS,
@@ -19,6 +19,8 @@ from audio_pipeline.links.messages import (
     unpack,
     whole,
 )
+
+_END = int(Flag.END)
 
 
 class Receiver:
@@ -50,6 +52,7 @@ class Receiver:
         self._greeting = 0  # counts connections: what was under way on an older one is lost
         self._received = 0  # highest seq of this epoch
         self._changed = True
+        self._uncredited = 0  # frames taken since the last word of credit
 
     def _send(self, message: dict[str, Any]) -> bool:
         """Sends a message; False where it cannot go out now."""
@@ -139,7 +142,9 @@ class Receiver:
             self.grant.delivered(self._received)
         elif frame.epoch == self.grant.epoch:
             self.grant.delivered(frame.seq)
-        self._changed = True
+        self._uncredited += 1
+        if frame.flags & _END or self._uncredited >= min(self.spec.credit_every, self.grant.window - 2):
+            self._changed = True  # what stays free of the window holds the producer's largest burst at any time
         return frame
 
     def used(self) -> None:
@@ -159,7 +164,7 @@ class Receiver:
             self._on_unsent(now_ns)
             return
         self._sent_ns = now_ns
-        self._changed = False
+        self._changed, self._uncredited = False, 0
 
     def _interval_ns(self) -> int:
         """How often something is sent where nothing has changed."""

@@ -20,6 +20,7 @@ class Subscribers:
         }
         self.connected: dict[str, tuple[int, int]] = {}  # identity -> instance of the consumer, its greeting
         self._had_taps = False
+        self.stirred = True  # what is queued or under way may have changed; whoever shows it sets this to False
 
     def _expect(self, name: str, policy: str, frames: int) -> None:
         known = self.subscriptions.get(name)
@@ -33,6 +34,7 @@ class Subscribers:
 
     def dismiss(self, node: str) -> None:
         """The graph's consumers in `node` will never come (it is optional and could not be opened)."""
+        self.stirred = True
         for name in self.spec.consumers:
             if InputKey.parse(name).node == node:
                 self.subscriptions[name].dismiss()
@@ -50,6 +52,7 @@ class Subscribers:
 
     def _gone(self, name: str) -> None:
         """The graph's own consumers keep their queue until they come back; taps are forgotten."""
+        self.stirred = True
         self.connected.pop(name, None)
         if name not in self.spec.consumers and (gone := self.subscriptions.pop(name, None)) is not None:
             gone.leave() if gone.tap else gone.unlink()
@@ -63,6 +66,8 @@ class Subscribers:
 
     def backlog(self) -> dict[str, tuple[int, int]]:
         """Frames queued and under way, by consumer; of taps together."""
+        if not self._had_taps and self.subscriptions.keys() == self.spec.consumers.keys():  # as nearly always
+            return {name: (len(sub.queue), len(sub.in_flight)) for name, sub in self.subscriptions.items()}
         found = {name: (0, 0) for name in (*self.spec.consumers, *([TAPS] if self._had_taps else ()))}
         for name, subscription in self.subscriptions.items():
             key = TAPS if subscription.tap else name

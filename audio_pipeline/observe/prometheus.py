@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from audio_pipeline.metrics import AGE_EDGES_MS
+from audio_pipeline.histogram import AGE_EDGES_MS
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

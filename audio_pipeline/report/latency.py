@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from audio_pipeline.metrics import STEP
+from audio_pipeline.histogram import STEP
 from audio_pipeline.report.page import link_name, number
 from audio_pipeline.view.paths import allowed_ms, keeps, present_paths
 from audio_pipeline.view.text import State, ms_text

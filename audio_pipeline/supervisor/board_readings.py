@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_pipeline.metrics import BINS, NAME_BYTES, SLOTS, Reading
+from audio_pipeline.histogram import BINS
+from audio_pipeline.metrics import NAME_BYTES, SLOTS, Reading
 
 SIZE = NAME_BYTES + 8 + SLOTS * 8
 FLOAT = "~"  # begins the name of a slot with a float64

@@ -25,8 +25,9 @@ from audio_pipeline.control.snapshots import (
 )
 from audio_pipeline.frame import tag_of
 from audio_pipeline.graph.plan import Plan
+from audio_pipeline.histogram import BINS, quantile_ms
 from audio_pipeline.links.link_plan import LinkPlan
-from audio_pipeline.metrics import BINS, Reading, quantile_ms
+from audio_pipeline.metrics import Reading
 from audio_pipeline.supervisor.state_size import few
 
 READ_SLACK = 16  # frames that may pass between reading the boards of two processes

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_pipeline.metrics import BINS, quantile_ms
+from audio_pipeline.histogram import BINS, quantile_ms
 
 State = Mapping[str, Any]
 Counts = NDArray[np.int64]

@@ -80,10 +80,10 @@ class RunnerContext:
         if out.port.wanted:
             if captured_ns is None:
                 captured_ns = self.captured_at(position + len(data), rate)
-            if self._is_concealed(position, len(data), rate):
+            if self._concealed and self._is_concealed(position, len(data), rate):
                 flags |= Flag.CONCEALED
             out.framer.emit(data, position, rate, flags & ~(Flag.GAP | Flag.END), captured_ns)
-        out.measure(data)  # last: nobody waits for it
+        out.level.add(data)  # last: nobody waits for it
 
     def _out(self, port: str, *, events: bool) -> Out:
         """The output of that name. NodeError where the node declares none."""

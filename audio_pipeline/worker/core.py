@@ -15,6 +15,7 @@ from audio_pipeline.settings import replaced
 from audio_pipeline.worker.context import RunnerContext
 from audio_pipeline.worker.graph_clock import GraphClock
 from audio_pipeline.worker.outputs import Outputs
+from audio_pipeline.worker.turn_meter import TurnMeter
 
 
 class Core:
@@ -32,37 +33,25 @@ class Core:
         notify: Callable[[Notice], None],
     ) -> None:
         self.job, self.node, self.ctx, self.clock, self.board, self.notify = job, node, ctx, clock, board, notify
-        self.outputs, self.generations = outputs, generations
+        self.outputs, self.generations, self.meter = outputs, generations, TurnMeter(board)
         self.ended = self.flushed = False
-        self._schedule = deque(sorted(job.schedule, key=lambda item: int(item[0])))
-
-    def waited(self, wait_ns: int) -> None:
-        """Something that was due, or had come, so long ago is begun now."""
-        wait_ns = max(wait_ns, 0)
-        self.board.add("waits")
-        self.board.add("wait_ns", wait_ns)
-        self.board.observe_ms("wait", wait_ns / 1e6)
+        self.scheduled = deque(sorted(job.schedule, key=lambda item: int(item[0])))  # position, name, value
 
     # -- settings that change at a position ---------------------------------------------------------
 
     def schedule(self, position: int, name: str, value: Any) -> None:
         """A setting that changes when the node gets to `position`."""
-        self._schedule = deque(sorted([*self._schedule, [position, name, value]], key=lambda item: int(item[0])))
-
-    @property
-    def scheduled(self) -> bool:
-        """True while settings wait for their position."""
-        return bool(self._schedule)
+        self.scheduled = deque(sorted([*self.scheduled, [position, name, value]], key=lambda item: int(item[0])))
 
     def until_change(self, position: int, samples: int) -> int:
         """Samples from `position` on before a scheduled setting changes, at most `samples`."""
-        ahead = (int(at) for at, _, _ in self._schedule if position < int(at) < position + samples)
+        ahead = (int(at) for at, _, _ in self.scheduled if position < int(at) < position + samples)
         return next(ahead, position + samples) - position
 
     def reached(self, position: int) -> None:
         """Applies what is due."""
-        while self._schedule and int(self._schedule[0][0]) <= position:
-            at, name, value = self._schedule.popleft()
+        while self.scheduled and int(self.scheduled[0][0]) <= position:
+            at, name, value = self.scheduled.popleft()
             try:
                 self.apply_at(at, name, value, position)
             except PipelineError as error:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
-
-import zmq
 
 from audio_pipeline.control.notices import Dismissed, Ended, Resumed, Snapshot
 from audio_pipeline.worker.control_link import ControlLink
 from audio_pipeline.worker.runner import NodeRunner
+from audio_pipeline.worker.sockets import poll_all
 
 BEAT_MS = 50
 BEAT_NS = BEAT_MS * 1_000_000
@@ -69,23 +67,22 @@ class Ensemble:
             self.present = member.name
             member.report(now_s)
 
-    def _wait(self) -> set[Any]:
-        """The sockets on which something came, for all members; waits until the first of their deadlines."""
+    def _wait(self) -> set[int]:
+        """The descriptors on which something came, for all members; waits until the first of their deadlines."""
         now = time.monotonic_ns()
         for member in self.members:
             patience_ns = member.runner.patience_ms(BEAT_MS) * 1_000_000
             member.due_ns = min(now + patience_ns, member.due_ns)
         wait_ns = max(min(member.due_ns for member in self.members) - now, 0)
-        pairs = [pair for member in self.members for pair in member.runner.sockets]
-        return {socket for socket, _ in zmq.zmq_poll(pairs, -(-wait_ns // 1_000_000))}
+        return poll_all([member.runner.sockets for member in self.members], -(-wait_ns // 1_000_000))
 
-    def _turn_all(self, ready: set[Any]) -> None:
+    def _turn_all(self, ready: set[int]) -> None:
         moved: set[str] = set()
         for member in self.members:
             runner = member.runner
             now = time.monotonic_ns()
-            ready_now = any(socket in ready for socket, _ in runner.sockets)
-            if not (ready_now or now >= member.due_ns or (moved and member.sources & moved)):
+            came = not ready.isdisjoint(runner.sockets.fds)
+            if not (came or now >= member.due_ns or (moved and member.sources & moved)):
                 continue
             self.present = member.name
             runner.board.put("in_turn", 1)

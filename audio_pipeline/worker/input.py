@@ -26,6 +26,15 @@ class Input:
         self.next_plan: LinkPlan | None = None  # another timeline, from the next new beginning on
         self.since_ns = 0  # when that was asked, or when it began to leave
 
+    def passes(self, frame: Frame, *, repair: bool) -> bool:
+        """True for a frame that the node gets as it came; then it is noted how far the link has come."""
+        if not frame.samples or frame.position < self.floor or not self.mute.passes or not self.converter.passes(frame):
+            return False
+        if repair and not self.continuity.follows(frame):
+            return False
+        self.end = self.raw_end = frame.end
+        return True
+
 
 def is_beginning(frame: Frame) -> bool:
     """True for the first frame of something that is no neighbour of what came before."""

@@ -27,7 +27,7 @@ from audio_pipeline.worker.outputs import Outputs
 from audio_pipeline.worker.sockets import Sockets
 from audio_pipeline.worker.splice import Splice
 
-LEAVE_NS = 300_000_000  # a producer that does not answer a bye by then is not there
+CREDIT_EVERY = 3  # of the four frames that a window has room for beside a burst
 
 
 class InputLinks:
@@ -57,14 +57,19 @@ class InputLinks:
         self.aligner = self._make_aligner(count) if node.aligned else None
 
     def _open(self, key: LinkKey, plan: LinkPlan, instance: int) -> Input:
-        spec = InSpec(str(plan.target), plan.endpoint, plan.window, plan.policy)
+        every = CREDIT_EVERY if self.job.live else 1
+        spec = InSpec(str(plan.target), plan.endpoint, plan.window, plan.policy, credit_every=every)
         count = self._board.counting(f"in.{plan.source}>{plan.target.name}.")
         link = InPort(self._context, spec, self.job.token, instance, count)
         rate, channels = self.node.input_rate(key.input, self.job.rate), self._channels(key.input)
         item = Input(key, plan, link, Converter(rate, channels))
         self.links[key], self.current[at(plan)] = item, key
-        self._sockets.add(link.socket)
+        self._wait_on(link)
         return item
+
+    def _wait_on(self, link: InPort) -> None:
+        """Live, the first frame of several goes to the node before the next one is taken."""
+        self._sockets.add(link.socket, link.receive if self.job.live else link.handle)
 
     def _channels(self, port: str) -> int | None:
         """What an input wants; where sounds are added up all must have the same, two unless the node says."""
@@ -112,7 +117,7 @@ class InputLinks:
             if item.plan.source.node == producer:
                 self._sockets.remove(item.link.socket)
                 item.link.reconnect()
-                self._sockets.add(item.link.socket)
+                self._wait_on(item.link)
 
     def adopt(self, plans: Iterable[LinkPlan]) -> None:
         """The true latencies, windows and buffers, before anything has come."""

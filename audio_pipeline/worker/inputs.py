@@ -201,8 +201,12 @@ class Inputs(InputLinks):
     @property
     def changing(self) -> bool:
         """True while a change is not through."""
-        busy = self.splices or self.leaving or any(item.next_plan for item in self.links.values())
-        return bool(busy) or (self.aligner is not None and not self.aligner.settled)
+        if self.splices or self.leaving or (self.aligner is not None and not self.aligner.settled):
+            return True
+        for item in self.links.values():  # a plain loop: it is asked at each turn
+            if item.next_plan is not None:
+                return True
+        return False
 
     def spliced(self, item: Input, frame: Frame) -> Iterable[tuple[Input, Frame]]:
         """What the node gets of a converted frame, in view of a link that leaves or comes, and of which link."""

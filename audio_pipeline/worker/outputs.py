@@ -42,7 +42,6 @@ class Outputs:
         self.sources: tuple[tuple[int, int], ...] = ()  # what the newest input holds, where it is a mix
         self.by_name: dict[str, Out] = {}
         self._next_level_ns = 0
-        self._links_shown: set[str] = set()
         for out in job.outputs:
             self._open(out)
 
@@ -67,7 +66,7 @@ class Outputs:
         framer = Framer(frame_samples, rate, lambda frame: self.send(frame, port), self._count)
         framer.generation = self._generations.get(out.timeline, 0)
         self.by_name[out.port] = Out(out.port, out.timeline, port, framer, events=out.events)
-        self._sockets.add(port.socket)
+        self._sockets.add(port.socket, port.handle)
 
     def _counter(self, prefix: str) -> Callable[[str], Count]:
         return lambda consumer: self._board.counting(f"{prefix}>{consumer}.")
@@ -105,9 +104,10 @@ class Outputs:
     def prune(self, wanted: Collection[str]) -> None:
         """Closes outputs that are not wanted any more."""
         for name in [name for name in self.by_name if name not in wanted]:
-            port = self.by_name.pop(name).port
-            self._sockets.remove(port.socket)
-            port.close()
+            out = self.by_name.pop(name)
+            self._sockets.remove(out.port.socket)
+            out.port.close()
+            self._board.clear(slot for slots in out.slots.values() for slot in slots)
 
     def enter_timeline(self, timeline: str) -> None:
         """What goes out from now on has positions of another timeline."""
@@ -149,39 +149,39 @@ class Outputs:
         """Position behind the newest sample that was sent; 0 before the first."""
         return max((out.framer.end for out in self if out.framer.end is not None), default=0)
 
-    def receive(self, ready: Mapping[Any, int]) -> None:
-        """Takes what came from consumers."""
-        for out in self:
-            if out.port.socket in ready:
-                out.port.handle()
-
     # -- what is shown ------------------------------------------------------------------------------
 
     def show(self, now_ns: int) -> None:
-        """Writes backlogs to the board, and ten times a second levels."""
-        shown = set()
-        for out in self:
-            for name, (queued, in_flight) in out.port.backlog().items():
-                link = f"out.{out.name}>{name}."
-                shown.add(link)
-                self._show_backlog(link, queued, in_flight)
-        for link in self._links_shown - shown:  # taken away
-            self._show_backlog(link, 0, 0)
-        self._links_shown = shown
+        """Writes backlogs that may have changed to the board, and ten times a second levels."""
+        for out in self.by_name.values():
+            if out.port.stirred:
+                out.port.stirred = False
+                self._show_backlogs(out)
         if now_ns >= self._next_level_ns:
             self._next_level_ns = now_ns + LEVEL_EVERY_NS
             self._show_levels(now_ns)
 
-    def _show_backlog(self, link: str, queued: int, in_flight: int) -> None:
-        self._board.put(link + "queued", queued)
-        self._board.put(link + "in_flight", in_flight)
+    def _show_backlogs(self, out: Out) -> None:
+        backlog, ints = out.port.backlog(), self._board.ints
+        for name, (queued, in_flight) in backlog.items():
+            slots = out.slots.get(name) or self._slots_of(out, name)
+            ints[slots[0]], ints[slots[1]] = queued, in_flight
+        if len(out.slots) == len(backlog):
+            return
+        for name in [name for name in out.slots if name not in backlog]:  # taken away
+            self._board.clear(out.slots.pop(name))
+
+    def _slots_of(self, out: Out, name: str) -> tuple[int, int]:
+        link = f"out.{out.name}>{name}."
+        slots = out.slots[name] = self._board.slot(link + "queued"), self._board.slot(link + "in_flight")
+        return slots
 
     def _show_levels(self, now_ns: int) -> None:
         for out in self:
-            if out.events or (not out.samples and now_ns - out.shown_ns < HOLD_NS):
+            if out.events or (not out.level.values and now_ns - out.shown_ns < HOLD_NS):
                 continue  # what comes in bursts keeps its level in between
             out.shown_ns = now_ns
-            peak_db, rms_db = out.level_db()
+            peak_db, rms_db = out.level.take()
             self._board.gauge(f"level.{out.name}.peak_db", peak_db)
             self._board.gauge(f"level.{out.name}.rms_db", rms_db)
 

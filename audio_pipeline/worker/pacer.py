@@ -50,18 +50,21 @@ class Pacer:
         if self.source is not None and self._blocks is None and isinstance(self.node, Source):
             self._blocks = iter(self.node.blocks(self.ctx))
 
-    def deadlines_ns(self) -> list[int | None]:
-        """When there is something to do next."""
-        if self.job.live:
-            line = self.ctx.line()
-            return [
-                self.ticks.deadline_ns(line) if self.ticks else None,
-                self.source.deadline_ns(line, self.job.frame_samples) if self.source else None,
-            ]
+    def deadline_ns(self) -> int | None:
+        """When there is something to do next; None: nothing by the clock."""
+        if not self.job.live:
+            return self._offline_deadline_ns()
+        if self.ticks is not None:
+            return self.ticks.deadline_ns(self.ctx.line())
+        if self.source is not None:
+            return self.source.deadline_ns(self.ctx.line(), self.job.frame_samples)
+        return None
+
+    def _offline_deadline_ns(self) -> int | None:
         if self.source is not None and self.core.outputs.has_capacity:
-            return [self._ask_again_ns]
+            return self._ask_again_ns
         ready = self.aligner is not None and self.aligner.ready()
-        return [0 if ready and self.core.outputs.has_capacity else None]
+        return 0 if ready and self.core.outputs.has_capacity else None
 
     def work(self) -> bool:
         """Does what is due; True if anything was."""
@@ -85,16 +88,11 @@ class Pacer:
             line = self.ctx.line()
             if self._blocks is None or not pace.playing:
                 return self._send_idle(now) or moved
-            due = (
-                self.core.outputs.has_capacity
-                if not self.job.live
-                else pace.due(line.position_at(now), self.job.frame_samples)
-            )
-            if not due:
+            if not self._is_due(pace, line, now):
                 pace.in_step = True
                 return moved
             if self.job.live and pace.in_step:
-                self.core.waited(now - (pace.deadline_ns(line, self.job.frame_samples) or now))
+                self.core.meter.waited(now - (pace.deadline_ns(line, self.job.frame_samples) or now))
             self.core.reached(pace.position)
             block = self._next_block(pace.position)
             if block is None:
@@ -106,6 +104,8 @@ class Pacer:
                 return moved
             self._emit_block(pace, block, line.host_ns_at(pace.clock_position(pace.position + _length(block))))
             moved = True
+            if self.job.live and pace.in_step:
+                return True  # the next one is not due for a frame; where it is, the next turn comes at once
         return moved
 
     def _is_due(self, pace: SourcePace, line: ClockLine, now: int) -> bool:
@@ -149,13 +149,14 @@ class Pacer:
         while not self.core.ended:
             now = self.core.clock.now_ns()
             if self.job.live:
-                skipped = ticks.skip(self.ctx.line(), now)
+                line = self.ctx.line()
+                skipped = ticks.skip(line, now)
                 if skipped:
                     self.ctx.count("skipped_samples", skipped)
                     aligner.skip_to(ticks.position)
-                if not ticks.due(self.ctx.line(), now):
+                if not ticks.due(line, now):
                     return moved
-                self.core.waited(now - ticks.deadline_ns(self.ctx.line()))
+                self.core.meter.waited(now - ticks.deadline_ns(line))
                 n = ticks.frame_samples
             else:
                 if not (self.core.outputs.has_capacity and aligner.ready()):

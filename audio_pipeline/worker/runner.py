@@ -7,7 +7,7 @@ under a virtual clock.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import zmq
@@ -54,10 +54,10 @@ class NodeRunner:
         self.job, self.node, self.board, self.inbox = job, node, board, inbox
         self.waker = Waker()
         self.clock = GraphClock(record, clock, job.rate)
-        self._sockets = Sockets(self.waker.fd)
+        self.sockets = Sockets(self.waker.fd)
         figures, generations = Figures(board, job.name), dict(job.generations)
-        outputs = Outputs(job, context, self.clock, board, self._sockets, figures.count, generations)
-        links = Inputs(job, node, context, self.clock, board, self._sockets, outputs, figures.count)
+        outputs = Outputs(job, context, self.clock, board, self.sockets, figures.count, generations)
+        links = Inputs(job, node, context, self.clock, board, self.sockets, outputs, figures.count)
         self.ctx = RunnerContext(job, figures, self.clock, outputs, links, board, self.waker, notify)
         self.core = Core(job, node, self.ctx, self.clock, board, outputs, generations, notify)
         self._outputs, self.links, self.aligner = outputs, links, links.aligner
@@ -65,7 +65,6 @@ class NodeRunner:
         self.pacer = Pacer(self.core, self.aligner)
         self.commands = CommandHandler(self.core, links, self.intake, self.pacer, inbox)
         self._closing_since: int | None = None
-        self._worst_ns = 0
 
     @property
     def outputs(self) -> list[Out]:
@@ -110,46 +109,34 @@ class NodeRunner:
         """Connects anew to a producer that was replaced (inproc only; ipc and tcp do so by themselves)."""
         self.links.reconnect(producer)
 
-    @property
-    def sockets(self) -> list[tuple[Any, int]]:
-        """What it waits on now, as `zmq.zmq_poll` takes it."""
-        return self._sockets.pairs
-
     def step(self, timeout_ms: int = 0) -> bool:
         """Waits at most `timeout_ms` for something to do, does it, and says whether anything moved."""
-        ready = self._sockets.poll(self.patience_ms(timeout_ms))
+        ready = self.sockets.poll(self.patience_ms(timeout_ms))
         began = self.clock.now_ns()
-        woken = self.waker.fd in ready
+        woken = self.sockets.wake_fd in ready
         if woken:
             self.waker.clear()
             self._note_wake(began)
-        moved = self.commands.handle_all()
-        self._receive(ready)
-        if self.started and not self.ended:
+        moved = self.commands.handle_all() if self.inbox else False
+        if ready:
+            self.sockets.receive(ready)
+        if self.commands.started and not self.core.ended:
             moved |= self._work(woken)
-        elif self.ended and self.pacer.source is not None:
+        elif self.core.ended and self.pacer.source is not None:
             self.links.discard_events()
         moved |= self.commands.advance()
         now = self.clock.now_ns()
-        if self.started or not self.job.joins:
+        if self.commands.started or not self.job.joins:
             self.intake.send_due(now)
-        self._show(began, now)
-        if moved:
-            self.board.observe_ms("busy", (now - began) / 1e6)
+        self.core.meter.turn(began, now, moved=moved)
+        self._outputs.show(now)
         return moved
 
     def _note_wake(self, now_ns: int) -> None:
         """What a device brought has waited since its thread called."""
         called_ns, self.ctx.woken_ns = self.ctx.woken_ns, 0
         if called_ns and self.started and self.job.live and not self.inputs:
-            self.core.waited(now_ns - called_ns)
-
-    def _receive(self, ready: Mapping[Any, int]) -> None:
-        """Takes what came on the sockets."""
-        self._outputs.receive(ready)
-        for item in self.inputs.values():
-            if item.link.socket in ready:
-                item.link.receive() if self.job.live else item.link.handle()
+            self.core.meter.waited(now_ns - called_ns)
 
     def patience_ms(self, timeout_ms: int) -> int:
         """Until the next deadline, at most `timeout_ms`."""
@@ -165,8 +152,10 @@ class NodeRunner:
 
     def next_deadline_ns(self) -> int | None:
         """Host time of the next thing to do without being asked; None: nothing."""
-        times = [self.node.deadline_ns(), *self.pacer.deadlines_ns()]
-        return min((at for at in times if at is not None), default=None)
+        mine, paced = self.node.deadline_ns(), self.pacer.deadline_ns()
+        if mine is None or paced is None:
+            return mine if paced is None else paced
+        return min(mine, paced)
 
     def _work(self, woken: bool) -> bool:
         moved = self.intake.take()
@@ -175,14 +164,14 @@ class NodeRunner:
             self.node.poll(self.ctx)
             moved = True
         moved = self.pacer.work() or moved
-        if not self.ended and (self.core.flushed or self._has_all):
+        if not self.core.ended and (self.core.flushed or self._has_all):
             self.core.end()
         return moved
 
     @property
     def _has_all(self) -> bool:
         """True where nothing more comes in."""
-        return bool(self.inputs) and self.intake.finished and self.pacer.source is None
+        return self.pacer.source is None and bool(self.inputs) and self.intake.finished
 
     @property
     def drained(self) -> bool:
@@ -195,15 +184,6 @@ class NodeRunner:
             return False
         self.ctx.log("closed with frames that a consumer did not take within 2 s")
         return True
-
-    def _show(self, began: int, now: int) -> None:
-        self.board.put("beat_ns", now)
-        self.board.add("steps")
-        self.board.add("busy_ns", now - began)
-        if now - began > self._worst_ns:
-            self._worst_ns = now - began
-            self.board.put("worst_step_ns", self._worst_ns)
-        self._outputs.show(now)
 
     def close(self) -> None:
         """Lets go of sockets and the node."""

@@ -11,7 +11,7 @@ from audio_pipeline.control.pushes import EventBatch, Push
 from audio_pipeline.control.replies import SetReply
 from audio_pipeline.control.requests import EVENTS, GRAPH, LEDGER, METERS
 from audio_pipeline.errors import ControlError
-from audio_pipeline.metrics import AGE_EDGES_MS
+from audio_pipeline.histogram import AGE_EDGES_MS
 from tests.engine.snapshots_of import description_of, ledger_of, meters_of
 
 RATE = 44_100

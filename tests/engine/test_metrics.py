@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from audio_pipeline.metrics import AGE_EDGES_MS, BINS, NAME_BYTES, SLOTS, Board, Reading, quantile_ms
+from audio_pipeline.histogram import AGE_EDGES_MS, BINS, bin_of, quantile_ms
+from audio_pipeline.metrics import NAME_BYTES, SLOTS, Board, Reading
 
 
 def test_what_is_counted_is_read_while_the_writer_lives_and_after(tmp_path: Path) -> None:
@@ -172,3 +174,16 @@ def test_what_is_just_being_added_is_not_read_yet(tmp_path: Path) -> None:
     path.write_bytes(raw)
     assert dict(Reading(path)) == {"old": 1}
     board.close()
+
+
+@pytest.mark.parametrize("nudge", [0.0, -1e-6, 1e-6])
+def test_the_logarithm_finds_the_bin_that_a_search_finds(nudge: float) -> None:
+    """Edges belong to the bin below them; a value a millionth beside an edge is on its own side of it."""
+    for edge in AGE_EDGES_MS.tolist():
+        value = edge * (1 + nudge)
+        assert bin_of(value) == np.searchsorted(AGE_EDGES_MS, value), value
+
+
+@pytest.mark.parametrize(("value_ms", "bin_"), [(0.0, 0), (1e-300, 0), (1e6, BINS - 1), (math.inf, BINS - 1)])
+def test_what_no_bin_holds_is_in_the_first_or_the_last(value_ms: float, bin_: int) -> None:
+    assert bin_of(value_ms) == bin_

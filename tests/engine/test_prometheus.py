@@ -18,7 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from audio_pipeline.errors import ConfigError, ControlError, PipelineError
-from audio_pipeline.metrics import AGE_EDGES_MS
+from audio_pipeline.histogram import AGE_EDGES_MS
 from audio_pipeline.observe.exporter import Address, Endpoint, parse_address, the_token, token_file
 from audio_pipeline.observe.prometheus import text_of
 from audio_pipeline.observe.scrapes import PLACES, REQUEST_S, Metrics, Scrapes

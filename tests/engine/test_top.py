@@ -17,7 +17,7 @@ from audio_pipeline.cli import attach
 from audio_pipeline.cli.main import main
 from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ControlError
-from audio_pipeline.metrics import AGE_EDGES_MS, BINS
+from audio_pipeline.histogram import AGE_EDGES_MS, BINS
 from audio_pipeline.view.loads import Load, node_loads, path_loads
 from audio_pipeline.view.top import Top, write_json, write_once
 from audio_pipeline.view.top_page import SORTS, ordered, page

@@ -18,8 +18,9 @@ from audio_pipeline.files.wav import part_of, repair
 from audio_pipeline.files.wav_format import WavFormat
 from audio_pipeline.graph.load import loads
 from audio_pipeline.graph.yamlfile import MAX_VALUES
+from audio_pipeline.histogram import quantile_ms
 from audio_pipeline.host import runtime
-from audio_pipeline.metrics import Board, Reading, quantile_ms
+from audio_pipeline.metrics import Board, Reading
 from audio_pipeline.models.weights.pickles import load_arrays
 from tests.engine.graphs import text_of
 from tests.fuzz.choice import Choice

@@ -12,8 +12,9 @@ import pytest
 from audio_pipeline.control.notices import NOTICES
 from audio_pipeline.control.page import with_table
 from audio_pipeline.frame import HEADER, MAX_CHANNELS, MAX_EVENT_BYTES, MAX_SAMPLES, MAX_SOURCES, Flag, Format
+from audio_pipeline.histogram import BINS, STEP
 from audio_pipeline.links import messages
-from audio_pipeline.metrics import BINS, NAME_BYTES, SLOTS, STEP
+from audio_pipeline.metrics import NAME_BYTES, SLOTS
 from audio_pipeline.worker.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]

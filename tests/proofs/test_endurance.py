@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from audio_pipeline.metrics import quantile_ms
+from audio_pipeline.histogram import quantile_ms
 from tests.proofs.live import NO_CARD, Pipeline, State, running
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
