@@ -44,18 +44,26 @@ class Bench:
         spec = OutSpec(
             "out", self.endpoint, 0, RATE, 1, "song", history, {"a": ("block", 100)} if consumers is None else consumers
         )
-        port = OutPort(self.context, spec, TOKEN, epoch, lambda name: self._counter(f"out>{name}"))
+        port = OutPort(self.context, spec, TOKEN, epoch, lambda name: self.counter(f"out>{name}"))
         self.outs.append(port)
         return port
 
-    def into(self, name: str = "a", *, window: int = 5, token: str = TOKEN, since: int | None = None) -> InPort:
-        spec = InSpec(name, self.endpoint, window, "block")
-        port = InPort(self.context, spec, token, next(self._instances), self._counter(f"in>{name}"))
+    def into(
+        self,
+        name: str = "a",
+        *,
+        window: int = 5,
+        token: str = TOKEN,
+        since: int | None = None,
+        credit_every: int = 1,
+    ) -> InPort:
+        spec = InSpec(name, self.endpoint, window, "block", credit_every=credit_every)
+        port = InPort(self.context, spec, token, next(self._instances), self.counter(f"in>{name}"))
         port.since = since
         self.ins.append(port)
         return port
 
-    def _counter(self, prefix: str) -> Callable[[str, int], None]:
+    def counter(self, prefix: str) -> Callable[[str, int], None]:
         def count(name: str, amount: int) -> None:
             self.counts[f"{prefix}.{name}"] += amount
 
@@ -248,10 +256,13 @@ def test_words_that_get_lost_heal_with_the_next(bench: Bench) -> None:
     assert numbers(collect(bench, port, 4)) == [2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("credit_every", [1, 3])
 @pytest.mark.parametrize("window", [1, 2, 3, 4, 5, 8])
-def test_every_window_carries_a_stream_to_its_end_without_a_repeated_word(bench: Bench, window: int) -> None:
+def test_every_window_carries_a_stream_to_its_end_without_a_repeated_word(
+    bench: Bench, window: int, credit_every: int
+) -> None:
     """No time passes, so no word is repeated: what has to be said is said when it has to be."""
-    out, port = bench.out({"a": ("block", 100)}), bench.into(window=window)
+    out, port = bench.out({"a": ("block", 100)}), bench.into(window=window, credit_every=credit_every)
     bench.pump(lambda: port.welcome)
     offer(out, range(50))
     offer(out, range(50, 51), flags=Flag.END)
@@ -264,6 +275,45 @@ def test_every_window_carries_a_stream_to_its_end_without_a_repeated_word(bench:
 
     bench.pump(turn)
     assert numbers(got) == list(range(51))
+
+
+class Words(InPort):
+    """A consumer that writes down how far it said it had taken frames."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.credited: list[int] = []
+
+    def _send(self, message: dict[str, Any]) -> bool:
+        if message["t"] == "credit":
+            self.credited.append(message["delivered"])
+        return super()._send(message)
+
+
+@pytest.mark.parametrize("burst", [1, 4])
+def test_credit_for_three_frames_at_once_never_holds_a_burst_back(bench: Bench, burst: int) -> None:
+    """A window is the largest burst and four frames: whatever the consumer keeps to itself, a burst has its place."""
+    out = bench.out({"a": ("block", 100)})
+    spec = InSpec("a", bench.endpoint, burst + 4, "block", credit_every=3)
+    port = Words(bench.context, spec, TOKEN, 1, bench.counter("in>a"))
+    bench.ins.append(port)
+    bench.pump(lambda: port.welcome)
+    bench.pump(lambda: out.subscriptions["a"].window == burst + 4)
+    port.credited.clear()
+    got: list[Frame] = []
+
+    def turn() -> bool:
+        bench.now_ns -= 100_000_000  # the pump's own step: no word is due for having been silent
+        got.extend(taken(port))
+        return len(got) == out.seq and out.subscriptions["a"].delivered_through >= max(port.credited, default=0)
+
+    for number in range(0, 30 * burst, burst):
+        offer(out, range(number, number + burst))
+        assert not out.subscriptions["a"].queue, "all of it is under way"
+        bench.pump(turn)
+        port.send_due(bench.now_ns)
+        bench.pump(turn)
+    assert numbers(got) == list(range(30 * burst)) and len(port.credited) <= len(got) / 3
 
 
 def test_a_cancel_empties_queue_and_history(bench: Bench) -> None:
