@@ -26,6 +26,7 @@ from audio_pipeline.run.pipeline import Pipeline
 from audio_pipeline.settings import Places
 from audio_pipeline.terminal import printable, write
 
+NETWORK = "network"  # the process of both directions, so that they share a connection
 REFRESH_S = 0.25
 LINE_S = 1.0
 BUFFER_MS = 20.0  # the jitter is gone before: this is for the loudspeaker's own
@@ -61,7 +62,7 @@ def client_graph(args: argparse.Namespace, there: PortsReply) -> Graph:
     _check("--mic", args.mic, there.feeds, "has no node that waits for sound called")
     if not play and not args.mic:
         raise ConfigError(f"{args.host} exports nothing; name outputs with `export:` in its gateway")
-    link = {"host": args.host, "key": args.key, "own": args.own}
+    link = {"host": args.host, "key": args.key, "own": args.own, "process": NETWORK}
     nodes: dict[str, Any] = {}
     if play:
         nodes["there"] = {"kind": "remote_in", "port": play, **link}

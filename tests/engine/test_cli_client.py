@@ -41,6 +41,11 @@ def test_a_microphone_alone_and_with_sound() -> None:
     assert both.nodes["send"].settings.to == "voice"
 
 
+def test_both_directions_share_a_process_and_so_a_connection() -> None:
+    nodes = graph(mic="voice", play="split.vocals").nodes
+    assert nodes["there"].process == nodes["send"].process != nodes["speaker"].process
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
