@@ -37,13 +37,39 @@ class OutJob:
 
 
 @dataclass(frozen=True)
+class Anchor:
+    """Where an aligned node has put a timeline, and the generation that this holds for."""
+
+    position: int
+    generation: int
+
+
+@dataclass(frozen=True)
+class ScheduledSetting:
+    """A live setting that changes when the node gets to a position."""
+
+    at: int
+    name: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class SourcePlace:
+    """Where in its timeline and in its song a source goes on."""
+
+    position: int
+    playing: bool
+    media_s: float
+
+
+@dataclass(frozen=True)
 class Job:
     """One node of one run."""
 
     name: str
     kind: str
     settings: dict[str, Any]
-    input_settings: dict[str, Any]
+    input_settings: dict[str, Any]  # settings by input
     rate: int
     frame_samples: int
     live: bool
@@ -51,40 +77,32 @@ class Job:
     token: str
     board: str
     clock: str  # the record that everybody in this node's region reads
-    inputs: list[LinkPlan]
-    outputs: list[OutJob]
+    inputs: tuple[LinkPlan, ...]
+    outputs: tuple[OutJob, ...]
     epoch: int = 1
     incarnation: int = 0
     control: str = ""
-    node_paths: list[str] = field(default_factory=list)
+    node_paths: tuple[str, ...] = ()
     kind_at: str = ""  # module:class of a kind that another interpreter's own registry does not know
     master: bool = False  # writes `clock`
     own_clock: str = ""  # a device's record of its own
     generations: dict[str, int] = field(default_factory=dict)
-    anchors: dict[str, list[int]] = field(default_factory=dict)  # timeline -> [anchor, generation]
+    anchors: dict[str, Anchor] = field(default_factory=dict)  # by timeline
     state: dict[str, Any] = field(default_factory=dict)  # the node's own snapshot
-    transport: dict[str, Any] = field(default_factory=dict)  # position, media_s, playing of a source
+    place: SourcePlace | None = None  # of a source that was here before
     end_position: int | None = None  # offline: where a source stops
-    cpus: list[int] | None = None
+    cpus: tuple[int, ...] | None = None
     nice: int | None = None
     realtime: int | None = None
     joins: bool = False  # the others play already: nothing is taken before the start
-    schedule: list[list[Any]] = field(default_factory=list)  # [position, setting, value], offline
-
-    @classmethod
-    def of(cls, raw: dict[str, Any]) -> Job:
-        """The job in a map that came from our own supervisor."""
-        inputs = [LinkPlan.of(item) for item in raw.pop("inputs")]
-        outputs = [build(OutJob, item) for item in raw.pop("outputs")]
-        return cls(inputs=inputs, outputs=outputs, **raw)
+    schedule: tuple[ScheduledSetting, ...] = ()
 
 
 def pack_jobs(jobs: Sequence[Job]) -> bytes:
     """The jobs of one process, as msgpack."""
-    packed: bytes = dumps([dataclasses.asdict(job) for job in jobs])
-    return packed
+    return dumps([dataclasses.asdict(job) for job in jobs])
 
 
 def unpack_jobs(data: bytes) -> list[Job]:
-    """The inverse of `pack_jobs`."""
-    return [Job.of(raw) for raw in loads(data)]
+    """The inverse of `pack_jobs`. Raises ConfigError for what is no job."""
+    return [build(Job, raw, ("job",)) for raw in loads(data)]

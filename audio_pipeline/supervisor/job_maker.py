@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
-from audio_pipeline.graph.job import Job
+from audio_pipeline.graph.job import Anchor, Job
 from audio_pipeline.metrics import Reading
+from audio_pipeline.settings import plain
 from audio_pipeline.supervisor.jobs import Run, make_job
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.playhead import Playhead
@@ -20,30 +21,28 @@ class JobMaker:
 
     def job(self, record: NodeRecord, run: Run) -> Job:
         """`run` is the present one, or the one of a graph that is about to replace it."""
-        return make_job(run, record.name, incarnation=record.incarnation, born=record.born, **self.wanted(record))
+        state, name = self._state, record.name
+        job = replace(
+            make_job(run, name, incarnation=record.incarnation, born=record.born),
+            settings=plain(record.settings),
+            input_settings=plain(record.input_settings),
+            state=record.state,
+            generations={source: each.generation for source, each in state.transports.items() if each.generation},
+            schedule=tuple(record.schedule),
+            joins=name in state.joining,
+        )
+        if name in state.transports and not state.live and state.duration_s is not None:
+            job = replace(job, end_position=round(state.duration_s * state.rate))
+        return self._resumed(job, record) if record.incarnation > record.born else job
 
-    def wanted(self, record: NodeRecord) -> dict[str, Any]:
-        """What the process must know beside its place in the graph."""
-        transports = self._state.transports
-        wanted: dict[str, Any] = {
-            "settings": record.settings,
-            "input_settings": record.input_settings,
-            "state": record.state,
-            "generations": {name: each.generation for name, each in transports.items() if each.generation},
-            "schedule": record.schedule,
-            "joins": record.name in self._state.joining,
-        }
-        duration_s = self._state.duration_s
-        if record.name in transports and not self._state.live and duration_s is not None:
-            wanted["end_position"] = round(duration_s * self._state.rate)
-        if record.incarnation > record.born:
-            wanted["anchors"] = _anchors(record.dead[-1]) if record.dead else {}
-            if record.name in transports:
-                wanted["transport"] = self._playhead.resume_state(record.name)
-                wanted["state"] = {**record.state, **wanted["transport"]}
-        return wanted
+    def _resumed(self, job: Job, record: NodeRecord) -> Job:
+        job = replace(job, anchors=_anchors(record.dead[-1]) if record.dead else {})
+        if record.name not in self._state.transports:
+            return job
+        place = self._playhead.place(record.name)
+        return replace(job, place=place, state={**record.state, **plain(place)})
 
 
-def _anchors(board: Reading) -> dict[str, list[int]]:
+def _anchors(board: Reading) -> dict[str, Anchor]:
     found = board.under("anchor.")
-    return {name: [int(value), int(board.get(f"anchor_generation.{name}", 0))] for name, value in found.items()}
+    return {name: Anchor(int(value), int(board.get(f"anchor_generation.{name}", 0))) for name, value in found.items()}

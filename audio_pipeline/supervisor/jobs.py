@@ -13,7 +13,7 @@ from audio_pipeline.graph.groups import processes, shared_key
 from audio_pipeline.graph.job import Job, OutJob, QueueTerms
 from audio_pipeline.graph.plan import Plan
 from audio_pipeline.graph.regions import HOST
-from audio_pipeline.graph.types import Graph, NodeSpec
+from audio_pipeline.graph.types import NodeSpec
 from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.refs import PortRef
 from audio_pipeline.settings import plain
@@ -73,18 +73,18 @@ class Run:
         return self.run_dir / f"{node}.{incarnation}.board"
 
 
-def make_job(run: Run, name: str, *, incarnation: int = 0, born: int = 0, **desired: Any) -> Job:
-    """The job of one node; `desired` is what a restarted one must know (generations, anchors, state, ...).
+def make_job(run: Run, name: str, *, incarnation: int = 0, born: int = 0) -> Job:
+    """The job of one node as the file states it; what a restarted one must know is added by `JobMaker`.
 
     `born` is the incarnation with which it came into the graph: one that was taken out and is back begins anew.
     """
     graph = run.plan.graph
-    spec = graph.nodes[name]
+    spec, members = graph.nodes[name], processes(graph)[graph.nodes[name].process]
     return Job(
         name=name,
         kind=spec.kind,
-        settings=plain(desired.pop("settings", None) or spec.settings),
-        input_settings=plain(desired.pop("input_settings", None) or spec.input_settings),
+        settings=plain(spec.settings),
+        input_settings=plain(spec.input_settings),
         rate=graph.rate,
         frame_samples=graph.frame_samples,
         live=run.plan.live,
@@ -92,29 +92,19 @@ def make_job(run: Run, name: str, *, incarnation: int = 0, born: int = 0, **desi
         token=run.token,
         board=str(run.board_path(name, incarnation)),
         clock=str(run.clock_of(name)),
-        inputs=[_in_job(run, spec, link) for link in _links_into(run.plan, name)],
-        outputs=[_out_job(run, spec, port) for port in spec.all_outputs],
+        inputs=tuple(_in_job(run, spec, link) for link in _links_into(run.plan, name)),
+        outputs=tuple(_out_job(run, spec, port) for port in spec.all_outputs),
         epoch=incarnation + 1,
         incarnation=incarnation - born,
         control=run.control,
-        node_paths=[str(path) for path in graph.node_paths],
+        node_paths=tuple(str(path) for path in graph.node_paths),
         kind_at=kind_at(spec),
         master=run.plan.clocks.is_master(name),
         own_clock=str(run.device_clock(name)) if spec.cls.clock_source else "",
-        **scheduling(graph, name),
-        **desired,
+        cpus=shared_key(graph, members, "cpus"),
+        nice=shared_key(graph, members, "nice"),
+        realtime=shared_key(graph, members, "realtime"),
     )
-
-
-def scheduling(graph: Graph, name: str) -> dict[str, Any]:
-    """Cores, nice and real-time priority of the process that runs a node."""
-    members = processes(graph)[graph.nodes[name].process]
-    cpus = shared_key(graph, members, "cpus")
-    return {
-        "cpus": None if cpus is None else list(cpus),
-        "nice": shared_key(graph, members, "nice"),
-        "realtime": shared_key(graph, members, "realtime"),
-    }
 
 
 def _links_into(plan: Plan, name: str) -> list[LinkPlan]:

@@ -37,7 +37,7 @@ class Launcher:
         child = self._pool.take(records[0].spec.keys.python)
         child.give(jobs, lambda code: self._on_exit(child, code))
         for record in records:
-            record.ready, record.retry_s, record.failure = False, None, {}
+            record.ready, record.retry_s, record.failure = False, None, None
             record.started_s, record.child, record.busy_ns = time.monotonic(), child, 0.0
             record.revision = self._state.graph_revision
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,6 @@ class LocalGraph:
         start_clocks(run.clocks, ClockLine(0.0, self.clock.now_ns(), float(graph.rate)))
         self.record = ClockRecord(run.clock_path)
         self._state = PipelineState(run, schedule=schedule)
-        self._schedule = dict(schedule or {})
         self._life = Lifecycle(lambda: self.clock.now_ns() / 1e9)
         events = EventStream(lambda: self._life.uptime_s)
         self._reply: Reply | None = None  # the newest
@@ -224,12 +224,12 @@ class LocalGraph:
         record.child, record.ready, record.phase = None, False, Phase.RESTARTING
         self._transaction.on_death(name)  # its successor is connected as is wanted now
 
-    def revive(self, name: str, **wanted: Any) -> NodeRunner:
-        """A successor, that is to know what is `wanted` of it."""
+    def revive(self, name: str, **known: Any) -> NodeRunner:
+        """A successor; what it is to know of its predecessor are fields of its job."""
         record = self._state.nodes[name]
         record.incarnation += 1
-        job = make_job(self.run, name, incarnation=record.incarnation, schedule=self._schedule.get(name, []), **wanted)
-        self.nodes.open(record, job)
+        job = make_job(self.run, name, incarnation=record.incarnation)
+        self.nodes.open(record, replace(job, schedule=tuple(record.schedule), **known))
         for other in self.runners.values():
             other.reconnect(name)
         self._deliver()

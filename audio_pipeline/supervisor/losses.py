@@ -41,16 +41,16 @@ class Losses:
         An optional node is left out then; for any other the pipeline ends.
         """
         failure = record.failure
-        crashed = not failure or failure.get("cause") == "crash"
+        crashed = failure is None or failure.cause == "crash"
         if self._state.live and (self._life.started or (crashed and record.failures < MAX_START_FAILURES)):
-            if not (record.spec.optional and failure.get("cause") == "DeviceError"):
+            if not (record.spec.optional and failure is not None and failure.cause == "DeviceError"):
                 return False
         if record.spec.optional:
             self._leave_out(record, cause)
             return True
         error = NodeError(f"node {record.name!r}: {cause}")
-        if not crashed:
-            error.exit_code = int(failure.get("exit_code", error.exit_code))  # the cause's own code
+        if not crashed and failure is not None and failure.exit_code is not None:
+            error.exit_code = failure.exit_code  # the cause's own
         self._life.give_up(error)
         return True
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from audio_pipeline.control import notices
 from audio_pipeline.control.codec import MALFORMED
-from audio_pipeline.control.message import fields_of
 from audio_pipeline.control.notices import Notice
 from audio_pipeline.errors import ControlError
+from audio_pipeline.graph.job import ScheduledSetting
 from audio_pipeline.node import Latency
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.incidents import CAUSE_CHARACTERS, clipped
@@ -92,8 +93,7 @@ class NodeMessages:
                 self._relinker.replan()
 
     def _on_failed(self, record: NodeRecord, notice: notices.Failed) -> None:
-        said = {name: value for name, value in fields_of(notice).items() if value is not None}
-        record.failure = {**said, "error": clipped(notice.error, CAUSE_CHARACTERS)}
+        record.failure = replace(notice, error=clipped(notice.error, CAUSE_CHARACTERS))
 
     def _on_resumed(self, record: NodeRecord, notice: notices.Resumed) -> None:
         """Sought back after it had sent its end."""
@@ -130,11 +130,11 @@ class NodeMessages:
 
     def _on_applied(self, record: NodeRecord, notice: notices.Applied) -> None:
         """A setting that waited for its position is in force, for a successor as well; or the node refused it."""
-        entry = [notice.at, notice.name, notice.value]
-        if entry in record.schedule:
-            record.schedule.remove(entry)
+        setting = ScheduledSetting(notice.at, notice.name, notice.value)
+        if setting in record.schedule:
+            record.schedule.remove(setting)
             if notice.ok:
-                record.change(entry[1], entry[2])
+                record.change(setting.name, setting.value)
             self._state.changed()
 
     def _on_snapshot(self, record: NodeRecord, notice: notices.Snapshot) -> None:

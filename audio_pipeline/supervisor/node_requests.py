@@ -12,6 +12,7 @@ from audio_pipeline.control.replies import SendReply, SetReply, TransportReply
 from audio_pipeline.control.requests import SendRequest, SetRequest, TransportRequest
 from audio_pipeline.errors import ControlError, nearest
 from audio_pipeline.frame import pack_event
+from audio_pipeline.graph.job import ScheduledSetting
 from audio_pipeline.supervisor.callers import Caller
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.playhead import Playhead
@@ -78,10 +79,12 @@ class NodeRequests:
             return self._ask(caller, record, put)
         if len(record.schedule) >= MOST_SCHEDULED:
             raise ControlError(f"set: {record.name} has {MOST_SCHEDULED} settings that wait for their position")
-        entry = [request.at, name, value]
-        record.schedule.append(entry)  # until the node reports that it is in force
+        setting = ScheduledSetting(request.at, name, value)
+        record.schedule.append(setting)  # until the node reports that it is in force
         self._state.changed()
-        return self._ask(caller, record, Inquiry(command, _set_reply, refused=lambda: _remove(record.schedule, entry)))
+        return self._ask(
+            caller, record, Inquiry(command, _set_reply, refused=lambda: _remove(record.schedule, setting))
+        )
 
     def _put(self, record: NodeRecord, name: str, value: Any, *, seen: bool) -> None:
         """A value is wanted from now on: the node has taken it, or there is no process that could refuse it."""
@@ -208,7 +211,7 @@ def _transport_reply(answer: Result, heard_in_ms: float | None, note: str) -> Tr
     return TransportReply(answer.result, heard_in_ms, note)
 
 
-def _remove(schedule: list[list[Any]], entry: list[Any]) -> None:
+def _remove(schedule: list[ScheduledSetting], setting: ScheduledSetting) -> None:
     """One that was refused is not waited for; it may have been applied meanwhile."""
-    if entry in schedule:
-        schedule.remove(entry)
+    if setting in schedule:
+        schedule.remove(setting)

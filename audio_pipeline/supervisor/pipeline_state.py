@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from audio_pipeline.graph.job import ScheduledSetting
 from audio_pipeline.graph.plan import Plan
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.links.link_plan import Ends, LinkPlan
@@ -24,9 +25,9 @@ class PipelineState:
     ) -> None:
         self.run = run
         self.duration_s = duration_s
-        scheduled = schedule or {}
+        waiting = {name: [ScheduledSetting(*entry) for entry in entries] for name, entries in (schedule or {}).items()}
         self.nodes = {
-            name: NodeRecord(spec, spec.settings, dict(spec.input_settings), schedule=list(scheduled.get(name, ())))
+            name: NodeRecord(spec, spec.settings, dict(spec.input_settings), schedule=waiting.get(name, []))
             for name, spec in run.plan.graph.nodes.items()
         }
         self.joining: dict[str, NodeRecord] = {}  # start, and are not in the graph yet

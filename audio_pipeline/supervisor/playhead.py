@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from audio_pipeline.graph.job import SourcePlace
 from audio_pipeline.supervisor.board_readings import BoardReadings
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.ports import Send
@@ -71,11 +71,7 @@ class Playhead:
         transport.position = max(transport.position, self.last_position(name))
         self.cancel(name)
 
-    def resume_state(self, name: str) -> dict[str, Any]:
+    def place(self, name: str) -> SourcePlace:
         """What a restarted source must know."""
         transport = self._state.transports[name]
-        return {
-            "position": transport.position,
-            "playing": transport.playing,
-            "media_s": self.audible_media_s(name),
-        }
+        return SourcePlace(transport.position, transport.playing, self.audible_media_s(name))

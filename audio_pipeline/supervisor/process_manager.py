@@ -39,14 +39,14 @@ class ProcessManager:
             self._transaction.on_death(record.name)
         for record in self._transaction.bystanders(child):
             record.child = None
-            self._transaction.on_exit(record, str(record.failure.get("error") or _cause_of(code)))
+            self._transaction.on_exit(record, _cause_of(record, code))
         if records and not self._losses.is_over(records):
             self._on_death(records, child, code)
         self._reaper.keep_log(child.log)
 
     def _on_death(self, records: list[NodeRecord], child: Process, code: int) -> None:
         culprit = next((record for record in records if record.failure), records[0])
-        cause = clipped(str(culprit.failure.get("error") or _cause_of(code)), CAUSE_CHARACTERS)
+        cause = clipped(_cause_of(culprit, code), CAUSE_CHARACTERS)
         if self._losses.is_beyond_repair(culprit, cause):
             if culprit.phase is not Phase.ABSENT:
                 return
@@ -65,5 +65,7 @@ class ProcessManager:
             self._events.log(sentence, event="taken_back", level="warning", node=record.name)
 
 
-def _cause_of(code: int) -> str:
+def _cause_of(record: NodeRecord, code: int) -> str:
+    if record.failure is not None and record.failure.error:
+        return record.failure.error
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

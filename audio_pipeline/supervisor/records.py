@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from audio_pipeline.control.notices import Failed
+from audio_pipeline.graph.job import ScheduledSetting
 from audio_pipeline.graph.types import NodeSpec
 from audio_pipeline.metrics import Reading
 from audio_pipeline.node import Latency
@@ -65,10 +67,10 @@ class NodeRecord:
     latency: Latency | None = None
     live: list[str] = field(default_factory=list)
     state: dict[str, Any] = field(default_factory=dict)
-    schedule: list[list[Any]] = field(default_factory=list)  # (position, name, value) of settings that wait for it
+    schedule: list[ScheduledSetting] = field(default_factory=list)  # settings that wait for their position
     dead: list[Reading] = field(default_factory=list)
     note: str = ""
-    failure: dict[str, Any] = field(default_factory=dict)  # why it failed, as the node itself or the watchdog states
+    failure: Failed | None = None  # why it failed, as the node itself or the watchdog states
     disk_wait_s: float = 0.0  # for so long its loop has stood still for a disk
     cpu: float = 0.0
     rss_mb: float = 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+from audio_pipeline.control.notices import Failed
 from audio_pipeline.errors import NodeError
 from audio_pipeline.metrics import Reading
 from audio_pipeline.supervisor.board_readings import BoardReadings
@@ -127,7 +128,7 @@ class Watchdog:
 
     @staticmethod
     def _end(child: Process, record: NodeRecord, reason: str, cause: str) -> None:
-        record.failure = {"error": reason, "cause": cause}
+        record.failure = Failed(reason, cause)
         child.kill()
 
     def _sample(self, now_s: float) -> None:

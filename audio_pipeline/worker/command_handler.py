@@ -11,6 +11,7 @@ import zmq
 from audio_pipeline.control.codec import MALFORMED
 from audio_pipeline.control.notices import Log, Reply
 from audio_pipeline.errors import PipelineError
+from audio_pipeline.graph.job import ScheduledSetting
 from audio_pipeline.settings import build
 from audio_pipeline.worker import commands
 from audio_pipeline.worker.commands import Answer, Command, Position, Result
@@ -152,14 +153,15 @@ class CommandHandler:
 
     def _set(self, command: commands.Set) -> Position:
         position, at, name = self._pacer.output_position, command.at, command.name
-        if at is not None and at > position:
-            self._core.schedule(at, name, command.value)
-            return Position(at)
         if at is None:
             self._core.apply(name, command.value, position)
+            return Position(position)
+        setting = ScheduledSetting(at, name, command.value)
+        if at > position:
+            self._core.schedule(setting)
         else:
-            self._core.apply_at(at, name, command.value, position)
-        return Position(position)
+            self._core.apply_at(setting, position)
+        return Position(max(at, position))
 
     def _event(self, command: commands.Event) -> Position:
         """An event from outside."""

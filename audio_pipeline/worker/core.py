@@ -8,7 +8,7 @@ from typing import Any
 
 from audio_pipeline.control.notices import Applied, Notice
 from audio_pipeline.errors import PipelineError
-from audio_pipeline.graph.job import Job
+from audio_pipeline.graph.job import Job, ScheduledSetting
 from audio_pipeline.metrics import Board
 from audio_pipeline.node import Node
 from audio_pipeline.settings import replaced
@@ -35,36 +35,36 @@ class Core:
         self.job, self.node, self.ctx, self.clock, self.board, self.notify = job, node, ctx, clock, board, notify
         self.outputs, self.generations, self.meter = outputs, generations, TurnMeter(board)
         self.ended = self.flushed = False
-        self.scheduled = deque(sorted(job.schedule, key=lambda item: int(item[0])))  # position, name, value
+        self.scheduled = deque(sorted(job.schedule, key=_position))
 
     # -- settings that change at a position ---------------------------------------------------------
 
-    def schedule(self, position: int, name: str, value: Any) -> None:
-        """A setting that changes when the node gets to `position`."""
-        self.scheduled = deque(sorted([*self.scheduled, [position, name, value]], key=lambda item: int(item[0])))
+    def schedule(self, setting: ScheduledSetting) -> None:
+        """A setting that changes when the node gets to its position."""
+        self.scheduled = deque(sorted([*self.scheduled, setting], key=_position))
 
     def until_change(self, position: int, samples: int) -> int:
         """Samples from `position` on before a scheduled setting changes, at most `samples`."""
-        ahead = (int(at) for at, _, _ in self.scheduled if position < int(at) < position + samples)
+        ahead = (setting.at for setting in self.scheduled if position < setting.at < position + samples)
         return next(ahead, position + samples) - position
 
     def reached(self, position: int) -> None:
         """Applies what is due."""
-        while self.scheduled and int(self.scheduled[0][0]) <= position:
-            at, name, value = self.scheduled.popleft()
+        while self.scheduled and self.scheduled[0].at <= position:
+            setting = self.scheduled.popleft()
             try:
-                self.apply_at(at, name, value, position)
+                self.apply_at(setting, position)
             except PipelineError as error:
-                self.ctx.log(f"{name} stays as it was at position {at}: {error}")
+                self.ctx.log(f"{setting.name} stays as it was at position {setting.at}: {error}")
 
-    def apply_at(self, at: int, name: str, value: Any, position: int) -> None:
+    def apply_at(self, setting: ScheduledSetting, position: int) -> None:
         """One that waited for its position, reported: a successor must not wait for it again, refused or not."""
         ok = False
         try:
-            self.apply(name, value, position)
+            self.apply(setting.name, setting.value, position)
             ok = True
         finally:
-            self.notify(Applied(at, name, value, ok))
+            self.notify(Applied(setting.at, setting.name, setting.value, ok))
 
     def apply(self, name: str, value: Any, position: int) -> None:
         """Changes a live setting now; where the node refuses it, by any error, it is as it was."""
@@ -98,3 +98,7 @@ class Core:
     def close(self) -> None:
         self.outputs.close()
         self.node.close()
+
+
+def _position(setting: ScheduledSetting) -> int:
+    return setting.at

@@ -89,8 +89,8 @@ class InputLinks:
             live=self.job.live,
             count=count,
         )
-        for timeline, (anchor, generation) in self.job.anchors.items():
-            aligner.restore(timeline, anchor, generation)
+        for timeline, anchor in self.job.anchors.items():
+            aligner.restore(timeline, anchor.position, anchor.generation)
         return aligner
 
     def at(self, name: str) -> Input:

@@ -40,7 +40,7 @@ class Intake:
         if self.job.incarnation == 0:
             return None
         if self.aligner is not None and item.plan.timeline in self.job.anchors:
-            here = self.ctx.position_at(self.core.clock.now_ns()) - self.job.anchors[item.plan.timeline][0]
+            here = self.ctx.position_at(self.core.clock.now_ns()) - self.job.anchors[item.plan.timeline].position
             return max(round(here), 0)
         wanted = self.node.resume_position(item.key.input)
         if wanted is not None:

@@ -34,10 +34,10 @@ class Pacer:
         if self.aligner is not None:
             self.ticks = TickPace(self.job.frame_samples, self.ctx.line(), now, live=self.job.live)
         if isinstance(self.node, Source):
-            transport = self.job.transport
-            self.source = SourcePace(int(transport.get("position", 0)), lead_ms * self.job.rate / 1000)
+            place = self.job.place
+            self.source = SourcePace(place.position if place else 0, lead_ms * self.job.rate / 1000)
             self._blocks = iter(self.node.blocks(self.ctx))
-            if transport.get("playing", True):
+            if place is None or place.playing:
                 self.source.play(self.ctx.position_at(now))
 
     def lead(self, lead_ms: float) -> None:

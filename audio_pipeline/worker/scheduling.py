@@ -25,7 +25,7 @@ def _refusals(job: Job) -> Iterator[tuple[str, str, str]]:
     if job.cpus is not None:
         reason = _try(lambda: os.sched_setaffinity(0, job.cpus or ()))
         if reason:
-            yield f"cores {job.cpus} are not to be had", reason, "; it runs on any"
+            yield f"cores {list(job.cpus)} are not to be had", reason, "; it runs on any"
     if job.nice is not None:
         reason = _try(lambda: os.setpriority(os.PRIO_PROCESS, 0, job.nice or 0))
         if reason:

@@ -15,6 +15,7 @@ import msgpack
 import pytest
 
 from audio_pipeline.control.codec import MSGPACK, encode
+from audio_pipeline.control.notices import Failed
 from audio_pipeline.graph.job import OutJob  # noqa: F401 - the kinds of the graph are loaded before memory is counted
 from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.metrics import SLOTS, Board, Reading
@@ -121,7 +122,7 @@ def test_a_hundred_thousand_restarts(quiet: Quiet, monkeypatch: pytest.MonkeyPat
 
     def step(number: int) -> None:
         record.phase, record.child, record.failures = Phase.RUNNING, Nobody(), 0  # type: ignore[assignment]
-        record.failure = {"error": LINE}
+        record.failure = Failed(LINE)
         process_manager.on_exit(record.child, 1)  # type: ignore[arg-type]
 
     assert grown(step, many) < SLACK

@@ -112,6 +112,11 @@ class Watched:
     def _kill(self) -> None:
         self.killed += 1
 
+    @property
+    def failure(self) -> str:
+        """Why it was given up."""
+        return self.record.failure.error if self.record.failure is not None else ""
+
     def run_for(self, seconds: float) -> None:
         for _ in range(round(seconds / watchdog.WATCH_S)):
             self.now_s += watchdog.WATCH_S
@@ -130,7 +135,7 @@ def test_a_loop_that_does_not_turn_is_a_hang(watched: Watched) -> None:
     watched.run_for(Node.hang_s)
     assert not watched.killed
     watched.run_for(1.0)
-    assert watched.killed and watched.record.failure["error"] == "hung: its loop did not turn"
+    assert watched.killed and watched.failure == "hung: its loop did not turn"
 
 
 def test_one_that_waits_for_the_disk_is_left_alone_and_reported(watched: Watched) -> None:
@@ -152,7 +157,7 @@ def test_a_wait_without_end_is_a_failure(watched: Watched) -> None:
     watched.run_for(DISK_WAIT_S + Node.hang_s - 1)
     assert not watched.killed
     watched.run_for(2.0)
-    assert watched.killed and "60.0 s of it since it waited for a disk" in watched.record.failure["error"]
+    assert watched.killed and "60.0 s of it since it waited for a disk" in watched.failure
 
 
 def test_a_start_may_wait_for_the_disk_as_well(watched: Watched) -> None:

@@ -37,8 +37,8 @@ def job(**over: Any) -> Job:
         token="t",
         board="b",
         clock="c",
-        inputs=[],
-        outputs=[],
+        inputs=(),
+        outputs=(),
         **over,
     )
 

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.graph.job import Job, QueueTerms, pack_jobs, unpack_jobs
+from audio_pipeline.graph.job import Anchor, QueueTerms, ScheduledSetting, SourcePlace, pack_jobs, unpack_jobs
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.node import Latency
 from audio_pipeline.refs import PortRef
+from audio_pipeline.supervisor.job_maker import JobMaker
 from audio_pipeline.supervisor.jobs import Run, make_job, start_command
+from audio_pipeline.supervisor.pipeline_state import PipelineState
+from audio_pipeline.supervisor.playhead import Playhead
 from audio_pipeline.worker.build_node import build_node
 from tests.engine.graphs import graph_of
 
@@ -36,8 +40,15 @@ def run_of(*, live: bool = True) -> Run:
 @pytest.mark.parametrize("live", [True, False])
 @pytest.mark.parametrize("name", ["song", "mic", "late", "mix", "mark", "ears"])
 def test_a_job_survives_the_way_to_its_process(name: str, live: bool) -> None:
-    known = {"generations": {"song": 2}, "anchors": {"song": [5, 2]}, "state": {"hop": 8}, "transport": {"position": 7}}
-    job = make_job(run_of(live=live), name, incarnation=3, schedule=[[480, "gain", 0.5]], **known)
+    job = replace(
+        make_job(run_of(live=live), name, incarnation=3),
+        generations={"song": 2},
+        anchors={"song": Anchor(5, 2)},
+        state={"hop": 8, "past": [b"\0", {"of": None}]},
+        place=SourcePlace(7, playing=False, media_s=0.5),
+        schedule=(ScheduledSetting(480, "gain", 0.5),),
+        cpus=(0, 2),
+    )
     assert unpack_jobs(pack_jobs([job, job])) == [job, job]
     assert (job.incarnation, job.epoch, job.live) == (3, 4, live)
 
@@ -75,10 +86,11 @@ def test_only_what_cannot_run_ahead_is_eager() -> None:
     assert not any(item.eager for item in make_job(run_of(live=False), "mix").inputs)
 
 
-def test_desired_settings_replace_those_of_the_file() -> None:
+def test_settings_that_were_changed_replace_those_of_the_file() -> None:
     run = run_of()
-    spec = run.plan.graph.nodes["late"]
-    job = make_job(run, "late", settings=type(spec.settings)(hop=7))
+    state = PipelineState(run)
+    state.nodes["late"].settings = type(run.plan.graph.nodes["late"].settings)(hop=7)
+    job = JobMaker(state, Playhead(state, lambda address, command: None)).job(state.nodes["late"], run)
     assert job.settings == {"hop": 7, "gain": 1.0}
     assert make_job(run, "mix").input_settings == {"wet": {"gain": 0.5}, "mic": {"gain": 1.0}}
 
@@ -92,7 +104,7 @@ def test_the_node_of_a_job_has_its_settings() -> None:
 def test_a_job_for_a_kind_that_is_gone_is_refused() -> None:
     job = make_job(run_of(), "mix")
     with pytest.raises(ConfigError, match="unknown node kind 'sum'"):
-        build_node(Job(**{**job.__dict__, "node_paths": []}))
+        build_node(replace(job, node_paths=()))
 
 
 def test_the_start_says_the_true_latencies() -> None:

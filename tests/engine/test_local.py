@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from audio_pipeline.control.notices import Reply
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Frame, Samples
+from audio_pipeline.graph.job import Anchor
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.metrics import Reading
 from audio_pipeline.supervisor.local import LocalGraph
@@ -84,7 +85,7 @@ class Stage(LocalGraph):
         """Killed, gone for a while, back with what the supervisor knows."""
         board = self.board(name)
         anchors = {
-            line: [int(at), int(board.get(f"anchor_generation.{line}", 0))]
+            line: Anchor(int(at), int(board.get(f"anchor_generation.{line}", 0)))
             for line, at in board.under("anchor.").items()
         }
         self.kill(name)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from audio_pipeline.control.notices import Failed
 from audio_pipeline.errors import NodeError
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.graph.types import Graph
@@ -50,7 +51,7 @@ def quiet(request: pytest.FixtureRequest) -> Iterator[Quiet]:
 def kill(quiet: Quiet, name: str, said: str = "") -> None:
     """The process of a node ends, and the successor of everybody in it is there when it may be."""
     record = quiet.parts.state.nodes[name]
-    record.failure = {"error": said} if said else {}
+    record.failure = Failed(said) if said else None
     child = record.child
     assert child is not None
     quiet.parts.process_manager.on_exit(child, 1)
@@ -241,7 +242,7 @@ def test_one_of_a_group_is_parked_alone_and_has_a_process_of_its_own_from_then_o
     song, side = supervisor.state.nodes["song"], supervisor.state.nodes["side"]
     assert song.child is side.child
     for _ in range(MAX_FAILURES + 1):
-        side.failure = {"error": "a mistake in side"}
+        side.failure = Failed("a mistake in side")
         kill(quiet, "side", "a mistake in side")
     assert (song.phase, side.phase) == (Phase.RESTARTING, Phase.FAILED) and song.failures == 0
     assert song.child is not None and side.child is None

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from audio_pipeline.control.codec import VERSION
+from audio_pipeline.control.notices import Failed
 from audio_pipeline.control.numbers import switch
 from audio_pipeline.errors import ConfigError, ControlError, NodeError
+from audio_pipeline.graph.job import ScheduledSetting
 from audio_pipeline.node import Latency
 from audio_pipeline.run.assignment import assignment, timed_assignment
 from audio_pipeline.supervisor.job_maker import JobMaker
@@ -71,7 +73,10 @@ def test_what_the_node_refuses_is_not_wanted_of_its_successor(quiet: Quiet) -> N
     send(quiet, op="set", node="wet", name="voice", value="unknown")
     answer = reply(quiet, "wet", ok=False, error="'unknown' is no voice")
     assert answer["error"] == "'unknown' is no voice" and record.settings.voice == "first"
-    assert JobMaker(quiet.parts.state, quiet.parts.playhead).wanted(record)["settings"].voice == "first"
+    assert (
+        JobMaker(quiet.parts.state, quiet.parts.playhead).job(record, quiet.parts.state.run).settings["voice"]
+        == "first"
+    )
     send(quiet, op="set", node="wet", name="voice", value="second")
     assert record.settings.voice == "first", "nothing is known of it yet"
     assert reply(quiet, "wet", ok=True, result={})["ok"] and record.settings.voice == "second"
@@ -80,7 +85,7 @@ def test_what_the_node_refuses_is_not_wanted_of_its_successor(quiet: Quiet) -> N
 def test_a_timed_one_that_is_refused_is_not_waited_for(quiet: Quiet) -> None:
     record = quiet.parts.state.nodes["wet"]
     send(quiet, op="set", node="wet", name="voice", value="unknown", at=48_000)
-    assert record.schedule == [[48_000, "voice", "unknown"]]
+    assert record.schedule == [ScheduledSetting(48_000, "voice", "unknown")]
     quiet.notify("wet", op="applied", at=48_000, name="voice", value="unknown", ok=False)
     assert record.schedule == [] and record.settings.voice == "first"
     reply(quiet, "wet", ok=True, result={})
@@ -97,7 +102,7 @@ def test_what_was_set_while_it_was_down_is_taken_back_when_it_does_not_start_wit
     send(quiet, op="set", node="wet", name="level", value=3.0)
     assert record.settings.voice == "unknown"
     supervisor.restarts.turn(float("inf"))
-    record.ready, record.failure = False, {"error": "'unknown' is no voice"}
+    record.ready, record.failure = False, Failed("'unknown' is no voice")
     assert record.child is not None
     supervisor.process_manager.on_exit(record.child, 1)
     assert (record.settings.voice, record.settings.level) == ("first", 0.0)
@@ -208,7 +213,7 @@ def test_a_song_is_mapped_by_finite_numbers(key: str, value: Any) -> None:
 
 def test_more_than_is_reasonable_is_refused(quiet: Quiet) -> None:
     record = quiet.parts.state.nodes["wet"]
-    record.schedule = [[position, "level", 0.0] for position in range(MOST_SCHEDULED)]
+    record.schedule = [ScheduledSetting(position, "level", 0.0) for position in range(MOST_SCHEDULED)]
     word = {"op": "set", "node": "wet", "name": "level", "value": 1.0}
     assert refused(quiet, **word, at=5) == "set: wet has 1000 settings that wait for their position"
     for _ in range(MOST_PENDING):

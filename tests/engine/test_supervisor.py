@@ -20,6 +20,7 @@ import zmq
 from audio_pipeline.control.client import Client
 from audio_pipeline.control.codec import VERSION, encode
 from audio_pipeline.errors import ControlError, PipelineError
+from audio_pipeline.graph.job import ScheduledSetting
 from audio_pipeline.host import runtime
 from audio_pipeline.supervisor.job_maker import JobMaker
 from audio_pipeline.supervisor.records import Phase
@@ -183,9 +184,13 @@ def test_a_setting_that_waits_is_in_force_when_the_node_says_so(quiet: Quiet) ->
     record = quiet.parts.state.nodes["mix"]
     wanted = {"op": "set", "node": "mix", "name": "inputs.dry.gain", "value": 0.25, "at": 48_000}
     assert ask(quiet, **wanted)["ok"]
-    assert record.schedule == [[48_000, "inputs.dry.gain", 0.25]] and record.input_settings["dry"].gain == 1.0
-    desired = JobMaker(quiet.parts.state, quiet.parts.playhead).wanted(record)
-    assert desired["schedule"] == record.schedule, "a successor waits for it as well"
+    assert (
+        record.schedule == [ScheduledSetting(48_000, "inputs.dry.gain", 0.25)]
+        and record.input_settings["dry"].gain == 1.0
+    )
+    state = quiet.parts.state
+    job = JobMaker(state, quiet.parts.playhead).job(record, state.run)
+    assert list(job.schedule) == record.schedule, "a successor waits for it as well"
     say(quiet, "mix", op="applied", at=48_000, name="inputs.dry.gain", value=0.25)
     assert record.schedule == [] and record.input_settings["dry"].gain == 0.25
     assert not ask(quiet, **{**wanted, "value": "loud"})["ok"] and record.schedule == []
