@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-DEFAULT_OUTPUT = "out"
+DEFAULT_OUTPUT, DEFAULT_INPUT = "out", "in"
 STANDBY = "~bypass"
 
 
@@ -38,8 +38,8 @@ class PortRef:
 class InputKey:
     """An input of a node, or the link that stands by for it (`on_loss: bypass`). Its text is the link's identity.
 
-    >>> str(InputKey("mix", "vocals")), str(InputKey("mix", "vocals", standby=True))
-    ('mix.vocals', 'mix.vocals~bypass')
+    >>> str(InputKey("mix", "vocals")), str(InputKey("mix", "vocals", standby=True)), str(InputKey.parse("out"))
+    ('mix.vocals', 'mix.vocals~bypass', 'out.in')
     """
 
     node: str
@@ -48,9 +48,9 @@ class InputKey:
 
     @classmethod
     def parse(cls, text: str) -> InputKey:
-        """From `node.input` or `node.input~bypass`."""
-        node, _, name = text.partition(".")
-        return cls(node, name.removesuffix(STANDBY), name.endswith(STANDBY))
+        """From `node.input` or `node.input~bypass`; a node alone means its input `in`."""
+        node, dot, name = text.partition(".")
+        return cls(node, name.removesuffix(STANDBY) if dot else DEFAULT_INPUT, name.endswith(STANDBY))
 
     @property
     def name(self) -> str:

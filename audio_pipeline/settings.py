@@ -108,7 +108,7 @@ def build(cls: type[T], raw: Mapping[str, Any], path: Path = (), places: Places 
     for key in raw:
         if key not in known:
             raise fail((*path, str(key)), _unknown("key", str(key), known, cls), places)
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     values = {name: _convert(hints[name], rule_of(known[name]), raw[name], (*path, name), places) for name in raw}
     for name, field in known.items():
         if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
@@ -120,6 +120,16 @@ def build(cls: type[T], raw: Mapping[str, Any], path: Path = (), places: Places 
         if key.partition(".")[0] not in known:
             raise
         raise fail((*path, *key.split(".")), message, places) from error
+
+
+_HINTS: dict[type, dict[str, Any]] = {}  # of every class that was built
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    """The types of its fields, read once: that takes longer than to check what comes."""
+    if cls not in _HINTS:
+        _HINTS[cls] = typing.get_type_hints(cls)
+    return _HINTS[cls]
 
 
 def replaced(settings: T, name: str, value: Any, path: Path = (), typed: str | None = None) -> T:
@@ -137,7 +147,7 @@ def replaced(settings: T, name: str, value: Any, path: Path = (), typed: str | N
     current = getattr(settings, head)
     if rest and isinstance(current, dict) and rule_of(fields[head]).live:
         _check_known(rest, current, (*here, rest))
-        inner = typing.get_args(typing.get_type_hints(type(settings))[head])[1]
+        inner = typing.get_args(_hints(type(settings))[head])[1]
         one = _convert(inner, rule_of(fields[head]), value, (*here, rest), Places())
         changed: Any = {**current, rest: one}
     elif rest and (isinstance(current, dict) or dataclasses.is_dataclass(current)):
@@ -149,7 +159,7 @@ def replaced(settings: T, name: str, value: Any, path: Path = (), typed: str | N
     else:
         places = Places()
         places.typed = {} if typed is None else {here: typed}
-        changed = _convert(typing.get_type_hints(type(settings))[head], rule_of(fields[head]), value, here, places)
+        changed = _convert(_hints(type(settings))[head], rule_of(fields[head]), value, here, places)
     return typing.cast(T, dataclasses.replace(typing.cast(Any, settings), **{head: changed}))
 
 

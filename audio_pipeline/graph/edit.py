@@ -5,28 +5,42 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.graph.load import build_graph
 from audio_pipeline.graph.types import Graph, NodeSpec
+from audio_pipeline.refs import InputKey
 from audio_pipeline.settings import Places
 
-Raw = dict[str, Any]
+Raw = dict[str, object]
+Change = Mapping[str, object]
+Nodes = dict[str, Raw]  # as in a file
 MAX_CHANGES = 256
 
 
 def edited(graph: Graph, changes: Sequence[Any]) -> Graph:
     """The graph with all changes made, by the rules that hold for a file. Raises ConfigError; nothing is half done."""
     raw = copy.deepcopy(dict(graph.raw))
+    nodes = nodes_in(raw)
     if not isinstance(changes, (list, tuple)) or not 0 < len(changes) <= MAX_CHANGES:
         raise ConfigError(f"changes: expected a list of 1 to {MAX_CHANGES} changes, got {_short(changes)}")
     for number, change in enumerate(changes, 1):
-        _apply(raw, change, f"change {number}")
+        _apply(nodes, change, f"change {number}")
     return rebuilt(graph, raw, trusted=False)
 
 
-def rebuilt(graph: Graph, raw: Mapping[str, Any], *, trusted: bool = True) -> Graph:
+def nodes_in(raw: Raw) -> Nodes:
+    """The nodes of a file of which a graph was built, by name."""
+    return cast(Nodes, raw["nodes"])
+
+
+def inputs_in(node: Raw) -> Raw:
+    """The map in which a node's inputs stand: its own, where it has the short form `in`."""
+    return node if "in" in node else cast(Raw, node.setdefault("inputs", {}))
+
+
+def rebuilt(graph: Graph, raw: Mapping[str, object], *, trusted: bool = True) -> Graph:
     """A graph from plain values that can take the place of `graph` while it plays. Raises ConfigError.
 
     What was asked over the control socket is not `trusted`: it may not say which code runs. What is undone was checked
@@ -49,8 +63,8 @@ def _check_same(old: NodeSpec, new: NodeSpec) -> None:
         )
 
 
-def _apply(raw: Raw, change: Any, where: str) -> None:
-    operations: dict[str, Callable[[Raw, Mapping[str, Any], str], None]] = {
+def _apply(nodes: Nodes, change: Any, where: str) -> None:
+    operations: Mapping[str, Callable[[Nodes, Change, str], None]] = {
         "connect": _connect,
         "disconnect": _disconnect,
         "add": _add,
@@ -63,55 +77,52 @@ def _apply(raw: Raw, change: Any, where: str) -> None:
     if operation is None:
         known = ", ".join(operations)
         raise ConfigError(f"{where}: op: expected one of {known}, got {change['op']!r}{nearest(change['op'], known)}")
-    operation(raw, change, f"{where} ({change['op']})")
+    operation(nodes, change, f"{where} ({change['op']})")
 
 
-def _text(change: Mapping[str, Any], key: str, where: str) -> str:
+def _text(change: Change, key: str, where: str) -> str:
     value = change.get(key)
     if not isinstance(value, str) or not value:
         raise ConfigError(f"{where}: {key}: expected text, got {_short(value)}")
     return value
 
 
-def _only(change: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+def _only(change: Change, known: Sequence[str], where: str) -> None:
     for key in change:
         if key not in ("op", *known):
             raise ConfigError(f"{where}: unknown key {key!r}; known are {', '.join(known)}")
 
 
-def _node(raw: Raw, name: str, where: str) -> Raw:
-    nodes = raw["nodes"]
+def _node(nodes: Nodes, name: str, where: str) -> Raw:
     if name not in nodes:
         raise ConfigError(f"{where}: unknown node {name!r}{nearest(name, nodes)}; known are {', '.join(nodes)}")
-    node: Raw = nodes[name]
-    return node
+    return nodes[name]
 
 
-def _input(raw: Raw, change: Mapping[str, Any], where: str) -> tuple[Raw, str]:
+def _input(nodes: Nodes, change: Change, where: str) -> tuple[Raw, str]:
     """The map of inputs and the name in it that `to: node.input` means; `in` is brought to its long form."""
-    name, dot, port = _text(change, "to", where).partition(".")
-    node = _node(raw, name, where)
+    key = InputKey.parse(_text(change, "to", where))
+    node = _node(nodes, key.node, where)
     if "in" in node:
         node["inputs"] = {"in": node.pop("in")}
-    inputs = node.setdefault("inputs", {})
-    return inputs, port if dot else "in"
+    return inputs_in(node), key.name
 
 
-def _connect(raw: Raw, change: Mapping[str, Any], where: str) -> None:
+def _connect(nodes: Nodes, change: Change, where: str) -> None:
     """An input gets another source; what the file says of it else stays, but for `keys`."""
     _only(change, ("from", "to", "keys"), where)
-    inputs, port = _input(raw, change, where)
+    inputs, port = _input(nodes, change, where)
     keys = change.get("keys") or {}
     if not isinstance(keys, Mapping):
         raise ConfigError(f"{where}: keys: expected a map, got {_short(keys)}")
-    before = inputs.get(port, {})
-    body = {} if isinstance(before, str) else dict(before)
+    before = inputs.get(port)
+    body = dict(before) if isinstance(before, Mapping) else {}
     inputs[port] = {**body, **keys, "from": _text(change, "from", where)}
 
 
-def _disconnect(raw: Raw, change: Mapping[str, Any], where: str) -> None:
+def _disconnect(nodes: Nodes, change: Change, where: str) -> None:
     _only(change, ("to",), where)
-    inputs, port = _input(raw, change, where)
+    inputs, port = _input(nodes, change, where)
     if port not in inputs:
         raise ConfigError(
             f"{where}: to: {change['to']!r} is not connected{nearest(port, inputs)}; inputs are {', '.join(inputs)}"
@@ -119,26 +130,26 @@ def _disconnect(raw: Raw, change: Mapping[str, Any], where: str) -> None:
     del inputs[port]
 
 
-def _add(raw: Raw, change: Mapping[str, Any], where: str) -> None:
+def _add(nodes: Nodes, change: Change, where: str) -> None:
     _only(change, ("name", "node"), where)
     name, body = _text(change, "name", where), change.get("node")
-    if name in raw["nodes"]:
+    if name in nodes:
         raise ConfigError(f"{where}: name: there is a node {name!r} already")
     if not isinstance(body, Mapping):
         raise ConfigError(f"{where}: node: expected a map with 'kind', got {_short(body)}")
-    raw["nodes"][name] = copy.deepcopy(dict(body))
+    nodes[name] = copy.deepcopy(dict(body))
 
 
-def _remove(raw: Raw, change: Mapping[str, Any], where: str) -> None:
+def _remove(nodes: Nodes, change: Change, where: str) -> None:
     _only(change, ("name",), where)
     name = _text(change, "name", where)
-    _node(raw, name, where)
-    del raw["nodes"][name]
+    _node(nodes, name, where)
+    del nodes[name]
 
 
-def _bypass(raw: Raw, change: Mapping[str, Any], where: str) -> None:
+def _bypass(nodes: Nodes, change: Change, where: str) -> None:
     _only(change, ("name", "on"), where)
-    node, on = _node(raw, _text(change, "name", where), where), change.get("on")
+    node, on = _node(nodes, _text(change, "name", where), where), change.get("on")
     if not isinstance(on, bool):
         raise ConfigError(f"{where}: on: expected true or false, got {_short(on)}")
     node.pop("bypass", None)

@@ -47,7 +47,7 @@ def find_config(config: str | Path) -> Path:
     )
 
 
-def load(config: str | Path, sets: Sequence[str] | Mapping[str, Any] = ()) -> Graph:
+def load(config: str | Path, sets: Sequence[str] | Mapping[str, object] = ()) -> Graph:
     """The graph in a file, with changes to its keys: `nodes.song.path=x` as YAML text, or a map with Python values.
 
     Raises ConfigError naming key and line.
@@ -57,13 +57,13 @@ def load(config: str | Path, sets: Sequence[str] | Mapping[str, Any] = ()) -> Gr
     return build_graph(_with_sets(raw, sets, places), places, file)
 
 
-def loads(text: str, name: str = "text", sets: Sequence[str] | Mapping[str, Any] = ()) -> Graph:
+def loads(text: str, name: str = "text", sets: Sequence[str] | Mapping[str, object] = ()) -> Graph:
     """As `load`, from text; `name` stands for the file in errors."""
     raw, places = parse_yaml(text, name)
     return build_graph(_with_sets(raw, sets, places), places)
 
 
-def _with_sets(raw: dict[str, Any], sets: Sequence[str] | Mapping[str, Any], places: Places) -> dict[str, Any]:
+def _with_sets(raw: dict[str, object], sets: Sequence[str] | Mapping[str, object], places: Places) -> dict[str, object]:
     for label, key, value, typed in _values(sets) if isinstance(sets, Mapping) else _texts(sets):
         _set_at(raw, key.split("."), value, label)
         places.typed[tuple(key.split("."))] = typed
@@ -79,7 +79,7 @@ def _texts(sets: Sequence[str]) -> Iterator[tuple[str, str, Any, str]]:
         yield f"--set {item}", key, value_of(text), text
 
 
-def _values(sets: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, str]]:
+def _values(sets: Mapping[str, object]) -> Iterator[tuple[str, str, Any, str]]:
     """Label, key, value and text of Python values; a path is the text of it."""
     for key, given in sets.items():
         if not isinstance(key, str) or not key:
@@ -88,7 +88,7 @@ def _values(sets: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, str]]:
         yield key, key, value, str(value)
 
 
-def _set_at(raw: dict[str, Any], path: list[str], value: Any, label: str) -> None:
+def _set_at(raw: dict[str, object], path: list[str], value: Any, label: str) -> None:
     for depth, key in enumerate(path[:-1]):
         if depth == 1 and path[0] == "nodes" and key not in raw:
             raise ConfigError(f"{label}: unknown node {key!r}{nearest(key, raw)}; known are {', '.join(raw)}")
@@ -102,7 +102,12 @@ def _set_at(raw: dict[str, Any], path: list[str], value: Any, label: str) -> Non
 
 
 def build_graph(
-    raw: Mapping[str, Any], places: Places, file: Path | None = None, *, trusted: bool = True, base: Graph | None = None
+    raw: Mapping[str, object],
+    places: Places,
+    file: Path | None = None,
+    *,
+    trusted: bool = True,
+    base: Graph | None = None,
 ) -> Graph:
     """The graph from plain values.
 
@@ -146,19 +151,19 @@ def _build_node(
         settings = build(cls.Settings, own, path, places)
     links, input_settings = _build_inputs(body, cls, path, places)
     ports = cls.ports(settings, tuple(links))
-    return NodeSpec(name, str(body["kind"]), cls, settings, own, links, input_settings, ports, keys)
+    return NodeSpec(name, str(body["kind"]), cls, settings, links, input_settings, ports, keys)
 
 
 def _build_inputs(
-    body: Mapping[str, Any], cls: type[Node], path: tuple[str, ...], places: Places
-) -> tuple[dict[str, Link], dict[str, Any]]:
+    body: Mapping[str, object], cls: type[Node], path: tuple[str, ...], places: Places
+) -> tuple[dict[str, Link], dict[str, object]]:
     if "in" in body and "inputs" in body:
         raise fail((*path, "in"), "give either 'in' (one input) or 'inputs' (a map), not both", places)
     raw = {"in": body["in"]} if "in" in body else body.get("inputs") or {}
     if not isinstance(raw, Mapping):
         raise fail((*path, "inputs"), f"expected a map (input: source), got {raw!r}", places)
     links: dict[str, Link] = {}
-    settings: dict[str, Any] = {}
+    settings: dict[str, object] = {}
     for name, value in raw.items():
         where = (*path, "in") if "in" in body else (*path, "inputs", name)
         if not NAME.fullmatch(name):

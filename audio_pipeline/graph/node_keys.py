@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from audio_pipeline.home import expanded
 from audio_pipeline.settings import Places, build, fail, setting
@@ -45,7 +45,7 @@ class NodeKeys:
 NAMES = tuple(field.name for field in fields(NodeKeys))
 
 
-def build_keys(body: Mapping[str, Any], path: tuple[str, ...], places: Places, base: Path) -> NodeKeys:
+def build_keys(body: Mapping[str, object], path: tuple[str, ...], places: Places, base: Path) -> NodeKeys:
     """The keys in a node's map; `base` is what a relative `python:` starts from. Raises ConfigError."""
     keys = build(NodeKeys, {key: body[key] for key in body if key in NAMES}, path, places)
     if keys.process is not None and not GROUP.fullmatch(keys.process):
@@ -93,7 +93,7 @@ def _home(python: Path) -> Path:
     return python.parent.parent if python.parent.name == "bin" else python.parent
 
 
-def check_untrusted(base: Graph | None, raw: Mapping[str, Any], places: Places) -> None:
+def check_untrusted(base: Graph | None, raw: Mapping[str, object], places: Places) -> None:
     """What came over the network says nothing that decides which code runs on this host.
 
     `raw` is the whole file as wanted, `base` the graph that it changes, whose own keys it may repeat.
@@ -108,7 +108,7 @@ def check_untrusted(base: Graph | None, raw: Mapping[str, Any], places: Places) 
             raise fail(("nodes", str(name), "python"), ONLY_HERE, places)
 
 
-def _repeats(base: Graph | None, name: str, body: Mapping[str, Any]) -> bool:
+def _repeats(base: Graph | None, name: str, body: Mapping[str, object]) -> bool:
     """True where a node has the interpreter and the kind that the trusted graph gave it."""
     old = base.nodes.get(name) if base else None
     if base is None or old is None or old.keys.python is None or body.get("kind") != old.kind:

@@ -28,7 +28,7 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def graph_text(raw: Mapping[str, Any]) -> str:
+def graph_text(raw: Mapping[str, object]) -> str:
     """The file from which the same graph is loaded. Raises ConfigError where that cannot be said in YAML."""
     text = yaml.dump(dict(raw), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
     if parse_yaml(text, "saved graph")[0] != raw:
@@ -36,7 +36,7 @@ def graph_text(raw: Mapping[str, Any]) -> str:
     return text
 
 
-def save_graph(raw: Mapping[str, Any], path: Path, *, force: bool) -> Path:
+def save_graph(raw: Mapping[str, object], path: Path, *, force: bool) -> Path:
     """Writes the file; one that is there is kept unless forced. Raises ConfigError."""
     text = graph_text(raw)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
@@ -56,13 +56,13 @@ def save_graph(raw: Mapping[str, Any], path: Path, *, force: bool) -> Path:
     return path
 
 
-def read_patch(path: Path) -> tuple[list[dict[str, Any]], int | None]:
+def read_patch(path: Path) -> tuple[list[dict[str, object]], int | None]:
     """`changes:` of a patch file, and the `revision:` it was made against, if it says one. Raises ConfigError."""
     raw, _ = read_yaml(path)
-    unknown = [key for key in raw if key not in ("changes", "revision")]
-    if unknown or not isinstance(raw.get("changes"), list):
+    changes = raw.get("changes")
+    if not isinstance(changes, list) or raw.keys() - {"changes", "revision"}:
         raise ConfigError(f"{path}: expected 'changes' (a list) and, if at all, 'revision'; got {', '.join(raw)}")
     revision = raw.get("revision")
     if revision is not None and (not isinstance(revision, int) or isinstance(revision, bool)):
         raise ConfigError(f"{path}: revision: expected a whole number, got {revision!r}")
-    return raw["changes"], revision
+    return changes, revision

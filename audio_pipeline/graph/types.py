@@ -46,9 +46,8 @@ class NodeSpec:
     kind: str
     cls: type[Node]
     settings: Any
-    raw_settings: Mapping[str, Any]
     inputs: Mapping[str, Link]
-    input_settings: Mapping[str, Any]
+    input_settings: Mapping[str, object]
     ports: Ports
     keys: NodeKeys = field(default_factory=NodeKeys)
     process: str = ""  # name of the process that runs it: its own, or its group's
@@ -121,7 +120,7 @@ class Graph:
     nodes: Mapping[str, NodeSpec]
     file: Path | None = None
     places: Places = field(default_factory=Places)
-    raw: Mapping[str, Any] = field(default_factory=dict)  # the file as plain values
+    raw: Mapping[str, object] = field(default_factory=dict)  # the file as plain values
 
     @property
     def name(self) -> str:

@@ -19,7 +19,7 @@ EXPONENT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")  # 1e-3
 DATE = "tag:yaml.org,2002:timestamp"  # a folder called 2024-05-01 is text
 
 
-def read_yaml(file: Path) -> tuple[dict[str, Any], Places]:
+def read_yaml(file: Path) -> tuple[dict[str, object], Places]:
     """The mapping in `file` and the places of its keys. Raises ConfigError."""
     try:
         with file.open("rb") as opened:
@@ -35,7 +35,7 @@ def read_yaml(file: Path) -> tuple[dict[str, Any], Places]:
     return value, places
 
 
-def parse_yaml(text: str, name: str) -> tuple[dict[str, Any], Places]:
+def parse_yaml(text: str, name: str) -> tuple[dict[str, object], Places]:
     """As `read_yaml`, from text; `name` stands for the file in errors."""
     _check_size(len(text), name)
     builder = _Builder(name)
@@ -105,8 +105,8 @@ class _Builder:
             said = node.tag.rpartition(":")[2]
             raise ConfigError(f"{self.name}{self._at(node)}: not valid YAML: {node.value!r} is no {said}") from error
 
-    def _map(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
-        result: dict[str, Any] = {}
+    def _map(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
+        result: dict[str, object] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise ConfigError(f"{self.name}{self._at(key_node)}: a key must be text, not a list or a map")

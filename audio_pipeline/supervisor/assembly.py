@@ -189,7 +189,7 @@ class Assembly:
         else:
             self.control_server.request(sender, content, message)
 
-    def _refuse(self, sender: bytes, reply: Mapping[str, Any]) -> None:
+    def _refuse(self, sender: bytes, reply: Mapping[str, object]) -> None:
         self._socket.send_bytes(sender, encode(reply))
 
     # -- the end ------------------------------------------------------------------------------------------

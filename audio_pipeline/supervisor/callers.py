@@ -32,5 +32,5 @@ class Caller:
         """It was not done, for a reason in one sentence."""
         self._send({"id": self.number, "ok": False, "error": reason})
 
-    def _send(self, message: Mapping[str, Any]) -> None:
+    def _send(self, message: Mapping[str, object]) -> None:
         self.send(self.address, self.codec.encode(message))

@@ -70,7 +70,7 @@ class ControlServer:
 
     # -- requests -------------------------------------------------------------------------------------
 
-    def request(self, address: bytes, message: Mapping[str, Any], data: bytes) -> None:
+    def request(self, address: bytes, message: Mapping[str, object], data: bytes) -> None:
         """Answers a client, at once or when a node has answered. `message` is what `data` holds."""
         caller = Caller(address, message.get("id"), self._send, codec_of(data))
         op = message.get("op")
@@ -86,7 +86,7 @@ class ControlServer:
             if reply is not None:
                 caller.reply(reply)
 
-    def _handle(self, caller: Caller, message: Mapping[str, Any]) -> Any:
+    def _handle(self, caller: Caller, message: Mapping[str, object]) -> Any:
         if message.get("v") != VERSION:
             raise ControlError(f"control protocol version {message.get('v')!r}, expected {VERSION}")
         kind = operation_named(message.get("op")).request

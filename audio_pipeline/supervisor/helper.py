@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from audio_pipeline.host.strays import mark
 
@@ -21,7 +20,7 @@ class Helper:
     """`python -m MODULE PARENT_PID DESCRIPTOR...`; `input_of()` goes to its standard input as a line of JSON."""
 
     def __init__(
-        self, name: str, module: str, input_of: Callable[[], Mapping[str, Any]], descriptors: Sequence[int] = ()
+        self, name: str, module: str, input_of: Callable[[], Mapping[str, object]], descriptors: Sequence[int] = ()
     ) -> None:
         self.name, self._module, self._input, self._descriptors = name, module, input_of, tuple(descriptors)
         self._popen: subprocess.Popen[bytes] | None = None

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from audio_pipeline.clock import copy_clock
 from audio_pipeline.graph.groups import processes, shared_key
@@ -111,7 +110,7 @@ def _links_into(plan: Plan, name: str) -> list[LinkPlan]:
     return [link for link in plan.links if link.target.node == name]
 
 
-def rewire_command(run: Run, name: str, input_settings: Mapping[str, Any], absent: Sequence[str]) -> Rewire:
+def rewire_command(run: Run, name: str, input_settings: Mapping[str, object], absent: Sequence[str]) -> Rewire:
     """How a node is to be connected, whatever it was before.
 
     A lead that shrinks must wait until the slower way is not played any more.

@@ -7,22 +7,23 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from audio_pipeline.graph.edit import Raw, inputs_in, nodes_in
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.settings import plain, rule_of
 from audio_pipeline.supervisor.records import NodeRecord
 
 
-def live_raw(graph: Graph, records: Mapping[str, NodeRecord]) -> dict[str, Any]:
+def live_raw(graph: Graph, records: Mapping[str, NodeRecord]) -> Raw:
     """Plain values from which the same graph is loaded, wherever they are saved: paths are absolute."""
-    raw: dict[str, Any] = copy.deepcopy(dict(graph.raw))
+    raw = copy.deepcopy(dict(graph.raw))
     if raw.get("node_paths"):
         raw["node_paths"] = [os.path.abspath(path) for path in graph.node_paths]
-    for name, body in raw["nodes"].items():
+    for name, body in nodes_in(raw).items():
         _bring_up_to_date(body, graph, records[name])
     return raw
 
 
-def _bring_up_to_date(body: dict[str, Any], graph: Graph, record: NodeRecord) -> None:
+def _bring_up_to_date(body: Raw, graph: Graph, record: NodeRecord) -> None:
     spec = graph.nodes[record.name]
     body |= _changed(spec.settings, record.settings)
     body |= {key: _absolute(record.settings, key) for key in body if _is_path(record.settings, key)}
@@ -31,12 +32,12 @@ def _bring_up_to_date(body: dict[str, Any], graph: Graph, record: NodeRecord) ->
     for port, settings in record.input_settings.items():
         changed = _changed(spec.input_settings[port], settings)
         if changed:
-            inputs = body if "in" in body else body["inputs"]
+            inputs = inputs_in(body)
             before = inputs[port]
-            inputs[port] = {**({"from": before} if isinstance(before, str) else before), **changed}
+            inputs[port] = {**(before if isinstance(before, Mapping) else {"from": before}), **changed}
 
 
-def _changed(stated: Any, now: Any) -> dict[str, Any]:
+def _changed(stated: Any, now: Any) -> dict[str, object]:
     before, after = plain(stated), plain(now)
     return {key: value for key, value in after.items() if before.get(key) != value}
 

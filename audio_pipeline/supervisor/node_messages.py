@@ -55,7 +55,7 @@ class NodeMessages:
             notices.Applied: self._on_applied,
         }
 
-    def receive(self, message: Mapping[str, Any]) -> None:
+    def receive(self, message: Mapping[str, object]) -> None:
         """A message with the right token from a node, or from one that was here."""
         record = self._state.find(str(message["node"]))
         if record is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.groups import processes
@@ -55,7 +54,7 @@ def _links_of(run: Run, name: str) -> Rewire:
     return rewire_command(run, name, run.plan.graph.nodes[name].input_settings, [])
 
 
-def merged_inputs(spec: NodeSpec, new: NodeSpec, live: Mapping[str, Any]) -> dict[str, Any]:
+def merged_inputs(spec: NodeSpec, new: NodeSpec, live: Mapping[str, object]) -> dict[str, object]:
     """Input settings after a change: live values of inputs that stay, unless the file gives them another value."""
     return {
         name: live[name] if name in live and spec.input_settings.get(name) == value else value

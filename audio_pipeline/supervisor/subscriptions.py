@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from audio_pipeline.control.codec import Codec
 from audio_pipeline.control.message import fields_of
@@ -185,7 +185,7 @@ class Subscriptions:
     def _push(self, subscriber: Subscriber, topic: str, data: bytes) -> None:
         subscriber.pushed += 1
         subscriber.under_way.append(subscriber.pushed)
-        head: Mapping[str, Any] = {"push": subscriber.number, "number": subscriber.pushed, "topic": topic}
+        head: Mapping[str, object] = {"push": subscriber.number, "number": subscriber.pushed, "topic": topic}
         self._send(subscriber.address, subscriber.codec.joined(head, data))
 
     def _end(self, subscriber: Subscriber, end: End) -> None:
