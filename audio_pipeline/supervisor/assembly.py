@@ -6,7 +6,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from audio_pipeline.clock import ClockRecord
@@ -18,20 +17,17 @@ from audio_pipeline.links.socket_guard import SocketGuard
 from audio_pipeline.packed import BYTES
 from audio_pipeline.supervisor.control_server import ControlServer
 from audio_pipeline.supervisor.control_socket import Socket
-from audio_pipeline.supervisor.departed import Departed
-from audio_pipeline.supervisor.editor import Editor
 from audio_pipeline.supervisor.ending import Ending
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.failures import Failures
+from audio_pipeline.supervisor.graph_parts import GraphParts
 from audio_pipeline.supervisor.helper import Helper
-from audio_pipeline.supervisor.housekeeping import Housekeeping
+from audio_pipeline.supervisor.housekeeping import Housekeeping, Processes
 from audio_pipeline.supervisor.incident_reports import IncidentReports
 from audio_pipeline.supervisor.incidents import Incidents
 from audio_pipeline.supervisor.jobs import Run
 from audio_pipeline.supervisor.lifecycle import Lifecycle
 from audio_pipeline.supervisor.losses import Losses
-from audio_pipeline.supervisor.node_messages import NodeMessages
-from audio_pipeline.supervisor.node_requests import NodeRequests
 from audio_pipeline.supervisor.overview import Overview
 from audio_pipeline.supervisor.parked import Parked
 from audio_pipeline.supervisor.pipeline_state import PipelineState
@@ -40,18 +36,16 @@ from audio_pipeline.supervisor.ports import Ports
 from audio_pipeline.supervisor.process_manager import ProcessManager
 from audio_pipeline.supervisor.reaper import Reaper
 from audio_pipeline.supervisor.records import NodeRecord, Process
-from audio_pipeline.supervisor.relinker import Relinker
 from audio_pipeline.supervisor.restarts import Restarts
 from audio_pipeline.supervisor.shortage import Steps
 from audio_pipeline.supervisor.socket_watch import SocketWatch
-from audio_pipeline.supervisor.starter import Starter
 from audio_pipeline.supervisor.subscriptions import Subscriptions
-from audio_pipeline.supervisor.transaction import KILL_S, Transaction
+from audio_pipeline.supervisor.transaction import KILL_S
 from audio_pipeline.supervisor.watch import by_child
 from audio_pipeline.supervisor.watchdog import Watchdog
 
 
-class Workers(Protocol):
+class Workers(Processes, Protocol):
     """Processes for nodes; see `Launcher`."""
 
     def launch(self, records: Sequence[NodeRecord], run: Run) -> None:
@@ -62,14 +56,6 @@ class Workers(Protocol):
 
     def prepare(self, now_s: float) -> str:
         """Has a process ready."""
-
-    @property
-    def pids(self) -> frozenset[int]:
-        """Processes whose end is waited for."""
-
-    @property
-    def logs(self) -> list[Path]:
-        """What they print into."""
 
     def close(self) -> None:
         """Ends those without a job."""
@@ -107,22 +93,16 @@ class Assembly:
         )
         self.reaper = Reaper(state, steps, self.housekeeping.descriptor)
         ports = Ports(send, workers.launch, time.monotonic_ns)
-        self.starter = Starter(state, life, events, ports)
-        self.relinker = Relinker(state, events, ports)
-        self.departed = Departed(state, self.reaper.last_board)
-        self.transaction = Transaction(state, events, self.starter, self.relinker, self.departed, ports)
-        self.editor = Editor(state, life, self.transaction)
+        parts = GraphParts(state, life, events, self.playhead, ports, self.reaper.last_board)
+        self.starter, self.transaction, self.editor = parts.starter, parts.transaction, parts.editor
+        self.node_requests, self.node_messages, self.departed = parts.node_requests, parts.node_messages, parts.departed
         self.overview = Overview(
             state, life, events, ground.incidents, self.playhead, ground.clock, ground.run_dir.name
         )
-        self.node_requests = NodeRequests(state, self.playhead, send)
         send_bytes = ground.socket.send_bytes
         self.subscriptions = Subscriptions(self.overview, events.kept, send_bytes)
         self.control_server = ControlServer(
             state, life, events, self.editor, self.overview, self.node_requests, self.subscriptions, send_bytes
-        )
-        self.node_messages = NodeMessages(
-            state, life, events, self.transaction, self.relinker, self.starter, self.node_requests
         )
         self._watch_processes(ground)
         self.ending = Ending(state, life, send)

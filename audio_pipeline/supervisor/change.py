@@ -10,7 +10,7 @@ from audio_pipeline.control.replies import EditReply
 from audio_pipeline.errors import ConfigError, PipelineError
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.supervisor.pipeline_state import PipelineState
-from audio_pipeline.supervisor.rewire import Rewiring, compare, next_plan
+from audio_pipeline.supervisor.rewire import Rewiring, rewiring
 
 Outcome = EditReply | PipelineError
 Done = Callable[[Outcome], None]
@@ -45,12 +45,9 @@ class Change:
 
 
 def rewiring_to(graph: Graph, state: PipelineState) -> Rewiring:
-    """What leads from the present graph to another, by what nodes have stated of themselves.
-
-    Raises PipelineError, also for whatever a kind raises while it is asked.
-    """
+    """As `rewiring`, from the present state. Raises PipelineError, whatever a kind raises while it is asked."""
     try:
-        return compare(state.run, next_plan(state.plan, graph, state.latencies()))
+        return rewiring(state.run, graph, state.latencies())
     except Exception as error:
         raise as_sentence(error) from error
 

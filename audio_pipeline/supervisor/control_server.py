@@ -18,7 +18,6 @@ from audio_pipeline.control.replies import (
 )
 from audio_pipeline.errors import ControlError, PipelineError, WireError
 from audio_pipeline.supervisor.callers import Caller, SendBytes
-from audio_pipeline.supervisor.change import Outcome
 from audio_pipeline.supervisor.editor import Editor
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.lifecycle import Lifecycle
@@ -47,7 +46,7 @@ class ControlServer:
         subscriptions: Subscriptions,
         send: SendBytes,
     ) -> None:
-        self._state, self._life, self._events, self._editor = state, life, events, editor
+        self._state, self._life, self._events = state, life, events
         self._send = send
         self._handlers: Mapping[type[Request[Any]], Handler] = {
             requests.DescribeRequest: lambda caller, request: overview.describe(),
@@ -63,12 +62,10 @@ class ControlServer:
             requests.SendRequest: node_requests.send_event,
             requests.StopRequest: self._stop,
             requests.GraphRequest: lambda caller, request: editor.show(),
-            requests.EditRequest: self._edit,
-            requests.UndoRequest: partial(self._step, back=True),
-            requests.RedoRequest: partial(self._step, back=False),
+            requests.EditRequest: editor.edit,
+            requests.UndoRequest: partial(editor.step, back=True),
+            requests.RedoRequest: partial(editor.step, back=False),
         }
-
-    # -- requests -------------------------------------------------------------------------------------
 
     def request(self, address: bytes, message: Mapping[str, object], data: bytes) -> None:
         """Answers a client, at once or when a node has answered. `message` is what `data` holds."""
@@ -101,8 +98,6 @@ class ControlServer:
         if number is not None:
             Caller(address, number, self._send, codec_of(data)).refuse(ENDED)
 
-    # -- the pipeline ---------------------------------------------------------------------------------
-
     def _events_since(self, caller: Caller, request: requests.EventsRequest) -> EventsReply:
         following, events = self._events.kept.since(request.since)
         return EventsReply(following, tuple(events))
@@ -119,19 +114,3 @@ class ControlServer:
     def _stop(self, caller: Caller, request: requests.StopRequest) -> Done:
         self._life.stop()
         return Done()
-
-    # -- the graph ------------------------------------------------------------------------------------
-
-    def _edit(self, caller: Caller, request: requests.EditRequest) -> None:
-        self._editor.edit(list(request.changes), request.revision, partial(_on_edited, caller))
-
-    def _step(self, caller: Caller, request: requests.UndoRequest | requests.RedoRequest, *, back: bool) -> None:
-        self._editor.step(request.revision, partial(_on_edited, caller), back=back)
-
-
-def _on_edited(caller: Caller, outcome: Outcome) -> None:
-    """A change of the graph plays, or was taken back."""
-    if isinstance(outcome, PipelineError):
-        caller.refuse(str(outcome))
-    else:
-        caller.reply(outcome)

@@ -14,10 +14,13 @@ from audio_pipeline.supervisor.rewire import merged_inputs
 FORMER, RETIRED = 200, 100  # nodes and links
 
 
-class Departed:
-    """`last_board` reads the board that a process left."""
+LastBoard = Callable[[NodeRecord], list[Reading]]  # that a process left; none where it cannot be read
 
-    def __init__(self, state: PipelineState, last_board: Callable[[NodeRecord], list[Reading]]) -> None:
+
+class Departed:
+    """Keeps records of nodes, and links, as many as it may."""
+
+    def __init__(self, state: PipelineState, last_board: LastBoard) -> None:
         self._state, self._last_board = state, last_board
 
     def keep(self, record: NodeRecord) -> None:

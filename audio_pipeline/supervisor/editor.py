@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 from audio_pipeline.control.replies import GraphReply
-from audio_pipeline.errors import ControlError
+from audio_pipeline.control.requests import EditRequest, RedoRequest, UndoRequest
+from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.graph.edit import edited, rebuilt
 from audio_pipeline.graph.types import Graph
-from audio_pipeline.supervisor.change import Done
+from audio_pipeline.supervisor.callers import Caller
+from audio_pipeline.supervisor.change import Done, Outcome
 from audio_pipeline.supervisor.history import History
 from audio_pipeline.supervisor.interpreter import check_interpreters
 from audio_pipeline.supervisor.lifecycle import Lifecycle
@@ -31,18 +33,18 @@ class Editor:
         undos, redos = len(history.undos), len(history.redos)
         return GraphReply(state.graph_revision, graph, undos, redos, self._transaction.busy)
 
-    def edit(self, changes: Any, revision: Any, done: Done) -> None:
+    def edit(self, caller: Caller, request: EditRequest) -> None:
         """A list of changes against a revision. Raises ControlError or ConfigError; then nothing has changed."""
-        self._check(revision, needed=True)
-        self.change_to(edited(self._state.graph, changes), done)
+        self._check(request.revision)
+        self.change_to(edited(self._state.graph, request.changes), partial(_reply, caller))
 
-    def step(self, revision: Any, done: Done, *, back: bool) -> None:
+    def step(self, caller: Caller, request: UndoRequest | RedoRequest, *, back: bool) -> None:
         """Takes the last change back, or makes it again. Raises as `edit`; the revision may be left out (None)."""
-        self._check(revision, needed=False)
+        self._check(request.revision)
         steps, what = (self.history.undos, "undo") if back else (self.history.redos, "redo")
         if not steps:
             raise ControlError(f"there is nothing to {what}")
-        self.change_to(rebuilt(self._state.graph, steps[-1]), done, what)
+        self.change_to(rebuilt(self._state.graph, steps[-1]), partial(_reply, caller), what)
 
     def change_to(self, graph: Graph, done: Done, what: str = "edit") -> None:
         """Begins a change to another graph. Raises ControlError or ConfigError; then nothing has changed."""
@@ -53,15 +55,23 @@ class Editor:
         graph = self._state.graph
         self.history.note(what, dict(graph.raw))
 
-    def _check(self, revision: Any, *, needed: bool) -> None:
+    def _check(self, revision: int | None) -> None:
         if not self._state.live:
             raise ControlError("a graph can be changed while it plays live, not offline")
         if not self._life.started or self._life.ending:
             raise ControlError("the graph can be changed while the pipeline plays, not while it starts or ends")
         if self._transaction.busy:
             raise ControlError("another change of the graph is under way; ask for the graph and try again")
-        if (needed or revision is not None) and revision != self._state.graph_revision:
+        if revision is not None and revision != self._state.graph_revision:
             present = self._state.graph_revision
             raise ControlError(
                 f"revision: the graph is at {present}, the change was made against {revision!r}; look at it again"
             )
+
+
+def _reply(caller: Caller, outcome: Outcome) -> None:
+    """A change of the graph plays, or was taken back."""
+    if isinstance(outcome, PipelineError):
+        caller.refuse(str(outcome))
+    else:
+        caller.reply(outcome)

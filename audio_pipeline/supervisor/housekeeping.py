@@ -16,6 +16,7 @@ from audio_pipeline.host.log_ring import trim
 from audio_pipeline.host.parent import adopts_orphans
 from audio_pipeline.host.processes import reap
 from audio_pipeline.host.runtime import RunDir
+from audio_pipeline.refs import PortRef
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.helper import Helper
 from audio_pipeline.supervisor.pipeline_state import PipelineState
@@ -86,15 +87,13 @@ class Housekeeping:
         self._asked_s = {name: asked_s for name, asked_s in self._asked_s.items() if now_s - asked_s < BIND_S}
         for record in self._state.playing:
             if record.phase is Phase.RUNNING and record.ready and record.name not in self._asked_s:
-                ports = [
-                    port for port in record.spec.all_outputs if not os.path.lexists(self._socket(record.name, port))
-                ]
+                ports = [port for port in record.spec.all_outputs if self._is_lost(PortRef(record.name, port))]
                 if ports:
                     self._asked_s[record.name] = now_s
                     self._bind_again(record.name, ports)
 
-    def _socket(self, node: str, port: str) -> str:
-        return self._run_dir.endpoint(node, port).removeprefix("ipc://")
+    def _is_lost(self, port: PortRef) -> bool:
+        return not os.path.lexists(self._state.run.endpoint(port).removeprefix("ipc://"))
 
     def _note_helper(self, line: str) -> None:
         self._events.log(line, event="helper", level="warning")

@@ -27,7 +27,7 @@ class Run:
     plan: Plan
     run_dir: Path  # sockets, boards, the clock: 0700
     folder: Path  # what the user keeps
-    endpoint: Callable[[str, str], str]  # (node, port) -> endpoint
+    endpoint: Callable[[PortRef], str]  # where a port is found by other processes
     control: str = ""
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     apart: frozenset[str] = frozenset()  # nodes that left their group, since they failed in it again and again
@@ -150,7 +150,7 @@ def _input_clock(run: Run, spec: NodeSpec, source: str) -> tuple[str, bool]:
 def _endpoint(run: Run, source: PortRef, consumer: NodeSpec) -> str:
     """Where a consumer connects: inside the process where the producer is in it."""
     together = run.process_of(run.plan.graph.nodes[source.node]) == run.process_of(consumer)
-    return local_endpoint(source) if together else run.endpoint(source.node, source.port)
+    return local_endpoint(source) if together else run.endpoint(source)
 
 
 def local_endpoint(source: PortRef) -> str:
@@ -163,7 +163,7 @@ def _out_job(run: Run, spec: NodeSpec, port: str) -> OutJob:
     listeners = [link for link in run.plan.links if link.source == source]
     return OutJob(
         port=port,
-        endpoint=run.endpoint(spec.name, port),
+        endpoint=run.endpoint(source),
         timeline=run.plan.timelines[spec.name],
         consumers={str(link.target): QueueTerms(link.policy, link.queue) for link in listeners},
         history_samples=run.plan.history_samples(spec.name, port),

@@ -21,24 +21,18 @@ from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.metrics import Reading
 from audio_pipeline.supervisor.change import Outcome
-from audio_pipeline.supervisor.departed import Departed
-from audio_pipeline.supervisor.editor import Editor
 from audio_pipeline.supervisor.event_stream import EventStream
+from audio_pipeline.supervisor.graph_parts import GraphParts
 from audio_pipeline.supervisor.job_maker import JobMaker
-from audio_pipeline.supervisor.jobs import Run, make_job
+from audio_pipeline.supervisor.jobs import Run, local_endpoint, make_job
 from audio_pipeline.supervisor.lifecycle import Lifecycle
 from audio_pipeline.supervisor.local_nodes import LocalNodes
-from audio_pipeline.supervisor.node_messages import NodeMessages
-from audio_pipeline.supervisor.node_requests import NodeRequests
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.playhead import Playhead
 from audio_pipeline.supervisor.ports import Ports
 from audio_pipeline.supervisor.reaper import Reaper
 from audio_pipeline.supervisor.records import NodeRecord, Phase
-from audio_pipeline.supervisor.relinker import Relinker
 from audio_pipeline.supervisor.shortage import Steps
-from audio_pipeline.supervisor.starter import Starter
-from audio_pipeline.supervisor.transaction import Transaction
 from audio_pipeline.worker.commands import Command
 from audio_pipeline.worker.runner import NodeRunner
 
@@ -66,7 +60,7 @@ class LocalGraph:
         self.events: list[dict[str, Any]] = []
         self.log: list[str] = []
         self._temporary = tempfile.TemporaryDirectory(prefix="ap-")
-        run = Run(make_plan(graph, live=live), Path(self._temporary.name), folder, _inproc)
+        run = Run(make_plan(graph, live=live), Path(self._temporary.name), folder, local_endpoint)
         run.add_clocks()
         start_clocks(run.clocks, ClockLine(0.0, self.clock.now_ns(), float(graph.rate)))
         self.record = ClockRecord(run.clock_path)
@@ -78,13 +72,9 @@ class LocalGraph:
         playhead = Playhead(self._state, self._send)
         self.nodes = LocalNodes(self.clock, JobMaker(self._state, playhead), work_ms or {}, self._receive)
         ports = Ports(self._send, self.nodes.launch, self.clock.now_ns)
-        starter = Starter(self._state, self._life, events, ports)
-        departed = Departed(self._state, Reaper(self._state, Steps(_raise)).last_board)
-        relinker = Relinker(self._state, events, ports)
-        self._transaction = Transaction(self._state, events, starter, relinker, departed, ports)
-        requests = NodeRequests(self._state, playhead, self._send)
-        self._messages = NodeMessages(self._state, self._life, events, self._transaction, relinker, starter, requests)
-        self.editor = Editor(self._state, self._life, self._transaction)
+        reaper = Reaper(self._state, Steps(_raise))
+        parts = GraphParts(self._state, self._life, events, playhead, ports, reaper.last_board)
+        self._transaction, self._messages, self.editor = parts.transaction, parts.node_messages, parts.editor
         self._start()
 
     @property
@@ -250,7 +240,3 @@ class LocalGraph:
 
 def _raise(step: str, reason: str) -> None:
     raise NodeError(f"{step}: {reason}")
-
-
-def _inproc(node: str, port: str) -> str:
-    return f"inproc://{node}.{port}"

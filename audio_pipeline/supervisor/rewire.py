@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.groups import processes
-from audio_pipeline.graph.plan import Plan, make_plan
+from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.graph.types import Graph, NodeSpec
 from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.node import Latency
@@ -27,26 +27,24 @@ class Rewiring:
     leads_ms: Mapping[str, float]  # while both ways are needed: the longer lead of each source
 
 
-def next_plan(old: Plan, graph: Graph, latencies: Mapping[str, Latency]) -> Plan:
-    """The plan of a changed graph: what nodes have stated of themselves holds. Raises ConfigError."""
+def rewiring(run: Run, graph: Graph, latencies: Mapping[str, Latency]) -> Rewiring:
+    """What leads from the present graph to another, by what nodes have stated of themselves.
+
+    Raises ConfigError, also where a node would change its clock.
+    """
     known = {name: latencies[name] for name in graph.nodes if name in latencies}
-    return make_plan(graph, known, live=old.live)
-
-
-def compare(run: Run, plan: Plan) -> Rewiring:
-    """What leads from the present plan to another. Raises ConfigError where a node would change its clock."""
-    old, new = run.plan.graph.nodes, plan.graph.nodes
+    old, plan = run.plan, make_plan(graph, known, live=run.plan.live)
     then = replace(run, plan=plan)
     check_clocks(run, then)
-    stay = [name for name in plan.order if name in old]
-    before, after = ({(link.source, link.target) for link in each.links} for each in (run.plan, plan))
+    before, after = ({(link.source, link.target) for link in each.links} for each in (old, plan))
+    stay = [name for name in plan.order if name in old.graph.nodes]
     return Rewiring(
         then,
-        tuple(name for name in plan.order if name not in old),
-        tuple(name for name in run.plan.order if name not in new),
+        tuple(name for name in plan.order if name not in old.graph.nodes),
+        tuple(name for name in old.order if name not in graph.nodes),
         tuple(name for name in stay if _links_of(run, name) != _links_of(then, name)),
-        tuple(link for link in run.plan.links if (link.source, link.target) in before - after),
-        {name: max(run.plan.leads_ms.get(name, 0.0), lead_ms) for name, lead_ms in plan.leads_ms.items()},
+        tuple(link for link in old.links if (link.source, link.target) in before - after),
+        {name: max(old.leads_ms.get(name, 0.0), lead_ms) for name, lead_ms in plan.leads_ms.items()},
     )
 
 

@@ -199,7 +199,14 @@ class Supervisor:
         socket = ControlSocket(run_dir.control, self._waker)
         self._open.callback(socket.close)
         plan = make_plan(self._graph, live=self._live)
-        run = Run(plan, run_dir.path, self.folder, run_dir.endpoint, run_dir.control, self._token)
+        run = Run(
+            plan,
+            run_dir.path,
+            self.folder,
+            lambda port: run_dir.endpoint(port.node, port.port),
+            run_dir.control,
+            self._token,
+        )
         run.add_clocks()
         clock = ClockRecord(run.clock_path)
         self._open.callback(clock.close)

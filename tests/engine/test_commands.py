@@ -44,7 +44,7 @@ VALUES = st.recursive(
 
 def commands_of_a_graph() -> Iterator[Command]:
     """One of each kind, those about links as a true graph has them."""
-    run = Run(make_plan(graph_of(NODES)), Path("/run"), Path("/out"), lambda node, port: f"ipc://{node}.{port}")
+    run = Run(make_plan(graph_of(NODES)), Path("/run"), Path("/out"), lambda port: f"ipc://{port}")
     for name, spec in run.plan.graph.nodes.items():
         yield start_command(run.plan, name, ["song"])
         yield rewire_command(run, name, spec.input_settings, ["song"])

@@ -38,7 +38,7 @@ out: {kind: sink, inputs: {a: mix}, process: light}
 @contextmanager
 def ensemble_of(folder: Path) -> Iterator[tuple[Ensemble, Run]]:
     """All nodes of GROUP in one ensemble, offline, started."""
-    run = Run(make_plan(graph_of(GROUP), live=False), folder, folder, lambda node, port: f"inproc://out.{node}.{port}")
+    run = Run(make_plan(graph_of(GROUP), live=False), folder, folder, lambda port: f"inproc://out.{port}")
     record = ClockRecord(run.clock_path, create=True)
     record.publish(ClockLine(0.0, MonotonicClock().now_ns(), 48_000.0))
     context: zmq.Context[Any] = zmq.Context()

@@ -171,7 +171,7 @@ def test_a_member_that_left_and_comes_back_has_a_process_of_its_own() -> None:
 
 
 def test_links_inside_a_group_stay_inside_its_process(tmp_path: Path) -> None:
-    run = Run(make_plan(auto(CHAIN)), tmp_path, tmp_path, lambda node, port: f"ipc://{node}.{port}")
+    run = Run(make_plan(auto(CHAIN)), tmp_path, tmp_path, lambda port: f"ipc://{port}")
     assert make_job(run, "b").inputs[0].endpoint.startswith("inproc:")
     assert make_job(run, "slow").inputs[0].endpoint == "ipc://b.out"
     apart = run.with_apart("b")

@@ -32,9 +32,7 @@ ears: {kind: ears, in: mark.marks}
 
 
 def run_of(*, live: bool = True) -> Run:
-    return Run(
-        make_plan(graph_of(NODES), live=live), Path("/run"), Path("/out"), lambda node, port: f"at:{node}.{port}"
-    )
+    return Run(make_plan(graph_of(NODES), live=live), Path("/run"), Path("/out"), lambda port: f"at:{port}")
 
 
 @pytest.mark.parametrize("live", [True, False])
@@ -125,7 +123,7 @@ def test_a_bridge_is_told_what_counts_its_input() -> None:
     nodes += "out: {kind: speaker, device: card, in: {from: join, on_loss: silence}}"
     for device, same in (("usb", False), ("card", True)):
         plan = make_plan(graph_of(nodes.replace("MIC", device)))
-        run = Run(plan, Path("/run"), Path("/out"), lambda node, port: f"{node}.{port}")
+        run = Run(plan, Path("/run"), Path("/out"), str)
         jobs = {name: make_job(run, name) for name in run.plan.order}
         taken = jobs["join"].inputs[0]
         assert (taken.clock, taken.same_clock) == ("/run/clock.mic", same)

@@ -253,7 +253,7 @@ def test_one_of_a_group_is_parked_alone_and_has_a_process_of_its_own_from_then_o
 
 
 def test_nodes_of_a_group_speak_inside_their_process_unless_one_left_it(tmp_path: Path) -> None:
-    run = Run(make_plan(graph_of(GROUP)), tmp_path, tmp_path, lambda node, port: f"ipc://{node}.{port}")
+    run = Run(make_plan(graph_of(GROUP)), tmp_path, tmp_path, lambda port: f"ipc://{port}")
     assert make_job(run, "side").inputs[0].endpoint == "inproc://song.out"
     assert make_job(run.with_apart("side"), "side").inputs[0].endpoint == "ipc://song.out"
 

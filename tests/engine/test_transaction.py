@@ -15,17 +15,15 @@ from audio_pipeline.graph.edit import edited
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.node import Latency
 from audio_pipeline.supervisor.change import Outcome
-from audio_pipeline.supervisor.departed import Departed
-from audio_pipeline.supervisor.editor import Editor
 from audio_pipeline.supervisor.event_stream import EventStream
+from audio_pipeline.supervisor.graph_parts import GraphParts
 from audio_pipeline.supervisor.jobs import Run
 from audio_pipeline.supervisor.lifecycle import Lifecycle
 from audio_pipeline.supervisor.pipeline_state import PipelineState
+from audio_pipeline.supervisor.playhead import Playhead
 from audio_pipeline.supervisor.ports import Ports
 from audio_pipeline.supervisor.records import NodeRecord, Phase
-from audio_pipeline.supervisor.relinker import Relinker
-from audio_pipeline.supervisor.starter import Starter
-from audio_pipeline.supervisor.transaction import LEAVE_S, SWITCH_S, Transaction
+from audio_pipeline.supervisor.transaction import LEAVE_S, SWITCH_S
 from audio_pipeline.worker.commands import Command, row_of
 from tests.engine.graphs import graph_of
 from tests.fuzz.control import Nobody
@@ -58,20 +56,18 @@ class Bench:
         self.numbers: list[int] = []  # of messages that are to be answered
         self.outcomes: list[Outcome] = []
         self.refusal: Exception | None = None
-        run = Run(make_plan(graph_of(NODES), live=True), folder, folder, lambda node, port: f"inproc://{node}.{port}")
+        run = Run(make_plan(graph_of(NODES), live=True), folder, folder, lambda port: f"inproc://{port}")
         run.add_clocks()
         start_clocks(run.clocks, ClockLine(0.0, 0, 48_000.0))
         self.state, self.life = PipelineState(run), Lifecycle(lambda: self.now_s)
         self.events = EventStream(lambda: self.life.uptime_s)
         ports = Ports(self._send, self._launch, lambda: round(self.now_s * 1e9))
-        starter = Starter(self.state, self.life, self.events, ports)
-        relinker = Relinker(self.state, self.events, ports)
-        departed = Departed(self.state, lambda record: [])
-        self.transaction = Transaction(self.state, self.events, starter, relinker, departed, ports)
-        self.editor = Editor(self.state, self.life, self.transaction)
+        playhead = Playhead(self.state, self._send)
+        parts = GraphParts(self.state, self.life, self.events, playhead, ports, lambda record: [])
+        self.transaction, self.editor = parts.transaction, parts.editor
         for record in self.state.playing:
             record.child, record.ready, record.latency = Mortal(), True, Latency()
-        starter.start_all()
+        parts.starter.start_all()
         self.sent.clear()
 
     def _send(self, address: bytes, command: Command) -> None:

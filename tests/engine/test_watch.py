@@ -167,7 +167,7 @@ def test_a_reader_sees_what_is_on_the_board_as_it_comes(tmp_path: Path) -> None:
 def job(**keys: object) -> Job:
     text = ", ".join(f"{key}: {value}" for key, value in keys.items())
     graph = graph_of(f"a: {{kind: noise, {text}}}")
-    return make_job(Run(make_plan(graph), Path("/run"), Path("/out"), lambda node, port: ""), "a")
+    return make_job(Run(make_plan(graph), Path("/run"), Path("/out"), lambda port: ""), "a")
 
 
 def test_what_is_not_allowed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
