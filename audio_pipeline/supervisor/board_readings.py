@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from audio_pipeline.metrics import NAME_BYTES, SLOTS, Reading
 SIZE = NAME_BYTES + 8 + SLOTS * 8
 FLOAT = "~"  # begins the name of a slot with a float64
 MOST_BOARDS = 1_000
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -137,3 +138,35 @@ def _add(names: Names, name: str, start: int, width: int, used: int) -> None:
         names.blocks[name] = (start, width)
     else:
         names.slots[name.removeprefix(FLOAT)] = (start, name.startswith(FLOAT))
+
+
+class Boards:
+    """The boards of all incarnations of a node: counters add up, gauges are the newest one's."""
+
+    def __init__(self, dead: Sequence[Reading] = (), now: Reading | None = None) -> None:
+        self.all = [*dead, *([now] if now is not None else [])]
+
+    @property
+    def now(self) -> Reading | None:
+        return self.all[-1] if self.all else None
+
+    def total(self, name: str) -> int:
+        """A counter over all incarnations."""
+        return int(sum(board.get(name, 0) for board in self.all))
+
+    def present(self, name: str) -> int:
+        """A number of the newest incarnation."""
+        return int(self.now.get(name, 0)) if self.now else 0
+
+    def spread(self, name: str) -> tuple[Counts, float]:
+        """A histogram over all incarnations, and its worst."""
+        counts = sum((board.histogram(name) for board in self.all), np.zeros(BINS, np.int64))
+        return counts, max((board.get(f"{name}.max", 0.0) for board in self.all), default=0.0)
+
+    def totals(self, prefix: str) -> dict[str, int]:
+        """All counters under a prefix, over all incarnations."""
+        found: dict[str, int] = {}
+        for board in self.all:
+            for name, value in board.under(prefix).items():
+                found[name] = found.get(name, 0) + int(value)
+        return dict(sorted(found.items()))

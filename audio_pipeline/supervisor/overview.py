@@ -20,6 +20,7 @@ from audio_pipeline.control.snapshots import (
 from audio_pipeline.control.state import compose
 from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.settings import live_names, plain
+from audio_pipeline.supervisor.board_readings import Boards
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.incidents import Incidents
 from audio_pipeline.supervisor.lifecycle import Lifecycle
@@ -27,7 +28,6 @@ from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.playhead import Playhead
 from audio_pipeline.supervisor.records import NodeRecord, Phase
 from audio_pipeline.supervisor.state import (
-    Boards,
     busy_share,
     flow_of,
     levels_db,
@@ -217,7 +217,7 @@ def _node_meters(record: NodeRecord, boards: Boards) -> NodeMeters:
         record.rss_mb,
         busy_share(boards, age_ns),
         record.disk_wait_s,
-        levels_db(boards),
+        levels_db(boards, record.spec.ports.outputs),
         "" if record.phase is Phase.RUNNING else record.note[:NOTE_CHARACTERS],
     )
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from audio_pipeline.graph.job import SourcePlace
-from audio_pipeline.supervisor.board_readings import BoardReadings
+from audio_pipeline.supervisor.board_readings import BoardReadings, Boards
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.ports import Send
 from audio_pipeline.supervisor.records import NodeRecord
-from audio_pipeline.supervisor.state import Boards
 from audio_pipeline.worker.commands import Cancel
 
 

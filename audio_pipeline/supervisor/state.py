@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from audio_pipeline.control.snapshots import (
     LinkDescription,
@@ -27,46 +25,14 @@ from audio_pipeline.frame import tag_of
 from audio_pipeline.graph.plan import Plan
 from audio_pipeline.histogram import BINS, quantile_ms
 from audio_pipeline.links.link_plan import LinkPlan
-from audio_pipeline.metrics import Reading
+from audio_pipeline.refs import PortRef
+from audio_pipeline.supervisor.board_readings import Boards, Counts
 from audio_pipeline.supervisor.state_size import few
 
 READ_SLACK = 16  # frames that may pass between reading the boards of two processes
 UNWANTED = "cancelled"  # frames that a seek or a stop made worthless: nobody misses them
 SILENCE_DB = -120.0
-Counts = NDArray[np.int64]
-
-
-class Boards:
-    """The boards of all incarnations of a node: counters add up, gauges are the newest one's."""
-
-    def __init__(self, dead: Sequence[Reading] = (), now: Path | Reading | None = None) -> None:
-        present = Reading(now) if isinstance(now, Path) else now
-        self.all = [*dead, *([present] if present is not None else [])]
-
-    @property
-    def now(self) -> Reading | None:
-        return self.all[-1] if self.all else None
-
-    def total(self, name: str) -> int:
-        """A counter over all incarnations."""
-        return int(sum(board.get(name, 0) for board in self.all))
-
-    def present(self, name: str) -> int:
-        """A number of the newest incarnation."""
-        return int(self.now.get(name, 0)) if self.now else 0
-
-    def spread(self, name: str) -> tuple[Counts, float]:
-        """A histogram over all incarnations, and its worst."""
-        counts = sum((board.histogram(name) for board in self.all), np.zeros(BINS, np.int64))
-        return counts, max((board.get(f"{name}.max", 0.0) for board in self.all), default=0.0)
-
-    def totals(self, prefix: str) -> dict[str, int]:
-        """All counters under a prefix, over all incarnations."""
-        found: dict[str, int] = {}
-        for board in self.all:
-            for name, value in board.under(prefix).items():
-                found[name] = found.get(name, 0) + int(value)
-        return dict(sorted(found.items()))
+TAPS_OFFERED = ">taps.offered"  # as a board names it, behind the port
 
 
 # -- links ----------------------------------------------------------------------------------------------------
@@ -168,31 +134,33 @@ def worst_frame(link: LinkPlan, name: str, taker: Boards) -> WorstFrame | None:
 
 def tap_ledgers(producer: str, boards: Boards) -> list[TapLedger]:
     """What each port's taps were offered and what became of it: the producer knows it all by their credit."""
-    names = {name for board in boards.all for name in board.under("out.") if name.endswith(">taps.offered")}
-    return [_tap_ledger(producer, port, boards) for port in sorted(name.partition(">")[0] for name in names)]
+    names = {name for board in boards.all for name in board.under("out.") if name.endswith(TAPS_OFFERED)}
+    return [_tap_ledger(PortRef(producer, name.removesuffix(TAPS_OFFERED)), boards) for name in sorted(names)]
 
 
-def _tap_ledger(producer: str, port: str, boards: Boards) -> TapLedger:
-    name = f"out.{port}>taps."
+def _tap_ledger(source: PortRef, boards: Boards) -> TapLedger:
+    name = f"out.{source.port}>taps."
     dropped = {reason: amount for reason, amount in boards.totals(name + "dropped.").items() if amount}
     offered, delivered = boards.total(name + "offered"), boards.total(name + "delivered")
     queued, in_flight = boards.present(name + "queued"), boards.present(name + "in_flight")
     missing = offered - delivered - sum(dropped.values()) - queued - in_flight
     if missing > 0 and len(boards.all) > 1:  # they went down with a process that died
         dropped["peer_died"], missing = missing, 0
-    return TapLedger(f"{producer}.{port}", offered, delivered, queued, in_flight, dropped, missing == 0)
+    return TapLedger(str(source), offered, delivered, queued, in_flight, dropped, missing == 0)
 
 
 # -- nodes ----------------------------------------------------------------------------------------------------
 
 
-def levels_db(boards: Boards) -> dict[str, tuple[float, ...]]:
-    """Peak and RMS of the last 100 ms by port, dBFS."""
-    found: dict[str, list[float]] = {}
-    for name, value in (boards.now.under("level.") if boards.now else {}).items():
-        port, _, what = name.rpartition(".")
-        found.setdefault(port, [SILENCE_DB, SILENCE_DB])[0 if what == "peak_db" else 1] = value
-    return {port: tuple(pair) for port, pair in found.items()}
+def levels_db(boards: Boards, ports: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    """Peak and RMS of the last 100 ms by port, dBFS; of the ports that have shown any."""
+    shown = boards.now.under("level.") if boards.now else {}
+    pairs = {port: [shown.get(f"{port}.{what}") for what in ("peak_db", "rms_db")] for port in ports}
+    return {
+        port: tuple(SILENCE_DB if level is None else level for level in pair)
+        for port, pair in pairs.items()
+        if pair != [None, None]
+    }
 
 
 def busy_share(boards: Boards, age_ns: int) -> float:

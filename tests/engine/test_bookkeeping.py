@@ -20,12 +20,12 @@ from audio_pipeline.graph.job import OutJob  # noqa: F401 - the kinds of the gra
 from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.metrics import SLOTS, Board, Reading
 from audio_pipeline.refs import InputKey, PortRef
+from audio_pipeline.supervisor.board_readings import Boards
 from audio_pipeline.supervisor.departed import FORMER, RETIRED
 from audio_pipeline.supervisor.event_log import ANSWER_BYTES, KEEP_BYTES, KEEP_EVENTS, EventLog
 from audio_pipeline.supervisor.history import MOST_STEPS, bounded
 from audio_pipeline.supervisor.incidents import KEPT, WHOLE, Incidents
 from audio_pipeline.supervisor.records import NodeRecord, Phase
-from audio_pipeline.supervisor.state import Boards
 from audio_pipeline.supervisor.state_size import MOST_BYTES, fitted_description, fitted_ledger
 from audio_pipeline.supervisor.transport import Transport
 from tests.fuzz.control import Nobody, Quiet

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from audio_pipeline.control.state import measured_map
+from audio_pipeline.metrics import Reading
+from audio_pipeline.supervisor.board_readings import Boards
 from audio_pipeline.supervisor.local import LocalGraph
-from audio_pipeline.supervisor.state import Boards, link_ledger, node_ledger, path_descriptions, path_ledgers
+from audio_pipeline.supervisor.state import link_ledger, node_ledger, path_descriptions, path_ledgers
 from tests.engine.graphs import graph_of
 
 FRAME_MS = 10.0
@@ -37,7 +39,7 @@ class Measured(LocalGraph):
         self.run_until(self.clock.now_ns() + round(seconds * SECOND))
 
     def boards(self) -> dict[str, Boards]:
-        return {name: Boards((), Path(runner.job.board)) for name, runner in self.runners.items()}
+        return {name: Boards((), Reading(Path(runner.job.board))) for name, runner in self.runners.items()}
 
     def path(self, *names: str) -> dict[str, Any]:
         (found,) = [path for path in path_ledgers(self.run.plan, self.boards()) if path.path == names]

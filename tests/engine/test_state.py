@@ -12,7 +12,8 @@ from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.metrics import Board, Reading
 from audio_pipeline.refs import InputKey, PortRef
-from audio_pipeline.supervisor.state import Boards, busy_share, levels_db, link_ledger, node_ledger, path_descriptions
+from audio_pipeline.supervisor.board_readings import Boards
+from audio_pipeline.supervisor.state import busy_share, levels_db, link_ledger, node_ledger, path_descriptions
 from tests.engine.graphs import graph_of
 
 LINK = LinkPlan(PortRef("song", "out"), InputKey("mix", "dry"), "drop_oldest", 100.0, 4, 10, "song", 11.0)
@@ -42,7 +43,7 @@ class Maker:
     def node(self, *lives: Mapping[str, int]) -> Boards:
         """All lives but the last have ended."""
         *dead, last = [self.path(**life) for life in lives]
-        return Boards([Reading(path) for path in dead], last)
+        return Boards([Reading(path) for path in dead], Reading(last))
 
 
 def out(offered: int, sent: int, in_flight: int = 0, queued: int = 0, **dropped: int) -> dict[str, int]:
@@ -133,7 +134,9 @@ def test_ages_are_those_of_all_lives(boards: Maker, tmp_path: Path) -> None:
             board.observe_ms("age.dry", age_ms)
         board.close()
         paths.append(tmp_path / f"age{number}")
-    state = link_state(LINK, {"song": boards.node(out(200, 200)), "mix": Boards([Reading(paths[0])], paths[1])})
+    state = link_state(
+        LINK, {"song": boards.node(out(200, 200)), "mix": Boards([Reading(paths[0])], Reading(paths[1]))}
+    )
     assert sum(state["age_histogram"]["counts"]) == 200 and state["age_ms"]["max"] == 40.0
     assert 3 <= state["age_ms"]["p50"] <= 5 and 30 <= state["age_ms"]["p99"] <= 40
 
@@ -146,15 +149,15 @@ def test_counters_add_up_over_lives_and_gauges_are_the_newest(boards: Maker, tmp
     last.gauge("level.out.rms_db", -14.0)
     last.put("busy_ns", 300)
     last.close()
-    node = Boards([Reading(boards.path(**{"count.xruns": 5, "count.late": 1}))], tmp_path / "last")
+    node = Boards([Reading(boards.path(**{"count.xruns": 5, "count.late": 1}))], Reading(tmp_path / "last"))
     ledger = node_ledger(node)
     assert ledger.counters == {"xruns": 7, "late": 1} and ledger.gauges == {"hop": 8.0}
-    assert levels_db(node) == {"out": (-3.0, -14.0)} and busy_share(node, 1000) == 0.3
+    assert levels_db(node, ["out", "silent"]) == {"out": (-3.0, -14.0)} and busy_share(node, 1000) == 0.3
 
 
 def test_a_node_without_a_board_has_nothing_to_show() -> None:
     ledger = node_ledger(Boards())
-    assert levels_db(Boards()) == ledger.counters == ledger.gauges == {} and busy_share(Boards(), 0) == 0.0
+    assert levels_db(Boards(), ["out"]) == ledger.counters == ledger.gauges == {} and busy_share(Boards(), 0) == 0.0
     assert ledger.wait is ledger.work is ledger.worst_step_ms is None
 
 

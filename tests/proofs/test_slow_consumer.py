@@ -15,8 +15,10 @@ import pytest
 from audio_pipeline.control.state import link_map
 from audio_pipeline.graph.load import load
 from audio_pipeline.graph.types import Graph
+from audio_pipeline.metrics import Reading
+from audio_pipeline.supervisor.board_readings import Boards
 from audio_pipeline.supervisor.local import LocalGraph
-from audio_pipeline.supervisor.state import Boards, link_ledger
+from audio_pipeline.supervisor.state import link_ledger
 from audio_pipeline.worker import commands
 from tests.proofs.kinds.slow import ages_ms
 from tests.proofs.kinds.tune import tune
@@ -66,7 +68,7 @@ def _virtually(folder: Path, seconds: float, policy: str | None) -> dict[str, An
         stage.run_until(stage.clock.now_ns() + half)
         stage.command("song", commands.Finish())
         stage.run_until(stage.clock.now_ns() + 3 * SECOND_NS)
-        boards = {name: Boards((), Path(runner.job.board)) for name, runner in stage.runners.items()}
+        boards = {name: Boards((), Reading(Path(runner.job.board))) for name, runner in stage.runners.items()}
         links = [link for link in stage.run.plan.links if str(link.target) == "slow.in"]
         return next((link_map(link_ledger(link, boards)) for link in links), {})
 
