@@ -44,12 +44,13 @@ class Gateway(Node):
 
     def open(self, ctx: Context) -> None:
         from audio_pipeline.gateway.server import open_gateway
+        from audio_pipeline.gateway.totals import Totals
 
         wanted = self.settings
         self._gateway = open_gateway(wanted.listen, ctx.run_folder, wanted.export, own=wanted.key, curve=wanted.curve)
         ctx.log(f"other hosts can connect to {self._gateway.host}:{self._gateway.port}")
         self._report_ns = ctx.now_ns()
-        self._reported: dict[str, int] = {}
+        self._totals = Totals()
 
     def deadline_ns(self) -> int | None:
         return self._report_ns
@@ -62,9 +63,7 @@ class Gateway(Node):
             ctx.log(notice)
         ctx.gauge("connections", len(self._gateway.connected))
         ctx.gauge("port", self._gateway.port)
-        for name, total in dict(self._gateway.counts).items():
-            ctx.count(name, total - self._reported.get(name, 0))
-            self._reported[name] = total
+        self._totals.count(ctx, self._gateway.counts.copy())
 
     def close(self) -> None:
         self._gateway.close()

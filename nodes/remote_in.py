@@ -66,7 +66,6 @@ class RemoteIn(Node):
     def poll(self, ctx: Context) -> None:
         self._player.poll(ctx, self._link, self._link.offset)
         self._link.report(ctx)
-        ctx.gauge("offset_ms", self._link.offset.offset_ns / 1e6)
 
     def close(self) -> None:
         self._link.close()

@@ -7,16 +7,6 @@ from dataclasses import dataclass
 from audio_pipeline.node import Context, Latency, Node, Ports
 from audio_pipeline.settings import setting
 
-DROPPED = (
-    "bad",
-    "dropped_again",
-    "dropped_beyond",
-    "dropped_format",
-    "dropped_over_budget",
-    "dropped_too_long",
-    "dropped_too_many",
-)
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -64,10 +54,7 @@ class RemoteMic(Node):
         if not self._feed.connected:
             self._player.rest()
         self._player.poll(ctx, self._feed)
-        for notice in self._feed.notices.drain():
-            ctx.log(notice)
-        self._player.count(ctx, {name: total for name, total in self._feed.counts.copy().items() if name in DROPPED})
-        ctx.gauge("connected", float(self._feed.connected))
+        self._feed.report(ctx)
 
     def close(self) -> None:
         self._feed.close()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from audio_pipeline.frame import Frame
 from audio_pipeline.node import Context, Node, Ports
 from audio_pipeline.settings import setting
+
+if TYPE_CHECKING:
+    from audio_pipeline.gateway.frame_ends import FrameSink
 
 REPORT_NS = 100_000_000
 
@@ -41,28 +45,23 @@ class RemoteOut(Node):
         from audio_pipeline.gateway.remote import find_remote
 
         wanted = self.settings
-        self._feed = RemoteFeed(find_remote(wanted.host, wanted.key, wanted.own, curve=wanted.curve), wanted.to)
-        self._reported: dict[str, int] = {}
+        remote = find_remote(wanted.host, wanted.key, wanted.own, curve=wanted.curve)
+        self._sink: FrameSink = RemoteFeed(remote, wanted.to)
         self._report_ns = ctx.now_ns()
 
     def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
-        self._feed.offer(inputs["in"])
+        self._sink.offer(inputs["in"])
 
     def deadline_ns(self) -> int | None:
         return self._report_ns
 
     def poll(self, ctx: Context) -> None:
-        if ctx.now_ns() < self._report_ns:
-            return
-        self._report_ns = ctx.now_ns() + REPORT_NS
-        self._feed.report(ctx)
-        for name, total in self._feed.counts.items():
-            ctx.count(name.replace(".", "_"), total - self._reported.get(name, 0))
-            self._reported[name] = total
-        ctx.gauge("in_flight", self._feed.in_flight)
+        if ctx.now_ns() >= self._report_ns:
+            self._report_ns = ctx.now_ns() + REPORT_NS
+            self._sink.report(ctx)
 
     def close(self) -> None:
-        self._feed.close()
+        self._sink.close()
 
 
 NODE = RemoteOut

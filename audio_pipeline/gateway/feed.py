@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from audio_pipeline.frame import Flag, Frame, pack
 from audio_pipeline.gateway.host_pool import RemotePort
 from audio_pipeline.gateway.link import new_instance
 from audio_pipeline.gateway.remote import Remote
 from audio_pipeline.gateway.stream import Line
+from audio_pipeline.gateway.totals import Totals
 from audio_pipeline.links.credit import Item, Subscription
 from audio_pipeline.links.messages import KEEPALIVE_NS, PROTOCOL, whole
 from audio_pipeline.packed import dumps
+
+if TYPE_CHECKING:
+    from audio_pipeline.node import Context
 
 QUEUE_FRAMES = 25
 WINDOW_FRAMES = 50
@@ -26,11 +31,17 @@ class RemoteFeed(RemotePort["SendingEnd"]):
     def __init__(self, remote: Remote, node: str) -> None:
         super().__init__(remote, lambda line: SendingEnd(line, node))
         self.counts = self.end.counts
+        self._sums = Totals()
 
     def offer(self, frame: Frame) -> None:
         """Sends it, or drops it where nobody takes it in time: what is late is worth nothing. From any thread."""
         self.end.offer(frame)
         self.wake()
+
+    def report(self, ctx: Context) -> None:
+        super().report(ctx)
+        self._sums.count(ctx, self.counts.copy())
+        ctx.gauge("in_flight", self.in_flight)
 
     @property
     def in_flight(self) -> int:

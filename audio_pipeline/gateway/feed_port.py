@@ -7,7 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
@@ -17,15 +17,28 @@ from audio_pipeline.frame import Frame, numbered, parse
 from audio_pipeline.gateway.frame_bounds import FrameBounds
 from audio_pipeline.gateway.notices import Notices
 from audio_pipeline.gateway.session import FEED
+from audio_pipeline.gateway.totals import Totals
 from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.links.credit import Grant
 from audio_pipeline.links.messages import A_TURN, EVENTS, KEEPALIVE_NS, POLLIN, PROTOCOL, unpack, whole
 from audio_pipeline.links.waker import Waker
 from audio_pipeline.packed import dumps
 
+if TYPE_CHECKING:
+    from audio_pipeline.node import Context
+
 WINDOW_FRAMES = 50
 SILENT_NS = 3_000_000_000
 TURN_MS = 50
+DROPPED = (
+    "bad",
+    "dropped_again",
+    "dropped_beyond",
+    "dropped_format",
+    "dropped_over_budget",
+    "dropped_too_long",
+    "dropped_too_many",
+)
 NOTICES, NOTICES_S, NOTICES_BURST = 20, 1.0, 10.0
 
 
@@ -40,6 +53,7 @@ class FeedPort:
         self._token = token
         self.counts: Counter[str] = Counter()
         self.notices = Notices(NOTICES, rate=NOTICES_S, burst=NOTICES_BURST)
+        self._totals = Totals()
         self.user = ""  # who plays
         self._frames: deque[tuple[Frame, int]] = deque(maxlen=WINDOW_FRAMES)
         self._bounds = FrameBounds(rate, channels)
@@ -73,6 +87,13 @@ class FeedPort:
     @property
     def connected(self) -> bool:
         return bool(self._sender)
+
+    def report(self, ctx: Context) -> None:
+        """Notices to a node's log, who is there, and what was dropped."""
+        for notice in self.notices.drain():
+            ctx.log(notice)
+        self._totals.count(ctx, {name: total for name, total in self.counts.copy().items() if name in DROPPED})
+        ctx.gauge("connected", float(self.connected))
 
     def _run(self) -> None:
         poller = zmq.Poller()

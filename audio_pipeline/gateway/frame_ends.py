@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from audio_pipeline.frame import Frame
 from audio_pipeline.gateway.notices import Notices
+
+if TYPE_CHECKING:
+    from audio_pipeline.node import Context
 
 
 class FrameEnd(Protocol):
@@ -18,6 +21,9 @@ class FrameEnd(Protocol):
     @property
     def notices(self) -> Notices:
         """What happened to the connection, for the log."""
+
+    def report(self, ctx: Context) -> None:
+        """Notices to a node's log, and how the connection is as its gauges and counters."""
 
     def close(self) -> None:
         """Says goodbye, and lets go of the connection."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from audio_pipeline.gateway.host_connection import HostConnection
 from audio_pipeline.gateway.remote import Remote
 from audio_pipeline.gateway.stream import End, Line
+from audio_pipeline.gateway.totals import Totals
 
 if TYPE_CHECKING:
     from audio_pipeline.node import Context
@@ -62,7 +62,7 @@ class RemotePort(Generic[E]):
         self._pool, self._connection = pool, pool.borrow(remote)
         self._stream = self._connection.open(make)
         self.remote, self.offset, self.notices = remote, self._connection.offset, self._stream.notices
-        self._reported: Counter[str] = Counter()
+        self._totals = Totals()
 
     @property
     def end(self) -> E:
@@ -88,14 +88,13 @@ class RemotePort(Generic[E]):
         return self._stream.bad
 
     def report(self, ctx: Context) -> None:
-        """Notices to the log, and how the connection is as gauges and counters of a node."""
+        """Notices to a node's log, and how the connection is as its gauges and counters."""
         for notice in self.notices.drain():
             ctx.log(notice)
         ctx.gauge("connected", float(self.connected))
         ctx.gauge("round_trip_ms", self.offset.round_trip_ns / 1e6)
-        for name, total in {"reconnects": self.reconnects, "bad": self.bad}.items():
-            ctx.count(name, total - self._reported[name])
-            self._reported[name] = total
+        ctx.gauge("offset_ms", self.offset.offset_ns / 1e6)
+        self._totals.count(ctx, {"reconnects": self.reconnects, "bad": self.bad})
 
     def wake(self) -> None:
         """There is something to send."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from audio_pipeline.dsp.fade import fade_in, fade_out
 from audio_pipeline.dsp.jitter_buffer import JitterBuffer
 from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.gateway.totals import Totals
 from audio_pipeline.links.ports import Converter
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class RemotePlayer:
         self._idle = self._entering = self._deserted = False
         self._capture = (0, 0)  # a place on the remote timeline and when it was captured, on this host's clock
         self.lost_samples = self.frames = 0
-        self._reported: dict[str, int] = {}
+        self._totals = Totals()
 
     def deadline_ns(self, ctx: Context) -> int:
         """When the next frame is due."""
@@ -160,7 +161,7 @@ class RemotePlayer:
         }
         for name, value in gauges.items():
             ctx.gauge(name, value)
-        self.count(
+        self._totals.count(
             ctx,
             {
                 "underruns": buffer.underruns,
@@ -173,12 +174,6 @@ class RemotePlayer:
                 "frames": self.frames,
             },
         )
-
-    def count(self, ctx: Context, totals: dict[str, int]) -> None:
-        """Counters from sums."""
-        for name, total in totals.items():
-            ctx.count(name, total - self._reported.get(name, 0))
-            self._reported[name] = total
 
     def _age_ms(self, now_ns: int) -> float:
         """Since what is emitted now was captured at the other host; 0 where nobody knows."""

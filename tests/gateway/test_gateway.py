@@ -301,7 +301,7 @@ def test_whoever_is_removed_from_the_address_book_is_gone_within_a_second(studio
     until(studio.taps)
     Keys(studio.keys.folder).remove("laptop")
     until(lambda: not studio.taps())
-    assert "laptop is gone (listens to mix.out)" in studio.gateway.notices
+    until(lambda: "laptop is gone (listens to mix.out)" in studio.gateway.notices)
     assert "does not let this host in" in trouble(link) or not link.connected
 
 
