@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import time
 from functools import cache
 from pathlib import Path
 
@@ -46,6 +48,32 @@ def started(pid: int) -> float:
 def is_same(pid: int, since: float) -> bool:
     """True while the process lives that had this id then."""
     return since > 0 and abs(started(pid) - since) < TICK
+
+
+def wait_for_end(pid: int, since: float) -> None:
+    """Until the process has ended that had this id then, whoever its parent is and has collected it or not."""
+    try:
+        number = os.pidfd_open(pid)
+    except (OSError, AttributeError):  # gone, or no such call (before Linux 5.3)
+        while is_same(pid, since):
+            time.sleep(TICK)
+        return
+    try:
+        if is_same(pid, since):
+            select.select([number], [], [])
+    finally:
+        os.close(number)
+
+
+def exit_code(pid: int) -> int | None:
+    """Of a child of ours that has ended and is not collected; negative: by that signal. None where it is not that."""
+    try:
+        found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:
+        return None
+    if found is None:
+        return None
+    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
 
 def children(pid: int) -> list[int]:

@@ -77,7 +77,7 @@ class HostPool:
         connection = None
         try:
             connection = _open(self._access)
-            send(connection, self._request(self._access.token, preload, log, mark))
+            send(connection, request_of(self._access.token, preload, log, mark, self._environment))
             taken = receive(connection, Taken)
             if not taken.pid:
                 raise PipelineError(taken.reason)
@@ -89,19 +89,6 @@ class HostPool:
         connection.settimeout(None)
         return taken.pid, connection
 
-    def _request(self, token: str, preload: Sequence[str], log: Path, mark: str) -> Take:
-        return Take(
-            token,
-            tuple(preload),
-            str(log),
-            mark,
-            {**os.environ, **self._environment},
-            os.getcwd(),
-            _umask(),
-            resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-            tuple(sorted(os.sched_getaffinity(0))),
-        )
-
     def _lose(self, reason: str) -> None:
         self._reasons.append(reason)
         self._again_s = time.monotonic() + AGAIN_S
@@ -112,6 +99,21 @@ class HostPool:
         held, self._held, self._access = self._held, None, None
         if held is not None:
             held.close()
+
+
+def request_of(token: str, preload: Sequence[str], log: Path, mark: str, environment: Mapping[str, str]) -> Take:
+    """Asks for a worker that is what a child of this process would be, with `environment` on top of ours."""
+    return Take(
+        token,
+        tuple(preload),
+        str(log),
+        mark,
+        {**os.environ, **environment},
+        os.getcwd(),
+        _umask(),
+        resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        tuple(sorted(os.sched_getaffinity(0))),
+    )
 
 
 def pool_key() -> dict[str, object]:

@@ -1,7 +1,8 @@
-"""What a supervisor and the host's pool of workers exchange over a private Unix socket, one connection a worker.
+"""What a supervisor and a pool of workers exchange over a private Unix socket, one connection a worker.
 
-The supervisor asks once (`Take` or `Hold`); the pool answers `Taken` with the process, and `Ended` once that has ended.
-In between the connection belongs to the worker: its job comes over it, and its end, with the supervisor, ends it.
+The supervisor asks the host's pool once (`Take` or `Hold`), its own pool as often as it likes (`Own`, `Take`). The
+answer is `Taken` with the process, and `Ended` once that has ended. In between the connection belongs to the worker:
+its job comes over it, and its end, with the supervisor, ends it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from audio_pipeline.packed import BYTES, dumps, unpack_map
 from audio_pipeline.settings import build
 
 HEAD = struct.Struct("<I")
+READY, THREADS = b"r", b"t"  # a pipeline's own pool has imported; what it has imported has started threads
+PLAIN = "plain"  # its argument where it is to import no package but ours
 MOST_BYTES = 1 << 18  # the environment is in it
 MOST_MARK_BYTES = 500
 
@@ -28,6 +31,14 @@ class Hold:
     """A supervisor uses the pool for as long as the connection stands; workers for `preload` are made ready."""
 
     token: str
+    preload: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Own:
+    """A pipeline's own pool: the mark of its processes, and what they import. It may come again."""
+
+    run: str
     preload: tuple[str, ...] = ()
 
 
@@ -76,7 +87,7 @@ def receive(connection: socket.socket, kind: type[M]) -> M:
 
 def receive_bytes(connection: socket.socket) -> bytes:
     """The next message as it came, and nothing behind it. Raises what `receive` does."""
-    return exactly(connection, _size(exactly(connection, HEAD.size)))
+    return exactly(connection, size_in(exactly(connection, HEAD.size)))
 
 
 def parse(data: bytes, kind: type[M]) -> M:
@@ -92,6 +103,12 @@ def parse_request(data: bytes) -> Hold | Take:
     """What a supervisor asks for: a mark is that of a worker. Raises WireError."""
     found = _unpacked(data)
     return _built(Take, found) if "mark" in found else _built(Hold, found)
+
+
+def parse_own(data: bytes) -> Own | Take:
+    """What a supervisor asks of its own pool. Raises WireError."""
+    found = _unpacked(data)
+    return _built(Take, found) if "mark" in found else _built(Own, found)
 
 
 def _unpacked(data: bytes) -> dict[str, Any]:
@@ -117,7 +134,8 @@ def is_closed(connection: socket.socket) -> bool:
         return True
 
 
-def _size(head: bytes) -> int:
+def size_in(head: bytes) -> int:
+    """Bytes of the message behind a head. Raises WireError."""
     (size,) = HEAD.unpack(head)
     if size > MOST_BYTES:
         raise WireError(f"message to the pool of {size} bytes, expected at most {MOST_BYTES}")

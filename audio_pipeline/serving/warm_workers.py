@@ -6,10 +6,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from audio_pipeline.host.processes import exit_code
 from audio_pipeline.serving.forked_worker import begin, end_process, wait_warm
 
 MOST_WARM = 4  # sets of modules for which a process waits
@@ -40,14 +41,6 @@ def kill(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def exit_code(pid: int) -> int | None:
-    """Of a child that has ended and is not collected; negative: by that signal."""
-    found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-    if found is None:
-        return None
-    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
-
-
 @dataclass
 class _Warm:
     pid: int
@@ -64,11 +57,12 @@ class WarmWorkers:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def hand_over(self, modules: Modules, data: bytes, connection: socket.socket) -> int:
-        """Gives a request's connection to the process that is warm for it: its id, or 0 where there is none."""
-        warm = self._waiting.pop(modules, None) if modules else None
-        if warm is None:
+    def hand_over(self, modules: Collection[str], data: bytes, connection: socket.socket) -> int:
+        """Gives a request's connection to a process that has these modules: its id, 0 for none there or none needed."""
+        found = next((warm for warm in self._waiting if modules and set(modules) <= set(warm)), None)
+        if found is None:
             return 0
+        warm = self._waiting.pop(found)
         try:
             with warm.channel:
                 socket.send_fds(warm.channel, [len(data).to_bytes(4, "little")], [connection.fileno()])

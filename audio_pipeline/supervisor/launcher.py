@@ -12,7 +12,7 @@ from audio_pipeline.supervisor.jobs import Run
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.process import WorkerPool
 from audio_pipeline.supervisor.records import NodeRecord, Process
-from audio_pipeline.supervisor.worker_spec import worker_specs
+from audio_pipeline.supervisor.worker_spec import modules, worker_specs
 
 
 class Launcher:
@@ -34,7 +34,7 @@ class Launcher:
             self._pool.learn(worker_specs(run.plan.graph))
         run.add_clocks()
         jobs = [self._jobs.job(record, run) for record in records]
-        child = self._pool.take(records[0].spec.keys.python)
+        child = self._pool.take(records[0].spec.keys.python, modules(record.spec for record in records))
         child.give(jobs, lambda code: self._on_exit(child, code))
         for record in records:
             record.ready, record.retry_s, record.failure = False, None, None

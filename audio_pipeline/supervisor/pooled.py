@@ -1,4 +1,4 @@
-"""A worker from the host's pool: not a child of ours, and looked after as if it were one."""
+"""A worker that was forked for us: not a child of ours, and looked after as if it were one."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ import os
 import signal
 import socket
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from audio_pipeline.errors import WireError
-from audio_pipeline.host.processes import is_same, started
+from audio_pipeline.host.processes import exit_code, is_same, started, wait_for_end
 from audio_pipeline.host.strays import MARK, mark
 from audio_pipeline.serving.pool_client import HostPool
 from audio_pipeline.serving.pool_messages import Ended, receive
 from audio_pipeline.supervisor.process import QUIET, Child
 from audio_pipeline.supervisor.worker_spec import WorkerSpec
 from audio_pipeline.threads import CRASHED
-
-TICK_S = 0.05
 
 
 class PooledChild(Child):
@@ -54,14 +51,18 @@ class PooledChild(Child):
         return self._code
 
     def _received(self) -> int:
-        """The exit code; where the pool died before the worker, nobody knows it."""
+        """The exit code; where the pool died before the worker it is known to its new parent, which may be us."""
         try:
             return receive(self._connection, Ended).code
         except (EOFError, OSError, WireError):
-            while is_same(self.pid, self._since):
-                time.sleep(TICK_S)
+            wait_for_end(self.pid, self._since)
+            code = exit_code(self.pid)
+        if code is None:
             self._note("the pool of workers ended before this process, so its exit code is not known")
             return CRASHED
+        self.kill()  # and what it started
+        os.waitpid(self.pid, 0)
+        return code
 
     @property
     def alive(self) -> bool:
@@ -90,14 +91,27 @@ class PooledWorkers:
         self._pool = HostPool(spec.preload, QUIET, note)
         self._pool.connect()
 
+    @property
+    def pids(self) -> frozenset[int]:
+        """None: the host's pool is nobody's child."""
+        return frozenset()
+
+    @property
+    def logs(self) -> list[Path]:
+        """None: it looks after its own."""
+        return []
+
+    def learn(self, spec: WorkerSpec) -> None:
+        """Each worker's request says what it imports."""
+
     def maintain(self, now_s: float) -> bool:
         """True while there is a pool."""
         return self._pool.maintain(now_s)
 
-    def take(self, number: int, folder: Path, spec: WorkerSpec) -> Child | None:
+    def take(self, number: int, folder: Path, preload: Sequence[str]) -> Child | None:
         """A worker that bears the mark of this supervisor's child `number`; None where there is none to be had."""
         log = folder / f"worker-{number}.log"
-        taken = self._pool.take(spec.preload, log, mark(folder, number)[MARK])
+        taken = self._pool.take(preload, log, mark(folder, number)[MARK])
         return None if taken is None else PooledChild(number, log, *taken)
 
     def close(self) -> None:

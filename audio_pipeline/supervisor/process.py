@@ -135,30 +135,41 @@ class Child:
         return [line[:LINE_CHARACTERS] for line in last_lines(self.log, count)]
 
 
-class SharedPool(Protocol):
-    """A pool of workers that pipelines of this host share."""
+class Forks(Protocol):
+    """A pool of workers that are forks of one process: this pipeline's own, or the host's."""
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """Processes of the pool itself whose end is waited for."""
+
+    @property
+    def logs(self) -> list[Path]:
+        """What those print into."""
+
+    def learn(self, spec: WorkerSpec) -> None:
+        """What workers that are made from now on import."""
 
     def maintain(self, now_s: float) -> bool:
         """True while it can be had."""
 
-    def take(self, number: int, folder: Path, spec: WorkerSpec) -> Child | None:
-        """A worker that waits for its job; None where it cannot give one now."""
+    def take(self, number: int, folder: Path, preload: Sequence[str]) -> Child | None:
+        """A worker that imports `preload` and waits for its job; None where it cannot give one now."""
 
     def close(self) -> None:
         """This pipeline uses it no more."""
 
 
 class WorkerPool:
-    """Keeps one process of each interpreter ready, imports done."""
+    """Has a process of each interpreter at once: a fork where it is ours, else one that waits, imports done."""
 
     def __init__(
         self,
         worker_specs: Sequence[WorkerSpec],
         folder: Path,
         note: Callable[[Mapping[int, int]], None],
-        shared: SharedPool | None = None,
+        forks: Forks | None = None,
     ) -> None:
-        self._shared = shared
+        self._forks = forks
         self._specs = {spec.python: spec for spec in worker_specs}
         self._folder, self._note = folder, note
         self._made = 0
@@ -179,25 +190,29 @@ class WorkerPool:
     @property
     def pids(self) -> frozenset[int]:
         """All processes that were made and whose end nobody has taken notice of yet."""
-        return frozenset(child.pid for child in self._children if not child.collected)
+        own = frozenset() if self._forks is None else self._forks.pids
+        return own | {child.pid for child in self._children if not child.collected}
 
     @property
     def logs(self) -> list[Path]:
         """What they print into."""
-        return [child.log for child in self._children if not child.collected]
+        own = [] if self._forks is None else self._forks.logs
+        return own + [child.log for child in self._children if not child.collected]
 
     def learn(self, worker_specs: Sequence[WorkerSpec]) -> None:
         """What processes that are made from now on import."""
         self._specs |= {spec.python: spec for spec in worker_specs}
+        if self._forks is not None and None in self._specs:
+            self._forks.learn(self._specs[None])
 
     def prepare(self, now_s: float) -> str:
         """Has one ready for each interpreter; gives what the system refused, or an empty string."""
         if now_s < self._again_s:
             return ""
-        pooled = self._shared is not None and self._shared.maintain(now_s)
+        forked = self._forks is not None and self._forks.maintain(now_s)
         for python in self._specs:
-            if python is None and pooled:
-                self._end_spare()  # the pool has one for everybody
+            if python is None and forked:
+                self._end_spare()  # a fork needs none
             elif python not in self._warm or not self._warm[python].alive:
                 try:
                     self._warm[python] = self.make(python, spare=True)
@@ -212,10 +227,10 @@ class WorkerPool:
             spare.kill()
             spare.wait(KILLED_S)
 
-    def take(self, python: str | None = None) -> Child:
-        """One from the host's pool, else the one of this interpreter that is ready, else a new one."""
-        if python is None and self._shared is not None and python not in self._warm:
-            child = self._shared.take(self._made + 1, self._folder, self._specs.get(python) or WorkerSpec())
+    def take(self, python: str | None = None, preload: Sequence[str] = ()) -> Child:
+        """A fork that imports `preload`, else the one of this interpreter that is ready, else a new one."""
+        if python is None and self._forks is not None and python not in self._warm:
+            child = self._forks.take(self._made + 1, self._folder, preload)
             if child is not None:
                 self._made += 1
                 return self._keep(child)
@@ -226,5 +241,5 @@ class WorkerPool:
         for spare in self._warm.values():
             spare.kill()
             spare.wait(KILLED_S)
-        if self._shared is not None:
-            self._shared.close()
+        if self._forks is not None:
+            self._forks.close()

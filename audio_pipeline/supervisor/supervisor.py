@@ -37,13 +37,14 @@ from audio_pipeline.supervisor.job_maker import JobMaker
 from audio_pipeline.supervisor.jobs import Run
 from audio_pipeline.supervisor.launcher import Launcher
 from audio_pipeline.supervisor.lifecycle import Lifecycle
+from audio_pipeline.supervisor.own_workers import OwnWorkers
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.playhead import Playhead
 from audio_pipeline.supervisor.pooled import PooledWorkers
-from audio_pipeline.supervisor.process import WorkerPool
+from audio_pipeline.supervisor.process import Forks, WorkerPool
 from audio_pipeline.supervisor.records import NodeRecord
 from audio_pipeline.supervisor.shortage import Steps
-from audio_pipeline.supervisor.worker_spec import worker_specs
+from audio_pipeline.supervisor.worker_spec import WorkerSpec, worker_specs
 
 POLL_MS = 50
 
@@ -196,6 +197,10 @@ class Supervisor:
         """Everything that the nodes need, and their processes. Raises what the system or the plan refuses."""
         run_dir = self._run_dir = runtime.create(self._graph.name, self._token)
         self._open.callback(run_dir.remove)
+        life, events, incidents = self._life, self._events, Incidents()
+        specs = worker_specs(self._graph)
+        forks = self._forks(specs[0], run_dir.path)  # it imports while the rest is set up
+        self._open.callback(forks.close)
         socket = ControlSocket(run_dir.control, self._waker)
         self._open.callback(socket.close)
         plan = make_plan(self._graph, live=self._live)
@@ -211,11 +216,8 @@ class Supervisor:
         clock = ClockRecord(run.clock_path)
         self._open.callback(clock.close)
         state = PipelineState(run, duration_s=self._duration_s, schedule=self._schedule)
-        life, events, incidents = self._life, self._events, Incidents()
         steps = Steps(lambda step, reason: note_shortage(life, events, incidents, step, reason))
-        specs = worker_specs(self._graph)
-        shared = PooledWorkers(specs[0], events.log) if self._graph.shares_workers else None
-        pool = WorkerPool(specs, run_dir.path, run_dir.note_children, shared)
+        pool = WorkerPool(specs, run_dir.path, run_dir.note_children, forks)
         launcher = Launcher(state, JobMaker(state, Playhead(state, socket.send)), pool, self._waker.wake)
         ground = Ground(state, life, events, incidents, steps, socket, run_dir, clock, self._token)
         assembly = Assembly(ground, launcher, self.helpers)
@@ -225,6 +227,11 @@ class Supervisor:
             assembly.abandon()
             raise
         return assembly, socket
+
+    def _forks(self, spec: WorkerSpec, folder: Path) -> Forks:
+        if self._graph.shares_workers:
+            return PooledWorkers(spec, self._events.log)
+        return OwnWorkers(spec, folder, self._events.log)
 
 
 def _refusal(error: Exception, what: str) -> PipelineError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from audio_pipeline.graph.types import Graph, NodeSpec
@@ -23,10 +23,10 @@ def worker_specs(graph: Graph) -> list[WorkerSpec]:
     found: dict[str | None, list[NodeSpec]] = {None: []}
     for spec in graph.nodes.values():
         found.setdefault(spec.keys.python, []).append(spec)
-    return [WorkerSpec(python, _modules(specs), tuple(roots(specs))) for python, specs in found.items()]
+    return [WorkerSpec(python, modules(specs), tuple(roots(specs))) for python, specs in found.items()]
 
 
-def _modules(specs: Sequence[NodeSpec]) -> tuple[str, ...]:
+def modules(specs: Iterable[NodeSpec]) -> tuple[str, ...]:
     """What a spare process imports beforehand."""
     kinds = {spec.cls.__module__ for spec in specs if not spec.cls.__module__.startswith(USER)}
     return tuple(sorted(kinds | {module for spec in specs for module in spec.cls.preload(spec.settings)}))

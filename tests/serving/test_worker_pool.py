@@ -57,7 +57,7 @@ def folder(runtime: Path) -> Path:
 
 
 def take(pool: PooledWorkers, folder: Path, number: int = 1) -> PooledChild:
-    child = pool.take(number, folder, WorkerSpec())
+    child = pool.take(number, folder, ())
     assert isinstance(child, PooledChild), pool.maintain(0)
     return child
 
@@ -252,7 +252,7 @@ def test_no_pool_is_a_reason_and_no_error(runtime: Path, monkeypatch: pytest.Mon
     reasons: list[str] = []
     monkeypatch.setattr("audio_pipeline.serving.pool_client.is_supported", lambda: False)
     pool = PooledWorkers(WorkerSpec(), reasons.append)
-    assert pool.take(1, runtime, WorkerSpec()) is None
+    assert pool.take(1, runtime, ()) is None
     assert not pool.maintain(0) and reasons == ["a pool of workers needs Linux"]
 
 

@@ -1,0 +1,195 @@
+"""Workers as forks of a process of this pipeline's own (`serving.forkserver`), which is a child of the supervisor."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+from audio_pipeline.errors import PipelineError, WireError
+from audio_pipeline.host.strays import MARK, mark
+from audio_pipeline.packed import dumps
+from audio_pipeline.serving.forked import is_supported, reserved_mark
+from audio_pipeline.serving.pool_client import request_of
+from audio_pipeline.serving.pool_messages import HEAD, PLAIN, READY, THREADS, Own, Take, Taken, receive, send
+from audio_pipeline.supervisor.pooled import PooledChild
+from audio_pipeline.supervisor.process import KILLED_S, QUIET
+from audio_pipeline.supervisor.worker_spec import WorkerSpec
+from audio_pipeline.worker.scheduling import SPARE
+
+MODULE = "audio_pipeline.serving.forkserver"
+LOG = "forkserver.log"
+START_S = 30.0  # to import what workers have in common, from a slow disk on a busy machine
+TAKE_S = 5.0  # for a fork
+AGAIN_S = 5.0  # from one start to the next
+
+R = TypeVar("R")
+
+
+class ForkserverProcess:
+    """The process, from its start; ready once it has answered `begin`. Raises OSError where the system refuses it."""
+
+    def __init__(self, log: Path, *extra: str) -> None:
+        kept = {name: value for name, value in os.environ.items() if name not in (MARK, SPARE)}
+        self._channel, theirs = socket.socketpair()
+        with theirs, log.open("ab") as out:
+            self._popen: subprocess.Popen[bytes] = subprocess.Popen(
+                [sys.executable, "-m", MODULE, str(os.getpid()), *extra],
+                stdin=theirs.fileno(),
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                env={**kept, **QUIET, **reserved_mark()},  # the mark is the last one
+            )
+        self.is_ready = self.has_threads = False
+        self._channel.settimeout(TAKE_S)
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._popen.poll() is None
+
+    def begin(self, own: Own) -> None:
+        """Tells it whose it is, and what the kinds of the graph need. Raises OSError, WireError."""
+        send(self._channel, own)
+
+    def wait_ready(self, wait_s: float) -> None:
+        """Until it has answered `begin` or has ended: then `is_ready`, or `has_threads` where it must not fork."""
+        if not self.is_ready and select.select([self._channel], [], [], wait_s)[0]:
+            with contextlib.suppress(OSError):
+                answer = self._channel.recv(1)
+                self.is_ready, self.has_threads = answer == READY, answer == THREADS
+
+    def take(self, data: bytes) -> tuple[int, socket.socket]:
+        """A worker that waits for its job: its id and the connection to it. Raises OSError, EOFError, PipelineError."""
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                socket.send_fds(self._channel, [HEAD.pack(len(data))], [theirs.fileno()])
+                self._channel.sendall(data)
+            ours.settimeout(TAKE_S)
+            taken = receive(ours, Taken)
+            if not taken.pid:
+                raise PipelineError(taken.reason)
+        except BaseException:
+            ours.close()
+            raise
+        ours.settimeout(None)
+        return taken.pid, ours
+
+    def close(self, *, at_once: bool = False) -> None:
+        """Ends it; workers that it has forked are not touched."""
+        self._channel.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(0.0 if at_once else KILLED_S)
+            return
+        self._popen.kill()
+        self._popen.wait()
+
+
+class OwnWorkers:
+    """A pool for this pipeline alone. Where there is none just now, `take` gives nothing and the caller starts a child.
+
+    Lives in the supervisor's thread. `note` gets a sentence for each process that was lost.
+    """
+
+    def __init__(self, spec: WorkerSpec, folder: Path, note: Callable[[str], None]) -> None:
+        self._preload, self._folder, self._note = spec.preload, folder, note
+        self._process: ForkserverProcess | None = None
+        self._wait_s = START_S  # for it to be ready: the first one is waited for, a later one never
+        self._again_s = 0.0
+        self._extra: tuple[str, ...] = ()
+        self._reasons: list[str] = []
+        self.maintain(time.monotonic())
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """The process whose end is waited for."""
+        return frozenset() if self._process is None else frozenset((self._process.pid,))
+
+    @property
+    def logs(self) -> list[Path]:
+        """What it prints into."""
+        return [] if self._process is None else [self._folder / LOG]
+
+    def learn(self, spec: WorkerSpec) -> None:
+        """What workers that are made from now on import."""
+        if spec.preload != self._preload:
+            self._preload = spec.preload
+            self._attempt(self._begin)
+
+    def maintain(self, now_s: float) -> bool:
+        """True while there is one or it is on its way: then no other process has to stand by."""
+        if self._process is not None and not self._process.alive:
+            self._lose("it has ended")
+        if self._process is None and now_s >= self._again_s and is_supported():
+            self._again_s = now_s + AGAIN_S
+            self._attempt(self._start)
+        while self._reasons:
+            self._note(f"the process that forks workers is lost ({self._reasons.pop()}): all else plays on")
+        return self._process is not None
+
+    def take(self, number: int, folder: Path, preload: Sequence[str]) -> PooledChild | None:
+        """A worker that bears the mark of this supervisor's child `number`; None where there is none to be had."""
+        if not self._is_ready():
+            return None
+        self._wait_s = 0.0
+        log = folder / f"worker-{number}.log"
+        request = request_of("", preload, log, mark(folder, number)[MARK], QUIET)
+        taken = self._attempt(lambda: self._fork(request))
+        return None if taken is None else PooledChild(number, log, *taken)
+
+    def _is_ready(self) -> bool:
+        if self._process is None:
+            return False
+        self._process.wait_ready(self._wait_s)
+        if self._process.has_threads and not self._extra:
+            self._process.close(at_once=True)
+            self._extra = (PLAIN,)
+            self._attempt(self._start)
+            return self._is_ready()
+        return self._process.is_ready
+
+    def _fork(self, request: Take) -> tuple[int, socket.socket]:
+        if self._process is None:
+            raise PipelineError("there is none")
+        return self._process.take(dumps(asdict(request)))
+
+    def _start(self) -> None:
+        self._process = ForkserverProcess(self._folder / LOG, *self._extra)
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._process is not None:
+            self._process.begin(Own(mark(self._folder)[MARK], self._preload))
+
+    def _attempt(self, step: Callable[[], R]) -> R | None:
+        try:
+            return step()
+        except (OSError, EOFError, WireError, PipelineError) as error:
+            self._lose(str(error) or "it does not answer")
+            return None
+
+    def _lose(self, reason: str) -> None:
+        self._reasons.append(reason)
+        self._wait_s = 0.0
+        process, self._process = self._process, None
+        if process is not None:
+            process.close(at_once=True)
+
+    def close(self) -> None:
+        """Ends it."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
