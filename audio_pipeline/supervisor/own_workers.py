@@ -131,8 +131,7 @@ class OwnWorkers:
 
     def maintain(self, now_s: float) -> bool:
         """True while there is one or it is on its way: then no other process has to stand by."""
-        if self._process is not None and not self._process.alive:
-            self._lose("it has ended")
+        self._check_alive()
         if self._process is None and now_s >= self._again_s and is_supported():
             self._again_s = now_s + AGAIN_S
             self._attempt(self._start)
@@ -150,7 +149,12 @@ class OwnWorkers:
         taken = self._attempt(lambda: self._fork(request))
         return None if taken is None else PooledChild(number, log, *taken)
 
+    def _check_alive(self) -> None:
+        if self._process is not None and not self._process.alive:
+            self._lose("it has ended")
+
     def _is_ready(self) -> bool:
+        self._check_alive()
         if self._process is None:
             return False
         self._process.wait_ready(self._wait_s)

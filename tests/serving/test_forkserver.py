@@ -148,6 +148,7 @@ def test_workers_outlive_it_and_the_next_one_is_started_at_once(
     assert child.alive
     other = None
     while other is None:  # it is never waited for: it imports while the caller does without
+        assert not notes[1:]
         other = forks.take(3, folder, KINDS.preload)
     assert other.alive and status(other.pid, "PPid") == str(server_of(forks))
     for each in (child, other):
