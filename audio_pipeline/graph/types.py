@@ -106,7 +106,7 @@ class Top:
     )
     workers: str = setting(
         "own",
-        "own: an idle process of this pipeline's stands by for restarts; host: pipelines of one host share a pool",
+        "own: forks of a process of this pipeline's, which has the imports; host: pipelines of one host share one",
         choices=("own", "host"),
     )
     node_paths: tuple[str, ...] = setting((), "folders with node kinds of your own (trusted files only)")

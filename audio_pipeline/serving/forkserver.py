@@ -1,10 +1,11 @@
-"""The process of one pipeline that forks its workers: `python -m audio_pipeline.serving.forkserver PARENT_PID [plain]`.
+"""The process that forks a pipeline's workers: `python -m audio_pipeline.serving.forkserver PARENT_PID [WORD...]`.
 
 It imports what workers have in common, once. Standard input is its channel: the supervisor says whose it is and what
 the kinds of its graph need (`Own`; the first one is answered with a byte), and asks for each worker with a `Take` and
 the worker's end of a connection. Since it forks it has one thread, and makes no context of ZeroMQ and no session of a
 model. Packages that the kinds name are imported as well, so that all share their memory; where one of them starts
-threads, the answer says so, and the next one is `plain`: there each worker imports what its own nodes name.
+threads, the answer says so, and the next one is `plain`: there each worker imports what its own nodes name. One that
+is started `later`, while others play, stands back until it is ready.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from audio_pipeline.host.parent import die_with_parent
 from audio_pipeline.serving.forked import set_mark, threads_now
 from audio_pipeline.serving.forked_worker import heavy
 from audio_pipeline.serving.forker import Forker, child_signals, import_all, import_own
-from audio_pipeline.serving.pool_messages import HEAD, PLAIN, READY, THREADS, Own, exactly, parse_own, size_in
+from audio_pipeline.serving.pool_messages import HEAD, LATER, PLAIN, READY, THREADS, Own, exactly, parse_own, size_in
 from audio_pipeline.terminal import mend, write
+from audio_pipeline.worker.scheduling import SPARE_NICE, stand_back
 
 ASK_S = 2.0  # for a request to be whole
 TURN_S = 0.5
@@ -103,6 +105,7 @@ class Forkserver:
         else:
             import_all(own.preload)
         if not self._is_ready:
+            stand_back(0)
             self._is_ready = threads_now() == 1
             self._channel.sendall(READY if self._is_ready else THREADS)
 
@@ -117,6 +120,8 @@ def main() -> int:
     os.dup2(nothing, 0)  # what a worker inherits
     os.close(nothing)
     channel.settimeout(ASK_S)
+    if LATER in sys.argv[2:]:
+        stand_back(SPARE_NICE)
     import_own(())
     Forkserver(channel, int(sys.argv[1]), plain=PLAIN in sys.argv[2:]).run()
     sys.stdout.flush()

@@ -20,6 +20,7 @@ from audio_pipeline.settings import build
 HEAD = struct.Struct("<I")
 READY, THREADS = b"r", b"t"  # a pipeline's own pool has imported; what it has imported has started threads
 PLAIN = "plain"  # its argument where it is to import no package but ours
+LATER = "later"  # and where others play meanwhile
 MOST_BYTES = 1 << 18  # the environment is in it
 MOST_MARK_BYTES = 500
 

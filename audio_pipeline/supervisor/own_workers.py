@@ -19,7 +19,7 @@ from audio_pipeline.host.strays import MARK, mark
 from audio_pipeline.packed import dumps
 from audio_pipeline.serving.forked import is_supported, reserved_mark
 from audio_pipeline.serving.pool_client import request_of
-from audio_pipeline.serving.pool_messages import HEAD, PLAIN, READY, THREADS, Own, Take, Taken, receive, send
+from audio_pipeline.serving.pool_messages import HEAD, LATER, PLAIN, READY, THREADS, Own, Take, Taken, receive, send
 from audio_pipeline.supervisor.pooled import PooledChild
 from audio_pipeline.supervisor.process import KILLED_S, QUIET
 from audio_pipeline.supervisor.worker_spec import WorkerSpec
@@ -171,7 +171,8 @@ class OwnWorkers:
         return self._process.take(dumps(asdict(request)))
 
     def _start(self) -> None:
-        self._process = ForkserverProcess(self._folder / LOG, *self._extra)
+        later = () if self._wait_s else (LATER,)
+        self._process = ForkserverProcess(self._folder / LOG, *self._extra, *later)
         self._begin()
 
     def _begin(self) -> None:
