@@ -51,7 +51,7 @@ class NodeMessages:
             notices.Log: self._on_log,
             notices.Snapshot: self._on_snapshot,
             notices.Reply: self._on_reply,
-            notices.Dismissed: self._on_dismissed,
+            notices.Dismissed: lambda record, notice: transaction.on_dismissed(record),
             notices.Applied: self._on_applied,
         }
 
@@ -112,9 +112,6 @@ class NodeMessages:
             self._transaction.on_reply(notice.id, None if notice.ok else str(notice.error))
         else:
             self._node_requests.on_reply(record, notice)
-
-    def _on_dismissed(self, record: NodeRecord, notice: notices.Dismissed) -> None:
-        self._transaction.on_dismissed(record)
 
     def _on_log(self, record: NodeRecord, notice: notices.Log) -> None:
         record.note = clipped(str(notice.message), CAUSE_CHARACTERS)

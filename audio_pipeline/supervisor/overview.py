@@ -13,7 +13,6 @@ from audio_pipeline.control.snapshots import (
     LinkLedger,
     Meters,
     NodeDescription,
-    NodeLedger,
     NodeMeters,
     SongMeters,
 )
@@ -162,7 +161,7 @@ class Overview:
         ledger = Ledger(
             state.graph_revision,
             self._life.uptime_s,
-            {name: _node_ledger(record, boards[name]) for name, record in state.nodes.items()},
+            {name: node_ledger(boards[name], record.note, _printed(record)) for name, record in state.nodes.items()},
             tuple(link_ledger(link, boards) for link in state.plan.links),
             tuple(self._former_links(boards)),
             tuple(tap for name in state.plan.order for tap in tap_ledgers(name, boards[name])),
@@ -222,5 +221,6 @@ def _node_meters(record: NodeRecord, boards: Boards) -> NodeMeters:
     )
 
 
-def _node_ledger(record: NodeRecord, boards: Boards) -> NodeLedger:
-    return node_ledger(boards, record.note, record.child.log.name if record.child else "")
+def _printed(record: NodeRecord) -> str:
+    """The file with what its process prints."""
+    return record.child.log.name if record.child else ""
