@@ -24,7 +24,7 @@ from audio_pipeline.view.view import View, fits_terminal, follow
 @contextmanager
 def attached(which: str | None) -> Iterator[Client]:
     """A client of the pipeline called `which`, or of the only one that runs. Raises ControlError."""
-    if _is_elsewhere(which):
+    if is_elsewhere(which):
         from audio_pipeline.gateway.control import connect
 
         client: Client = connect(which)
@@ -75,12 +75,12 @@ def until_it_ends(which: str | None) -> Iterator[None]:
     try:
         yield
     except ControlError:
-        if _is_elsewhere(which) or _runs(which):  # of another host nobody here knows whether it ended
+        if is_elsewhere(which) or _runs(which):  # of another host nobody here knows whether it ended
             raise
         warn("the pipeline has ended")
 
 
-def _is_elsewhere(which: str | None) -> TypeGuard[str]:
+def is_elsewhere(which: str | None) -> TypeGuard[str]:
     """Whether a pipeline is named by the address of another host."""
     return which is not None and which.startswith("tcp://")
 

@@ -7,9 +7,10 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from audio_pipeline.cli.attach import attached
+from audio_pipeline.cli.attach import attached, is_elsewhere
+from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.frame import Frame
 from audio_pipeline.host import runtime
@@ -22,6 +23,9 @@ from audio_pipeline.view.tap_screen import Waterfall, header, level_lines
 from audio_pipeline.view.text import Line, PeakHold, clock_text, db_text
 from audio_pipeline.view.view import drawn, fits_terminal
 
+if TYPE_CHECKING:
+    from audio_pipeline.gateway.tap import RemoteTap
+
 SILENT_S = 3.0  # without a frame or a sign of idleness: check whether the pipeline is still there
 REFRESH_S = 0.1
 LIVE = "live"  # --spectrogram without a file
@@ -29,15 +33,12 @@ LIVE = "live"  # --spectrogram without a file
 
 def tap(args: argparse.Namespace) -> int:
     """Listens until --seconds have come, the pipeline's end, q or Ctrl-C."""
-    try:
-        run = runtime.attach(args.pipeline)
-    except PipelineError as error:
-        raise ControlError(str(error)) from error
-    with attached(args.pipeline) as client:
-        state = client.state()
-    node, port = find_port(state, args.target)
     with ExitStack() as stack:
-        tap = stack.enter_context(Tap(run.endpoint(node, port), run.token, name="tap", window=TAP_FRAMES))
+        client = stack.enter_context(attached(args.pipeline))
+        state = client.state()
+        node, port = find_port(state, args.target)
+        tap = open_tap(client, node, port, args.pipeline)
+        stack.enter_context(tap)
         listener = Listener(tap, f"{node}.{port}", state, args)
         stack.callback(listener.close)
         try:
@@ -52,10 +53,24 @@ def tap(args: argparse.Namespace) -> int:
     return 0
 
 
+def open_tap(client: Client, node: str, port: str, which: str | None) -> Tap | RemoteTap:
+    """On a pipeline of this host, or an exported port of another one. Raises ControlError."""
+    from audio_pipeline.gateway.control import RemoteControl
+    from audio_pipeline.gateway.tap import RemoteTap
+
+    if isinstance(client, RemoteControl):
+        return RemoteTap(client.remote, f"{node}.{port}")
+    try:
+        run = runtime.attach(which)
+        return Tap(run.endpoint(node, port), run.token, name="tap", window=TAP_FRAMES)
+    except PipelineError as error:
+        raise ControlError(str(error)) from error
+
+
 class Listener:
     """A tap, and where its sound goes."""
 
-    def __init__(self, tap: Tap, port: str, state: Any, args: argparse.Namespace) -> None:
+    def __init__(self, tap: Tap | RemoteTap, port: str, state: Any, args: argparse.Namespace) -> None:
         self.tap, self.port, self.pipeline = tap, port, str(state["name"])
         self._args, self._run = args, args.pipeline
         self.filled = Filled()
@@ -83,7 +98,8 @@ class Listener:
 
     def _is_there(self) -> bool:
         try:
-            runtime.attach(self._run)
+            if not is_elsewhere(self._run):  # a tap on another host says itself when it is gone
+                runtime.attach(self._run)
         except PipelineError:
             warn("the pipeline has ended")
             return False
@@ -158,7 +174,7 @@ class Listener:
         return min(self.seconds, self._args.seconds) if self._args.seconds is not None else self.seconds
 
 
-def _events(tap: Tap, listener: Listener, out: TextIO) -> int:
+def _events(tap: Tap | RemoteTap, listener: Listener, out: TextIO) -> int:
     """A JSON line an event."""
     begun = time.monotonic()
     seconds = listener._args.seconds

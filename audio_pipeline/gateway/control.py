@@ -88,6 +88,11 @@ class RemoteControl(Client):
         self._line: StreamTransport | None = None
         super().__init__(remote.endpoint, "")
 
+    @property
+    def remote(self) -> Remote:
+        """The host that it talks to."""
+        return self._remote
+
     def _transport(self) -> StreamTransport:
         made = StreamTransport(self._remote)
         self._line = self._line or made

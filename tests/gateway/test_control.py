@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import soundfile as sf
 
+from audio_pipeline.cli.main import main
 from audio_pipeline.control.pushes import EventBatch
 from audio_pipeline.control.requests import EVENTS, GRAPH, LEDGER, METERS, TOPICS
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
@@ -16,6 +18,7 @@ from audio_pipeline.errors import ControlError
 from audio_pipeline.gateway.control import RemoteControl
 from audio_pipeline.gateway.remote import Remote
 from audio_pipeline.gateway.server import Gateway
+from audio_pipeline.keys import FOLDER, Keys
 from audio_pipeline.supervisor.subscriptions import MOST_OF_A_CLIENT
 from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.graphs import graph_of
@@ -30,20 +33,26 @@ out: {kind: sink, inputs: {a: song}}
 
 
 @pytest.fixture(scope="module")
-def gateway() -> Iterator[Gateway]:
-    """That of a running pipeline; without keys everybody may listen, on loopback."""
+def supervisor() -> Iterator[Supervisor]:
+    """A running pipeline."""
     with tempfile.TemporaryDirectory(prefix="r") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", folder)
-        supervisor = Supervisor(graph_of(NODES, name="studio"), folder=Path(folder))
-        supervisor.start()
-        gateway = Gateway("127.0.0.1:0", supervisor.run_dir, [], keys=None)
-        gateway.open()
+        made = Supervisor(graph_of(NODES, name="studio"), folder=Path(folder))
+        made.start()
         try:
-            yield gateway
+            yield made
         finally:
-            gateway.close()
-            supervisor.stop()
-            assert supervisor.wait(PATIENCE_S)
+            made.stop()
+            assert made.wait(PATIENCE_S)
+
+
+@pytest.fixture(scope="module")
+def gateway(supervisor: Supervisor) -> Iterator[Gateway]:
+    """Its gateway; without keys everybody may listen, on loopback."""
+    made = Gateway("127.0.0.1:0", supervisor.run_dir, [], keys=None)
+    made.open()
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -117,3 +126,22 @@ def test_subscriptions_go_on_after_the_connection_was_cut(remote: Remote) -> Non
     finally:
         client.close()
         relay.close()
+
+
+def test_the_command_tap_records_an_output_of_another_host(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """State and sound by one connection, with keys, as a person types it."""
+    studio, laptop = Keys(tmp_path / "studio"), Keys(tmp_path / "laptop")
+    laptop.allow("studio", studio.new("studio").public, "host")
+    studio.allow("laptop", laptop.new("laptop").public, "listen")
+    monkeypatch.setenv(FOLDER, str(laptop.folder))
+    locked = Gateway("127.0.0.1:0", supervisor.run_dir, ["song"], keys=studio)
+    locked.open()
+    try:
+        until(locked.exported)
+        where = f"tcp://studio@127.0.0.1:{locked.port}"
+        assert main(["tap", "song", "--pipeline", where, "--seconds", "0.2", "--wav", str(tmp_path / "song.wav")]) == 0
+        assert sf.info(tmp_path / "song.wav").frames == round(0.2 * 48_000)
+    finally:
+        locked.close()

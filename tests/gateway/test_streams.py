@@ -11,8 +11,9 @@ import msgpack
 import numpy as np
 import pytest
 
-from audio_pipeline.frame import audio_frame, pack, parse
-from audio_pipeline.gateway import acceptor
+from audio_pipeline.errors import ControlError
+from audio_pipeline.frame import Flag, audio_frame, gap_frame, pack, parse
+from audio_pipeline.gateway import acceptor, feed_port, host_connection, session
 from audio_pipeline.gateway.codec import Coding
 from audio_pipeline.gateway.connection import MOST_UNTAKEN
 from audio_pipeline.gateway.control import RemoteControl
@@ -22,6 +23,7 @@ from audio_pipeline.gateway.frame_ends import FrameSource
 from audio_pipeline.gateway.link import RemoteLink
 from audio_pipeline.gateway.session import FEED
 from audio_pipeline.gateway.streams import stream_of, with_stream
+from audio_pipeline.gateway.tap import RemoteTap
 from audio_pipeline.keys import Keys
 from audio_pipeline.links.messages import PROTOCOL
 from tests.gateway.studio import RATE, TOKEN, N, Stranger, Studio, frame, until
@@ -30,6 +32,15 @@ from tests.relay import Relay
 
 HELLO = {"t": "hello", "v": PROTOCOL, "port": "mix.out", "instance": 1, "greeting": 0, "window": 50}
 OFFER = {"t": "offer", "v": PROTOCOL, "node": "voice", "instance": 1, "greeting": 0}
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long this machine stands still, nobody is taken for gone."""
+    monkeypatch.setattr(host_connection, "ENOUGH_SILENCE_NS", 1 << 62)
+    monkeypatch.setattr(feed_port, "SILENT_NS", 1 << 62)
+    for module, name in ((session, "SILENT_S"), (acceptor, "STUCK_S"), (acceptor, "UNCLAIMED_S")):
+        monkeypatch.setattr(module, name, float("inf"))
 
 
 @pytest.fixture
@@ -278,11 +289,8 @@ def test_a_stream_to_nobody_is_read_although_more_than_a_connection_may_hold_has
     until(lambda: studio.gateway.counts["dropped_in"] > 9 * MOST_UNTAKEN)
 
 
-def test_streams_of_a_peer_that_reads_slowly_wait_and_lose_nothing(
-    studio: Studio, closing: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_streams_of_a_peer_that_reads_slowly_wait_and_lose_nothing(studio: Studio, closing: list[Any]) -> None:
     """More than the queue to a peer holds, by far: each stream keeps its session, its window, and its order."""
-    monkeypatch.setattr(acceptor, "STUCK_S", float("inf"))  # however long this machine takes
     remote = studio.allow()
     slow = Stranger(remote, unread=1)
     closing.append(slow)
@@ -303,3 +311,25 @@ def test_streams_of_a_peer_that_reads_slowly_wait_and_lose_nothing(
     found = received(slow, streams * window)
     assert found == {stream: [number * N for number in range(window)] for stream in range(streams)}
     assert not any("is gone" in notice for notice in studio.gateway.notices)
+
+
+# -- a tap -------------------------------------------------------------------------------------------------
+
+
+def test_a_tap_on_another_host_gets_every_frame_until_the_end(studio: Studio) -> None:
+    with RemoteTap(studio.allow(), "mix.out") as tap:
+        until(studio.taps)
+        studio.play(range(20))
+        studio.send([gap_frame(0, 20 * N, RATE, 2, flags=Flag.END)])
+        frames = []
+        while not tap.ended:
+            frame = tap.take(PATIENCE_S)
+            assert frame is not None
+            frames.append(frame)
+        assert [each.position // N for each in frames] == list(range(21)) and tap.lost == 0
+        assert all((each.audio() == number).all() for number, each in enumerate(frames[:20]))
+
+
+def test_a_tap_on_what_is_not_exported_says_so(studio: Studio) -> None:
+    with RemoteTap(studio.allow(), "song.out") as tap, pytest.raises(ControlError, match="'song.out' is not exported"):
+        tap.take(PATIENCE_S)
