@@ -12,6 +12,8 @@ from audio_pipeline.clock import ClockRecord
 from audio_pipeline.control.codec import encode, request
 from audio_pipeline.errors import PipelineError, WireError
 from audio_pipeline.host import runtime
+from audio_pipeline.host.keeper import Keeper
+from audio_pipeline.host.limits import Reserve
 from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.links.socket_guard import SocketGuard
 from audio_pipeline.packed import BYTES
@@ -88,10 +90,11 @@ class Assembly:
         self.playhead = Playhead(state, send)
         guard = SocketGuard(ground.run_dir.path, runtime.CONTROL)
         self.sockets = SocketWatch(state, events, ground.socket, guard)
+        keeper, self._reserve = Keeper(ground.run_dir, ground.token), Reserve()
         self.housekeeping = Housekeeping(
-            state, events, steps, ground.run_dir, ground.token, helpers, workers, self.sockets.bind_again
+            state, events, steps, ground.run_dir, keeper, helpers, workers, self.sockets.bind_again
         )
-        self.reaper = Reaper(state, steps, self.housekeeping.descriptor)
+        self.reaper = Reaper(state, steps, keeper.descriptor)
         ports = Ports(send, workers.launch, time.monotonic_ns)
         parts = GraphParts(state, life, events, self.playhead, ports, self.reaper.last_board)
         self.starter, self.transaction, self.editor = parts.starter, parts.transaction, parts.editor
@@ -117,9 +120,9 @@ class Assembly:
         self.process_manager = ProcessManager(
             state, events, self.transaction, losses, failures, self.reaper, self.node_requests.forget
         )
-        workers, check_capacity = self._workers, self.housekeeping.check_capacity
+        workers, reserve = self._workers, self._reserve
         self.restarts = Restarts(
-            state, life, self.playhead, failures, workers.launch, check_capacity, workers.prepare, steps
+            state, life, self.playhead, failures, workers.launch, reserve.check, workers.prepare, steps
         )
         self.watchdog = Watchdog(state, life, events, steps)
 
@@ -127,7 +130,7 @@ class Assembly:
 
     def turn(self, now_s: float) -> None:
         """Each step by itself: what the system refuses one of them does not keep the others from being done."""
-        with self.housekeeping.enough_files():
+        with self._reserve.released():  # whoever has taken the rest
             self._attempt("messages", self._receive_all)
             self.housekeeping.turn(now_s)
             self._attempt("processes", lambda: self.turn_processes(now_s))
@@ -174,20 +177,24 @@ class Assembly:
 
     # -- the end ------------------------------------------------------------------------------------------
 
+    def _close_files(self) -> None:
+        self.housekeeping.close()
+        self._reserve.close()
+
     def abandon(self) -> None:
         """A start that the system refused half-way leaves no process."""
         for child, _ in by_child(self.state.records()):
             child.kill()
             child.wait(KILL_S)
         self._workers.close()
-        self.housekeeping.close()
+        self._close_files()
 
     def close(self) -> dict[str, Any]:
         """Ends all processes, answers whoever still waits, and gives the last state."""
         self.ending.end_processes()
         self._workers.close()
         self.ending.note_failed()
-        self.housekeeping.close()
+        self._close_files()
         state = {**self.overview.state(), "ended": True}
         self.subscriptions.end(time.monotonic())
         self.node_requests.forget()

@@ -1,17 +1,15 @@
 """What a pipeline needs beside its nodes: files that stay, logs that do not grow, no dead orphans, helpers that live,
-and a way through when the system refuses something.
+and socket files that come back.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from audio_pipeline.host.keeper import Keeper
-from audio_pipeline.host.limits import Reserve
 from audio_pipeline.host.log_ring import trim
 from audio_pipeline.host.parent import adopts_orphans
 from audio_pipeline.host.processes import reap
@@ -51,15 +49,14 @@ class Housekeeping:
         events: EventStream,
         steps: Steps,
         run_dir: RunDir,
-        token: str,
+        keeper: Keeper,
         helpers: Sequence[Helper],
         processes: Processes,
         bind_again: BindAgain,
     ) -> None:
         self._state, self._events, self._steps, self._run_dir = state, events, steps, run_dir
         self._helpers, self._processes, self._bind_again = helpers, processes, bind_again
-        self._keeper = Keeper(run_dir, token)
-        self._reserve = Reserve()
+        self._keeper = keeper
         self._next_reap_s = 0.0
         self._asked_s: dict[str, float] = {}  # nodes that were asked to bind again, and when
 
@@ -110,22 +107,7 @@ class Housekeeping:
         folder = self._run_dir.path
         return [*self._processes.logs, *(folder / f"{helper.name}.log" for helper in self._helpers)]
 
-    def descriptor(self, path: Path) -> int | None:
-        """Of a file in the folder that is held open: a look at it needs no other."""
-        return self._keeper.descriptor(path)
-
-    @contextlib.contextmanager
-    def enough_files(self) -> Iterator[None]:
-        """Meanwhile there are descriptors, whoever has taken the rest."""
-        with self._reserve.released():
-            yield
-
-    def check_capacity(self) -> None:
-        """Raises OSError where a process had better not be started, since its connections could not be taken."""
-        self._reserve.check()
-
     def close(self) -> None:
         self._keeper.close()
-        self._reserve.close()
         for helper in self._helpers:
             helper.close()

@@ -65,6 +65,16 @@ def refused(quiet: Quiet, **word: Any) -> str:
     return error
 
 
+def test_an_answer_that_makes_no_sense_is_refused_and_reported(quiet: Quiet) -> None:
+    """The node has done it; what it says of it is one sentence for the client and one for the log, and no traceback."""
+    send(quiet, op="set", node="wet", name="level", value=3.0)
+    answer = reply(quiet, "wet", ok=True, result={"position": "soon"})
+    wrong = "reply to set.position: expected a whole number, got 'soon'"
+    assert answer["error"] == f"wet has done it, but its answer is malformed: {wrong}"
+    assert quiet.parts.events.log_lines[-1] == f"malformed message from wet: {wrong}"
+    assert quiet.parts.state.nodes["wet"].settings.level == 3.0 and not quiet.parts.node_requests.pending
+
+
 # -- settings ------------------------------------------------------------------------------------------
 
 
