@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -86,15 +87,23 @@ def _dispatch(arguments: list[str]) -> int:
         parser.print_help()
         return 0
     module, _, name = args.function.partition(":")
-    function: Callable[[argparse.Namespace], int] = getattr(import_module(f"audio_pipeline.cli.{module}"), name)
     ending = [signal.SIGTERM]
     ending += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []  # nohup
     before = [signal.signal(number, _leave) for number in ending]
     try:
-        return function(args)
+        with _forkserver() if module == "run" else nullcontext():
+            function: Callable[[argparse.Namespace], int] = getattr(import_module(f"audio_pipeline.cli.{module}"), name)
+            return function(args)
     finally:
         for number, handler in zip(ending, before, strict=True):
             signal.signal(number, handler)
+
+
+def _forkserver() -> AbstractContextManager[None]:
+    """Imports what the nodes need, while this process imports what it needs itself."""
+    from audio_pipeline.supervisor.forkserver_process import early_forkserver
+
+    return early_forkserver()
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

@@ -72,12 +72,17 @@ def leave_pool(kept: int) -> None:
                 os.close(number)
 
 
-def become(take: Take) -> None:
-    """Takes over what a child inherits. Raises OSError, ValueError."""
-    log = os.open(take.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+def print_to(path: str) -> None:
+    """Standard output and error go to a file from now on. Raises OSError."""
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
     for number in (1, 2):
         os.dup2(log, number)
     os.close(log)
+
+
+def become(take: Take) -> None:
+    """Takes over what a child inherits. Raises OSError, ValueError."""
+    print_to(take.log)
     set_mark(take.mark)
     os.environ.clear()
     os.environ.update(take.environment)

@@ -21,7 +21,7 @@ from contextlib import suppress
 
 from audio_pipeline.errors import WireError
 from audio_pipeline.host.parent import die_with_parent
-from audio_pipeline.serving.forked import set_mark, threads_now
+from audio_pipeline.serving.forked import print_to, set_mark, threads_now
 from audio_pipeline.serving.forked_worker import heavy
 from audio_pipeline.serving.forker import Forker, child_signals, import_all, import_own
 from audio_pipeline.serving.pool_messages import HEAD, LATER, PLAIN, READY, THREADS, Own, exactly, parse_own, size_in
@@ -97,6 +97,8 @@ class Forkserver:
                 self._forker.take(request, data, connection, time.monotonic())
 
     def _begin(self, own: Own) -> None:
+        with suppress(OSError):
+            print_to(own.log)
         with suppress(ValueError):  # it ends with its supervisor, marked or not
             set_mark(own.run)
         if self._is_plain or self._is_ready:  # what is new in a changed graph is left to those who need it

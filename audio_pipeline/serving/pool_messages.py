@@ -37,9 +37,10 @@ class Hold:
 
 @dataclass(frozen=True)
 class Own:
-    """A pipeline's own pool: the mark of its processes, and what they import. It may come again."""
+    """A pipeline's own pool: the mark of its processes, its log, and what they import. It may come again."""
 
     run: str
+    log: str
     preload: tuple[str, ...] = ()
 
 

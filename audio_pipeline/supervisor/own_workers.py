@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -17,85 +12,18 @@ from typing import TypeVar
 from audio_pipeline.errors import PipelineError, WireError
 from audio_pipeline.host.strays import MARK, mark
 from audio_pipeline.packed import dumps
-from audio_pipeline.serving.forked import is_supported, reserved_mark
+from audio_pipeline.serving.forked import is_supported
 from audio_pipeline.serving.pool_client import request_of
-from audio_pipeline.serving.pool_messages import HEAD, LATER, PLAIN, READY, THREADS, Own, Take, Taken, receive, send
+from audio_pipeline.serving.pool_messages import LATER, PLAIN, Own, Take
+from audio_pipeline.supervisor.forkserver_process import QUIET, ForkserverProcess, claim
 from audio_pipeline.supervisor.pooled import PooledChild
-from audio_pipeline.supervisor.process import KILLED_S, QUIET
 from audio_pipeline.supervisor.worker_spec import WorkerSpec
-from audio_pipeline.worker.scheduling import SPARE
 
-MODULE = "audio_pipeline.serving.forkserver"
 LOG = "forkserver.log"
 START_S = 30.0  # to import what workers have in common, from a slow disk on a busy machine
-TAKE_S = 5.0  # for a fork
 AGAIN_S = 5.0  # from one start to the next
 
 R = TypeVar("R")
-
-
-class ForkserverProcess:
-    """The process, from its start; ready once it has answered `begin`. Raises OSError where the system refuses it."""
-
-    def __init__(self, log: Path, *extra: str) -> None:
-        kept = {name: value for name, value in os.environ.items() if name not in (MARK, SPARE)}
-        self._channel, theirs = socket.socketpair()
-        with theirs, log.open("ab") as out:
-            self._popen: subprocess.Popen[bytes] = subprocess.Popen(
-                [sys.executable, "-m", MODULE, str(os.getpid()), *extra],
-                stdin=theirs.fileno(),
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-                env={**kept, **QUIET, **reserved_mark()},  # the mark is the last one
-            )
-        self.is_ready = self.has_threads = False
-        self._channel.settimeout(TAKE_S)
-
-    @property
-    def pid(self) -> int:
-        return self._popen.pid
-
-    @property
-    def alive(self) -> bool:
-        return self._popen.poll() is None
-
-    def begin(self, own: Own) -> None:
-        """Tells it whose it is, and what the kinds of the graph need. Raises OSError, WireError."""
-        send(self._channel, own)
-
-    def wait_ready(self, wait_s: float) -> None:
-        """Until it has answered `begin` or has ended: then `is_ready`, or `has_threads` where it must not fork."""
-        if not self.is_ready and select.select([self._channel], [], [], wait_s)[0]:
-            with contextlib.suppress(OSError):
-                answer = self._channel.recv(1)
-                self.is_ready, self.has_threads = answer == READY, answer == THREADS
-
-    def take(self, data: bytes) -> tuple[int, socket.socket]:
-        """A worker that waits for its job: its id and the connection to it. Raises OSError, EOFError, PipelineError."""
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs:
-                socket.send_fds(self._channel, [HEAD.pack(len(data))], [theirs.fileno()])
-                self._channel.sendall(data)
-            ours.settimeout(TAKE_S)
-            taken = receive(ours, Taken)
-            if not taken.pid:
-                raise PipelineError(taken.reason)
-        except BaseException:
-            ours.close()
-            raise
-        ours.settimeout(None)
-        return taken.pid, ours
-
-    def close(self, *, at_once: bool = False) -> None:
-        """Ends it; workers that it has forked are not touched."""
-        self._channel.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._popen.wait(0.0 if at_once else KILLED_S)
-            return
-        self._popen.kill()
-        self._popen.wait()
 
 
 class OwnWorkers:
@@ -172,12 +100,12 @@ class OwnWorkers:
 
     def _start(self) -> None:
         later = () if self._wait_s else (LATER,)
-        self._process = ForkserverProcess(self._folder / LOG, *self._extra, *later)
+        self._process = claim() or ForkserverProcess(*self._extra, *later)
         self._begin()
 
     def _begin(self) -> None:
         if self._process is not None:
-            self._process.begin(Own(mark(self._folder)[MARK], self._preload))
+            self._process.begin(Own(mark(self._folder)[MARK], str(self._folder / LOG), self._preload))
 
     def _attempt(self, step: Callable[[], R]) -> R | None:
         try:

@@ -15,7 +15,8 @@ from audio_pipeline.host.processes import exit_code, is_same, started, wait_for_
 from audio_pipeline.host.strays import MARK, mark
 from audio_pipeline.serving.pool_client import HostPool
 from audio_pipeline.serving.pool_messages import Ended, receive
-from audio_pipeline.supervisor.process import QUIET, Child
+from audio_pipeline.supervisor.forkserver_process import QUIET
+from audio_pipeline.supervisor.process import Child
 from audio_pipeline.supervisor.worker_spec import WorkerSpec
 from audio_pipeline.threads import CRASHED
 

@@ -14,14 +14,12 @@ from audio_pipeline import threads
 from audio_pipeline.graph.job import Job, pack_jobs
 from audio_pipeline.host.log_ring import last_lines
 from audio_pipeline.host.strays import end_strays, mark
+from audio_pipeline.supervisor.forkserver_process import QUIET
 from audio_pipeline.supervisor.interpreter import command
 from audio_pipeline.supervisor.job_file import remove_job, write_job
 from audio_pipeline.supervisor.shortage import reason_of
 from audio_pipeline.supervisor.worker_spec import WorkerSpec
 from audio_pipeline.worker.scheduling import SPARE
-
-# one thread of linear algebra a node: the graph is the parallelism, and idle pools cost wake-ups
-QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 LINE_CHARACTERS = 400  # of a printed line, in an incident
 KILLED_S = 2.0  # to be gone after SIGKILL

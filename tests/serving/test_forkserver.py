@@ -18,7 +18,7 @@ from audio_pipeline.host.parent import PR_SET_CHILD_SUBREAPER
 from audio_pipeline.host.processes import reap
 from audio_pipeline.host.strays import MARK, Mark, end_strays, note, strays
 from audio_pipeline.serving import forked
-from audio_pipeline.supervisor import own_workers
+from audio_pipeline.supervisor import forkserver_process, own_workers
 from audio_pipeline.supervisor.own_workers import OwnWorkers
 from audio_pipeline.supervisor.pooled import PooledChild
 from audio_pipeline.supervisor.process import WorkerPool
@@ -49,7 +49,7 @@ def folder(runtime: Path) -> Path:
 
 @pytest.fixture
 def forks(folder: Path, notes: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnWorkers]:
-    monkeypatch.setattr(own_workers, "TAKE_S", PATIENCE_S)
+    monkeypatch.setattr(forkserver_process, "TAKE_S", PATIENCE_S)
     monkeypatch.setattr(own_workers, "START_S", PATIENCE_S)
     made = OwnWorkers(KINDS, folder, notes.append)
     yield made
@@ -195,7 +195,7 @@ def test_one_that_does_not_answer_is_ended_and_replaced(
     forks: OwnWorkers, folder: Path, notes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child = take(forks, folder)
-    monkeypatch.setattr(own_workers, "TAKE_S", 0.01)
+    monkeypatch.setattr(forkserver_process, "TAKE_S", 0.01)
     before = server_of(forks)
     os.kill(before, signal.SIGSTOP)
     assert forks.take(2, folder, KINDS.preload) is None
@@ -241,3 +241,23 @@ def test_it_ends_with_the_pipeline(forks: OwnWorkers) -> None:
     pid = server_of(forks)
     forks.close()
     assert not Path(f"/proc/{pid}").exists() and forks.pids == frozenset() and forks.logs == []
+
+
+def test_one_that_was_started_early_is_the_first_pipelines(folder: Path, notes: list[str]) -> None:
+    """It is nobody's until it is told whose: then it has mark and log, and the second pipeline one of its own."""
+    with forkserver_process.early_forkserver():
+        (early,) = forkserver_process._early
+        first, second = OwnWorkers(KINDS, folder, notes.append), OwnWorkers(KINDS, folder, notes.append)
+        assert server_of(first) == early.pid != server_of(second)
+        child = take(first, folder)
+        assert os.readlink(f"/proc/{early.pid}/fd/1") == str(folder / own_workers.LOG)
+        end(child)
+        for each in (first, second):
+            each.close()
+    assert not notes
+
+
+def test_one_that_was_started_early_for_nothing_ends() -> None:
+    with forkserver_process.early_forkserver():
+        (early,) = forkserver_process._early
+    assert not Path(f"/proc/{early.pid}").exists() and forkserver_process.claim() is None
