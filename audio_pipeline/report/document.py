@@ -8,12 +8,11 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from audio_pipeline.errors import MediaError
 from audio_pipeline.host.machine import machine
 from audio_pipeline.private_file import write_whole
 from audio_pipeline.report import page
+from audio_pipeline.report.gallery import gallery
 from audio_pipeline.report.latency import histograms, latency_paths
-from audio_pipeline.report.sound import Picture, picture
 from audio_pipeline.report.tracks import tracks as tracks_shown
 from audio_pipeline.terminal import printable
 from audio_pipeline.view.text import State
@@ -26,19 +25,14 @@ def write_report(folder: Path, state: State, tracks: Sequence[Path]) -> Path:
     """Writes the page for a run into `folder` and returns its path.
 
     `state` is the last one of the pipeline; `tracks` are sound files in or below `folder`. One that
-    cannot be read is named on the page, and the rest is shown: the first 24 as pictures, the others as links. Raises
-    OSError where the disk refuses; a report that was there before stays whole.
+    cannot be read, or only slowly, is named on the page, and the rest is shown: the first 24 as pictures, the others as
+    links. Raises OSError where the disk refuses; a report that was there before stays whole.
     """
-    pictures: dict[str, Picture] = {}
-    failures: list[str] = []
     names = [path.relative_to(folder).as_posix() for path in tracks]
-    for path, name in zip(tracks[:MOST_PICTURES], names, strict=False):
-        try:
-            pictures[name] = picture(path)
-        except MediaError as error:
-            failures.append(str(error))
+    shown = gallery(dict(zip(names[:MOST_PICTURES], tracks, strict=False)))
+    sound = tracks_shown(shown.pictures, shown.failures, names[MOST_PICTURES:])
     target = folder / NAME
-    write_whole(target, printable(_html(state, tracks_shown(pictures, failures, names[MOST_PICTURES:])), keep="\n\t"))
+    write_whole(target, printable(_html(state, sound), keep="\n\t"))
     return target
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -20,7 +21,8 @@ from audio_pipeline.dsp import limits
 from audio_pipeline.errors import MediaError
 from audio_pipeline.files.sidecar import TrackInfo, text_of
 from audio_pipeline.report.document import credit, write_report
-from audio_pipeline.report.sound import BANDS, colour_stops, colours, mel_share, picture, png, time_ticks
+from audio_pipeline.report.gallery import gallery
+from audio_pipeline.report.sound import BANDS, Picture, colour_stops, colours, mel_share, picture, png, time_ticks
 from audio_pipeline.run.folder import tracks_in
 from tests.engine.states import karaoke
 from tests.shared import ROOT
@@ -187,6 +189,31 @@ def test_broken_and_empty_tracks_are_named_and_the_rest_is_shown(take: Path) -> 
     _, page = report(take, karaoke())
     assert "vocals.wav cannot be read" in page.words and "accompaniment" in page.words
     assert page.sources.count("accompaniment.wav") == 1
+
+
+def test_a_disk_that_does_not_answer_costs_the_report_a_picture_and_nothing_else(take: Path) -> None:
+    """What was drawn before is there; the rest is named, however long its file takes."""
+    tracks = {path.name: path for path in tracks_in(take)}
+    first, *others = tracks
+    drawn, answers = picture(tracks[first]), threading.Event()
+
+    def draw(path: Path) -> Picture:
+        if path.name != first:
+            answers.wait()
+        return drawn
+
+    shown = gallery(tracks, 2, draw=draw)
+    answers.set()
+    assert list(shown.pictures) == [first] and len(shown.failures) == len(others) >= 1
+    assert all(name in sentence and "2 s" in sentence for name, sentence in zip(others, shown.failures, strict=True))
+
+
+def test_a_fault_of_the_drawing_is_the_callers(take: Path) -> None:
+    def draw(path: Path) -> Picture:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        gallery({"a.wav": take / "a.wav"}, draw=draw)
 
 
 def test_a_full_disk_leaves_no_half_report(take: Path, monkeypatch: pytest.MonkeyPatch) -> None:
