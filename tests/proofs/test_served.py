@@ -20,9 +20,10 @@ from tests.proofs.live import NO_CARD, Pipeline, running, silent_runs_ms
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
 SERVED = (*NO_CARD, "nodes.split.worker=served", "nodes.split.hop=8")  # two of them fit on two cores
 GRAPHS = ("one", "two")
-# a stalled machine may cost both graphs a frame or two at any time; nothing is to be lost for as long as a host is
-LONGEST_SILENCE_MS = 60
-SETTLE_S, LONGEST_S = 5.0, 25.0
+# none where there are cores to spare; on two, the next host's loading of its network keeps light threads waiting (as
+# `CROWDED_MS` in test_faults): 0 to 60 ms were seen
+LONGEST_SILENCE_MS = 150
+SETTLE_S, LONGEST_S = 5.0, 60.0
 
 
 def host() -> RunningService:
