@@ -3,128 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from audio_pipeline.dsp.ramp import db_to_gain
-from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.models.separation.catalogue import SPECS, spec_of
+from audio_pipeline.models.separation.node_settings import Settings, stream_settings
 from audio_pipeline.node import Bypass, Context, Latency, Node, Ports
-from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:
-    from audio_pipeline.models.separation.live import Block, Driver
-    from audio_pipeline.models.separation.remembered import Remembered
+    from audio_pipeline.models.separation.live import Block
     from audio_pipeline.models.separation.spec import ModelSpec
-    from audio_pipeline.models.separation.types import LoadedModel, SeparatorSettings
     from audio_pipeline.serving.served_model import ServedModel
 
-OFFLINE_HOP = 4
 GUESSED_HOP, GUESSED_COMPUTE_S = 8, 0.3  # what `check` assumes of a machine before it was measured
 GUESSED_STEP_S = 0.03  # the same of a model that computes each frame
-NS = 1_000_000_000
-FADERS = ("vocals", "accompaniment", "piano", "drums", "bass", "other")  # each was a setting of its own once
-
-
-@dataclass(frozen=True)
-class Settings:
-    RENAMED: ClassVar = {
-        "stems": "model: spleeter-2stems, spleeter-4stems or spleeter-5stems",
-        **{f"{stem}_db": f"faders: {{{stem}: dB}}" for stem in FADERS},
-    }
-    model: str = setting(
-        "spleeter-2stems",
-        "spleeter-2stems: vocals, accompaniment; spleeter-4stems: vocals, drums, bass, other; spleeter-5stems: piano "
-        "as well; deepfilternet: speech, noise, in 40 ms",
-        choices=tuple(SPECS),
-    )
-    mode: str | None = setting(
-        None,
-        "of Spleeter, offline: its own segments of 12 s; low, balanced (by default), quality: a sliding window with "
-        "0, 4, 16 frames (of 23 ms) of future; of DeepFilterNet: low",
-        choices=("offline", "low", "balanced", "quality"),
-    )
-    hop: int = setting(
-        0,
-        f"frames between inferences; 0: live the fewest this machine keeps up with, offline {OFFLINE_HOP}",
-        choices=(0, 1, 2, 4, 8, 16, 32),
-    )
-    outputs: str = setting(
-        "stems",
-        "stems: an output each; mix: one output with faders, which costs less; or both",
-        choices=("stems", "mix", "both"),
-    )
-    residual: bool = setting(False, "the last stem is the mixture minus the others: full bandwidth, adds up")
-    normalise: bool | None = setting(
-        None,
-        "bring quiet music to the level the model was trained at, and back; by default with Spleeter, but not in "
-        "mode offline",
-    )
-    device: str = setting("auto", "auto takes a GPU where there is one", choices=("auto", "cpu", "cuda"))
-    calm_s: float = setting(
-        10.0,
-        "live: after so long without a missed deadline a step up the ladder is tried",
-        unit="s",
-        minimum=1.0,
-        maximum=3600.0,
-    )
-    precision: str = setting(
-        "auto",
-        "auto: in mode offline fp32; else the quickest here that agrees with fp32 to 50 dB, which is measured once",
-        choices=("auto", "fp32", "fp16", "bf16"),
-    )
-    engine: str = setting(
-        "auto", "of Spleeter on a CPU; auto: the quicker one here", choices=("auto", "onnxruntime", "openvino")
-    )
-    worker: str = setting(
-        "own",
-        "live: own computes in this node's process; served in one of the host, for the streams of all its pipelines, "
-        "which takes no memory for weights here",
-        choices=("own", "served"),
-    )
-    batch: int = setting(
-        1,
-        "separators of one process (`process:`) that share the model: inferred together, each unmoved by the others",
-        minimum=1,
-        maximum=32,
-    )
-    threads: int = setting(
-        0, "CPU threads of an inference; 0: one for each core, DeepFilterNet one", minimum=0, maximum=64
-    )
-    faders: dict[str, float] = setting(
-        dict,
-        "levels of stems in the output mix, such as {vocals: -20}; the others at 0, -120 is off",
-        unit="dB",
-        minimum=-120.0,
-        maximum=24.0,
-        live=True,
-    )
-
-    def __post_init__(self) -> None:
-        if not self.spec.mode(self.separation_mode).sliding and self.worker == "served":
-            raise ConfigError(f"worker: expected own with mode {self.separation_mode!r}, got 'served'")
-        for stem in self.faders:
-            if stem not in self.spec.stems:
-                close, known = nearest(stem, self.spec.stems), ", ".join(self.spec.stems)
-                raise ConfigError(f"faders: expected stems of {self.model} ({known}), got {stem!r}{close}")
-        object.__setattr__(self, "faders", {stem: self.faders.get(stem, 0.0) for stem in self.spec.stems})
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Of the model that was chosen."""
-        return spec_of(self.model)
-
-    @property
-    def separation_mode(self) -> str:
-        """The mode that was chosen, or the model's own."""
-        return self.mode or self.spec.default_mode
-
-    @property
-    def wanted_precision(self) -> str:
-        """The precision that was chosen; offline, where nothing waits for it, the sound is exact."""
-        exact = self.precision == "auto" and not self.spec.mode(self.separation_mode).sliding
-        return "fp32" if exact else self.precision
 
 
 class Separate(Node):
@@ -167,18 +59,16 @@ class Separate(Node):
     def preload(cls, settings: Any) -> tuple[str, ...]:
         from audio_pipeline.models.separation.loading import libraries
 
-        live = "audio_pipeline.models.separation.live"
+        opening = "audio_pipeline.serving.separators"
         if settings.worker == "served":
-            return (live, "audio_pipeline.serving.served_model")
+            return (opening,)
         precision, engine = settings.wanted_precision, settings.engine
-        return (live, *libraries(settings.model, threads=settings.threads, precision=precision, engine=engine))
+        return (opening, *libraries(settings.model, threads=settings.threads, precision=precision, engine=engine))
 
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
         self._tuned: dict[str, Any] = {}
         self._step = 0  # where on the ladder to begin
-        self._known: Remembered | None = None
-        self._served: ServedModel | None = None
 
     def input_rate(self, port: str, graph_rate: int) -> int:
         return int(self.settings.spec.rate)
@@ -195,65 +85,14 @@ class Separate(Node):
         return {**self._tuned, "step": ladder.step} if ladder else {}
 
     def open(self, ctx: Context) -> None:
-        from audio_pipeline.models.separation import live
-        from audio_pipeline.models.separation.grid import ladder_latency
-        from audio_pipeline.models.separation.ladder import LadderSettings
-        from audio_pipeline.models.separation.pool import SHARED
-        from audio_pipeline.models.separation.remembered import remembered
-        from audio_pipeline.models.separation.tuning import Tuning, tune, warm_up
-        from audio_pipeline.models.separation.types import stated_latency
+        from audio_pipeline.serving.separators import opened
 
-        own, self._spec = self.settings, self.settings.spec
-        self._lost = 0
-        if ctx.live and own.worker == "served":
-            self._open_served(ctx)
-            return
-        self._key = (own.model, own.device, own.threads, own.wanted_precision, own.engine)
-        model, settings = SHARED.hold(self._key, lambda: _load(own)), _stream_settings(own, OFFLINE_HOP)
-        ctx.log(model.engine)
-        self._driver: Driver
-        if ctx.live:
-            self._known = remembered(model.engine, (own.model, own.separation_mode, own.threads, own.batch))
-            if not self._tuned:
-                self._tuned = tune(model, settings, own.hop, own.batch, settle=self._known.settle)._asdict()
-            spare_ns, tuning = ctx.frame_samples * NS // ctx.rate, Tuning(**self._tuned)
-            settings, steps = replace(settings, hop=tuning.hop), LadderSettings(calm_s=own.calm_s)
-            warm_up(model, settings, own.batch)
-            seat = SHARED.seat(self._key, ctx.name, ctx.wake, own.batch, fixed=model.padded)
-            free = not (own.hop or self._spec.stateful)
-            self._driver = live.live_driver(model, settings, tuning, spare_ns, seat, steps, self._step, trial=free)
-            self._known = self._known.begin(tuning.hop) if free else None
-        else:
-            self._driver = live.offline_driver(model, settings)
-        terms = ladder_latency(self._spec, settings) if ctx.live else stated_latency(self._spec, settings)
-        self._begin(terms, ctx)
-
-    def _open_served(self, ctx: Context) -> None:
-        """A place at the host's model, whose owner decides the hop where the file does not."""
-        from audio_pipeline.models.separation import live
-        from audio_pipeline.models.separation.grid import ladder_latency
-        from audio_pipeline.models.separation.ladder import LadderSettings
-        from audio_pipeline.models.separation.tuning import Tuning
-        from audio_pipeline.serving.model_session import Wish
-        from audio_pipeline.serving.served_model import HostModel, ServedModel
-
-        own, spec = self.settings, self._spec
-        task = {"model": own.model, "device": own.device, "threads": own.threads, "precision": own.precision}
-        task["engine"] = own.engine
-        stream = f"{ctx.run_folder.rpartition('/')[2]}/{ctx.name}"
-        wish = Wish(stream, own.separation_mode, own.hop, int(self._tuned.get("hop", 0)))
-        self._served = worker = ServedModel(spec, task, wish, ctx.wake)
-        tuning = Tuning(worker.place.hop, worker.place.compute_s, worker.place.fastest_s)
-        ctx.log(f"{worker.place.engine}, in a process of the host")
-        self._tuned, settings = tuning._asdict(), _stream_settings(own, tuning.hop)
-        spare_ns, steps = ctx.frame_samples * NS // ctx.rate, LadderSettings(calm_s=own.calm_s)
-        self._driver = live.live_driver(HostModel(spec), settings, tuning, spare_ns, worker, steps, self._step)
-        self._begin(ladder_latency(spec, replace(settings, hop=tuning.hop)), ctx)
-
-    def _begin(self, terms: tuple[int, int, int], ctx: Context) -> None:
-        self._latency = Latency(*terms, compute=round(self._tuned.get("compute_s", 0.0) * self._spec.rate))
+        self._separator = separator = opened(self.settings, ctx, self._tuned, self._step)
+        self._driver, self._tuned = separator.driver, dict(separator.tuned)
+        spec = self._spec = self.settings.spec
+        self._latency = Latency(*separator.latency, compute=round(self._tuned.get("compute_s", 0.0) * spec.rate))
         self._base = self._next = 0  # positions of the stream's first and next sample
-        self._missed = self._steps = 0
+        self._missed = self._steps = self._lost = 0
         self._show_mode(ctx)
 
     def latency(self) -> Latency:
@@ -265,7 +104,7 @@ class Separate(Node):
 
         spec: ModelSpec = settings.spec
         hop, compute_s = (1, GUESSED_STEP_S) if spec.stateful else (GUESSED_HOP, GUESSED_COMPUTE_S)
-        terms = ladder_latency(spec, _stream_settings(settings, hop))
+        terms = ladder_latency(spec, stream_settings(settings, hop))
         return Latency(*terms, compute=round(compute_s * spec.rate))
 
     def context_samples(self) -> int:
@@ -281,8 +120,8 @@ class Separate(Node):
         self.poll(ctx)
 
     def poll(self, ctx: Context) -> None:
-        if self._served is not None:
-            self._report_host(self._served, ctx)
+        if self._separator.served is not None:
+            self._report_host(self._separator.served, ctx)
         self._send(self._driver.step(ctx.now_ns()), ctx)
 
     def _report_host(self, served: ServedModel, ctx: Context) -> None:
@@ -311,8 +150,8 @@ class Separate(Node):
             self._show_mode(ctx)
             ctx.event("notes", "mode", position, step=ladder.step, dry=ladder.dry, **ladder.rung._asdict())
             ctx.log(f"mode {self.settings.separation_mode}, step {ladder.step}: {ladder.described}")
-        if self._known and driver.ladder:
-            self._known.note(ctx.now_ns(), driver.ladder.step, driver.missed)
+        if self._separator.known and driver.ladder:
+            self._separator.known.note(ctx.now_ns(), driver.ladder.step, driver.missed)
 
     def _show_mode(self, ctx: Context) -> None:
         ladder = self._driver.ladder
@@ -334,36 +173,7 @@ class Separate(Node):
         self._send(self._driver.finish(ctx.now_ns), ctx)
 
     def close(self) -> None:
-        from audio_pipeline.models.separation.pool import SHARED
-
-        self._driver.worker.close()
-        if self._served is None:
-            SHARED.drop(self._key)
-
-
-def _stream_settings(settings: Settings, hop: int) -> SeparatorSettings:
-    from audio_pipeline.dsp.normalise import NormaliserSettings
-    from audio_pipeline.models.separation.types import SeparatorSettings
-
-    mode, spec = settings.separation_mode, settings.spec
-    outputs = {} if settings.outputs == "mix" else {stem: {stem: 1.0} for stem in spec.stems}
-    if settings.outputs != "stems":
-        outputs["mix"] = {stem: db_to_gain(level_db) for stem, level_db in settings.faders.items()}
-    normalised = spec.representation == "magnitude" and mode != "offline"
-    normalise = NormaliserSettings() if (normalised if settings.normalise is None else settings.normalise) else None
-    return SeparatorSettings(mode, settings.hop or hop, outputs, settings.residual, normalise)
-
-
-def _load(settings: Settings) -> LoadedModel:
-    from audio_pipeline.models.separation.loading import load
-
-    return load(
-        settings.model,
-        device=settings.device,
-        threads=settings.threads,
-        precision=settings.wanted_precision,
-        engine=settings.engine,
-    )
+        self._separator.close()
 
 
 NODE = Separate

@@ -16,8 +16,8 @@ from audio_pipeline.models.separation.stream import separate as one_shot
 from audio_pipeline.models.separation.types import SeparatorSettings
 from audio_pipeline.models.separation.workers import Inline
 from audio_pipeline.node import Bypass
-from audio_pipeline.nodes import separate
 from audio_pipeline.nodes.separate import NODE, Separate, Settings
+from audio_pipeline.serving import separators
 from audio_pipeline.settings import replaced
 from tests.models.fake_model import FakeModel
 from tests.nodes.fake import FakeContext, noise, run
@@ -30,7 +30,7 @@ RATE, FRAME = 44_100, 441
 def fake_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(SHARED, "_models", {})
     monkeypatch.setenv("AUDIO_PIPELINE_CACHE", str(tmp_path))
-    monkeypatch.setattr(separate, "_load", lambda settings: FakeModel(settings.spec.stems))
+    monkeypatch.setattr(separators, "_load", lambda settings: FakeModel(settings.spec.stems))
 
 
 def offline(**settings: Any) -> tuple[Separate, FakeContext]:
@@ -262,7 +262,7 @@ def test_nodes_of_one_process_share_a_model_and_each_hears_itself(monkeypatch: p
         loads.append(FakeModel(settings.spec.stems))
         return loads[-1]
 
-    monkeypatch.setattr(separate, "_load", load)
+    monkeypatch.setattr(separators, "_load", load)
     sounds = [noise(3 * RATE, seed=k) for k in range(3)]
     nodes, contexts = [], []
     for k in range(3):

@@ -17,8 +17,8 @@ from audio_pipeline.models.separation.stream import separate as one_shot
 from audio_pipeline.models.separation.types import SeparatorSettings
 from audio_pipeline.models.separation.workers import Inline
 from audio_pipeline.node import Bypass
-from audio_pipeline.nodes import separate
 from audio_pipeline.nodes.separate import NODE, Separate, Settings
+from audio_pipeline.serving import separators
 from audio_pipeline.settings import build, live_names, replaced
 from tests.models.fake_stateful import FakeStateful
 from tests.nodes.fake import FakeContext, noise, run
@@ -30,7 +30,7 @@ RATE, FRAME = DEEPFILTERNET.rate, 480
 def fake_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(SHARED, "_models", {})
     monkeypatch.setenv("AUDIO_PIPELINE_CACHE", str(tmp_path))
-    monkeypatch.setattr(separate, "_load", lambda settings: FakeStateful())
+    monkeypatch.setattr(separators, "_load", lambda settings: FakeStateful())
 
 
 def live(ctx: FakeContext, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Separate:

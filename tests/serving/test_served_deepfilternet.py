@@ -22,7 +22,7 @@ from tests.patience import PATIENCE_S
 
 LOW = SeparatorSettings("low")
 HOP = DEEPFILTERNET.stft.hop
-TASK = {"model": "deepfilternet", "device": "auto", "threads": 0, "precision": "auto"}
+TASK = {"model": "deepfilternet", "device": "auto", "threads": 0, "precision": "auto", "engine": "auto"}
 
 pytestmark = pytest.mark.skipif(
     store.locate("deepfilternet").folder is None,
