@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from audio_pipeline.dsp.ramp import db_to_gain
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.models.separation.node_settings import Settings, stream_settings
 from audio_pipeline.node import Bypass, Context, Latency, Node, Ports
+from audio_pipeline.serving.separator_settings import Settings, stream_settings
 
 if TYPE_CHECKING:
     from audio_pipeline.models.separation.live import Block

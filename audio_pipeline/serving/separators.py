@@ -10,13 +10,13 @@ from audio_pipeline.models.separation.grid import ladder_latency
 from audio_pipeline.models.separation.ladder import LadderSettings
 from audio_pipeline.models.separation.live import Driver, live_driver, offline_driver
 from audio_pipeline.models.separation.loading import load
-from audio_pipeline.models.separation.node_settings import Settings, stream_settings
 from audio_pipeline.models.separation.pool import SHARED
 from audio_pipeline.models.separation.remembered import Remembered, remembered
 from audio_pipeline.models.separation.tuning import Tuning, tune, warm_up
 from audio_pipeline.models.separation.types import Latency, LoadedModel, stated_latency
 from audio_pipeline.node import Context
 from audio_pipeline.serving.model_session import Wish
+from audio_pipeline.serving.separator_settings import Settings, stream_settings
 from audio_pipeline.serving.served_model import HostModel, ServedModel
 
 NS = 1_000_000_000

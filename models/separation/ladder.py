@@ -125,6 +125,13 @@ class Ladder:
         calm = now_ns - self._calm_since >= self._calm_s * NS
         return calm and self._climb(now_ns)
 
+    def forgive(self, at: int) -> bool:
+        """Back on a higher rung, since what made it step down says nothing of the machine: True after a step."""
+        if at >= self.at:
+            return False
+        self._stand(at)
+        return True
+
     def _strained(self, left: float | None) -> bool:
         """Whether the next stall would cost a deadline."""
         if left is not None and left >= self.settings.roomy:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from audio_pipeline.models.separation.deadlines import Deadlines, Limits
 from audio_pipeline.models.separation.grid import ladder_rungs, trial_rung
 from audio_pipeline.models.separation.ladder import Ladder, LadderSettings
 from audio_pipeline.models.separation.stream import SeparatorStream
@@ -30,44 +31,30 @@ class Block(NamedTuple):
     dry: bool
 
 
-class Limits(NamedTuple):
-    """What a live separator has promised, in nanoseconds."""
-
-    latency_ns: int  # all four terms
-    spare_ns: int  # on top of it, before a deadline has passed
-    fastest_ns: int  # no inference takes less
-    compute_ns: int  # the part of the latency that is for computing
-
-
 class Driver:
-    """A stream, its worker, and deadlines where there are `limits`.
+    """A stream, its worker, and `Deadlines` where there are `limits`.
 
-    The block at sample P is due at c(P) + latency + spare, c(P) being when sample P was captured; but no earlier
-    than the pace that the first block set, so that a song which starts with a burst is not late from the start.
-    The first block after a reset has no deadline, except after a replay: there old sound is worth nothing. That of a
-    start waits until the stream has caught up with the burst that a song begins with: what follows then has all the
-    time that was promised, in the moment when the machine is at its busiest.
+    The first block of a start waits until the stream has caught up with the burst that a song begins with: what
+    follows then has all the time that was promised, in the moment when the machine is at its busiest.
     With a `ladder`, `steps` counts how often it was changed over.
     """
 
     def __init__(
         self, stream: SeparatorStream, worker: Worker, limits: Limits | None = None, ladder: Ladder | None = None
     ) -> None:
-        self.stream, self.worker, self._limits, self.ladder = stream, worker, limits, ladder
+        self.stream, self.worker, self.ladder = stream, worker, ladder
+        self._limits, self._deadlines = limits, Deadlines(stream.spec.rate, limits)
         self.steps = 0
+        self._proven = ladder.at if ladder else 0  # the rung of the last answer
         if ladder:
             stream.take_rung(ladder.rung)
-        self._rate = stream.spec.rate
         self.missed = 0  # in all
         self._probed: Window | None = None
         self._starting = limits is not None
         self._forget()
 
     def _forget(self) -> None:
-        self._received = 0
-        self._capture: tuple[int, int] | None = None  # a sample and when it was captured
-        self._first: tuple[int, int] | None = None  # first block put out: its start, and when
-        self._replayed = 0  # samples that came for the second time
+        self._deadlines.reset()
         self._held: list[Block] = []  # of a start
         self._held_until_ns = 0
 
@@ -82,15 +69,12 @@ class Driver:
     def push(self, x: Array, captured_ns: int = 0, *, replay: bool = False) -> None:
         """Takes sound (samples, channels), the newest sample of which was captured at `captured_ns`."""
         self.stream.push(x)
-        self._received += len(x)
-        if replay:
-            self._replayed = self._received
-        self._capture = (self._received, captured_ns)
+        self._deadlines.received(len(x), captured_ns, replay=replay)
 
     def step(self, now_ns: int) -> list[Block]:
         """Everything that can be put out now; starts on the next window if that can still be in time."""
         done = self._answered(now_ns)
-        return self._caught_up(done, now_ns) if self._starting and not self._replayed else done
+        return self._caught_up(done, now_ns) if self._starting and not self._deadlines.replayed else done
 
     def _caught_up(self, done: Sequence[Block], now_ns: int) -> list[Block]:
         """Of a start: nothing, until no window waits any more or the first block has waited for too long."""
@@ -99,7 +83,7 @@ class Driver:
         self._held += done
         if not self._held or (self.stream.pending() is not None and now_ns < self._held_until_ns):
             return []
-        self._first = (self._held[0].start, now_ns)
+        self._deadlines.begin(self._held[0].start, now_ns)
         return self._release()
 
     def _release(self) -> list[Block]:
@@ -109,12 +93,17 @@ class Driver:
 
     def _answered(self, now_ns: int) -> list[Block]:
         done: list[Block] = []
+        if self.ladder and not self.worker.available:  # what has been missed since the last answer was no lack of time
+            dry = self.ladder.dry
+            if self.ladder.forgive(self._proven):
+                self._change_over(self.ladder, dry)
         while (window := self.stream.pending()) is not None:
             answer = self.worker.take(window)
             if answer is not None:
-                left = self._left(window, now_ns)
+                left = self._deadlines.left(window.start, now_ns)
                 done.append(self._put(window, self.stream.accept(window, answer), False, now_ns))
                 self._note(now_ns, took_s=self.worker.last_s, left=left)
+                self._proven = self.ladder.at if self.ladder else 0
             elif self.ladder and self.ladder.dry:
                 took_s = self._probe(self.ladder, window, now_ns)
                 done.append(self._put(window, self.stream.skip(window), True, now_ns))
@@ -123,7 +112,7 @@ class Driver:
                 done.append(self._put(window, self.stream.skip(window), True, now_ns))
                 self._miss(window, now_ns)
             elif self.worker.idle:
-                self.worker.submit(window, self.due_ns(window.start))
+                self.worker.submit(window, self._deadlines.due_ns(window.start))
             else:
                 break
         return done
@@ -144,17 +133,10 @@ class Driver:
 
     def _miss(self, window: Window, now_ns: int) -> None:
         """What is replayed to a successor was missed by its predecessor."""
-        if window.start >= self._replayed:
+        if window.start >= self._deadlines.replayed:
             self.missed += 1
             if self.worker.available:
                 self._note(now_ns, missed=True)
-
-    def _left(self, window: Window, now_ns: int) -> float | None:
-        """The share of the time to compute, as it was promised, that is left before a window's deadline."""
-        due = self.due_ns(window.start)
-        if due is None or self._limits is None:
-            return None
-        return (due - now_ns) / (self._limits.compute_ns + self._limits.spare_ns)
 
     def _note(
         self, now_ns: int, *, missed: bool = False, took_s: float | None = None, left: float | None = None
@@ -164,15 +146,18 @@ class Driver:
             return
         dry = self.ladder.dry
         if self.ladder.note(now_ns, missed=missed, took_s=took_s, left=left):
-            self.stream.take_rung(self.ladder.rung)
-            self.steps += 1
-            self._probed = None
-            if dry:
-                self.worker.reset()  # it was not shown every window
+            self._change_over(self.ladder, dry)
+
+    def _change_over(self, ladder: Ladder, dry: bool) -> None:
+        self.stream.take_rung(ladder.rung)
+        self.steps += 1
+        self._probed = None
+        if dry:
+            self.worker.reset()  # it was not shown every window
 
     def _put(self, window: Window, sound: Mapping[str, Array], dry: bool, now_ns: int) -> Block:
-        if self._first is None and not self._replayed and not self._starting:
-            self._first = (window.start, now_ns)
+        if not self._deadlines.replayed and not self._starting:
+            self._deadlines.begin(window.start, now_ns)
         return Block(window.start, sound, dry)
 
     def _too_late(self, window: Window, now_ns: int) -> bool:
@@ -188,31 +173,12 @@ class Driver:
 
     def _give_up_ns(self, window: Window) -> int | None:
         """From when on it is not worth while to wait for a window, or to begin with it."""
-        due = self.due_ns(window.start)
+        due = self._deadlines.due_ns(window.start)
         if due is None and not self.worker.available:
-            due = self._promised_ns(window.start)  # nobody is there to be waited for
+            due = self._deadlines.promised_ns(window.start)  # nobody is there to be waited for
         if due is None or self._limits is None:
             return None
         return due if self.worker.has(window) else due - self._limits.fastest_ns
-
-    def due_ns(self, start: int) -> int | None:
-        """When the block at a sample must be put out; None for no deadline."""
-        promised = self._promised_ns(start)
-        if promised is None or self._limits is None or (self._first is None and not self._replayed):
-            return None
-        if self._first is None:
-            return promised
-        return max(promised, self._first[1] + self._ns(start - self._first[0]) + self._limits.spare_ns)
-
-    def _promised_ns(self, start: int) -> int | None:
-        """The same by the stated latency alone."""
-        if self._limits is None or self._capture is None:
-            return None
-        sample, captured_ns = self._capture
-        return captured_ns + self._ns(start - sample) + self._limits.latency_ns + self._limits.spare_ns
-
-    def _ns(self, samples: int) -> int:
-        return samples * NS // self._rate
 
     def finish(self, now_ns: Callable[[], int]) -> Iterator[Block]:
         """The stream has ended: the blocks that are still inside, as they come."""

@@ -10,13 +10,15 @@ import pytest
 from audio_pipeline.models.separation import tuning
 from audio_pipeline.models.separation.batching import Batcher
 from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS
+from audio_pipeline.models.separation.deadlines import Limits
 from audio_pipeline.models.separation.grid import ladder_rungs
 from audio_pipeline.models.separation.ladder import Ladder, LadderSettings
-from audio_pipeline.models.separation.live import Block, Driver, Limits
+from audio_pipeline.models.separation.live import Block, Driver
 from audio_pipeline.models.separation.stream import SeparatorStream, separate
 from audio_pipeline.models.separation.tuning import tune
 from audio_pipeline.models.separation.types import Array, SeparatorSettings, Window
 from audio_pipeline.models.separation.workers import Inline, Seated
+from tests.dsp.chunking import noise
 from tests.models.fake_model import FakeModel
 
 SPEC = SPLEETER_2STEMS
@@ -410,3 +412,27 @@ def test_inferences_that_get_slower_are_answered_before_one_is_missed() -> None:
     assert live.driver.missed == 0
     assert live.driver.ladder is not None and live.driver.ladder.step == 2
     assert max(live.late_ms()) <= SPARE_MS
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_who_computes_was_gone_is_told_from_a_machine_that_is_busy(lost: bool) -> None:
+    """Five seconds without an answer lead down the ladder; where nobody was there to answer, up again at once."""
+    live = Live(lambda now_ns: 30 if now_ns < 3_000 * MS else 100_000, calm_s=10.0)
+    ladder = live.driver.ladder
+    assert ladder is not None
+    live.run(noise(3 * RATE))
+    assert ladder.step == 0 and not live.dry_at()
+    live.run(noise(5 * RATE))
+    assert ladder.dry
+    live.worker.done_ns = 0  # another one takes its place
+    live.worker.reset()
+    live.worker._cost_ms = lambda now_ns: 30
+    live.worker.available = not lost
+    live.run(noise(round(0.1 * RATE)))
+    live.worker.available = True
+    before = len(live.out)
+    live.run(noise(2 * RATE))
+    assert ladder.step == 0 if lost else ladder.dry
+    after = [not block.dry for _, block in live.out[before:]]
+    assert all(after[1:]) if lost else not any(after)
+    live.check_joined()

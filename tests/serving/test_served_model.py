@@ -12,7 +12,8 @@ import zmq
 
 from audio_pipeline.errors import NodeError, PipelineError
 from audio_pipeline.links.waker import Waker
-from audio_pipeline.models.separation.live import Driver, Limits
+from audio_pipeline.models.separation.deadlines import Limits
+from audio_pipeline.models.separation.live import Driver
 from audio_pipeline.models.separation.stream import SeparatorStream, separate
 from audio_pipeline.models.separation.types import SeparatorSettings
 from audio_pipeline.models.separation.workers import Inline
