@@ -90,5 +90,4 @@ def _lose(graphs: list[Pipeline], fault: signal.Signals, number: int) -> None:
     for graph, count in zip(graphs, missed, strict=True):
         split = graph.play(SETTLE_S / len(graphs))["nodes"]["split"]
         assert split["counters"]["missed_deadlines"] > count, "what came too late was the song as it is"
-        assert split["gauges"]["mode"] == 0 or number > 1, "a host that is gone says nothing of the machine's load"
     print(f"{fault.name}: noticed after {noticed_s:.2f} s, the voice was back {back_s:.1f} s later in both")
