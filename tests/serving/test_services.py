@@ -242,7 +242,7 @@ def test_the_pool_names_the_pipelines_whose_processes_it_made(
     folder.mkdir(mode=0o700, parents=True)
     folder.parent.chmod(0o700)
     pool = PooledWorkers(WorkerSpec(), lambda line: None)
-    children = [pool.take(number, folder, WorkerSpec()) for number in (1, 2)]
+    children = [pool.take(number, folder, ()) for number in (1, 2)]
     (service,) = running_services()
     while "2 processes" not in "".join(service.status.users):
         (service,) = running_services()
