@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from audio_pipeline.context import Context
 from audio_pipeline.dsp.drift_bridge import Bridged, DriftBridge
 from audio_pipeline.dsp.sinc import HALF
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.node import Context, Latency, Node, Ports
+from audio_pipeline.node import Latency, Node, Ports
 from audio_pipeline.settings import setting
 
 MAP_NS = 10_000_000_000

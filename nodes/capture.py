@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audio_pipeline.context import Context
 from audio_pipeline.dsp.seam import Seam
 from audio_pipeline.errors import DeviceError
 from audio_pipeline.frame import Flag
-from audio_pipeline.node import Context, Latency, Node, Ports
+from audio_pipeline.node import Latency, Node, Ports
 from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audio_pipeline import threads
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.node import Bypass, Context, Latency, Node, Ports
+from audio_pipeline.node import Bypass, Latency, Node, Ports
 from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:

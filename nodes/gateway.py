@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from audio_pipeline.context import Context
 from audio_pipeline.gateway.curve import check_listen
-from audio_pipeline.node import Context, Node, Ports
+from audio_pipeline.node import Node, Ports
 from audio_pipeline.settings import setting
 
 REPORT_NS = 200_000_000

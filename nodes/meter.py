@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from audio_pipeline.context import Context
 from audio_pipeline.dsp.level import WINDOW_MS, LevelMeter
 from audio_pipeline.dsp.ramp import SILENCE_DB
 from audio_pipeline.frame import Frame, Samples
-from audio_pipeline.node import Bypass, Context, Filter, Ports
+from audio_pipeline.node import Bypass, Filter, Ports
 from audio_pipeline.settings import setting
 
 

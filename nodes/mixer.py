@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from audio_pipeline.context import Context
 from audio_pipeline.dsp.duck import Ducker
 from audio_pipeline.dsp.level import overs
 from audio_pipeline.dsp.ramp import Ramp, db_to_gain
 from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.frame import Flag, Frame, Samples
-from audio_pipeline.node import Aligned, Context, Ports, silence
+from audio_pipeline.node import Aligned, Ports
 from audio_pipeline.settings import setting
 
 RAMP_MS = 20
@@ -80,7 +83,7 @@ class Mixer(Aligned):
 
     def process(self, inputs: Mapping[str, Frame], ctx: Context) -> None:
         first = next(iter(inputs.values()))
-        mix = silence(first.samples, self.settings.channels)
+        mix = np.zeros((first.samples, self.settings.channels), np.float32)
         flags, captured_ns, faded = Flag.NONE, [], dict[str, Samples]()
         for name, frame in inputs.items():
             x = frame.audio()
@@ -100,7 +103,7 @@ class Mixer(Aligned):
         if ducker is None:
             return x
         key = faded.get(self.input_settings[name].duck.by)
-        gains = ducker.gains(silence(len(x), 1) if key is None else key)
+        gains = ducker.gains(np.zeros((len(x), 1), np.float32) if key is None else key)
         y: Samples = x * gains[:, None]
         return y
 

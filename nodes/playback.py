@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from audio_pipeline.context import Context
 from audio_pipeline.errors import DeviceError
 from audio_pipeline.frame import Frame
-from audio_pipeline.node import Context, Latency, Node, Ports
+from audio_pipeline.node import Latency, Node, Ports
 from audio_pipeline.settings import setting
 
 REPORT_NS = 100_000_000

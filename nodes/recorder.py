@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from audio_pipeline.context import Context
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.files.disk import Disk
 from audio_pipeline.files.recording import Block, Notice, Recording
 from audio_pipeline.files.segments import Segments
 from audio_pipeline.files.take import Take
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.node import ANY, Context, Node, Ports
+from audio_pipeline.node import ANY, Node, Ports
 from audio_pipeline.settings import setting
 
 EVENTS = "events.jsonl"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from audio_pipeline.node import Context, Latency, Node, Ports
+from audio_pipeline.context import Context
+from audio_pipeline.node import Latency, Node, Ports
 from audio_pipeline.settings import setting
 
 

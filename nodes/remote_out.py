@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Frame
-from audio_pipeline.node import Context, Node, Ports
+from audio_pipeline.node import Node, Ports
 from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from audio_pipeline.context import Context
 from audio_pipeline.dsp.ramp import db_to_gain
 from audio_pipeline.frame import Flag, Frame
 from audio_pipeline.node import Bypass, Context, Latency, Node, Ports

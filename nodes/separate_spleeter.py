@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from audio_pipeline import threads
+from audio_pipeline.context import Context
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Frame, Samples
-from audio_pipeline.node import Bypass, Context, Latency, Node, Ports
+from audio_pipeline.node import Bypass, Latency, Node, Ports
 from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:

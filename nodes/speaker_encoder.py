@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audio_pipeline.context import Context
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.frame import Frame
-from audio_pipeline.node import Context, Node, Ports
+from audio_pipeline.node import Node, Ports
 from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:

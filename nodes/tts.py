@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from audio_pipeline import threads
+from audio_pipeline.context import Context
 from audio_pipeline.errors import ConfigError, NodeError
 from audio_pipeline.frame import Samples
-from audio_pipeline.node import Context, Ports, Source
+from audio_pipeline.node import Ports, Source
 from audio_pipeline.settings import setting
 
 LIGHT, XTTS = "light", "xtts"

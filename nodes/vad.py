@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from audio_pipeline.context import Context
 from audio_pipeline.dsp.hysteresis import Gate, Hysteresis
 from audio_pipeline.dsp.leveller import Leveller
 from audio_pipeline.dsp.mono import MEAN
@@ -15,7 +16,7 @@ from audio_pipeline.dsp.resample import StreamResampler
 from audio_pipeline.dsp.utterances import Detect, Found, Utterances
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.node import Bypass, Context, Latency, Node, Ports
+from audio_pipeline.node import Bypass, Latency, Node, Ports
 from audio_pipeline.settings import setting
 
 RATE = 16_000  # of both engines

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from audio_pipeline.context import Context
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Frame
-from audio_pipeline.node import Context, Latency, Node, Ports
+from audio_pipeline.node import Latency, Node, Ports
 from audio_pipeline.settings import setting
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_pipeline.errors import WireError
-from audio_pipeline.frame import HEADER, Flag, Format
+from audio_pipeline.frame import Flag, Format
+from audio_pipeline.frame_codec import HEADER
 
 if TYPE_CHECKING:
     from av.audio.codeccontext import AudioCodecContext

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from audio_pipeline.frame import Flag, Frame, pack
+from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.frame_codec import pack
 from audio_pipeline.gateway.host_pool import RemotePort
 from audio_pipeline.gateway.link import new_instance
 from audio_pipeline.gateway.remote import Remote

@@ -13,7 +13,8 @@ import zmq
 
 from audio_pipeline import threads
 from audio_pipeline.errors import DeviceError, WireError
-from audio_pipeline.frame import Frame, numbered, parse
+from audio_pipeline.frame import Frame
+from audio_pipeline.frame_codec import numbered, parse
 from audio_pipeline.gateway.frame_bounds import FrameBounds
 from audio_pipeline.gateway.notices import Notices
 from audio_pipeline.gateway.session import FEED

@@ -13,7 +13,7 @@ from audio_pipeline.gateway.stream import End, Line
 from audio_pipeline.gateway.totals import Totals
 
 if TYPE_CHECKING:
-    from audio_pipeline.node import Context
+    from audio_pipeline.context import Context
 
 E = TypeVar("E", bound=End)
 

@@ -15,8 +15,8 @@ from audio_pipeline.links.ports import Converter
 
 if TYPE_CHECKING:
     from audio_pipeline.clock_offset import ClockOffset
+    from audio_pipeline.context import Context
     from audio_pipeline.gateway.frame_ends import FrameSource
-    from audio_pipeline.node import Context
 
 IDLE_NS = 100_000_000
 LOST_NS = 1_000_000_000  # no frame for so long: what the consumers' `on_loss` says is heard

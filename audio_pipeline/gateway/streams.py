@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from audio_pipeline.control import codec as control
 from audio_pipeline.errors import WireError
-from audio_pipeline.frame import MAGIC
+from audio_pipeline.frame_codec import MAGIC
 from audio_pipeline.packed import dumps
 
 STREAM_AT, STREAM = 28, struct.Struct("<I")  # in the header of a frame

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from audio_pipeline.frame import MAX_AGE_US, Flag, Frame, pack_as
+from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.frame_codec import MAX_AGE_US, pack_as
 from audio_pipeline.links.credit import Item
 from audio_pipeline.links.history import History
 from audio_pipeline.links.ports import Converter

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from audio_pipeline.frame import Flag, flagged
+from audio_pipeline.frame import Flag
+from audio_pipeline.frame_codec import flagged
 from audio_pipeline.links.credit import Item
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import zmq
 
 from audio_pipeline.errors import WireError
-from audio_pipeline.frame import Flag, Frame, pack_as
+from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.frame_codec import pack_as
 from audio_pipeline.links.convert import Converted
 from audio_pipeline.links.credit import Count, Item, Subscription
 from audio_pipeline.links.history import History, replayed

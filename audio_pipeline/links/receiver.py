@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from audio_pipeline.errors import WireError
-from audio_pipeline.frame import Flag, Frame, numbered, parse
+from audio_pipeline.frame import Flag, Frame
+from audio_pipeline.frame_codec import numbered, parse
 from audio_pipeline.links.credit import Count, Grant
 from audio_pipeline.links.messages import (
     IMPATIENT_NS,

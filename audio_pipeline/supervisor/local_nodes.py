@@ -11,11 +11,12 @@ from typing import Any
 import zmq
 
 from audio_pipeline.clock import ClockRecord, VirtualClock
+from audio_pipeline.context import Context
 from audio_pipeline.control.notices import Notice
 from audio_pipeline.frame import Frame
 from audio_pipeline.graph.job import Job
 from audio_pipeline.metrics import Board
-from audio_pipeline.node import Context, Node
+from audio_pipeline.node import Node
 from audio_pipeline.supervisor.job_maker import JobMaker
 from audio_pipeline.supervisor.jobs import Run
 from audio_pipeline.supervisor.records import NodeRecord

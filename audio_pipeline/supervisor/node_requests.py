@@ -11,7 +11,7 @@ from audio_pipeline.control.numbers import seconds, switch
 from audio_pipeline.control.replies import SendReply, SetReply, TransportReply
 from audio_pipeline.control.requests import SendRequest, SetRequest, TransportRequest
 from audio_pipeline.errors import ControlError, nearest
-from audio_pipeline.frame import pack_event
+from audio_pipeline.frame_codec import pack_event
 from audio_pipeline.graph.job import ScheduledSetting
 from audio_pipeline.supervisor.callers import Caller
 from audio_pipeline.supervisor.pipeline_state import PipelineState

@@ -12,7 +12,8 @@ from audio_pipeline.align.concealed_spans import ConcealedSpans
 from audio_pipeline.clock import ClockLine, ClockRecord
 from audio_pipeline.control.notices import Event, Log, Notice
 from audio_pipeline.errors import NodeError
-from audio_pipeline.frame import Flag, Frame, Samples, event_frame, gap_frame, pack_event
+from audio_pipeline.frame import Flag, Frame, Samples, event_frame, gap_frame
+from audio_pipeline.frame_codec import pack_event
 from audio_pipeline.graph.job import Job
 from audio_pipeline.links.waker import Waker
 from audio_pipeline.metrics import Board

@@ -8,7 +8,8 @@ from typing import Any
 
 import zmq
 
-from audio_pipeline.frame import MAX_AGE_US, Frame
+from audio_pipeline.frame import Frame
+from audio_pipeline.frame_codec import MAX_AGE_US
 from audio_pipeline.graph.job import Job, OutJob
 from audio_pipeline.links.credit import Count
 from audio_pipeline.links.messages import OutSpec

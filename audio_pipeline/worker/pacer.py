@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from audio_pipeline.align.aligner import Aligner
 from audio_pipeline.clock import ClockLine
-from audio_pipeline.frame import MAX_AGE_US, Frame, Samples, gap_frame
+from audio_pipeline.frame import Frame, Samples, gap_frame
+from audio_pipeline.frame_codec import MAX_AGE_US
 from audio_pipeline.node import Source
 from audio_pipeline.worker.core import Core
 from audio_pipeline.worker.pace import SourcePace, TickPace

@@ -6,8 +6,9 @@ import sys
 import time
 from pathlib import Path
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Samples
-from audio_pipeline.node import Context, Filter
+from audio_pipeline.node import Filter
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from links_stage import Times, number_of

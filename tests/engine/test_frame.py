@@ -11,22 +11,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from audio_pipeline.errors import WireError
-from audio_pipeline.frame import (
+from audio_pipeline.frame import MAX_CHANNELS, MAX_SAMPLES, Flag, Format, Frame, audio_frame, event_frame, gap_frame
+from audio_pipeline.frame_codec import (
     HEADER,
     MAX_CAPTURED_NS,
-    MAX_CHANNELS,
     MAX_EVENT_BYTES,
     MAX_POSITION,
-    MAX_SAMPLES,
     MAX_SEQ,
     MAX_SOURCES,
-    Flag,
-    Format,
-    Frame,
-    audio_frame,
-    event_frame,
     flagged,
-    gap_frame,
     numbered,
     pack,
     parse,

@@ -17,7 +17,8 @@ import zmq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio_pipeline.frame import MAX_CHANNELS, Flag, Frame, audio_frame, event_frame, gap_frame, pack
+from audio_pipeline.frame import MAX_CHANNELS, Flag, Frame, audio_frame, event_frame, gap_frame
+from audio_pipeline.frame_codec import pack
 from audio_pipeline.links.consumer import InPort
 from audio_pipeline.links.messages import MAX_TAPS, PROTOCOL, TAP_FRAMES, InSpec, OutSpec
 from audio_pipeline.links.producer import OutPort

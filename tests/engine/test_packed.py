@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from audio_pipeline.control.codec import decode, encode
 from audio_pipeline.errors import WireError
-from audio_pipeline.frame import pack_event
+from audio_pipeline.frame_codec import pack_event
 from audio_pipeline.packed import dumps, loads, unpack_map
 
 

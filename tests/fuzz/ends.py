@@ -17,7 +17,8 @@ import numpy as np
 import zmq
 
 from audio_pipeline.control.replies import OutputPort, PortsReply
-from audio_pipeline.frame import Flag, Frame, audio_frame, gap_frame, pack, parse
+from audio_pipeline.frame import Flag, Frame, audio_frame, gap_frame
+from audio_pipeline.frame_codec import pack, parse
 from audio_pipeline.gateway.bounds import Bounds
 from audio_pipeline.gateway.codec import Coding
 from audio_pipeline.gateway.dispatch import Dispatcher

@@ -15,7 +15,8 @@ import numpy as np
 import zmq
 
 from audio_pipeline.errors import WireError
-from audio_pipeline.frame import HEADER, Flag, audio_frame, event_frame, gap_frame, pack, parse
+from audio_pipeline.frame import Flag, audio_frame, event_frame, gap_frame
+from audio_pipeline.frame_codec import HEADER, pack, parse
 from audio_pipeline.links.consumer import InPort
 from audio_pipeline.links.messages import InSpec, OutSpec, credit_message, unpack
 from audio_pipeline.links.producer import OutPort

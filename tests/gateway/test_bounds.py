@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_pipeline.errors import WireError
-from audio_pipeline.frame import Frame, audio_frame, gap_frame, pack
+from audio_pipeline.frame import Frame, audio_frame, gap_frame
+from audio_pipeline.frame_codec import pack
 from audio_pipeline.gateway import acceptor, bounds, roles, server
 from audio_pipeline.gateway.acceptor import Acceptor
 from audio_pipeline.gateway.bounds import Bounds

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from audio_pipeline.errors import WireError
-from audio_pipeline.frame import Format, audio_frame, gap_frame, pack, parse
+from audio_pipeline.frame import Format, audio_frame, gap_frame
+from audio_pipeline.frame_codec import pack, parse
 from audio_pipeline.gateway.codec import PACKETS, PRE_SKIP, Coding, FrameDecoder, PortEncoder, PortEncoders
 
 RATE = 48_000

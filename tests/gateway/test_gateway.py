@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from audio_pipeline.control.codec import VERSION
 from audio_pipeline.control.operations import OPERATIONS
 from audio_pipeline.errors import ConfigError, DeviceError, KeysError
-from audio_pipeline.frame import audio_frame, pack
+from audio_pipeline.frame import audio_frame
+from audio_pipeline.frame_codec import pack
 from audio_pipeline.gateway import feed as feed_end
 from audio_pipeline.gateway import feed_port, host_connection, stream
 from audio_pipeline.gateway.codec import Coding

@@ -11,7 +11,8 @@ import pytest
 
 from audio_pipeline.control.notices import NOTICES
 from audio_pipeline.control.page import with_table
-from audio_pipeline.frame import HEADER, MAX_CHANNELS, MAX_EVENT_BYTES, MAX_SAMPLES, MAX_SOURCES, Flag, Format
+from audio_pipeline.frame import MAX_CHANNELS, MAX_SAMPLES, Flag, Format
+from audio_pipeline.frame_codec import HEADER, MAX_EVENT_BYTES, MAX_SOURCES
 from audio_pipeline.histogram import BINS, STEP
 from audio_pipeline.links import messages
 from audio_pipeline.metrics import NAME_BYTES, SLOTS

@@ -17,7 +17,8 @@ from typing import Any
 import msgpack
 import zmq
 
-from audio_pipeline.frame import gap_frame, pack
+from audio_pipeline.frame import gap_frame
+from audio_pipeline.frame_codec import pack
 from audio_pipeline.gateway.remote import Remote
 from audio_pipeline.keys import Keys
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Samples
-from audio_pipeline.node import Context, Ports, Source
+from audio_pipeline.node import Ports, Source
 
 
 class Answers(Source):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audio_pipeline.node import Context, Node, Ports
+from audio_pipeline.context import Context
+from audio_pipeline.node import Node, Ports
 from audio_pipeline.settings import setting
 
 

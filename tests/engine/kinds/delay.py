@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Frame, Samples
-from audio_pipeline.node import Bypass, Context, Latency, Node, Ports
+from audio_pipeline.node import Bypass, Latency, Node, Ports
 from audio_pipeline.settings import setting
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from audio_pipeline.node import Context, Node, Ports
+from audio_pipeline.context import Context
+from audio_pipeline.node import Node, Ports
 
 
 class Ears(Node):

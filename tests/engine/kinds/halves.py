@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Frame
-from audio_pipeline.node import Bypass, Context, Node, Ports
+from audio_pipeline.node import Bypass, Node, Ports
 
 
 class Halves(Node):

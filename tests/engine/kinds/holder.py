@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Frame
-from audio_pipeline.node import Bypass, Context, Node, Ports
+from audio_pipeline.node import Bypass, Node, Ports
 from audio_pipeline.settings import setting
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Frame
-from audio_pipeline.node import Context, Node, Ports
+from audio_pipeline.node import Node, Ports
 
 
 class Marker(Node):

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.node import Context, Node, Ports
+from audio_pipeline.node import Node, Ports
 from audio_pipeline.settings import setting
 
 ASKED = ("numpy", "zmq", "msgpack", "soxr", "yaml", "psutil", "soundfile", "nodes", "models", "tests")

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Samples
-from audio_pipeline.node import Context, Ports, Source
+from audio_pipeline.node import Ports, Source
 from audio_pipeline.settings import setting
 
 PERIOD = 1 << 18

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from audio_pipeline.context import Context
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.frame import Samples
-from audio_pipeline.node import Context, Filter, Ports
+from audio_pipeline.node import Filter, Ports
 from audio_pipeline.settings import setting
 
 

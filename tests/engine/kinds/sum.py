@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Flag, Frame, Samples
-from audio_pipeline.node import ANY, Aligned, Context, Ports
+from audio_pipeline.node import ANY, Aligned, Ports
 from audio_pipeline.settings import setting
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Samples
-from audio_pipeline.node import Context, Source
+from audio_pipeline.node import Source
 
 EVERY_SAMPLES = 48_017  # on every phase of a frame
 RATE = 48_000

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Frame, Samples
-from audio_pipeline.node import Context, Latency, Node
+from audio_pipeline.node import Latency, Node
 
 HOP = 480
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Frame
-from audio_pipeline.node import ANY, Context, Node, Ports
+from audio_pipeline.node import ANY, Node, Ports
 
 
 class Probe(Node):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Samples
-from audio_pipeline.node import Context, Source
+from audio_pipeline.node import Source
 from audio_pipeline.settings import setting
 
 LEVEL = 0.5

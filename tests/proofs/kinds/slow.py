@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.node import Context, Node, Ports
+from audio_pipeline.node import Node, Ports
 from audio_pipeline.settings import setting
 
 LINE = struct.Struct("<qq")  # position, ns that the frame spent on its link

@@ -10,8 +10,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Frame
-from audio_pipeline.node import ANY, Context, Node, Ports
+from audio_pipeline.node import ANY, Node, Ports
 
 HEAD = struct.Struct("<qqi")  # position, captured_ns of the newest sample, samples
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Samples
-from audio_pipeline.node import Context, Ports, Source
+from audio_pipeline.node import Ports, Source
 
 PERIOD = 262_139  # a prime
 TABLE = np.random.default_rng(11).standard_normal((2 * PERIOD, 2)).astype(np.float32) * np.float32(0.1)

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from audio_pipeline.context import Context
 from audio_pipeline.frame import Samples
-from audio_pipeline.node import Context, Filter
+from audio_pipeline.node import Filter
 from audio_pipeline.settings import setting
 
 MB = 1 << 20
