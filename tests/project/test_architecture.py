@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "models": {"cpu", "dsp", "errors", "home", "models", "private_file", "terminal", "threads"},
     "nodes": {
         "clock",
+        "context",
         "devices",
         "dsp",
         "errors",
