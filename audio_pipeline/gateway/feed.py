@@ -19,7 +19,7 @@ from audio_pipeline.links.messages import KEEPALIVE_NS, PROTOCOL, whole
 from audio_pipeline.packed import dumps
 
 if TYPE_CHECKING:
-    from audio_pipeline.node import Context
+    from audio_pipeline.context import Context
 
 QUEUE_FRAMES = 25
 WINDOW_FRAMES = 50

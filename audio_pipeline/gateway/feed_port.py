@@ -26,7 +26,7 @@ from audio_pipeline.links.waker import Waker
 from audio_pipeline.packed import dumps
 
 if TYPE_CHECKING:
-    from audio_pipeline.node import Context
+    from audio_pipeline.context import Context
 
 WINDOW_FRAMES = 50
 SILENT_NS = 3_000_000_000

@@ -8,7 +8,7 @@ from audio_pipeline.frame import Frame
 from audio_pipeline.gateway.notices import Notices
 
 if TYPE_CHECKING:
-    from audio_pipeline.node import Context
+    from audio_pipeline.context import Context
 
 
 class FrameEnd(Protocol):

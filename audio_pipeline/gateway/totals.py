@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from audio_pipeline.node import Context
+    from audio_pipeline.context import Context
 
 
 class Totals:
