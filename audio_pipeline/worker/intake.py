@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from audio_pipeline.errors import NodeError
 from audio_pipeline.frame import Flag, Frame
@@ -21,15 +21,13 @@ class Intake:
     """All inputs of one node."""
 
     def __init__(self, core: Core, links: Inputs) -> None:
-        self.core, self.job, self.node, self.ctx = core, core.job, core.node, core.ctx
-        self.all = links
+        self._core, self.job, self.node, self.ctx = core, core.job, core.node, core.ctx
+        self._clock, self._outputs, self._meter = core.clock, core.outputs, core.meter
+        self._generations = core.generations
+        self._links = links
+        self.inputs: Mapping[LinkKey, Input] = links.links  # while one follows another there are two for an input
         self._ages = Ages(core.board)
         self.aligner = links.aligner
-
-    @property
-    def inputs(self) -> dict[LinkKey, Input]:
-        """Every link by its key; while one follows another there are two for an input."""
-        return self.all.links
 
     def set_since(self) -> None:
         """After a restart: from where each input should be heard again."""
@@ -40,7 +38,7 @@ class Intake:
         if self.job.incarnation == 0:
             return None
         if self.aligner is not None and item.plan.timeline in self.job.anchors:
-            here = self.ctx.position_at(self.core.clock.now_ns()) - self.job.anchors[item.plan.timeline].position
+            here = self.ctx.position_at(self._clock.now_ns()) - self.job.anchors[item.plan.timeline].position
             return max(round(here), 0)
         wanted = self.node.resume_position(item.key.input)
         if wanted is not None:
@@ -49,10 +47,10 @@ class Intake:
 
     def turn(self, position: int) -> bool:
         """Moves changes of links on; True if the node got something of it."""
-        if not self.all.changing:
+        if not self._links.changing:
             return False
         moved = False
-        for item, frame in self.all.turn(position, self.core.clock.now_ns()):
+        for item, frame in self._links.turn(position, self._clock.now_ns()):
             self._give(item, frame, spliced=True)
             moved = True
         return moved
@@ -78,7 +76,7 @@ class Intake:
     @property
     def waiting(self) -> bool:
         """True while frames lie here that can be taken."""
-        for item in self.all.links.values():  # a plain loop: it is asked at each turn
+        for item in self.inputs.values():  # a plain loop: it is asked at each turn
             if item.link.queue and self._accepts(item, item.link.queue[0]):
                 return True
         return False
@@ -88,15 +86,15 @@ class Intake:
         """True when every input has ended and was used up."""
         if self.aligner is not None:
             return self.aligner.ended
-        for item in self.all.links.values():
+        for item in self.inputs.values():
             if not item.ended:
                 return False
-        return bool(self.all.links)
+        return bool(self.inputs)
 
     def take(self) -> bool:
         """Uses what has come; True if anything had."""
         moved = False
-        for item in tuple(self.all.links.values()):
+        for item in tuple(self.inputs.values()):
             link = item.link
             if link.refused:
                 raise NodeError(f"input {item.plan.target.name!r} was refused by {item.plan.source}: {link.refused}")
@@ -113,13 +111,13 @@ class Intake:
             return True
         if self.aligner is not None:
             at = item.converter.map_position(frame.position, frame.rate)
-            return self.aligner.has_capacity(item.key, 2 * frame.samples, at, self.core.clock.now_ns())
-        return self.core.outputs.has_capacity
+            return self.aligner.has_capacity(item.key, 2 * frame.samples, at, self._clock.now_ns())
+        return self._outputs.has_capacity
 
     def _use(self, item: Input, frame: Frame) -> None:
         if item.next_plan is not None and is_beginning(frame):
-            self.all.enter_timeline(item, self.core.clock.now_ns())
-        taken_ns = self.core.clock.now_ns()
+            self._links.enter_timeline(item, self._clock.now_ns())
+        taken_ns = self._clock.now_ns()
         reason = self._useless(item, frame, taken_ns)
         if reason:
             item.link.dropped(reason)
@@ -134,11 +132,11 @@ class Intake:
         if frame.captured_ns and self.job.live and not frame.flags & UNTIMED:
             self._ages.note(item.plan.target.name, frame, taken_ns)  # last: whoever waits for the sound has it by now
             if self.aligner is None:
-                self.core.meter.waited(taken_ns - frame.captured_ns - frame.sent_age_us * 1000)
+                self._meter.waited(taken_ns - frame.captured_ns - frame.sent_age_us * 1000)
 
     def _useless(self, item: Input, frame: Frame, now_ns: int) -> str:
         """Why a frame is dropped at the gateway, or an empty string."""
-        known = self.core.generations.get(item.plan.timeline, 0)
+        known = self._generations.get(item.plan.timeline, 0)
         if frame.generation < known:
             return "cancelled"
         if frame.generation > known:
@@ -152,20 +150,20 @@ class Intake:
 
     def _align(self, item: Input, frame: Frame) -> None:
         assert self.aligner is not None
-        if item.plan.timeline != self.all.timeline_of(item):
+        if item.plan.timeline != self._links.timeline_of(item):
             return  # stands by for a link that has not come to this timeline yet
         frame = item.converter.convert(frame)
         if frame.flags & Flag.END:
             item.ended = True
-        reason = self.aligner.push(item.key, frame, self.all.due_on(item.plan, frame), self.core.clock.now_ns())
+        reason = self.aligner.push(item.key, frame, self._links.due_on(item.plan, frame), self._clock.now_ns())
         if reason:
             self.ctx.count(f"{reason}_frames")
 
     def _process(self, item: Input, frame: Frame) -> None:
-        if not frame.flags and not self.all.splices and item.passes(frame, repair=self.node.continuous):
+        if not frame.flags and not self._links.splices and item.passes(frame, repair=self.node.continuous):
             self._give(item, frame, spliced=False)  # as nearly always
             return
-        if frame.samples == 0 and frame.flags & Flag.GAP and not frame.flags & Flag.END and self.all.is_active(item):
+        if frame.samples == 0 and frame.flags & Flag.GAP and not frame.flags & Flag.END and self._links.is_active(item):
             self._pass_idle(item, frame)
         began = item.continuity.expected is not None
         item.raw_end = frame.end if frame.samples else item.raw_end
@@ -173,10 +171,10 @@ class Intake:
         for whole in frames:
             if whole.flags & Flag.DISCONTINUITY and began:
                 item.converter.reset()
-                if self.all.is_active(item):
+                if self._links.is_active(item):
                     self.node.reset(whole.position, "discontinuity", self.ctx)
-            spliced = item.key.input in self.all.splices
-            for link, part in self.all.spliced(item, item.converter.convert(whole)):
+            spliced = item.key.input in self._links.splices
+            for link, part in self._links.spliced(item, item.converter.convert(whole)):
                 self._give(link, part, spliced=spliced)
         if frame.flags & Flag.END:
             item.ended = True
@@ -189,32 +187,32 @@ class Intake:
             self.node.reset(frame.position, "discontinuity", self.ctx)
         self.ctx.note_input(frame, item.plan.timeline)
         if frame.samples or (not self.node.continuous and not frame.flags & Flag.END):
-            if not self.core.scheduled:
+            if not self._core.scheduled:
                 self.node.process({item.key.input: frame}, self.ctx)
                 return
             for part in self._parts(frame):
-                self.core.reached(part.position)
+                self._core.reached(part.position)
                 self.node.process({item.key.input: part}, self.ctx)
 
     def _parts(self, frame: Frame) -> Iterator[Frame]:
         """The frame, cut where a scheduled setting changes inside it."""
-        while (first := self.core.until_change(frame.position, frame.samples)) < frame.samples:
+        while (first := self._core.until_change(frame.position, frame.samples)) < frame.samples:
             head, frame = frame.cut(first)
             yield head
         yield frame
 
     def _pass_idle(self, item: Input, frame: Frame) -> None:
         """Idle is not dead, also for those further down."""
-        for out in self.core.outputs:
+        for out in self._outputs:
             if out.timeline == item.plan.timeline and frame.generation == out.framer.generation:
-                self.core.outputs.send(frame, out.port)
+                self._outputs.send(frame, out.port)
             elif self.node.bridge and not out.events:
                 at, generation = out.framer.end or 0, out.framer.generation
-                self.core.outputs.send(dataclasses.replace(frame, position=at, generation=generation), out.port)
+                self._outputs.send(dataclasses.replace(frame, position=at, generation=generation), out.port)
 
     def enter_generation(self, timeline: str, generation: int) -> None:
         """From here on nothing older of this timeline is used, sent or remembered. The one place that says so."""
-        core = self.core
+        core = self._core
         if generation <= core.generations.get(timeline, 0):
             return
         core.generations[timeline] = generation
@@ -234,7 +232,7 @@ class Intake:
         if self.aligner is not None:
             self.aligner.cancel(timeline, generation)
         elif mine:
-            self.all.cancel({item.key for item in mine})
+            self._links.cancel({item.key for item in mine})
             self.node.reset(-1, "cancel", self.ctx)
 
     def _forget(self, item: Input, generation: int) -> None:
@@ -254,6 +252,6 @@ class Intake:
             item.link.send_due(now_ns)
 
     def close(self, now_ns: int) -> None:
-        for item in (*self.inputs.values(), *self.all.leaving):
+        for item in (*self.inputs.values(), *self._links.leaving):
             item.link.send_due(now_ns + 10**9)
             item.link.close()

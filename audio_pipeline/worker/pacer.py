@@ -22,7 +22,8 @@ class Pacer:
     """Draws blocks from a source, or ticks an aligned node."""
 
     def __init__(self, core: Core, aligner: Aligner | None) -> None:
-        self.core, self.job, self.node, self.ctx = core, core.job, core.node, core.ctx
+        self._core, self.job, self.node, self.ctx = core, core.job, core.node, core.ctx
+        self._clock, self._outputs, self._meter, self._board = core.clock, core.outputs, core.meter, core.board
         self.aligner = aligner
         self.ticks: TickPace | None = None
         self.source: SourcePace | None = None
@@ -31,7 +32,7 @@ class Pacer:
 
     def start(self, lead_ms: float) -> None:
         """The clock runs."""
-        now = self.core.clock.now_ns()
+        now = self._clock.now_ns()
         if self.aligner is not None:
             self.ticks = TickPace(self.job.frame_samples, self.ctx.line(), now, live=self.job.live)
         if isinstance(self.node, Source):
@@ -62,10 +63,10 @@ class Pacer:
         return None
 
     def _offline_deadline_ns(self) -> int | None:
-        if self.source is not None and self.core.outputs.has_capacity:
+        if self.source is not None and self._outputs.has_capacity:
             return self._ask_again_ns
         ready = self.aligner is not None and self.aligner.ready()
-        return 0 if ready and self.core.outputs.has_capacity else None
+        return 0 if ready and self._outputs.has_capacity else None
 
     def work(self) -> bool:
         """Does what is due; True if anything was."""
@@ -79,13 +80,13 @@ class Pacer:
             return self.ticks.position
         if self.source is not None:
             return self.source.position
-        return self.core.outputs.end
+        return self._outputs.end
 
     def _draw(self, pace: SourcePace) -> bool:
         """Takes blocks from a source: as the clock asks when live, as credit allows offline."""
         moved = False
         for _ in range(BLOCKS_A_STEP):
-            now = self.core.clock.now_ns()
+            now = self._clock.now_ns()
             line = self.ctx.line()
             if self._blocks is None or not pace.playing:
                 return self._send_idle(now) or moved
@@ -93,12 +94,12 @@ class Pacer:
                 pace.in_step = True
                 return moved
             if self.job.live and pace.in_step:
-                self.core.meter.waited(now - (pace.deadline_ns(line, self.job.frame_samples) or now))
-            self.core.reached(pace.position)
+                self._meter.waited(now - (pace.deadline_ns(line, self.job.frame_samples) or now))
+            self._core.reached(pace.position)
             block = self._next_block(pace.position)
             if block is None:
                 self._blocks = None
-                self.core.finish()
+                self._core.finish()
                 return True
             if isinstance(block, int) and not block:
                 self._ask_again_ns = now + ASK_AGAIN_NS
@@ -112,7 +113,7 @@ class Pacer:
     def _is_due(self, pace: SourcePace, line: ClockLine, now: int) -> bool:
         """Live as the clock asks, offline as credit allows."""
         if not self.job.live:
-            return self.core.outputs.has_capacity
+            return self._outputs.has_capacity
         return pace.due(line.position_at(now), self.job.frame_samples)
 
     def _next_block(self, position: int) -> Samples | int | None:
@@ -129,7 +130,7 @@ class Pacer:
         else:
             self.ctx.emit("out", block, pace.position, captured_ns=captured_ns)
         pace.position += _length(block)
-        self.core.board.put("position", pace.position)
+        self._board.put("position", pace.position)
 
     def _send_idle(self, now: int) -> bool:
         """A paused source says ten times a second that it is idle, not dead."""
@@ -137,18 +138,18 @@ class Pacer:
         if pace is None or not self.job.live or now < pace.next_idle_ns:
             return False
         pace.next_idle_ns = now + IDLE_NS
-        for out in self.core.outputs:
+        for out in self._outputs:
             if out.name == "out":
                 frame = gap_frame(0, pace.position, self.job.rate, 2, generation=out.framer.generation, captured_ns=now)
-                self.core.outputs.send(frame, out.port)
+                self._outputs.send(frame, out.port)
         return True
 
     def _tick(self) -> bool:
         ticks, aligner = self.ticks, self.aligner
         assert ticks is not None and aligner is not None
         moved = False
-        while not self.core.ended:
-            now = self.core.clock.now_ns()
+        while not self._core.ended:
+            now = self._clock.now_ns()
             if self.job.live:
                 line = self.ctx.line()
                 skipped = ticks.skip(line, now)
@@ -157,15 +158,15 @@ class Pacer:
                     aligner.skip_to(ticks.position)
                 if not ticks.due(line, now):
                     return moved
-                self.core.meter.waited(now - ticks.deadline_ns(line))
+                self._meter.waited(now - ticks.deadline_ns(line))
                 n = ticks.frame_samples
             else:
-                if not (self.core.outputs.has_capacity and aligner.ready()):
+                if not (self._outputs.has_capacity and aligner.ready()):
                     return moved
-                n = self.core.until_change(ticks.position, aligner.remaining(ticks.position))
+                n = self._core.until_change(ticks.position, aligner.remaining(ticks.position))
                 if n <= 0:
                     return moved
-            self.core.reached(ticks.position)
+            self._core.reached(ticks.position)
             self._mix(aligner, ticks.position, n, now)
             ticks.position += n
             moved = True
@@ -180,11 +181,11 @@ class Pacer:
             frames[name] = Frame(block, position, n, self.job.rate, block.shape[1], flags, captured_ns=captured)
         self.ctx.note_input(Frame(None, position, n, self.job.rate, 2, captured_ns=captured, sources=sources))
         self.node.process(frames, self.ctx)
-        self.core.board.put("position", position + n)
+        self._board.put("position", position + n)
         for timeline, heard in aligner.offsets(position + n).items():
-            self.core.board.put(f"heard.{timeline}", heard)
-            self.core.board.put(f"anchor.{timeline}", position + n - heard)
-            self.core.board.put(f"anchor_generation.{timeline}", aligner.timelines[timeline].generation)
+            self._board.put(f"heard.{timeline}", heard)
+            self._board.put(f"anchor.{timeline}", position + n - heard)
+            self._board.put(f"anchor_generation.{timeline}", aligner.timelines[timeline].generation)
 
 
 def _length(block: Samples | int) -> int:

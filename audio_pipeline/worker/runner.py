@@ -7,7 +7,7 @@ under a virtual clock.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import zmq
@@ -72,7 +72,7 @@ class NodeRunner:
         return list(self._outputs)
 
     @property
-    def inputs(self) -> dict[LinkKey, Input]:
+    def inputs(self) -> Mapping[LinkKey, Input]:
         """The links into the node, by key."""
         return self.intake.inputs
 

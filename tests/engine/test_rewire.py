@@ -89,7 +89,7 @@ def test_the_same_sound_over_another_way_is_heard_as_before(playing: Any, nodes:
         change(graph, connect(source, target))
     np.testing.assert_array_equal(plain(graph), 1.0)
     assert len(plain(graph)) > 1.9 * 48_000
-    assert not wrong(graph) and not any(runner.intake.all.changing for runner in graph.runners.values())
+    assert not wrong(graph) and not any(runner.links.changing for runner in graph.runners.values())
     check_ledgers(graph)
 
 

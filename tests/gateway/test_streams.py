@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from audio_pipeline.errors import ControlError
-from audio_pipeline.frame import Flag, audio_frame, gap_frame, pack, parse
+from audio_pipeline.frame import Flag, audio_frame, gap_frame
+from audio_pipeline.frame_codec import pack, parse
 from audio_pipeline.gateway import acceptor, feed_port, host_connection, session
 from audio_pipeline.gateway.codec import Coding
 from audio_pipeline.gateway.connection import MOST_UNTAKEN

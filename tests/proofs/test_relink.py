@@ -172,7 +172,7 @@ def test_a_thousand_changes_in_virtual_time(tmp_path: Path, proof_scale: float) 
         assert set(graph.runners) >= set(before.nodes) and set(graph.runners) <= {*before.nodes, "fresh"}
         for name, runner in graph.runners.items():
             assert len(runner.inputs) == len([x for x in graph.run.plan.links if x.target.node == name])
-            assert not runner.intake.all.changing
+            assert not runner.links.changing
     click_db, late = report("virtual time", count, tmp_path, [])
     assert click_db < CLICK_DB and not late
 
