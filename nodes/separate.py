@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from audio_pipeline.context import Context
 from audio_pipeline.dsp.ramp import db_to_gain
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.node import Bypass, Context, Latency, Node, Ports
+from audio_pipeline.node import Bypass, Latency, Node, Ports
 from audio_pipeline.serving.separator_settings import Settings, stream_settings
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from audio_pipeline.context import Context
 from audio_pipeline.models.separation.grid import ladder_latency
 from audio_pipeline.models.separation.ladder import LadderSettings
 from audio_pipeline.models.separation.live import Driver, live_driver, offline_driver
@@ -14,7 +15,6 @@ from audio_pipeline.models.separation.pool import SHARED
 from audio_pipeline.models.separation.remembered import Remembered, remembered
 from audio_pipeline.models.separation.tuning import Tuning, tune, warm_up
 from audio_pipeline.models.separation.types import Latency, LoadedModel, stated_latency
-from audio_pipeline.node import Context
 from audio_pipeline.serving.model_session import Wish
 from audio_pipeline.serving.separator_settings import Settings, stream_settings
 from audio_pipeline.serving.served_model import HostModel, ServedModel
