@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from audio_pipeline.control.client import Client
     from audio_pipeline.frame import Frame
     from audio_pipeline.node import Aligned, Filter, Node, Source
+    from audio_pipeline.run.options import Options
     from audio_pipeline.run.pipeline import Pipeline
     from audio_pipeline.settings import setting
 
-__all__ = ["Aligned", "AsyncClient", "Client", "Filter", "Frame", "Node", "Pipeline", "Source", "setting"]
+__all__ = ["Aligned", "AsyncClient", "Client", "Filter", "Frame", "Node", "Options", "Pipeline", "Source", "setting"]
 
 for _switch in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
     os.environ.setdefault(_switch, "1")
@@ -43,6 +44,7 @@ _HOMES = {
     "Filter": ("node", "Filter"),
     "Frame": ("frame", "Frame"),
     "Node": ("node", "Node"),
+    "Options": ("run.options", "Options"),
     "Pipeline": ("run.pipeline", "Pipeline"),
     "Source": ("node", "Source"),
     "setting": ("settings", "setting"),

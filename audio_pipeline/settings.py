@@ -132,6 +132,12 @@ def _hints(cls: type) -> dict[str, Any]:
     return _HINTS[cls]
 
 
+def variant_of(cls: type[T], raw: Any) -> type[T]:
+    """The subclass whose fields `raw` has, for a class that says so by a class method `variant`."""
+    chosen = getattr(cls, "variant", None)
+    return chosen(raw) if isinstance(chosen, types.MethodType) and isinstance(raw, Mapping) else cls
+
+
 def replaced(settings: T, name: str, value: Any, path: Path = (), typed: str | None = None) -> T:
     """`settings` with the live setting `name` (dotted for nested ones) changed. Raises ConfigError.
 
@@ -256,7 +262,7 @@ def _convert(hint: Any, rule: Rule, value: Any, path: Path, places: Places) -> A
     if origin is dict:
         return _convert_map(hint, rule, value, path, places)
     if dataclasses.is_dataclass(hint):
-        return build(typing.cast(type[Any], hint), value, path, places)
+        return build(variant_of(typing.cast(type[Any], hint), value), value, path, places)
     return _convert_scalar(hint, rule, value, path, places)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import codecs
 import errno
 import json
+import math
 import os
 import re
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -109,6 +111,21 @@ def abandon(stream: Any) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+
+
+def plain(value: Any) -> Any:
+    """What JSON has: numbers that are none become null, what it does not know becomes text.
+
+    >>> plain({"a": [float("nan"), b"x", 1.5]})
+    {'a': [None, "b'x'", 1.5]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, (str, int)) or value is None else str(value)
 
 
 def write_json_line(value: Any, out: TextIO) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audio_pipeline import Pipeline
+from audio_pipeline import Options, Pipeline
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from links_chains import HERE, START_S, until
@@ -44,10 +44,10 @@ def measure(chain: Chain, nodes: int, seconds: float, keys: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "chain.yaml"
         file.write_text(_pipeline(nodes, keys), encoding="utf-8")
-        with Pipeline.load(file, folder=folder, report=False) as pipeline:
-            until(lambda: pipeline.state()["uptime_s"] > 0, "the chain runs", START_S)
+        with Pipeline.load(file, options=Options(folder=folder, report=False)) as pipeline:
+            until(lambda: pipeline.state().meters.uptime_s > 0, "the chain runs", START_S)
             time.sleep(SETTLE_S)
-            _watch(chain, {node["pid"] for node in pipeline.state()["nodes"].values()}, seconds)
+            _watch(chain, {node.pid for node in pipeline.state().meters.nodes.values() if node.pid}, seconds)
         sent = {int(number): at for number, at in np.load(Path(folder) / "sent0.npy")}
         arrived = np.load(Path(folder) / "arrived.npy")
     chain.chain_ms += [(row[1] - sent[int(row[0])]) / 1e6 for row in arrived if int(row[0]) in sent]

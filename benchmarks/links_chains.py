@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from audio_pipeline import Pipeline
+from audio_pipeline import Options, Pipeline
 
 HERE = Path(__file__).resolve().parent
 START_S, END_S = 60.0, 20.0
@@ -39,9 +39,9 @@ def engine(folder: Path, count: int, process: str = "own") -> Iterator[Pids]:
     head = f"version: 1\nrate: 48000\nframe_ms: 10\nprocess: {process}\n"
     head += f"node_paths: [{HERE / 'links_kinds'}]\nnodes:\n"
     file.write_text(head + "".join(f"  {node}\n" for node in nodes), encoding="utf-8")
-    with Pipeline.load(file, folder=folder, report=False) as pipeline:
-        until(lambda: pipeline.state()["uptime_s"] > 0, "the engine's chain runs", START_S)
-        yield {name: node["pid"] for name, node in pipeline.state()["nodes"].items()}
+    with Pipeline.load(file, options=Options(folder=folder, report=False)) as pipeline:
+        until(lambda: pipeline.state().meters.uptime_s > 0, "the engine's chain runs", START_S)
+        yield {name: node.pid for name, node in pipeline.state().meters.nodes.items() if node.pid}
 
 
 def grouped(folder: Path, count: int) -> AbstractContextManager[Pids]:

@@ -23,6 +23,7 @@ from pathlib import Path
 import psutil
 
 from audio_pipeline.control.client import Client
+from audio_pipeline.control.snapshots import NodeLedger
 from audio_pipeline.cpu import cores, processor
 from audio_pipeline.errors import ControlError
 from audio_pipeline.host import runtime
@@ -119,11 +120,11 @@ def _wait_for_clock(client: Client, process: subprocess.Popen[bytes], printed: P
 def measured(folder: str, clients: Sequence[Client], seconds: float) -> tuple[Cost, list[str]]:
     """The cost over so long, and a line for each separator."""
     began_s, before = time.monotonic(), {pid: cpu_s(pid) for pid in pids(folder)}
-    missed = [_split(client)["counters"].get("missed_deadlines", 0) for client in clients]
+    missed = [_split(client).counters.get("missed_deadlines", 0) for client in clients]
     took: list[list[float]] = [[] for _ in clients]
     while time.monotonic() - began_s < seconds:
         for client, values in zip(clients, took, strict=True):
-            values.append(_split(client)["gauges"]["inference_ms"])
+            values.append(_split(client).gauges["inference_ms"])
         time.sleep(LOOK_S)
     lasted_s, now = time.monotonic() - began_s, pids(folder)
     used_s = sum(cpu_s(pid) - before.get(pid, 0.0) for pid in now)
@@ -131,18 +132,18 @@ def measured(folder: str, clients: Sequence[Client], seconds: float) -> tuple[Co
     return cost, [_line(client, *each) for client, *each in zip(clients, missed, took, strict=True)]
 
 
-def _split(client: Client) -> dict:
-    return client.state()["nodes"]["split"]
+def _split(client: Client) -> NodeLedger:
+    return client.ledger().nodes["split"]
 
 
 def _line(client: Client, missed: int, took: list[float]) -> str:
     split = _split(client)
     quantiles = statistics.quantiles(took, n=20)
     percentile_ms = quantiles[-1]
-    stated_ms = split["latency_ms"]["total"]
+    stated_ms = client.describe().nodes["split"].latency_ms["total"]
     return (
-        f"hop {split['gauges']['hop']:.0f}, rung {split['gauges']['mode']:.0f}, "
-        f"{split['counters'].get('missed_deadlines', 0) - missed} deadlines missed, "
+        f"hop {split.gauges['hop']:.0f}, rung {split.gauges['mode']:.0f}, "
+        f"{split.counters.get('missed_deadlines', 0) - missed} deadlines missed, "
         f"answer after {statistics.median(took):.0f} ms (95 %: {percentile_ms:.0f} ms), "
         f"stated latency {stated_ms:.0f} ms"
     )

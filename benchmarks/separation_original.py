@@ -13,7 +13,7 @@ from pathlib import Path
 import soundfile
 from separation_common import ROOT, SHARED, Array, agreement_db, machine, read, table
 
-from audio_pipeline import Pipeline
+from audio_pipeline import Options, Pipeline
 
 STEMS = ("vocals", "accompaniment")
 REFERENCE = SHARED / "spleeter_official" / "mixture.flac"
@@ -22,7 +22,7 @@ REFERENCE = SHARED / "spleeter_official" / "mixture.flac"
 def stems_of(song: Path, folder: Path) -> dict[str, Array]:
     """What the graph recorded: `ours_vocals`, `original_vocals` and so on, (samples, 2)."""
     config, overrides = ROOT / "examples" / "compare_spleeter.yaml", {"nodes.song.path": song}
-    with Pipeline.load(config, overrides, offline=True, folder=folder, report=False) as pipeline:
+    with Pipeline.load(config, overrides, Options(offline=True, folder=folder, report=False)) as pipeline:
         pipeline.wait()
     return {path.stem: soundfile.read(path, dtype="float32", always_2d=True)[0] for path in folder.glob("*.wav")}
 

@@ -6,7 +6,8 @@ python examples/embed.py song.mp3
 import sys
 from pathlib import Path
 
-from audio_pipeline import Pipeline
+from audio_pipeline import Options, Pipeline
+from audio_pipeline.control.events import LogEvent
 from audio_pipeline.errors import PipelineError
 
 GRAPH = """
@@ -23,7 +24,7 @@ nodes:
 
 def fade_out(song: str, folder: Path | None = None) -> Pipeline:
     """Plays a song and turns it down by 6 dB every 0.1 s; returns the pipeline after its end. Raises PipelineError."""
-    pipeline = Pipeline.loads(GRAPH, {"nodes.song.path": song}, folder=folder)
+    pipeline = Pipeline.loads(GRAPH, {"nodes.song.path": song}, Options(folder=folder))
     log = pipeline.events("log")
     with pipeline:
         pipeline.wait_playing()
@@ -34,7 +35,8 @@ def fade_out(song: str, folder: Path | None = None) -> Pipeline:
                 break
         pipeline.wait(1.0)
     for event in log:
-        print(event["message"])
+        if isinstance(event, LogEvent):
+            print(event.message)
     return pipeline
 
 

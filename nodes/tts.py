@@ -19,7 +19,7 @@ LIGHT, XTTS = "light", "xtts"
 
 @dataclass(frozen=True)
 class Settings:
-    text: str = setting("", "what to say; set it while it runs to say something else, empty to be silent", live=True)
+    text: str = setting("", "short for an event `cancel` and an event `text` with its end; empty: `cancel`", live=True)
     voice: str = setting(LIGHT, "light, one of Kokoro's voices, one that was enrolled, or xtts:NAME@LANGUAGE")
     speed: float = setting(1.0, "1 is the voice's own pace", minimum=0.5, maximum=2.0)
     watermark: bool = setting(True, "mark what is said as made by a machine; off only where another node does it")
@@ -38,12 +38,12 @@ class Settings:
 class Tts(Source):
     """A voice as a source: silent until it is given a text, mono in both channels.
 
-    Texts come as the setting (which takes the place of what is being said), as events on `text`, or from
-    `audio-pipeline say --into NODE`: `text` {text, end} is more of a text, `end` its end, `cancel` stops what is said.
-    A text is spoken while it is being written; the next one follows it. An event `cancel`, or the `start` of a vad, on
-    `interrupt` stops it too, in 10 ms. `voice` takes the `style` events of a speaker_encoder: a Kokoro voice goes on
-    in that style from the next clause on. Its `withdrawn` stops what is said in that style, in 10 ms, and from the
-    next text on the voice is the configured one.
+    It is told what to say by events on `text`, from another node or by `send` (`audio-pipeline say --into NODE`):
+    `text` {text, end} is more of a text, `end` its end, `cancel` stops what is said. A text is spoken while it is being
+    written; the next one follows it. The setting `text` is short for a `cancel` and a whole text. An event `cancel`, or
+    the `start` of a vad, on `interrupt` stops it too, in 10 ms. `voice` takes the `style` events of a speaker_encoder:
+    a Kokoro voice goes on in that style from the next clause on. Its `withdrawn` stops what is said in that style, in
+    10 ms, and from the next text on the voice is the configured one.
 
     A process that is restarted says in the log what its predecessor was saying (as it stood up to a second before the
     end) and does not repeat it.
@@ -112,22 +112,18 @@ class Tts(Source):
         if self._interrupted:
             ctx.log(f"the process before this one ended while it said {self._interrupted!r}: the rest is not said")
         if s.text and s.text != self._said:
-            self._begin_text(s.text, ctx)
-
-    def _begin_text(self, text: str, ctx: Context) -> None:
-        self._said = text
-        if not ctx.live:
-            self._texts.append((0, text, True))
-            return
-        self._live.speak(text)
-        self._report.cancelled()
-        self._report.asked(ctx.now_ns(), text)
+            self._set_text(s.text, self._position, ctx)
 
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
-        if name == "text" and value:
-            self._begin_text(str(value), ctx)
-        elif name == "text":
-            self._cancel(ctx)
+        if name == "text":
+            self.on_event("text", {"kind": "cancel"}, position, ctx)
+            self._set_text(str(value), position, ctx)
+
+    def _set_text(self, text: str, position: int, ctx: Context) -> None:
+        """The setting, as the event that it stands for."""
+        self._said = text
+        if text:
+            self.on_event("text", {"kind": "text", "text": text, "end": True}, position, ctx)
 
     def on_command(self, name: str, args: Mapping[str, Any], ctx: Context) -> Any:
         self._cancel(ctx)

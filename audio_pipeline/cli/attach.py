@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TypeGuard
 
 from audio_pipeline.control.client import Client
@@ -48,8 +48,10 @@ def view(args: argparse.Namespace) -> int:
 
 def top(args: argparse.Namespace) -> int:
     """What each node and path does, on a screen; once, or as JSON lines, for scripts."""
-    with attached(args.pipeline) as client, until_it_ends(args.pipeline):
-        top_view = Top(client, args.sort, args.interval)
+    with ExitStack() as stack:
+        client = stack.enter_context(attached(args.pipeline))
+        stack.enter_context(until_it_ends(args.pipeline))
+        top_view = stack.enter_context(closing(Top(client, args.sort, args.interval)))
         if not (args.once or args.json) and fits_terminal():
             top_view.run(args.interval)
             return 0
@@ -126,9 +128,9 @@ def transport(args: argparse.Namespace) -> int:
 
 
 def _only_song(client: Client) -> str:
-    songs = list(client.state()["transport"])
+    songs = list(client.meters().transport)
     if len(songs) != 1:
         raise ControlError(
             f"expected --node, one of {', '.join(songs)}" if songs else "nothing here can be played or paused"
         )
-    return str(songs[0])
+    return songs[0]

@@ -7,15 +7,19 @@ to the other host. So it is supervised, and survives losses, like any other.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from audio_pipeline.cli.observer import run_to_end
+from audio_pipeline.control.events import LogEvent
 from audio_pipeline.control.replies import PortsReply
-from audio_pipeline.errors import ConfigError, ControlError, nearest
+from audio_pipeline.control.snapshots import NodeLedger
+from audio_pipeline.control.state import NodeState, State
+from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.gateway.control import RemoteControl
 from audio_pipeline.gateway.remote import find_remote
 from audio_pipeline.graph.load import build_graph
@@ -25,9 +29,10 @@ from audio_pipeline.run.options import Options
 from audio_pipeline.run.pipeline import Pipeline
 from audio_pipeline.settings import Places
 from audio_pipeline.terminal import printable, write
+from audio_pipeline.view.watch import StateWatch
 
 NETWORK = "network"  # the process of both directions, so that they share a connection
-REFRESH_S = 0.25
+REFRESH_S, REFRESH_MS = 0.25, 250
 LINE_S = 1.0
 BUFFER_MS = 20.0  # the jitter is gone before: this is for the loudspeaker's own
 
@@ -63,7 +68,7 @@ def client_graph(args: argparse.Namespace, there: PortsReply) -> Graph:
     if not play and not args.mic:
         raise ConfigError(f"{args.host} exports nothing; name outputs with `export:` in its gateway")
     link = {"host": args.host, "key": args.key, "own": args.own, "process": NETWORK}
-    nodes: dict[str, Any] = {}
+    nodes: dict[str, Mapping[str, object]] = {}
     if play:
         nodes["there"] = {"kind": "remote_in", "port": play, **link}
         nodes["speaker"] = {
@@ -92,51 +97,49 @@ def show(pipeline: Pipeline, log: Events) -> str:
     from rich.live import Live
     from rich.text import Text
 
-    with Live(refresh_per_second=4, transient=True) as live:
+    watch = StateWatch(pipeline.client, every_ms=REFRESH_MS, patience_s=math.inf)
+    with closing(watch), Live(refresh_per_second=4, transient=True) as live:
         while not pipeline.wait(REFRESH_S):
             for message in _new_messages(log):
                 live.console.print(printable(message), markup=False, highlight=False)
-            state = _state(pipeline)
+            state = watch.refresh()
             live.update(Text(printable(status(state)) if state else "", no_wrap=True, overflow="ellipsis"))
     return ""
 
 
 def _follow(pipeline: Pipeline, log: Events) -> None:
-    while not pipeline.wait(LINE_S):
-        write(*map(printable, _new_messages(log)))
-        state = _state(pipeline)
-        if state:
-            write(printable(status(state)))
-
-
-def _state(pipeline: Pipeline) -> dict[str, Any] | None:
-    try:
-        return pipeline.state()
-    except ControlError:
-        return None  # it is ending, or too busy to answer now
+    with closing(StateWatch(pipeline.client, every_ms=round(LINE_S * 1000), patience_s=math.inf)) as watch:
+        while not pipeline.wait(LINE_S):
+            write(*map(printable, _new_messages(log)))
+            state = watch.refresh()
+            if state:
+                write(printable(status(state)))
 
 
 def _new_messages(log: Events) -> list[str]:
-    return [str(event.get("message", "")) for event in iter(lambda: log.get(0), None)]
+    return [event.message for event in iter(lambda: log.get(0), None) if isinstance(event, LogEvent)]
 
 
-def status(state: dict[str, Any]) -> str:
+def status(state: State) -> str:
     """The client in one line: delay, jitter, buffer and losses of incoming sound; losses of outgoing sound."""
-    nodes = state["nodes"]
+    nodes = {node.name: node for node in state.node_states}
     parts = []
     if "there" in nodes:
-        parts.append(f"{nodes['there']['settings']['port']} {_input_text(nodes['there'], nodes['speaker'])}")
+        there = nodes["there"]
+        parts.append(f"{there.description.settings['port']} {_input_text(there, nodes['speaker'])}")
     if "send" in nodes:
-        parts.append(f"{nodes['mic']['state']} mic -> {nodes['send']['settings']['to']} {_output_text(nodes['send'])}")
+        send = nodes["send"]
+        to = send.description.settings["to"]
+        parts.append(f"{nodes['mic'].meters.state} mic -> {to} {_output_text(send.ledger)}")
     return " | ".join(parts)
 
 
-def _input_text(there: dict[str, Any], speaker: dict[str, Any]) -> str:
-    gauges, counters = there["gauges"], there["counters"]
+def _input_text(there: NodeState, speaker: NodeState) -> str:
+    gauges, counters = there.ledger.gauges, there.ledger.counters
     if not gauges.get("connected"):
         return "not connected"
-    peak_db = max((peak for peak, _ in there["levels_db"].values()), default=-120.0)
-    delay_ms = gauges.get("age_ms", 0.0) + speaker["latency_ms"]["total"]
+    peak_db = max((peak for peak, _ in (there.meters.levels_db or {}).values()), default=-120.0)
+    delay_ms = gauges.get("age_ms", 0.0) + speaker.description.latency_ms["total"]
     lost = counters.get("lost_samples", 0) + counters.get("late_samples", 0) + counters.get("skipped_samples", 0)
     way_ms = gauges.get("round_trip_ms", 0.0) / 2
     return (
@@ -147,11 +150,11 @@ def _input_text(there: dict[str, Any], speaker: dict[str, Any]) -> str:
     )
 
 
-def _output_text(send: dict[str, Any]) -> str:
-    gauges, counters = send["gauges"], send["counters"]
-    dropped = sum(amount for name, amount in counters.items() if name.startswith("dropped_"))
-    where = "connected" if gauges.get("connected") else "not connected"
-    return f"{where}  sent {counters.get('sent', 0)}  dropped {dropped}  again {counters.get('reconnects', 0)}"
+def _output_text(send: NodeLedger) -> str:
+    dropped = sum(amount for name, amount in send.counters.items() if name.startswith("dropped_"))
+    where = "connected" if send.gauges.get("connected") else "not connected"
+    sent, again = (send.counters.get(name, 0) for name in ("sent", "reconnects"))
+    return f"{where}  sent {sent}  dropped {dropped}  again {again}"
 
 
 def _meter(peak_db: float) -> str:

@@ -58,7 +58,7 @@ def ports(cls: type[Node]) -> list[tuple[str, str]]:
     passing = [f"{port} ({way.value})" for port, way in found.bypass.items()]
     every = [
         ("in", inputs),
-        ("hears events on", ", ".join(found.event_inputs)),
+        ("event inputs", ", ".join(found.event_inputs)),
         ("out", ", ".join(outputs)),
         ("events", ", ".join(found.events)),
         ("bypass", ", ".join(passing)),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from audio_pipeline.cli.attach import attached, until_it_ends
+from audio_pipeline.control.client import Client
+from audio_pipeline.control.requests import METERS
+from audio_pipeline.control.snapshots import Ledger, Meters, NodeLedger
+from audio_pipeline.control.state import fetch_state
 from audio_pipeline.errors import ControlError, PipelineError, nearest
 from audio_pipeline.host import runtime
 from audio_pipeline.host.log_ring import read_from
-from audio_pipeline.terminal import printable, write
+from audio_pipeline.terminal import printable, warn, write
 
-FOLLOW_S = 0.25
+FOLLOW_MS = 250
+QUIET_S = 5.0  # without meters: the pipeline is asked
 
 
 def metrics(args: argparse.Namespace) -> int:
@@ -22,7 +25,7 @@ def metrics(args: argparse.Namespace) -> int:
     from audio_pipeline.observe.prometheus import text_of
 
     with attached(args.pipeline) as client:
-        write(text_of(client.state()).decode().rstrip("\n"))
+        write(text_of(fetch_state(client)).decode().rstrip("\n"))
     return 0
 
 
@@ -30,19 +33,38 @@ def logs(args: argparse.Namespace) -> int:
     """What nodes printed, from the files of the running pipeline."""
     run = _run(args.pipeline)
     with attached(args.pipeline) as client, until_it_ends(args.pipeline):
-        state = client.state()
-        if args.node is not None and args.node not in state["nodes"]:
-            known = state["nodes"]
-            raise ControlError(f"unknown node {args.node!r}{nearest(args.node, known)}; known are {', '.join(known)}")
-        names = [args.node] if args.node else list(state["nodes"])
-        reader = Printed(run, prefix=args.node is None)
+        ledger = client.ledger()
+        names = [args.node] if args.node else list(ledger.nodes)
+        _check_known(names, ledger)
+        printed = Printed(run, prefix=args.node is None)
         if args.node is None:
-            write(*map(printable, state["log"]))
-        reader.show(state, names)
-        while args.follow:
-            time.sleep(FOLLOW_S)
-            reader.show(client.state(), names)
+            write(*map(printable, ledger.log))
+        printed.show(ledger.nodes, names)
+        if args.follow:
+            _follow(client, printed, names)
     return 0
+
+
+def _check_known(names: Sequence[str], ledger: Ledger) -> None:
+    known = ledger.nodes
+    for name in names:
+        if name not in known:
+            raise ControlError(f"unknown node {name!r}{nearest(name, known)}; known are {', '.join(known)}")
+
+
+def _follow(client: Client, printed: Printed, names: Sequence[str]) -> None:
+    """Goes on with each push of the meters; they say when a node has another process, which prints to another file."""
+    nodes: Mapping[str, NodeLedger] = client.ledger().nodes
+    pids: list[int | None] = []
+    with client.subscribe([METERS], FOLLOW_MS) as meters:
+        while not meters.ended:
+            push = meters.take(QUIET_S)
+            if push is not None and isinstance(push.data, Meters):
+                now = [node.pid for node in push.data.nodes.values()]
+                if now != pids:
+                    nodes, pids = client.ledger().nodes, now
+            printed.show(nodes, names)
+    warn("the pipeline has ended")
 
 
 def _run(which: str | None) -> Path:
@@ -59,10 +81,10 @@ class Printed:
         self._run, self._prefix = run, prefix
         self._read: dict[str, int] = {}  # bytes of each file that were shown
 
-    def show(self, state: Mapping[str, Any], names: list[str]) -> None:
+    def show(self, nodes: Mapping[str, NodeLedger], names: Sequence[str]) -> None:
         """Prints what is new."""
         for name in names:
-            file = state["nodes"][name].get("printed", "") if name in state["nodes"] else ""
+            file = nodes[name].printed if name in nodes else ""
             for line in self._new_lines(file) if file else ():
                 write(f"{name} | {printable(line)}" if self._prefix else printable(line))
 

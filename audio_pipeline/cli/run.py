@@ -6,18 +6,21 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from audio_pipeline.cli.observer import Wait, run_to_end, write_if_read
 from audio_pipeline.control.client import Client
+from audio_pipeline.control.state import Status
 from audio_pipeline.host.parent import adopting_orphans
 from audio_pipeline.report.document import credit
-from audio_pipeline.run.options import Result
+from audio_pipeline.run.options import Options
 from audio_pipeline.run.pipeline import Pipeline
+from audio_pipeline.run.result import Result
 from audio_pipeline.terminal import printable, warn
-from audio_pipeline.view.text import State, content_s
+from audio_pipeline.view.text import content_s
 from audio_pipeline.view.view import View, fits_terminal, follow
-from audio_pipeline.view.watch import Watch
+from audio_pipeline.view.watch import ScreenWatch
 
 PROGRESS_S = 0.2
 KEEP_LINES = 20
@@ -28,22 +31,30 @@ def run(args: argparse.Namespace) -> int:
     pipeline = Pipeline.load(
         args.config,
         args.sets,
-        offline=args.offline,
-        duration_s=args.duration,
-        folder=args.folder,
-        at=args.at,
-        metrics=args.metrics or "",
-        log=args.log_file or (sys.stdout if args.log_format else None),
-        log_format=args.log_format,
+        Options(
+            offline=args.offline,
+            duration_s=args.duration,
+            folder=args.folder,
+            at=args.at,
+            metrics=args.metrics or "",
+            log=args.log_file or (sys.stdout if args.log_format else None),
+            log_format=args.log_format,
+        ),
     )
     pipeline.fetch()  # before the signals mean the pipeline: Ctrl-C ends a download
     with adopting_orphans():
         shown = run_to_end(pipeline, lambda: _show(pipeline, args))
     if pipeline.error is None:
-        for line in lines_after(pipeline.state().get("log", ()), shown):
+        for line in lines_after(_log(pipeline), shown):
             warn(f"audio-pipeline: {printable(line)}")
     _name_files(pipeline.result)
     return pipeline.exit_code
+
+
+def _log(pipeline: Pipeline) -> Sequence[str]:
+    """Of a run that has ended."""
+    final = pipeline.supervisor.final_state()
+    return final.ledger.log if final is not None else ()
 
 
 def _show(pipeline: Pipeline, args: argparse.Namespace) -> str:
@@ -92,20 +103,20 @@ def progress(client: Client, wait: Wait) -> None:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns) as bar:
+    with closing(ScreenWatch(client, patience_s=math.inf)) as watch, Progress(*columns) as bar:
         task = bar.add_task("offline", total=1.0, speed="")
-        watch = Watch(client, patience_s=math.inf)
         while not wait(PROGRESS_S):
             state = watch.refresh()
             if state is not None:
-                name = printable(state["name"])
-                bar.update(task, description=name, completed=state["progress"], speed=speed_text(state))
+                name = printable(state.description.name)
+                bar.update(task, description=name, completed=state.meters.progress, speed=speed_text(state))
         bar.update(task, completed=1.0)
 
 
-def speed_text(state: State) -> str:
+def speed_text(status: Status) -> str:
     """How many times real time an offline run goes."""
-    return f"{content_s(state) / state['uptime_s']:.1f}x real time" if state["uptime_s"] > 1 else ""
+    uptime_s = status.meters.uptime_s
+    return f"{content_s(status) / uptime_s:.1f}x real time" if uptime_s > 1 else ""
 
 
 def _name_files(result: Result | None) -> None:

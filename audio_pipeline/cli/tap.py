@@ -16,10 +16,11 @@ from audio_pipeline.frame import Frame
 from audio_pipeline.host import runtime
 from audio_pipeline.links.messages import TAP_FRAMES
 from audio_pipeline.links.tap import Tap
+from audio_pipeline.refs import PortRef
 from audio_pipeline.terminal import warn, write
 from audio_pipeline.view.keys import Keyboard
 from audio_pipeline.view.tap import Filled, Level, Picture, Recording, find_port, write_event
-from audio_pipeline.view.tap_screen import Waterfall, header, level_lines
+from audio_pipeline.view.tap_screen import Listening, Waterfall, header, level_lines
 from audio_pipeline.view.text import Line, PeakHold, clock_text, db_text
 from audio_pipeline.view.view import drawn, fits_terminal
 
@@ -35,14 +36,14 @@ def tap(args: argparse.Namespace) -> int:
     """Listens until --seconds have come, the pipeline's end, q or Ctrl-C."""
     with ExitStack() as stack:
         client = stack.enter_context(attached(args.pipeline))
-        state = client.state()
-        node, port = find_port(state, args.target)
-        tap = open_tap(client, node, port, args.pipeline)
+        description = client.describe()
+        ref = find_port(description, args.target)
+        tap = open_tap(client, ref, args.pipeline)
         stack.enter_context(tap)
-        listener = Listener(tap, f"{node}.{port}", state, args)
+        listener = Listener(tap, ref, description.name, args)
         stack.callback(listener.close)
         try:
-            if port in state["nodes"][node]["events"]:
+            if ref.port in description.nodes[ref.node].events:
                 return _events(tap, listener, sys.stdout)
             if listener.wants_screen and fits_terminal():
                 _screen(listener)
@@ -53,16 +54,16 @@ def tap(args: argparse.Namespace) -> int:
     return 0
 
 
-def open_tap(client: Client, node: str, port: str, which: str | None) -> Tap | RemoteTap:
+def open_tap(client: Client, port: PortRef, which: str | None) -> Tap | RemoteTap:
     """On a pipeline of this host, or an exported port of another one. Raises ControlError."""
     from audio_pipeline.gateway.control import RemoteControl
     from audio_pipeline.gateway.tap import RemoteTap
 
     if isinstance(client, RemoteControl):
-        return RemoteTap(client.remote, f"{node}.{port}")
+        return RemoteTap(client.remote, str(port))
     try:
         run = runtime.attach(which)
-        return Tap(run.endpoint(node, port), run.token, name="tap", window=TAP_FRAMES)
+        return Tap(run.endpoint(port.node, port.port), run.token, name="tap", window=TAP_FRAMES)
     except PipelineError as error:
         raise ControlError(str(error)) from error
 
@@ -70,8 +71,8 @@ def open_tap(client: Client, node: str, port: str, which: str | None) -> Tap | R
 class Listener:
     """A tap, and where its sound goes."""
 
-    def __init__(self, tap: Tap | RemoteTap, port: str, state: Any, args: argparse.Namespace) -> None:
-        self.tap, self.port, self.pipeline = tap, port, str(state["name"])
+    def __init__(self, tap: Tap | RemoteTap, port: PortRef, pipeline: str, args: argparse.Namespace) -> None:
+        self.tap, self.port, self.pipeline = tap, port, pipeline
         self._args, self._run = args, args.pipeline
         self.filled = Filled()
         self.level = Level()
@@ -141,17 +142,11 @@ class Listener:
             return 0.0
         return max(time.monotonic_ns() - self.last.captured_ns, 0) / 1e6
 
-    def about(self) -> dict[str, Any]:
+    @property
+    def listening(self) -> Listening:
         """For the screen's first line."""
-        return {
-            "port": self.port,
-            "pipeline": self.pipeline,
-            "channels": self.filled.channels,
-            "rate": self.filled.rate,
-            "lost": self.tap.lost,
-            "age_ms": self.age_ms,
-            "time": clock_text(self.seconds),
-        }
+        now = self.filled
+        return Listening(self.port, self.pipeline, now.channels, now.rate, self.tap.lost, self.age_ms, self.seconds)
 
     def close(self) -> None:
         """Finishes files and prints what became of them."""
@@ -224,8 +219,9 @@ class Screen:
 
     def _see(self, x: Any, rate: int) -> None:
         if self._picture is not None and self._waterfall is not None:
+            columns = self._picture.columns
             self._waterfall.add(self._picture.add(x, rate))
-            self._picture.columns.clear()
+            columns.clear()
 
     def lines(self, size: tuple[int, int]) -> list[Line]:
         """The page for a terminal of `size` (width, height)."""
@@ -236,7 +232,7 @@ class Screen:
         self._levels = listener.level.take() or self._levels
         now_s = time.monotonic()
         held = [self._hold(str(number), peak, now_s) for number, (peak, _) in enumerate(self._levels)]
-        lines: list[Line] = [header(listener.about(), width), [], *level_lines(self._levels, held, width)]
+        lines: list[Line] = [header(listener.listening, width), [], *level_lines(self._levels, held, width)]
         if listener.wants_waterfall:
             self._fit(2 * max(height - len(lines) - 2, 1))
             lines += [[], *(self._waterfall.lines(width) if self._waterfall else [])]
@@ -249,5 +245,6 @@ class Screen:
         from audio_pipeline.dsp.spectrogram import LogSpectrogram
 
         self._bands, self._picture = bands, Picture(bands=bands)
-        edges = LogSpectrogram(self._listener.filled.rate, bands=bands).edges_hz
+        sound = self._listener.filled
+        edges = LogSpectrogram(sound.rate, bands=bands).edges_hz
         self._waterfall = Waterfall(bands, [float(edge) for edge in edges])

@@ -12,12 +12,11 @@ from audio_pipeline.control.async_subscription import AsyncSubscription, open_su
 from audio_pipeline.control.client import access
 from audio_pipeline.control.codec import MSGPACK, Codec
 from audio_pipeline.control.connection import Prepare, unprepared
-from audio_pipeline.control.conversation import TRIES, fit_together
+from audio_pipeline.control.events import Event
 from audio_pipeline.control.message import Request
 from audio_pipeline.control.operations import TIMEOUT_S
 from audio_pipeline.control.replies import EditReply, GraphReply, PortsReply, SendReply, SetReply, TransportReply
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
-from audio_pipeline.control.state import State, compose
 
 R = TypeVar("R")
 
@@ -62,17 +61,7 @@ class AsyncClient:
         """What became of every frame, with histograms, counters, incidents and the log."""
         return await self.ask(requests.LedgerRequest())
 
-    async def state(self, timeout_s: float = TIMEOUT_S) -> State:
-        """Everything there is to see, composed of `describe`, `meters` and `ledger`. Viewers subscribe instead."""
-        for _ in range(TRIES):
-            description = await self.ask(requests.DescribeRequest(), timeout_s)
-            ledger = await self.ask(requests.LedgerRequest(), timeout_s)
-            meters = await self.ask(requests.MetersRequest(), timeout_s)
-            if fit_together(description, ledger, meters):
-                break
-        return compose(description, meters, ledger)
-
-    async def events(self, timeout_s: float = 0.0) -> list[dict[str, Any]]:
+    async def events(self) -> list[Event]:
         """What happened since the last call."""
         reply = await self.ask(requests.EventsRequest(self._seen))
         self._seen = reply.next

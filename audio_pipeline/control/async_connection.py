@@ -14,6 +14,7 @@ from audio_pipeline.control.connection import LINGER_MS, Prepare, unprepared
 from audio_pipeline.control.conversation import Conversation, now_s, reply_of, result_of, silence
 from audio_pipeline.control.message import Request
 from audio_pipeline.control.operations import operation_of
+from audio_pipeline.control.received import Received, received
 from audio_pipeline.errors import ControlError, WireError
 
 R = TypeVar("R")
@@ -25,7 +26,7 @@ class AsyncConnection:
 
     def __init__(self, endpoint: str, token: str, prepare: Prepare = unprepared, codec: Codec = MSGPACK) -> None:
         self._conversation = Conversation(token, codec)
-        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._waiting: dict[int, asyncio.Future[Received]] = {}
         self._context = zmq.asyncio.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
@@ -39,7 +40,7 @@ class AsyncConnection:
         number, message = self._conversation.encoded_request(request)
         return reply_of(request, await self._exchange(row.name, number, message, timeout_s or row.timeout_s))
 
-    async def call(self, op: str, args: Mapping[str, Any], timeout_s: float) -> Any:
+    async def call(self, op: str, args: Mapping[str, object], timeout_s: float) -> Any:
         """As `ask`, by name and without types."""
         number, message = self._conversation.encoded(op, args)
         return await self._exchange(op, number, message, timeout_s)
@@ -47,7 +48,7 @@ class AsyncConnection:
     async def _exchange(self, op: str, number: int, message: bytes, timeout_s: float) -> Any:
         if self._reader is None:
             self._reader = asyncio.create_task(self._read())
-        reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[Received] = asyncio.get_running_loop().create_future()
         self._waiting[number] = reply
         try:
             await self._socket.send(message)
@@ -65,7 +66,7 @@ class AsyncConnection:
 
     def _on_message(self, data: bytes) -> None:
         try:
-            message = decode(data)
+            message = received(decode(data))
         except WireError:
             return  # it answers nobody
         number = message.get("id")
@@ -88,11 +89,11 @@ class AsyncConnection:
                 return reply_of(request, result_of(reply))
         raise ControlError(silence(row.name, row.timeout_s))
 
-    async def receive(self, timeout_s: float) -> dict[str, Any] | None:
+    async def receive(self, timeout_s: float) -> Received | None:
         """The next message, None where none comes in time."""
         if not await self._socket.poll(max(int(timeout_s * 1000), 0)):
             return None
-        return decode(await self._socket.recv())
+        return received(decode(await self._socket.recv()))
 
     async def close(self, last: Request[Any] | None = None) -> None:
         """`last` is still sent, where that takes no longer than `LINGER_MS`."""

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 from audio_pipeline.control import requests
 from audio_pipeline.control.codec import MSGPACK, Codec
 from audio_pipeline.control.connection import Connection, SocketTransport, Transport
-from audio_pipeline.control.conversation import TRIES, fit_together, silence
+from audio_pipeline.control.conversation import silence
+from audio_pipeline.control.events import Event
 from audio_pipeline.control.message import Request
 from audio_pipeline.control.operations import TIMEOUT_S
 from audio_pipeline.control.replies import EditReply, GraphReply, PortsReply, SendReply, SetReply, TransportReply
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
-from audio_pipeline.control.state import State, compose
 from audio_pipeline.control.subscription import Subscription
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.host import runtime
@@ -74,17 +74,7 @@ class Client:
         """What became of every frame, with histograms, counters, incidents and the log."""
         return self.ask(requests.LedgerRequest())
 
-    def state(self, timeout_s: float = TIMEOUT_S) -> State:
-        """Everything there is to see, composed of `describe`, `meters` and `ledger`. Viewers subscribe instead."""
-        for _ in range(TRIES):
-            description = self.ask(requests.DescribeRequest(), timeout_s)
-            ledger = self.ask(requests.LedgerRequest(), timeout_s)
-            meters = self.ask(requests.MetersRequest(), timeout_s)
-            if fit_together(description, ledger, meters):
-                break
-        return compose(description, meters, ledger)
-
-    def events(self, timeout_s: float = 0.0) -> list[dict[str, Any]]:
+    def events(self) -> list[Event]:
         """What happened since the last call."""
         reply = self.ask(requests.EventsRequest(self._seen))
         self._seen = reply.next

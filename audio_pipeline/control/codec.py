@@ -32,8 +32,8 @@ class Codec(Protocol):
     def decode(self, data: bytes) -> dict[str, Any]:
         """The map in a message of at most 4 MiB and 32 levels. Raises WireError."""
 
-    def joined(self, head: Mapping[str, Any], data: bytes) -> bytes:
-        """`head`, at most 14 keys, with `data`, which is encoded already, under the key `data`."""
+    def joined(self, head: object, data: bytes) -> bytes:
+        """`head`, a message of at most 14 keys, with `data`, which is encoded already, under the key `data`."""
 
 
 class MsgpackCodec:
@@ -47,8 +47,8 @@ class MsgpackCodec:
     def decode(self, data: bytes) -> dict[str, Any]:
         return unpack_map(data, WHAT, MAX_BYTES, BYTES)
 
-    def joined(self, head: Mapping[str, Any], data: bytes) -> bytes:
-        packed = self.encode(dict(head))
+    def joined(self, head: object, data: bytes) -> bytes:
+        packed = self.encode(head)
         return bytes([packed[0] + 1]) + packed[1:] + self.encode("data") + data
 
 
@@ -72,8 +72,8 @@ class JsonCodec:
             raise WireError(f"{WHAT} is not JSON: {error}") from error
         return checked_map(found, WHAT)
 
-    def joined(self, head: Mapping[str, Any], data: bytes) -> bytes:
-        return self.encode(dict(head))[:-1] + b',"data":' + data + b"}"
+    def joined(self, head: object, data: bytes) -> bytes:
+        return self.encode(head)[:-1] + b',"data":' + data + b"}"
 
 
 MSGPACK, JSON = MsgpackCodec(), JsonCodec()
@@ -85,7 +85,7 @@ def codec_of(data: bytes) -> Codec:
     return JSON if data[:1] == b"{" else MSGPACK
 
 
-def encode(message: Mapping[str, Any]) -> bytes:
+def encode(message: Mapping[str, object]) -> bytes:
     """A message as msgpack, as our own processes write it."""
     return MSGPACK.encode(dict(message))
 

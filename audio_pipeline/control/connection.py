@@ -11,6 +11,7 @@ from audio_pipeline.control.codec import MSGPACK, Codec, decode
 from audio_pipeline.control.conversation import Conversation, now_s, reply_of, result_of, silence
 from audio_pipeline.control.message import Request
 from audio_pipeline.control.operations import operation_of
+from audio_pipeline.control.received import Received, received
 from audio_pipeline.errors import ControlError
 
 R = TypeVar("R")
@@ -29,7 +30,7 @@ class Transport(Protocol):
     def send(self, message: bytes) -> None:
         """Sends it, as soon as somebody is there."""
 
-    def receive(self, timeout_s: float) -> Mapping[str, Any] | None:
+    def receive(self, timeout_s: float) -> Received | None:
         """The next message, None where none comes in time."""
 
     def close(self, linger_ms: int) -> None:
@@ -48,8 +49,8 @@ class SocketTransport:
     def send(self, message: bytes) -> None:
         self._socket.send(message)
 
-    def receive(self, timeout_s: float) -> Mapping[str, Any] | None:
-        return decode(self._socket.recv()) if self._socket.poll(max(int(timeout_s * 1000), 0)) else None
+    def receive(self, timeout_s: float) -> Received | None:
+        return received(decode(self._socket.recv())) if self._socket.poll(max(int(timeout_s * 1000), 0)) else None
 
     def close(self, linger_ms: int) -> None:
         self._socket.close(linger=linger_ms)
@@ -69,7 +70,7 @@ class Connection:
         number, message = self._conversation.encoded_request(request)
         return reply_of(request, self._exchange(row.name, number, message, timeout_s or row.timeout_s))
 
-    def call(self, op: str, args: dict[str, Any], timeout_s: float) -> Any:
+    def call(self, op: str, args: Mapping[str, object], timeout_s: float) -> Any:
         """As `ask`, by name and without types."""
         number, message = self._conversation.encoded(op, args)
         return self._exchange(op, number, message, timeout_s)
@@ -86,7 +87,7 @@ class Connection:
         """Sends a request whose reply is read later."""
         self._transport.send(self._conversation.encoded_request(request)[1])
 
-    def receive(self, timeout_s: float) -> Mapping[str, Any] | None:
+    def receive(self, timeout_s: float) -> Received | None:
         """The next message, None where none comes in time."""
         return self._transport.receive(timeout_s)
 

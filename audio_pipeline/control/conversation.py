@@ -10,12 +10,11 @@ from typing import Any, TypeVar
 from audio_pipeline.control.codec import MSGPACK, VERSION, Codec
 from audio_pipeline.control.message import Request, fields_of, read
 from audio_pipeline.control.operations import operation_of
-from audio_pipeline.control.snapshots import Description, Ledger, Meters
+from audio_pipeline.control.received import Received
 from audio_pipeline.errors import ControlError
 from audio_pipeline.packed import UNPACKABLE
 
 R = TypeVar("R")
-TRIES = 3  # for three snapshots of one revision of the graph
 
 
 class Conversation:
@@ -26,7 +25,7 @@ class Conversation:
         self._token = token
         self._ids = itertools.count(1)
 
-    def encoded(self, op: str, args: Mapping[str, Any]) -> tuple[int, bytes]:
+    def encoded(self, op: str, args: Mapping[str, object]) -> tuple[int, bytes]:
         """A request and its id. Raises ControlError for what cannot be sent."""
         number = next(self._ids)
         try:
@@ -40,7 +39,7 @@ class Conversation:
         return self.encoded(operation_of(request).name, args)
 
 
-def result_of(message: Mapping[str, Any]) -> Any:
+def result_of(message: Received) -> Any:
     """The result in a reply. Raises ControlError with the reason of a refusal."""
     if not message.get("ok"):
         raise ControlError(str(message.get("error", "refused")))
@@ -57,11 +56,6 @@ def reply_of(request: Request[R], result: Any) -> R:
 def silence(op: str, timeout_s: float) -> str:
     """The sentence for a request without a reply."""
     return f"the pipeline did not answer {op!r} within {timeout_s:g} s"
-
-
-def fit_together(description: Description, ledger: Ledger, meters: Meters) -> bool:
-    """Whether three snapshots are of one graph."""
-    return description.graph_revision == ledger.graph_revision == meters.graph_revision
 
 
 def now_s() -> float:

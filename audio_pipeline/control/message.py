@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any, Generic, TypeVar, Union
 
 from audio_pipeline.errors import ConfigError, ControlError
-from audio_pipeline.settings import build
+from audio_pipeline.settings import build, variant_of
 
 R_co = TypeVar("R_co", covariant=True)
 M = TypeVar("M")
@@ -21,7 +21,7 @@ class Request(Generic[R_co]):
     """What a client asks for; `R_co` is the type of the reply."""
 
 
-def built(cls: type[M], raw: Mapping[str, Any], name: str) -> M:
+def built(cls: type[M], raw: Any, name: str) -> M:
     """A message from a map that a peer sent; a key that is not known is refused. Raises ControlError.
 
     >>> @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ def built(cls: type[M], raw: Mapping[str, Any], name: str) -> M:
 
 def read(cls: type[M], raw: Any, name: str) -> M:
     """As `built`, for what a server sends: a newer one may add keys, which are ignored. Raises ControlError."""
-    return built(cls, _known(cls, raw), name)
+    return built(variant_of(cls, raw), _known(cls, raw), name)
 
 
 def fields_of(message: Any) -> dict[str, Any]:
@@ -64,6 +64,7 @@ def _known(hint: Any, raw: Any) -> Any:
     if typing.get_origin(hint) in (Union, types.UnionType):
         hint = next(arg for arg in typing.get_args(hint) if arg is not type(None))
     if dataclasses.is_dataclass(hint) and isinstance(raw, Mapping):
+        hint = variant_of(typing.cast(type[Any], hint), raw)
         hints = _hints(typing.cast(Hashable, hint))
         names = [name for name in _field_names(typing.cast(Hashable, hint)) if name in raw]
         return {name: _known(hints[name], raw[name]) for name in names}

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from audio_pipeline.errors import ControlError
 
 MOST_SECONDS = 1e7  # of a song: 115 days
-MOST_POSITION = 1 << 62
 SHOWN = 80  # characters of a value in a sentence
 
 
@@ -35,34 +33,11 @@ def seconds(what: str, value: Any) -> float:
     return float(value)
 
 
-def whole(what: str, value: Any, of: str = "a whole number") -> int:
-    """A whole number that a position or a count can be. Raises ControlError."""
-    if type(value) is not int or not 0 <= value < MOST_POSITION:
-        raise ControlError(f"{what}: expected {of}, got {shown(value)}")
-    return value
-
-
 def switch(what: str, value: Any) -> bool:
     """True or false, and nothing that Python would take for them. Raises ControlError."""
     if not isinstance(value, bool):
         raise ControlError(f"{what}: expected true or false, got {shown(value)}")
     return value
-
-
-def table(what: str, value: Any) -> dict[str, Any]:
-    """A map with text keys, or nothing at all. Raises ControlError."""
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise ControlError(f"{what}: expected a map, got {shown(value)}")
-    return dict(value)
-
-
-def field(op: str, word: Mapping[str, Any], name: str) -> Any:
-    """What a request has to say. Raises ControlError."""
-    if name not in word:
-        raise ControlError(f"{op}: {name} is missing")
-    return word[name]
 
 
 def finite(value: Any) -> float:

@@ -1,23 +1,24 @@
-"""The table of operations as `docs/protocol.md` has it: `python -m audio_pipeline.control.page --write`."""
+"""The tables of operations and events in `docs/protocol.md`: `python -m audio_pipeline.control.page --write`."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from audio_pipeline.control.events import TYPES, Event
 from audio_pipeline.control.operations import OPERATIONS, Operation
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
 from audio_pipeline.private_file import write_whole
 from audio_pipeline.settings import rule_of
 
-BEGIN, END = "<!-- operations: generated -->", "<!-- end of operations -->"
 SECTIONS = {Description: "[description](#description)", Meters: "[meters](#meters)", Ledger: "[ledger](#ledger)"}
 PAGE = Path("docs/protocol.md")
 
 
-def table() -> str:
+def operations() -> str:
     """The operations as a Markdown table."""
     head = ["| op | role | what | arguments | result |", "| --- | --- | --- | --- | --- |"]
     return "\n".join([*head, *map(_row, OPERATIONS.values())])
@@ -49,20 +50,39 @@ def _result(row: Operation) -> str:
     )
 
 
-def with_table(page: str) -> str:
-    """The page with the table between its marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+def events() -> str:
+    """The types of events as a Markdown table."""
+    head = ["| kind | what | keys |", "| --- | --- | --- |"]
+    return "\n".join([*head, *map(_event_row, TYPES)])
+
+
+def _event_row(event: type[Event]) -> str:
+    fields = {field.name: field for field in dataclasses.fields(event)}
+    kind = fields.pop("kind")
+    about = "; ".join(_argument(fields[name]) for name in fields if name != "time_s")
+    kinds = ", ".join(f"`{choice}`" for choice in rule_of(kind).choices or ()) or rule_of(kind).doc
+    return f"| {kinds} | {(event.__doc__ or '').strip()} | {about} |"
+
+
+TABLES: Mapping[str, Callable[[], str]] = {"operations": operations, "events": events}
+
+
+def with_tables(page: str) -> str:
+    """The page with each table between its marks."""
+    for name, table in TABLES.items():
+        begin, end = f"<!-- {name}: generated -->", f"<!-- end of {name} -->"
+        before, _, rest = page.partition(begin)
+        page = f"{before}{begin}\n{table()}\n{end}{rest.partition(end)[2]}"
+    return page
 
 
 def main() -> int:
-    """Writes the page, or says whether it is up to date."""
+    """Writes the tables, or says whether they are up to date."""
     page = PAGE.read_text(encoding="utf-8")
     if "--write" in sys.argv[1:]:
-        write_whole(PAGE, with_table(page))
+        write_whole(PAGE, with_tables(page))
         return 0
-    return int(page != with_table(page))
+    return int(page != with_tables(page))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from audio_pipeline.control.events import Event
 from audio_pipeline.control.message import read
+from audio_pipeline.control.received import Received
 from audio_pipeline.control.replies import SubscribeReply
-from audio_pipeline.control.requests import EVENTS, GRAPH, LEDGER, METERS, AcknowledgeRequest, SubscribeRequest
+from audio_pipeline.control.requests import (
+    EVENTS,
+    GRAPH,
+    LEDGER,
+    METERS,
+    AcknowledgeRequest,
+    SubscribeRequest,
+    UnsubscribeRequest,
+)
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
 from audio_pipeline.errors import ControlError
 from audio_pipeline.settings import setting
@@ -24,7 +34,7 @@ class EventBatch:
     """Events in a row."""
 
     first: int = setting(doc="number of the first of them")
-    events: tuple[dict[str, Any], ...] = setting(doc="oldest first")
+    events: tuple[Event, ...] = setting(doc="oldest first")
     lost: int = setting(0, "events before `first` that were forgotten before they could be sent")
 
 
@@ -47,12 +57,18 @@ DATA: Mapping[str, type[Any]] = {
 
 
 @dataclass(frozen=True)
-class Push:
-    """One message of a subscription."""
+class PushHead:
+    """What stands before the data of a push."""
 
     push: int = setting(doc="the subscription")
     number: int = setting(doc="from 1 on; what was due and could not be sent has a number too")
     topic: str = setting(doc="`events`, `meters`, `graph`, `ledger` or `end`", choices=tuple(DATA))
+
+
+@dataclass(frozen=True)
+class Push(PushHead):
+    """One message of a subscription."""
+
     data: Any = setting(doc="of the topic")
     skipped: int = setting(0, "numbers before this one that were not sent; only on the receiver's side", minimum=0)
 
@@ -63,14 +79,34 @@ class Subscribed:
     def __init__(self, request: SubscribeRequest, reply: SubscribeReply, now_s: float) -> None:
         self.request, self.subscription = request, reply.subscription
         self.since = reply.since  # number of the first event that has not come
-        self.skipped = 0  # pushes that the pipeline left out because we were slow
-        self.lost = 0  # events among them
+        self.skipped = 0  # pushes that were left out because we were slow
+        self.lost = 0  # events that were forgotten before they could be sent
         self.ended = self.over = False
+        self._begin(reply, now_s)
+
+    def _begin(self, reply: SubscribeReply, now_s: float) -> None:
         self._window, self._number, self._acknowledged = reply.window, 0, 0
         self._sent_s = now_s
         self._checked_s, self._silent_s, self._waiting = now_s, 0.0, False
 
-    def on_message(self, message: Mapping[str, Any]) -> Push | None:
+    @property
+    def renewal(self) -> SubscribeRequest | None:
+        """What continues the subscription with the first event that has not come, where the pipeline let it go."""
+        if self.ended or not self.over:
+            return None
+        return SubscribeRequest(self.request.topics, self.request.every_ms, self.since)
+
+    def renewed(self, reply: SubscribeReply, now_s: float) -> None:
+        """Goes on under another number, with the counts of before."""
+        self.subscription, self.over = reply.subscription, False
+        self._begin(reply, now_s)
+
+    @property
+    def goodbye(self) -> UnsubscribeRequest | None:
+        """What ends it for the pipeline too; None where it has ended there."""
+        return None if self.over else UnsubscribeRequest(self.subscription)
+
+    def on_message(self, message: Received) -> Push | None:
         """A push of this subscription; None for anything else. Raises ControlError for a malformed one."""
         if "push" not in message:
             self._waiting, self._silent_s = False, 0.0  # the reply to an acknowledgement
@@ -78,14 +114,13 @@ class Subscribed:
             return None
         if message["push"] != self.subscription:
             return None
-        raw = {key: message[key] for key in ("push", "number", "topic", "data") if key in message}
-        envelope = read(Push, raw, "push")
-        data = read(DATA[envelope.topic], envelope.data, envelope.topic)
-        skipped = max(envelope.number - self._number - 1, 0)
-        self._number = max(self._number, envelope.number)
+        head = read(PushHead, message, "push")
+        data = read(DATA[head.topic], message.get("data"), head.topic)
+        skipped = max(head.number - self._number - 1, 0)
+        self._number = max(self._number, head.number)
         self.skipped += skipped
         self._note(data)
-        return Push(envelope.push, envelope.number, envelope.topic, data, skipped)
+        return Push(head.push, head.number, head.topic, data, skipped)
 
     def _note(self, data: Data) -> None:
         if isinstance(data, EventBatch):
@@ -103,6 +138,13 @@ class Subscribed:
         self._waiting = True
         return AcknowledgeRequest(self.subscription, self._number)
 
+    def is_late(self, deadline_s: float, now_s: float) -> bool:
+        """Whether nothing came in time; called when nothing came. Raises as `check` does."""
+        if now_s < deadline_s:
+            return False
+        self.check(now_s)
+        return True
+
     def check(self, now_s: float) -> None:
         """Raises ControlError where acknowledgements are not answered any more. Called while nothing comes.
 
@@ -112,7 +154,3 @@ class Subscribed:
         self._silent_s = self._silent_s + passed_s if self._waiting else 0.0
         if self._silent_s > PATIENCE_S:
             raise ControlError(f"the pipeline did not answer a subscriber within {PATIENCE_S:g} s")
-
-    def again(self) -> SubscribeRequest:
-        """What continues this subscription with the first event that has not come."""
-        return SubscribeRequest(self.request.topics, self.request.every_ms, self.since)

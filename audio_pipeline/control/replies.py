@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from audio_pipeline.control.events import Event
 from audio_pipeline.settings import setting
 
 
@@ -47,7 +48,7 @@ class EventsReply:
     """At most 1 MiB at once: ask again from `next` until nothing comes."""
 
     next: int = setting(doc="number to ask from next")
-    events: tuple[dict[str, Any], ...] = setting(doc="oldest first")
+    events: tuple[Event, ...] = setting(doc="oldest first")
 
 
 @dataclass(frozen=True)

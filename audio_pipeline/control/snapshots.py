@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from audio_pipeline.control.incident import Incident
+from audio_pipeline.refs import InputKey, PortRef
+
 
 @dataclass(frozen=True)
 class NodeDescription:
@@ -21,11 +24,25 @@ class NodeDescription:
 
 
 @dataclass(frozen=True)
-class LinkDescription:
-    """One link as planned."""
+class Ends:
+    """Both ends of a link."""
 
     source: str  # node.port
     target: str  # node.input
+
+    @property
+    def output(self) -> PortRef:
+        return PortRef.parse(self.source)
+
+    @property
+    def input(self) -> InputKey:
+        return InputKey.parse(self.target)
+
+
+@dataclass(frozen=True)
+class LinkDescription(Ends):
+    """One link as planned."""
+
     policy: str
     budget_ms: float
     window: int  # frames
@@ -144,8 +161,8 @@ class NodeLedger:
 
     note: str
     printed: str  # file in the runtime folder
-    counters: dict[str, Any]
-    gauges: dict[str, Any]
+    counters: dict[str, int]
+    gauges: dict[str, float]  # those that are finite
     worst_step_ms: float | None = None
     wait: Times | None = None
     work: Times | None = None
@@ -165,11 +182,9 @@ class WorstFrame:
 
 
 @dataclass(frozen=True)
-class LinkLedger:
+class LinkLedger(Ends):
     """What became of every frame of a link: offered = delivered + dropped + queued + in flight."""
 
-    source: str
-    target: str
     policy: str
     budget_ms: float
     window: int
@@ -229,7 +244,7 @@ class Ledger:
     former_links: tuple[LinkLedger, ...]
     taps: tuple[TapLedger, ...]
     paths: tuple[PathLedger, ...]
-    incidents: tuple[dict[str, Any], ...]
+    incidents: tuple[Incident, ...]
     incident_count: int
     log: tuple[str, ...]
     left_out: tuple[str, ...] = ()

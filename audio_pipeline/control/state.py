@@ -1,94 +1,134 @@
-"""A whole state of the pipeline, composed of its three snapshots: for reports and scripts, not for polling."""
+"""What a pipeline is and does at one time: the snapshots that belong together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
+from audio_pipeline.control.message import Request
+from audio_pipeline.control.requests import DescribeRequest, LedgerRequest, MetersRequest
 from audio_pipeline.control.snapshots import (
     Description,
     Ledger,
-    LinkLedger,
-    Measured,
+    LinkDescription,
+    LinkMeters,
     Meters,
-    TapLedger,
-    WorstFrame,
+    NodeDescription,
+    NodeLedger,
+    NodeMeters,
+    PathDescription,
+    PathLedger,
+    SongMeters,
 )
-from audio_pipeline.histogram import AGE_EDGES_MS
 
-State = dict[str, Any]
-
-
-def compose(description: Description, meters: Meters, ledger: Ledger) -> State:
-    """One map with all there is to see; keys as in `docs/protocol.md`."""
-    state = {
-        **asdict(description),
-        **asdict(meters),
-        "clock": {"master": meters.master, "ppm": meters.ppm},
-        "nodes": _nodes(description, meters, ledger),
-        "links": [link_map(link) for link in ledger.links],
-        "former_links": [link_map(link) for link in ledger.former_links],
-        "taps": [tap_map(tap) for tap in ledger.taps],
-        "paths": _paths(description, ledger),
-        "incidents": list(ledger.incidents),
-        "log": list(ledger.log),
-    }
-    for name in ("master", "ppm", "left_out"):
-        del state[name]
-    left_out = [*description.left_out, *ledger.left_out]
-    return {**state, **({"left_out": left_out} if left_out else {})}
+R = TypeVar("R")
+TRIES = 3  # for three snapshots of one revision of the graph
 
 
-def _nodes(description: Description, meters: Meters, ledger: Ledger) -> State:
-    names = [name for name in description.nodes if name in meters.nodes and name in ledger.nodes]
-    return {
-        name: {
-            **asdict(description.nodes[name]),
-            **_without_nil(asdict(ledger.nodes[name])),
-            **asdict(meters.nodes[name]),
-            "note": ledger.nodes[name].note,
-            "live": list(description.nodes[name].live),
-            "levels_db": meters.nodes[name].levels_db or {},
-        }
-        for name in names
-    }
+@dataclass(frozen=True)
+class NodeStatus:
+    """A node as wanted, and what it does."""
+
+    name: str
+    description: NodeDescription
+    meters: NodeMeters
 
 
-def _without_nil(values: State) -> State:
-    return {key: value for key, value in values.items() if value is not None}
+@dataclass(frozen=True)
+class LinkStatus:
+    """A link as planned, and what waits on it."""
+
+    description: LinkDescription
+    meters: LinkMeters
+
+    @property
+    def fill(self) -> float:
+        """Share of its window that is under way."""
+        return self.meters.in_flight / max(self.description.window, 1)
 
 
-def _paths(description: Description, ledger: Ledger) -> list[State]:
-    measured = {path.path: path.measured for path in ledger.paths}
-    return [
-        {**asdict(path), "path": list(path.path), "measured": measured_map(measured.get(path.path))}
-        for path in description.paths
-    ]
+@dataclass(frozen=True)
+class Status:
+    """What a pipeline is made of, and what moves."""
+
+    description: Description
+    meters: Meters
+
+    @property
+    def nodes(self) -> list[NodeStatus]:
+        """Those of which both are known."""
+        now = self.meters.nodes
+        return [NodeStatus(name, node, now[name]) for name, node in self.description.nodes.items() if name in now]
+
+    @property
+    def links(self) -> list[LinkStatus]:
+        """In the order of the description."""
+        return list(map(LinkStatus, self.description.links, self.meters.links))
+
+    @property
+    def songs(self) -> Mapping[str, SongMeters]:
+        """What sources play, by node."""
+        return self.meters.transport
+
+    @property
+    def present_paths(self) -> list[PathDescription]:
+        """Those whose nodes are all there, the monitor path first."""
+        absent = {name for name, node in self.meters.nodes.items() if node.state == "absent"}
+        here = [path for path in self.description.paths if absent.isdisjoint(path.path)]
+        return sorted(here, key=lambda path: not path.monitor)
+
+    @property
+    def frame_ms(self) -> float:
+        """Length of a frame."""
+        return 1000.0 * self.description.frame_samples / self.description.rate
 
 
-def link_map(link: LinkLedger) -> State:
-    """A link's ledger with its ends as `from` and `to`, and the histogram with its edges."""
-    found = ends_named(asdict(link))
-    found["age_histogram"] = {"edges_ms": AGE_EDGES_MS.tolist(), "counts": list(found.pop("age_counts"))}
-    return {**found, "worst": worst_map(link.worst)}
+@dataclass(frozen=True)
+class NodeState(NodeStatus):
+    """A node with what it counted."""
+
+    ledger: NodeLedger
 
 
-def tap_map(tap: TapLedger) -> State:
-    return ends_named(asdict(tap))
+@dataclass(frozen=True)
+class State(Status):
+    """All there is to see of a pipeline."""
+
+    ledger: Ledger
+
+    @property
+    def node_states(self) -> list[NodeState]:
+        """Nodes of which everything is known."""
+        counted = self.ledger.nodes
+        return [
+            NodeState(node.name, node.description, node.meters, counted[node.name])
+            for node in self.nodes
+            if node.name in counted
+        ]
+
+    @property
+    def measured(self) -> Mapping[tuple[str, ...], PathLedger]:
+        """What paths took, by the names of their nodes."""
+        return {path.path: path for path in self.ledger.paths}
+
+    @property
+    def fits_together(self) -> bool:
+        """Whether the three snapshots are of one graph."""
+        return self.description.graph_revision == self.ledger.graph_revision == self.meters.graph_revision
 
 
-def worst_map(worst: WorstFrame | None) -> State | None:
-    return ends_named(asdict(worst)) if worst is not None else None
+class Asks(Protocol):
+    """A client, as far as a state needs one."""
+
+    def ask(self, request: Request[R], timeout_s: float | None = None) -> R: ...
 
 
-def measured_map(measured: Measured | None) -> State | None:
-    if measured is None:
-        return None
-    return {**asdict(measured), "counts": list(measured.counts), "worst": worst_map(measured.worst)}
-
-
-def ends_named(values: Mapping[str, Any]) -> State:
-    """`source` and `target` as `from` and `to`, which no Python field can be called."""
-    names = {"source": "from", "target": "to"}
-    return {names.get(key, key): value for key, value in values.items()}
+def fetch_state(client: Asks) -> State:
+    """All there is to see, once; viewers subscribe instead. Raises ControlError."""
+    for _ in range(TRIES):
+        description, ledger = client.ask(DescribeRequest()), client.ask(LedgerRequest())
+        state = State(description, client.ask(MetersRequest()), ledger)
+        if state.fits_together:
+            break
+    return state

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from audio_pipeline.control.client import Client
+from audio_pipeline.control.received import Received, received
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.gateway.host_pool import RemotePort
 from audio_pipeline.gateway.remote import Remote, find_remote
@@ -30,13 +31,13 @@ class ControlEnd:
         self._line = line
         self.refused = ""
         self._unsent: deque[bytes] = deque(maxlen=MOST_UNSENT)
-        self._received: queue.Queue[Mapping[str, Any]] = queue.Queue(MOST_UNREAD)
+        self._received: queue.Queue[Received] = queue.Queue(MOST_UNREAD)
 
     def post(self, message: bytes) -> None:
         """Keeps it for the connection's thread."""
         self._unsent.append(message)
 
-    def take(self, timeout_s: float) -> Mapping[str, Any] | None:
+    def take(self, timeout_s: float) -> Received | None:
         """The next message, None where none comes in time."""
         try:
             return self._received.get(timeout=max(timeout_s, 0.0))
@@ -49,7 +50,7 @@ class ControlEnd:
     def on_message(self, message: Mapping[str, Any]) -> None:
         """A reply or a push; what a client does not read in time is lost, as a request without a reply is."""
         with suppress(queue.Full):
-            self._received.put_nowait(message)
+            self._received.put_nowait(received(message))
 
     def send_due(self, now_ns: int) -> None:
         while self._unsent and self._line.send(self._unsent[0]):
@@ -72,7 +73,7 @@ class StreamTransport(RemotePort[ControlEnd]):
         self.end.post(message)
         self.wake()
 
-    def receive(self, timeout_s: float) -> Mapping[str, Any] | None:
+    def receive(self, timeout_s: float) -> Received | None:
         return self.end.take(timeout_s)
 
     def close(self, linger_ms: int = 0) -> None:

@@ -37,7 +37,7 @@ def _check_names(graph: Graph) -> None:
 def _check_metrics(graph: Graph) -> None:
     if not graph.top.metrics:
         return
-    from audio_pipeline.observe.exporter import parse_address
+    from audio_pipeline.host.address import parse_address
 
     try:
         parse_address(graph.top.metrics)

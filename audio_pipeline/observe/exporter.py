@@ -1,61 +1,22 @@
 """Where metrics are served: an address, the socket that listens there, and who may read.
 
 Loopback needs nothing; an address that others can reach must be named, and asks for a bearer token that lies in a
-private file. Requests are answered by a process of their own (`scrapes`, `control.metrics_process`).
+private file. Requests are answered by a process of their own (`scrapes`, `metrics_process`).
 """
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import secrets
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 
-from audio_pipeline.errors import ConfigError, PipelineError
+from audio_pipeline.errors import PipelineError
 from audio_pipeline.home import CONFIG
+from audio_pipeline.host.address import Address
 from audio_pipeline.private_file import create_private
 
-LOOPBACK = "127.0.0.1"
 BACKLOG = 128  # connections that the kernel holds while the process that answers is started again
-EXAMPLE = "expected [HOST:]PORT, such as 9464 or 127.0.0.1:9464"
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where to listen."""
-
-    host: str
-    port: int
-
-    @property
-    def is_loopback(self) -> bool:
-        """True where nobody but this host can reach it."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-    @property
-    def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/metrics"
-
-
-def parse_address(text: str) -> Address:
-    """Raises ConfigError with what was expected.
-
-    >>> parse_address("9464"), parse_address("[::1]:0")
-    (Address(host='127.0.0.1', port=9464), Address(host='::1', port=0))
-    """
-    host, colon, port = text.strip().rpartition(":")
-    host = host.removeprefix("[").removesuffix("]") if colon else LOOPBACK
-    if not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
-        raise ConfigError(f"metrics: {EXAMPLE}, got {text!r}")
-    return Address(host, int(port))
 
 
 def token_file() -> Path:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
+from audio_pipeline.control.events import ERROR, INFO, Event, IncidentEvent, LogEvent
 from audio_pipeline.errors import PipelineError
-from audio_pipeline.terminal import FALLBACK, json_text, printable, warn, write
+from audio_pipeline.terminal import FALLBACK, json_text, plain, printable, warn, write
 
-FORMATS = ("text", "json")
 QUIET = ("level",)  # events that come ten times a second
 SECRET = "[secret]"
 ORDER = ("time", "level", "pipeline", "run", "node", "event", "message")
-LEVELS = {"incident": "error", "log": "info"}
+Entry = dict[str, object]
 
 
 class Journal:
@@ -40,9 +40,9 @@ class Journal:
         self._lock = threading.Lock()
         self._broken = False
 
-    def __call__(self, event: Mapping[str, Any]) -> None:
-        """Takes an event of the control protocol's stream of changes."""
-        if event.get("kind") in QUIET:
+    def __call__(self, event: Event) -> None:
+        """Takes an event; called in whatever thread it is published."""
+        if event.kind in QUIET:
             return
         entry = entry_of(event, self._now(), self._common)
         line = json_text(plain(entry), self._out) if self._form == "json" else text_of(entry)
@@ -62,37 +62,29 @@ class Journal:
                 warn(f"audio-pipeline: the log ends here: {error}")
 
 
-def entry_of(event: Mapping[str, Any], now: datetime, common: Mapping[str, str]) -> dict[str, Any]:
+def entry_of(event: Event, now: datetime, common: Mapping[str, str]) -> Entry:
     """An event as a log entry: when, how grave, which node, what; then whatever else it says."""
-    kind = str(event.get("kind", "log"))
+    facts, line = facts_of(event), event if isinstance(event, LogEvent) else None
     known = {
         "time": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "level": str(event.get("level") or LEVELS.get(kind, "info")),
+        "level": line.level if line else ERROR if isinstance(event, IncidentEvent) else INFO,
         **common,
-        "node": event.get("node"),
-        "event": str(event.get("event") or kind),
-        "message": event.get("message"),
+        "node": facts.get("node"),
+        "event": line.event if line and line.event else event.kind,
+        "message": facts.get("message"),
     }
     entry = {key: known[key] for key in ORDER if known[key] is not None}
-    return {**entry, **{key: value for key, value in event.items() if key not in (*known, "kind")}}
+    return {**entry, **{key: value for key, value in facts.items() if key not in (*known, "kind")}}
 
 
-def plain(value: Any) -> Any:
-    """What JSON has: numbers that are none become null, what it does not know becomes text.
-
-    >>> plain({"a": [float("nan"), b"x", 1.5]})
-    {'a': [None, "b'x'", 1.5]}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, (str, int)) or value is None else str(value)
+def facts_of(event: Event) -> Entry:
+    """What an event says, flat: with what an incident holds, or what belongs to a node's event."""
+    facts = {key: value for key, value in asdict(event).items() if value is not None}
+    inner = facts.pop("incident", None) or facts.pop("data", None) or {}
+    return {**inner, **facts}
 
 
-def text_of(entry: Mapping[str, Any]) -> str:
+def text_of(entry: Entry) -> str:
     """One line for people; further fields as key=value.
 
     >>> text_of({"time": "12:00Z", "level": "info", "node": "mix", "event": "back", "message": "mix is back", "pid": 7})
@@ -101,14 +93,14 @@ def text_of(entry: Mapping[str, Any]) -> str:
     rest = [f"{key}={_token(value)}" for key, value in entry.items() if key not in ORDER]
     said = f": {_one_line(entry['message'])}" if "message" in entry else ""
     who = f"{entry['node']} " if "node" in entry else ""
-    return " ".join([f"{entry['time']} {entry['level'].upper():5} {who}{entry['event']}{said}", *rest])
+    return " ".join([f"{entry['time']} {str(entry['level']).upper():5} {who}{entry['event']}{said}", *rest])
 
 
-def _token(value: Any) -> str:
+def _token(value: object) -> str:
     return value if isinstance(value, str) and value.isalnum() else json.dumps(plain(value), ensure_ascii=False)
 
 
-def _one_line(text: Any) -> str:
+def _one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 

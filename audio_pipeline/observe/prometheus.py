@@ -1,22 +1,21 @@
 """A state of the pipeline as Prometheus metrics: base units, `_total` for counters, labels node, link, path, reason.
 
 Counters and histograms come from the boards and go on over restarts of nodes. Names and meaning stand in
-`docs/observability.md`. Conventions: https://prometheus.io/docs/practices/naming/
+`docs/observability.md`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from audio_pipeline.histogram import AGE_EDGES_MS
+from audio_pipeline.control.snapshots import LinkLedger, Measured, NodeLedger, TapLedger, Times, WorstFrame
+from audio_pipeline.control.state import NodeState, State
+from audio_pipeline.observe.families import Samples, Spread, counter, gauge, histogram
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-State = Mapping[str, Any]
-PREFIX = "audio_pipeline_"
-EVERY = 8  # of our bins, a bucket: 24 of them, a factor of 1.8 apart
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -37,249 +36,214 @@ def text_of(state: State) -> bytes:
 def metrics_of(state: State) -> Iterator[Metric]:
     """Every family, with its samples."""
     yield from _pipeline(state)
-    yield from _nodes(state["nodes"])
-    yield from _times(state["nodes"])
-    yield from _links(state["links"])
-    yield from _taps(state.get("taps", []))
-    yield from _paths(state["paths"])
-
-
-Samples = Sequence[tuple[Sequence[str], float]]
-
-
-def _gauge(name: str, about: str, labels: Sequence[str], samples: Samples) -> Metric:
-    from prometheus_client.core import GaugeMetricFamily
-
-    family = GaugeMetricFamily(PREFIX + name, about, labels=labels)
-    for values, value in samples:
-        family.add_metric(values, value)
-    return family
-
-
-def _counter(name: str, about: str, labels: Sequence[str], samples: Samples) -> Metric:
-    from prometheus_client.core import CounterMetricFamily
-
-    family = CounterMetricFamily(PREFIX + name, about, labels=labels)
-    for values, value in samples:
-        family.add_metric(values, value)
-    return family
-
-
-def _histogram(name: str, about: str, labels: Sequence[str], rows: Sequence[_Row]) -> Metric:
-    """`rows`: label values, counts by bin, and the sum in ms where it is known."""
-    from prometheus_client.core import HistogramMetricFamily
-
-    family = HistogramMetricFamily(PREFIX + name, about, labels=labels)
-    for values, counts, sum_ms in rows:
-        family.add_metric(values, buckets=_buckets(counts), sum_value=None if sum_ms is None else sum_ms / 1000)
-    return family
-
-
-_Row = tuple[Sequence[str], Sequence[int], "float | None"]
-
-
-def _buckets(counts: Sequence[int]) -> list[tuple[str, float]]:
-    """Cumulative counts at some of the bins' upper edges, in seconds, and at infinity."""
-    found: list[tuple[str, float]] = []
-    reached = 0
-    for bin_, count in enumerate(counts):
-        reached += count
-        if bin_ % EVERY == EVERY - 1 and bin_ < len(AGE_EDGES_MS):
-            found.append((f"{AGE_EDGES_MS[bin_] / 1000:.6g}", reached))
-    return [*found, ("+Inf", reached)]
+    nodes = state.node_states
+    yield _up(nodes)
+    yield from _node_values(nodes)
+    yield from _node_figures(nodes)
+    yield from _times(nodes)
+    yield from _links(state.ledger.links)
+    yield from _taps(state.ledger.taps)
+    yield from _paths(state)
 
 
 def _pipeline(state: State) -> Iterator[Metric]:
-    mode = "live" if state["live"] else "offline"
-    yield _gauge(
-        "info",
-        "The pipeline that runs.",
-        ("pipeline", "run", "mode", "clock"),
-        [((state["name"], state["run"], mode, state["clock"]["master"]), 1)],
-    )
-    yield _gauge("uptime_seconds", "Since the clock started.", (), [((), state["uptime_s"])])
-    yield _gauge(
-        "clock_drift_ratio",
-        "By how much the clock's master is faster than it says.",
-        (),
-        [((), state["clock"]["ppm"] * 1e-6)],
-    )
-    yield _counter("clock_samples", "Samples of the graph's clock.", (), [((), max(state["position"], 0))])
-    deaths = state.get("incident_count", len(state["incidents"]))
-    yield _counter("incidents", "Deaths of nodes' processes.", (), [((), deaths)])
+    about, now = state.description, state.meters
+    mode = "live" if about.live else "offline"
+    labels = ("pipeline", "run", "mode", "clock")
+    yield gauge("info", "The pipeline that runs.", labels, [((about.name, about.run, mode, now.master), 1)])
+    for build, name, what, value in (
+        (gauge, "uptime_seconds", "Since the clock started.", now.uptime_s),
+        (gauge, "clock_drift_ratio", "By how much the clock's master is faster than it says.", now.ppm * 1e-6),
+        (counter, "clock_samples", "Samples of the graph's clock.", max(now.position, 0)),
+        (counter, "incidents", "Deaths of nodes' processes.", now.incident_count),
+    ):
+        yield build(name, what, (), [((), value)])
 
 
-def _nodes(nodes: Mapping[str, Any]) -> Iterator[Metric]:
-    yield _gauge(
+# -- nodes ----------------------------------------------------------------------------------------------------
+
+
+def _up(nodes: Sequence[NodeState]) -> Metric:
+    return gauge(
         "node_up",
         "Whether the node works, or has come to its end.",
         ("node", "kind", "state"),
-        [((name, node["kind"], node["state"]), node["state"] in ("running", "ended")) for name, node in nodes.items()],
+        [
+            ((node.name, node.description.kind, node.meters.state), node.meters.state in ("running", "ended"))
+            for node in nodes
+        ],
     )
-    yield _counter(
+
+
+class _NodeValue(NamedTuple):
+    """A metric with one sample a node."""
+
+    build: Callable[[str, str, Sequence[str], Samples], Metric]
+    name: str
+    about: str
+    value: Callable[[NodeState], float]
+
+
+NODE_VALUES = (
+    _NodeValue(
+        counter,
         "node_restarts",
         "Processes that were started in place of dead ones.",
-        ("node",),
-        [((name,), node["restarts"]) for name, node in nodes.items()],
-    )
-    yield _gauge("node_cpu_cores", "CPU time a second.", ("node",), [((n,), node["cpu"]) for n, node in nodes.items()])
-    yield _gauge(
+        lambda node: node.meters.restarts,
+    ),
+    _NodeValue(gauge, "node_cpu_cores", "CPU time a second.", lambda node: node.meters.cpu),
+    _NodeValue(
+        gauge,
         "node_resident_memory_bytes",
         "Memory of the node's process.",
-        ("node",),
-        [((name,), node["rss_mb"] * 1e6) for name, node in nodes.items()],
-    )
-    yield _gauge(
+        lambda node: node.meters.rss_mb * 1e6,
+    ),
+    _NodeValue(
+        gauge,
         "node_disk_wait_seconds",
         "For so long its loop has stood still for a disk.",
-        ("node",),
-        [((name,), node.get("disk_wait_s", 0.0)) for name, node in nodes.items()],
-    )
-    yield _gauge(
+        lambda node: node.meters.disk_wait_s,
+    ),
+    _NodeValue(
+        gauge,
         "node_latency_seconds",
         "Stated latency of the node.",
-        ("node",),
-        [((name,), node["latency_ms"]["total"] / 1000) for name, node in nodes.items()],
-    )
-    yield _counter(
+        lambda node: node.description.latency_ms["total"] / 1000,
+    ),
+)
+
+
+def _node_values(nodes: Sequence[NodeState]) -> Iterator[Metric]:
+    for row in NODE_VALUES:
+        yield row.build(row.name, row.about, ("node",), [((node.name,), row.value(node)) for node in nodes])
+
+
+def _node_figures(nodes: Sequence[NodeState]) -> Iterator[Metric]:
+    """What each node counts and shows by names of its own."""
+    yield counter(
         "node_events",
         "What the node counts: xruns, missed deadlines, samples, ...",
         ("node", "reason"),
-        [((name, what), count) for name, node in nodes.items() for what, count in node["counters"].items()],
+        [((node.name, what), count) for node in nodes for what, count in node.ledger.counters.items()],
     )
-    yield _gauge(
+    yield gauge(
         "node_value",
         "What the node shows.",
         ("node", "name"),
-        [((name, what), value) for name, node in nodes.items() for what, value in node["gauges"].items()],
+        [((node.name, what), value) for node in nodes for what, value in node.ledger.gauges.items()],
     )
-    yield _gauge(
+    yield gauge(
         "node_level_dbfs",
         "Level of the last tenth of a second.",
         ("node", "port", "measure"),
         [
-            ((name, port, measure), value)
-            for name, node in nodes.items()
-            for port, levels in node["levels_db"].items()
+            ((node.name, port, measure), value)
+            for node in nodes
+            for port, levels in (node.meters.levels_db or {}).items()
             for measure, value in zip(("peak", "rms"), levels, strict=False)
         ],
     )
 
 
-def _times(nodes: Mapping[str, Any]) -> Iterator[Metric]:
-    for key, name, about in (
-        ("wait", "node_wait_seconds", "From being due, or sent, to being worked on."),
-        ("work", "node_busy_seconds", "Turns of the node's loop in which it worked."),
-    ):
-        rows: list[_Row] = [
-            ((node_name,), node[key]["counts"], node[key]["sum_ms"]) for node_name, node in nodes.items() if key in node
-        ]
-        yield _histogram(name, about, ("node",), rows)
+TIMES: Sequence[tuple[str, str, Callable[[NodeLedger], Times | None]]] = (
+    ("node_wait_seconds", "From being due, or sent, to being worked on.", lambda ledger: ledger.wait),
+    ("node_busy_seconds", "Turns of the node's loop in which it worked.", lambda ledger: ledger.work),
+)
 
 
-def link_label(link: Mapping[str, Any]) -> str:
+def _times(nodes: Sequence[NodeState]) -> Iterator[Metric]:
+    for name, about, times_of in TIMES:
+        found = [(node.name, times_of(node.ledger)) for node in nodes]
+        spreads = [Spread((node,), times.counts, times.sum_ms) for node, times in found if times]
+        yield histogram(name, about, ("node",), spreads)
+
+
+# -- links ----------------------------------------------------------------------------------------------------
+
+
+def link_label(link: LinkLedger) -> str:
+    """Such as `song.out>split.in`."""
+    return f"{link.source}>{link.target}"
+
+
+def _links(links: Sequence[LinkLedger]) -> Iterator[Metric]:
+    def each(value_of: Callable[[LinkLedger], float]) -> Samples:
+        return [((link_label(link),), value_of(link)) for link in links]
+
+    offered, delivered = each(lambda link: link.offered), each(lambda link: link.delivered)
+    yield counter("link_frames_offered", "Frames that the producer had for this consumer.", ("link",), offered)
+    yield counter("link_frames_delivered", "Frames that the consumer used.", ("link",), delivered)
+    lost = [((link_label(link), reason), n) for link in links for reason, n in link.dropped.items()]
+    yield counter("link_frames_dropped", "Frames that were lost on the link.", ("link", "reason"), lost)
+    yield from (gauge(f"link_{name}", about, ("link",), each(value_of)) for name, about, value_of in LINK_GAUGES)
+    spreads = [Spread((link_label(link),), link.age_counts) for link in links]
+    yield histogram("link_age_seconds", "Age of frames, since their capture, when they were taken.", ("link",), spreads)
+
+
+LINK_GAUGES: Sequence[tuple[str, str, Callable[[LinkLedger], float]]] = (
+    ("queued_frames", "Frames that wait at the producer.", lambda link: link.queued),
+    ("credit_used_frames", "Frames under way.", lambda link: link.in_flight),
+    ("credit_window_frames", "Frames that may be under way.", lambda link: link.window),
+    ("balanced", "Whether every offered frame is accounted for.", lambda link: link.balanced),
+    ("budget_seconds", "Most that a frame may spend on the link.", lambda link: link.budget_ms / 1000),
+    ("age_max_seconds", "Age of the oldest frame so far when it was taken.", lambda link: link.age_ms.max / 1000),
+)
+
+
+def _taps(taps: Sequence[TapLedger]) -> Iterator[Metric]:
+    def each(value_of: Callable[[TapLedger], float]) -> Samples:
+        return [((tap.source,), value_of(tap)) for tap in taps]
+
+    yield counter("tap_frames_offered", "Frames for the taps of a port.", ("port",), each(lambda tap: tap.offered))
+    yield counter("tap_frames_delivered", "Frames that taps took.", ("port",), each(lambda tap: tap.delivered))
+    lost = [((tap.source, why), n) for tap in taps for why, n in tap.dropped.items()]
+    yield counter("tap_frames_dropped", "Frames that taps lost.", ("port", "reason"), lost)
+
+
+# -- paths ----------------------------------------------------------------------------------------------------
+
+
+def path_label(path: Sequence[str]) -> str:
     """
-    >>> link_label({"from": "song.out", "to": "split.in"})
-    'song.out>split.in'
-    """
-    return f"{link['from']}>{link['to']}"
-
-
-def _links(links: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
-    def each(key: str) -> Samples:
-        return [((link_label(link),), link[key]) for link in links]
-
-    yield _counter("link_frames_offered", "Frames that the producer had for this consumer.", ("link",), each("offered"))
-    yield _counter("link_frames_delivered", "Frames that the consumer used.", ("link",), each("delivered"))
-    yield _counter(
-        "link_frames_dropped",
-        "Frames that were lost on the link.",
-        ("link", "reason"),
-        [((link_label(link), reason), n) for link in links for reason, n in link["dropped"].items()],
-    )
-    yield _gauge("link_queued_frames", "Frames that wait at the producer.", ("link",), each("queued"))
-    yield _gauge("link_credit_used_frames", "Frames under way.", ("link",), each("in_flight"))
-    yield _gauge("link_credit_window_frames", "Frames that may be under way.", ("link",), each("window"))
-    yield _gauge("link_balanced", "Whether every offered frame is accounted for.", ("link",), each("balanced"))
-    yield _gauge(
-        "link_budget_seconds",
-        "Most that a frame may spend on the link.",
-        ("link",),
-        [((link_label(link),), link["budget_ms"] / 1000) for link in links],
-    )
-    yield _histogram(
-        "link_age_seconds",
-        "Age of frames, since their capture, when they were taken.",
-        ("link",),
-        [((link_label(link),), link["age_histogram"]["counts"], None) for link in links],
-    )
-    yield _gauge(
-        "link_age_max_seconds",
-        "Age of the oldest frame so far when it was taken.",
-        ("link",),
-        [((link_label(link),), link["age_ms"]["max"] / 1000) for link in links],
-    )
-
-
-def _taps(taps: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
-    yield _counter(
-        "tap_frames_offered",
-        "Frames for the taps of a port.",
-        ("port",),
-        [((tap["from"],), tap["offered"]) for tap in taps],
-    )
-    yield _counter(
-        "tap_frames_delivered",
-        "Frames that taps took.",
-        ("port",),
-        [((tap["from"],), tap["delivered"]) for tap in taps],
-    )
-    yield _counter(
-        "tap_frames_dropped",
-        "Frames that taps lost.",
-        ("port", "reason"),
-        [((tap["from"], why), n) for tap in taps for why, n in tap["dropped"].items()],
-    )
-
-
-def path_label(path: Mapping[str, Any]) -> str:
-    """
-    >>> path_label({"path": ["mic", "mix", "speaker"]})
+    >>> path_label(("mic", "mix", "speaker"))
     'mic>mix>speaker'
     """
-    return ">".join(path["path"])
+    return ">".join(path)
 
 
-def _paths(paths: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
-    measured = [(path, path["measured"]) for path in paths if path.get("measured")]
-    yield _gauge(
-        "path_stated_seconds",
-        "What a path was said to take to its sink.",
-        ("path",),
-        [((path_label(path),), path["stated_ms"] / 1000) for path in paths if "stated_ms" in path],
-    )
-    yield _gauge(
-        "path_budget_seconds",
-        "What a path may take.",
-        ("path",),
-        [((path_label(path),), path["budget_ms"] / 1000) for path in paths if path["budget_ms"] is not None],
-    )
-    yield _histogram(
+def _paths(state: State) -> Iterator[Metric]:
+    paths = state.description.paths
+    stated = [((path_label(path.path),), path.stated_ms / 1000) for path in paths]
+    yield gauge("path_stated_seconds", "What a path was said to take to its sink.", ("path",), stated)
+    budgets = [((path_label(path.path),), path.budget_ms / 1000) for path in paths if path.budget_ms is not None]
+    yield gauge("path_budget_seconds", "What a path may take.", ("path",), budgets)
+    found = [(path_label(path.path), path.measured) for path in state.ledger.paths]
+    yield from _measured([(label, measured) for label, measured in found if measured is not None])
+
+
+def _measured(paths: Sequence[tuple[str, Measured]]) -> Iterator[Metric]:
+    """How old sound was at the end of paths, by their labels."""
+    yield histogram(
         "path_age_seconds",
         "Age of a source's sound when the path's sink took it.",
         ("path",),
-        [((path_label(path),), what["counts"], None) for path, what in measured],
+        [Spread((label,), measured.counts) for label, measured in paths],
     )
-    yield _gauge(
+    yield gauge(
         "path_age_max_seconds",
         "Age of the oldest frame of a path so far.",
         ("path",),
-        [((path_label(path),), what["max"] / 1000) for path, what in measured],
+        [((label,), measured.max / 1000) for label, measured in paths],
     )
-    worst = [(path_label(path), what["worst"]) for path, what in measured if what["worst"]]
-    for name, about, key in (
-        ("path_worst_frame_number", "The oldest frame of a path so far: its number on its port.", "seq"),
-        ("path_worst_frame_position", "The same frame's position in samples.", "position"),
-        ("path_worst_frame_timestamp_seconds", "When that frame was taken, in Unix time.", "time"),
-    ):
-        yield _gauge(name, about, ("path",), [((label,), frame[key]) for label, frame in worst])
+    worst = [(label, measured.worst) for label, measured in paths if measured.worst is not None]
+    for name, about, value_of in WORST:
+        yield gauge(
+            f"path_worst_frame_{name}", about, ("path",), [((label,), value_of(frame)) for label, frame in worst]
+        )
+
+
+WORST: Sequence[tuple[str, str, Callable[[WorstFrame], float]]] = (
+    ("number", "The oldest frame of a path so far: its number on its port.", lambda frame: frame.seq),
+    ("position", "The same frame's position in samples.", lambda frame: frame.position),
+    ("timestamp_seconds", "When that frame was taken, in Unix time.", lambda frame: frame.time),
+)

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 
+from audio_pipeline.control.state import State
 from audio_pipeline.errors import PipelineError
-from audio_pipeline.observe.prometheus import CONTENT_TYPE, State, text_of
+from audio_pipeline.observe.prometheus import CONTENT_TYPE, text_of
 
 PLACES = 32  # connections; the oldest one makes way for the next
 REQUEST_S = 5.0  # from the connection to the last byte of the answer

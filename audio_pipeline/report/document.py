@@ -8,6 +8,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+from audio_pipeline.control.state import State, Status
 from audio_pipeline.host.machine import machine
 from audio_pipeline.private_file import write_whole
 from audio_pipeline.report import page
@@ -15,7 +16,6 @@ from audio_pipeline.report.gallery import gallery
 from audio_pipeline.report.latency import histograms, latency_paths
 from audio_pipeline.report.tracks import tracks as tracks_shown
 from audio_pipeline.terminal import printable
-from audio_pipeline.view.text import State
 
 NAME = "report.html"
 MOST_PICTURES = 24  # of 107 kB each; a VAD leaves a file an utterance, and the page must open
@@ -36,12 +36,12 @@ def write_report(folder: Path, state: State, tracks: Sequence[Path]) -> Path:
     return target
 
 
-def credit(state: State) -> str:
+def credit(status: Status) -> str:
     """Whose song it is, where it is the demo; empty for people's own."""
     from audio_pipeline.models.weights.store import REGISTRY
 
-    songs = state.get("transport", {})
-    demos = {songs[name]["media_id"] for name in songs if state["nodes"][name]["settings"].get("path") == "demo"}
+    nodes = status.description.nodes
+    demos = {song.media_id for name, song in status.songs.items() if nodes[name].settings.get("path") == "demo"}
     found = [asset for asset in REGISTRY.values() if demos & set(asset.files)]
     return "; ".join(f"{asset.credit}, {asset.licence}" for asset in found)
 
@@ -49,7 +49,7 @@ def credit(state: State) -> str:
 def _html(state: State, sound: str) -> str:
     resources = files("audio_pipeline.report")
     style, script = (resources.joinpath(f"report.{kind}").read_text("utf-8") for kind in ("css", "js"))
-    title, when = escape(state["name"]), datetime.now().strftime("%-d %B %Y, %H:%M")
+    title, when = escape(state.description.name), datetime.now().strftime("%-d %B %Y, %H:%M")
     song = f"<p>Song: {escape(credit(state))}</p>" if credit(state) else ""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}, {when}</title>'

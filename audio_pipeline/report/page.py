@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
 
-from audio_pipeline.view.paths import allowed_ms, keeps, present_paths
-from audio_pipeline.view.table import drops
-from audio_pipeline.view.text import State, clock_text, content_s, ms_text
+from audio_pipeline.control.incident import Incident
+from audio_pipeline.control.snapshots import LinkLedger, PathDescription
+from audio_pipeline.control.state import NodeState, State
+from audio_pipeline.view.paths import allowed_ms, keeps
+from audio_pipeline.view.text import clock_text, content_s, ms_text
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -42,7 +43,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int 
     return f'<div class="card scroll"><table><tr>{cells("th", head)}</tr>{body}</table></div>'
 
 
-def pairs(values: Mapping[str, Any]) -> str:
+def pairs(values: Mapping[str, object]) -> str:
     """Names and values below each other."""
     return (
         '<dl class="pairs">'
@@ -56,16 +57,17 @@ def pairs(values: Mapping[str, Any]) -> str:
 
 def figures(state: State) -> str:
     """The handful of numbers that summarise the run."""
-    lost = sum(drops(link) for link in state["links"])
-    delivered = sum(link["delivered"] for link in state["links"])
-    restarts = sum(node.get("restarts", 0) for node in state["nodes"].values())
-    balanced = all(link["balanced"] for link in state["links"])
+    links, nodes = state.ledger.links, state.meters.nodes
+    lost = sum(map(_lost, links))
+    delivered = sum(link.delivered for link in links)
+    restarts = sum(node.restarts for node in nodes.values())
+    balanced = all(link.balanced for link in links)
     shown = [
-        ("Length", clock_text(content_s(state)), "live" if state["live"] else "offline", ""),
+        ("Length", clock_text(content_s(state)), "live" if state.description.live else "offline", ""),
         *[
             (
                 f"{which} latency".capitalize(),
-                ms_text(path["total_ms"]),
+                ms_text(path.total_ms),
                 _budget(state, path),
                 _verdict(keeps(state, path)),
             )
@@ -75,10 +77,10 @@ def figures(state: State) -> str:
         (
             "Ledger",
             "balances" if balanced else "does not balance",
-            f"{len(state['links'])} links",
+            f"{len(links)} links",
             _verdict(balanced),
         ),
-        ("Restarts", str(restarts), f"{len(state['nodes'])} nodes", "warn" if restarts else "good"),
+        ("Restarts", str(restarts), f"{len(nodes)} nodes", "warn" if restarts else "good"),
         *[("Cut at full scale", number(count), f"values, {name}", "warn") for name, count in _cut(state)],
     ]
     cards = "".join(
@@ -91,16 +93,21 @@ def figures(state: State) -> str:
 
 def _cut(state: State) -> list[tuple[str, int]]:
     """Nodes that cut values beyond full scale, in files or at a sound card, and how many."""
-    counted = {name: node.get("counters", {}) for name, node in state["nodes"].items()}
+    counted = {name: node.counters for name, node in state.ledger.nodes.items()}
     found = {name: int(counts.get("clipped", 0)) + int(counts.get("overs", 0)) for name, counts in counted.items()}
     return [(name, count) for name, count in found.items() if count]
 
 
-def _two_paths(state: State) -> list[tuple[str, Mapping[str, Any]]]:
+def _lost(link: LinkLedger) -> int:
+    """Frames that were dropped; those that a seek or a stop cancelled were not wanted any more."""
+    return sum(count for reason, count in link.dropped.items() if reason != "cancelled")
+
+
+def _two_paths(state: State) -> list[tuple[str, PathDescription]]:
     """The microphone's way and the slowest other way, where there are such."""
-    paths = present_paths(state)
-    monitor = [("monitor", path) for path in paths if path["monitor"]][:1]
-    others = sorted((path for path in paths if not path["monitor"]), key=lambda path: path["total_ms"])
+    paths = state.present_paths
+    monitor = [("monitor", path) for path in paths if path.monitor][:1]
+    others = sorted((path for path in paths if not path.monitor), key=lambda path: path.total_ms)
     return [*monitor, *[("output", path) for path in others[-1:]]]
 
 
@@ -108,39 +115,42 @@ def _verdict(fine: bool) -> str:
     return "" if fine else "bad"
 
 
-def _budget(state: State, path: Mapping[str, Any]) -> str:
-    if path["budget_ms"] is None:
+def _budget(state: State, path: PathDescription) -> str:
+    limit_ms = allowed_ms(state, path)
+    if limit_ms is None:
         return "no budget"
-    return f"budget {ms_text(allowed_ms(state, path))}{' with devices' if path['monitor'] else ''}"
+    return f"budget {ms_text(limit_ms)}{' with devices' if path.monitor else ''}"
 
 
 # -- tables ------------------------------------------------------------------------------------------
 
 
-def link_name(link: Mapping[str, Any]) -> str:
-    end = link["to"].replace("~bypass", " (standby)")
-    return f'{escape(link["from"])}<span class="arrow">→</span>{escape(end)}'
+def link_name(link: LinkLedger) -> str:
+    """Its two ends."""
+    end = link.input
+    standby = " (standby)" if end.standby else ""
+    return f'{escape(link.source)}<span class="arrow">→</span>{escape(f"{end.node}.{end.input}{standby}")}'
 
 
 def ledger(state: State) -> str:
     """Every link: what was offered, what became of it, and whether that adds up."""
     rows = []
-    for link in state["links"]:
+    for link in state.ledger.links:
         lost = ", ".join(
-            f"{number(count)} {escape(reason.replace('_', ' '))}" for reason, count in link["dropped"].items() if count
+            f"{number(count)} {escape(reason.replace('_', ' '))}" for reason, count in link.dropped.items() if count
         )
-        mark = '<span class="good">✓</span>' if link["balanced"] else '<span class="bad">✗ does not add up</span>'
-        waiting = link["queued"] + link["in_flight"]
+        mark = '<span class="good">✓</span>' if link.balanced else '<span class="bad">✗ does not add up</span>'
+        waiting = link.queued + link.in_flight
         rows.append(
             [
                 link_name(link),
-                escape(link["policy"].replace("_", " ")),
-                ms_text(link["budget_ms"]),
-                number(link["offered"]),
-                number(link["delivered"]),
+                escape(link.policy.replace("_", " ")),
+                ms_text(link.budget_ms),
+                number(link.offered),
+                number(link.delivered),
                 f'<span class="warn">{lost}</span>' if lost else "0",
                 number(waiting),
-                ms_text(link["age_ms"]["p99"]),
+                ms_text(link.age_ms.p99),
                 mark,
             ]
         )
@@ -151,16 +161,16 @@ def ledger(state: State) -> str:
 def nodes(state: State) -> str:
     """Every node: state, load, latency by cause, counters."""
     rows = []
-    for name, node in state["nodes"].items():
-        total_ms = node.get("latency_ms", {}).get("total")
+    for node in state.node_states:
+        total_ms = node.description.latency_ms.get("total")
         rows.append(
             [
-                f"<b>{escape(name)}</b>",
-                escape(node["kind"]),
-                escape(node["state"]),
-                number(node.get("restarts", 0)),
-                f"{node.get('cpu') or 0:.0%}",
-                f"{node.get('rss_mb') or 0:.0f} MB",
+                f"<b>{escape(node.name)}</b>",
+                escape(node.description.kind),
+                escape(node.meters.state),
+                number(node.meters.restarts),
+                f"{node.meters.cpu:.0%}",
+                f"{node.meters.rss_mb:.0f} MB",
                 ms_text(total_ms) if total_ms else "",
                 f'<div class="wrap">{escape(_details(node))}</div>',
             ]
@@ -168,39 +178,39 @@ def nodes(state: State) -> str:
     return table(("node", "kind", "state", "restarts", "CPU", "memory", "latency", ""), rows, text_columns=3)
 
 
-def _details(node: Mapping[str, Any]) -> str:
+def _details(node: NodeState) -> str:
     """Latency by cause, counters that are not 0, and the node's note."""
-    terms = node.get("latency_ms", {})
+    terms = node.description.latency_ms
     causes = [f"{cause} {ms_text(ms)}" for cause, ms in terms.items() if ms and cause != "total"]
-    counted = [f"{key.replace('_', ' ')} {number(value)}" for key, value in node.get("counters", {}).items() if value]
-    return " · ".join(filter(None, [" + ".join(causes), ", ".join(counted), node.get("note", "")]))
+    counted = [f"{key.replace('_', ' ')} {number(value)}" for key, value in node.ledger.counters.items() if value]
+    return " · ".join(filter(None, [" + ".join(causes), ", ".join(counted), node.ledger.note]))
 
 
 def incidents(state: State) -> str:
     """Each restart or failure with the last lines that the node printed."""
     return "".join(
-        f'<details class="card"><summary><b>{escape(item["node"])}</b> at {clock_text(item["time_s"])}: '
-        f"{escape(item['cause'])}</summary><pre>{_last_lines(item)}</pre></details>"
-        for item in state["incidents"]
+        f'<details class="card"><summary><b>{escape(incident.node)}</b> at {clock_text(incident.time_s)}: '
+        f"{escape(incident.cause)}</summary><pre>{_last_lines(incident)}</pre></details>"
+        for incident in state.ledger.incidents
     )
 
 
-def _last_lines(item: Mapping[str, Any]) -> str:
-    return escape("\n".join(item.get("log", ()))) or "nothing logged"
+def _last_lines(incident: Incident) -> str:
+    return escape("\n".join(incident.log)) or "nothing logged"
 
 
 def settings(state: State) -> str:
     """What every node was set to at the end."""
     return "".join(
         f'<details class="card"><summary><b>{escape(name)}</b> '
-        f'<span class="soft">{escape(node["kind"])}</span></summary>'
-        f"{pairs(dict(flat(node['settings'])))}</details>"
-        for name, node in state["nodes"].items()
-        if node.get("settings")
+        f'<span class="soft">{escape(node.kind)}</span></summary>'
+        f"{pairs(dict(flat(node.settings)))}</details>"
+        for name, node in state.description.nodes.items()
+        if node.settings
     )
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def flat(values: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, object]]:
     """Nested settings as dotted names.
 
     >>> list(flat({"a": {"b": 1}, "c": None}))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from audio_pipeline.observe.exporter import Endpoint, parse_address
+from audio_pipeline.control.events import Event
+from audio_pipeline.host.address import parse_address
+from audio_pipeline.observe.exporter import Endpoint
 from audio_pipeline.observe.journal import Journal, open_log
 from audio_pipeline.supervisor.helper import Helper
 from audio_pipeline.supervisor.supervisor import Supervisor
@@ -29,11 +31,11 @@ def logging_to(supervisor: Supervisor, log: Path | TextIO, form: str | None) -> 
         yield
 
 
-def _journal(supervisor: Supervisor, out: TextIO, form: str) -> Callable[[Mapping[str, Any]], None]:
+def _journal(supervisor: Supervisor, out: TextIO, form: str) -> Callable[[Event], None]:
     """A journal that is made with the first event: the run's name and token exist from then on."""
     made: list[Journal] = []
 
-    def on_event(event: Mapping[str, Any]) -> None:
+    def on_event(event: Event) -> None:
         if not made:
             run, name = supervisor.run_dir, supervisor.graph.name
             made.append(Journal(out, form, pipeline=name, run=run.name, secrets=(run.token,)))
@@ -47,12 +49,12 @@ def metrics_at(supervisor: Supervisor, address: str) -> Iterator[str]:
     """Serves metrics at `[HOST:]PORT`; gives the sentence that says where. Raises PipelineError."""
     endpoint = Endpoint(parse_address(address))
 
-    def message() -> Mapping[str, Any]:
+    def message() -> Mapping[str, str]:
         return {**supervisor.access, "bearer": endpoint.bearer}
 
     try:
         descriptors = [endpoint.socket.fileno()]
-        supervisor.helpers.append(Helper("metrics", "audio_pipeline.control.metrics_process", message, descriptors))
+        supervisor.helpers.append(Helper("metrics", "audio_pipeline.observe.metrics_process", message, descriptors))
         yield endpoint.summary
     finally:
         endpoint.close()

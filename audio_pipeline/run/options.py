@@ -1,11 +1,11 @@
-"""How a graph is run, and what a run leaves behind."""
+"""How a graph is run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,4 @@ class Options:
     report: bool = True  # write report.html at the end
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a run that had started left behind."""
-
-    state: Mapping[str, Any]  # the last one
-    folder: Path
-    tracks: Sequence[Path]  # recordings, the mix first
-    report: Path | None = None
-    report_error: str = ""  # why there is no report although one was wanted
+DEFAULTS = Options()

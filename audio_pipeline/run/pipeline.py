@@ -18,18 +18,19 @@ from typing import Any
 
 from audio_pipeline.control.client import Client
 from audio_pipeline.control.replies import SetReply
+from audio_pipeline.control.state import State, fetch_state
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.graph.load import load, loads
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.host.file_names import file_name
-from audio_pipeline.report.document import write_report
 from audio_pipeline.run.assignment import schedule, split_key
-from audio_pipeline.run.events import EventFeed, Events
+from audio_pipeline.run.events import Events, RunEvents
 from audio_pipeline.run.exit import GUARD
-from audio_pipeline.run.folder import recorded, run_folder
+from audio_pipeline.run.folder import run_folder
 from audio_pipeline.run.observers import logging_to, metrics_at
-from audio_pipeline.run.options import Options, Result
+from audio_pipeline.run.options import DEFAULTS, Options
+from audio_pipeline.run.result import Result, result_of
 from audio_pipeline.supervisor.supervisor import Supervisor
 
 POLL_S = 0.02
@@ -44,33 +45,33 @@ class Pipeline:
     report, and raises the PipelineError that ended the run, if one did.
     """
 
-    def __init__(self, graph: Graph, options: Options | None = None) -> None:
+    def __init__(self, graph: Graph, options: Options = DEFAULTS) -> None:
         """Raises ConfigError for a graph that cannot run so: a budget, an interpreter, a schedule."""
         self.graph = graph
-        self.options = options or Options()
+        self.options = options
         self.result: Result | None = None
         self.metrics_notice = ""  # where metrics are served, as a sentence
         make_plan(graph, live=not self.options.offline)
         self._schedule = schedule(graph, self.options.at)
-        self._feed = EventFeed()
+        self._events = RunEvents()
         self._stack = ExitStack()
         self._supervisor: Supervisor | None = None
         self._client: Client | None = None
         self._is_stopped = False
 
     @classmethod
-    def load(cls, config: str | Path, overrides: Overrides = (), **options: Any) -> Pipeline:
+    def load(cls, config: str | Path, overrides: Overrides = (), options: Options = DEFAULTS) -> Pipeline:
         """The pipeline in a file, or the bundled one of that name; a file wins over a bundled name.
 
         `overrides` are keys of the file with Python values, `{"nodes.song.path": "song.mp3"}`, or `KEY=VALUE` texts.
-        `options` are the fields of `Options`. Raises ConfigError; nothing is started, fetched or written.
+        Raises ConfigError; nothing is started, fetched or written.
         """
-        return cls(load(config, overrides), Options(**options))
+        return cls(load(config, overrides), options)
 
     @classmethod
-    def loads(cls, text: str, overrides: Overrides = (), **options: Any) -> Pipeline:
+    def loads(cls, text: str, overrides: Overrides = (), options: Options = DEFAULTS) -> Pipeline:
         """As `load`, from YAML text; paths in it are relative to the working directory."""
-        return cls(loads(text, sets=overrides), Options(**options))
+        return cls(loads(text, sets=overrides), options)
 
     # -- the run --------------------------------------------------------------------------------------
 
@@ -78,7 +79,8 @@ class Pipeline:
         """Brings the weights and songs that the nodes need, unless they are here. Raises WeightsError."""
         from audio_pipeline.models.weights import store
 
-        for spec in self.graph.nodes.values():
+        specs = self.graph.nodes.values()
+        for spec in specs:
             for name in spec.cls.assets(spec.settings):
                 store.fetch(name)
 
@@ -96,8 +98,10 @@ class Pipeline:
             except BaseException:  # Ctrl-C included: what has started already ends
                 supervisor.stop()
                 self._supervisor = None
+                self._events.finish()
                 raise
             self._client = supervisor.client()
+            self._events.begin(supervisor, self._client)
             stack.callback(self._client.close)
             self._stack = stack.pop_all()
         GUARD.add(supervisor)
@@ -105,19 +109,18 @@ class Pipeline:
 
     def _supervise(self, folder: Path, stack: ExitStack) -> Supervisor:
         """A supervisor with everything that listens to it, not started yet."""
-        options = self.options
+        options, graph = self.options, self.graph
         supervisor = self._supervisor = Supervisor(
-            self.graph,
+            graph,
             offline=options.offline,
             duration_s=options.duration_s,
             folder=folder,
             schedule=self._schedule,
         )
-        supervisor.listeners.append(self._feed)
         if options.log is not None:
             log = Path(options.log) if isinstance(options.log, str) else options.log
             stack.enter_context(logging_to(supervisor, log, options.log_format))
-        address = options.metrics or self.graph.top.metrics
+        address = options.metrics or graph.top.metrics
         if address:
             self.metrics_notice = stack.enter_context(metrics_at(supervisor, address))
         if self._is_stopped:  # meanwhile, by another thread or a signal
@@ -148,23 +151,10 @@ class Pipeline:
         self.stop()
         self._supervisor.wait(None)
         GUARD.discard(self._supervisor)
+        self._events.finish()
         if self.result is None:
-            self.result = self._leave(self._supervisor)
+            self.result = result_of(self._supervisor, self.graph, report=self.options.report)
         self._stack.close()
-
-    def _leave(self, supervisor: Supervisor) -> Result | None:
-        """Recordings and report; None for a run that never started to play: its folder may hold an earlier take."""
-        state = supervisor.final_state()
-        if not state or not state["uptime_s"]:
-            return None
-        folder, tracks = recorded(self.graph, supervisor.folder, state["run"])
-        if not self.options.report:
-            return Result(state, folder, tracks)
-        try:
-            return Result(state, folder, tracks, write_report(folder, state, tracks))
-        except Exception as error:  # noqa: BLE001 - the recordings are whole, whatever fails about a picture of them
-            reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-            return Result(state, folder, tracks, report_error=reason or str(error))
 
     def __enter__(self) -> Pipeline:
         return self.start()
@@ -198,23 +188,34 @@ class Pipeline:
         node, name = split_key(key)
         return self.client.set(node, name, value)
 
-    def state(self) -> dict[str, Any]:
-        """Nodes, links, levels, latencies, ledger and incidents as they are now; after the end as they were last."""
-        if self._supervisor is not None and self._supervisor.wait(0):
-            return self._supervisor.final_state()
+    def state(self) -> State:
+        """Nodes, links, levels, latencies, ledger and incidents as they are now; after the end as they were last.
+
+        Raises ControlError before the start, and for a run that never came to play.
+        """
+        final = self._final(0)
+        if final is not None:
+            return final
         try:
-            return self.client.state()
+            return fetch_state(self.client)
         except ControlError:
-            if self._supervisor is None or not self._supervisor.wait(ENDING_S):
+            final = self._final(ENDING_S)  # it may have ended between the question and the answer
+            if final is None:
                 raise
-            return self._supervisor.final_state()  # it ended between the question and the answer
+            return final
+
+    def _final(self, timeout_s: float) -> State | None:
+        """The last state of a run that ends within `timeout_s`."""
+        supervisor = self._supervisor
+        return supervisor.final_state() if supervisor is not None and supervisor.wait(timeout_s) else None
 
     def events(self, *kinds: str) -> Events:
         """The events from this call on, until the pipeline ends; with `kinds` only those (`log`, `incident`, ...).
 
-        A reader may be made before the start, so that it misses nothing.
+        A reader may be made before the start, so that it misses nothing. Events are numbered: `MissedEvents` stands
+        where a slow reader has a gap.
         """
-        return self._feed.add(Events(kinds, lambda: self._supervisor is not None and self._supervisor.wait(0)))
+        return self._events.reader(kinds)
 
     # -- how it went ----------------------------------------------------------------------------------
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from audio_pipeline.clock import ClockRecord
 from audio_pipeline.control.codec import encode, request
+from audio_pipeline.control.state import State
 from audio_pipeline.errors import PipelineError, WireError
 from audio_pipeline.host import runtime
 from audio_pipeline.host.keeper import Keeper
@@ -189,13 +190,14 @@ class Assembly:
         self._workers.close()
         self._close_files()
 
-    def close(self) -> dict[str, Any]:
+    def close(self) -> State:
         """Ends all processes, answers whoever still waits, and gives the last state."""
         self.ending.end_processes()
         self._workers.close()
         self.ending.note_failed()
         self._close_files()
-        state = {**self.overview.state(), "ended": True}
+        state = self.overview.state()
+        state = replace(state, meters=replace(state.meters, ended=True))
         self.subscriptions.end(time.monotonic())
         self.node_requests.forget()
         self.transaction.abandon(PipelineError("the pipeline ended"))

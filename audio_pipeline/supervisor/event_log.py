@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
-from audio_pipeline.packed import UNPACKABLE, dumps
+from audio_pipeline.control.codec import MSGPACK
+from audio_pipeline.control.events import Event
+from audio_pipeline.packed import UNPACKABLE
 
 KEEP_EVENTS = 2_000
 KEEP_BYTES = 4 << 20
@@ -18,14 +19,14 @@ class EventLog:
     """Events by number, oldest first."""
 
     def __init__(self) -> None:
-        self._events: deque[tuple[int, int, dict[str, Any]]] = deque()  # number, bytes, event
+        self._events: deque[tuple[int, int, Event]] = deque()  # number, bytes, event
         self._bytes = 0
         self.next = 1
 
-    def add(self, event: dict[str, Any]) -> None:
+    def add(self, event: Event) -> None:
         """Takes one in; the oldest go where there are too many, or too large ones. What cannot be sent is left out."""
         try:
-            size = len(dumps(event))
+            size = len(MSGPACK.encode(event))
         except UNPACKABLE:
             return
         self._events.append((self.next, size, event))
@@ -41,9 +42,9 @@ class EventLog:
 
     def since(
         self, number: int, most_bytes: int = ANSWER_BYTES, most_events: int = KEEP_EVENTS
-    ) -> tuple[int, list[dict[str, Any]]]:
+    ) -> tuple[int, list[Event]]:
         """The events from a number on, as many as one message holds, and the number to ask from next."""
-        found: list[dict[str, Any]] = []
+        found: list[Event] = []
         size = 0
         for at, bytes_, event in islice(self._events, max(number - self.first, 0), None):
             size += bytes_
@@ -52,7 +53,7 @@ class EventLog:
             found.append(event)
         return self.next, found
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Event]:
         return (event for _, _, event in self._events)
 
     def __len__(self) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
 
+from audio_pipeline.control.events import ERROR, IncidentEvent, LogEvent
+from audio_pipeline.control.incident import Incident, LinkFlow
 from audio_pipeline.settings import plain
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.incidents import Incidents
@@ -14,7 +15,7 @@ from audio_pipeline.supervisor.parking import PARKED_S
 from audio_pipeline.supervisor.records import NodeRecord, Phase, Process
 from audio_pipeline.supervisor.shortage import Steps
 
-Ledger = Callable[[str], list[dict[str, Any]]]  # of a node's links
+Ledger = Callable[[str], list[LinkFlow]]  # of a node's links
 
 
 class IncidentReports:
@@ -31,22 +32,34 @@ class IncidentReports:
         again = f", tried again in {PARKED_S:g} s" if record.phase is Phase.FAILED else ", restarting"
         sentence = f"{record.name} died ({cause}){shared}{again}"
         pid = child.pid if child is not None else None
-        facts = {"node": record.name, "pid": pid, "incarnation": record.incarnation, "cause": cause}
-        incident = {
-            "time_s": self._life.uptime_s,
-            **facts,
-            "with": list(with_it),
-            "log": child.last_lines() if child is not None else [],
-            "ledger": self._ledger_of(record.name),
-            "settings": {**plain(record.settings), "inputs": plain(record.input_settings)},
-        }
+        incident = Incident(
+            self._life.uptime_s,
+            record.name,
+            pid,
+            record.incarnation,
+            cause,
+            tuple(with_it),
+            tuple(child.last_lines()) if child is not None else (),
+            tuple(self._ledger_of(record.name)),
+            {**plain(record.settings), "inputs": plain(record.input_settings)},
+        )
         self._incidents.add(incident)
-        self._events.log(sentence, event="died", level="error", **facts)
-        self._events.publish({"kind": "incident", "message": sentence, **incident})
+        self._events.add_line(
+            LogEvent(
+                message=sentence,
+                event="died",
+                level=ERROR,
+                node=record.name,
+                cause=cause,
+                pid=pid,
+                incarnation=record.incarnation,
+            )
+        )
+        self._events.publish(IncidentEvent(message=sentence, incident=incident))
 
-    def _ledger_of(self, name: str) -> list[dict[str, Any]]:
+    def _ledger_of(self, name: str) -> list[LinkFlow]:
         """Nothing where the boards cannot be read now."""
-        found: list[dict[str, Any]] = []
+        found: list[LinkFlow] = []
         self._steps.attempt(f"the ledger of {name}", lambda: found.extend(self._ledger(name)))
         return found
 
@@ -54,17 +67,5 @@ class IncidentReports:
 def note_shortage(life: Lifecycle, events: EventStream, incidents: Incidents, step: str, reason: str) -> None:
     """The supervisor itself has too little of something; it tries again with the next turn."""
     sentence = f"{step}: {reason}; it is tried again"
-    events.log(sentence, event="shortage", level="error", step=step, cause=reason)
-    incidents.add(
-        {
-            "time_s": life.uptime_s,
-            "node": "supervisor",
-            "pid": os.getpid(),
-            "incarnation": 0,
-            "cause": sentence,
-            "with": [],
-            "log": [],
-            "ledger": [],
-            "settings": {},
-        }
-    )
+    events.add_line(LogEvent(message=sentence, event="shortage", level=ERROR, step=step, cause=reason))
+    incidents.add(Incident(life.uptime_s, "supervisor", os.getpid(), 0, sentence))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+
+from audio_pipeline.control.incident import Incident
 
 KEPT = 1_000
 WHOLE = 50  # older ones keep when, who and why
@@ -25,16 +26,16 @@ class Incidents:
 
     def __init__(self) -> None:
         self.total = 0
-        self._kept: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._kept: deque[Incident] = deque(maxlen=KEPT)
 
-    def add(self, incident: dict[str, Any]) -> None:
+    def add(self, incident: Incident) -> None:
         """Takes one in; the one that is not among the newest any more loses what is long."""
         self.total += 1
         self._kept.append(incident)
         if len(self._kept) > WHOLE:
-            self._kept[-WHOLE - 1].update(log=[], ledger=[], settings={})
+            self._kept[-WHOLE - 1] = self._kept[-WHOLE - 1].brief
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Incident]:
         return iter(self._kept)
 
     def __len__(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from audio_pipeline.control import notices
 from audio_pipeline.control.codec import MALFORMED
+from audio_pipeline.control.events import node_event
 from audio_pipeline.control.notices import Notice
 from audio_pipeline.errors import ControlError
 from audio_pipeline.graph.job import ScheduledSetting
@@ -119,9 +120,9 @@ class NodeMessages:
 
     def _on_event(self, record: NodeRecord, notice: notices.Event) -> None:
         """An event of a node: kept for watchers; `media` events are the song's map."""
-        event = notice.event
+        event = node_event(record.name, notice.event)
         transport = self._state.transports.get(record.name)
-        if event.get("kind") == "media" and transport is not None:
+        if event.kind == "media" and transport is not None:
             transport.on_event(event)
         self._events.publish(event)
 

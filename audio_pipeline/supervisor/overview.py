@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from audio_pipeline.clock import ClockLine, ClockRecord
+from audio_pipeline.control.incident import LinkFlow
 from audio_pipeline.control.snapshots import (
     Description,
     Ledger,
@@ -16,7 +16,7 @@ from audio_pipeline.control.snapshots import (
     NodeMeters,
     SongMeters,
 )
-from audio_pipeline.control.state import compose
+from audio_pipeline.control.state import State
 from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.settings import live_names, plain
 from audio_pipeline.supervisor.board_readings import Boards
@@ -64,9 +64,9 @@ class Overview:
         """Of the description."""
         return self._state.revision
 
-    def state(self) -> dict[str, Any]:
-        """Everything there is to see, as `Client.state()` gives it."""
-        return compose(self.describe(), self.meters(), self.ledger())
+    def state(self) -> State:
+        """Everything there is to see."""
+        return State(self.describe(), self.meters(), self.ledger())
 
     def _boards(self) -> dict[str, Boards]:
         """Consumers first: whatever moves on while we read looks like "in flight", never like too much delivered."""
@@ -179,7 +179,7 @@ class Overview:
         known = {**boards, **{name: self._playhead.boards(name) for name in ends if name not in boards}}
         return [link_ledger(link, known) for link in links]
 
-    def node_ledger(self, name: str) -> list[dict[str, Any]]:
+    def node_ledger(self, name: str) -> list[LinkFlow]:
         """What has become of every frame on a node's links, without ages: for an incident."""
         links = [link for link in self._state.plan.links if name in _ends(link)]
         ends = {end for link in links for end in _ends(link)}
@@ -192,18 +192,18 @@ def _ends(link: LinkPlan) -> tuple[str, str]:
     return link.source.node, link.target.node
 
 
-def _brief(link: LinkPlan, boards: Mapping[str, Boards]) -> dict[str, Any]:
+def _brief(link: LinkPlan, boards: Mapping[str, Boards]) -> LinkFlow:
     flow = flow_of(link, boards)
-    return {
-        "from": str(link.source),
-        "to": str(link.target),
-        "offered": flow.offered,
-        "delivered": flow.delivered,
-        "dropped": flow.dropped,
-        "queued": flow.queued,
-        "in_flight": flow.in_flight,
-        "balanced": flow.balanced,
-    }
+    return LinkFlow(
+        str(link.source),
+        str(link.target),
+        flow.offered,
+        flow.delivered,
+        flow.dropped,
+        flow.queued,
+        flow.in_flight,
+        flow.balanced,
+    )
 
 
 def _node_meters(record: NodeRecord, boards: Boards) -> NodeMeters:

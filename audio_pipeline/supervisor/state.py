@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -177,7 +178,7 @@ def node_ledger(boards: Boards, note: str = "", printed: str = "") -> NodeLedger
         note,
         printed,
         few(boards.totals("count.")),
-        few(now.under("gauge.")),
+        few({name: value for name, value in now.under("gauge.").items() if math.isfinite(value)}),
         now.get("worst_step_ns", 0) / 1e6,
         _times(boards, "wait", boards.total("wait_ns")),
         _times(boards, "busy", boards.total("busy_ns")),

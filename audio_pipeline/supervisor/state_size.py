@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from audio_pipeline.control.codec import MSGPACK
 from audio_pipeline.control.snapshots import Description, Ledger, Times
@@ -41,8 +41,7 @@ def _fitted(snapshot: S, steps: Sequence[Step[S]], most: int) -> S:
 
 
 def _brief_incidents(ledger: Ledger) -> Ledger:
-    brief: dict[str, Any] = {"log": [], "ledger": [], "settings": {}}
-    return replace(ledger, incidents=tuple({**item, **brief} for item in ledger.incidents))
+    return replace(ledger, incidents=tuple(incident.brief for incident in ledger.incidents))
 
 
 def _few_incidents(ledger: Ledger) -> Ledger:

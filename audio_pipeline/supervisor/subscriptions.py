@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from audio_pipeline.control.codec import Codec
 from audio_pipeline.control.message import fields_of
-from audio_pipeline.control.pushes import END, End, EventBatch
+from audio_pipeline.control.pushes import END, End, EventBatch, PushHead
 from audio_pipeline.control.replies import Done, SubscribeReply
 from audio_pipeline.control.requests import (
     EVENTS,
@@ -185,7 +185,7 @@ class Subscriptions:
     def _push(self, subscriber: Subscriber, topic: str, data: bytes) -> None:
         subscriber.pushed += 1
         subscriber.under_way.append(subscriber.pushed)
-        head: Mapping[str, object] = {"push": subscriber.number, "number": subscriber.pushed, "topic": topic}
+        head = PushHead(subscriber.number, subscriber.pushed, topic)
         self._send(subscriber.address, subscriber.codec.joined(head, data))
 
     def _end(self, subscriber: Subscriber, end: End) -> None:

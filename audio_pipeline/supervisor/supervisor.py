@@ -19,6 +19,8 @@ import zmq
 from audio_pipeline import threads
 from audio_pipeline.clock import ClockRecord
 from audio_pipeline.control.client import Client
+from audio_pipeline.control.events import Event
+from audio_pipeline.control.state import State
 from audio_pipeline.errors import ConfigError, PipelineError
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.graph.types import Graph
@@ -28,6 +30,7 @@ from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.links.waker import Waker
 from audio_pipeline.supervisor.assembly import Assembly, Ground
 from audio_pipeline.supervisor.control_socket import ControlSocket
+from audio_pipeline.supervisor.event_log import EventLog
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.helper import Helper
 from audio_pipeline.supervisor.incident_reports import note_shortage
@@ -73,7 +76,7 @@ class Supervisor:
         self._assembly: Assembly | None = None
         self._run_dir: RunDir | None = None
         self._up, self._ended = threading.Event(), threading.Event()
-        self._final: dict[str, Any] = {}
+        self._final: State | None = None
 
     # -- for the caller ---------------------------------------------------------------------------
 
@@ -150,12 +153,17 @@ class Supervisor:
         return self._life.exit_code
 
     @property
-    def listeners(self) -> list[Callable[[dict[str, Any]], None]]:
+    def listeners(self) -> list[Callable[[Event], None]]:
         """Called with every event, in the supervisor's thread."""
         return self._events.listeners
 
-    def final_state(self) -> dict[str, Any]:
-        """The last state, after the end."""
+    @property
+    def event_log(self) -> EventLog:
+        """The newest events; the supervisor's thread writes to it until the end."""
+        return self._events.kept
+
+    def final_state(self) -> State | None:
+        """The last state, after the end; None where it never came to that."""
         return self._final
 
     # -- the thread -------------------------------------------------------------------------------

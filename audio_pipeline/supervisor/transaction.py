@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from audio_pipeline.control.events import GraphEvent
 from audio_pipeline.errors import ControlError, NodeError, PipelineError
 from audio_pipeline.graph.groups import processes
 from audio_pipeline.graph.types import Graph
@@ -216,7 +217,7 @@ class Transaction:
     def _finish(self, now: Change) -> None:
         revision = self._state.graph_revision
         self._events.log(f"graph {revision}: {summary(now.what, now.rewiring)}")
-        self._events.publish({"kind": "graph", "revision": revision, "what": now.what})
+        self._events.publish(GraphEvent(revision=revision, what=now.what))
         self._close(now.result(revision))
 
     def _gone(self, record: NodeRecord) -> None:

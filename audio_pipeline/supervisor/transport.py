@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from audio_pipeline.control.events import NodeEvent
 from audio_pipeline.control.numbers import finite
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.node import Source
@@ -37,15 +37,15 @@ class Transport:
     position: int = 0  # last position the source sent
     pieces: deque[Piece] = field(default_factory=lambda: deque(maxlen=KEEP))
 
-    def on_event(self, event: Mapping[str, Any]) -> None:
+    def on_event(self, event: NodeEvent) -> None:
         """Takes a `media` event of the source."""
         self.pieces.append(
             Piece(
-                int(event["position"]),
-                finite(event.get("media_s", 0.0)),
-                finite(event.get("length_s") or 0.0),
-                str(event.get("media_id", "")),
-                finite(event.get("rate", 1.0)),
+                event.position,
+                finite(event.data.get("media_s", 0.0)),
+                finite(event.data.get("length_s") or 0.0),
+                str(event.data.get("media_id", "")),
+                finite(event.data.get("rate", 1.0)),
             )
         )
 

@@ -12,18 +12,15 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from audio_pipeline.control.replies import SetReply
+from audio_pipeline.control.state import Status
 from audio_pipeline.errors import ControlError
+from audio_pipeline.view.faders import fader_at, fader_target
 from audio_pipeline.view.lines import song_of
-from audio_pipeline.view.text import FADER_DB, State, clock_text, ms_text
+from audio_pipeline.view.text import FADER_DB, clock_text, ms_text
 from audio_pipeline.view.watch import Subscriber
 
 STEP_DB = 1.0
 SEEK_S = 5.0
-VOICE = (
-    "vocals",
-    "voice",
-    "mic",
-)  # the input the fader keys move: the first of these, else the mixer's first
 QUIT = "quit"
 
 ESCAPES = {
@@ -105,78 +102,67 @@ class Keyboard:
         return decode_keys(data.decode(errors="ignore"))
 
 
-def fader_target(state: State) -> tuple[str, str] | None:
-    """(node, input) of the fader that the keys move: the voice of the first node whose inputs have one."""
-    for name, node in state["nodes"].items():
-        parts = [live.split(".") for live in node.get("live", ())]
-        inputs = [part[1] for part in parts if len(part) == 3 and part[0] == "inputs" and part[2] == "gain_db"]
-        if inputs:
-            return name, next((wanted for wanted in VOICE if wanted in inputs), inputs[0])
-    return None
-
-
 class Commands:
     """Carries out keys on a running pipeline; what each did comes back as a few words."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def press(self, keys: Sequence[str], state: State) -> str:
+    def press(self, keys: Sequence[str], status: Status) -> str:
         """Does what `keys` say, held-down keys as one step; QUIT for the one that ends the view."""
         if "q" in keys:
             return QUIT
         replies = []
         try:
             if steps := keys.count("up") - keys.count("down"):
-                replies.append(self._move_fader(steps, state))
+                replies.append(self._move_fader(steps, status))
             if seeks := keys.count("right") - keys.count("left"):
-                replies.append(self._seek(seeks * SEEK_S, state))
-            replies += [self._single(key, state) for key in dict.fromkeys(keys)]
+                replies.append(self._seek(seeks * SEEK_S, status))
+            replies += [self._single(key, status) for key in dict.fromkeys(keys)]
         except ControlError as error:
             replies.append(str(error))
         return next((reply for reply in reversed(replies) if reply), "")
 
-    def _single(self, key: str, state: State) -> str:
+    def _single(self, key: str, status: Status) -> str:
         if key in ("m", "s"):
-            return self._switch("mute" if key == "m" else "solo", state)
-        name = song_of(state)
+            return self._switch("mute" if key == "m" else "solo", status)
+        name = song_of(status)
         if key not in ("space", "n", "l") or name is None:
             return ""
-        playing = state["transport"][name]
+        song = status.songs[name]
         if key == "space":
-            command = "pause" if playing["playing"] else "play"
+            command = "pause" if song.playing else "play"
             self._client.transport(name, command)
             return command
         if key == "n":
             self._client.transport(name, "next")
             return "next"
-        self._client.transport(name, "loop", on=not playing.get("loop", False))
-        return f"loop {'off' if playing.get('loop') else 'on'}"
+        self._client.transport(name, "loop", on=not song.loop)
+        return f"loop {'off' if song.loop else 'on'}"
 
-    def _move_fader(self, steps: int, state: State) -> str:
-        target = fader_target(state)
+    def _move_fader(self, steps: int, status: Status) -> str:
+        target = fader_target(status)
         if target is None:
             return "no fader here"
-        node, name = target
-        now_db = float(state["nodes"][node]["settings"]["inputs"][name]["gain_db"])
+        now_db = fader_at(status, target).gain_db
         value_db = min(max(now_db + steps * STEP_DB, FADER_DB[0]), FADER_DB[1])
-        reply = self._client.set(node, f"inputs.{name}.gain_db", value_db)
-        return f"{name} {value_db:+.1f} dB{effect_of(reply)}"
+        reply = self._client.set(target.node, f"inputs.{target.input}.gain_db", value_db)
+        return f"{target.input} {value_db:+.1f} dB{effect_of(reply)}"
 
-    def _switch(self, what: str, state: State) -> str:
-        target = fader_target(state)
+    def _switch(self, what: str, status: Status) -> str:
+        target = fader_target(status)
         if target is None:
             return f"nothing to {what} here"
-        node, name = target
-        on = not state["nodes"][node]["settings"]["inputs"][name].get(what, False)
-        reply = self._client.set(node, f"inputs.{name}.{what}", on)
-        return f"{name} {what} {'on' if on else 'off'}{effect_of(reply)}"
+        now = fader_at(status, target)
+        on = not (now.mute if what == "mute" else now.solo)
+        reply = self._client.set(target.node, f"inputs.{target.input}.{what}", on)
+        return f"{target.input} {what} {'on' if on else 'off'}{effect_of(reply)}"
 
-    def _seek(self, by_s: float, state: State) -> str:
-        name = song_of(state)
+    def _seek(self, by_s: float, status: Status) -> str:
+        name = song_of(status)
         if name is None:
             return "nothing to seek here"
-        target_s = max(state["transport"][name]["media_s"] + by_s, 0.0)
+        target_s = max(status.songs[name].media_s + by_s, 0.0)
         self._client.transport(name, "seek", seconds=target_s)
         return f"seek {clock_text(target_s)}"
 

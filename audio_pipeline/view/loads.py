@@ -7,16 +7,16 @@ PipeWire's `pw-top` (WAIT, BUSY, their share of the quantum, errors), and beside
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_pipeline.control.snapshots import LinkLedger, NodeLedger, PathDescription, PathLedger, Times, WorstFrame
+from audio_pipeline.control.state import NodeState, State
 from audio_pipeline.histogram import BINS, quantile_ms
 
-State = Mapping[str, Any]
 Counts = NDArray[np.int64]
 ERROR_COUNTERS = (
     "xruns",
@@ -78,61 +78,85 @@ class PathLoad:
     p50_ms: float | None  # between the two looks
     p99_ms: float | None
     max_ms: float | None  # since the start
-    worst: Mapping[str, Any] | None
+    worst: WorstFrame | None
 
 
-def quantum_ms(state: State) -> float:
-    """Length of a frame."""
-    return 1000.0 * float(state["frame_samples"]) / float(state["rate"])
+class Before:
+    """What an earlier look counted, by node, link and path; nothing where there was none."""
+
+    def __init__(self, state: State | None) -> None:
+        self.uptime_s = state.ledger.uptime_s if state else 0.0
+        self._nodes = state.ledger.nodes if state else {}
+        self._links = {link.input: link.age_counts for link in state.ledger.links} if state else {}
+        self._paths = state.measured if state else {}
+
+    def times(self, name: str, of: Callable[[NodeLedger], Times | None]) -> Times | None:
+        """A duration at a node."""
+        node = self._nodes.get(name)
+        return of(node) if node else None
+
+    def ages(self, link: LinkLedger) -> Sequence[int] | None:
+        return self._links.get(link.input)
+
+    def measured(self, path: tuple[str, ...]) -> Sequence[int] | None:
+        found = self._paths.get(path)
+        return found.measured.counts if found and found.measured else None
 
 
 def node_loads(before: State | None, now: State) -> list[Load]:
     """Every node, in the graph's order; without `before`, since each process began."""
-    spent_s = now["uptime_s"] - (before["uptime_s"] if before else 0.0)
-    old = before["nodes"] if before else {}
-    links = {link["to"]: link for link in before["links"]} if before else {}
-    return [_load(name, node, old.get(name), now, links, max(spent_s, 1e-9)) for name, node in now["nodes"].items()]
+    old = Before(before)
+    spent_s = max(now.ledger.uptime_s - old.uptime_s, 1e-9)
+    return [_load(node, now, old, spent_s) for node in now.node_states]
 
 
-def _load(
-    name: str,
-    node: Mapping[str, Any],
-    old: Mapping[str, Any] | None,
-    now: State,
-    links: Mapping[str, Any],
-    spent_s: float,
-) -> Load:
-    quantum = quantum_ms(now)
-    inputs = [link for link in now["links"] if link["to"].partition(".")[0] == name]
-    wait, work = _since(node, old, "wait"), _since(node, old, "work")
+def _load(node: NodeState, now: State, old: Before, spent_s: float) -> Load:
+    inputs = [link for link in now.ledger.links if link.input.node == node.name]
+    wait = _since(node.ledger.wait, old.times(node.name, lambda ledger: ledger.wait))
+    work = _since(node.ledger.work, old.times(node.name, lambda ledger: ledger.work))
     wait_ms = wait.sum_ms / wait.count if wait.count else None
     share = work.sum_ms / 1000 / spent_s
-    fullest = max(inputs, key=lambda link: link["in_flight"] / max(link["window"], 1), default=None)
-    ages = [(link, _difference(link["age_histogram"]["counts"], _age_counts(links.get(link["to"])))) for link in inputs]
-    link, counts = max(ages, key=lambda pair: quantile_ms(pair[1], 0.99) / pair[0]["budget_ms"], default=(None, None))
-    worst_ms = link["age_ms"]["max"] if link and sum(link["age_histogram"]["counts"]) else None
+    fullest = max(inputs, key=lambda link: link.in_flight / max(link.window, 1), default=None)
+    age = _oldest(inputs, old)
     return Load(
-        node=name,
-        kind=node["kind"],
-        state=node["state"],
+        node=node.name,
+        kind=node.description.kind,
+        state=node.meters.state,
         wait_ms=wait_ms,
         wait_p99_ms=wait.quantile(0.99),
-        busy_ms=share * quantum,
+        busy_ms=share * now.frame_ms,
         busy_p99_ms=work.quantile(0.99),
         busy_share=share,
-        wait_share=None if wait_ms is None else wait_ms / quantum,
-        queued=sum(link["queued"] for link in inputs),
-        in_flight=fullest["in_flight"] if fullest else 0,
-        window=fullest["window"] if fullest else 0,
-        errors=errors_of(node, inputs),
-        age_p50_ms=_quantile(counts, 0.5, worst_ms),
-        age_p99_ms=_quantile(counts, 0.99, worst_ms),
-        age_max_ms=worst_ms,
-        ppm=_ppm(name, node, now),
-        restarts=node["restarts"],
-        cpu=node["cpu"],
-        rss_mb=node["rss_mb"],
+        wait_share=None if wait_ms is None else wait_ms / now.frame_ms,
+        queued=sum(link.queued for link in inputs),
+        in_flight=fullest.in_flight if fullest else 0,
+        window=fullest.window if fullest else 0,
+        errors=errors_of(node.ledger, inputs),
+        age_p50_ms=age.p50_ms,
+        age_p99_ms=age.p99_ms,
+        age_max_ms=age.max_ms,
+        ppm=_ppm(node, now),
+        restarts=node.meters.restarts,
+        cpu=node.meters.cpu,
+        rss_mb=node.meters.rss_mb,
     )
+
+
+@dataclass(frozen=True)
+class _Age:
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    max_ms: float | None = None
+
+
+def _oldest(inputs: Sequence[LinkLedger], old: Before) -> _Age:
+    """Ages on the input that is the nearest to its budget."""
+    ages = [(link, _difference(link.age_counts, old.ages(link))) for link in inputs if link.age_counts]
+    if not ages:
+        return _Age()
+    link, counts = max(ages, key=lambda pair: quantile_ms(pair[1], 0.99) / pair[0].budget_ms)
+    worst_ms = link.age_ms.max if sum(link.age_counts) else None
+    return _Age(_quantile(counts, 0.5, worst_ms), _quantile(counts, 0.99, worst_ms), worst_ms)
 
 
 @dataclass(frozen=True)
@@ -145,23 +169,19 @@ class _Times:
         return _quantile(self.counts, q)
 
 
-def _since(node: Mapping[str, Any], old: Mapping[str, Any] | None, key: str) -> _Times:
+def _since(new: Times | None, past: Times | None) -> _Times:
     """What of a duration came in between two looks."""
-    new, past = node.get(key), (old or {}).get(key)
     if new is None:
         return _Times(0, 0.0, np.zeros(BINS, np.int64))
-    count, sum_ms = (past["count"], past["sum_ms"]) if past else (0, 0.0)
-    counts = _difference(new["counts"], past["counts"] if past else None)
-    return _Times(max(new["count"] - count, 0), max(new["sum_ms"] - sum_ms, 0.0), counts)
+    count, sum_ms, before = (past.count, past.sum_ms, past.counts) if past else (0, 0.0, None)
+    return _Times(max(new.count - count, 0), max(new.sum_ms - sum_ms, 0.0), _difference(new.counts, before))
 
 
 def _difference(now: Sequence[int], before: Sequence[int] | None) -> Counts:
     counts = np.asarray(now, np.int64)
-    return counts if before is None else np.maximum(counts - np.asarray(before, np.int64), 0)
-
-
-def _age_counts(link: Mapping[str, Any] | None) -> Sequence[int] | None:
-    return link["age_histogram"]["counts"] if link else None
+    if before is None or len(before) != len(counts):  # a ledger that was too large has no histograms
+        return counts
+    return np.maximum(counts - np.asarray(before, np.int64), 0)
 
 
 def _quantile(counts: Counts | None, q: float, worst_ms: float | None = None) -> float | None:
@@ -170,43 +190,41 @@ def _quantile(counts: Counts | None, q: float, worst_ms: float | None = None) ->
     return min(quantile_ms(counts, q), math.inf if worst_ms is None else worst_ms)
 
 
-def errors_of(node: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def errors_of(node: NodeLedger, inputs: Sequence[LinkLedger]) -> dict[str, int]:
     """What went wrong at a node, by reason: its own counters, and frames that were dropped on the way to it."""
-    found = {name: int(node["counters"][name]) for name in ERROR_COUNTERS if node.get("counters", {}).get(name)}
+    found = {name: int(node.counters[name]) for name in ERROR_COUNTERS if node.counters.get(name)}
     for link in inputs:
-        for reason, amount in link["dropped"].items():
+        for reason, amount in link.dropped.items():
             if reason not in WANTED:
                 found[f"dropped {reason}"] = found.get(f"dropped {reason}", 0) + amount
     return found
 
 
-def _ppm(name: str, node: Mapping[str, Any], now: State) -> float | None:
+def _ppm(node: NodeState, now: State) -> float | None:
     """How far a clock is off: what the node itself says, and what the graph's clock says of its master."""
-    said = [float(node["gauges"][key]) for key in PPM_GAUGES if key in node.get("gauges", {})]
-    if not said and now["clock"]["master"] == name:
-        said = [float(now["clock"]["ppm"])]
-    return said[0] if said and math.isfinite(said[0]) else None
+    known = [float(node.ledger.gauges[key]) for key in PPM_GAUGES if key in node.ledger.gauges]
+    if not known and now.meters.master == node.name:
+        known = [now.meters.ppm]
+    return known[0] if known and math.isfinite(known[0]) else None
 
 
 def path_loads(before: State | None, now: State) -> list[PathLoad]:
     """Every path whose nodes are there, the monitor path first."""
-    old = {tuple(path["path"]): path.get("measured") for path in before["paths"]} if before else {}
-    here = [path for path in now["paths"] if all(now["nodes"][name]["state"] != "absent" for name in path["path"])]
-    found = [_path(path, old.get(tuple(path["path"]))) for path in here]
-    return sorted(found, key=lambda path: not path.monitor)
+    old, measured = Before(before), now.measured
+    return [_path(path, measured.get(path.path), old.measured(path.path)) for path in now.present_paths]
 
 
-def _path(path: Mapping[str, Any], old: Mapping[str, Any] | None) -> PathLoad:
-    measured = path.get("measured")
-    counts = _difference(measured["counts"], old["counts"] if old else None) if measured else None
-    worst_ms = measured["max"] if measured else None
+def _path(path: PathDescription, found: PathLedger | None, old: Sequence[int] | None) -> PathLoad:
+    measured = found.measured if found else None
+    counts = _difference(measured.counts, old) if measured else None
+    worst_ms = measured.max if measured else None
     return PathLoad(
-        tuple(path["path"]),
-        path["monitor"],
-        path.get("stated_ms", path["total_ms"]),
-        path["budget_ms"],
+        path.path,
+        path.monitor,
+        path.stated_ms,
+        path.budget_ms,
         _quantile(counts, 0.5, worst_ms),
         _quantile(counts, 0.99, worst_ms),
         worst_ms,
-        measured["worst"] if measured else None,
+        measured.worst if measured else None,
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from audio_pipeline.view.text import DIM, ZONES_DB, Line, Part, State, db_text, meter, ms_text
+from audio_pipeline.control.snapshots import NodeMeters
+from audio_pipeline.control.state import LinkStatus, NodeStatus, Status
+from audio_pipeline.view.text import DIM, ZONES_DB, Line, Part, db_text, meter, ms_text
 
 STATE_STYLES = {
     "running": "green",
@@ -24,46 +25,33 @@ class Row:
     """A node, or one of its ports, and what the links into it say."""
 
     name: str
-    node: Mapping[str, Any]
-    links: Sequence[Mapping[str, Any]]
+    node: NodeStatus
+    links: Sequence[LinkStatus]
     level_db: tuple[float, float] | None  # peak, RMS
     port: bool = False  # a further line of the node above
 
 
-def rows(state: State, *, ports: bool) -> list[Row]:
+def rows(status: Status, *, ports: bool) -> list[Row]:
     """A row per node, and where `ports` and a node has several levels a row for each of these below it."""
     found: list[Row] = []
-    for name, node in state["nodes"].items():
-        levels = shown_levels(node)
-        links = [link for link in state["links"] if node_of(link["to"]) == name]
+    for node in status.nodes:
+        levels = shown_levels(node.meters)
+        links = [link for link in status.links if link.description.input.node == node.name]
         several = ports and len(levels) > 1
         level = max(levels.values(), default=None) if not several else None
-        found.append(Row(name, node, links, level))
+        found.append(Row(node.name, node, links, level))
         found += [Row(port, node, (), levels[port], port=True) for port in levels if several]
     return found
 
 
-def shown_levels(node: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+def shown_levels(node: NodeMeters) -> dict[str, tuple[float, float]]:
     """Peak and RMS by port: of `out` alone where there is one, else of all."""
-    levels = node.get("levels_db", {})
+    levels = node.levels_db or {}
     return {port: (levels[port][0], levels[port][1]) for port in (("out",) if "out" in levels else levels)}
 
 
-def node_of(end: str) -> str:
-    """
-    >>> node_of("song.out")
-    'song'
-    """
-    return end.partition(".")[0]
-
-
-def drops(link: Mapping[str, Any]) -> int:
-    """Frames lost on a link; those that a seek or a stop cancelled were not wanted any more."""
-    return sum(count for reason, count in link["dropped"].items() if reason != "cancelled")
-
-
 def _state_cell(row: Row) -> Part:
-    state = row.node["state"]
+    state = row.node.meters.state
     return f"● {state}", STATE_STYLES.get(state, "")
 
 
@@ -74,41 +62,42 @@ def _peak_cell(row: Row) -> Part:
 
 
 def _latency_cell(row: Row) -> Part:
-    total_ms = row.node.get("latency_ms", {}).get("total", 0.0)
+    total_ms = row.node.description.latency_ms.get("total", 0.0)
     return (ms_text(total_ms), "") if total_ms else ("-", DIM)
 
 
 def _age_cell(row: Row) -> Part:
     if not row.links:
         return "-", DIM
-    worst = max(row.links, key=lambda link: link["age_ms"]["p99"] / link["budget_ms"])
-    return ms_text(worst["age_ms"]["p99"]), "yellow" if worst["age_ms"]["p99"] > worst["budget_ms"] else ""
+    worst = max(row.links, key=lambda link: link.meters.age_p99_ms / link.description.budget_ms)
+    age_ms, budget_ms = worst.meters.age_p99_ms, worst.description.budget_ms
+    return ms_text(age_ms), "yellow" if age_ms > budget_ms else ""
 
 
 def _drops_cell(row: Row) -> Part:
-    lost = sum(drops(link) for link in row.links)
-    balanced = all(link.get("balanced", True) for link in row.links)
+    lost = sum(link.meters.dropped for link in row.links)
+    balanced = all(link.meters.balanced for link in row.links)
     return f"{lost}{'' if balanced else '!'}", ("yellow" if lost else DIM) if balanced else "bold red"
 
 
 def _queue_cell(row: Row) -> Part:
     if not row.links:
         return "-", DIM
-    fullest = max(row.links, key=lambda link: link["in_flight"] / max(link["window"], 1))
-    waiting = sum(link["queued"] for link in row.links)
-    return f"{fullest['in_flight']}/{fullest['window']}{f'+{waiting}' if waiting else ''}", ""
+    fullest = max(row.links, key=lambda link: link.fill)
+    waiting = sum(link.meters.queued for link in row.links)
+    return f"{fullest.meters.in_flight}/{fullest.description.window}{f'+{waiting}' if waiting else ''}", ""
 
 
-def _share_cell(key: str, limit: float) -> Callable[[Row], Part]:
+def _share_cell(share_of: Callable[[NodeMeters], float], limit: float) -> Callable[[Row], Part]:
     def cell(row: Row) -> Part:
-        share = row.node.get(key)
-        return (f"{share:.0%}", "red" if share > limit else "") if share is not None else ("-", DIM)
+        share = share_of(row.node.meters)
+        return f"{share:.0%}", "red" if share > limit else ""
 
     return cell
 
 
 def _restarts_cell(row: Row) -> Part:
-    count = row.node.get("restarts", 0)
+    count = row.node.meters.restarts
     return str(count), "yellow" if count else DIM
 
 
@@ -126,8 +115,8 @@ COLUMNS = (
     Column("age p99", 8, _age_cell, 1),
     Column("drops", 6, _drops_cell, 0),
     Column("credit", 7, _queue_cell, 6),
-    Column("cpu", 5, _share_cell("cpu", 0.95), 3),
-    Column("busy", 5, _share_cell("busy", 0.8), 5),
+    Column("cpu", 5, _share_cell(lambda node: node.cpu, 0.95), 3),
+    Column("busy", 5, _share_cell(lambda node: node.busy, 0.8), 5),
     Column("restarts", 8, _restarts_cell, 7),
 )
 STATE_WIDTH = 12
@@ -161,7 +150,7 @@ def _row_line(row: Row, widths: tuple[int, int], columns: Sequence[Column], peak
         (f" {name[0][:name_width]:{name_width}} ", name[1]),
         (f"{state[0]:{STATE_WIDTH}} ", state[1]),
     ]
-    note = "" if row.port or row.node["state"] == "running" else row.node.get("note", "")[:meter_width]
+    note = "" if row.port else row.node.meters.note[:meter_width]
     line += meter(row.level_db[1], peak_db, meter_width) if row.level_db else [(f"{note:{meter_width}}", DIM)]
     for column in columns:
         text, style = column.cell(row) if not row.port or column.cell is _peak_cell else ("", "")

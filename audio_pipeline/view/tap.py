@@ -4,44 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_pipeline.control.snapshots import Description, NodeDescription
 from audio_pipeline.dsp.spectrogram import LogSpectrogram
 from audio_pipeline.errors import ControlError, nearest
 from audio_pipeline.files.wav import WavWriter
 from audio_pipeline.frame import Flag, Frame
-from audio_pipeline.observe.journal import plain
-from audio_pipeline.terminal import write_json_line
+from audio_pipeline.refs import DEFAULT_OUTPUT, PortRef
+from audio_pipeline.terminal import plain, write_json_line
 from audio_pipeline.view.text import SILENCE_DB
 
-State = Mapping[str, Any]
 Array = NDArray[np.float32]
 MOST_FILL_S = 60.0  # a longer hole is a new beginning
 PICTURE_COLUMNS = 20.0  # a second
 
 
-def find_port(state: State, target: str) -> tuple[str, str]:
-    """Node and port of `NODE`, `NODE.PORT` or `NODE.INPUT` (whatever comes in there). Raises ControlError."""
+def find_port(description: Description, target: str) -> PortRef:
+    """The output meant by `NODE`, `NODE.PORT` or `NODE.INPUT` (whatever comes in there). Raises ControlError."""
     name, _, port = target.partition(".")
-    nodes = state["nodes"]
+    nodes = description.nodes
     if name not in nodes:
         raise ControlError(f"unknown node {name!r}{nearest(name, nodes)}; known are {', '.join(nodes)}")
-    outputs, events = nodes[name].get("outputs", []), nodes[name].get("events", [])
-    sources = {link["to"]: link["from"] for link in state["links"] if not link.get("standby")}
-    incoming = {to.partition(".")[2]: source for to, source in sources.items() if to.partition(".")[0] == name}
-    if not port:
-        port = "out" if "out" in outputs else next(iter([*outputs, *incoming, *events]), "")
-    if port in outputs or port in events:
-        return name, port
+    own = [*nodes[name].outputs, *nodes[name].events]
+    links = [link for link in description.links if link.input.node == name and not link.standby]
+    incoming = {link.input.name: link.output for link in links}
+    port = port or _default(nodes[name], incoming)
+    if port in own:
+        return PortRef(name, port)
     if port in incoming:
-        node, _, source = incoming[port].partition(".")
-        return node, source
-    known = [*outputs, *events, *incoming]
-    said = ", ".join(known) if known else "none"
-    raise ControlError(f"node {name!r} has no port {port!r}{nearest(port, known)}; known are {said}")
+        return incoming[port]
+    known = [*own, *incoming]
+    raise ControlError(
+        f"node {name!r} has no port {port!r}{nearest(port, known)}; known are {', '.join(known) or 'none'}"
+    )
+
+
+def _default(node: NodeDescription, incoming: Mapping[str, PortRef]) -> str:
+    """What is listened to where only a node is named: its sound, else what comes in, else its events."""
+    if DEFAULT_OUTPUT in node.outputs:
+        return DEFAULT_OUTPUT
+    return next(iter([*node.outputs, *incoming, *node.events]), "")
 
 
 class Filled:
@@ -86,7 +92,8 @@ class Recording:
     def add(self, x: Array, rate: int) -> None:
         if self._writer is None:
             self._writer = WavWriter.open(self._path, rate, x.shape[1])
-        if (self._writer.format.rate, self._writer.format.channels) != (rate, x.shape[1]):
+        there = self._writer.format
+        if (there.rate, there.channels) != (rate, x.shape[1]):
             raise ControlError(f"recording {self._path}: the port now sends {x.shape[1]} channels at {rate} Hz")
         self._writer.write(x)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_pipeline.view.text import DIM, Line, db_text, joined, meter, ms_text, spread
+from audio_pipeline.refs import PortRef
+from audio_pipeline.view.text import DIM, Line, clock_text, db_text, joined, meter, ms_text, spread
 
 Array = NDArray[np.float32]
 TOP_DB, BOTTOM_DB = -5.0, -90.0
@@ -75,11 +76,24 @@ class Waterfall:
         return joined(styled)
 
 
-def header(about: Mapping[str, Any], width: int) -> Line:
+@dataclass(frozen=True)
+class Listening:
     """What is listened to, and how it goes."""
-    lost = f" · lost {about['lost']}" if about["lost"] else ""
-    right = f"{about['channels']} ch · {about['rate']} Hz · age {ms_text(about['age_ms'])}{lost} · {about['time']} "
-    return spread([(f" {about['port']} ", "bold reverse cyan"), (f"  {about['pipeline']}", DIM)], [(right, DIM)], width)
+
+    port: PortRef
+    pipeline: str
+    channels: int
+    rate: int
+    lost: int  # frames
+    age_ms: float  # of the newest frame
+    seconds: float  # of sound so far
+
+
+def header(now: Listening, width: int) -> Line:
+    """The screen's first line."""
+    lost = f" · lost {now.lost}" if now.lost else ""
+    right = f"{now.channels} ch · {now.rate} Hz · age {ms_text(now.age_ms)}{lost} · {clock_text(now.seconds)} "
+    return spread([(f" {now.port} ", "bold reverse cyan"), (f"  {now.pipeline}", DIM)], [(right, DIM)], width)
 
 
 def level_lines(levels_db: Sequence[tuple[float, float]], held_db: Sequence[float], width: int) -> list[Line]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
-State = Mapping[str, Any]  # as Client.state() gives it
+from audio_pipeline.control.state import Status
+
 Part = tuple[str, str]  # text and its rich style
 Line = list[Part]
 
@@ -47,12 +46,11 @@ def ms_text(value_ms: float) -> str:
     return f"{value_ms:.0f} ms" if value_ms >= 10 else f"{value_ms:.1f} ms"
 
 
-def content_s(state: State) -> float:
+def content_s(status: Status) -> float:
     """How much sound has gone through: by the clock, or offline by the share of the song."""
-    if state["live"]:
-        return float(state["position"] / state["rate"])
-    lengths_s = [song["length_s"] or 0.0 for song in state["transport"].values()]
-    return float(state["progress"] * max(lengths_s, default=0.0))
+    if status.description.live:
+        return status.meters.position / status.description.rate
+    return status.meters.progress * max((song.length_s for song in status.songs.values()), default=0.0)
 
 
 class PeakHold:

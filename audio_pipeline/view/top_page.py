@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from audio_pipeline.view.loads import Load, PathLoad, State, node_loads, path_loads, quantum_ms
+from audio_pipeline.control.state import State
+from audio_pipeline.view.loads import Load, PathLoad, node_loads, path_loads
 from audio_pipeline.view.text import DIM, Line, Part, clock_text, spread
 
 STATE_MARKS: Mapping[str, Part] = {
@@ -112,11 +113,12 @@ def ordered(loads: Sequence[Load], by: str) -> list[Load]:
 
 
 def header(state: State, width: int) -> Line:
-    mode: Part = ("● live", "green") if state["live"] else ("● offline", "cyan")
-    clock = state["clock"]
-    quantum = f"Q {state['frame_samples']}/{state['rate']} = {quantum_ms(state):.2f} ms"
-    right = f"{quantum} · clock {clock['master']} {clock['ppm']:+.1f} ppm · up {clock_text(state['uptime_s'])} "
-    return spread([(f" {state['name']} ", "bold reverse cyan"), ("  ", ""), mode], [(right, DIM)], width)
+    """Name, mode, length of a frame, clock and uptime."""
+    about, now = state.description, state.meters
+    mode: Part = ("● live", "green") if about.live else ("● offline", "cyan")
+    quantum = f"Q {about.frame_samples}/{about.rate} = {state.frame_ms:.2f} ms"
+    right = f"{quantum} · clock {now.master} {now.ppm:+.1f} ppm · up {clock_text(state.ledger.uptime_s)} "
+    return spread([(f" {about.name} ", "bold reverse cyan"), ("  ", ""), mode], [(right, DIM)], width)
 
 
 def table(loads: Sequence[Load], width: int, by: str) -> list[Line]:
@@ -168,8 +170,8 @@ def worst_text(path: PathLoad, brief: bool) -> str:
     worst = path.worst
     if worst is None:
         return "-"
-    at = time.strftime("%H:%M:%S", time.localtime(worst["time"]))
-    return f"#{worst['seq']} {at}" if brief else f"{worst['from']}#{worst['seq']} → {worst['to']} {at}"
+    at = time.strftime("%H:%M:%S", time.localtime(worst.time))
+    return f"#{worst.seq} {at}" if brief else f"{worst.source}#{worst.seq} → {worst.target} {at}"
 
 
 def error_lines(loads: Sequence[Load]) -> list[Line]:

@@ -6,13 +6,17 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, TextIO
 
+from audio_pipeline.control.state import Status
 from audio_pipeline.terminal import printable, write
-from audio_pipeline.view.keys import QUIT, Client, Commands, Keyboard, fader_target
+from audio_pipeline.view.faders import fader_target
+from audio_pipeline.view.keys import QUIT, Client, Commands, Keyboard
 from audio_pipeline.view.lines import log_line, page
-from audio_pipeline.view.text import Line, PeakHold, State
-from audio_pipeline.view.watch import Watch
+from audio_pipeline.view.screen import ScreenState
+from audio_pipeline.view.text import Line, PeakHold
+from audio_pipeline.view.watch import ScreenWatch
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -35,7 +39,7 @@ class View:
         self,
         client: Client,
         *,
-        title: Callable[[State], str] | None = None,
+        title: Callable[[Status], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         patience_s: float | None = None,
     ) -> None:
@@ -45,8 +49,8 @@ class View:
         self._hold = PeakHold()
         self._message = ""
         self._message_until = 0.0
-        self._watch = Watch(client, clock=clock, patience_s=patience_s)
-        self.state: State | None = None  # the newest one
+        self._watch = ScreenWatch(client, clock=clock, patience_s=patience_s)
+        self.state: ScreenState | None = None  # the newest one
 
     def refresh(self) -> None:
         """Takes what was pushed. Raises ControlError when nothing has come for `patience_s`."""
@@ -89,12 +93,16 @@ class View:
         from rich.live import Live
 
         console = console or Console()
-        with Keyboard() as keyboard, Live(console=console, screen=True, auto_refresh=False) as live:
+        with (
+            closing(self._watch),
+            Keyboard() as keyboard,
+            Live(console=console, screen=True, auto_refresh=False) as live,
+        ):
             due = self._clock()
             while not ended():
                 self.refresh()
                 live.update(drawn(self.lines(console.size)), refresh=True)
-                if self.state is not None and self.state.get("ended"):
+                if self.state is not None and self.state.meters.ended:
                     return
                 due = max(due + REFRESH_S, self._clock())
                 if not self.press(keyboard.read(due - self._clock())):
@@ -124,15 +132,15 @@ def follow(
 
     Gives the last message of the log that was written.
     """
-    watch = Watch(client, clock=clock, patience_s=patience_s)
-    start = clock()
-    for second in range(1, sys.maxsize):
-        if wait(max(start + second - clock(), 0.0)):
-            break
-        state = watch.refresh()
-        if state is None:
-            continue
-        write(*map(printable, watch.logged()), log_line(state), out=out)
-        if state["ended"]:
-            break
-    return watch.last
+    with closing(ScreenWatch(client, clock=clock, patience_s=patience_s)) as watch:
+        start = clock()
+        for second in range(1, sys.maxsize):
+            if wait(max(start + second - clock(), 0.0)):
+                break
+            state = watch.refresh()
+            if state is None:
+                continue
+            write(*map(printable, watch.logged()), log_line(state), out=out)
+            if state.meters.ended:
+                break
+        return watch.last

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Generic, Protocol, TypeVar
 
-from audio_pipeline.control.pushes import EventBatch, Push
+from audio_pipeline.control.events import LogEvent
+from audio_pipeline.control.pushes import Data, EventBatch, Push
 from audio_pipeline.control.requests import EVENTS, GRAPH, LEDGER, METERS
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
-from audio_pipeline.control.state import compose
+from audio_pipeline.control.state import State, Status
 from audio_pipeline.errors import ControlError
-from audio_pipeline.view.screen import screen_state
-from audio_pipeline.view.text import State
+from audio_pipeline.view.screen import ScreenState
 
 ANSWER_S = 0.5
 PATIENCE_S = 5.0  # how long a pipeline of another process may leave us without a push
 QUIET_S = 1.0  # after which a state is not shown as the present one
 A_LOOK = 256  # pushes
 LOG_LINES, NEW_LINES = 200, 2_000
-SCREEN = (GRAPH, METERS, EVENTS)
-WHOLE = (GRAPH, METERS, LEDGER)
+S = TypeVar("S")
 
 
 class Subscription(Protocol):
@@ -41,37 +42,36 @@ class Subscriber(Protocol):
     def subscribe(self, topics: Sequence[str], every_ms: int, since: int | None) -> Subscription: ...
 
 
-class Watch:
-    """The newest state. With the topics of `WHOLE` it is one of `Client.state()`, else what a screen shows."""
+class Watch(ABC, Generic[S]):
+    """The newest state, of a kind that a subclass makes."""
+
+    topics: tuple[str, ...]
 
     def __init__(
         self,
         client: Subscriber,
-        topics: Sequence[str] = SCREEN,
         *,
         every_ms: int = 125,
         clock: Callable[[], float] = time.monotonic,
         patience_s: float | None = None,
     ) -> None:
-        self._client, self._topics, self._every_ms = client, tuple(topics), every_ms
+        self._client, self._every_ms = client, every_ms
         self._clock, self._patience_s = clock, PATIENCE_S if patience_s is None else patience_s
         self._subscription: Subscription | None = None
         self._description: Description | None = None
         self._meters: Meters | None = None
-        self._ledger: Ledger | None = None
-        self._log: deque[str] = deque(maxlen=LOG_LINES)
-        self._new_lines: deque[str] = deque(maxlen=NEW_LINES)
         self._answered_s = clock()
-        self.fresh = False  # the last look saw a new state
-        self.last = ""  # message of the log that was passed on
 
-    def refresh(self) -> State | None:
+    @abstractmethod
+    def _state(self) -> S | None:
+        """What has come, as one; None until all of it has."""
+
+    def refresh(self) -> S | None:
         """The state, None without an answer. Raises ControlError after the patience is over."""
-        self.fresh = False
         try:
             self._take_all()
         except ControlError:
-            self._close()
+            self.close()
             if self._clock() - self._answered_s > self._patience_s:
                 raise
             return None
@@ -82,47 +82,62 @@ class Watch:
 
     def _take_all(self) -> None:
         if self._subscription is None:
-            self._subscription = self._client.subscribe(self._topics, self._every_ms, 1)
+            self._subscription = self._client.subscribe(self.topics, self._every_ms, 1)
         for _ in range(A_LOOK):
-            push = self._subscription.take(0.0 if self._complete else ANSWER_S)
+            push = self._subscription.take(ANSWER_S if self._state() is None else 0.0)
             if push is None:
                 return
             self._note(push.data)
 
-    @property
-    def _complete(self) -> bool:
-        parts = (self._description, self._meters, self._ledger if LEDGER in self._topics else self._meters)
-        return all(part is not None for part in parts)
-
-    def _note(self, data: Any) -> None:
+    def _note(self, data: Data) -> None:
         if isinstance(data, Description):
             self._description = data
         elif isinstance(data, Meters):
             self._meters, self._answered_s = data, self._clock()
-            self.fresh = self.fresh or LEDGER not in self._topics
-        elif isinstance(data, Ledger):
-            self._ledger, self.fresh = data, True
-        elif isinstance(data, EventBatch):
-            for event in data.events:
-                self._note_event(event)
 
-    def _note_event(self, event: Mapping[str, Any]) -> None:
-        if event.get("kind") == "log":
-            self._log.append(event["message"])
-            self._new_lines.append(f"{event['time_s']:.1f} s | {event['message']}")
+    @property
+    def _status(self) -> Status | None:
+        """With the end, whoever told of it."""
+        if self._description is None or self._meters is None:
+            return None
+        ended = self._meters.ended or (self._subscription is not None and self._subscription.ended)
+        return Status(self._description, replace(self._meters, ended=ended))
 
-    def _state(self) -> State | None:
-        description, meters, ledger = self._description, self._meters, self._ledger
-        if description is None or meters is None:
-            return None
-        if LEDGER not in self._topics:
-            state: dict[str, Any] = dict(screen_state(description, meters, self._log))
-        elif ledger is None:
-            return None
-        else:
-            state = {**compose(description, meters, ledger), "uptime_s": ledger.uptime_s}
-        ended = meters.ended or (self._subscription is not None and self._subscription.ended)
-        return {**state, "ended": ended}
+    def close(self) -> None:
+        """Ends the subscription."""
+        if self._subscription is not None:
+            self._subscription.close()
+        self._subscription = None
+
+
+class ScreenWatch(Watch[ScreenState]):
+    """What a screen shows, with the log."""
+
+    topics = (GRAPH, METERS, EVENTS)
+
+    def __init__(
+        self,
+        client: Subscriber,
+        *,
+        every_ms: int = 125,
+        clock: Callable[[], float] = time.monotonic,
+        patience_s: float | None = None,
+    ) -> None:
+        super().__init__(client, every_ms=every_ms, clock=clock, patience_s=patience_s)
+        self._log: deque[str] = deque(maxlen=LOG_LINES)
+        self._new_lines: deque[str] = deque(maxlen=NEW_LINES)
+        self.last = ""  # message of the log that was passed on
+
+    def _state(self) -> ScreenState | None:
+        status = self._status
+        return None if status is None else ScreenState(status.description, status.meters, tuple(self._log))
+
+    def _note(self, data: Data) -> None:
+        super()._note(data)
+        for event in data.events if isinstance(data, EventBatch) else ():
+            if isinstance(event, LogEvent):
+                self._log.append(event.message)
+                self._new_lines.append(f"{event.time_s:.1f} s | {event.message}")
 
     def logged(self) -> list[str]:
         """What the pipeline logged since the last call, with its time."""
@@ -131,11 +146,28 @@ class Watch:
         self.last = self._log[-1] if self._log else self.last
         return lines
 
-    def _close(self) -> None:
-        if self._subscription is not None:
-            self._subscription.close()
-        self._subscription = None
 
-    def close(self) -> None:
-        """Ends the subscription."""
-        self._close()
+class StateWatch(Watch[State]):
+    """All there is to see, with what was counted."""
+
+    topics = (GRAPH, METERS, LEDGER)
+
+    def __init__(self, client: Subscriber, *, every_ms: int, patience_s: float | None = None) -> None:
+        super().__init__(client, every_ms=every_ms, patience_s=patience_s)
+        self._ledger: Ledger | None = None
+        self.fresh = False  # the last look saw a new ledger
+
+    def refresh(self) -> State | None:
+        self.fresh = False
+        return super().refresh()
+
+    def _state(self) -> State | None:
+        status = self._status
+        if status is None or self._ledger is None:
+            return None
+        return State(status.description, status.meters, self._ledger)
+
+    def _note(self, data: Data) -> None:
+        super()._note(data)
+        if isinstance(data, Ledger):
+            self._ledger, self.fresh = data, True

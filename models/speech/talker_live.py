@@ -63,12 +63,6 @@ class LiveTalker:
         self.left_out: deque[str] = deque()  # of texts that were said but for this
         self.broken: Exception | None = None
 
-    def speak(self, text: str) -> None:
-        """Begins to say this instead of whatever is being said."""
-        self.cancel()
-        self.write(text)
-        self.end()
-
     def write(self, portion: str) -> None:
         """More of a text; the first portion begins one, which is said behind those before it."""
         if not self._writing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from audio_pipeline.control.incident import Incident
 from audio_pipeline.control.snapshots import (
     Description,
     Ledger,
@@ -100,7 +101,7 @@ def ledger_of(state: State) -> Ledger:
         tuple(link_ledger(link) for link in state["former_links"]),
         tuple(_tap_ledger(tap) for tap in state["taps"]),
         tuple(PathLedger(tuple(path["path"]), _measured(path["measured"])) for path in state["paths"]),
-        tuple(state["incidents"]),
+        tuple(Incident(**incident) for incident in state["incidents"]),
         state["incident_count"],
         tuple(state["log"]),
         tuple(state.get("left_out", ())),
@@ -142,7 +143,8 @@ def _tap_ledger(tap: State) -> TapLedger:
 def _measured(measured: State | None) -> Measured | None:
     if measured is None:
         return None
-    return Measured(**{**measured, "counts": tuple(measured["counts"]), "worst": _worst(measured["worst"])})
+    same = {key: measured[key] for key in ("count", "p50", "p99", "max")}
+    return Measured(**same, counts=tuple(measured["counts"]), worst=_worst(measured["worst"]))
 
 
 def _worst(worst: State | None) -> WorstFrame | None:

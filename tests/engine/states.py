@@ -1,4 +1,4 @@
-"""States of a made-up pipeline, as Client.state() gives them, and a client that serves them."""
+"""States of a made-up pipeline, first as plain maps, and a client that serves them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from audio_pipeline.control.events import Event, LogEvent, NodeEvent
 from audio_pipeline.control.pushes import EventBatch, Push
 from audio_pipeline.control.replies import SetReply
 from audio_pipeline.control.requests import EVENTS, GRAPH, LEDGER, METERS
+from audio_pipeline.control.snapshots import Description, Ledger, Meters
+from audio_pipeline.control.state import State
 from audio_pipeline.errors import ControlError
 from audio_pipeline.histogram import AGE_EDGES_MS
+from audio_pipeline.view.screen import ScreenState
 from tests.engine.snapshots_of import description_of, ledger_of, meters_of
 
 RATE = 44_100
@@ -164,6 +168,8 @@ def karaoke() -> dict[str, Any]:
             {
                 "time_s": 31.8,
                 "node": "split",
+                "pid": 77,
+                "incarnation": 0,
                 "cause": "killed by signal 9, restarted in 640 ms",
                 "log": [
                     "warm-up: 43 ms an inference, hop 16",
@@ -214,6 +220,18 @@ class FakeSubscription:
         """Nothing is open."""
 
 
+def full(state: dict[str, Any]) -> State:
+    """A plain state as a client fetches it."""
+    found = whole(state)
+    return State(description_of(found), meters_of(found), ledger_of(found))
+
+
+def screen(state: dict[str, Any]) -> ScreenState:
+    """A plain state as a screen gets it."""
+    found = whole(state)
+    return ScreenState(description_of(found), meters_of(found), tuple(found["log"]))
+
+
 def whole(state: dict[str, Any]) -> dict[str, Any]:
     """A state with all keys that a pipeline has."""
     found = copy.deepcopy(state)
@@ -235,14 +253,22 @@ class FakeClient:
         self.current = state or karaoke()
         self.asked: list[tuple[Any, ...]] = []
         self.refuses = False
-        self.told: list[dict[str, Any]] = [
-            {"time_s": 31.8, "kind": "log", "message": "split died (killed by signal 9), restarting"},
-            {"time_s": 31.9, "kind": "level", "position": 1},
+        self.told: list[Event] = [
+            LogEvent(time_s=31.8, message="split died (killed by signal 9), restarting"),
+            NodeEvent(time_s=31.9, kind="level", node="meter", position=1, data={}),
         ]
 
-    def state(self, timeout_s: float = 5.0) -> dict[str, Any]:
+    def describe(self) -> Description:
         self._check()
-        return copy.deepcopy(self.current)
+        return full(self.current).description
+
+    def meters(self) -> Meters:
+        self._check()
+        return full(self.current).meters
+
+    def ledger(self) -> Ledger:
+        self._check()
+        return full(self.current).ledger
 
     def subscribe(self, topics: Sequence[str], every_ms: int, since: int | None) -> FakeSubscription:
         self._check()

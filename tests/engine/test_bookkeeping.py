@@ -15,6 +15,8 @@ import msgpack
 import pytest
 
 from audio_pipeline.control.codec import MSGPACK, encode
+from audio_pipeline.control.events import NodeEvent
+from audio_pipeline.control.incident import Incident, LinkFlow
 from audio_pipeline.control.notices import Failed
 from audio_pipeline.graph.job import OutJob  # noqa: F401 - the kinds of the graph are loaded before memory is counted
 from audio_pipeline.links.link_plan import LinkPlan
@@ -29,6 +31,7 @@ from audio_pipeline.supervisor.records import NodeRecord, Phase
 from audio_pipeline.supervisor.state_size import MOST_BYTES, fitted_description, fitted_ledger
 from audio_pipeline.supervisor.transport import Transport
 from tests.fuzz.control import Nobody, Quiet
+from tests.plain_state import plain_state
 
 MANY = 100_000
 SLACK = 64 << 10  # bytes that the interpreter itself may take meanwhile: 13 a step, less than any entry
@@ -67,34 +70,29 @@ def state_of(quiet: Quiet) -> dict[str, Any]:
     quiet.request(op="ledger")
     (answer,) = quiet.answers
     assert answer["ok"]
-    return quiet.parts.overview.state()
+    return plain_state(quiet.parts.overview.state())
 
 
-def incident(number: int) -> dict[str, Any]:
-    return {
-        "time_s": float(number),
-        "node": f"node{number}",
-        "pid": number,
-        "incarnation": number,
-        "cause": LINE * 7,
-        "with": [],
-        "log": [LINE * 3] * 20,
-        "ledger": [{"from": LINE}] * 5,
-        "settings": {"text": LINE},
-    }
+def incident(number: int) -> Incident:
+    flow = LinkFlow(LINE, "mix.in", 1, 1, {}, 0, 0, True)
+    return Incident(
+        float(number), f"node{number}", number, number, LINE * 7, (), (LINE * 3,) * 20, (flow,) * 5, {"text": LINE}
+    )
 
 
 def test_of_incidents_a_thousand_are_kept_and_all_are_counted(many: int) -> None:
     kept = Incidents()
     assert grown(lambda number: kept.add(incident(number)), many) < SLACK
     assert kept.total == many and len(kept) == KEPT
-    whole = [item for item in kept if item["log"]]
-    assert len(whole) == WHOLE and list(kept)[-1]["node"] == f"node{many - 1}"
+    whole = [item for item in kept if item.log]
+    assert len(whole) == WHOLE and list(kept)[-1].node == f"node{many - 1}"
 
 
 def test_a_hundred_thousand_log_lines_and_events(quiet: Quiet, many: int) -> None:
     word = encode({"node": "mix", "token": quiet.token, "op": "log", "message": LINE})
-    event = encode({"node": "mix", "token": quiet.token, "op": "event", "event": {"kind": "note", "text": LINE}})
+    event = encode(
+        {"node": "mix", "token": quiet.token, "op": "event", "event": {"kind": "note", "position": 0, "text": LINE}}
+    )
 
     def step(number: int) -> None:
         quiet.parts.receive(b"mix", word if number % 2 else event)
@@ -184,19 +182,23 @@ def test_a_hundred_thousand_edits_leave_a_hundred_to_undo(many: int) -> None:
     assert len(bounded([{"text": "x" * 10_000_000}] * 50)) == 1, "large ones are fewer"
 
 
+def note(number: int, text: object) -> NodeEvent:
+    return NodeEvent(kind="note", node="mix", position=number, data={"text": text})
+
+
 def test_events_of_any_size_are_bounded_in_memory_and_in_each_answer() -> None:
     log = EventLog()
     for number in range(1_000):
-        log.add({"number": number, "text": "x" * 60_000})
-    log.add({"what": object()})
+        log.add(note(number, "x" * 60_000))
+    log.add(note(0, object()))
     assert len(log) * 60_000 <= KEEP_BYTES
     number, seen = 0, []
     while True:
         number, events = log.since(number)
         if not events:
             break
-        assert len(msgpack.packb(events)) <= ANSWER_BYTES + 70_000
-        seen += [event["number"] for event in events]
+        assert len(MSGPACK.encode(events)) <= ANSWER_BYTES + 70_000
+        seen += [event.position for event in events if isinstance(event, NodeEvent)]
     assert seen == list(range(1_000 - len(log), 1_000)), "each once, to the newest"
 
 

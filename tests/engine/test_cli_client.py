@@ -15,6 +15,7 @@ from audio_pipeline.errors import ConfigError
 from audio_pipeline.gateway.control import connect
 from audio_pipeline.graph.load import load
 from audio_pipeline.keys import FOLDER, Keys
+from tests.engine.states import full, karaoke, node
 
 THERE = PortsReply("studio", 44_100, (OutputPort("mix.out", True), OutputPort("split.vocals", False)), ("voice",))
 
@@ -70,21 +71,23 @@ def test_the_line_has_delay_jitter_buffer_and_losses() -> None:
         "ppm": -12.0,
     }
     nodes = {
-        "there": {
-            "settings": {"port": "mix.out"},
-            "gauges": gauges,
-            "levels_db": {"out": [-6.0, -9.0]},
-            "counters": {"underruns": 2, "lost_samples": 480, "late_samples": 20, "reconnects": 1},
-        },
-        "speaker": {"latency_ms": {"total": 20.0}},
-        "mic": {"state": "running"},
-        "send": {
-            "settings": {"to": "voice"},
-            "gauges": {"connected": 0.0},
-            "counters": {"sent": 7, "dropped_oldest": 2, "dropped_nobody": 3},
-        },
+        "there": node(
+            "remote_in",
+            settings={"port": "mix.out"},
+            gauges=gauges,
+            levels_db={"out": [-6.0, -9.0]},
+            counters={"underruns": 2, "lost_samples": 480, "late_samples": 20, "reconnects": 1},
+        ),
+        "speaker": node("playback", latency_ms={"total": 20.0}),
+        "mic": node("capture"),
+        "send": node(
+            "remote_out",
+            settings={"to": "voice"},
+            gauges={"connected": 0.0},
+            counters={"sent": 7, "dropped_oldest": 2, "dropped_nobody": 3},
+        ),
     }
-    line = status({"nodes": nodes})
+    line = status(full({**karaoke(), "nodes": nodes}))
     for part in (
         "delay 80 ms",
         "way 20.5 ms",
@@ -99,7 +102,7 @@ def test_the_line_has_delay_jitter_buffer_and_losses() -> None:
     ):
         assert part in line
     gauges["connected"] = 0.0
-    assert "mix.out not connected" in status({"nodes": nodes})
+    assert "mix.out not connected" in status(full({**karaoke(), "nodes": nodes}))
 
 
 def test_without_a_key_the_error_names_the_command_that_makes_one(

@@ -12,13 +12,16 @@ import pytest
 from audio_pipeline.cli import run as cli_run
 from audio_pipeline.cli.main import main
 from audio_pipeline.cli.observer import stopping
+from audio_pipeline.control.state import State
 from audio_pipeline.errors import ConfigError, ControlError, NodeError
 from audio_pipeline.files.sidecar import TrackInfo, text_of
 from audio_pipeline.graph.load import load
 from audio_pipeline.run import pipeline as run_pipeline
+from audio_pipeline.run import result as run_result
 from audio_pipeline.run.assignment import schedule
 from audio_pipeline.run.folder import recorded, run_folder
-from tests.engine.states import FakeClient, karaoke
+from audio_pipeline.supervisor.event_log import EventLog
+from tests.engine.states import FakeClient, full, karaoke
 
 
 class FakeSupervisor:
@@ -31,6 +34,7 @@ class FakeSupervisor:
         self.words, self.folder = words, words["folder"]
         self.error, self.exit_code, self.looks, self.stops = None, 0, 0, 0
         self.listeners: list[Any] = []
+        self.event_log = EventLog()
         FakeSupervisor.made.append(self)
 
     def start(self) -> None:
@@ -48,8 +52,8 @@ class FakeSupervisor:
     def stop(self) -> None:
         self.stops += 1
 
-    def final_state(self) -> dict[str, Any]:
-        return {**karaoke(), "ended": True, "uptime_s": 0.0 if self.error else 83.4}
+    def final_state(self) -> State:
+        return full({**karaoke(), "ended": True, "uptime_s": 0.0 if self.error else 83.4})
 
 
 @pytest.fixture
@@ -139,7 +143,7 @@ def test_a_report_that_fails_is_one_sentence_and_never_the_exit_code(
     def fails(*args: Any) -> Path:
         raise error
 
-    monkeypatch.setattr(run_pipeline, "write_report", fails)
+    monkeypatch.setattr(run_result, "write_report", fails)
     assert main(["run", str(config), "--folder", str(tmp_path / "take")]) == 0
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "report" in line]
     assert line.startswith(f"audio-pipeline: no report in {tmp_path / 'take'}: ") and str(error.args[-1]) in line

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,28 +20,16 @@ from audio_pipeline.errors import ControlError, WireError
 from audio_pipeline.host import runtime
 from audio_pipeline.supervisor.control_socket import SEND_QUEUE
 from audio_pipeline.supervisor.supervisor import Supervisor
-from tests.engine.graphs import graph_of
+from tests.engine.small_pipeline import small_pipeline, wait_for_running
 from tests.patience import PATIENCE_S
-
-NODES = """
-song: {kind: noise, seed: 0}
-mix: {kind: sum, inputs: {dry: {from: song, on_loss: silence}}}
-out: {kind: sink, inputs: {a: mix}}
-"""
+from tests.plain_state import plain_state
 
 
 @pytest.fixture(scope="module")
 def pipeline() -> Iterator[Supervisor]:
     """One real pipeline for all tests of this file; whoever breaks it breaks them all."""
-    with tempfile.TemporaryDirectory(prefix="r") as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", folder)
-        supervisor = Supervisor(graph_of(NODES, name="hostile"), folder=Path(folder))
-        supervisor.start()
-        try:
-            yield supervisor
-        finally:
-            supervisor.stop()
-            assert supervisor.wait(PATIENCE_S) and supervisor.exit_code == 0
+    with small_pipeline("hostile") as supervisor:
+        yield supervisor
 
 
 @pytest.fixture
@@ -51,11 +38,6 @@ def client(pipeline: Supervisor) -> Iterator[Client]:
     wait_for_running(made)
     yield made
     made.close()
-
-
-def wait_for_running(client: Client) -> None:
-    while {node["state"] for node in client.state()["nodes"].values()} != {"running"}:
-        client.events()
 
 
 @pytest.fixture
@@ -163,7 +145,7 @@ def test_what_cannot_be_done_is_answered_with_one_sentence(
 ) -> None:
     answer = asked(socket, word(pipeline, **over))
     assert (answer["id"], answer["ok"]) == (7, False) and said in answer["error"]
-    assert client.state()["nodes"]["mix"]["restarts"] == 0
+    assert plain_state(client)["nodes"]["mix"]["restarts"] == 0
 
 
 @pytest.mark.parametrize(
@@ -183,7 +165,7 @@ def test_garbage_is_answered_or_ignored_and_the_music_goes_on(
 ) -> None:
     socket.send_multipart(parts)
     assert socket.poll(PATIENCE_S * 1000) and not msgpack.unpackb(socket.recv())["ok"]
-    assert not client.state()["ended"]
+    assert not plain_state(client)["ended"]
 
 
 def test_a_client_that_never_reads_costs_a_bounded_number_of_answers(pipeline: Supervisor, client: Client) -> None:
@@ -196,7 +178,7 @@ def test_a_client_that_never_reads_costs_a_bounded_number_of_answers(pipeline: S
         for number in range(asked_for):
             deaf.send(word(pipeline, id=number))
         deaf.send(word(pipeline, op="set", node="mix", name="inputs.dry.gain", value=0.75))
-        while client.state()["nodes"]["mix"]["settings"]["inputs"]["dry"]["gain"] != 0.75:
+        while plain_state(client)["nodes"]["mix"]["settings"]["inputs"]["dry"]["gain"] != 0.75:
             pass  # the others are answered meanwhile, and at last all of these have been
         got = 0
         while deaf.poll(200):
@@ -213,7 +195,7 @@ def test_a_req_socket_may_ask_too(pipeline: Supervisor) -> None:
         req.send(b"hello")
         pipeline.client().close()
     ask = pipeline.client()
-    assert not ask.state()["ended"]
+    assert not plain_state(ask)["ended"]
     ask.close()
 
 
@@ -237,25 +219,25 @@ def test_a_malformed_word_of_a_node_is_logged_and_harms_nobody(
     socket.send(msgpack.packb({"token": pipeline.access["token"], "node": "nobody", **over}))
     answer = asked(socket, word(pipeline))
     assert answer["ok"] and not answer["result"]["ended"]
-    assert client.state()["nodes"]["song"]["state"] == "running"
+    assert plain_state(client)["nodes"]["song"]["state"] == "running"
 
 
 # -- the client --------------------------------------------------------------------------------------
 
 
 def test_a_fader_is_moved_and_the_answer_says_when_it_is_heard(client: Client) -> None:
-    before = client.state()
+    before = plain_state(client)
     answer = client.set("mix", "inputs.dry.gain", 0.5)
     assert answer.position is not None and answer.heard_in_ms is not None
     assert answer.position >= before["position"] - 48_000 and 0 <= answer.heard_in_ms < 100
-    after = client.state()
+    after = plain_state(client)
     assert after["nodes"]["mix"]["settings"]["inputs"]["dry"]["gain"] == 0.5
     assert after["revision"] > before["revision"]
 
 
 def test_several_threads_share_a_client(client: Client) -> None:
     names: list[str] = []
-    threads = [threading.Thread(target=lambda: names.append(client.state()["name"])) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: names.append(plain_state(client)["name"])) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -265,13 +247,13 @@ def test_several_threads_share_a_client(client: Client) -> None:
 
 def test_each_event_is_told_once(client: Client) -> None:
     first = client.events()
-    assert any(event["kind"] == "media" for event in first) and client.events() == []
+    assert any(event.kind == "media" for event in first) and client.events() == []
 
 
 def test_one_attaches_by_name(pipeline: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(pipeline.run_dir.path.parent.parent))
     attached = Client.attach("hos")
-    assert attached.state()["name"] == "hostile"
+    assert plain_state(attached)["name"] == "hostile"
     attached.close()
     with pytest.raises(ControlError, match="no running pipeline called 'radio'"):
         Client.attach("radio")
@@ -279,8 +261,8 @@ def test_one_attaches_by_name(pipeline: Supervisor, monkeypatch: pytest.MonkeyPa
 
 def test_who_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
     client = Client(f"ipc://{tmp_path}/nobody", "t")
-    with pytest.raises(ControlError, match=r"^the pipeline did not answer 'state' within 0\.02 s$"):
-        client.request("state", timeout_s=0.02)
+    with pytest.raises(ControlError, match=r"^the pipeline did not answer 'meters' within 0\.02 s$"):
+        client.request("meters", timeout_s=0.02)
     client.close()
 
 
@@ -291,7 +273,7 @@ def test_who_answers_something_else_for_ever_is_not_waited_for_either() -> None:
         answers = 0
 
         def send(self, message: bytes) -> None:
-            assert decode(message)["op"] == "state"
+            assert decode(message)["op"] == "meters"
 
         def receive(self, timeout_s: float) -> dict[str, Any]:
             self.answers += 1
@@ -302,7 +284,7 @@ def test_who_answers_something_else_for_ever_is_not_waited_for_either() -> None:
             """Nothing is open."""
 
     with pytest.raises(ControlError, match="did not answer"):
-        Connection(Flood(), "t").call("state", {}, 0.02)
+        Connection(Flood(), "t").call("meters", {}, 0.02)
 
 
 def test_a_pipeline_that_ends_while_one_attaches_is_one_sentence(
@@ -330,6 +312,6 @@ def test_answers_to_what_was_not_asked_are_passed_over(tmp_path: Path) -> None:
 
         server = threading.Thread(target=serve)
         server.start()
-        assert client.request("state") == 2
+        assert client.request("meters") == 2
         server.join()
         client.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,38 +12,24 @@ import pytest
 from audio_pipeline.control.async_client import AsyncClient
 from audio_pipeline.control.client import Client
 from audio_pipeline.control.codec import CODECS, Codec
-from audio_pipeline.control.metrics_source import MetricsSource
 from audio_pipeline.control.pushes import EventBatch, Push
 from audio_pipeline.control.requests import EVENTS, GRAPH, LEDGER, METERS, TOPICS
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
+from audio_pipeline.control.state import State, fetch_state
 from audio_pipeline.errors import ControlError
+from audio_pipeline.observe.metrics_source import MetricsSource
 from audio_pipeline.observe.prometheus import text_of
 from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.graphs import graph_of
+from tests.engine.small_pipeline import NODES, small_pipeline
 from tests.patience import PATIENCE_S
-
-NODES = """
-song: {kind: noise, seed: 0}
-mix: {kind: sum, inputs: {dry: {from: song, on_loss: silence}}}
-out: {kind: sink, inputs: {a: mix}}
-"""
 
 
 @pytest.fixture(scope="module")
 def pipeline() -> Iterator[Supervisor]:
     """One real pipeline for all tests of this file."""
-    with tempfile.TemporaryDirectory(prefix="r") as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", folder)
-        supervisor = Supervisor(graph_of(NODES, name="clients"), folder=Path(folder))
-        supervisor.start()
-        with supervisor.client() as client:
-            while {node.state for node in client.meters().nodes.values()} != {"running"}:
-                client.events()
-        try:
-            yield supervisor
-        finally:
-            supervisor.stop()
-            assert supervisor.wait(PATIENCE_S) and supervisor.exit_code == 0
+    with small_pipeline("clients") as supervisor:
+        yield supervisor
 
 
 @pytest.fixture(params=CODECS, ids=lambda codec: codec.name)
@@ -73,11 +58,12 @@ def test_the_three_snapshots_are_of_one_pipeline(client: Client) -> None:
     assert description.graph_revision == meters.graph_revision == ledger.graph_revision == 1
 
 
-def test_a_state_is_composed_of_them(client: Client) -> None:
-    state = client.state()
-    assert state["name"] == "clients" and state["nodes"]["mix"]["state"] == "running"
-    assert {link["from"] for link in state["links"]} == {"song.out", "mix.out"}
-    assert all(len(link["age_histogram"]["counts"]) == 192 for link in state["links"])
+def test_a_state_is_fetched_of_them(client: Client) -> None:
+    state = fetch_state(client)
+    assert state.description.name == "clients" and state.meters.nodes["mix"].state == "running"
+    assert state.fits_together and [node.name for node in state.node_states] == ["song", "mix", "out"]
+    assert [str(link.output) for link in state.ledger.links] == ["song.out", "mix.out"]
+    assert all(len(link.age_counts) == 192 for link in state.ledger.links)
 
 
 def test_a_setting_is_changed_and_refused(client: Client) -> None:
@@ -116,9 +102,9 @@ def test_a_subscription_without_a_topic_is_refused(client: Client) -> None:
 
 def test_the_async_client_gives_the_same(pipeline: Supervisor, client: Client) -> None:
     async def act(other: AsyncClient) -> None:
-        description, meters, state = await asyncio.gather(other.describe(), other.meters(), other.state())
+        description, meters, ledger = await asyncio.gather(other.describe(), other.meters(), other.ledger())
         assert description.nodes == client.describe().nodes and set(meters.nodes) == set(description.nodes)
-        assert state["name"] == "clients"
+        assert description.name == "clients" and set(ledger.nodes) == set(meters.nodes)
         assert (await other.set("mix", "inputs.dry.gain", 0.75)).position is not None
         assert (await other.graph()).revision == client.graph().revision
         assert [output.port for output in (await other.ports()).outputs] == ["song.out", "mix.out"]
@@ -172,15 +158,17 @@ def test_the_end_is_pushed_with_the_last_events(pipeline: Supervisor, tmp_path: 
     assert subscription.take(0.0) is None
 
 
+def gain_of(state: State) -> float:
+    return float(state.description.nodes["mix"].settings["inputs"]["dry"]["gain"])
+
+
 def test_metrics_are_made_of_what_was_pushed_and_of_what_is_counted_now(pipeline: Supervisor) -> None:
     with pipeline.client() as client:
         source = MetricsSource(client)
         first = source.state()
         client.set("mix", "inputs.dry.gain", 0.1)
         later = source.state()
-        while (
-            later["revision"] == first["revision"] or later["nodes"]["mix"]["settings"]["inputs"]["dry"]["gain"] != 0.1
-        ):
+        while later.description.revision == first.description.revision or gain_of(later) != 0.1:
             later = source.state()
         source.close()
     text = text_of(later).decode()

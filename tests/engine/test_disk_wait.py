@@ -19,6 +19,7 @@ from audio_pipeline.supervisor import watch, watchdog
 from audio_pipeline.supervisor.disk_wait import DISK_WAIT_S, Standstill, waits_for_disk
 from audio_pipeline.supervisor.records import Phase
 from tests.fuzz.control import Nobody, Quiet, quiet_supervisor
+from tests.plain_state import plain_state
 
 S = 1_000_000_000
 VFORK = '#include <unistd.h>\nint main(void) { if (!vfork()) { write(1, "x", 1); pause(); } return 0; }\n'
@@ -141,7 +142,7 @@ def test_a_loop_that_does_not_turn_is_a_hang(watched: Watched) -> None:
 def test_one_that_waits_for_the_disk_is_left_alone_and_reported(watched: Watched) -> None:
     watched.waits = True
     watched.run_for(30.0)
-    state = watched.parts.overview.state()
+    state = plain_state(watched.parts.overview.state())
     assert not watched.killed and state["nodes"]["mix"]["disk_wait_s"] == pytest.approx(30.0, abs=0.5)
     assert list(watched.parts.events.log_lines) == ["mix waits for the disk"]
     watched.waits = False

@@ -105,7 +105,7 @@ def client() -> Iterator[Client]:
 
 
 def counters(client: Client) -> dict[str, int]:
-    found: dict[str, int] = client.state()["nodes"]["voice"]["counters"]
+    found: dict[str, int] = client.ledger().nodes["voice"].counters
     return found
 
 
@@ -142,4 +142,4 @@ def test_what_cannot_be_heard_is_refused_with_a_sentence(
 def test_cancel_reaches_the_source_with_a_new_generation(client: Client) -> None:
     client.transport("voice", "cancel")
     assert counters(client)["cancels"] == 1
-    assert client.state()["nodes"]["voice"]["state"] == "running"
+    assert client.meters().nodes["voice"].state == "running"

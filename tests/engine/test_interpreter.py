@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from audio_pipeline.control.events import NodeEvent
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.supervisor import interpreter
 from audio_pipeline.supervisor.interpreter import check_interpreters, command, kind_at, roots
@@ -184,8 +185,9 @@ rec: {{kind: recorder, subtype: float32, inputs: {{a: {{from: fade, policy: bloc
     supervisor = Supervisor(graph_of(nodes), offline=True, folder=tmp_path)
     supervisor.start()
     assert supervisor.wait(PATIENCE_S) and supervisor.error is None, supervisor.error
-    events = [event for event in supervisor.parts.events.kept if event.get("kind") == "place"]
-    assert [(event["python"], event["here"]) for event in events] == [(str(python), ["numpy", "zmq", "msgpack"])]
+    kept = supervisor.parts.events.kept
+    places = [event.data for event in kept if isinstance(event, NodeEvent) and event.kind == "place"]
+    assert [(place["python"], place["here"]) for place in places] == [(str(python), ["numpy", "zmq", "msgpack"])]
     sound, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
     np.testing.assert_array_equal(sound, noise(0, 2 * RATE) * np.float32(0.5))
     assert len(soundfile.read(tmp_path / "b.wav")[0]) == 2 * RATE

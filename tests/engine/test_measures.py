@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from audio_pipeline.control.state import measured_map
 from audio_pipeline.metrics import Reading
 from audio_pipeline.supervisor.board_readings import Boards
 from audio_pipeline.supervisor.local import LocalGraph
 from audio_pipeline.supervisor.state import link_ledger, node_ledger, path_descriptions, path_ledgers
 from tests.engine.graphs import graph_of
+from tests.plain_state import measured_map
 
 FRAME_MS = 10.0
 SECOND = 1_000_000_000

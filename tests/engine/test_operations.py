@@ -12,13 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_pipeline.control import replies, requests, snapshots
+from audio_pipeline.control import incident, replies, requests, snapshots
 from audio_pipeline.control.async_client import AsyncClient
 from audio_pipeline.control.client import Client
 from audio_pipeline.control.codec import CODECS, JSON, MAX_BYTES, MSGPACK, Codec, codec_of, decode
 from audio_pipeline.control.conversation import Conversation, reply_of
+from audio_pipeline.control.events import TYPES, Event, GraphEvent, IncidentEvent, LogEvent, NodeEvent, node_event
 from audio_pipeline.control.message import SENTENCE_CHARACTERS, Request, built, read
 from audio_pipeline.control.operations import BY_REQUEST, OPERATIONS, Operation, request_in
+from audio_pipeline.control.pushes import EventBatch
 from audio_pipeline.errors import ControlError, WireError
 from audio_pipeline.packed import MAX_DEPTH
 
@@ -40,6 +42,26 @@ REQUESTS: tuple[Request[Any], ...] = (
     requests.EditRequest(({"op": "remove", "name": "rec"},), 4),
     requests.UndoRequest(5),
     requests.RedoRequest(),
+)
+INCIDENT = incident.Incident(
+    31.8,
+    "mix",
+    77,
+    2,
+    "killed by signal 9",
+    ("fade",),
+    ("last line",),
+    (incident.LinkFlow("mix.out", "out.in", 9, 8, {"stale": 1}, 0, 0, True),),
+    {"gain_db": -3.0, "inputs": {"dry": {"mute": True}}},
+)
+EVENTS = (
+    LogEvent(time_s=1.0, message="died", event="died", level="error", node="mix", cause="why", pid=7, incarnation=0),
+    LogEvent(message="a line"),
+    IncidentEvent(time_s=1.0, message="mix died", incident=INCIDENT),
+    GraphEvent(time_s=2.0, revision=3, what="edit"),
+    NodeEvent(time_s=3.0, kind="media", node="song", position=480, data={"media_id": "a.mp3", "media_s": 0.01}),
+    NodeEvent(time_s=3.0, kind="log", node="song", position=-1, data={}),
+    Event(time_s=4.0, kind="weather"),
 )
 WORST = snapshots.WorstFrame("mix.out", "out.in", 9, 4_800, 1, 1.7e9, 51.5)
 TIMES = snapshots.Times(2, 5.5, 1.0, 4.0, 4.5, (0, 1, 1))
@@ -80,13 +102,13 @@ REPLIES: tuple[Any, ...] = (
         (dataclasses.replace(LINK, worst=WORST),),
         (snapshots.TapLedger("mix.out", 1, 1, 0, 0, {}, True),),
         (snapshots.PathLedger(("song", "mix"), snapshots.Measured(1, 1.0, 2.0, 3.0, (1,), WORST)),),
-        ({"node": "mix"},),
+        (INCIDENT,),
         1,
         ("line",),
     ),
     replies.SubscribeReply(1, 125, 16, 10.0, 5),
     replies.Done(),
-    replies.EventsReply(5, ({"kind": "log"},)),
+    replies.EventsReply(5, EVENTS),
     replies.PortsReply("studio", 48_000, (replies.OutputPort("mix.out", True),), ("voice",)),
     replies.SetReply(48_000, 41.5),
     replies.SetReply(None, None, "mix is restarting"),
@@ -125,6 +147,44 @@ def test_a_request_comes_out_as_it_went_in(codec: Codec, request_: Request[Any])
 def test_a_reply_comes_out_as_it_went_in(codec: Codec, reply: Any) -> None:
     asked = next(request for request in REQUESTS if BY_REQUEST[type(request)].reply is type(reply))
     assert reply_of(asked, over_the_wire(codec, {"result": reply})["result"]) == reply
+
+
+def test_every_type_of_event_is_tried_above() -> None:
+    assert {type(event) for event in EVENTS} == {*TYPES, Event}
+
+
+@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.kind)
+def test_an_event_comes_out_as_it_went_in(codec: Codec, event: Event) -> None:
+    assert read(EventBatch, over_the_wire(codec, EventBatch(7, (event,), 2)), "events") == EventBatch(7, (event,), 2)
+
+
+def test_an_event_of_a_newer_pipeline_is_read_as_far_as_it_is_known() -> None:
+    newer = {
+        "first": 1,
+        "events": [{"kind": "graph", "revision": 2, "what": "edit", "who": "A"}, {"kind": "new", "x": 1}],
+    }
+    assert read(EventBatch, newer, "events").events == (GraphEvent(revision=2, what="edit"), Event(kind="new"))
+
+
+def test_what_a_node_sends_becomes_an_event_of_that_node() -> None:
+    sent = {"kind": "clause", "position": 48_000, "node": "another", "text": "Good evening."}
+    made = node_event("voice", sent)
+    assert made == NodeEvent(kind="clause", node="voice", position=48_000, data={"text": "Good evening."})
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        ({"position": 0}, r"^event\.kind: missing, expected text$"),
+        ({"kind": 5, "position": 0}, r"^event\.kind: expected text, got 5$"),
+        ({"kind": "note"}, r"^event\.position: missing, expected a whole number$"),
+        ({"kind": "note", "position": "soon"}, r"^event\.position: expected a whole number, got 'soon'$"),
+    ],
+)
+def test_an_event_without_kind_or_position_is_refused_with_a_sentence(sent: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ControlError, match=reason):
+        node_event("voice", sent)
 
 
 @pytest.mark.parametrize("row", OPERATIONS.values(), ids=lambda row: row.name)

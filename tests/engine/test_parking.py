@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from audio_pipeline.control.events import LogEvent
 from audio_pipeline.control.notices import Failed
 from audio_pipeline.errors import NodeError
 from audio_pipeline.graph.plan import make_plan
@@ -23,6 +24,7 @@ from audio_pipeline.view.top_page import STATE_MARKS
 from audio_pipeline.worker.commands import Absent, Present, row_of
 from tests.engine.graphs import graph_of
 from tests.fuzz.control import Quiet, quiet_supervisor, together
+from tests.plain_state import plain_state
 
 SONG = """
 song: {kind: noise, seed: 0}
@@ -123,12 +125,13 @@ def test_a_node_that_fails_thirteen_times_is_parked_and_the_others_play_on(quiet
     assert supervisor.life.error is None and not supervisor.ending.over
     assert record.phase is Phase.FAILED and "failed 13 times in a row (no such model)" in record.note
     assert record.retry_s == pytest.approx(time.monotonic() + PARKED_S, abs=5)
-    state = supervisor.overview.state()
+    whole = supervisor.overview.state()
+    state = plain_state(whole)
     assert state["nodes"]["wet"]["state"] == "failed" and state["incident_count"] == MAX_FAILURES + 1
-    assert 'node_up{kind="fader",node="wet",state="failed"} 0.0' in text_of(state).decode()
+    assert 'node_up{kind="fader",node="wet",state="failed"} 0.0' in text_of(whole).decode()
     assert any(record.note == line for line in supervisor.events.log_lines)
-    (event,) = [event for event in supervisor.events.kept if event.get("event") == "parked"]
-    assert event["level"] == "error" and event["node"] == "wet"
+    (event,) = [event for event in supervisor.events.kept if isinstance(event, LogEvent) and event.event == "parked"]
+    assert event.level == "error" and event.node == "wet"
 
 
 def test_a_parked_node_is_tried_each_minute_and_plays_when_it_can(quiet: Quiet) -> None:
@@ -163,8 +166,8 @@ def test_it_ends_where_nothing_is_left_that_people_hear(quiet: Quiet, names: tup
 def test_the_clock_goes_on_when_its_master_stays_dead(quiet: Quiet) -> None:
     supervisor = quiet.parts
     fail(quiet, "out")
-    before = supervisor.overview.state()["position"]
-    assert supervisor.life.error is None and supervisor.overview.state()["position"] > before
+    before = supervisor.overview.meters().position
+    assert supervisor.life.error is None and supervisor.overview.meters().position > before
 
 
 def test_a_stop_does_not_wait_for_a_parked_node_and_its_loss_is_the_exit_code(
@@ -200,8 +203,8 @@ def test_one_that_is_back_after_the_stop_is_not_waited_for(quiet: Quiet) -> None
 
 def test_top_marks_it(quiet: Quiet) -> None:
     fail(quiet, "wet", "no such model")
-    state = quiet.parts.overview.state()
-    (load,) = [load for load in node_loads(None, state) if load.node == "wet"]
+    loads = node_loads(None, quiet.parts.overview.state())
+    (load,) = [load for load in loads if load.node == "wet"]
     assert STATE_MARKS[load.state] == ("✗", "bold red")
 
 
@@ -249,7 +252,7 @@ def test_one_of_a_group_is_parked_alone_and_has_a_process_of_its_own_from_then_o
     supervisor.restarts.turn(time.monotonic() + PARKED_S + 1)
     assert side.child is not None and side.child is not song.child
     assert make_job(supervisor.state.run, "side").inputs[0].endpoint.startswith("ipc://")
-    assert supervisor.overview.state()["nodes"]["side"]["process"] == "side"
+    assert supervisor.overview.describe().nodes["side"].process == "side"
 
 
 def test_nodes_of_a_group_speak_inside_their_process_unless_one_left_it(tmp_path: Path) -> None:

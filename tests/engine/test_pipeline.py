@@ -16,11 +16,10 @@ import pytest
 import soundfile
 
 import audio_pipeline
-from audio_pipeline import Pipeline
+from audio_pipeline import Options, Pipeline
 from audio_pipeline.errors import ConfigError, ControlError, NodeError, PipelineError
 from audio_pipeline.graph.load import find_config
 from audio_pipeline.host.parent import adopting_orphans
-from audio_pipeline.run.events import Events
 from tests.engine.graphs import KINDS, text_of
 from tests.fuzz.control import Quiet
 
@@ -41,15 +40,15 @@ NODE = Crash
 PROGRAM = """
 import signal, sys
 from contextlib import closing
-from audio_pipeline import Pipeline
+from audio_pipeline import Options, Pipeline
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
 def show(pipeline):
     pipeline.wait_playing()
-    print("plays", *[node["pid"] for node in pipeline.state()["nodes"].values()], flush=True)
+    print("plays", *[node.pid for node in pipeline.state().meters.nodes.values()], flush=True)
 
-pipeline = Pipeline.load(sys.argv[1], folder=sys.argv[2]).start()
+pipeline = Pipeline.load(sys.argv[1], options=Options(folder=sys.argv[2])).start()
 """
 ENDINGS = {
     "its last line": "show(pipeline)",
@@ -153,24 +152,27 @@ def test_what_needs_a_start_is_refused_before_it(copy: Path) -> None:
 
 @pytest.mark.slow
 def test_an_offline_run_leaves_its_recordings_a_report_and_the_last_state(copy: Path, tmp_path: Path) -> None:
-    pipeline = Pipeline.load(copy, offline=True, folder=tmp_path / "take", log=tmp_path / "events.jsonl")
+    options = Options(offline=True, folder=tmp_path / "take", log=tmp_path / "events.jsonl")
+    pipeline = Pipeline.load(copy, options=options)
     events = pipeline.events()
     with pipeline:
         with pytest.raises(PipelineError, match="has been started already"):
             pipeline.start()
-        kinds = {event["kind"] for event in events}
+        kinds = {event.kind for event in events}
         assert pipeline.wait()
     assert pipeline.result is not None and pipeline.error is None
     assert pipeline.result.tracks == [tmp_path / "take" / "copy.wav"]
     assert pipeline.result.report == tmp_path / "take" / "report.html" and pipeline.result.report.is_file()
-    assert pipeline.state()["ended"] and pipeline.state()["nodes"]["rec"]["state"] == "ended"
+    assert pipeline.state().meters.ended and pipeline.state().meters.nodes["rec"].state == "ended"
     assert "media" in kinds and '"event": "media"' in (tmp_path / "events.jsonl").read_text()
 
 
 @pytest.mark.slow
 def test_two_at_once_from_threads_are_independent(copy: Path, tmp_path: Path) -> None:
     def run(number: int) -> None:
-        with Pipeline.load(copy, offline=True, folder=tmp_path / str(number), report=False) as pipeline:
+        with Pipeline.load(
+            copy, options=Options(offline=True, folder=tmp_path / str(number), report=False)
+        ) as pipeline:
             pipeline.wait()
 
     workers = [threading.Thread(target=run, args=(number,)) for number in (1, 2)]
@@ -188,7 +190,10 @@ def test_the_error_that_ended_a_run_leaves_the_context_as_one_sentence(tmp_path:
     (tmp_path / "crash.py").write_text(CRASHING)
     nodes = "song: {kind: noise, seed: 0}\nbad: {kind: crash, in: song}\nout: {kind: sink, in: bad}"
     text = text_of(nodes, node_paths=[str(KINDS), str(tmp_path)])
-    with pytest.raises(NodeError) as caught, Pipeline.loads(text, offline=True, folder=tmp_path / "take") as pipeline:
+    with (
+        pytest.raises(NodeError) as caught,
+        Pipeline.loads(text, options=Options(offline=True, folder=tmp_path / "take")) as pipeline,
+    ):
         pipeline.wait()
         pipeline.set("song.seed", 2)  # what is asked of it now is refused because it has ended: that is not the cause
     assert "bad" in str(caught.value) and "\n" not in str(caught.value)
@@ -196,9 +201,12 @@ def test_the_error_that_ended_a_run_leaves_the_context_as_one_sentence(tmp_path:
 
 @pytest.mark.slow
 def test_an_exception_in_the_body_ends_every_process_and_goes_on(endless: Path, tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), Pipeline.load(endless, folder=tmp_path / "take") as pipeline:
+    with (
+        pytest.raises(ZeroDivisionError),
+        Pipeline.load(endless, options=Options(folder=tmp_path / "take")) as pipeline,
+    ):
         assert pipeline.wait_playing()
-        pids = [node["pid"] for node in pipeline.state()["nodes"].values()]
+        pids = [node.pid for node in pipeline.state().meters.nodes.values()]
         _ = 1 / 0
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert pipeline.result is not None and pipeline.result.report is not None
@@ -237,26 +245,3 @@ def test_the_exit_status_of_a_programs_own_children_is_left_to_it(quiet: Quiet) 
         quiet.parts.housekeeping.turn(2e9)
     assert not psutil.pid_exists(orphan.pid)
     orphan.wait()
-
-
-def test_events_are_bounded_in_order_and_end_with_the_pipeline() -> None:
-    ended = False
-    events = Events(("log",), lambda: ended, capacity=2)
-    assert events.get(0) is None
-    for number in range(4):
-        events.put({"kind": "log", "number": number})
-        events.put({"kind": "level"})
-    ended = True
-    assert list(events) == [
-        {"kind": "missed", "events": 2},
-        {"kind": "log", "number": 2},
-        {"kind": "log", "number": 3},
-    ]
-
-
-def test_a_reader_that_waits_gets_an_event_from_another_thread() -> None:
-    events = Events((), lambda: False)
-    sender = threading.Thread(target=lambda: events.put({"kind": "log"}))
-    sender.start()
-    assert next(events) == {"kind": "log"}
-    sender.join()

@@ -17,26 +17,28 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from audio_pipeline.control.state import State
 from audio_pipeline.errors import ConfigError, ControlError, PipelineError
 from audio_pipeline.histogram import AGE_EDGES_MS
-from audio_pipeline.observe.exporter import Address, Endpoint, parse_address, the_token, token_file
+from audio_pipeline.host.address import Address, parse_address
+from audio_pipeline.observe.exporter import Endpoint, the_token, token_file
 from audio_pipeline.observe.prometheus import text_of
 from audio_pipeline.observe.scrapes import PLACES, REQUEST_S, Metrics, Scrapes
 from tests.engine.graphs import graph_of
-from tests.engine.states import karaoke
+from tests.engine.states import full, karaoke
 from tests.engine.test_top import WORST, times
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def state() -> dict[str, Any]:
+def state() -> State:
     made = karaoke()
     for node in made["nodes"].values():
         node["wait"], node["work"] = times(0.2, 4.0), times(1.0)
         node["gauges"] = {"heard_position": 3.0}
     made["paths"][1].update(measured={**times(430.0, 512.0), "worst": WORST}, stated_ms=440.0)
     tap = {"from": "mix.out", "offered": 9, "delivered": 5, "queued": 1, "in_flight": 1, "dropped": {"left": 2}}
-    return {**made, "run": "karaoke-1-x", "taps": [tap]}
+    return full({**made, "run": "karaoke-1-x", "taps": [{**tap, "balanced": True}]})
 
 
 def families(text: bytes) -> dict[str, Any]:

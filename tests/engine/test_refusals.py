@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from audio_pipeline.control.codec import VERSION
+from audio_pipeline.control.events import NodeEvent
 from audio_pipeline.control.notices import Failed
 from audio_pipeline.control.numbers import switch
 from audio_pipeline.errors import ConfigError, ControlError, NodeError
@@ -217,7 +218,7 @@ def test_only_true_and_false_switch(value: Any) -> None:
 def test_a_song_is_mapped_by_finite_numbers(key: str, value: Any) -> None:
     transport = Transport()
     with pytest.raises(ValueError):
-        transport.on_event({"position": 0, key: value})
+        transport.on_event(NodeEvent(kind="media", node="song", position=0, data={key: value}))
     assert not transport.pieces
 
 

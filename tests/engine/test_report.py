@@ -24,7 +24,7 @@ from audio_pipeline.report.document import credit, write_report
 from audio_pipeline.report.gallery import gallery
 from audio_pipeline.report.sound import BANDS, Picture, colour_stops, colours, mel_share, picture, png, time_ticks
 from audio_pipeline.run.folder import tracks_in
-from tests.engine.states import karaoke
+from tests.engine.states import full, karaoke
 from tests.shared import ROOT
 
 RATE = 16_000
@@ -128,7 +128,7 @@ def take(tmp_path: Path) -> Path:
 
 
 def report(folder: Path, state: dict) -> tuple[str, Page]:
-    text = write_report(folder, state, tracks_in(folder)).read_text("utf-8")
+    text = write_report(folder, full(state), tracks_in(folder)).read_text("utf-8")
     return text, Page(text)
 
 
@@ -223,7 +223,7 @@ def test_a_full_disk_leaves_no_half_report(take: Path, monkeypatch: pytest.Monke
     (take / "report.html").write_text("of an earlier run")
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        write_report(take, karaoke(), tracks_in(take))
+        write_report(take, full(karaoke()), tracks_in(take))
     assert (take / "report.html").read_text() == "of an earlier run"
     assert sorted(path.suffix for path in take.iterdir()) == [".html", ".wav", ".wav", ".wav"]
 
@@ -242,7 +242,7 @@ def test_a_thousand_utterances_make_no_page_of_a_hundred_megabytes(tmp_path: Pat
     paths = [first, *(tmp_path / f"{i:04}.wav" for i in range(1, 1_000))]
     for path in paths[1:]:
         path.hardlink_to(first)
-    html = write_report(tmp_path, karaoke(), paths).read_text()
+    html = write_report(tmp_path, full(karaoke()), paths).read_text()
     assert html.count("data:image/png") == 24 and len(html) < 4_000_000
     assert "976 recordings without a picture" in html and 'href="0223.wav"' in html and "and 776 more" in html
 
@@ -254,7 +254,9 @@ def test_any_name_of_a_file_leads_to_that_file(tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).hardlink_to(first)
     for before in ([], [first] * 24):  # as pictures, and as links
-        page = Page(write_report(tmp_path, karaoke(), [*before, *(tmp_path / name for name in names)]).read_text())
+        page = Page(
+            write_report(tmp_path, full(karaoke()), [*before, *(tmp_path / name for name in names)]).read_text()
+        )
         shown = [source for source in page.sources if not source.startswith("data:")]
         assert [os.fsdecode(unquote_to_bytes(source)) for source in shown[-len(names) :]] == names
         assert all(re.fullmatch(r"[\w./%~-]+", source) for source in shown)
@@ -278,9 +280,9 @@ def test_what_was_cut_at_full_scale_is_a_figure_of_its_own(take: Path) -> None:
 
 def test_only_the_demo_song_is_credited() -> None:
     state = karaoke()
-    assert "Slow Motion Dream" in credit(state)
+    assert "Slow Motion Dream" in credit(full(state))
     state["nodes"]["song"]["settings"]["path"] = "audio_example.mp3"
-    assert credit(state) == ""
+    assert credit(full(state)) == ""
 
 
 def test_tracks_of_an_earlier_run_are_left_out(take: Path) -> None:
@@ -331,9 +333,9 @@ def test_a_report_needs_no_package_that_compiles_or_wants_a_home(tmp_path: Path)
     """numba (of librosa) fails where it finds no place for its cache, matplotlib makes one where it may not."""
     code = (
         "import sys; from pathlib import Path; from audio_pipeline.report.document import write_report;"
-        "from tests.engine.states import karaoke; import soundfile, numpy as np;"
+        "from tests.engine.states import full, karaoke; import soundfile, numpy as np;"
         "track = Path(sys.argv[1]) / 'mix.wav'; soundfile.write(track, np.zeros((4410, 2)), 44100);"
-        "write_report(track.parent, karaoke(), [track]);"
+        "write_report(track.parent, full(karaoke()), [track]);"
         "print(sorted({'librosa', 'numba', 'matplotlib'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_pipeline.control.codec import CODECS, JSON, MSGPACK, Codec
+from audio_pipeline.control.events import NodeEvent
 from audio_pipeline.control.pushes import PATIENCE_S, End, EventBatch, Push, Subscribed
 from audio_pipeline.control.requests import (
     EVENTS,
@@ -106,13 +108,14 @@ def bench() -> Bench:
     return Bench()
 
 
-def event(number: int) -> dict[str, Any]:
-    return {"kind": "beat", "number": number}
+def event(number: int) -> NodeEvent:
+    return NodeEvent(kind="beat", node="drum", position=number, data={})
 
 
 def numbers(pushes: list[Push]) -> list[int]:
     """Of the events in pushes."""
-    return [each["number"] for push in pushes if isinstance(push.data, EventBatch) for each in push.data.events]
+    found = [each for push in pushes if isinstance(push.data, EventBatch) for each in push.data.events]
+    return [each.position for each in found if isinstance(each, NodeEvent)]
 
 
 # -- what comes -----------------------------------------------------------------------------------------------
@@ -219,7 +222,7 @@ def test_events_that_the_log_forgot_are_counted(bench: Bench) -> None:
 def test_a_batch_is_bounded(bench: Bench) -> None:
     reader = bench.open(EVENTS)
     for number in range(1_000):
-        bench.events.add({**event(number), "text": "x" * 1_000})
+        bench.events.add(replace(event(number), data={"text": "x" * 1_000}))
     bench.turn()
     assert max(len(data) for _, data in bench.sent) < 70_000 and len(bench.sent) == WINDOW
     found = reader.take()
@@ -299,9 +302,11 @@ def test_one_that_was_let_go_continues_where_it_was(bench: Bench) -> None:
     bench.turn(LEASE_S + 1)
     bench.events.add(event(1))
     reader.take()
-    again = Reader(bench, b"b", MSGPACK, reader.received.again())
+    renewal = reader.received.renewal
+    assert renewal is not None and reader.received.goodbye is None
+    reader.received.renewed(bench.subscriptions.open(bench.caller(b"a"), renewal), bench.now_s)
     bench.turn()
-    assert numbers(again.take()) == [1]
+    assert numbers(reader.take()) == [1] and reader.received.renewal is None and not reader.received.lost
 
 
 def test_an_acknowledgement_for_nothing_is_refused_and_the_receiver_subscribes_again(bench: Bench) -> None:

@@ -28,6 +28,7 @@ from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.graphs import KINDS, graph_of
 from tests.fuzz.control import Quiet
 from tests.patience import PATIENCE_S
+from tests.plain_state import plain_state
 
 NODES = """
 song: {kind: noise, seed: 0}
@@ -80,7 +81,7 @@ def pipeline(tmp_path: Path, kinds: Path, monkeypatch: pytest.MonkeyPatch) -> It
 def client(pipeline: Supervisor) -> Iterator[Client]:
     """One of a pipeline that plays."""
     made = pipeline.client()
-    until(lambda: {node["state"] for node in made.state()["nodes"].values()} == {"running"})
+    until(lambda: {node["state"] for node in plain_state(made)["nodes"].values()} == {"running"})
     yield made
     made.close()
 
@@ -109,7 +110,7 @@ def test_the_state_can_be_seen_and_the_end_comes_while_a_node_is_loading(pipelin
     asking = threading.Thread(target=change)
     asking.start()
     until(lambda: "late" in pipeline.parts.state.joining)
-    assert set(client.state()["nodes"]) == {"song", "mix", "out"}
+    assert set(plain_state(client)["nodes"]) == {"song", "mix", "out"}
     pipeline.stop()
     assert pipeline.wait(PATIENCE_S) and pipeline.exit_code == 0
     asking.join(PATIENCE_S)
@@ -125,13 +126,13 @@ def test_a_kind_that_fails_while_a_change_is_planned_is_refused_and_the_next_cha
 
 
 def test_a_runtime_folder_that_is_gone_is_made_again(pipeline: Supervisor, client: Client) -> None:
-    before = client.state()
+    before = plain_state(client)
     shutil.rmtree(pipeline.run_dir.path, ignore_errors=True)  # some of it may be back already
     until(lambda: (pipeline.run_dir.path / "control").exists() and (pipeline.run_dir.path / "mix.out").exists())
-    after = client.state()
+    after = plain_state(client)
     assert [node["pid"] for node in after["nodes"].values()] == [node["pid"] for node in before["nodes"].values()]
     assert runtime.running() == [pipeline.run_dir]
-    until(lambda: all(link["balanced"] for link in client.state()["links"]))  # boards come back one after the other
+    until(lambda: all(link.balanced for link in client.ledger().links))  # boards come back one after the other
 
 
 def test_whoever_asks_without_end_does_not_keep_it_from_its_nodes(pipeline: Supervisor, client: Client) -> None:
@@ -147,7 +148,7 @@ def test_whoever_asks_without_end_does_not_keep_it_from_its_nodes(pipeline: Supe
                 with suppress(zmq.Again):
                     flood.send(question, flags=zmq.DONTWAIT)
 
-    pid = client.state()["nodes"]["mix"]["pid"]
+    pid = plain_state(client)["nodes"]["mix"]["pid"]
     asking = threading.Thread(target=ask)
     asking.start()
     try:

@@ -27,7 +27,7 @@ from audio_pipeline.links.tap import Tap
 from audio_pipeline.view.tap import Filled, Level, Picture, Recording, find_port, write_event
 from audio_pipeline.view.tap_screen import PALETTE, Waterfall, shades
 from tests.engine.graphs import noise
-from tests.engine.states import FakeClient, karaoke
+from tests.engine.states import FakeClient, full, karaoke
 
 RATE, N = 48_000, 480
 TOKEN = "secret"
@@ -178,7 +178,7 @@ def with_ports() -> dict[str, Any]:
     ],
 )
 def test_a_port_by_output_input_or_node_alone(target: str, port: str) -> None:
-    assert ".".join(find_port(with_ports(), target)) == port
+    assert str(find_port(full(with_ports()).description, target)) == port
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_port_by_output_input_or_node_alone(target: str, port: str) -> None:
 )
 def test_a_port_that_is_not_there(target: str, said: str) -> None:
     with pytest.raises(ControlError) as error:
-        find_port(with_ports(), target)
+        find_port(full(with_ports()).description, target)
     assert str(error.value).startswith(said)
 
 

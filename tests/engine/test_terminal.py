@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from audio_pipeline.control.events import NodeEvent
 from audio_pipeline.observe.journal import Journal
 from audio_pipeline.terminal import mend, printable, write, write_json_line
 from audio_pipeline.view.view import drawn
@@ -83,6 +84,6 @@ def test_json_stays_json(encoding: str) -> None:
 def test_a_log_is_no_way_to_a_terminal(form: str) -> None:
     raw, stream = screen("utf-8")
     log = Journal(stream, form, pipeline="p", run="r")
-    log({"kind": "log", "message": f"tap {OSC_52}\x9bm\nroot# ok", "x": "\x9b"})
+    log(NodeEvent(kind="note", node="tap", position=0, data={"message": f"{OSC_52}\x9bm\nroot# ok", "x": "\x9b"}))
     shown = raw.getvalue().decode()
     assert "\x1b" not in shown and "\x9b" not in shown and shown.count("\n") == 1

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from audio_pipeline.cli import attach
 from audio_pipeline.cli.main import main
 from audio_pipeline.control.client import Client
+from audio_pipeline.control.state import State
 from audio_pipeline.errors import ControlError
 from audio_pipeline.histogram import AGE_EDGES_MS, BINS
 from audio_pipeline.view.loads import Load, node_loads, path_loads
 from audio_pipeline.view.top import Top, write_json, write_once
 from audio_pipeline.view.top_page import SORTS, ordered, page
-from tests.engine.states import FakeClient, karaoke
+from tests.engine.states import FakeClient, full, karaoke
 
 WORST = {
     "from": "mix.out",
@@ -48,7 +49,7 @@ def times(*values_ms: float) -> dict[str, Any]:
     }
 
 
-def two_looks() -> tuple[dict[str, Any], dict[str, Any]]:
+def two_plain_looks() -> tuple[dict[str, Any], dict[str, Any]]:
     """A calm pipeline, and the same after a second in which the mixer waited and the separator worked."""
     before = karaoke()
     for node in before["nodes"].values():
@@ -61,6 +62,11 @@ def two_looks() -> tuple[dict[str, Any], dict[str, Any]]:
     now["nodes"]["split"]["counters"]["xruns"] = 3
     now["paths"][1]["measured"] = {**times(*[430.0] * 99, 512.0), "worst": WORST}
     return before, now
+
+
+def two_looks() -> tuple[State, State]:
+    before, now = two_plain_looks()
+    return full(before), full(now)
 
 
 def load_of(name: str, loads: list[Load]) -> Load:
@@ -90,19 +96,20 @@ def test_errors_are_drops_that_somebody_misses_and_what_a_node_counts_as_such() 
 
 
 def test_credit_is_that_of_the_input_nearest_to_its_end() -> None:
-    before, now = two_looks()
+    before, now = two_plain_looks()
     now["links"][2].update(in_flight=4, window=4)
-    mix = load_of("mix", node_loads(before, now))
+    mix = load_of("mix", node_loads(full(before), full(now)))
     assert (mix.in_flight, mix.window, mix.queued) == (4, 4, 42)
 
 
 def test_paths_show_what_was_measured_with_the_worst_frame() -> None:
-    before, now = two_looks()
-    (path,) = path_loads(before, now)
-    assert path.p50_ms == pytest.approx(430, rel=0.08) and path.max_ms == 512.0 and path.worst == WORST
+    before, now = two_plain_looks()
+    (path,) = path_loads(full(before), full(now))
+    assert path.p50_ms == pytest.approx(430, rel=0.08) and path.max_ms == 512.0
+    assert path.worst is not None and (path.worst.seq, path.worst.age_ms) == (8123, 512.0)
     assert any("8123" in line and "mix.out#8123 → out.in" in line for line in text())
     now["nodes"]["mic"]["state"] = "running"
-    monitor, _ = path_loads(before, now)
+    monitor, _ = path_loads(full(before), full(now))
     assert monitor.monitor and monitor.p50_ms is None, "first, though nothing has come on it"
 
 
@@ -152,8 +159,9 @@ def test_a_pipeline_without_measures_yet_is_shown_all_the_same() -> None:
 def test_json_holds_the_numbers_of_the_screen() -> None:
     top = Top(FakeClient())
     top.before, top.now = two_looks()
-    top.now["run"] = "karaoke-1-x"
-    said = json.loads(json.dumps(top.as_json(), allow_nan=False))
+    out = io.StringIO()
+    write_json(top, out)
+    said = json.loads(out.getvalue(), parse_constant=pytest.fail)
     (mix,) = [node for node in said["nodes"] if node["node"] == "mix"]
     assert mix["wait_share"] == pytest.approx(0.4) and said["interval_s"] == pytest.approx(1.0)
     assert said["paths"][0]["worst"]["seq"] == 8123 and said["quantum_ms"] == 10.0

@@ -14,17 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_pipeline.errors import ControlError
-from audio_pipeline.view.keys import Commands, Keyboard, decode_keys, fader_target
+from audio_pipeline.view.faders import Target, fader_target
+from audio_pipeline.view.keys import Commands, Keyboard, decode_keys
 from audio_pipeline.view.lines import log_line, page
 from audio_pipeline.view.text import FLOOR_DB, PeakHold, meter, width_of
 from audio_pipeline.view.view import View, drawn, follow
 from audio_pipeline.view.watch import PATIENCE_S
-from tests.engine.states import FakeClient, fader, karaoke
+from tests.engine.states import FakeClient, fader, karaoke, screen
 
 
 def text(state: dict[str, Any], size: tuple[int, int] = (110, 30), **words: str) -> list[str]:
     """The page as plain lines."""
-    lines = page(state, size, fader_target(state), lambda name, peak_db: peak_db, **words)
+    shown = screen(state)
+    lines = page(shown, size, fader_target(shown), lambda name, peak_db: peak_db, **words)
     return ["".join(part for part, _ in line) for line in lines]
 
 
@@ -93,7 +95,7 @@ def test_monitor_path_has_its_devices_on_top_and_is_shown_when_there_is_a_microp
 def test_what_a_seek_cancels_is_not_lost() -> None:
     state = karaoke()
     state["links"][0]["dropped"] = {"cancelled": 40}
-    assert "| drops 2 |" in log_line(state)
+    assert "| drops 2 |" in log_line(screen(state))
 
 
 def test_unbalanced_ledger_is_marked() -> None:
@@ -103,7 +105,7 @@ def test_unbalanced_ledger_is_marked() -> None:
 
 
 def test_log_line_says_where_how_loud_how_late_and_what_was_lost() -> None:
-    line = log_line(karaoke())
+    line = log_line(screen(karaoke()))
     assert line.startswith("83.3 s | dBFS song -3.1 split -6.4/-5.2")
     assert "mic absent" in line and "drops 2" in line and "restarts 1" in line and "age p99 452 ms" in line
 
@@ -134,7 +136,7 @@ def test_follow_has_patience_but_not_for_ever() -> None:
 
 def test_offline_time_is_that_of_the_song() -> None:
     state = {**karaoke(), "live": False, "progress": 0.5}
-    assert log_line(state).startswith("5.5 s | ")
+    assert log_line(screen(state)).startswith("5.5 s | ")
 
 
 # -- keys --------------------------------------------------------------------------------------------
@@ -147,7 +149,7 @@ def test_any_bytes_decode_to_keys(sent: str) -> None:
 
 def pressed(*keys: str, client: FakeClient | None = None) -> tuple[FakeClient, str]:
     client = client or FakeClient()
-    reply = Commands(client).press(keys, client.state())
+    reply = Commands(client).press(keys, screen(client.current))
     return client, reply
 
 
@@ -196,12 +198,12 @@ def test_keys_without_a_mixer_or_song_say_so() -> None:
 def test_fader_without_a_voice_is_the_first() -> None:
     state = karaoke()
     state["nodes"]["mix"] |= {"settings": {"inputs": {"a": fader()}}, "live": ["gain_db", "inputs.a.gain_db"]}
-    assert fader_target(state) == ("mix", "a")
+    assert fader_target(screen(state)) == Target("mix", "a")
 
 
 def test_refused_command_is_a_message() -> None:
     client = FakeClient()
-    state = client.state()
+    state = screen(client.current)
     client.refuses = True
     assert "does not answer" in Commands(client).press(["up"], state)
 

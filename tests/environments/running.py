@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ControlError
 from tests.engine.graphs import KINDS
+from tests.plain_state import plain_state
 
 HEAD = """
 version: 1
@@ -73,7 +74,7 @@ class Running:
         """What it shows; None while it does not answer."""
         client = self.client()
         try:
-            return client.state()
+            return plain_state(client)
         except ControlError:
             return None
         finally:

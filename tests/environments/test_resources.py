@@ -37,7 +37,7 @@ def serving(pipeline: Running) -> psutil.Process | None:
     """The process that answers scrapes."""
     for child in psutil.Process(pipeline.process.pid).children():
         try:
-            if "audio_pipeline.control.metrics_process" in child.cmdline():
+            if "audio_pipeline.observe.metrics_process" in child.cmdline():
                 return child
         except psutil.Error:
             continue

@@ -19,6 +19,13 @@ from tests.nodes.fake import InTurn
 from tests.patience import PATIENCE_S
 
 
+def instead(talker: LiveTalker, text: str) -> None:
+    """A whole text in place of whatever is being said."""
+    talker.cancel()
+    talker.write(text)
+    talker.end()
+
+
 def test_a_long_text_is_made_no_further_ahead_than_needed() -> None:
     """10 000 characters are 200 s of beeps; never more than half a minute and one piece of it lies there."""
     longest = 250 / 5 * 0.1 + 1.0
@@ -57,11 +64,11 @@ def test_cancel_reaches_the_synthesis_under_way_and_the_next_text_is_said() -> N
     engine = Stuck()
     with ThreadPoolExecutor(1) as pool:
         talker = LiveTalker(Talker(engine, None), 24_000, pool, lambda: None)
-        talker.speak("I am stuck.")
+        instead(talker, "I am stuck.")
         assert engine.begun.wait(PATIENCE_S) and talker.making
         assert talker.cancel()
         assert not talker.busy
-        talker.speak("Something else.")
+        instead(talker, "Something else.")
         while talker.making:
             pass
         spoken = talker.take(1 << 30)
@@ -72,7 +79,7 @@ def test_cancel_reaches_the_synthesis_under_way_and_the_next_text_is_said() -> N
 @pytest.mark.parametrize("size", [1, 480, 1 << 30])
 def test_what_streams_keeps_its_sound_and_its_marks_at_another_rate(size: int) -> None:
     talker = LiveTalker(Talker(Parts(2_000), None), 48_000, InTurn(), lambda: None)
-    talker.speak("One two.")
+    instead(talker, "One two.")
     parts, kinds = [], []
     while talker.busy:
         spoken = talker.take(size)
@@ -89,7 +96,7 @@ def test_a_voice_that_is_too_slow_is_told_from_a_text_that_is() -> None:
     report = TalkerReport(1_000)
     talker = LiveTalker(Talker(Beeps(), None), 1_000, InTurn(), lambda: None)
     report.asked(0)
-    talker.speak("One.")
+    instead(talker, "One.")
     notices = list(report.notices(talker.take(10), 0, 50_000_000, making=True, busy=True))
     assert notices[0].kind == "start" and notices[0].data == {"after_ms": 50.0}
     list(report.notices(talker.take(0), 200, 0, making=True, busy=True))

@@ -77,6 +77,24 @@ def test_clauses_are_events_at_the_position_at_which_they_are_heard() -> None:
     assert [event.kind for event in ctx.events][-1] == "done"
 
 
+def test_the_setting_does_what_the_events_do() -> None:
+    """`set` gives the voice a `cancel` and the text: sound and events are the same, sample for sample."""
+    found = []
+    for by_set in (True, False):
+        node, ctx, blocks = live()
+        write(node, ctx, "word " * 100, end=True)
+        before = heard(blocks, 50)
+        if by_set:
+            node.on_param("text", STORY, 0, ctx)
+        else:
+            node.on_event("text", {"kind": "cancel"}, 0, ctx)
+            write(node, ctx, STORY, end=True)
+        sound = np.concatenate([before, heard(blocks, 400)])
+        found.append((sound, [(event.kind, event.position) for event in ctx.events if event.kind != "start"]))
+    assert found[0][1] == found[1][1] and ("cancelled", 24_000) in found[0][1]
+    assert np.array_equal(found[0][0], found[1][0])
+
+
 @pytest.mark.parametrize("text", ["", "Something else entirely."])
 def test_a_new_text_or_none_ends_the_old_one_within_10_ms(text: str) -> None:
     node, ctx, blocks = live(text="word " * 100)
@@ -364,7 +382,8 @@ def test_it_does_not_start_when_the_mark_is_not_found(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("size", [1, 17, 480, 1_024, 1 << 30])
 def test_sound_taken_in_any_portions_is_the_same(size: int) -> None:
     talker = LiveTalker(Talker(Beeps(), None), 44_100, InTurn(), lambda: None)
-    talker.speak(STORY)
+    talker.write(STORY)
+    talker.end()
     parts = []
     while talker.busy:
         parts.append(talker.take(size).sound)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from audio_pipeline.control.notices import NOTICES
-from audio_pipeline.control.page import with_table
+from audio_pipeline.control.page import with_tables
 from audio_pipeline.frame import MAX_CHANNELS, MAX_SAMPLES, Flag, Format
 from audio_pipeline.frame_codec import HEADER, MAX_EVENT_BYTES, MAX_SOURCES
 from audio_pipeline.histogram import BINS, STEP
@@ -84,5 +84,5 @@ def test_the_page_has_every_operation_and_no_other(known: Mapping[str, object], 
     assert {name for row in rows(heading, 2) for name in re.findall(r"`(\w+)`", row[0])} == set(known)
 
 
-def test_the_operations_are_those_of_the_table() -> None:
-    assert with_table(PAGE) == PAGE, "python -m audio_pipeline.control.page --write"
+def test_operations_and_events_are_those_of_the_tables() -> None:
+    assert with_tables(PAGE) == PAGE, "python -m audio_pipeline.control.page --write"

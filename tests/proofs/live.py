@@ -15,6 +15,7 @@ import psutil
 from numpy.typing import NDArray
 
 import audio_pipeline
+from tests.plain_state import plain_state
 
 State = dict[str, Any]
 NO_CARD = ('nodes.speaker.device="null"',)
@@ -31,7 +32,7 @@ class Pipeline:
 
     def state(self) -> State:
         """The state now; remembers every process it sees."""
-        state = self.client.state()
+        state = plain_state(self.client)
         self.pids |= {node["pid"] for node in state["nodes"].values() if node["pid"]}
         return state
 
@@ -66,7 +67,7 @@ class Pipeline:
         """Ends it cleanly; the final state."""
         self.run.stop()
         assert self.run.wait(20), "did not end within 20 s"
-        return self.run.state()
+        return plain_state(self.run.state())
 
     def leftovers(self) -> set[int]:
         """Processes of this pipeline that still live."""
@@ -76,7 +77,8 @@ class Pipeline:
 @contextmanager
 def running(config: str | Path, folder: Path, sets: Sequence[str] = ()) -> Iterator[Pipeline]:
     """A pipeline that plays; ended at the end, whatever happened."""
-    with playing(audio_pipeline.Pipeline.load(config, sets, folder=folder, report=False)) as pipeline:
+    options = audio_pipeline.Options(folder=folder, report=False)
+    with playing(audio_pipeline.Pipeline.load(config, sets, options)) as pipeline:
         yield pipeline
 
 

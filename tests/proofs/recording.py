@@ -70,6 +70,6 @@ def played(positions: NDArray[np.int64], maps: Sequence[Mapping[str, Any]], song
     """What the song's own `media` events say lies at each position; the song loops."""
     place = np.zeros(len(positions), np.int64)
     for event in maps:  # a later word holds from its position on
-        after = positions >= event["position"]
-        place[after] = round(event["media_s"] * rate) + positions[after] - event["position"]
+        after = positions >= event.position
+        place[after] = round(event.data["media_s"] * rate) + positions[after] - event.position
     return song[place % len(song)]

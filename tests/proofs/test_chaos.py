@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from audio_pipeline.control.events import NodeEvent
 from audio_pipeline.dsp.ramp import db_to_gain
 from tests.proofs.chaos import Chaos, draw, seed
 from tests.proofs.live import NO_CARD, Pipeline, State, running
@@ -34,7 +35,7 @@ class Stage:
 
     chaos: Chaos
     final: State
-    maps: list[dict[str, Any]]
+    maps: list[NodeEvent]
     folder: Path
     song: np.ndarray[Any, np.dtype[np.float32]]
     fader_from: int  # position in the mix
@@ -87,11 +88,13 @@ class Maps:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._client = pipeline.client
-        self.found: list[dict[str, Any]] = []
+        self.found: list[NodeEvent] = []
         self.look()
 
     def look(self) -> None:
-        self.found += [event for event in self._client.events() if event["kind"] == "media"]
+        self.found += [
+            event for event in self._client.events() if isinstance(event, NodeEvent) and event.kind == "media"
+        ]
 
 
 @pytest.mark.parametrize("light", [True, False], ids=["light", "karaoke"])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_pipeline import Pipeline
+from audio_pipeline import Options, Pipeline
 from audio_pipeline.models.weights import store
 from tests.shared import ROOT
 
@@ -81,7 +81,7 @@ def said_by_a_graph(folder: Path, **settings: Any) -> np.ndarray:
         "take": {"kind": "recorder", "subtype": "float32", "inputs": {"said": {"from": "voice", "policy": "block"}}},
     }
     graph = json.dumps({"version": 1, "nodes": nodes})
-    with Pipeline.loads(graph, offline=True, folder=folder, report=False) as pipeline:
+    with Pipeline.loads(graph, options=Options(offline=True, folder=folder, report=False)) as pipeline:
         assert pipeline.wait(250), "the graph did not end"
     sound: np.ndarray = soundfile.read(folder / "said.wav", dtype="float32", always_2d=True)[0][:, 0]
     return sound

@@ -12,6 +12,7 @@ import soundfile as sf
 import zmq
 
 from audio_pipeline.errors import ControlError
+from tests.plain_state import plain_state
 from tests.proofs.hosts import LAPTOP, Gap, gaps, studio_yaml, worst_step, write_tone
 from tests.proofs.live import Pipeline, State, running
 from tests.relay import Relay
@@ -178,7 +179,7 @@ def test_stolen_sockets_are_taken_back(private: Path, tmp_path: Path, keys: None
         until_s = time.monotonic() + 10
         while time.monotonic() < until_s:
             try:
-                state = newcomer.state()
+                state = plain_state(newcomer)
                 break
             except ControlError:
                 continue

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_pipeline import Pipeline
+from audio_pipeline import Options, Pipeline
 from tests.shared import ROOT, shared
 
 pytestmark = [pytest.mark.proof]
@@ -29,7 +29,7 @@ def test_ours_is_the_original_to_the_rounding_of_float32(tmp_path: Path) -> None
         pytest.skip("the original's environment is not here (make spleeter)")
     folder = shared("spleeter_official")
     config, overrides = ROOT / "examples" / "compare_spleeter.yaml", {"nodes.song.path": folder / "mixture.flac"}
-    with Pipeline.load(config, overrides, offline=True, folder=tmp_path, report=False) as pipeline:
+    with Pipeline.load(config, overrides, Options(offline=True, folder=tmp_path, report=False)) as pipeline:
         assert pipeline.wait(500), "the graph did not end"
     for stem in STEMS:
         ours, original = (soundfile.read(tmp_path / f"{who}_{stem}.wav")[0] for who in ("ours", "original"))

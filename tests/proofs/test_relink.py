@@ -271,7 +271,8 @@ def test_who_dies_after_a_change_comes_back_with_the_new_links(tmp_path: Path, c
 
 @contextmanager
 def running_text(text: str, folder: Path) -> Iterator[Pipeline]:
-    with playing(audio_pipeline.Pipeline.loads(text, folder=folder, report=False)) as pipeline:
+    options = audio_pipeline.Options(folder=folder, report=False)
+    with playing(audio_pipeline.Pipeline.loads(text, options=options)) as pipeline:
         until(pipeline, "everybody runs", lambda s: s["uptime_s"] > 0.5)
         yield pipeline
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from audio_pipeline.control.events import NodeEvent
 from audio_pipeline.models.weights import store
 from tests.proofs.live import Pipeline, running
 
@@ -64,10 +65,10 @@ def _say_and_cancel(pipeline: Pipeline, after_s: float) -> tuple[int, int]:
     return asked_ns, time.monotonic_ns()
 
 
-def _until_event(pipeline: Pipeline, kind: str, timeout_s: float = 30.0) -> dict[str, Any]:
+def _until_event(pipeline: Pipeline, kind: str, timeout_s: float = 30.0) -> NodeEvent:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        found = [event for event in pipeline.client.events() if event["kind"] == kind]
+        found = [event for event in pipeline.client.events() if isinstance(event, NodeEvent) and event.kind == kind]
         if found:
             return found[0]
         time.sleep(0.01)
@@ -98,7 +99,7 @@ def test_the_first_word_is_heard_while_the_rest_is_being_written(
         for _ in range(max(round(20 * proof_scale), 2)):
             pipeline.client.events()
             pipeline.client.send("voice", "text", "text", text="Well, hello there. Three of us went to ")
-            waits.append(_until_event(pipeline, "start")["after_ms"])
+            waits.append(_until_event(pipeline, "start").data["after_ms"])
             pipeline.client.send("voice", "text", "text", text="the old mill, because it rained.", end=True)
             _until_event(pipeline, "done")
         state = pipeline.finish()

@@ -18,6 +18,7 @@ from audio_pipeline.errors import PipelineError
 from audio_pipeline.files import wav
 from audio_pipeline.host import runtime
 from tests.leftovers import leftovers, processes
+from tests.plain_state import plain_state
 from tests.proofs.chaos import seed
 from tests.proofs.live import NO_CARD, State
 
@@ -77,7 +78,7 @@ def _freeze(pid: int, seconds: float) -> None:
         time.sleep(seconds)
         os.kill(pid, signal.SIGCONT)
         time.sleep(0.5)
-        after = client.state()
+        after = plain_state(client)
     finally:
         client.close()
     played_s = (after["position"] - before["position"]) / before["rate"]
@@ -101,7 +102,7 @@ def _attached() -> Client:
 
 def _playing(client: Client) -> State:
     for _ in range(600):
-        state = client.state()
+        state = plain_state(client)
         if state["uptime_s"] > 2:
             return state
         time.sleep(0.1)

@@ -18,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.engine.graphs import text_of
+from tests.plain_state import plain_state
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]
 AUDIO_PIPELINE = (sys.executable, "-m", "audio_pipeline")
@@ -112,6 +113,6 @@ def _pid(node: str) -> int:
 
     client = Client.attach("watch")
     try:
-        return int(client.state()["nodes"][node]["pid"])
+        return int(plain_state(client)["nodes"][node]["pid"])
     finally:
         client.close()

@@ -488,7 +488,7 @@ def _(teller: Teller) -> None:
 @then(parsers.parse('"{text}" is heard'))
 def _(teller: Teller, text: str) -> None:
     while text not in teller.clauses():
-        teller.until("clause", 1 + sum(event["kind"] == "clause" for event in teller.events))
+        teller.until("clause", 1 + sum(event.kind == "clause" for event in teller.events))
 
 
 @then("all of it was heard in order")
@@ -500,7 +500,7 @@ def _(teller: Teller) -> None:
 @then("nothing of the old text is heard after the stop")
 def _(teller: Teller) -> None:
     teller.until("done")
-    kinds = [(event["kind"], event.get("text")) for event in teller.events if event.get("node") == "voice"]
+    kinds = [(event.kind, event.data.get("text")) for event in teller.events if event.node == "voice"]
     after = kinds[kinds.index(("cancelled", None)) + 1 :]
     assert [text for kind, text in after if kind == "word"] == ["Something", "new."]
 

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audio_pipeline import Pipeline
+from audio_pipeline import Options, Pipeline
 from tests.shared import shared
 
 READER, OTHER = "1998", "3005"
@@ -32,7 +32,7 @@ class Reading:
             "nodes.mic.path": self.path,
             "nodes.voice.sample": self.sample,
         }
-        with Pipeline.load(config, overrides, offline=True, folder=self.folder, report=False) as pipeline:
+        with Pipeline.load(config, overrides, Options(offline=True, folder=self.folder, report=False)) as pipeline:
             assert pipeline.wait(100), "not done within 100 s"
 
     def heard(self, name: str) -> tuple[NDArray[np.float32], int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from audio_pipeline import Pipeline
+from audio_pipeline import Options, Pipeline
 from tests.scenarios.measure import Sound, level_db, shares_db
 from tests.scenarios.stage import RATE, SINGS_FROM_S, WORDS, demo_song
 
@@ -28,10 +28,10 @@ class Job:
         """One offline run into a folder of its own."""
         folder = self.path.parent / f"run-{len(self.folders) + 1}"
         overrides = [f"nodes.song.path={self.path}", *sets]
-        with Pipeline.load(config, overrides, offline=True, folder=folder, at=at, report=False) as pipeline:
+        with Pipeline.load(config, overrides, Options(offline=True, folder=folder, at=at, report=False)) as pipeline:
             assert pipeline.wait(LIMIT_S), f"not done within {LIMIT_S} s"
-        final = pipeline.state()
-        assert all(link["balanced"] and not link["dropped"] for link in final["links"]), "offline nothing is lost"
+        final = pipeline.state().ledger
+        assert all(link.balanced and not link.dropped for link in final.links), "offline nothing is lost"
         self.folders.append(folder)
 
     def track(self, name: str) -> Sound:

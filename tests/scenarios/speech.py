@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audio_pipeline import Pipeline
+from audio_pipeline import Options, Pipeline
 from tests.shared import shared
 
 RATE = 16_000
@@ -30,7 +30,7 @@ class Talk:
     def listen(self, config: str) -> None:
         """Runs a pipeline over it."""
         overrides = {"nodes.voice.path": self.path}
-        with Pipeline.load(config, overrides, offline=True, folder=self.folder, report=False) as pipeline:
+        with Pipeline.load(config, overrides, Options(offline=True, folder=self.folder, report=False)) as pipeline:
             assert pipeline.wait(100), "not done within 100 s"
 
     def segments(self) -> list[tuple[int, int]]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from audio_pipeline.control.events import NodeEvent
 from tests.proofs.live import Pipeline, running
 
 PATIENCE_S = 30.0
@@ -20,7 +20,7 @@ class Teller:
     """Somebody who writes text for a voice."""
 
     pipeline: Pipeline
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: list[NodeEvent] = field(default_factory=list)
     asked_s: float = 0.0
 
     def write(self, text: str, *, end: bool = False) -> None:
@@ -32,25 +32,26 @@ class Teller:
         answer = self.pipeline.client.transport("voice", "cancel")
         return float(answer.heard_in_ms or 0.0)
 
-    def look(self) -> list[dict[str, Any]]:
-        """All events so far."""
-        self.events += self.pipeline.client.events()
+    def look(self) -> list[NodeEvent]:
+        """All events of nodes so far."""
+        found = self.pipeline.client.events()
+        self.events += [event for event in found if isinstance(event, NodeEvent)]
         return self.events
 
-    def until(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
+    def until(self, kind: str, count: int = 1) -> list[NodeEvent]:
         """Events of this kind, once there are so many."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
-            found = [event for event in self.look() if event["kind"] == kind]
+            found = [event for event in self.look() if event.kind == kind]
             if len(found) >= count:
                 return found
             time.sleep(0.02)
-        there = [event["kind"] for event in self.events]
+        there = [event.kind for event in self.events]
         raise AssertionError(f"not {count} {kind} within {PATIENCE_S:g} s; there were {there}")
 
     def clauses(self) -> str:
         """The words that were heard, in order."""
-        return " ".join(event["text"] for event in self.look() if event["kind"] == "clause")
+        return " ".join(event.data["text"] for event in self.look() if event.kind == "clause")
 
 
 @contextmanager

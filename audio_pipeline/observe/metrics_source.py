@@ -5,7 +5,7 @@ from __future__ import annotations
 from audio_pipeline.control.client import Client
 from audio_pipeline.control.requests import GRAPH, LedgerRequest, MetersRequest
 from audio_pipeline.control.snapshots import Description
-from audio_pipeline.control.state import State, compose
+from audio_pipeline.control.state import State
 from audio_pipeline.control.subscription import Subscription
 from audio_pipeline.errors import ControlError
 
@@ -34,13 +34,14 @@ class MetricsSource:
                 self._description = push.data
 
     def state(self) -> State:
-        """As `Client.state()`. Raises ControlError."""
+        """All there is to see now. Raises ControlError."""
         self.turn(TIMEOUT_S)
         if self._description is None:
             raise ControlError("the pipeline has not described itself")
         ledger = self._client.ask(LedgerRequest(), TIMEOUT_S)
-        return compose(self._description, self._client.ask(MetersRequest(), TIMEOUT_S), ledger)
+        return State(self._description, self._client.ask(MetersRequest(), TIMEOUT_S), ledger)
 
     def close(self) -> None:
+        """Ends the subscription."""
         if self._subscription is not None:
             self._subscription.close()

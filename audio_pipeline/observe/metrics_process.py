@@ -1,4 +1,4 @@
-"""The process that serves metrics: `python -m audio_pipeline.control.metrics_process PARENT_PID DESCRIPTOR`.
+"""The process that serves metrics: `python -m audio_pipeline.observe.metrics_process PARENT_PID DESCRIPTOR`.
 
 It has the listening socket from the supervisor and shares nothing else with it but the control socket (see
 `metrics_source`): however many connect, no descriptor and no turn of the supervisor is theirs.
@@ -13,9 +13,9 @@ import sys
 from contextlib import suppress
 
 from audio_pipeline.control.client import Client
-from audio_pipeline.control.metrics_source import MetricsSource
 from audio_pipeline.errors import ControlError
 from audio_pipeline.host.parent import die_with_parent
+from audio_pipeline.observe.metrics_source import MetricsSource
 from audio_pipeline.observe.scrapes import Metrics, Scrapes
 
 TURN_S = 1.0
