@@ -225,12 +225,12 @@ def expectation(hint: Any, rule: Rule) -> str:
     """In words what a field accepts: `a number >= 0 and <= 24`."""
     if rule.choices:
         return "one of " + ", ".join(str(choice) for choice in rule.choices)
-    words = _TYPE_WORDS.get(_bare(hint), "a value")
+    expected = _TYPE_WORDS.get(_bare(hint), "a value")
     if dataclasses.is_dataclass(_bare(hint)):
-        words = "settings (key: value)"
+        expected = "settings (key: value)"
     bounds = [f">= {rule.minimum:g}" for _ in [0] if rule.minimum is not None]
     bounds += [f"<= {rule.maximum:g}" for _ in [0] if rule.maximum is not None]
-    return " ".join([words, " and ".join(bounds)]).strip()
+    return " ".join([expected, " and ".join(bounds)]).strip()
 
 
 _TYPE_WORDS: dict[Any, str] = {
@@ -292,8 +292,8 @@ def _convert_scalar(hint: Any, rule: Rule, value: Any, path: Path, places: Place
     if not fits or (hint in (int, float) and not _within(rule, value)):
         raise fail(path, f"expected {expectation(hint, rule)}, got {value!r}", places)
     if rule.file and isinstance(value, str):
-        words = rule.file if isinstance(rule.file, tuple) else ()
-        return value if value in words else places.located(value, path)
+        allowed = rule.file if isinstance(rule.file, tuple) else ()
+        return value if value in allowed else places.located(value, path)
     return float(value) if hint is float else value
 
 

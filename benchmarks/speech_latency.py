@@ -63,11 +63,11 @@ class Result:
     rounds: int
 
 
-def once(speak: Parts, text: str) -> tuple[float, float, float, float]:
+def once(synthesise: Parts, text: str) -> tuple[float, float, float, float]:
     """First audible sample (ms), time taken and length of the sound (s), holes (ms)."""
     began = time.perf_counter()
     first_ms, ends_s, length_s, hole_s = None, 0.0, 0.0, 0.0
-    for sound in speak(text):
+    for sound in synthesise(text):
         now = time.perf_counter() - began
         if first_ms is None:
             lead = int(np.flatnonzero(np.abs(sound) > QUIET * np.abs(sound).max())[0])
@@ -97,7 +97,7 @@ def result(voice: str, way: str, text: str, rows: np.ndarray[Any, Any]) -> Resul
 
 def ours(voice: str) -> Parts:
     talker = Talker(open_voice(voice), perth.load(), clock=time.perf_counter)
-    return lambda text: (piece.sound for piece in talker.speak([text]))
+    return lambda text: (piece.sound for piece in talker.synthesise([text]))
 
 
 def plain_light() -> Parts:
@@ -119,13 +119,13 @@ def plain_kokoro() -> Parts:
     vocabulary = json.loads(store.path("kokoro", kokoro.VOCABULARY).read_text(encoding="utf-8"))["vocab"]
     pack = kokoro.load_pack(VOICE)
 
-    def speak(text: str) -> Iterator[Array]:
+    def synthesise(text: str) -> Iterator[Array]:
         ids = [vocabulary[sign] for sign in to_phonemes(text) if sign in vocabulary][: kokoro.ROWS]
         style = pack[min(len(ids), len(pack)) - 1][None]
         feed = {"tokens": np.array([[0, *ids, 0]]), "style": style, "speed": np.ones(1, np.float32)}
         yield session.run(None, feed)[0].ravel()
 
-    return speak
+    return synthesise
 
 
 WAYS: dict[tuple[str, str], Callable[[], Parts]] = {
@@ -142,7 +142,7 @@ def warm(voices: list[str], seconds: float) -> list[Result]:
     for voice in voices:
         ways = {key: build() for key, build in WAYS.items() if key[0] == voice}
         for name in TEXTS:
-            took = sum(once(speak, TEXTS[name])[1] for speak in ways.values())
+            took = sum(once(synthesise, TEXTS[name])[1] for synthesise in ways.values())
             found += measure(ways, name, int(np.clip(seconds / len(voices) / len(TEXTS) / took, 3, 60)))
     return found
 
@@ -151,11 +151,11 @@ def aborts(rounds: int) -> Array:
     """Milliseconds from `cancel` to the end of Kokoro's synthesis of a long piece, at moments all over it."""
     engine, found = open_voice(VOICE), []
     began = time.perf_counter()
-    engine.speak(TEXTS["medium"])
+    engine.synthesise(TEXTS["medium"])
     whole_s = time.perf_counter() - began
     with ThreadPoolExecutor(1) as pool:
         for number in range(rounds):
-            future = pool.submit(engine.speak, TEXTS["medium"])
+            future = pool.submit(engine.synthesise, TEXTS["medium"])
             time.sleep(whole_s * 0.8 * (number + 1) / (rounds + 1))
             asked = time.perf_counter()
             engine.cancel()  # type: ignore[attr-defined]
@@ -167,7 +167,7 @@ def aborts(rounds: int) -> Array:
 def joins(voice: str) -> str:
     """Steps where pieces meet, how level they are, and whether anything is missing at their ends, over all texts."""
     talker = Talker(open_voice(voice), perth.load())
-    pieces = [piece for text in TEXTS.values() for piece in talker.speak([text])]
+    pieces = [piece for text in TEXTS.values() for piece in talker.synthesise([text])]
     sound = np.concatenate([piece.sound for piece in pieces])
     meets = np.cumsum([len(piece.sound) for piece in pieces])[:-1]
     step = max(float(np.abs(np.diff(sound[at - 2 : at + 2])).max()) for at in meets)
@@ -198,8 +198,8 @@ def cold(voices: list[str], rounds: int) -> dict[str, list[float]]:
 
 def child(voice: str, way: str) -> None:
     """Prints the wall time at which the first audible sample was there."""
-    speak = WAYS[voice, way]()
-    first_ms = once(speak, TEXTS["short"])
+    synthesise = WAYS[voice, way]()
+    first_ms = once(synthesise, TEXTS["short"])
     print(time.time() - first_ms[1] + first_ms[0] / 1000)
 
 

@@ -44,7 +44,7 @@ def main() -> None:
         took = time.perf_counter() - began
         known = draft.record.likeness
         fit = enrol.Fit(draft.pack, draft.record.speed, draft.record.british, "", "quick")
-        said = embedding(tools.encoder, *enrol.speak(fit, TEXTS[-1], tools.speaker))
+        said = embedding(tools.encoder, *enrol.synthesise(fit, TEXTS[-1], tools.speaker))
         foreign = max(similarity(said, other) for name, other in others.items() if name != reader)
         own = similarity(said, others[reader])
         numbers.append((took, known.voice, known.nearest, known.ceiling or 0.0, own, foreign))

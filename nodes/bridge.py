@@ -55,7 +55,7 @@ class Bridge(Node):
     def open(self, ctx: Context) -> None:
         self.ctx = ctx
         self._works = ctx.live and self.converts(self.settings, same_clock=ctx.same_clock("in"))
-        self._opened_ns, self._said = ctx.now_ns(), False
+        self._opened_ns, self._warned = ctx.now_ns(), False
         self._bridge: DriftBridge | None = None
         self._newest: Frame | None = None
         self._map_ns = 0
@@ -84,8 +84,8 @@ class Bridge(Node):
             return
         ppm = (line.rate / ctx.clock_rate() - 1) * 1e6
         ctx.gauge("drift_ppm", ppm)
-        if abs(ppm) > FAR_PPM and not self._said and ctx.now_ns() - self._opened_ns > SURE_NS:
-            self._said = True
+        if abs(ppm) > FAR_PPM and not self._warned and ctx.now_ns() - self._opened_ns > SURE_NS:
+            self._warned = True
             ctx.log(f"the clocks on both sides are {ppm:+.0f} ppm apart, though the file has one device: mode: always")
 
     def _place_of(self, position: float) -> float:

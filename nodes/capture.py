@@ -78,7 +78,7 @@ class Capture(Node):
     def _use(self, microphone: Microphone, ctx: Context) -> None:
         self._microphone, self._away = microphone, None
         self._latency, self._channels = microphone.latency_samples, microphone.device.channels
-        self._xruns = self._made_up = 0
+        self._xruns = self._concealed = 0
         self._origin: float | None = None  # graph position at the device's first sample
         ctx.gauge("device_gone", 0.0)
 
@@ -150,8 +150,8 @@ class Capture(Node):
             return
         device = self._microphone.device
         ctx.count("xruns", device.xruns - self._xruns)
-        ctx.count("concealed_samples", self._microphone.made_up_samples - self._made_up)
-        self._xruns, self._made_up = device.xruns, self._microphone.made_up_samples
+        ctx.count("concealed_samples", self._microphone.made_up_samples - self._concealed)
+        self._xruns, self._concealed = device.xruns, self._microphone.made_up_samples
         if not device.active:
             self._lose(f"sound input {self.settings.device!r} has stopped", ctx)
             return

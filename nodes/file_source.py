@@ -56,8 +56,8 @@ class FileSource(Source):
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
         self._resume: dict[str, Any] = {}
-        self._said_bad: set[str] = set()
-        self._said_frames = 0
+        self._reported_bad: set[str] = set()
+        self._reported_frames = 0
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._resume = {key: state[key] for key in ("position", "file", "media_s", "loop") if key in state}
@@ -125,13 +125,13 @@ class FileSource(Source):
         if player.waited_samples:
             ctx.count("waited_samples", player.waited_samples)
             player.waited_samples = 0
-        if player.damaged_frames != self._said_frames:
-            self._said_frames = player.damaged_frames
-            ctx.gauge("bad_frames", self._said_frames)
+        if player.damaged_frames != self._reported_frames:
+            self._reported_frames = player.damaged_frames
+            ctx.gauge("bad_frames", self._reported_frames)
 
     def _report_bad(self, name: str, ctx: Context) -> None:
-        if name not in self._said_bad:
-            self._said_bad.add(name)
+        if name not in self._reported_bad:
+            self._reported_bad.add(name)
             ctx.log(f"{name}: holds NaN or infinities, which are played as silence")
 
     def close(self) -> None:

@@ -69,7 +69,7 @@ class Playback(Node):
         self._rate, self._live = ctx.rate, ctx.live
         self._buffer = round(self.settings.buffer_ms * ctx.rate / 1000)
         self._speaker = Speaker(ctx.rate, self.settings.channels, ctx.wake)
-        self._told: dict[str, int] = {}
+        self._reported: dict[str, int] = {}
         self._report_ns = ctx.now_ns()
         self._origin: float | None = None  # graph position at the device's first sample
         self._away: Any = None  # where the card has gone: the tries to open it again
@@ -125,10 +125,10 @@ class Playback(Node):
             self._speaker.tick()
         while self._speaker.played:
             position, block, host_ns = self._speaker.played.popleft()
-            heard_ns = host_ns + round(len(block) * 1e9 / self._rate)
+            playback_ns = host_ns + round(len(block) * 1e9 / self._rate)
             before = min(max(-position, 0), len(block))  # the silence before the first sample of all
             if before < len(block):
-                ctx.emit("reference", block[before:], position + before, captured_ns=heard_ns)
+                ctx.emit("reference", block[before:], position + before, captured_ns=playback_ns)
         if now >= self._report_ns:
             self._report_ns = now + REPORT_NS
             self._check(ctx)
@@ -173,8 +173,8 @@ class Playback(Node):
             "stream_opens": self._speaker.stream_opens,
         }
         for name, total in totals.items():
-            ctx.count(name, max(total - self._told.get(name, 0), 0))
-        self._told = totals
+            ctx.count(name, max(total - self._reported.get(name, 0), 0))
+        self._reported = totals
         ctx.gauge("longest_gap_samples", playout.longest_gap_samples)
 
     def reset(self, position: int, reason: str, ctx: Context) -> None:

@@ -87,8 +87,8 @@ class Recorder(Node):
             if self.settings.segments:
                 segments = Segments(folder, self.settings.subtype, Path(ctx.run_folder).name)
             names = () if segments else self.input_settings
-            for said in self._take.begin(names, restarted=ctx.incarnation > 0, ends=self._leaving):
-                ctx.log(said)
+            for notice in self._take.begin(names, restarted=ctx.incarnation > 0, ends=self._leaving):
+                ctx.log(notice)
         except PipelineError:
             self._take.close()
             raise

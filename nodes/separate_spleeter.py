@@ -101,8 +101,10 @@ class SeparateSpleeter(Node):
             self.reset(frame.position, "discontinuity", ctx)
         self._next = frame.end
         if not ctx.live and self._next - self._base > self.settings.longest_s * RATE:
-            said = f"longest_s: a song longer than {self.settings.longest_s:g} s came; set it higher (0.4 MB a second)"
-            raise NodeError(said)
+            reason = (
+                f"longest_s: a song longer than {self.settings.longest_s:g} s came; set it higher (0.4 MB a second)"
+            )
+            raise NodeError(reason)
         for excerpt in self._blocks.push(frame.audio()):
             self._begin(excerpt, ctx)
         self.poll(ctx)

@@ -86,17 +86,19 @@ class SpeakerEncoder(Node):
         x = self._sides.process(frame.audio())[:, 0]
         if self._enroller is not None:
             self._enroller.push(x)
-        for look in self._tracker.push(x):
-            self._report(look, (self._base + look.end) * ctx.rate // RATE, ctx)
+        for comparison in self._tracker.push(x):
+            self._report(comparison, (self._base + comparison.end) * ctx.rate // RATE, ctx)
 
-    def _report(self, look: Comparison, position: int, ctx: Context) -> None:
-        ctx.gauge("likeness", look.likeness)
-        if look.changed:
-            ctx.event("voice", "changed", position, likeness=look.likeness)
-        embedding = [round(float(value), 6) for value in look.mean]
-        ctx.event("voice", "look", position, likeness=look.likeness, speech_s=look.speech_s, embedding=embedding)
-        self._enrol(look, position, ctx)
-        name, likeness = self._nearest(look)
+    def _report(self, comparison: Comparison, position: int, ctx: Context) -> None:
+        ctx.gauge("likeness", comparison.likeness)
+        if comparison.changed:
+            ctx.event("voice", "changed", position, likeness=comparison.likeness)
+        embedding = [round(float(value), 6) for value in comparison.mean]
+        ctx.event(
+            "voice", "look", position, likeness=comparison.likeness, speech_s=comparison.speech_s, embedding=embedding
+        )
+        self._enrol(comparison, position, ctx)
+        name, likeness = self._nearest(comparison)
         if self._known and name != self._who:
             self._who = name
             ctx.event("voice", "who", position, name=name, likeness=likeness)
@@ -115,11 +117,11 @@ class SpeakerEncoder(Node):
             ctx.log(f"no voice is made of whoever speaks before they agree: set {ctx.name}.consent=true")
         return Enroller(self.settings.enrol_s) if self.settings.enrol_s and self.settings.consent else None
 
-    def _enrol(self, look: Comparison, position: int, ctx: Context) -> None:
+    def _enrol(self, comparison: Comparison, position: int, ctx: Context) -> None:
         if self._enroller is None:
             return
         try:
-            style = self._enroller.update(look.speech_s, changed=look.changed)
+            style = self._enroller.update(comparison.speech_s, changed=comparison.changed)
         except ConfigError as error:
             ctx.log(str(error))
             return
@@ -127,10 +129,10 @@ class SpeakerEncoder(Node):
             ctx.event("voice", "style", position, **style)
             ctx.log(f"a voice was made of {style['speech_s']:g} s of speech; nearest stock voice {style['nearest']}")
 
-    def _nearest(self, look: Comparison) -> tuple[str, float]:
+    def _nearest(self, comparison: Comparison) -> tuple[str, float]:
         from audio_pipeline.models.hearing.ge2e import similarity
 
-        scores = {name: similarity(look.mean, voice) for name, voice in self._known.items()}
+        scores = {name: similarity(comparison.mean, voice) for name, voice in self._known.items()}
         name = max(scores, key=lambda known: scores[known], default=NOBODY)
         likeness = scores.get(name, 0.0)
         return (name if likeness >= self.settings.same_above else NOBODY), likeness

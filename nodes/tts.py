@@ -74,18 +74,18 @@ class Tts(Source):
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
         self._position = 0
-        self._said = ""  # by a predecessor, which need not be repeated
+        self._last_text = ""  # by a predecessor, which need not be repeated
         self._interrupted = ""  # what a predecessor was saying when it ended
         self._texts: list[tuple[int, str, bool]] = []  # offline: from which position on what is said, and if it ends
         self._ended: set[str] = set()
         self._written_ns: int | None = None  # when the text that is being written was last heard of
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self._position, self._said = int(state.get("position", 0)), str(state.get("said", ""))
+        self._position, self._last_text = int(state.get("position", 0)), str(state.get("last_text", ""))
         self._interrupted = str(state.get("unfinished", ""))
 
     def snapshot(self) -> dict[str, Any]:
-        return {"said": self._said, "unfinished": self._report.unfinished}
+        return {"last_text": self._last_text, "unfinished": self._report.unfinished}
 
     def seekable(self) -> bool:
         return False
@@ -104,14 +104,14 @@ class Tts(Source):
         s = self.settings
         engine = open_voice(s.voice, speed=s.speed, threads=s.threads, device=s.device)
         self._talker = Talker(engine, mark, clock=time.monotonic if ctx.live else None)
-        for _ in self._talker.speak(["Hello."]):  # the first synthesis is slower than any later one
+        for _ in self._talker.synthesise(["Hello."]):  # the first synthesis is slower than any later one
             pass
         self._pool = threads.pool("voice")
         self._live = LiveTalker(self._talker, ctx.rate, self._pool, ctx.wake)
         self._report = TalkerReport(ctx.rate)
         if self._interrupted:
             ctx.log(f"the process before this one ended while it said {self._interrupted!r}: the rest is not said")
-        if s.text and s.text != self._said:
+        if s.text and s.text != self._last_text:
             self._set_text(s.text, self._position, ctx)
 
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
@@ -121,7 +121,7 @@ class Tts(Source):
 
     def _set_text(self, text: str, position: int, ctx: Context) -> None:
         """The setting, as the event that it stands for."""
-        self._said = text
+        self._last_text = text
         if text:
             self.on_event("text", {"kind": "text", "text": text, "end": True}, position, ctx)
 
@@ -229,7 +229,7 @@ class Tts(Source):
         for position, text in whole(self._texts):
             if position > self._position:
                 yield from self._block(None, position - self._position)
-            for spoken in at_rate(self._talker.speak([text]), self._talker.rate, ctx.rate):
+            for spoken in at_rate(self._talker.synthesise([text]), self._talker.rate, ctx.rate):
                 for notice in self._report.notices(spoken, 0, ctx.now_ns(), making=False, busy=True):
                     ctx.event("words", notice.kind, self._position + notice.at, **notice.data)
                 yield from self._block(spoken.sound, len(spoken.sound))

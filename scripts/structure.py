@@ -24,6 +24,7 @@ WORDS = (
     "speak speaks tell tells told word words"
 ).split()
 WORD = re.compile(rf"(?:^|_)(?:{'|'.join(WORDS)})(?:_|$)")
+OTHERS_NAMES = ("say", "tell")  # the command `say`; the method of every file
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def names_of_the_list(tree: ast.AST) -> list[str]:
     ['tell_all']
     """
     functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-    return [function.name for function in functions if WORD.search(function.name)]
+    return [function.name for function in functions if WORD.search(function.name) and function.name not in OTHERS_NAMES]
 
 
 # -- imports ----------------------------------------------------------------------------------------

@@ -62,8 +62,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         others = item.stash[WATCHED].others()
         report.sections.append(("the machine", f"others had {others:.0%} of it during this test"))
         if others > OTHERS_MAY and item.config.getoption("--excuse-busy"):
-            said = f"not judged: it failed while others had {others:.0%} of the machine"
-            report.outcome, report.longrepr = "skipped", (str(item.path), 0, said)
+            reason = f"not judged: it failed while others had {others:.0%} of the machine"
+            report.outcome, report.longrepr = "skipped", (str(item.path), 0, reason)
     return report
 
 

@@ -42,7 +42,7 @@ class Aligner(Rings):
         gone = self._hurry(spec.key.input)
         before = self.ports.get(spec.key.input)
         item = self._add(spec)
-        item.heard = False
+        item.audible = False
         self.ports[spec.key.input] = spec.key
         leaving = self.inputs[before] if before is not None else None
         if (
@@ -70,7 +70,7 @@ class Aligner(Rings):
     def _part(self, handover: Handover) -> list[LinkKey]:
         item = handover.leaving
         if handover.coming is not None:
-            handover.coming.heard = True
+            handover.coming.audible = True
         if item is None:
             return []
         self._line(item).part(item)
@@ -122,7 +122,7 @@ class Aligner(Rings):
         for handover in waiting:
             handover.begun = True
             if handover.coming is not None:
-                handover.coming.heard = True
+                handover.coming.audible = True
         for name, muted in self._mutes.items():
             if name in self.inputs:
                 self.inputs[name].mute(muted)
@@ -186,7 +186,7 @@ class Aligner(Rings):
         times: dict[int, int] = {}
         for line in self.timelines.values():
             for item in line.inputs if line.anchor is not None else ():
-                if item.capture is None or not item.heard or item.idle or item.ended_at is not None:
+                if item.capture is None or not item.audible or item.idle or item.ended_at is not None:
                     continue
                 position, host_ns, rate = item.capture
                 if not host_ns:  # unknown

@@ -56,7 +56,7 @@ class AlignInput:
         self._frame, self._fade, self._live = frame_samples, fade_samples, live
         self.held = np.zeros((1, spec.channels), np.float32)
         self.idle = False
-        self.heard = True  # False: it waits for its turn
+        self.audible = True  # False: it waits for its turn
         self.standby_first: int | None = None
         self.concealed, self.standby_concealed = ConcealedSpans(), ConcealedSpans()
         self._mute = Mute(spec.plan.muted, 2 * fade_samples)

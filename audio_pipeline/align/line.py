@@ -57,10 +57,10 @@ class Timeline:
 
     def delay_less(self, now_ns: int) -> None:
         """Leaves a frame out, crossfaded."""
-        heard = [item for item in self.inputs if item.heard]
-        if self.delay is None or self.anchor is None or not heard:
+        audible = [item for item in self.inputs if item.audible]
+        if self.delay is None or self.anchor is None or not audible:
             return
-        less = self.delay.note_spare(min(item.in_hand for item in heard), now_ns)
+        less = self.delay.note_spare(min(item.in_hand for item in audible), now_ns)
         if less:
             self.fade_out()
             self.shift(-less)

@@ -65,14 +65,14 @@ class Rings:
         if standby and item.standby_first is None and frame.samples:
             item.standby_first = frame.position
         if not standby:
-            self._count("late_samples", late if item.heard else 0)
-            line.delay_more(frame, late if item.heard else 0, now_ns)
+            self._count("late_samples", late if item.audible else 0)
+            line.delay_more(frame, late if item.audible else 0, now_ns)
             item.capture, item.sources = (frame.end, frame.captured_ns, frame.rate), frame.sources
             if item.first is None and frame.samples > late:
                 item.first, item.due_ns = max(frame.position, ring.floor), due_ns
         if line.since_ns is None and frame.samples:
             line.since_ns = now_ns
-        return "late" if frame.samples and late == frame.samples and item.heard else None
+        return "late" if frame.samples and late == frame.samples and item.audible else None
 
     def _note_state(self, item: AlignInput, frame: Frame) -> bool:
         """END and idle carry no samples; True when there is nothing to write."""

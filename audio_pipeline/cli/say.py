@@ -89,7 +89,7 @@ def _piped() -> Iterator[str | None]:
 def spoken_pieces(talker: Talker, portions: Iterable[str | None]) -> Iterator[Array]:
     """The speech in pieces, with the time and text of each on a terminal."""
     began, spoken_s = time.perf_counter(), 0.0
-    for piece in talker.speak(portions):
+    for piece in talker.synthesise(portions):
         took = time.perf_counter() - began
         spoken_s += len(piece.sound) / talker.rate
         if sys.stderr.isatty():

@@ -129,4 +129,4 @@ def _check_sample(sample: Sample, force: bool) -> None:
         warn(line)
     if refused:
         worst = refused[0]
-        raise MediaError(f"the sample cannot be used ({worst.what}: {worst.said}). {worst.advice}")
+        raise MediaError(f"the sample cannot be used ({worst.what}: {worst.measured}). {worst.advice}")

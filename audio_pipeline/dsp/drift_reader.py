@@ -39,7 +39,7 @@ class DriftReader:
         self._extension = Extension(self._channels, self._fade)
         self._switch = Switch(self._channels, self._fade, enter_samples=self._fade)
         self._old: Span | None = None
-        self._began = self._heard = self._dry = False
+        self._began = self._has_played = self._dry = False
 
     @property
     def end(self) -> int:
@@ -93,8 +93,8 @@ class DriftReader:
         return interpolate(self._ring.read(span.at - HALF + 1, floor(places[-1]) + HALF + 1), places)
 
     def _note(self, run: int, samples: int) -> None:
-        self._heard = self._heard or run > 0
-        missing = samples - min(run, samples) if self._heard else 0
+        self._has_played = self._has_played or run > 0
+        missing = samples - min(run, samples) if self._has_played else 0
         self.concealed_samples += missing
         self.underruns += missing > 0 and not self._dry
         self._dry = missing > 0

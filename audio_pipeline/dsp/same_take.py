@@ -40,8 +40,8 @@ def likest(x: Numbers, y: Numbers, piece: int, hop: int) -> float:
         return 0.0
     pieces = (x[at : at + piece] for at in range(0, len(x) - piece + 1, hop))
     least = QUIET * float(np.mean(np.square(x)))
-    heard = (part for part in pieces if float(np.mean(np.square(part))) > least)
-    return max((correlation(part, y) for part in heard), default=0.0)
+    audible = (part for part in pieces if float(np.mean(np.square(part))) > least)
+    return max((correlation(part, y) for part in audible), default=0.0)
 
 
 def correlation(piece: Numbers, y: Numbers) -> float:

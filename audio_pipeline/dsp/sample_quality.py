@@ -66,10 +66,10 @@ def bandwidth_hz(x: Array, rate: int, spoken: Flags) -> float:
     power = np.abs(np.fft.rfft(x[starts[:, None] + np.arange(size)] * np.hanning(size).astype(np.float32))) ** 2
     spoken = spoken[: len(starts)]
     speech = _smooth(power[spoken].mean(axis=0), rate / size) if np.any(spoken) else power[0]
-    heard = speech > speech.max() * 10 ** (FLOOR_DB / 10)
+    audible = speech > speech.max() * 10 ** (FLOOR_DB / 10)
     if np.sum(~spoken) >= LEAST_PAUSE:
-        heard &= speech > _smooth(np.median(power[~spoken], axis=0), rate / size) * 10 ** (OVER_NOISE_DB / 10)
-    return float(np.flatnonzero(heard)[-1] * rate / size) if np.any(heard) else 0.0
+        audible &= speech > _smooth(np.median(power[~spoken], axis=0), rate / size) * 10 ** (OVER_NOISE_DB / 10)
+    return float(np.flatnonzero(audible)[-1] * rate / size) if np.any(audible) else 0.0
 
 
 def _smooth(spectrum: Any, step_hz: float) -> Any:

@@ -21,8 +21,8 @@ class LogSpectrogram:
 
     def __init__(self, rate: int, *, bands: int = 96, columns_per_s: float = 20.0, low_hz: float = 40.0) -> None:
         if bands < 1 or not 0 < low_hz < rate / 2:
-            said = f"expected bands >= 1 and low_hz below {rate / 2:g} Hz, got {bands} and {low_hz:g}"
-            raise ConfigError(f"spectrogram: {said}")
+            reason = f"expected bands >= 1 and low_hz below {rate / 2:g} Hz, got {bands} and {low_hz:g}"
+            raise ConfigError(f"spectrogram: {reason}")
         self.rate, self.bands = rate, bands
         self.hop = max(round(rate / columns_per_s), 1)
         self.window = 1 << max(round(np.log2(rate * WINDOW_S)), 4)

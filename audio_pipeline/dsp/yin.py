@@ -31,9 +31,9 @@ def pitch(x: Array, rate: int) -> Array:
     dips[:, :shortest] = False
     lag = dips.argmax(axis=1)
     power = np.square(rows[:, :window]).mean(axis=1)
-    heard = dips.any(axis=1) & (power > power.max() * 10 ** (-QUIET_DB / 10))
+    audible = dips.any(axis=1) & (power > power.max() * 10 ** (-QUIET_DB / 10))
     found = np.zeros(len(rows))
-    found[heard] = rate / _between(normal[heard], lag[heard])
+    found[audible] = rate / _between(normal[audible], lag[audible])
     return found.astype(np.float32)
 
 

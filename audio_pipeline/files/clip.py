@@ -59,9 +59,9 @@ def warn_of_faults(media: MediaReader) -> None:
 def _taken(media: MediaReader, most: int) -> Samples:
     """Up to `most` samples of an open file, twice in memory only where they are few."""
     channels = min(media.channels, 2)
-    room = np.empty((most, channels), np.float32)  # pages that are not written to take no memory
+    buffer = np.empty((most, channels), np.float32)  # pages that are not written to take no memory
     count = 0
     while count < most and len(part := media.read(min(PIECE, most - count))):
-        room[count : count + len(part)] = to_channels(part, channels, media.layout)
+        buffer[count : count + len(part)] = to_channels(part, channels, media.layout)
         count += len(part)
-    return room[:count] if 2 * count > most else room[:count].copy()
+    return buffer[:count] if 2 * count > most else buffer[:count].copy()

@@ -18,7 +18,7 @@ MAX_BYTES = 128 << 20
 MAX_S = 120.0
 BATCH_BYTES = 4 << 20
 ITEM_BYTES = 256  # what an item costs beside its data
-LOOK_S = 0.2
+POLL_S = 0.2
 
 
 class Files(Protocol):
@@ -95,7 +95,7 @@ class Disk:
     def wait(self, held_bytes: int = 0, alive: Callable[[], None] = lambda: None) -> None:
         """Until no more than so much waits; calls `alive` meanwhile."""
         with self._news:
-            while not self._news.wait_for(lambda: self._held <= held_bytes or self._killed, LOOK_S):
+            while not self._news.wait_for(lambda: self._held <= held_bytes or self._killed, POLL_S):
                 alive()
 
     def close(self) -> None:

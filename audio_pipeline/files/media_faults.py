@@ -51,7 +51,7 @@ class Faults:
     def sentences(self, name: object) -> list[str]:
         """What there is to say about the file by now."""
         damaged, gap, stamp, change, left_out = (self.tallies[kind] for kind in KINDS)
-        said = [
+        faults = [
             (
                 damaged.count,
                 f"{_many(damaged.count, 'frame')} damaged, from {damaged.first_s:.2f} s on; what cannot "
@@ -82,8 +82,8 @@ class Faults:
             (self.pages, f"{_many(self.pages, 'page')} of it damaged; what cannot be decoded of them is silence"),
             (self.layout, f"does not say which channel is which; {self.layout}"),
         ]
-        return [f"{name}: {sentence}" for is_so, sentence in said if is_so]
+        return [f"{name}: {sentence}" for is_so, sentence in faults if is_so]
 
 
-def _many(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

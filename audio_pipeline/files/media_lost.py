@@ -17,7 +17,7 @@ class Lost:
         self._kind: tuple[int, ...] = ()
         self._candidate: tuple[int, ...] = ()  # of the packet before, where it was another kind
         self._mean = 0.0
-        self._bytes, self._told_s, self._frame_s = 0, 0.0, 0.0  # of the damaged stretch in hand
+        self._bytes, self._reported_s, self._frame_s = 0, 0.0, 0.0  # of the damaged stretch in hand
 
     @property
     def is_settled(self) -> bool:
@@ -37,15 +37,15 @@ class Lost:
             self._frame_s = duration_s
             return True
         if not self._kind or not any(tag in bytes(data) for tag in _TAGS):
-            self._bytes, self._told_s = self._bytes + len(data), self._told_s + duration_s
+            self._bytes, self._reported_s = self._bytes + len(data), self._reported_s + duration_s
         return not self._kind
 
     def _start(self, kind: tuple[int, ...]) -> None:
         """A new kind of frames: nothing was lost on the way to it."""
-        self._kind, self._mean, self._bytes, self._told_s = kind, 0.0, 0, 0.0
+        self._kind, self._mean, self._bytes, self._reported_s = kind, 0.0, 0, 0.0
 
     def _end_stretch(self) -> None:
         if self._bytes and self._mean:
             lost = round(self._bytes / self._mean) * self._frame_s if self._bytes < MOST_LOST_BYTES else 0.0
-            self.seconds += lost - self._told_s
-        self._bytes, self._told_s = 0, 0.0
+            self.seconds += lost - self._reported_s
+        self._bytes, self._reported_s = 0, 0.0

@@ -21,7 +21,7 @@ from audio_pipeline.files.media_reader import MediaReader
 BLOCK_SAMPLES = 4096
 AHEAD_S = 1.0
 MOST_AT_WORK = 16  # threads in one process, those included that a disk does not let go of
-LOOK_S = 0.25
+POLL_S = 0.25
 
 _at_work = threading.BoundedSemaphore(MOST_AT_WORK)
 
@@ -57,11 +57,6 @@ class ReadAhead:
         return bool(self._blocks) or self.error is not None
 
     @property
-    def has_blocks(self) -> bool:
-        """Whether there is sound to take, an error behind it or not; the end counts as well."""
-        return bool(self._blocks)
-
-    @property
     def has_failed(self) -> bool:
         """Whether there is an error and no sound ahead of it."""
         return self.error is not None and not self._blocks
@@ -76,7 +71,7 @@ class ReadAhead:
         until = time.monotonic() + seconds
         with self._changed:
             while not self.is_ready and (left := until - time.monotonic()) > 0:
-                self._changed.wait(min(left, LOOK_S))
+                self._changed.wait(min(left, POLL_S))
                 meanwhile()
             return self.is_ready
 

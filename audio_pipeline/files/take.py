@@ -117,19 +117,19 @@ class Take:
         `ends` is how far the streams of tracks had come that are wanted no more.
         Raises PipelineError where a finished track of another run has such a name and may not be replaced.
         """
-        said, wanted = [], list(names)
+        notices, wanted = [], list(names)
         try:
             own = self._sidecar.load()
         except MediaError as error:
             os.replace(self.folder / SIDECAR, kept := _free(self.folder / f"{SIDECAR}.damaged"))
-            said.append(f"{error}; kept as {kept.name}")
+            notices.append(f"{error}; kept as {kept.name}")
             own, self.overwrite = {}, False  # which files are this run's is not known
         if not own:
-            return said + self._prepare(wanted, refuse=not restarted)
+            return notices + self._prepare(wanted, refuse=not restarted)
         self._resume()
         for name in [name for name in self.tracks if name not in wanted]:
             self.finish(name, (ends or {}).get(name))  # it was taken away, and its recorder died before it could
-        return said
+        return notices
 
     def _prepare(self, names: list[str], *, refuse: bool) -> list[str]:
         paths = [path for path in map(self._path, names) if not self._is_ours(path.stem)]

@@ -201,12 +201,12 @@ def _header(old: bytes, wav: Wav, size: int, riff: int) -> bytes:
 
 def _copy_with_space(wav: Wav, size: int) -> None:
     """A file beyond 4 GiB whose header has no room for its sizes gets one beside it, then its place."""
-    room = struct.pack("<4sI", b"JUNK", DS64_BYTES) + bytes(DS64_BYTES)
+    reserved = struct.pack("<4sI", b"JUNK", DS64_BYTES) + bytes(DS64_BYTES)
     scratch = wav.path.with_name(f".part-{secrets.token_hex(8)}")
     try:
         with wav.path.open("rb") as old, scratch.open("xb") as new:
-            head = old.read(12) + room + old.read(wav.data_at - 12)
-            fact_at = wav.fact_at + len(room) if wav.fact_at else 0
+            head = old.read(12) + reserved + old.read(wav.data_at - 12)
+            fact_at = wav.fact_at + len(reserved) if wav.fact_at else 0
             moved = wav._replace(data_at=len(head), spare_at=20, fact_at=fact_at)
             new.write(_header(head, moved, size, len(head) - 8 + size + size % 2))
             shutil.copyfileobj(old, new, 1 << 20)

@@ -49,7 +49,7 @@ def card(record: Record) -> Iterator[str]:
 def finding_lines(found: list[Finding]) -> Iterator[str]:
     """What was found about a sample, and the remedy below each lack."""
     for finding in found:
-        yield f"{MARKS[finding.level]} {finding.what:{HEAD}} {finding.said}"
+        yield f"{MARKS[finding.level]} {finding.what:{HEAD}} {finding.measured}"
         if finding.advice:
             yield f"  {'':{HEAD}} → {finding.advice}"
 
@@ -88,7 +88,7 @@ def scale(known: Likeness) -> str:
 
 def sample_text(sample: Sample) -> str:
     """How good a sample is, in one line."""
-    found = {finding.what: finding.said for finding in findings(sample)}
+    found = {finding.what: finding.measured for finding in findings(sample)}
     without = " (music taken away)" if sample.separated else ""
     return ", ".join(found[what] for what in ("length", "noise", "bandwidth")) + without
 

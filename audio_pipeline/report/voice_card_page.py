@@ -56,7 +56,11 @@ def _figures(record: Record) -> str:
 
 def _sample(record: Record) -> str:
     rows = [
-        (escape(found.what), f'<span class="{STYLES[found.level]}">{escape(found.said)}</span>', escape(found.advice))
+        (
+            escape(found.what),
+            f'<span class="{STYLES[found.level]}">{escape(found.measured)}</span>',
+            escape(found.advice),
+        )
         for found in findings(record.sample)
     ]
     return table(("", "what was found", "what to do"), rows, text_columns=3)

@@ -32,7 +32,7 @@ from audio_pipeline.models.speech.coqui import (
 Array = NDArray[np.float32]
 
 LEAST_REFERENCE_S, REFERENCE_S = 1.0, 30.0
-SOURCE_S, LOOK_S = 10.0, 1.0  # of the source's speech that its tone colour is taken from, and how often anew
+SOURCE_S, REVIEW_S = 10.0, 1.0  # of the source's speech that its tone colour is taken from, and how often anew
 SPEECH = 10 ** (-45 / 20)  # RMS from which a window counts as such
 TAU = 0.3  # how much of its noise OpenVoice puts in; the value of its authors
 CONFIG = "config.json"
@@ -121,7 +121,7 @@ class OpenVoiceConverter:
             return
         self._learnt.append(fresh)
         self._learnt_s += len(fresh) / self.rate
-        if self._learnt_s - self._judged_s >= LOOK_S:
+        if self._learnt_s - self._judged_s >= REVIEW_S:
             self._judged_s = self._learnt_s
             self._source = self._colour_and_spectrum(np.concatenate(self._learnt))[0]
 
@@ -157,8 +157,8 @@ class FreeVCConverter:
         source = np.pad(source, (0, -len(source) % hop + hop))  # WavLM's last frame needs a little more than a hop
         torch.manual_seed(abs(start))  # the same window is the same sound
         with torch.inference_mode():
-            said = self._model.extract_wavlm_features(torch.from_numpy(source)[None].to(self._model.device))
-            y: Array = self._model.inference(said, g=self._target)[0, 0].float().cpu().numpy()
+            features = self._model.extract_wavlm_features(torch.from_numpy(source)[None].to(self._model.device))
+            y: Array = self._model.inference(features, g=self._target)[0, 0].float().cpu().numpy()
         return np.pad(y, (0, max(0, len(x) - len(y))))[: len(x)]
 
 
@@ -186,15 +186,15 @@ def _openvoice(folder: Path) -> Any:
     from TTS.vc.configs.openvoice_config import OpenVoiceConfig
     from TTS.vc.models.openvoice import OpenVoice
 
-    said, config = _json(folder / CONFIG), OpenVoiceConfig()
-    audio = {own: value for key, value in _section(said, "data").items() for own in AUDIO_KEYS.get(key, ())}
-    network = _built(OpenVoice, config, folder, audio, _section(said, "model"))
+    document, config = _json(folder / CONFIG), OpenVoiceConfig()
+    audio = {own: value for key, value in _section(document, "data").items() for own in AUDIO_KEYS.get(key, ())}
+    network = _built(OpenVoice, config, folder, audio, _section(document, "model"))
     fill(str(folder / OPENVOICE[0]), network, read_checkpoint(folder / OPENVOICE[0]).get("model", {}))
     return network
 
 
-def _section(said: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = said.get(name, {})
+def _section(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = document.get(name, {})
     return found if isinstance(found, dict) else {}
 
 
@@ -222,10 +222,10 @@ def _freevc(folder: Path) -> Any:
                 raise WeightsError(f"{folder / CONFIG} says use_spk, which needs {file}")
             self.enc_spk_ex = SpeakerEncoder(str(file))
 
-    said = _json(folder / CONFIG)
+    document = _json(folder / CONFIG)
     fetching, freevc.get_wavlm = freevc.get_wavlm, lambda device="cpu": _wavlm(folder / FREEVC[2])  # its own downloads
     try:
-        network = _built(Local, FreeVCConfig(), folder, _section(said, "audio"), _section(said, "model_args"))
+        network = _built(Local, FreeVCConfig(), folder, _section(document, "audio"), _section(document, "model_args"))
     finally:
         freevc.get_wavlm = fetching
     tensors = read_checkpoint(folder / FREEVC[0]).get("model", {})

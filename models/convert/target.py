@@ -59,15 +59,15 @@ def target_of(x: Array, rate: int, encoder: SpeakerEncoder | None = None) -> Tar
     match err alike.
     """
     x = x[: round(MOST_S * rate)]
-    heard = speech.prepare(x, rate)
-    if len(heard) < LEAST_S * speech.RATE:
-        raise ConfigError(f"a target needs {LEAST_S:g} s of speech or more, this has {len(heard) / speech.RATE:.1f} s")
+    clip = speech.prepare(x, rate)
+    if len(clip) < LEAST_S * speech.RATE:
+        raise ConfigError(f"a target needs {LEAST_S:g} s of speech or more, this has {len(clip) / speech.RATE:.1f} s")
     own = resampled(to_channels(x, 1), rate, world.RATE)[:, 0].astype(np.float64)
     frames = world.analysed(own, world.pitch(own))
     voiced = frames.f0 > 0
     if voiced.sum() < LEAST_VOICED:
         raise ConfigError(f"a target needs a second of voiced speech, this has {voiced.sum() * 0.005:.1f} s")
-    embedding = (encoder or ge2e.load()).utterance(heard)
+    embedding = (encoder or ge2e.load()).utterance(clip)
     return Target(spread_of(frames.f0), mean_shape(frames.envelope[voiced], world.RATE), embedding)
 
 

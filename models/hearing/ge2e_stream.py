@@ -60,7 +60,7 @@ class VoiceTracker:
         self._speech = np.zeros(0, np.float32)
         self._at = self._quiet = self._fresh = 0  # position, windows since speech, speech since the last look
         self._quiet = HANGOVER
-        self._looks: list[Array] = []
+        self._embeddings: list[Array] = []
         self._odd: list[Array] = []  # looks in a row that are unlike the voice
         self._spoken = 0
         self._power, self._powers = 0.0, 0  # mean of the speech, and of how many windows
@@ -72,8 +72,8 @@ class VoiceTracker:
         whole = len(x) - len(x) % WINDOW
         for start in range(0, whole, WINDOW):
             self._at += WINDOW
-            look = self._window(x[start : start + WINDOW])
-            found += [look] if look else []
+            comparison = self._window(x[start : start + WINDOW])
+            found += [comparison] if comparison else []
         self._rest = x[whole:]
         return found
 
@@ -94,17 +94,17 @@ class VoiceTracker:
         return self._compare(self._encoder.partials(MEL.centred(self._speech * gain)[None, :PARTIAL])[0])
 
     def _compare(self, newest: Array) -> Comparison:
-        likeness = similarity(newest, _mean(self._looks)) if self._looks else 1.0
+        likeness = similarity(newest, _mean(self._embeddings)) if self._embeddings else 1.0
         self._odd = [*self._odd, newest] if likeness < self._other_below else []
         changed = len(self._odd) >= CERTAIN
         if changed:
-            self._looks, self._spoken = list(self._odd), CERTAIN * self._every
+            self._embeddings, self._spoken = list(self._odd), CERTAIN * self._every
             self._odd = []
         elif not self._odd:
-            self._looks.append(newest)
-        return Comparison(self._at, newest, _mean(self._looks), self._spoken / RATE, likeness, changed)
+            self._embeddings.append(newest)
+        return Comparison(self._at, newest, _mean(self._embeddings), self._spoken / RATE, likeness, changed)
 
 
-def _mean(looks: list[Array]) -> Array:
-    total: Any = np.mean(looks, axis=0)
+def _mean(embeddings: list[Array]) -> Array:
+    total: Any = np.mean(embeddings, axis=0)
     return unit(total)

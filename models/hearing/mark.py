@@ -40,7 +40,7 @@ NEAR, MOST_DB = 8, 8.0  # bins around, whose mean is taken away, and what is lef
 STRIKING = 2.5  # dB
 COUNT = len(WEIGHTS)
 OPINION = (4.5, 8.0)  # of the decoder on a frame: marked ones lie around 6.1
-LEAST_HEARD = 0.6  # of a window that must be sound
+LEAST_AUDIBLE = 0.6  # of a window that must be sound
 LEAST_FRAMES = 20  # in which the decoder hears a mark, for the projection to mean anything
 TIERS = (  # the decoder's share; how often a window without a mark has it; half seconds, mean and deviation there
     (0.7, 0.015, ((1 << 30, 1.5, 0.85),)),
@@ -125,10 +125,10 @@ def _chunk(perth: Perth, x: Array, start: int, samples: int) -> Wide:
     per_frame = np.zeros((frames, 2 + 2 * COUNT))
     if level > SILENT:
         seen = seen_in(analyse((x * np.float32(RMS / level)).astype(np.float32)))[:, start // HOP :][:, :frames]
-        heard = perth.opinions(seen[:BINS])
+        audible = perth.opinions(seen[:BINS])
         count = seen.shape[1]
         per_frame[:count, 0] = 1
-        per_frame[:count, 1] = (heard > OPINION[0]) & (heard < OPINION[1])
+        per_frame[:count, 1] = (audible > OPINION[0]) & (audible < OPINION[1])
         per_frame[:count, 2 + COUNT :] = _fine(seen).T
         per_frame[:, 2 : 2 + COUNT] = per_frame[:, 2 + COUNT :] * per_frame[:, 1:2]
     return np.add.reduceat(per_frame, np.arange(0, frames, ROW), axis=0)
@@ -150,7 +150,7 @@ def projections(rows: Wide, window: int) -> tuple[Wide, Wide, Flags]:
     sums = total[window:] - total[:-window]
     value = standing_out(sums[:, 2:], sums[:, 1]) @ np.asarray(WEIGHTS) - MEAN
     value[sums[:, 1] < LEAST_FRAMES] = -np.inf
-    return value, sums[:, 1] / np.maximum(sums[:, 0], 1), sums[:, 0] >= LEAST_HEARD * window * ROW
+    return value, sums[:, 1] / np.maximum(sums[:, 0], 1), sums[:, 0] >= LEAST_AUDIBLE * window * ROW
 
 
 def standing_out(sums: Wide, frames: Wide) -> Wide:
@@ -170,9 +170,9 @@ def thresholds(window: int, alarms: float) -> list[float]:
 
 def _found(rows: Wide, window: int, alarms: float) -> Flags:
     """Which windows of a track carry the mark."""
-    value, share, heard = projections(rows, window)
+    value, share, audible = projections(rows, window)
     tiers = [share >= least for least, _, _ in TIERS]
-    return np.asarray(heard & (value >= np.select(tiers, thresholds(window, alarms), np.inf)))
+    return np.asarray(audible & (value >= np.select(tiers, thresholds(window, alarms), np.inf)))
 
 
 def judged(tracks: list[Wide], seconds: float) -> Verdict:

@@ -119,7 +119,7 @@ class ClauseSplitter:
             return None if self._too_little_behind(found) else found
         if len(self._text) <= longest:
             return None
-        return self._last_boundary(int(longest)) or self._between_words(longest)
+        return self._last_boundary(int(longest)) or self._last_space(longest)
 
     def _lengths(self) -> tuple[float, float]:
         """The least and the most characters of the next piece."""
@@ -148,7 +148,7 @@ class ClauseSplitter:
         word = self._text[: match.start()].rpartition(" ")[2].strip("(\"'“‘").lower()
         return not (match.group() == "." and (word in TITLES or (len(word) == 1 and word.isalpha())))
 
-    def _between_words(self, most: float) -> int:
+    def _last_space(self, most: float) -> int:
         end = 0
         for match in WORD.finditer(self._text, 0, int(most) + BEHIND):
             if match.end() > most:

@@ -40,7 +40,7 @@ class Engine(Protocol):
 
     rate: int
 
-    def speak(self, text: str) -> Array:
+    def synthesise(self, text: str) -> Array:
         """Mono sound (samples,); empty where there is nothing to say."""
 
 

@@ -46,7 +46,7 @@ def pieces_of(engine: Engine, clause: Clause, level: Level) -> Iterator[Piece]:
     if isinstance(engine, Streaming):
         yield from _streamed(engine.stream(clause.text), clause.text, engine.rate, pause)
         return
-    speech = engine.timed(clause.text) if isinstance(engine, Timed) else Speech(engine.speak(clause.text))
+    speech = engine.timed(clause.text) if isinstance(engine, Timed) else Speech(engine.synthesise(clause.text))
     start, end = ends(speech.sound, engine.rate)
     if end > start:
         sound = level.near(faded(speech.sound[start:end], engine.rate))
@@ -118,8 +118,8 @@ class Level:
             return x
         mean_db = self._sum_db / self._count if self._count else level_db
         gain_db = float(np.clip(level_db, mean_db - NEAR_DB, mean_db + NEAR_DB)) - level_db
-        room = 1.0 / max(float(np.max(np.abs(x))), 1e-6)  # to full scale
-        gain = min(10 ** (gain_db / 20), max(room, 1.0))
+        headroom = 1.0 / max(float(np.max(np.abs(x))), 1e-6)  # to full scale
+        gain = min(10 ** (gain_db / 20), max(headroom, 1.0))
         self._sum_db, self._count = self._sum_db + level_db + 20 * float(np.log10(gain)), self._count + 1
         y: Array = x * np.float32(gain)
         return y

@@ -17,7 +17,7 @@ import numpy as np
 from audio_pipeline.errors import ConfigError, WeightsError, nearest
 from audio_pipeline.models.speech import durations
 from audio_pipeline.models.speech.engine import Engine, Speech, Word
-from audio_pipeline.models.speech.phonemes import Spoken, joined, portions, to_words
+from audio_pipeline.models.speech.phonemes import Spoken, joined, portions, to_tokens
 from audio_pipeline.models.speech.session import open_session
 from audio_pipeline.models.weights import store
 from audio_pipeline.models.weights.torch_files import read_torch_tensor
@@ -80,13 +80,13 @@ class KokoroVoice:
         self._model, self._pack, self._speed, self._british = model, pack, speed, british
         self._own = pack, speed, british
 
-    def speak(self, text: str) -> Array:
+    def synthesise(self, text: str) -> Array:
         """Mono sound (samples,) at 24 kHz."""
         return self.timed(text).sound
 
     def timed(self, text: str) -> Speech:
         """As `speak`, with the words as the network timed them."""
-        parts = [self._timed(part) for part in portions(to_words(text, british=self._british), ROWS)]
+        parts = [self._timed(part) for part in portions(to_tokens(text, british=self._british), ROWS)]
         starts = np.cumsum([0, *(len(part.sound) for part in parts)])
         words = [
             Word(word.text, word.start + int(start), word.end + int(start))
@@ -99,7 +99,7 @@ class KokoroVoice:
     def _timed(self, spoken: list[Spoken]) -> Speech:
         phonemes = joined(spoken)
         sound, frames = self._model.timed(phonemes, row(self._pack, len(phonemes)), self._speed)
-        return Speech(sound, durations.words(spoken, self._model.signs, frames) if len(frames) else ())
+        return Speech(sound, durations.word_timings(spoken, self._model.signs, frames) if len(frames) else ())
 
     def cancel(self) -> None:
         """Ends the synthesis under way, from another thread."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from audio_pipeline.models.speech import durations
 from audio_pipeline.models.speech.engine import Speech
-from audio_pipeline.models.speech.phonemes import joined, to_words
+from audio_pipeline.models.speech.phonemes import joined, to_tokens
 from audio_pipeline.models.speech.session import open_session
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -29,20 +29,20 @@ class LightVoice:
         self._session = open_session(durations.with_durations(Path(self._package.model_path)), threads=1)
         self._signs = frozenset(self._package.vocab)
 
-    def speak(self, text: str) -> Array:
+    def synthesise(self, text: str) -> Array:
         """Mono sound (samples,) at 24 kHz."""
         return self.timed(text).sound
 
     def timed(self, text: str) -> Speech:
         """As `speak`, with the words as the network timed them."""
-        spoken = to_words(text)
+        spoken = to_tokens(text)
         ids = self._package.ids(joined(spoken))
         if len(ids) < 3:
             return Speech(np.zeros(0, np.float32))
         feed = {"ids": np.array([ids]), "speed": np.array([self._speed], np.float32)}
         *spectra, frames = self._session.run(feed)
         sound = self._sound_of(*(part[0] for part in spectra), np.random.default_rng(SEED))
-        return Speech(np.asarray(sound, np.float32), durations.words(spoken, self._signs, frames))
+        return Speech(np.asarray(sound, np.float32), durations.word_timings(spoken, self._signs, frames))
 
     def cancel(self) -> None:
         """Ends the synthesis under way, from another thread."""

@@ -46,7 +46,7 @@ def _reader(british: bool) -> Any:
     return G2P(oov=_Unknown(british), british=british)
 
 
-def known_word(word: str) -> bool:
+def in_dictionary(word: str) -> bool:
     """Whether the dictionary has a word as it is written here; none is known where the package is not installed."""
     try:
         lexicon = _reader(False).lexicon
@@ -57,13 +57,13 @@ def known_word(word: str) -> bool:
 
 def spoken_text(text: str) -> str:
     """Written English as words; a sentence ends where a paragraph does."""
-    reading = SpokenText(known_word)
+    reading = SpokenText(in_dictionary)
     parts = (reading.push(text) + reading.flush()).split("\n\n")
-    said = [part.strip() for part in parts if part.strip()]
-    return " ".join([*(part if part[-1] in STOPS else f"{part}." for part in said[:-1]), *said[-1:]])
+    sentences = [part.strip() for part in parts if part.strip()]
+    return " ".join([*(part if part[-1] in STOPS else f"{part}." for part in sentences[:-1]), *sentences[-1:]])
 
 
-def to_words(text: str, *, british: bool = False) -> list[Spoken]:
+def to_tokens(text: str, *, british: bool = False) -> list[Spoken]:
     """The words of one piece of text; what cannot be read (signs of other scripts, pictures) has no phonemes."""
     reader = _reader(british)
     tokens = reader.tokenize(spoken_text(text))
@@ -82,7 +82,7 @@ def to_words(text: str, *, british: bool = False) -> list[Spoken]:
 
 def to_phonemes(text: str, *, british: bool = False) -> str:
     """The phonemes of one piece of text, a space between two words."""
-    return joined(to_words(text, british=british))
+    return joined(to_tokens(text, british=british))
 
 
 def joined(words: list[Spoken]) -> str:

@@ -76,7 +76,7 @@ def open_session(model: bytes, threads: int = 0, device: str = "cpu") -> SpeechS
 def _meant(error: Exception, *, cancelled: bool) -> Exception:
     if cancelled:
         return Cancelled()
-    said = " ".join(str(error).split())
-    if "alloc" in said.lower() or "out of memory" in said.lower():
-        return MemoryError(f"no memory for a synthesis: {said:.200}")
-    return NodeError(f"the voice failed: {said:.300}")
+    reason = " ".join(str(error).split())
+    if "alloc" in reason.lower() or "out of memory" in reason.lower():
+        return MemoryError(f"no memory for a synthesis: {reason:.200}")
+    return NodeError(f"the voice failed: {reason:.300}")

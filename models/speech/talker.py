@@ -14,7 +14,7 @@ from audio_pipeline.models.speech.blockwise import Blockwise, Excerpt
 from audio_pipeline.models.speech.clauses import Clause, ClauseSplitter, Policy
 from audio_pipeline.models.speech.engine import Engine
 from audio_pipeline.models.speech.joins import Level, Piece, pieces_of
-from audio_pipeline.models.speech.phonemes import known_word
+from audio_pipeline.models.speech.phonemes import in_dictionary
 from audio_pipeline.models.speech.talker_pace import Pace
 from audio_pipeline.models.speech.text.stream import SpokenText
 
@@ -43,14 +43,14 @@ class Talker:
         self._pace = Pace(clock) if clock is not None else None
         self._splitter = ClauseSplitter(policy or getattr(engine, "policy", None))
         self._level = Level(engine.rate)
-        self._text = SpokenText(known_word, english=getattr(engine, "language", "en") == "en")
+        self._text = SpokenText(in_dictionary, english=getattr(engine, "language", "en") == "en")
 
     @property
     def rate(self) -> int:
         """Of the sound, Hz."""
         return self.engine.rate
 
-    def speak(self, portions: Iterable[str | None]) -> Iterator[Piece]:
+    def synthesise(self, portions: Iterable[str | None]) -> Iterator[Piece]:
         """Speaks the text while its portions come; each piece is spoken as soon as its end is certain.
 
         None is a portion that does not come: what there is, is spoken.
@@ -68,19 +68,19 @@ class Talker:
 
     def write(self, portion: str) -> Iterator[Piece]:
         """More of the text: what is certain now."""
-        return self._speak(self._clauses(portion))
+        return self._synthesise(self._clauses(portion))
 
     def hurry(self) -> Iterator[Piece]:
         """What is certain, however short."""
-        return self._speak(self._splitter.hurry())
+        return self._synthesise(self._splitter.hurry())
 
     def settle(self) -> Iterator[Piece]:
         """No more may come for long: what there is, as if a clause ended here."""
-        return self._speak(self._ended(self._splitter.settle))
+        return self._synthesise(self._ended(self._splitter.settle))
 
     def finish(self) -> Iterator[Piece]:
         """The text has ended: all that is left."""
-        return self._speak(self._ended(self._splitter.flush))
+        return self._synthesise(self._ended(self._splitter.flush))
 
     def left_out(self) -> str:
         """What of this text could not be said, in a few words; empty where all was, or it was asked for already."""
@@ -94,7 +94,7 @@ class Talker:
         yield from self._splitter.push(self._text.flush())
         yield from rest()
 
-    def _speak(self, clauses: Iterable[Clause]) -> Iterator[Piece]:
+    def _synthesise(self, clauses: Iterable[Clause]) -> Iterator[Piece]:
         for clause in clauses:
             pieces = pieces_of(self.engine, clause, self._level)
             pieces = pieces if self._mark is None else self._marked(self._mark, pieces)

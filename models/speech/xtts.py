@@ -133,7 +133,7 @@ class XttsVoice:
         self._lock = threading.Lock()
         self._halt: threading.Event | None = None  # of the synthesis under way
 
-    def speak(self, text: str) -> Array:
+    def synthesise(self, text: str) -> Array:
         """Mono sound (samples,) at 24 kHz; empty where there is nothing to say."""
         return np.concatenate([np.zeros(0, np.float32), *self.stream(text)])
 

@@ -27,7 +27,7 @@ class Finding:
 
     level: str
     what: str
-    said: str
+    measured: str
     advice: str = ""
     forcible: bool = False  # whether --force goes on in spite of it
 
@@ -60,12 +60,12 @@ def _all(sample: Sample) -> Iterator[Finding]:
 
 
 def _length(sample: Sample) -> Finding:
-    said = f"{sample.speech_s:.1f} s of speech in {sample.seconds:.1f} s"
+    measured = f"{sample.speech_s:.1f} s of speech in {sample.seconds:.1f} s"
     if sample.speech_s < LEAST_S:
-        return Finding(REFUSED, "length", said, f"Expected {LEAST_S:g} s of speech or more; ten seconds are good.")
+        return Finding(REFUSED, "length", measured, f"Expected {LEAST_S:g} s of speech or more; ten seconds are good.")
     if sample.speech_s < ENOUGH_S:
-        return Finding(FAIR, "length", said, "Ten seconds of talking make a steadier voice.")
-    return Finding(GOOD, "length", said)
+        return Finding(FAIR, "length", measured, "Ten seconds of talking make a steadier voice.")
+    return Finding(GOOD, "length", measured)
 
 
 def _music(sample: Sample) -> Finding:
@@ -76,8 +76,8 @@ def _music(sample: Sample) -> Finding:
         advice = "Without its music or noise no voice is left in it: take a recording of somebody who talks."
         return Finding(REFUSED, "music", "only music or noise", advice)
     if sample.separated:
-        said = f"{sample.music_db:+.0f} dB beside the voice, taken away by the separator"
-        return Finding(FAIR, "music", said, "What is left of it colours the voice: speech without music is better.")
+        measured = f"{sample.music_db:+.0f} dB beside the voice, taken away by the separator"
+        return Finding(FAIR, "music", measured, "What is left of it colours the voice: speech without music is better.")
     return Finding(GOOD, "music", "none to speak of")
 
 
@@ -85,32 +85,32 @@ def _voices(sample: Sample) -> Finding:
     if not sample.second_voice:
         return Finding(GOOD, "voices", "one")
     if sample.separated:  # a singer's registers differ more than a talker's moods
-        said = "in a song two cannot be told from one that changes"
-        return Finding(FAIR, "voices", said, "Make sure that only one person sings.")
+        measured = "in a song two cannot be told from one that changes"
+        return Finding(FAIR, "voices", measured, "Make sure that only one person sings.")
     advice = "Cut out a stretch in which only one of them talks, or add --force to take both for one."
     return Finding(REFUSED, "voices", "a second voice takes over in it", advice, forcible=True)
 
 
 def _noise(sample: Sample) -> Finding:
-    said = f"{sample.snr_db:.0f} dB over the pauses"
+    measured = f"{sample.snr_db:.0f} dB over the pauses"
     if sample.snr_db < NOISY_DB:
-        return Finding(POOR, "noise", said, "Record in a quieter room, closer to the microphone.")
+        return Finding(POOR, "noise", measured, "Record in a quieter room, closer to the microphone.")
     if sample.snr_db < QUIET_DB:
-        return Finding(FAIR, "noise", said, "A quieter room, or a hand's width from the microphone, does better.")
-    return Finding(GOOD, "noise", said)
+        return Finding(FAIR, "noise", measured, "A quieter room, or a hand's width from the microphone, does better.")
+    return Finding(GOOD, "noise", measured)
 
 
 def _clipping(sample: Sample) -> Finding:
     if sample.clipped_ms > CLIPPED_SHARE * sample.seconds * 1000:
-        said = f"for {sample.clipped_ms:.0f} ms the sound is at the end of the scale"
-        return Finding(POOR, "clipping", said, "Turn the input down and record again.")
+        measured = f"for {sample.clipped_ms:.0f} ms the sound is at the end of the scale"
+        return Finding(POOR, "clipping", measured, "Turn the input down and record again.")
     return Finding(GOOD, "clipping", "none")
 
 
 def _bandwidth(sample: Sample) -> Finding:
-    said = f"up to {sample.bandwidth_hz / 1000:.1f} kHz"
+    measured = f"up to {sample.bandwidth_hz / 1000:.1f} kHz"
     if sample.bandwidth_hz < TELEPHONE_HZ:
-        return Finding(POOR, "bandwidth", said, "It sounds like a telephone: record with a microphone of its own.")
+        return Finding(POOR, "bandwidth", measured, "It sounds like a telephone: record with a microphone of its own.")
     if sample.bandwidth_hz < WIDE_HZ:
-        return Finding(FAIR, "bandwidth", said, "Something cut the treble off: a headset's radio, or a small file.")
-    return Finding(GOOD, "bandwidth", said)
+        return Finding(FAIR, "bandwidth", measured, "Something cut the treble off: a headset's radio, or a small file.")
+    return Finding(GOOD, "bandwidth", measured)

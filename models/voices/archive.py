@@ -62,8 +62,8 @@ def import_voice(library: Library, path: Path, *, now: str, name: str = "") -> R
         files = _unpacked(path)
         record = _checked(files)
     except (ValueError, *BROKEN) as error:
-        said = f"{type(error).__name__}" if not str(error) else " ".join(str(error).split())
-        raise MediaError(f"{str(path)!r} is no voice that was exported: {said:.200}") from error
+        reason = f"{type(error).__name__}" if not str(error) else " ".join(str(error).split())
+        raise MediaError(f"{str(path)!r} is no voice that was exported: {reason:.200}") from error
     provenance = replace(record.provenance, imported=now)
     record = replace(record, name=checked_name(name or record.name), provenance=provenance)
     return library.adopt(record, {member: data for member, data in files.items() if member != RECORD})
@@ -97,8 +97,8 @@ def _unpacked(path: Path) -> dict[str, bytes]:
         infos = archive.infolist()
         names = [info.filename for info in infos]
         if len(set(names)) != len(names) or not {RECORD, STYLE} <= set(names) <= set(MOST):
-            said = ", ".join(repr(name)[:40] for name in names[:5])
-            raise ValueError(f"it holds {said or 'nothing'}, expected {', '.join(MOST)}")
+            listed = ", ".join(repr(name)[:40] for name in names[:5])
+            raise ValueError(f"it holds {listed or 'nothing'}, expected {', '.join(MOST)}")
         return {info.filename: _member(archive, info) for info in infos}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from audio_pipeline.errors import ConfigError, MediaError
 from audio_pipeline.models.voices import files as voice_files
 from audio_pipeline.models.voices import fit as voice_fit
-from audio_pipeline.models.voices.enrol import TEXTS, Tools, likeness, software, speak, weights_used
+from audio_pipeline.models.voices.enrol import TEXTS, Tools, likeness, software, synthesise, weights_used
 from audio_pipeline.models.voices.enrolled import STYLE_BYTES, Library
 from audio_pipeline.models.voices.fitted import Fit
 from audio_pipeline.models.voices.record import (
@@ -90,7 +90,7 @@ def _better(voice: Voice, fit: Fit, packed: bytes, seconds: float, tools: Tools)
         speed=fit.speed,
         likeness=likeness(fit),
         provenance=made,
-        voice=traits(*speak(fit, TEXTS[0], tools.speaker)),
+        voice=traits(*synthesise(fit, TEXTS[0], tools.speaker)),
     )
     return Draft(record, fit.pack, voice.embedding, packed)
 

@@ -30,8 +30,8 @@ def dump(value: Any) -> str:
     return json.dumps(dataclasses.asdict(value), indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def _no_constant(word: str) -> None:
-    raise ValueError(f"{word} is no number")
+def _no_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
 
 
 def _value(kind: Any, raw: Any, where: str) -> Any:

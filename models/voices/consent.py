@@ -41,10 +41,10 @@ HOW = (
 
 def attested(text: str, digest: str, now: str) -> Consent:
     """Consent out of what somebody typed about the recording of SHA-256 `digest`. Raises ConfigError."""
-    words = " ".join(text.split())
+    sentence = " ".join(text.split())
     for template in (OWN, GIVEN):
         before, after = (re.escape(part) for part in template.rstrip(".").split("{speaker}"))
-        match = re.fullmatch(f"{before}(.+){after}\\.?", words, re.IGNORECASE)
+        match = re.fullmatch(f"{before}(.+){after}\\.?", sentence, re.IGNORECASE)
         if match:
             speaker = checked_name(match[1])
             if speaker.upper() == PLACEHOLDER:

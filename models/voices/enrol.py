@@ -44,14 +44,14 @@ class Remembering:
 
     def __init__(self, speaker: voice_fit.Speaker) -> None:
         self._speaker = speaker
-        self._said: dict[tuple[str, bytes, float], Array] = {}
+        self._synthesised: dict[tuple[str, bytes, float], Array] = {}
 
     def synthesise(self, phonemes: str, style: Array, speed: float = 1.0) -> Array:
         """Mono speech (samples,) at 24 kHz."""
         wanted = phonemes, style.tobytes(), speed
-        if wanted not in self._said:
-            self._said[wanted] = self._speaker.synthesise(phonemes, style, speed)
-        return self._said[wanted]
+        if wanted not in self._synthesised:
+            self._synthesised[wanted] = self._speaker.synthesise(phonemes, style, speed)
+        return self._synthesised[wanted]
 
 
 def enrol(
@@ -63,7 +63,7 @@ def enrol(
     *,
     british: bool = False,
     keep_sample: bool = True,
-    stage: Stage = lambda said: None,
+    stage: Stage = lambda stage_name: None,
 ) -> Draft:
     """The voice of a sample, by a quick fit; `stage` is told what is being done. Raises ConfigError."""
     began = time.perf_counter()
@@ -81,7 +81,7 @@ def enrol(
         speed=fit.speed,
         sample=inspected.sample,
         speaker=traits(inspected.x, inspected.rate),
-        voice=traits(*speak(fit, TEXTS[0], speaker)),
+        voice=traits(*synthesise(fit, TEXTS[0], speaker)),
         likeness=likeness(fit),
         provenance=replace(provenance, seconds=round(time.perf_counter() - began, 1)),
         consent=consent,
@@ -109,7 +109,7 @@ def likeness(fit: Fit) -> Likeness:
     return Likeness(round(fit.fitted_likeness, 4), ceiling, round(fit.nearest_likeness, 4), fit.nearest)
 
 
-def speak(fit: Fit, text: str, speaker: voice_fit.Speaker) -> tuple[Array, int]:
+def synthesise(fit: Fit, text: str, speaker: voice_fit.Speaker) -> tuple[Array, int]:
     """A text in the fitted voice: mono sound (samples,) and its rate."""
     phonemes = to_phonemes(text, british=fit.british)
     return speaker.synthesise(phonemes, kokoro.row(fit.pack, len(phonemes)), fit.speed), kokoro.RATE

@@ -33,16 +33,16 @@ FOLDER = "AUDIO_PIPELINE_VOICES"  # in the environment: another folder than the 
 STYLE_BYTES = 1 << 20
 SAMPLE_BYTES = 64 << 20
 MOST_NAMED = 20  # in an error
-LOOKS = 3  # a folder may be replaced while it is read
+ATTEMPTS = 3  # a folder may be replaced while it is read
 
 T = TypeVar("T")
 
 
 def voices_folder() -> Path:
     """Where voices are: $AUDIO_PIPELINE_VOICES, or `audio-pipeline/voices` in $XDG_DATA_HOME (~/.local/share)."""
-    said = os.environ.get(FOLDER)
-    if said:
-        return Path(said)
+    folder = os.environ.get(FOLDER)
+    if folder:
+        return Path(folder)
     return DATA.folder() / "voices"
 
 
@@ -58,13 +58,13 @@ class Library:
 
     def damaged(self) -> dict[str, str]:
         """A sentence for each folder that cannot be read, by the id of its voice."""
-        said = {}
+        damaged = {}
         for id_, path in voice_files.latest(self.folder).items():
             try:
                 _record(path)
             except (OSError, ValueError) as error:
-                said[id_] = f"{path / RECORD} is damaged: {error}"
-        return said
+                damaged[id_] = f"{path / RECORD} is damaged: {error}"
+        return damaged
 
     def names(self) -> list[str]:
         """As they were typed."""
@@ -179,7 +179,7 @@ class Library:
 
     def _read_entry(self, name: str, read: Callable[[Path, Record], T]) -> T:
         """Reads files of a voice, once more where it was replaced between two of them."""
-        for left in reversed(range(LOOKS)):
+        for left in reversed(range(ATTEMPTS)):
             path, record = self._find(name)
             try:
                 return read(path, record)

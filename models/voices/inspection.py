@@ -24,7 +24,7 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 Separate = Callable[[Array, int], tuple[Array, Array]]  # mono sound and its rate -> voice, accompaniment at that rate
 
 SILENT = 1e-4  # -80 dBFS
-LOOKS_S = (0.5, 1.0)  # quick turns are found by one, long ones by the other
+EVERY_S = (0.5, 1.0)  # quick turns are found by one, long ones by the other
 MOST_S = 120.0  # of a recording that is looked at
 
 
@@ -73,8 +73,8 @@ def inspect(
 
 def second_voice(x: Array, encoder: ge2e.SpeakerEncoder) -> bool:
     """Whether another voice takes over somewhere in mono sound (samples,) at 16 kHz."""
-    trackers = (VoiceTracker(encoder, every_s=every) for every in LOOKS_S)
-    return any(look.changed for tracker in trackers for look in tracker.push(x))
+    trackers = (VoiceTracker(encoder, every_s=every) for every in EVERY_S)
+    return any(comparison.changed for tracker in trackers for comparison in tracker.push(x))
 
 
 def is_made(x: Array, rate: int) -> bool:

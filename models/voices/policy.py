@@ -32,9 +32,9 @@ class Policy:
 
 def policy_path() -> Path:
     """$AUDIO_PIPELINE_VOICE_POLICY, or `audio-pipeline/voice-policy.yaml` in $XDG_CONFIG_HOME (~/.config)."""
-    said = os.environ.get(FILE)
-    if said:
-        return Path(said)
+    path = os.environ.get(FILE)
+    if path:
+        return Path(path)
     return CONFIG.folder() / NAME
 
 
@@ -70,8 +70,8 @@ def _parsed(path: Path, text: bytes) -> Policy:
     try:
         raw = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        said = " ".join(str(error).split())
-        raise ConfigError(f"voice policy: {path} is no YAML: {said:.200}") from error
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"voice policy: {path} is no YAML: {reason:.200}") from error
     known = [field.name for field in fields(Policy) if field.name != "path"]
     if not isinstance(raw, dict | None):
         raise ConfigError(f"voice policy: {path}: expected {' and '.join(known)}, got {raw!r:.40}")

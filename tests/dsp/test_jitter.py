@@ -134,7 +134,7 @@ def test_whatever_the_way_does_there_is_no_click_and_the_delay_stays_in_bounds(
 def test_the_length_of_what_is_asked_for_does_not_change_what_is_heard(block: int) -> None:
     """To 2 %, a third of a millisecond of a sine of 50 Hz: longer blocks look at the target less often."""
 
-    def heard(n: int) -> np.ndarray:
+    def pulled(n: int) -> np.ndarray:
         buffer = JitterBuffer(1, RATE, N, least_ms=0, most_ms=250)
         t = np.arange(2 * RATE) / RATE
         x = (LEVEL * np.sin(2 * np.pi * 50 * t))[:, None].astype(np.float32)
@@ -143,7 +143,7 @@ def test_the_length_of_what_is_asked_for_does_not_change_what_is_heard(block: in
         ends = range(n, RATE, n)
         return np.concatenate([buffer.pull(n, round((START_S + 0.5 + end / RATE) * 1e9))[0][:, 0] for end in ends])
 
-    whole, cut = heard(480), heard(block)
+    whole, cut = pulled(480), pulled(block)
     n = min(len(whole), len(cut))
     late = slice(n // 2, n)
     assert np.abs(whole[late] - cut[late]).max() < 0.02 * LEVEL

@@ -96,10 +96,10 @@ def test_frames_that_stay_late_are_followed() -> None:
         y.append(out.read(FRAME))
         if position >= late:
             out.write(position - late, x[position - late : position - late + FRAME], BUFFER)
-    heard = play(y)
+    output = play(y)
     assert out.gaps == 1
     assert out.longest_gap_samples <= RATE * (PATIENCE_MS + 150) // 1000
-    tail = heard[-RATE:]
+    tail = output[-RATE:]
     at = int(np.argmax([np.array_equal(x[k : k + 480], tail[:480]) for k in range(3 * RATE)]))
     assert np.array_equal(tail, x[at : at + RATE])
 
@@ -110,10 +110,10 @@ def test_a_jump_far_ahead_is_played_soon_and_without_a_click() -> None:
     y = [out.read(480) for _ in range(50)]
     out.write(60 * RATE, x, BUFFER)  # a minute ahead
     y += [out.read(480) for _ in range(50)]
-    heard = play(y)
-    assert np.abs(np.diff(heard[:, 0])).max() < 0.5 * (2 * np.pi * 100 / RATE) + 1 / FADE
+    output = play(y)
+    assert np.abs(np.diff(output[:, 0])).max() < 0.5 * (2 * np.pi * 100 / RATE) + 1 / FADE
     start = 50 * 480 + BUFFER
-    assert np.array_equal(heard[start + FADE :], x[FADE : 50 * 480 - BUFFER])
+    assert np.array_equal(output[start + FADE :], x[FADE : 50 * 480 - BUFFER])
     assert out.gaps == 0
 
 
@@ -139,8 +139,8 @@ def test_delay_left_by_device_dropouts_is_cut_out_again() -> None:
     go(11)
     assert written - out.head == BUFFER
     assert out.skipped_samples == 10 * FRAME > RATE * SLACK_MS // 1000
-    heard = play(y)[BUFFER:]
-    assert np.abs(np.diff(heard[:, 0])).max() < 0.5 * (2 * np.pi * 440 / RATE) + 1 / FADE
+    output = play(y)[BUFFER:]
+    assert np.abs(np.diff(output[:, 0])).max() < 0.5 * (2 * np.pi * 440 / RATE) + 1 / FADE
     assert out.gaps == 0
 
 

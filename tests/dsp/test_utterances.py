@@ -36,7 +36,7 @@ def collect(
         assert left.position + len(left.data) == right.position
     sound = np.concatenate([np.zeros((0, 2), np.float32), *(piece.data for piece in pieces)])
     marks = [(piece.position, piece.starts, piece.ends) for piece in pieces if piece.starts or piece.ends]
-    return sound, [utterance for _, told in found for utterance in told], marks
+    return sound, [utterance for _, utterances in found for utterance in utterances], marks
 
 
 @pytest.mark.parametrize("gate", [False, True])
@@ -55,9 +55,9 @@ def test_every_edge_is_marked_once_and_every_sample_comes_back(sizes: list[int],
     for size in sizes:
         found.append(stream.push(start + at, x[at : at + size]))
         at += size
-    sound, told, marks = collect([*found, stream.flush()])
+    sound, utterances, marks = collect([*found, stream.flush()])
     assert np.array_equal(sound, x)
-    over = [utterance for utterance in told if utterance.end is not None]
+    over = [utterance for utterance in utterances if utterance.end is not None]
     edges = sorted({start for start, _ in over} | {end - 1 for _, end in over if end is not None})
     assert [position for position, _, _ in marks] == edges
     for first, last in over:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from audio_pipeline.errors import KeysError, PipelineError
-from audio_pipeline.home import CACHE, CONFIG, DATA, NO_HOME, STATE, expanded, home
+from audio_pipeline.home import CACHE, CONFIG, DATA, NO_HOME, expanded, home
 from audio_pipeline.keys import Keys, keys_dir
 from audio_pipeline.models.voices.enrolled import Library, voices_folder
 from audio_pipeline.models.voices.policy import policy_path, read_policy
@@ -24,7 +24,7 @@ VARIABLES = (
     "AUDIO_PIPELINE_MODELS",
     "AUDIO_PIPELINE_VOICES",
     "AUDIO_PIPELINE_VOICE_POLICY",
-    *(base.variable for base in (CACHE, CONFIG, DATA, STATE)),
+    *(base.variable for base in (CACHE, CONFIG, DATA)),
 )
 
 
@@ -64,13 +64,12 @@ def test_the_list_of_users_knows_it_where_the_environment_does_not(monkeypatch: 
 
 def test_each_variable_has_its_folder(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
     bare.setenv("HOME", "/h")
-    assert [str(base.folder()) for base in (CONFIG, DATA, CACHE, STATE)] == [
+    assert [str(base.folder()) for base in (CONFIG, DATA, CACHE)] == [
         "/h/.config/audio-pipeline",
         "/h/.local/share/audio-pipeline",
         "/h/.cache/audio-pipeline",
-        "/h/.local/state/audio-pipeline",
     ]
-    for base in (CONFIG, DATA, CACHE, STATE):
+    for base in (CONFIG, DATA, CACHE):
         bare.setenv(base.variable, str(tmp_path))
         assert base.folder() == tmp_path / "audio-pipeline"
 

@@ -195,7 +195,7 @@ def test_offline_a_slow_disk_is_waited_for(tmp_path: Path, gate: Gate, monkeypat
     ctx, x = FakeContext(folder=str(tmp_path), live=False), noise(20 * FRAME)
     node = recorder(ctx, "a")
     monkeypatch.setattr("audio_pipeline.nodes.recorder.OFFLINE_BYTES", 2 * (8 * FRAME + ITEM_BYTES))
-    monkeypatch.setattr("audio_pipeline.files.disk.LOOK_S", 0.001)
+    monkeypatch.setattr("audio_pipeline.files.disk.POLL_S", 0.001)
     monkeypatch.setattr(ctx, "alive", gate.opened.set)  # it says that it lives while it waits
     gate.shut()
     feed(node, ctx, x)

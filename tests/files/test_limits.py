@@ -43,12 +43,12 @@ OUTSIDE = {
 
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_a_rate_or_a_channel_count_outside_is_one_sentence(tmp_path: Path, name: str) -> None:
-    data, said = OUTSIDE[name]
+    data, message = OUTSIDE[name]
     (tmp_path / "x.wav").write_bytes(data)
     for reading in (open_media, read_clip):
-        with pytest.raises(MediaError, match=f"^{tmp_path}/x.wav: {said}"):
+        with pytest.raises(MediaError, match=f"^{tmp_path}/x.wav: {message}"):
             reading(tmp_path / "x.wav")
-    with pytest.raises(MediaError, match=f"^the sample: {said}"):
+    with pytest.raises(MediaError, match=f"^the sample: {message}"):
         unpacked(data, "the sample")
 
 

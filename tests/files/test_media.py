@@ -195,10 +195,10 @@ def test_damage_within_is_silence_counted_and_said(folder: Path, tmp_path: Path,
     (tmp_path / name).write_bytes(data)
     with open_media(folder / name) as whole, open_media(tmp_path / name) as reader:
         expected, x = read_all(whole), read_all(reader)
-        said = reader.faults.sentences(name)
+        notices = reader.faults.sentences(name)
     assert abs(len(x) - len(expected)) < 0.1 * RATE
     assert reader.faults.damaged_frames
-    assert len(said) == 1 and re.match(rf"{name}: \d+ frames? damaged, from [2-5]\.\d\d s on; ", said[0]), said
+    assert len(notices) == 1 and re.match(rf"{name}: \d+ frames? damaged, from [2-5]\.\d\d s on; ", notices[0]), notices
     end = slice(6 * RATE, 7 * RATE)  # behind the damage everything is in its place
     assert np.abs(x[end] - expected[end]).max() < 1e-3
 

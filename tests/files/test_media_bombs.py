@@ -180,7 +180,7 @@ def outcomes(bombs: Path) -> dict[str, dict[str, object]]:
     return {str(outcome.pop("name")): outcome for outcome in found}
 
 
-SAID = {
+MESSAGES = {
     "655350hz.flac": "has a rate of 655350 Hz, expected 4000 to 384000 Hz",
     "1hz.wav": "has a rate of 1 Hz",
     "2ghz.wav": "",
@@ -205,10 +205,12 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("name", SAID, ids=lambda name: name[:20])
+@pytest.mark.parametrize("name", MESSAGES, ids=lambda name: name[:20])
 def test_what_cannot_be_read_is_one_sentence(outcomes: dict[str, dict[str, object]], name: str) -> None:
-    for said in outcomes[name].values():
-        assert isinstance(said, str) and SAID[name] in said and name in said and "\n" not in said, said
+    for outcome in outcomes[name].values():
+        assert isinstance(outcome, str) and MESSAGES[name] in outcome and name in outcome and "\n" not in outcome, (
+            outcome
+        )
 
 
 @pytest.mark.parametrize("name", ["hours.opus", "hours.webm", "sparse.wav"])

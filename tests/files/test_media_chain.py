@@ -49,7 +49,7 @@ def test_chained_ogg_is_whole(tmp_path: Path, names: tuple[str, ...]) -> None:
     _, _, rate, channels = LINKS[names[0]]
     with open_media(tmp_path / "joined.ogg") as reader:
         x = read_all(reader)
-        said = reader.faults.sentences("joined.ogg")
+        notices = reader.faults.sentences("joined.ogg")
         assert (reader.rate, reader.channels) == (rate, channels)
         assert reader.samples == reader.position == len(x)
         assert len(x) / rate == pytest.approx(sum(seconds), abs=1e-3)
@@ -57,7 +57,7 @@ def test_chained_ogg_is_whole(tmp_path: Path, names: tuple[str, ...]) -> None:
         for name, length in zip(names, seconds, strict=True):
             check_part(x[round(at * rate) : round((at + length) * rate)], rate, LINKS[name][3])
             at += length
-        assert bool(said) == any(LINKS[a][2:] != LINKS[b][2:] for a, b in pairwise(names)), said
+        assert bool(notices) == any(LINKS[a][2:] != LINKS[b][2:] for a, b in pairwise(names)), notices
         for place in (0, len(x) - 1_000, rate // 2, round(1.2 * rate), 10, round(1.02 * rate)):
             reader.seek(place)
             y = reader.read(900)
@@ -137,9 +137,9 @@ def test_a_link_that_no_decoder_opens_is_left_out_and_said(tmp_path: Path, place
             reader.seek(at)
             y = reader.read(500)
             assert len(y) == min(500, len(x) - at) and np.abs(y - x[at : at + 500]).max(initial=0) < 2e-5
-        (said,) = reader.faults.sentences("a.ogg")
-    assert said.startswith(f"a.ogg: 1 part of it left out, the first at {(0.0, 0.5, 1.2)[place]:.2f} s (is not")
-    assert str(tmp_path) not in said
+        (notices,) = reader.faults.sentences("a.ogg")
+    assert notices.startswith(f"a.ogg: 1 part of it left out, the first at {(0.0, 0.5, 1.2)[place]:.2f} s (is not")
+    assert str(tmp_path) not in notices
 
 
 def test_what_was_found_in_a_link_is_still_known_back_at_its_start(tmp_path: Path) -> None:
@@ -178,11 +178,11 @@ def test_files_of_frames_joined(tmp_path: Path, kind: str, codec: str, rate: int
     (tmp_path / f"c.{kind}").write_bytes(first + second + first)
     with open_media(tmp_path / f"c.{kind}") as reader:
         x = read_all(reader)
-        said = reader.faults.sentences("c")
+        notices = reader.faults.sentences("c")
         assert (reader.rate, reader.channels) == (44_100, 2)
         assert reader.samples in (None, len(x))
         assert len(x) / 44_100 == pytest.approx(4.0, abs=0.25)  # padding of three encoders
-        changes = [sentence for sentence in said if "of format" in sentence]
+        changes = [sentence for sentence in notices if "of format" in sentence]
         assert reader.faults.tallies[CHANGE].count <= 3  # on its way FFmpeg gives a frame or two of both formats
         assert changes or (rate, channels) == (44_100, 2)
         for place in (150_000, 20_000, 80_000):

@@ -115,7 +115,7 @@ def test_any_damage_is_read_through_or_said(whole: dict[str, bytes], tmp_path: P
         try:
             with open_media(path) as reader:
                 x = read_all(reader)
-                said = reader.faults.sentences(name)
+                notices = reader.faults.sentences(name)
                 seconds = len(x) / reader.rate
                 reader.seek(len(x) // 2)
                 reader.read(100)
@@ -123,9 +123,9 @@ def test_any_damage_is_read_through_or_said(whole: dict[str, bytes], tmp_path: P
             assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
             continue
         assert np.isfinite(x).all()
-        assert seconds < 3 * SECONDS + 2 or kind == "header", (kind, seconds, said)
+        assert seconds < 3 * SECONDS + 2 or kind == "header", (kind, seconds, notices)
         if seconds < SECONDS - 0.3:
-            assert said or (kind == "header" or name in UNTOLD), (kind, seconds)
+            assert notices or (kind == "header" or name in UNTOLD), (kind, seconds)
 
 
 @pytest.mark.parametrize("name", SELF_CONTAINED)
@@ -141,8 +141,8 @@ def test_a_few_bad_bytes_cost_a_few_packets(whole: dict[str, bytes], tmp_path: P
     path.write_bytes(data)
     with open_media(path) as reader:
         x = read_all(reader)
-        said = reader.faults.sentences(name)
-    assert abs(len(x) - len(expected)) <= 0.03 * rate, said
+        notices = reader.faults.sentences(name)
+    assert abs(len(x) - len(expected)) <= 0.03 * rate, notices
     tail = slice(round(1.4 * rate), round(1.75 * rate))
     power = np.mean(expected[tail] ** 2)
     assert np.mean((x[tail] - expected[tail]) ** 2) < 0.01 * power, "20 dB: a codec's state may differ, places may not"
@@ -172,9 +172,9 @@ def test_a_file_that_breaks_off_says_so(whole: dict[str, bytes], tmp_path: Path,
     (tmp_path / name).write_bytes(data[: len(data) * 3 // 5 + 3])
     with open_media(tmp_path / name) as reader:
         x = read_all(reader)
-        said = " ".join(reader.faults.sentences(name))
+        notices = " ".join(reader.faults.sentences(name))
     assert 0.3 < len(x) / reader.rate < 1.6
-    assert "ends at" in said or "breaks off" in said or "damaged" in said, said
+    assert "ends at" in notices or "breaks off" in notices or "damaged" in notices, notices
 
 
 @pytest.mark.parametrize("tail", range(4, 16, 4))

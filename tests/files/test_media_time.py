@@ -55,12 +55,12 @@ def test_gaps_and_a_late_start_are_silence(tmp_path: Path, name: str) -> None:
     late = 0.5 if from_zero else 0.0
     with open_media(path) as reader:
         x = read_all(reader)
-        said = reader.faults.sentences(name)
+        notices = reader.faults.sentences(name)
         found = stretches(x, reader.rate)
         assert np.ravel(found) == pytest.approx([late, late + 1, late + 2.5, late + 3.5], abs=0.08)
         assert reader.position == len(x) and len(x) / reader.rate == pytest.approx(late + 3.5, abs=0.08)
         assert reader.samples in (None, len(x))
-        assert len(said) == 1 and "1 gap in its time stamps, 1.5" in said[0], said
+        assert len(notices) == 1 and "1 gap in its time stamps, 1.5" in notices[0], notices
         for place in (0, 10_000, int(late * RATE) + 30_000, 100_000, len(x) - 2_000, 90_000):
             reader.seek(place)
             y = reader.read(1_500)
@@ -169,10 +169,10 @@ def test_a_wav_is_read_to_the_end_of_the_file(tmp_path: Path, name: str, subtype
     (tmp_path / "a.wav").write_bytes(data)
     with open_media(tmp_path / "a.wav") as reader:
         y = read_all(reader)
-        said = reader.faults.sentences("a.wav")
+        notices = reader.faults.sentences("a.wav")
     same = min(len(whole), len(y)) - 320  # the last block of GSM is not whole where its last byte is missing
     assert abs(len(y) - 16_000) < 1_000 and np.array_equal(y[:same], whole[:same])
-    assert bool(said) == (name == "beyond the end" or (name, subtype) == ("odd", "GSM610")), said
+    assert bool(notices) == (name == "beyond the end" or (name, subtype) == ("odd", "GSM610")), notices
 
 
 @pytest.mark.parametrize("tail", [b"", b"LIST\x04\x00\x00\x00INFO"])

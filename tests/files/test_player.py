@@ -145,7 +145,7 @@ def test_a_seek_to_what_is_gone_is_told_and_the_song_plays_on(tmp_path: Path, di
     gate.set()
     arrive(player)
     assert np.array_equal(player.read(RATE), x)
-    assert [said for said in player.errors if "gone.wav" in said]
+    assert [error for error in player.errors if "gone.wav" in error]
     player.close()
 
 

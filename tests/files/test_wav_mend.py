@@ -131,7 +131,7 @@ def test_a_sparse_file_beyond_four_gigabytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b"", "ends inside its header"),
         (b"RIFF", "ends inside"),
@@ -141,9 +141,9 @@ def test_a_sparse_file_beyond_four_gigabytes(tmp_path: Path) -> None:
         (b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x02\0" + bytes(12) + b"data\0\0\0\0", "holds no PCM"),
     ],
 )
-def test_what_is_no_wav_is_one_sentence(tmp_path: Path, data: bytes, said: str) -> None:
+def test_what_is_no_wav_is_one_sentence(tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "a.wav").write_bytes(data)
-    with pytest.raises(MediaError, match=said):
+    with pytest.raises(MediaError, match=message):
         inspect_wav(tmp_path / "a.wav")
 
 

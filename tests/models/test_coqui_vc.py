@@ -134,14 +134,14 @@ def test_unknown_engines_and_missing_weights_are_named(tmp_path: Path, monkeypat
     assert open_converter("openvoice", level(0.1, 2), 22_050).rate == 22_050
 
 
-@pytest.mark.parametrize("said", ["[]", "no json", "[1", "[" * 500_000, " " * (2 << 20)], ids=range(5))
-def test_a_config_that_is_no_map_is_refused(said: str, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(said)
+@pytest.mark.parametrize("text", ["[]", "no json", "[1", "[" * 500_000, " " * (2 << 20)], ids=range(5))
+def test_a_config_that_is_no_map_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(text)
     with pytest.raises(WeightsError, match="config.json"):
         coqui_vc._json(tmp_path / "config.json")
 
 
 def test_only_a_list_of_numbers_is_a_list_of_layers() -> None:
     assert LAYERS.fullmatch("[(512,10,5)] + [(512,3,2)] * 4 + [(512,2,2)] * 2")
-    for said in ("__import__('os')", "[x for x in ()]", "", "9" * 201):
-        assert not LAYERS.fullmatch(said)
+    for text in ("__import__('os')", "[x for x in ()]", "", "9" * 201):
+        assert not LAYERS.fullmatch(text)

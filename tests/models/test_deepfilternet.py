@@ -167,7 +167,7 @@ def test_only_the_graphs_are_taken_out_of_an_archive(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("members", "said"),
+    ("members", "message"),
     [
         ({}, "does not hold enc.onnx, erb_dec.onnx, df_dec.onnx"),
         ({f"{name}.onnx": b"no graph" for name in PARTS}, "the graphs cannot be read"),
@@ -175,8 +175,8 @@ def test_only_the_graphs_are_taken_out_of_an_archive(tmp_path: Path) -> None:
         ({"enc.onnx": bytes((1 << 24) + 1)}, "too many for a graph"),
     ],
 )
-def test_another_archive_is_refused(members: dict[str, bytes], said: str, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=said):
+def test_another_archive_is_refused(members: dict[str, bytes], message: str, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=message):
         from_archive(archive(tmp_path, members), tmp_path)
 
 

@@ -30,16 +30,16 @@ def reader(name: str, clips: int = 2) -> Array:
     return np.concatenate([soundfile.read(path, dtype="float32")[0] for path in paths])
 
 
-def looks(encoder: SpeakerEncoder, x: Array, size: int = 480) -> list[Comparison]:
+def compared(encoder: SpeakerEncoder, x: Array, size: int = 480) -> list[Comparison]:
     tracker = VoiceTracker(encoder)
-    return [look for _, block in chunks(x[:, None], size) for look in tracker.push(block[:, 0])]
+    return [each for _, block in chunks(x[:, None], size) for each in tracker.push(block[:, 0])]
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_streamed_is_one_shot(encoder: SpeakerEncoder, size: int) -> None:
     x = reader("1688", 1)[: 4 * RATE]
-    found, whole = looks(encoder, x, size), looks(encoder, x, 1 << 30)
-    assert [look.end for look in found] == [look.end for look in whole]
+    found, whole = compared(encoder, x, size), compared(encoder, x, 1 << 30)
+    assert [each.end for each in found] == [each.end for each in whole]
     for a, b in zip(found, whole, strict=True):
         assert np.array_equal(a.mean, b.mean)
 
@@ -47,8 +47,8 @@ def test_streamed_is_one_shot(encoder: SpeakerEncoder, size: int) -> None:
 @pytest.mark.parametrize("name", READERS)
 def test_the_running_mean_becomes_the_clips_embedding(encoder: SpeakerEncoder, name: str) -> None:
     x = reader(name)
-    found = looks(encoder, x)
-    assert not any(look.changed for look in found)
+    found = compared(encoder, x)
+    assert not any(each.changed for each in found)
     whole = encoder.utterance(levelled(speech.prepare(x[:, None], RATE), LEVEL_DB))
     assert similarity(found[-1].mean, whole) > 0.985  # the detector gets each at its own gain: by window, or whole
 
@@ -56,10 +56,10 @@ def test_the_running_mean_becomes_the_clips_embedding(encoder: SpeakerEncoder, n
 def test_another_voice_is_noticed_within_four_seconds_of_its_speech(encoder: SpeakerEncoder) -> None:
     """1.6 s until a look holds the new voice alone, a second look to be certain, and pauses between."""
     first, second = reader("1688", 1), reader("1998", 1)
-    changes = [look.end / RATE for look in looks(encoder, np.concatenate([first, second])) if look.changed]
+    changes = [each.end / RATE for each in compared(encoder, np.concatenate([first, second])) if each.changed]
     assert len(changes) == 1
     assert 0 < changes[0] - len(first) / RATE < 5
-    mean = looks(encoder, np.concatenate([first, second]))[-1].mean
+    mean = compared(encoder, np.concatenate([first, second]))[-1].mean
     alone = encoder.utterance(levelled(speech.prepare(second[:, None], RATE), LEVEL_DB))
     assert similarity(mean, alone) > 0.97
 
@@ -69,4 +69,4 @@ def test_silence_and_faint_noise_say_nothing(encoder: SpeakerEncoder, noise_db: 
     x = np.zeros(5 * RATE, np.float32)
     if noise_db is not None:
         x = (np.random.default_rng(0).standard_normal(len(x)) * 10 ** (noise_db / 20)).astype(np.float32)
-    assert looks(encoder, x) == []
+    assert compared(encoder, x) == []

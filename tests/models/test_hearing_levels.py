@@ -85,9 +85,9 @@ def test_looks_at_a_voice_follow_no_level(spoken: Array) -> None:
     needs("ge2e")
     encoder = ge2e.load()
     found = [VoiceTracker(encoder).push(at(spoken, peak)) for peak in PEAKS_DB]
-    for looks in found[1:]:
-        assert [look.end for look in looks] == [look.end for look in found[0]] != []
-        assert ge2e.similarity(looks[-1].mean, found[0][-1].mean) > 0.9999
+    for comparisons in found[1:]:
+        assert [inspected.end for inspected in comparisons] == [inspected.end for inspected in found[0]] != []
+        assert ge2e.similarity(comparisons[-1].mean, found[0][-1].mean) > 0.9999
 
 
 def test_the_windows_of_speech_follow_no_level(spoken: Array) -> None:
@@ -100,13 +100,13 @@ def test_a_sample_is_judged_alike_at_every_level(spoken: Array) -> None:
     needs("ge2e")
     encoder = ge2e.load()
 
-    def look(peak_db: float) -> Sample:
+    def inspected(peak_db: float) -> Sample:
         x = at(spoken, peak_db)
         return inspect(x[:, None], RATE, "d", encoder=encoder, separate=lambda y, rate: (y, 0.01 * y)).sample
 
-    first = look(0.0)
+    first = inspected(0.0)
     for peak in PEAKS_DB[1:]:
-        other = look(peak)
+        other = inspected(peak)
         assert other.speech_s == first.speech_s and other.second_voice == first.second_voice
         assert other.snr_db == pytest.approx(first.snr_db, abs=0.01)
         assert other.bandwidth_hz == first.bandwidth_hz

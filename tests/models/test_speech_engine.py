@@ -20,7 +20,7 @@ from audio_pipeline.models.speech.clauses import Clause
 from audio_pipeline.models.speech.engine import Array, Cancellable, Cancelled, Streaming, Timed
 from audio_pipeline.models.speech.joins import NEAR_DB, Level, speech_db, spoken
 from audio_pipeline.models.speech.light_voice import LightVoice
-from audio_pipeline.models.speech.phonemes import joined, to_phonemes, to_words
+from audio_pipeline.models.speech.phonemes import joined, to_phonemes, to_tokens
 from audio_pipeline.models.speech.session import SpeechSession, open_session
 from audio_pipeline.models.speech.talker_pace import Pace
 from audio_pipeline.models.speech.trim import StreamTrim
@@ -72,10 +72,10 @@ def test_what_is_left_of_the_ends(frames: list[float], expected: list[float]) ->
 
 
 def test_words_lie_where_their_signs_are() -> None:
-    words = to_words("One, two.")
+    words = to_tokens("One, two.")
     signs = frozenset(joined(words))
     frames = np.ones(len(joined(words)) + 2, np.float32)
-    found = durations.words(words, signs, frames)
+    found = durations.word_timings(words, signs, frames)
     assert [word.text for word in found] == ["One,", "two."]
     first, second = (len(word.phonemes) for word in words)
     early = durations.EARLY
@@ -189,16 +189,16 @@ def test_cancel_in_the_middle_is_told_apart_from_a_failure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("message", "kind"),
     [
         ("bad_alloc", MemoryError),
         ("Failed to allocate memory for requested buffer", MemoryError),
         ("Non-zero status code\nreturned", NodeError),
     ],
 )
-def test_what_the_runtime_raises_is_one_sentence(said: str, kind: type[Exception]) -> None:
+def test_what_the_runtime_raises_is_one_sentence(message: str, kind: type[Exception]) -> None:
     def fail(options: Any) -> None:
-        raise RuntimeError(said)
+        raise RuntimeError(message)
 
     with pytest.raises(kind) as raised:
         SpeechSession(Answering(fail)).run({})  # type: ignore[arg-type]
@@ -216,7 +216,7 @@ def test_a_real_synthesis_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(voice._session, "_session", types.SimpleNamespace(run=late))
     with pytest.raises(Cancelled):
-        voice.speak(TEXT)
+        voice.synthesise(TEXT)
 
 
 def test_cuda_that_is_not_there_is_said_and_auto_takes_what_is(tmp_path: Path) -> None:
@@ -260,18 +260,18 @@ class Parts:
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def speak(self, text: str) -> Array:
+    def synthesise(self, text: str) -> Array:
         tone = 0.4 * np.sin(2 * np.pi * 300 * np.arange(12_000) / self.rate)
         return np.concatenate([np.zeros(5_000), tone, np.zeros(1_000), tone, np.zeros(7_000)]).astype(np.float32)
 
     def stream(self, text: str) -> Iterator[Array]:
-        sound = self.speak(text)
+        sound = self.synthesise(text)
         yield from (sound[at : at + self.size] for at in range(0, len(sound), self.size))
 
 
 @pytest.mark.parametrize("size", [1, 17, 480, 1_024, 100_000])
 def test_what_streams_sounds_the_same_however_it_is_cut(size: int) -> None:
-    sound = Parts(1).speak("")
+    sound = Parts(1).synthesise("")
     trim, whole = StreamTrim(24_000, 360, 960, 120), StreamTrim(24_000, 360, 960, 120)
     parts = [trim.push(sound[at : at + size]) for at in range(0, len(sound), size)]
     expected = np.concatenate([whole.push(sound), whole.finish()])

@@ -147,7 +147,7 @@ class Rough:
 
 
 @pytest.mark.parametrize(
-    ("error", "precision", "said"),
+    ("error", "precision", "message"),
     [
         (0.0005, "auto", "fp16, which agrees with fp32 to 60 dB"),
         (0.005, "auto", "in fp32: fp16 agrees with it to 40 dB"),
@@ -156,7 +156,7 @@ class Rough:
         (0.5, "fp32", "computes in fp32"),
     ],
 )
-def test_half_precision_is_taken_only_where_it_agrees(error: float, precision: str, said: str) -> None:
+def test_half_precision_is_taken_only_where_it_agrees(error: float, precision: str, message: str) -> None:
     made: dict[str, Rough] = {}
 
     def make(kind: str) -> Rough:
@@ -164,7 +164,7 @@ def test_half_precision_is_taken_only_where_it_agrees(error: float, precision: s
         return made[kind]
 
     engine, line = settle(make, precision)
-    assert said in line
+    assert message in line
     assert engine is made["fp32" if "in fp32" in line else line.split()[2].rstrip(",")]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from audio_pipeline.models.speech.clauses import for_a_file
 from audio_pipeline.models.speech.engine import Array
-from audio_pipeline.models.speech.phonemes import known_word, spoken_text, to_phonemes
+from audio_pipeline.models.speech.phonemes import in_dictionary, spoken_text, to_phonemes
 from audio_pipeline.models.speech.talker import Talker
 from audio_pipeline.models.speech.text.stream import MOST_GROUP, MOST_NAMED, MOST_WORD, SpokenText
 
@@ -34,8 +34,8 @@ def table() -> Iterator[tuple[str, str]]:
 TEXTS = list(table())
 
 
-def said(text: str, size: int = 1 << 30) -> str:
-    reading = SpokenText(known_word)
+def read_out(text: str, size: int = 1 << 30) -> str:
+    reading = SpokenText(in_dictionary)
     parts = [reading.push(text[at : at + size]) for at in range(0, len(text), size)]
     return "".join([*parts, reading.flush()]).strip()
 
@@ -46,19 +46,19 @@ class Listed:
     rate = 1_000
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.texts: list[str] = []
 
-    def speak(self, text: str) -> Array:
-        self.said.append(text)
+    def synthesise(self, text: str) -> Array:
+        self.texts.append(text)
         return np.ones(10, np.float32)
 
 
 def spoken(text: str, size: int, talker: Talker | None = None) -> list[str]:
     """The clauses that an engine is given of a text in portions of that size."""
     talker = talker or Talker(Listed(), None)
-    list(talker.speak(text[at : at + size] for at in range(0, len(text), size)))
+    list(talker.synthesise(text[at : at + size] for at in range(0, len(text), size)))
     assert isinstance(talker.engine, Listed)
-    return talker.engine.said
+    return talker.engine.texts
 
 
 def test_the_table_is_long_enough_to_mean_something() -> None:
@@ -68,14 +68,14 @@ def test_the_table_is_long_enough_to_mean_something() -> None:
 @pytest.mark.parametrize("start", range(0, len(TEXTS), 50))
 def test_texts_are_said_as_people_say_them(start: int) -> None:
     part = dict(TEXTS[start : start + 50])
-    assert {written: said(written) for written in part} == part
-    assert {spoken_: said(spoken_) for spoken_ in part.values()} == {each: each for each in part.values()}
+    assert {written: read_out(written) for written in part} == part
+    assert {spoken_: read_out(spoken_) for spoken_ in part.values()} == {each: each for each in part.values()}
 
 
 @pytest.mark.parametrize("start", range(8))
 def test_texts_are_said_the_same_letter_by_letter(start: int) -> None:
     part = dict(TEXTS[start::16])
-    assert {written: said(written, 1) for written in part} == part
+    assert {written: read_out(written, 1) for written in part} == part
 
 
 @pytest.mark.parametrize("size", [1, 17, 480, 1 << 30])
@@ -84,24 +84,24 @@ def test_whole_and_in_pieces_the_same_words_are_spoken(size: int) -> None:
     text = ". Then ".join(written for written, _ in TEXTS[:: 24 if size == 1 else 6] if "\n" not in written)
     whole = spoken(text, 1 << 30)
     assert spoken(text, size) == whole
-    assert " ".join(whole).split() == said(text).split()
+    assert " ".join(whole).split() == read_out(text).split()
 
 
 @given(st.text(alphabet=st.sampled_from(SIGNS), max_size=120), st.integers(1, 40))
 @example("\ud83d\ude00 5\n-\n\n1.\r", 1)
 def test_any_text_in_any_portions_gives_the_same_plain_words(text: str, size: int) -> None:
-    whole = said(text)
-    assert said(text, size) == whole
+    whole = read_out(text)
+    assert read_out(text, size) == whole
     assert not re.search(r"[^A-Za-zÀ-ɏ\s.,;:!?\"'()—-]", whole), whole
 
 
 @given(st.from_regex(r"\A[-−$€£]?\d{1,9}([.,]\d{1,3}){0,2} ?(km|€|%|°C|am|bn|GB)?\Z"), st.integers(1, 8))
 def test_a_number_that_comes_in_two_portions_is_one_number(number: str, cut: int) -> None:
     text = f"It was {number} then."
-    reading = SpokenText(known_word)
+    reading = SpokenText(in_dictionary)
     at = 7 + min(cut, len(number))
     parts = reading.push(text[:at]), reading.push(text[at:]), reading.flush()
-    assert "".join(parts).strip() == said(text)
+    assert "".join(parts).strip() == read_out(text)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_number_that_comes_in_two_portions_is_one_number(number: str, cut: int
     ],
 )
 def test_what_cannot_be_said_is_named(text: str, named: str) -> None:
-    reading = SpokenText(known_word)
+    reading = SpokenText(in_dictionary)
     reading.push(text)
     reading.flush()
     assert len(reading.left_out) <= MOST_NAMED
@@ -152,7 +152,7 @@ def test_what_cannot_be_said_is_named(text: str, named: str) -> None:
 )
 def test_no_text_is_endless_work(text: str) -> None:
     """What is kept while it comes has a bound, whatever comes; and each clause is one that an engine can take."""
-    reading = SpokenText(known_word)
+    reading = SpokenText(in_dictionary)
     for at in range(0, len(text), 1000):
         reading.push(text[at : at + 1000])
         assert len(reading._raw) <= 2 * (MOST_GROUP + MOST_WORD) + 1000
@@ -164,8 +164,8 @@ def test_no_text_is_endless_work(text: str) -> None:
 def test_speech_is_not_waiting_for_the_end_of_a_long_text() -> None:
     portion = "It is a fine day, and nobody minds. " * 30_000  # a million characters
     engine = Listed()
-    next(Talker(engine, None).speak([portion]))
-    assert engine.said == ["It is a fine day,"]
+    next(Talker(engine, None).synthesise([portion]))
+    assert engine.texts == ["It is a fine day,"]
 
 
 @pytest.mark.parametrize(
@@ -179,10 +179,10 @@ def test_speech_is_not_waiting_for_the_end_of_a_long_text() -> None:
 )
 def test_a_line_break_ends_no_sentence_but_a_paragraph_does(written: str, pieces: list[str]) -> None:
     engine = Listed()
-    clauses = list(Talker(engine, None).speak([written]))
-    assert " ".join(engine.said) == " ".join(pieces)
+    clauses = list(Talker(engine, None).synthesise([written]))
+    assert " ".join(engine.texts) == " ".join(pieces)
     pauses = [len(clause.sound) - len(clause.sound.nonzero()[0]) for clause in clauses]
-    inside = len(engine.said) - len(pieces)  # cuts of the long sentence lie at none of its line ends
+    inside = len(engine.texts) - len(pieces)  # cuts of the long sentence lie at none of its line ends
     assert sum(pause >= 250 for pause in pauses) == len(pieces) and inside <= 1
 
 

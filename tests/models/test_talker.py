@@ -30,10 +30,10 @@ class Beeps:
     rate = 24_000
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.texts: list[str] = []
 
-    def speak(self, text: str) -> Array:
-        self.said.append(text)
+    def synthesise(self, text: str) -> Array:
+        self.texts.append(text)
         n = len(text.split()) * self.rate // 10
         tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(n) / self.rate)
         return np.concatenate([np.zeros(9_000), tone, np.zeros(12_000)]).astype(np.float32)
@@ -41,7 +41,7 @@ class Beeps:
 
 def test_lead_and_tail_go_and_no_step_is_left() -> None:
     """15 ms before and 40 ms after the sound stay; at both ends a fade: no step above 0.02 of full scale."""
-    y = trimmed(Beeps().speak("one two"), 24_000)
+    y = trimmed(Beeps().synthesise("one two"), 24_000)
     assert len(y) / 24_000 == pytest.approx(0.2 + 0.055, abs=0.002)
     assert abs(y[0]) < 0.02 and abs(y[-1]) < 0.02
 
@@ -66,35 +66,35 @@ def test_speech_begins_before_the_text_has_ended() -> None:
             yield word + " "
 
     engine = Beeps()
-    first = next(Talker(engine, None).speak(written()))
+    first = next(Talker(engine, None).synthesise(written()))
     assert first.text == "Well, hello there."
     assert len(asked) < 6
 
 
 def test_every_word_is_said_once_in_order() -> None:
     engine = Beeps()
-    list(Talker(engine, None).speak(STORY[i : i + 7] for i in range(0, len(STORY), 7)))
-    assert " ".join(engine.said) == STORY
+    list(Talker(engine, None).synthesise(STORY[i : i + 7] for i in range(0, len(STORY), 7)))
+    assert " ".join(engine.texts) == STORY
 
 
 def test_the_light_voice_says_numbers_and_is_the_same_each_time() -> None:
     engine = LightVoice()
-    long, short = engine.speak("It cost $1,250 in 1999."), engine.speak("It cost.")
+    long, short = engine.synthesise("It cost $1,250 in 1999."), engine.synthesise("It cost.")
     assert len(long) > 2 * len(short) > engine.rate
-    assert np.array_equal(short, LightVoice().speak("It cost."))
+    assert np.array_equal(short, LightVoice().synthesise("It cost."))
     assert to_phonemes("2 kg") == to_phonemes("two kilograms")
 
 
 @pytest.mark.parametrize("text", ["", "😀😀", "Москва", "。。", "Hello Москва 你好 😀 world.", "\x00\x07 \ufffd"])
 def test_what_it_cannot_read_ends_in_silence_or_sound_but_never_in_an_error(text: str) -> None:
-    assert LightVoice().speak(text).ndim == 1
+    assert LightVoice().synthesise(text).ndim == 1
 
 
 def test_what_is_spoken_carries_the_mark() -> None:
     if store.locate("perth").folder is None:
         pytest.skip("the weights are not here (audio-pipeline models fetch perth)")
     networks = perth.load()
-    pieces = list(Talker(LightVoice(), networks).speak([STORY]))
+    pieces = list(Talker(LightVoice(), networks).synthesise([STORY]))
     sound = np.concatenate([piece.sound for piece in pieces])[:, None]
     assert perth.confidence(networks, sound, 24_000) > 0.95
     assert min(perth.confidence(networks, piece.sound[:, None], 24_000) for piece in pieces) > 0.5
@@ -111,7 +111,7 @@ def test_kokoro_speaks_and_clauses_are_equally_loud() -> None:
         pytest.skip("the weights are not here (audio-pipeline models fetch kokoro)")
     engine = open_voice("jf_alpha")
     assert engine.rate == RATE
-    sounds = [trimmed(engine.speak(text), RATE) for text in ("Well, hello.", "Three of us went to the old mill.")]
+    sounds = [trimmed(engine.synthesise(text), RATE) for text in ("Well, hello.", "Three of us went to the old mill.")]
     levels = [10 * np.log10(np.mean(sound**2)) for sound in sounds]
     assert abs(levels[0] - levels[1]) < 2
 

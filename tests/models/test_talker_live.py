@@ -33,11 +33,11 @@ def test_a_long_text_is_made_no_further_ahead_than_needed() -> None:
         talker = LiveTalker(Talker(Beeps(), None), 8_000, pool, lambda: None)
         talker.write("word " * 2_000)
         talker.end()
-        heard = most = 0
+        taken = most = 0
         while talker.busy:
             most = max(most, talker._ready_samples)
-            heard += len(talker.take(8_000).sound)
-    assert heard > 190 * 8_000
+            taken += len(talker.take(8_000).sound)
+    assert taken > 190 * 8_000
     assert most <= (AHEAD_S + longest) * 8_000
 
 
@@ -48,9 +48,9 @@ class Stuck(Beeps):
         super().__init__()
         self.begun, self.stopped = threading.Event(), threading.Event()
 
-    def speak(self, text: str) -> Array:
+    def synthesise(self, text: str) -> Array:
         if "stuck" not in text:
-            return super().speak(text)
+            return super().synthesise(text)
         self.begun.set()
         assert self.stopped.wait(PATIENCE_S)
         raise Cancelled
@@ -85,7 +85,7 @@ def test_what_streams_keeps_its_sound_and_its_marks_at_another_rate(size: int) -
         spoken = talker.take(size)
         parts.append(spoken.sound)
         kinds += [mark.kind for mark in spoken.marks]
-    whole = np.concatenate([piece.sound for piece in Talker(Parts(2_000), None).speak(["One two."])])
+    whole = np.concatenate([piece.sound for piece in Talker(Parts(2_000), None).synthesise(["One two."])])
     (expected,) = at_rate([Piece("One two.", whole)], 24_000, 48_000)
     assert np.concatenate(parts) == pytest.approx(expected.sound, abs=1e-4)
     assert kinds == ["clause", "clause_end"]

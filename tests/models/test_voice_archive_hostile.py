@@ -110,8 +110,8 @@ HOSTILE: dict[str, tuple[Callable[[Files], Files], str]] = {
 }
 
 
-def refused(there: Library, path: Path, said: str) -> None:
-    with pytest.raises(MediaError, match=said) as error:
+def refused(there: Library, path: Path, message: str) -> None:
+    with pytest.raises(MediaError, match=message) as error:
         import_voice(there, path, now=NOW)
     assert "is no voice that was exported" in str(error.value) and "\n" not in str(error.value)
     assert not there.folder.exists()
@@ -119,10 +119,10 @@ def refused(there: Library, path: Path, said: str) -> None:
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_hostile_file_is_one_sentence(library: Library, there: Library, tmp_path: Path, what: str) -> None:
-    change, said = HOSTILE[what]
+    change, message = HOSTILE[what]
     path = tmp_path / "x"
     path.write_bytes(packed(change(library.files("Ann"))))
-    refused(there, path, said)
+    refused(there, path, message)
 
 
 def test_two_members_of_one_name(library: Library, there: Library, tmp_path: Path) -> None:
@@ -141,9 +141,9 @@ def test_other_compressions(library: Library, there: Library, tmp_path: Path, ho
     refused(there, path, "packed in a way that is not in use")
 
 
-@pytest.mark.parametrize(("name", "said"), [("x", "No such file"), ("", "Is a directory")])
-def test_what_is_no_file(there: Library, tmp_path: Path, name: str, said: str) -> None:
-    with pytest.raises(MediaError, match=f"^'{tmp_path / name}' cannot be read: {said}"):
+@pytest.mark.parametrize(("name", "message"), [("x", "No such file"), ("", "Is a directory")])
+def test_what_is_no_file(there: Library, tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(MediaError, match=f"^'{tmp_path / name}' cannot be read: {message}"):
         import_voice(there, tmp_path / name, now=NOW)
 
 
@@ -164,7 +164,7 @@ def listed(count: int, size: int, *, comment: int = 0, zip64: bool = False) -> b
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (listed(65_535, 60_000_000), "it lists 65535 files in 60000000 bytes, expected at most 20 in 10000"),
         (listed(3, 60_000_000), "it lists 3 files in 60000000 bytes"),
@@ -174,12 +174,12 @@ def listed(count: int, size: int, *, comment: int = 0, zip64: bool = False) -> b
     ],
 )
 def test_a_long_list_of_members_is_not_even_read(
-    there: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, said: str
+    there: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, message: str
 ) -> None:
     """zipfile makes an object of half a kilobyte of each of them: 1.4 million took 615 MB."""
     monkeypatch.setattr(zipfile, "ZipFile", None)
     (tmp_path / "x").write_bytes(data)
-    refused(there, tmp_path / "x", said)
+    refused(there, tmp_path / "x", message)
 
 
 def test_a_fifo_is_refused_at_once(there: Library, tmp_path: Path) -> None:

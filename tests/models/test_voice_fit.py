@@ -43,10 +43,10 @@ class Mouth:
     """Stands in for Kokoro: a buzz whose pitch is the style's first number, for a second a dozen phonemes."""
 
     def __init__(self) -> None:
-        self.said: list[tuple[str, float]] = []
+        self.syntheses: list[tuple[str, float]] = []
 
     def synthesise(self, phonemes: str, style: Array, speed: float = 1.0) -> Array:
-        self.said.append((phonemes, speed))
+        self.syntheses.append((phonemes, speed))
         t = np.arange(len(phonemes) * 2_000) / kokoro.RATE
         return (0.1 * np.sign(np.sin(2 * np.pi * (150 + 100 * style[0]) * t))).astype(np.float32)
 
@@ -57,7 +57,7 @@ def test_no_sentence_is_in_two_sets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("x", "said"),
+    ("x", "message"),
     [
         (np.zeros((RATE, 1), np.float32), "0.0 s of speech, expected 1.6 s or more"),
         (np.zeros((0, 1), np.float32), "0.0 s of speech, expected 1.6 s or more"),
@@ -65,8 +65,8 @@ def test_no_sentence_is_in_two_sets() -> None:
         (np.full((RATE, 1), np.nan, np.float32), "expected finite sound"),
     ],
 )
-def test_what_is_no_reference_is_named(x: Array, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_what_is_no_reference_is_named(x: Array, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         analyse(x, RATE, Ear())  # type: ignore[arg-type]
 
 
@@ -161,9 +161,9 @@ def test_likeness_is_measured_by_speaking_at_the_fits_speed(monkeypatch: pytest.
     fit = replace(start(), pack=np.ones((1, 256), np.float32), speed=1.2, nearest_likeness=None)
     own = voice_fit.embedding(ear, mouth.synthesise("a" * 40, fit.pack[0]), kokoro.RATE)  # type: ignore[arg-type]
     wanted = replace(reference(), embedding=own)
-    mouth.said.clear()
+    mouth.syntheses.clear()
     found = voice_fit.measured(fit, wanted, mouth, ear, REPORT[:2])  # type: ignore[arg-type]
-    assert sorted(speed for _, speed in mouth.said) == [1.0, 1.0, 1.2, 1.2]
+    assert sorted(speed for _, speed in mouth.syntheses) == [1.0, 1.0, 1.2, 1.2]
     assert found.fitted_likeness is not None
     assert found.nearest_likeness is not None
     assert found.fitted_likeness > 0.95 > found.nearest_likeness

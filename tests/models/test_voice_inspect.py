@@ -43,7 +43,7 @@ def looked_at(x: Array, encoder: ge2e.SpeakerEncoder, separate: inspection.Separ
     return inspect(x[:, None], RATE, "digest", encoder=encoder, separate=separate)
 
 
-def said(sample: Sample) -> str:
+def report(sample: Sample) -> str:
     return " | ".join(f"{found.level} {found.what}" for found in findings(sample) if found.advice)
 
 
@@ -80,7 +80,7 @@ def test_what_is_no_number_is_one_sentence(encoder: ge2e.SpeakerEncoder) -> None
 
 def test_a_clip_at_the_end_of_the_scale_is_said(encoder: ge2e.SpeakerEncoder) -> None:
     found = looked_at(np.clip(clip("1688") * 10, -1, 1), encoder)
-    assert "poor clipping" in said(found.sample) and refusals(found.sample) == []
+    assert "poor clipping" in report(found.sample) and refusals(found.sample) == []
 
 
 def test_where_music_is_loud_the_voice_alone_is_used(encoder: ge2e.SpeakerEncoder) -> None:
@@ -89,7 +89,7 @@ def test_where_music_is_loud_the_voice_alone_is_used(encoder: ge2e.SpeakerEncode
     found = looked_at(voice + music, encoder, lambda x, rate: (voice, music))
     assert np.array_equal(found.x, voice) and found.sample.separated
     assert found.sample.music_db == pytest.approx(20 * np.log10(0.6), abs=0.1)
-    assert "fair music" in said(found.sample) and refusals(found.sample) == []
+    assert "fair music" in report(found.sample) and refusals(found.sample) == []
 
 
 RNG = np.random.default_rng(0)
@@ -115,7 +115,7 @@ def test_without_a_separator_nobody_looked(encoder: ge2e.SpeakerEncoder) -> None
     noise = RNG.standard_normal(8 * RATE).astype(np.float32) * 0.02
     sample = looked_at(clip("1688") + noise, encoder, missing).sample
     assert sample.music_db is None and not sample.separated
-    assert any("nobody looked" in found.said for found in findings(sample))
+    assert any("nobody looked" in found.measured for found in findings(sample))
 
 
 def test_what_a_machine_said_is_known_by_its_mark() -> None:
@@ -160,4 +160,4 @@ def test_a_song_and_a_band(encoder: ge2e.SpeakerEncoder) -> None:
     ],
 )
 def test_every_lack_has_its_sentence(change: dict[str, object], expected: str) -> None:
-    assert said(replace(GOOD, **change)) == expected  # type: ignore[arg-type]
+    assert report(replace(GOOD, **change)) == expected  # type: ignore[arg-type]

@@ -181,9 +181,9 @@ def _add(folder: Path, name: str) -> str:
 def test_of_many_who_enrol_one_name_at_once_one_wins(library: Library) -> None:
     with ProcessPoolExecutor(4, get_context("spawn")) as pool:
         names = ["Ann", "ANN", "ann", "Bob"] * 2
-        said = list(pool.map(_add, [library.folder] * len(names), names))
+        refused = list(pool.map(_add, [library.folder] * len(names), names))
     assert sorted(record.name.casefold() for record in library.records()) == ["ann", "bob"]
-    assert sum(not text for text in said) == 2 and all("already" in text for text in said if text)
+    assert sum(not text for text in refused) == 2 and all("already" in text for text in refused if text)
 
 
 def _damage(folder: Path, name: str, data: bytes) -> None:
@@ -196,8 +196,8 @@ def test_a_damaged_record_is_left_out_and_said(library: Library, text: bytes) ->
     library.add(draft())
     _damage(library.folder, "voice.json", text)
     assert library.names() == []
-    (said,) = library.damaged().values()
-    assert "voice.json is damaged" in said and len(said) < 400
+    (refused,) = library.damaged().values()
+    assert "voice.json is damaged" in refused and len(refused) < 400
 
 
 def test_a_style_that_was_changed_is_refused(library: Library) -> None:

@@ -24,7 +24,7 @@ def search(state: State, hill: Hill, steps: int, until: float = FOREVER, **plan:
     from audio_pipeline.models.voices.refine import Plan, climb
 
     seen: list[tuple[int, float, float]] = []
-    climb(hill, state, Plan(steps=steps, **plan), until, lambda *said: seen.append(said))  # type: ignore[arg-type]
+    climb(hill, state, Plan(steps=steps, **plan), until, lambda *progress: seen.append(progress))  # type: ignore[arg-type]
     return seen
 
 

@@ -37,9 +37,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_enrolled_voice_speaks_with_its_own_style() -> None:
     wanted = draft("Ann")
     Library().add(wanted)
-    sound = by_name.open_voice("ANN", speed=1.5).speak("Hello.")
+    sound = by_name.open_voice("ANN", speed=1.5).synthesise("Hello.")
     assert sound == pytest.approx(np.full(10, wanted.pack[50, 0] * 1.5))
-    assert by_name.open_voice("af_one").speak("Hello.") == pytest.approx(np.full(10, 7.0))
+    assert by_name.open_voice("af_one").synthesise("Hello.") == pytest.approx(np.full(10, 7.0))
     assert by_name.voice_names() == ["light", "af_one", "bm_two", "Ann"]
 
 
@@ -67,7 +67,7 @@ def test_without_consent_a_voice_is_silent_unless_the_host_says_otherwise(host: 
         by_name.open_voice("Ann")
     policy_path().parent.mkdir(parents=True)
     policy_path().write_text("consent: false\n")
-    assert len(by_name.open_voice("Ann").speak("Hello.")) == 10
+    assert len(by_name.open_voice("Ann").synthesise("Hello.")) == 10
 
 
 def test_both_are_on_unless_a_file_says_no(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_both_are_on_unless_a_file_says_no(host: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("watermrk: false", "'watermrk' is not known, did you mean 'watermark'"),
         ("consent: 0", "consent: expected true or false, got 0"),
@@ -94,10 +94,10 @@ def test_both_are_on_unless_a_file_says_no(host: Path, monkeypatch: pytest.Monke
         ("!!python/object/apply:os.system [id]", "is no YAML"),
     ],
 )
-def test_a_policy_that_is_not_understood_switches_nothing_off(host: Path, text: str, said: str) -> None:
+def test_a_policy_that_is_not_understood_switches_nothing_off(host: Path, text: str, message: str) -> None:
     policy_path().parent.mkdir(parents=True, exist_ok=True)
     policy_path().write_text(text)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         read_policy()
 
 

@@ -22,7 +22,7 @@ LONG = "It was a bright cold day in April, and the clocks were striking thirteen
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("“Go!” she said", "Go! she said."),
         ("'tis the dog's dinner'", "tis the dog's dinner."),
@@ -35,8 +35,8 @@ LONG = "It was a bright cold day in April, and the clocks were striking thirteen
         ("", ""),
     ],
 )
-def test_quotes_go_and_every_piece_ends_with_a_stop(text: str, said: str) -> None:
-    assert cleaned(text) == said
+def test_quotes_go_and_every_piece_ends_with_a_stop(text: str, expected: str) -> None:
+    assert cleaned(text) == expected
 
 
 @pytest.mark.parametrize("language", LIMITS)

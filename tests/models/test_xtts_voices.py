@@ -169,8 +169,8 @@ def test_the_first_sound_comes_after_few_latents_and_all_of_it_in_the_end() -> N
 def test_spoken_is_what_was_streamed() -> None:
     text = 'He said "one two three four five six", and then (after a while) "seven". ' * 6
     engine, other = voice()[0], voice()[0]
-    assert np.array_equal(engine.speak(text), np.concatenate(list(other.stream(text))))
-    assert not len(engine.speak('"..."'))
+    assert np.array_equal(engine.synthesise(text), np.concatenate(list(other.stream(text))))
+    assert not len(engine.synthesise('"..."'))
 
 
 def test_cancel_ends_the_synthesis_under_way_and_not_the_next() -> None:
@@ -182,7 +182,7 @@ def test_cancel_ends_the_synthesis_under_way_and_not_the_next() -> None:
     with pytest.raises(Cancelled):
         next(stream)
     assert model.steps <= FIRST + 1
-    assert len(engine.speak("One."))
+    assert len(engine.synthesise("One."))
 
 
 def test_a_stream_that_is_dropped_leaves_nothing_under_way() -> None:
@@ -191,7 +191,7 @@ def test_a_stream_that_is_dropped_leaves_nothing_under_way() -> None:
     next(stream)
     stream.close()
     engine.cancel()
-    assert len(engine.speak("One."))
+    assert len(engine.synthesise("One."))
 
 
 def test_without_the_package_the_voice_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,12 +221,12 @@ def test_tensors_that_do_not_fit_are_named() -> None:
     good = network.state_dict()
     fill("it", network, good)
     fill("it", network, {"weight": good["weight"]}, elsewhere=("bias",))
-    for tensors, said in (
+    for tensors, message in (
         ({"weight": good["weight"]}, "it: 1 tensors are missing, such as bias"),
         ({**good, "more": good["bias"]}, "it: 1 tensors are unknown, such as more"),
         ({**good, "bias": good["weight"]}, "size mismatch for bias"),
     ):
-        with pytest.raises(WeightsError, match=said):
+        with pytest.raises(WeightsError, match=message):
             fill("it", network, tensors)
 
 

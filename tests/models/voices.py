@@ -14,8 +14,8 @@ def reference(seed: int = 0, *, pitch_hz: float = 150.0, syllables: float = 4.5)
     """A voice like one of the stock voices, with a little of others."""
     rng = np.random.default_rng(seed)
     stock = np.stack(list(trained().stock.values()))
-    look = unit((rng.dirichlet(np.ones(len(stock)) * 0.03) @ stock).astype(np.float32))
-    return Reference(np.zeros(4 * RATE, np.float32), look, 0.9, pitch_hz, 3.0, syllables)
+    style = unit((rng.dirichlet(np.ones(len(stock)) * 0.03) @ stock).astype(np.float32))
+    return Reference(np.zeros(4 * RATE, np.float32), style, 0.9, pitch_hz, 3.0, syllables)
 
 
 def start() -> Fit:

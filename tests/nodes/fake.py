@@ -112,7 +112,7 @@ class FakeContext:
     def log(self, message: str) -> None:
         self.logs.append(message)
 
-    def heard(self, port: str = "out") -> Samples:
+    def emitted(self, port: str = "out") -> Samples:
         """All samples sent on a port; asserts that their positions join without a hole."""
         frames = [frame for frame in self.sent[port] if frame.samples]
         for left, right in zip(frames, frames[1:], strict=False):

@@ -36,7 +36,7 @@ class Feed:
 def test_what_shares_a_clock_passes_untouched() -> None:
     ctx, x = FakeContext(RATE), noise(5000)
     run(Bridge(Settings()), ctx, x, 480, position=77)
-    assert np.array_equal(ctx.heard(), x) and ctx.sent["out"][0].position == 77
+    assert np.array_equal(ctx.emitted(), x) and ctx.sent["out"][0].position == 77
     assert Bridge.converts(Settings(), same_clock=True) is False
     assert Bridge.converts(Settings(mode="always"), same_clock=True) is True
 
@@ -46,7 +46,7 @@ def test_sound_keeps_its_time_of_day(ppm: float) -> None:
     """A tone of the card comes out as the same tone in the graph's time: position says when it was captured."""
     feed = Feed(ppm, at=3000)
     feed.push(4000)
-    y = feed.ctx.heard()[:, 0]
+    y = feed.ctx.emitted()[:, 0]
     first = feed.ctx.sent["out"][0].position
     t = (np.arange(len(y)) + first) / RATE
     error = (y - 0.5 * np.sin(2 * np.pi * 997 * t))[35 * RATE :]
@@ -82,7 +82,7 @@ def test_the_end_flushes_the_tail() -> None:
     feed = Feed(0.0)
     feed.push(10)
     feed.node.flush(feed.ctx)
-    assert len(feed.ctx.heard()) == 10 * BLOCK
+    assert len(feed.ctx.emitted()) == 10 * BLOCK
 
 
 def test_a_hole_goes_on_where_the_clock_is() -> None:

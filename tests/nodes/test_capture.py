@@ -50,7 +50,7 @@ def opened(ctx: FakeContext) -> tuple[Capture, Card]:
     return node, Card.opened[-1]
 
 
-def hear(node: Capture, card: Card, ctx: FakeContext, x: Samples, jitter_ns: int = 0) -> None:
+def feed(node: Capture, card: Card, ctx: FakeContext, x: Samples, jitter_ns: int = 0) -> None:
     """Blocks of 10 ms, each polled as it comes."""
     size = card.rate // 100
     rng = np.random.default_rng(1)
@@ -63,8 +63,8 @@ def hear(node: Capture, card: Card, ctx: FakeContext, x: Samples, jitter_ns: int
 def test_every_sample_comes_in_order_with_its_time() -> None:
     ctx, x = FakeContext(RATE), noise(RATE)
     node, card = opened(ctx)
-    hear(node, card, ctx, x)
-    assert np.array_equal(ctx.heard(), x)
+    feed(node, card, ctx, x)
+    assert np.array_equal(ctx.emitted(), x)
     assert ctx.wakes == 100
     for frame in ctx.sent["out"]:
         end_ns = ctx.start_ns - ADC_NS + round((frame.end - ctx.sent["out"][0].position) * 1e9 / RATE)
@@ -75,9 +75,9 @@ def test_positions_are_those_of_the_graphs_clock_and_free_of_jitter() -> None:
     ctx = FakeContext(RATE)
     ctx.advance(10.0)
     node, card = opened(ctx)
-    hear(node, card, ctx, noise(5 * RATE), jitter_ns=4_000_000)
+    feed(node, card, ctx, noise(5 * RATE), jitter_ns=4_000_000)
     assert ctx.sent["out"][0].position == pytest.approx(10 * RATE, abs=RATE // 100)
-    assert len(ctx.heard()) == 5 * RATE  # asserts that the positions join
+    assert len(ctx.emitted()) == 5 * RATE  # asserts that the positions join
     late = [frame for frame in ctx.sent["out"][300:]]
     errors = [frame.captured_ns - ctx.host_ns_at(frame.end) for frame in late]
     assert np.std(errors) < 0.4e6  # 4 ms of jitter went in
@@ -90,7 +90,7 @@ def test_what_came_before_the_graph_ran_is_left_out() -> None:
         ctx.advance(0.01)
         card.push(x[start : start + BLOCK], ctx.now)
     node.poll(ctx)
-    assert np.array_equal(ctx.heard(), x[-BLOCK:])
+    assert np.array_equal(ctx.emitted(), x[-BLOCK:])
 
 
 def test_a_loss_in_the_card_is_made_up_in_the_right_length() -> None:
@@ -98,11 +98,11 @@ def test_a_loss_in_the_card_is_made_up_in_the_right_length() -> None:
     ctx, x = FakeContext(RATE), np.full((RATE, 2), 0.5, np.float32)
     ctx.advance(1.0)
     node, card = opened(ctx)
-    hear(node, card, ctx, x)
+    feed(node, card, ctx, x)
     ctx.advance(0.25)
     card.xruns += 1
-    hear(node, card, ctx, x)
-    y = ctx.heard()[:, 0]  # asserts that the positions join
+    feed(node, card, ctx, x)
+    y = ctx.emitted()[:, 0]  # asserts that the positions join
     assert len(y) == pytest.approx(2.25 * RATE, abs=48)
     assert np.abs(np.diff(y)).max() < 0.5 / 200, "no click"
     assert (y == 0).sum() == pytest.approx(0.25 * RATE - 240, abs=48)
@@ -115,10 +115,10 @@ def test_a_long_loss_is_a_jump_of_the_right_length() -> None:
     ctx, x = FakeContext(RATE), noise(RATE)
     ctx.advance(1.0)
     node, card = opened(ctx)
-    hear(node, card, ctx, x)
+    feed(node, card, ctx, x)
     ctx.advance(2.25)
     card.xruns += 1
-    hear(node, card, ctx, x)
+    feed(node, card, ctx, x)
     frames = ctx.sent["out"]
     holes = [right.position - left.end for left, right in zip(frames, frames[1:], strict=False)]
     assert max(holes) == pytest.approx(2.25 * RATE, abs=48)
@@ -130,8 +130,8 @@ def test_a_card_of_another_rate_is_converted(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Card, "rate", 44_100)
     ctx = FakeContext(RATE)
     node, card = opened(ctx)
-    hear(node, card, ctx, sine(2 * 44_100, 44_100, hz=441))
-    y = ctx.heard()
+    feed(node, card, ctx, sine(2 * 44_100, 44_100, hz=441))
+    y = ctx.emitted()
     assert len(y) == pytest.approx(2 * RATE, abs=node.latency().compute)
     assert y[4_800:RATE] == pytest.approx(sine(RATE, RATE, hz=441)[4_800:], abs=1e-3)
     first = ctx.sent["out"][0].position
@@ -143,7 +143,7 @@ def test_a_card_of_another_rate_is_converted(monkeypatch: pytest.MonkeyPatch) ->
 def test_it_can_be_the_clock() -> None:
     ctx = FakeContext(RATE)
     node, card = opened(ctx)
-    hear(node, card, ctx, noise(2 * RATE))
+    feed(node, card, ctx, noise(2 * RATE))
     assert len(ctx.clocks) == pytest.approx(20, abs=1)
     for position, host_ns, rate, _ in ctx.clocks:
         assert position == pytest.approx(ctx.position_at(host_ns), abs=1)
@@ -163,7 +163,7 @@ def test_a_card_that_is_pulled_out_is_silence_until_it_is_back(monkeypatch: pyte
     ctx, x = FakeContext(RATE), np.full((RATE, 2), 0.5, np.float32)
     ctx.advance(3.0)
     node, card = opened(ctx)
-    hear(node, card, ctx, x)
+    feed(node, card, ctx, x)
     card.active = False
     live(node, ctx, 0.9)
     assert ctx.gauges["device_gone"] == 1.0 and ctx.counters["device_losses"] == 1
@@ -176,8 +176,8 @@ def test_a_card_that_is_pulled_out_is_silence_until_it_is_back(monkeypatch: pyte
             if thread.name == "reopen":
                 thread.join()
     assert ctx.logs[1] == "sound input 'default' is back"
-    hear(node, Card.opened[-1], ctx, x)
-    y = ctx.heard()[:, 0]  # asserts that the positions join
+    feed(node, Card.opened[-1], ctx, x)
+    y = ctx.emitted()[:, 0]  # asserts that the positions join
     now = ctx.position_at(ctx.now) - ctx.sent["out"][0].position
     assert len(y) == pytest.approx(now, abs=3 * BLOCK), "silence takes as long as the card was away"
     assert np.abs(np.diff(y)).max() < 0.5 / 200 and np.all(y[-RATE // 2 :] == 0.5)
@@ -199,7 +199,7 @@ def test_a_card_that_is_not_there_is_an_error_at_first_and_waited_for_later(monk
     node = NODE(Settings())
     node.open(ctx)
     live(node, ctx, 0.5)
-    assert len(ctx.heard()) > RATE // 3 and not ctx.heard().any()
+    assert len(ctx.emitted()) > RATE // 3 and not ctx.emitted().any()
     assert ctx.gauges["device_gone"] == 1.0
     node.close()
 

@@ -48,13 +48,13 @@ def _voice(seconds: float = 1.0, rate: int = RATE) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [17, 160, 1 << 20])
 def test_any_cutting_gives_the_same_samples_at_the_same_places(size: int) -> None:
-    x, heard = _voice(), []
+    x, outputs = _voice(), []
     for chunk in (size, 480):
         ctx = FakeContext(RATE, live=False)
         run(NODE(Settings(pitch_semitones=3.0)), ctx, x, chunk, position=4_800)
         assert ctx.sent["out"][0].position == 4_800
-        heard.append(ctx.heard())
-    assert heard[0].shape == x.shape and np.array_equal(*heard)
+        outputs.append(ctx.emitted())
+    assert outputs[0].shape == x.shape and np.array_equal(*outputs)
 
 
 def test_a_stream_that_begins_within_a_block_keeps_the_grid() -> None:
@@ -62,7 +62,7 @@ def test_a_stream_that_begins_within_a_block_keeps_the_grid() -> None:
     run(NODE(Settings()), ctx, x, 480)
     run(NODE(Settings()), later, x[8_123:], 480, position=8_123)
     assert later.sent["out"][0].position == 8_123
-    assert len(later.heard()) == len(x) - 8_123
+    assert len(later.emitted()) == len(x) - 8_123
 
 
 def test_what_comes_out_is_marked() -> None:
@@ -70,7 +70,7 @@ def test_what_comes_out_is_marked() -> None:
     path = sorted(shared("speech/1998").glob("*.flac"))[0]
     x = soundfile.read(path, dtype="float32", always_2d=True)[0][: 4 * RATE]
     run(NODE(Settings(pitch_semitones=-3.0, formant=0.9)), ctx, x, 160)
-    assert perth.confidence(perth.load(), ctx.heard(), RATE) > 0.9
+    assert perth.confidence(perth.load(), ctx.emitted(), RATE) > 0.9
 
 
 def test_no_mark_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_a_machine_that_stood_still_gets_the_own_voice_and_a_count(monkeypatch: 
         ctx.advance(0.01)
         node.process({"in": audio_frame(x[i : i + 160], i, RATE, captured_ns=ctx.now - SECOND)}, ctx)
     node.close()
-    y = ctx.heard()
+    y = ctx.emitted()
     assert ctx.counters["missed_deadlines"] == len(ctx.sent["out"]) > 10
     assert all(frame.flags & Flag.CONCEALED for frame in ctx.sent["out"])
     assert y == pytest.approx(x[: len(y)], abs=1e-6)
@@ -164,7 +164,7 @@ def test_bypass_pitch_and_formant_can_be_set_while_it_runs() -> None:
         node.process({"in": audio_frame(x[i : i + 160], i, RATE, captured_ns=0)}, ctx)
     node.flush(ctx)
     node.close()
-    y = ctx.heard()
+    y = ctx.emitted()
     assert len(y) == len(x) and y[-6_000:] == pytest.approx(x[-6_000:], abs=1e-5)
     assert np.abs(y[16_000:20_000] - x[16_000:20_000]).max() > 0.05
     assert ctx.gauges["formant"] == pytest.approx(1.2)

@@ -11,7 +11,7 @@ RATE = 48_000
 def test_sound_passes_unchanged() -> None:
     ctx, x = FakeContext(), noise(4_321)
     run(NODE(), ctx, x, 480)
-    assert np.array_equal(ctx.heard(), x)
+    assert np.array_equal(ctx.emitted(), x)
 
 
 def test_full_scale_sine_reads_0_dbfs_peak_and_minus_3_rms() -> None:

@@ -36,7 +36,7 @@ def test_mix_is_the_sum() -> None:
     ctx, a, b = FakeContext(), noise(FRAME, seed=1), noise(FRAME, seed=2)
     node = mixer(ctx, a=InputSettings(), b=InputSettings(gain_db=-20.0))
     mix(node, ctx, 960, a=a, b=b)
-    assert ctx.heard() == pytest.approx(a + b * np.float32(0.1), abs=1e-7)
+    assert ctx.emitted() == pytest.approx(a + b * np.float32(0.1), abs=1e-7)
     assert ctx.sent["out"][0].position == 960
 
 
@@ -44,8 +44,8 @@ def test_direct_outputs_are_before_the_fader() -> None:
     ctx, a = FakeContext(), noise(FRAME)
     node = mixer(ctx, a=InputSettings(mute=True))
     mix(node, ctx, 0, a=a)
-    assert np.array_equal(ctx.heard("direct_a"), a)
-    assert not ctx.heard().any()
+    assert np.array_equal(ctx.emitted("direct_a"), a)
+    assert not ctx.emitted().any()
     assert NODE.ports(Settings(), ("a", "mic")).outputs == ("out", "direct_a", "direct_mic")
 
 
@@ -56,7 +56,7 @@ def test_fader_moves_in_20_ms_at_any_frame_size(frame: int) -> None:
     set_input(node, ctx, "a", gain_db=-60.0)
     for position in range(0, 4_800, frame):
         mix(node, ctx, position, a=one[position : position + frame])
-    out = ctx.heard()[:, 0]
+    out = ctx.emitted()[:, 0]
     ramp = RATE // 50
     assert np.abs(np.diff(out)).max() <= 1 / ramp + 1e-6  # a straight line: no step, no click
     assert out[ramp - 1 :] == pytest.approx(db_to_gain(-60.0), abs=1e-6)
@@ -68,21 +68,21 @@ def test_solo_silences_the_others_and_mute_wins() -> None:
     node = mixer(ctx, a=InputSettings(), b=InputSettings(gain_db=-20.0), c=muted)
     set_input(node, ctx, "b", solo=True)
     mix(node, ctx, 0, a=one, b=one, c=one)
-    assert ctx.heard()[-1] == pytest.approx([0.1, 0.1], abs=1e-6)
+    assert ctx.emitted()[-1] == pytest.approx([0.1, 0.1], abs=1e-6)
 
 
 def test_a_restarted_mixer_starts_where_its_fader_stands() -> None:
     ctx, one = FakeContext(incarnation=1), np.ones((FRAME, 2), np.float32)
     node = mixer(ctx, Settings(gain_db=-6.0), a=InputSettings(gain_db=-14.0))
     mix(node, ctx, 0, a=one)
-    assert ctx.heard() == pytest.approx(0.1, abs=1e-6)  # from the first sample on
+    assert ctx.emitted() == pytest.approx(0.1, abs=1e-6)  # from the first sample on
 
 
 def test_over_full_scale_is_kept_and_counted() -> None:
     ctx, loud = FakeContext(), np.full((FRAME, 2), 0.9, np.float32)
     node = mixer(ctx, a=InputSettings(), b=InputSettings())
     mix(node, ctx, 0, a=loud, b=loud)
-    assert ctx.heard() == pytest.approx(1.8)
+    assert ctx.emitted() == pytest.approx(1.8)
     assert ctx.counters["overs"] == 2 * FRAME
 
 
@@ -107,17 +107,17 @@ def test_the_band_steps_back_while_somebody_speaks() -> None:
     for position in range(0, 48_000, FRAME):
         at = slice(position, position + FRAME)
         mix(node, ctx, position, band=band[at], voice=voice[at])
-    heard = ctx.heard() - voice
-    assert np.array_equal(heard[:24_000], band[:24_000])
-    assert heard[28_000:] == pytest.approx(band[28_000:] * db_to_gain(-12.0), abs=1e-6)
-    assert np.array_equal(ctx.heard("direct_band"), band)
+    ducked = ctx.emitted() - voice
+    assert np.array_equal(ducked[:24_000], band[:24_000])
+    assert ducked[28_000:] == pytest.approx(band[28_000:] * db_to_gain(-12.0), abs=1e-6)
+    assert np.array_equal(ctx.emitted("direct_band"), band)
 
 
 def test_a_muted_voice_takes_nobody_back() -> None:
     ctx, band, voice = FakeContext(), noise(FRAME * 20, seed=1), np.full((FRAME * 20, 2), 0.2, np.float32)
     node = mixer(ctx, band=InputSettings(duck=Duck(by="voice")), voice=InputSettings(mute=True))
     mix(node, ctx, 0, band=band, voice=voice)
-    assert np.array_equal(ctx.heard(), band)
+    assert np.array_equal(ctx.emitted(), band)
 
 
 def test_whom_to_step_back_for_must_be_there() -> None:

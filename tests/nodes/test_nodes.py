@@ -47,7 +47,7 @@ def test_importing_every_node_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_class_and_file_are_named_alike_and_documented(kind: str) -> None:
     cls = KINDS[kind]
-    assert cls.__name__ == "".join(word.capitalize() for word in kind.split("_"))
+    assert cls.__name__ == "".join(part.capitalize() for part in kind.split("_"))
     assert issubclass(cls, Node)
     assert cls.__doc__ and len(cls.__doc__.splitlines()[0]) > 20
 

@@ -48,9 +48,9 @@ def test_every_sample_is_played_in_order() -> None:
     let_time_pass(node, ctx, 2 * BUFFER)
     frames = ctx.sent["reference"]
     assert frames[0].position == 4_800 - BUFFER
-    heard = ctx.heard("reference")
-    assert not heard[:BUFFER].any()
-    assert np.array_equal(heard[BUFFER : BUFFER + RATE], x)
+    at_loudspeaker = ctx.emitted("reference")
+    assert not at_loudspeaker[:BUFFER].any()
+    assert np.array_equal(at_loudspeaker[BUFFER : BUFFER + RATE], x)
     assert ctx.counters["gaps"] == ctx.counters["xruns"] == 0
 
 
@@ -109,10 +109,10 @@ def test_a_cancel_is_silent_within_10_ms() -> None:
     ctx = FakeContext(RATE)
     node = null(ctx, buffer_ms=200.0)
     play(node, ctx, np.ones((RATE, 2), np.float32) * np.float32(0.5))
-    before = len(ctx.heard("reference"))
+    before = len(ctx.emitted("reference"))
     node.reset(-1, "cancel", ctx)
     let_time_pass(node, ctx, RATE // 10)
-    after = ctx.heard("reference")[before:]
+    after = ctx.emitted("reference")[before:]
     assert after[:FADE].any()
     assert not after[FADE:].any()
     assert ctx.counters["gaps"] == 0
@@ -122,7 +122,7 @@ def test_over_full_scale_is_clipped_and_counted_here_only() -> None:
     ctx, x = FakeContext(RATE), sine(RATE, RATE, level=2.0)
     node = null(ctx)
     play(node, ctx, x)
-    assert np.abs(ctx.heard("reference")).max() == 1.0
+    assert np.abs(ctx.emitted("reference")).max() == 1.0
     assert ctx.counters["overs"] > RATE
 
 
@@ -178,7 +178,7 @@ def test_auto_falls_back_to_silence_and_says_so(card: type[Card], monkeypatch: p
     assert ctx.gauges["silent"] == 1.0
     play(node, ctx, noise(RATE))
     assert ctx.counters["stream_opens"] == 1
-    assert len(ctx.heard("reference")) > RATE // 2
+    assert len(ctx.emitted("reference")) > RATE // 2
     with pytest.raises(DeviceError, match="no sound output"):
         NODE(Settings(device="default")).open(ctx)
 
@@ -192,9 +192,9 @@ def test_a_card_of_another_rate_gets_the_sound_in_its_own(card: type[Card]) -> N
     node.process({"in": audio_frame(x, 0, RATE)}, ctx)
     for _ in range(80):
         y = device.pull(441, ctx.now)
-        heard = node._speaker.playback_time
-        assert heard is not None
-        position = heard.position  # of the first sample of y
+        at_loudspeaker = node._speaker.playback_time
+        assert at_loudspeaker is not None
+        position = at_loudspeaker.position  # of the first sample of y
         seconds = (position / RATE + np.arange(441) / 44_100)[:, None]
         if seconds[0] > 0.01:
             assert y == pytest.approx(0.5 * np.sin(2 * np.pi * 441 * seconds).repeat(2, 1), abs=1e-3)

@@ -46,7 +46,7 @@ def test_n_samples_in_n_samples_out_for_any_block_size(mode: str, size: int) -> 
     whole = one_shot(FakeModel(), x, SeparatorSettings(mode, hop=4))
     for name in ("vocals", "accompaniment"):
         assert ctx.sent[name][0].position == 960
-        assert np.array_equal(ctx.heard(name), whole[name])
+        assert np.array_equal(ctx.emitted(name), whole[name])
         assert {frame.rate for frame in ctx.sent[name]} == {RATE}
 
 
@@ -54,7 +54,7 @@ def test_residual_stems_add_up_to_the_mixture() -> None:
     x = noise(2 * RATE)
     node, ctx = offline(mode="low", residual=True, normalise=False)
     run(node, ctx, x, 4_410, rate=RATE)
-    assert ctx.heard("vocals") + ctx.heard("accompaniment") == pytest.approx(x, abs=1e-6)  # float32
+    assert ctx.emitted("vocals") + ctx.emitted("accompaniment") == pytest.approx(x, abs=1e-6)  # float32
 
 
 @pytest.mark.parametrize("stems", [2, 4, 5])
@@ -77,7 +77,7 @@ def test_the_faders_of_the_mix() -> None:
     node.on_param("faders.vocals", -20.0, RATE, ctx)
     node.process({"in": audio_frame(x[RATE:], RATE, RATE)}, ctx)
     node.flush(ctx)
-    vocals, band, mix = (ctx.heard(name) for name in ("vocals", "accompaniment", "mix"))
+    vocals, band, mix = (ctx.emitted(name) for name in ("vocals", "accompaniment", "mix"))
     moved = slice(RATE + 2 * 1_024, None)
     assert mix[: RATE - 1_024] == pytest.approx(band[: RATE - 1_024], abs=1e-6)
     assert mix[moved] == pytest.approx(band[moved] + vocals[moved] * np.float32(db_to_gain(-20)), abs=1e-6)
@@ -116,7 +116,7 @@ def test_live_states_its_terms_and_keeps_the_hop_it_was_restored_with(monkeypatc
     play(node, ctx, noise(2 * RATE))
     for frame in ctx.sent["vocals"]:
         assert frame.samples == 8 * 1_024
-    assert len(ctx.heard("vocals")) >= 2 * RATE - terms.total
+    assert len(ctx.emitted("vocals")) >= 2 * RATE - terms.total
 
 
 def test_live_measures_where_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_live_measures_where_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -
     node.flush(ctx)
     node.close()
     assert node.snapshot()["hop"] == ctx.gauges["hop"]
-    assert len(ctx.heard("vocals")) == RATE
+    assert len(ctx.emitted("vocals")) == RATE
 
 
 def test_missed_deadlines_are_dry_marked_and_counted_and_it_steps_down_aloud(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,9 +143,9 @@ def test_missed_deadlines_are_dry_marked_and_counted_and_it_steps_down_aloud(mon
     assert node.snapshot()["step"] == ctx.gauges["mode"] == 3
     monkeypatch.setattr(worker, "idle", True)
     play(node, ctx, x[8 * RATE :], 8 * RATE)
-    mix = ctx.heard("vocals") + ctx.heard("accompaniment")
+    mix = ctx.emitted("vocals") + ctx.emitted("accompaniment")
     assert mix == pytest.approx(x[: len(mix)], abs=1e-6)  # aligned: nothing but the split is lost
-    assert not ctx.heard("vocals")[6 * RATE : 7 * RATE].any()
+    assert not ctx.emitted("vocals")[6 * RATE : 7 * RATE].any()
     assert {event.kind for event in ctx.events} == {"mode"}
     assert [event.data["step"] for event in ctx.events] == [1, 2, 3, 2, 1, 0]
     assert "the dry sound is heard" in ctx.logs[3]
@@ -211,7 +211,7 @@ def test_a_jump_sends_the_rest_dry(monkeypatch: pytest.MonkeyPatch) -> None:
     node = live(ctx, monkeypatch)
     play(node, ctx, x)
     node.reset(10 * RATE, "discontinuity", ctx)
-    assert len(ctx.heard("vocals")) == 2 * RATE
+    assert len(ctx.emitted("vocals")) == 2 * RATE
     play(node, ctx, x, 10 * RATE)
     assert ctx.sent["vocals"][-1].position > 10 * RATE
 
@@ -229,14 +229,14 @@ def test_a_successor_listens_to_the_past_without_counting_it(monkeypatch: pytest
     dry = [frame.position for frame in ctx.sent["vocals"] if frame.flags & Flag.CONCEALED]
     assert max(dry) < 3 * RATE
     assert ctx.counters["missed_deadlines"] == 0
-    assert len(ctx.heard("vocals")) >= 5 * RATE - node.latency().total
+    assert len(ctx.emitted("vocals")) >= 5 * RATE - node.latency().total
 
 
 def test_silence_stays_silent() -> None:
     node, ctx = offline(mode="offline", normalise=True)
     run(node, ctx, np.zeros((60 * RATE, 2), np.float32), RATE, rate=RATE)
-    assert len(ctx.heard("vocals")) == 60 * RATE
-    assert not ctx.heard("accompaniment").any()
+    assert len(ctx.emitted("vocals")) == 60 * RATE
+    assert not ctx.emitted("accompaniment").any()
 
 
 def test_the_normaliser_is_on_but_for_spleeters_own_segments() -> None:
@@ -250,7 +250,7 @@ def test_the_normaliser_gives_back_what_it_took_in_frames_of_any_size(monkeypatc
     ctx, x = FakeContext(RATE), noise(3 * RATE, level=0.003)
     node = live(ctx, monkeypatch, normalise=True, residual=True)
     play(node, ctx, x)
-    total = ctx.heard("vocals") + ctx.heard("accompaniment")
+    total = ctx.emitted("vocals") + ctx.emitted("accompaniment")
     assert total == pytest.approx(x[: len(total)], abs=1e-7)
 
 
@@ -285,7 +285,7 @@ def test_nodes_of_one_process_share_a_model_and_each_hears_itself(monkeypatch: p
         node.flush(ctx)
         node.close()
         assert ctx.counters["missed_deadlines"] == 0
-        assert np.array_equal(ctx.heard("vocals"), one_shot(FakeModel(), x, SeparatorSettings("low", 4))["vocals"])
+        assert np.array_equal(ctx.emitted("vocals"), one_shot(FakeModel(), x, SeparatorSettings("low", 4))["vocals"])
     assert not SHARED._models
 
 
@@ -314,4 +314,4 @@ def test_offline_it_computes_itself_whoever_serves_live() -> None:
     own, served = (offline(mode="low", normalise=False, worker=worker) for worker in ("own", "served"))
     for node, ctx in (own, served):
         run(node, ctx, x, 4_410, rate=RATE)
-    assert np.array_equal(own[1].heard("vocals"), served[1].heard("vocals"))
+    assert np.array_equal(own[1].emitted("vocals"), served[1].emitted("vocals"))

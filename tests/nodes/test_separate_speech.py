@@ -67,7 +67,7 @@ def test_offline_is_the_one_shot_separation_for_any_block_size(size: int) -> Non
     whole = one_shot(FakeStateful(), x, SeparatorSettings("low"))
     for name in ("speech", "noise"):
         assert ctx.sent[name][0].position == 960
-        assert np.array_equal(ctx.heard(name), whole[name])
+        assert np.array_equal(ctx.emitted(name), whole[name])
 
 
 def test_live_states_40_ms_and_its_time_to_compute(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ def test_live_states_40_ms_and_its_time_to_compute(monkeypatch: pytest.MonkeyPat
     terms = node.latency()
     assert (terms.window, terms.lookahead, terms.hop, terms.compute) == (960, 960, 0, 2_400)
     play(node, ctx, x)
-    found = ctx.heard("speech")
+    found = ctx.emitted("speech")
     assert len(found) == RATE - 3 * FRAME  # a graph of 10 ms frames waits for three more
     assert np.array_equal(found, one_shot(FakeStateful(), x, SeparatorSettings("low"))["speech"][: len(found)])
     assert not any(frame.flags & Flag.CONCEALED for frame in ctx.sent["speech"])
@@ -92,7 +92,7 @@ def test_a_successor_starts_at_the_stated_latency_and_without_a_memory(monkeypat
     assert second.latency() == first.latency()
     play(second, later, x, position=RATE)
     fresh = one_shot(FakeStateful(), x, SeparatorSettings("low"))["speech"]
-    found = later.heard("speech")
+    found = later.emitted("speech")
     assert later.sent["speech"][0].position == RATE
     assert np.array_equal(found, fresh[: len(found)])
 
@@ -127,13 +127,13 @@ def test_every_model_has_its_own_mode_and_a_fader_a_stem(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("stems: 4", "nodes.split.stems: is now model: spleeter-2stems, spleeter-4stems or spleeter-5stems (text:6)"),
         ("vocals_db: -6", "nodes.split.vocals_db: is now faders: {vocals: dB} (text:6)"),
     ],
 )
-def test_settings_of_before_name_their_successors(line: str, said: str) -> None:
+def test_settings_of_before_name_their_successors(line: str, message: str) -> None:
     text = f"""\
 version: 1
 nodes:
@@ -145,4 +145,4 @@ nodes:
 """
     with pytest.raises(ConfigError) as error:
         loads(text)
-    assert str(error.value) == said
+    assert str(error.value) == message

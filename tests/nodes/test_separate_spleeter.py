@@ -61,14 +61,14 @@ def test_offline_the_song_goes_through_in_one_piece(size: int) -> None:
     assert node._separate.lengths == [RATE, len(x)]  # the warm-up, then everything
     for stem in ("vocals", "accompaniment"):
         assert ctx.sent[stem][0].position == 960
-        assert np.array_equal(ctx.heard(stem), x * 0.5)
+        assert np.array_equal(ctx.emitted(stem), x * 0.5)
 
 
 @pytest.mark.usefixtures("in_turn")
 def test_live_blocks_join_to_the_same_samples() -> None:
     x, ctx = noise(5 * RATE), FakeContext(RATE)
     run(NODE(Settings(block_s=1, context_s=0.2)), ctx, x, 441, rate=RATE)
-    assert ctx.heard("vocals") == pytest.approx(x * 0.5, abs=1e-6)  # a crossfade of equals, in float32
+    assert ctx.emitted("vocals") == pytest.approx(x * 0.5, abs=1e-6)  # a crossfade of equals, in float32
     assert ctx.counters["missed_blocks"] == 0
 
 
@@ -93,7 +93,7 @@ def test_what_tensorflow_is_too_slow_for_goes_out_dry_and_marked() -> None:
     assert len(dry) == ctx.counters["missed_blocks"]
     middle = dry[0].audio()[RATE // 2]  # away from the joins
     assert np.array_equal(middle, x[dry[0].position + RATE // 2])
-    assert len(ctx.heard("vocals")) == len(x)
+    assert len(ctx.emitted("vocals")) == len(x)
 
 
 def test_a_song_that_is_too_long_is_refused() -> None:
@@ -113,4 +113,4 @@ def test_after_a_seek_nothing_of_the_old_place_is_left() -> None:
     node.flush(ctx)
     node.close()
     assert ctx.sent["vocals"][0].position == 10 * RATE
-    assert ctx.heard("vocals") == pytest.approx(x * 0.5, abs=1e-6)
+    assert ctx.emitted("vocals") == pytest.approx(x * 0.5, abs=1e-6)

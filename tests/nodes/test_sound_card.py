@@ -32,36 +32,36 @@ class RealTime(FakeContext):
 @pytest.mark.slow
 @pytest.mark.usefixtures("pulse")
 def test_what_is_played_is_captured_and_both_agree_on_the_clock() -> None:
-    x, ctx, heard_ctx = noise(PLAYED_S * RATE, level=0.2), RealTime(), RealTime()
+    x, ctx, recorded = noise(PLAYED_S * RATE, level=0.2), RealTime(), RealTime()
     microphone, speaker = capture.NODE(capture.Settings()), playback.NODE(playback.Settings(buffer_ms=100.0))
-    microphone.open(heard_ctx)
+    microphone.open(recorded)
     speaker.open(ctx)
     begin_ns, sent = ctx.now_ns(), 0
-    ctx.start_ns = heard_ctx.start_ns = begin_ns
+    ctx.start_ns = recorded.start_ns = begin_ns
     while sent < len(x):
         while sent < len(x) and begin_ns + sent * SECOND // RATE <= ctx.now_ns():
             frame = audio_frame(x[sent : sent + FRAME], sent, RATE, captured_ns=ctx.now_ns())
             speaker.process({"in": frame}, ctx)
             sent += FRAME
         speaker.poll(ctx)
-        microphone.poll(heard_ctx)
+        microphone.poll(recorded)
         time.sleep(0.003)  # a real device needs real time
     speaker.flush(ctx)
     time.sleep(0.2)
-    microphone.poll(heard_ctx)
+    microphone.poll(recorded)
     speaker.close()
     microphone.close()
 
     assert ctx.counters["stream_opens"] == 1
     assert ctx.gauges["silent"] == 0.0
     assert not ctx.logs
-    for clocks in (ctx.clocks, heard_ctx.clocks):
+    for clocks in (ctx.clocks, recorded.clocks):
         assert len(clocks) > 20
         assert clocks[-1][2] == pytest.approx(RATE, rel=0.01)
-    heard = np.concatenate([frame.audio() for frame in heard_ctx.sent["out"]])[:, 0]
-    at = int(np.argmax(np.correlate(heard[:RATE], x[:4_800, 0], "valid")))
+    captured = np.concatenate([frame.audio() for frame in recorded.sent["out"]])[:, 0]
+    at = int(np.argmax(np.correlate(captured[:RATE], x[:4_800, 0], "valid")))
     windows = [slice(k, k + 4_800) for k in range(0, len(x), 4_800)]
-    exact = [np.allclose(heard[at:][w], x[w, 0], atol=1e-3) for w in windows if at + w.stop <= len(heard)]
+    exact = [np.allclose(captured[at:][w], x[w, 0], atol=1e-3) for w in windows if at + w.stop <= len(captured)]
     assert len(exact) >= 29  # to the end: the flush waits until the last sample has been heard
     assert np.mean(exact) >= 0.8  # a busy machine may stutter; where it does not, it is the same sound
 
@@ -70,10 +70,10 @@ class Running:
     """Both nodes, with a tone played all the time."""
 
     def __init__(self) -> None:
-        self.ctx, self.heard = RealTime(), RealTime()
-        self.heard.start_ns = self.ctx.start_ns
+        self.ctx, self.recorded = RealTime(), RealTime()
+        self.recorded.start_ns = self.ctx.start_ns
         self.microphone, self.speaker = capture.NODE(capture.Settings()), playback.NODE(playback.Settings())
-        self.microphone.open(self.heard)
+        self.microphone.open(self.recorded)
         self.speaker.open(self.ctx)
         self.begin_ns, self.sent = self.ctx.now_ns(), 0
 
@@ -81,18 +81,18 @@ class Running:
         """Both run until something is so."""
         end_ns = self.ctx.now_ns() + round(patience_s * SECOND)
         while not true_of():
-            assert self.ctx.now_ns() < end_ns, f"{what}: {self.ctx.logs} {self.heard.logs}"
+            assert self.ctx.now_ns() < end_ns, f"{what}: {self.ctx.logs} {self.recorded.logs}"
             while self.begin_ns + self.sent * SECOND // RATE <= self.ctx.now_ns():
                 x = np.full((FRAME, 2), 0.25, np.float32)
                 frame = audio_frame(x, self.sent, RATE, captured_ns=self.ctx.now_ns())
                 self.speaker.process({"in": frame}, self.ctx)
                 self.sent += FRAME
             self.speaker.poll(self.ctx)
-            self.microphone.poll(self.heard)
+            self.microphone.poll(self.recorded)
             time.sleep(0.003)  # a real device needs real time
 
-    def hears(self) -> bool:
-        return bool((self.heard.sent["out"][-1].audio() > 0.2).all())
+    def is_audible(self) -> bool:
+        return bool((self.recorded.sent["out"][-1].audio() > 0.2).all())
 
 
 @pytest.mark.slow
@@ -101,20 +101,20 @@ def test_a_card_is_pulled_out_and_put_back_and_both_nodes_go_on() -> None:
     """Twice. Positions of what was played and of what was recorded join over all of it; time is that of the host."""
     run = Running()
     try:
-        run.until("heard", lambda: bool(run.heard.sent["out"]) and run.hears())
+        run.until("heard", lambda: bool(run.recorded.sent["out"]) and run.is_audible())
         for times in (1, 2):
             unplug()
-            run.until("gone", lambda n=times: {c.counters["device_losses"] for c in (run.ctx, run.heard)} == {n})
+            run.until("gone", lambda n=times: {c.counters["device_losses"] for c in (run.ctx, run.recorded)} == {n})
             blocks = len(run.ctx.sent["reference"])
             run.until("goes on", lambda n=blocks: len(run.ctx.sent["reference"]) > n + 50)
             plug()
-            run.until("back", lambda: run.ctx.gauges["device_gone"] == 0 == run.heard.gauges["device_gone"])
-            run.until("heard again", run.hears)
+            run.until("back", lambda: run.ctx.gauges["device_gone"] == 0 == run.recorded.gauges["device_gone"])
+            run.until("heard again", run.is_audible)
     finally:
         run.speaker.close()
         run.microphone.close()
-    for ctx, port in ((run.ctx, "reference"), (run.heard, "out")):
-        length_s = len(ctx.heard(port)) / RATE  # asserts that the positions join
+    for ctx, port in ((run.ctx, "reference"), (run.recorded, "out")):
+        length_s = len(ctx.emitted(port)) / RATE  # asserts that the positions join
         assert length_s == pytest.approx((ctx.now_ns() - run.begin_ns) / SECOND, abs=1.0)
         assert "device gone" in ctx.logs[0] and ctx.logs[1].endswith("is back")
     for position, host_ns, _, _ in run.ctx.clocks:

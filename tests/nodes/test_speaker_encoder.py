@@ -28,7 +28,7 @@ def only_with_weights() -> None:
         pytest.skip("the weights are not here (audio-pipeline models fetch ge2e)")
 
 
-def hear(settings: Settings, x: np.ndarray, position: int = 0) -> list[Event]:
+def events_of(settings: Settings, x: np.ndarray, position: int = 0) -> list[Event]:
     node, ctx = NODE(settings), FakeContext(48_000)
     node.open(ctx)
     for at, block in blocks(x[:, None], 160, position):
@@ -47,11 +47,11 @@ def alice(tmp_path: Path) -> Path:
 
 def test_alice_is_recognised_and_somebody_else_is_not(alice: Path) -> None:
     x = np.concatenate([reader("1688", 1), reader("1998", 1)])
-    events = hear(Settings(known=(str(alice),)), x)
-    said = [(event.data["name"], event.position / 48_000) for event in events if event.kind == "who"]
-    assert [name for name, _ in said] == ["alice", ""]
+    events = events_of(Settings(known=(str(alice),)), x)
+    answers = [(event.data["name"], event.position / 48_000) for event in events if event.kind == "who"]
+    assert [name for name, _ in answers] == ["alice", ""]
     (changed,) = [event.position / 48_000 for event in events if event.kind == "changed"]
-    assert said[0][1] < 4 and said[1][1] == changed
+    assert answers[0][1] < 4 and answers[1][1] == changed
 
 
 def test_an_enrolled_voice_is_recognised_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,14 +60,14 @@ def test_an_enrolled_voice_is_recognised_by_its_name(tmp_path: Path, monkeypatch
     made = draft("Ann \u00c5")
     voice = replace(made, embedding=encoder.utterance(speech.prepare(reader("1688", 3)[:, None], RATE)))
     Library().add(voice)
-    events = hear(Settings(enrolled=("Ann \u00c5",)), reader("1688", 1)[: 6 * RATE])
+    events = events_of(Settings(enrolled=("Ann \u00c5",)), reader("1688", 1)[: 6 * RATE])
     assert [event.data["name"] for event in events if event.kind == "who"][-1] == "Ann \u00c5"
     with pytest.raises(ConfigError, match="no voice is called 'Anna'"):
-        hear(Settings(enrolled=("Anna",)), reader("1688", 1)[:RATE])
+        events_of(Settings(enrolled=("Anna",)), reader("1688", 1)[:RATE])
 
 
 def test_looks_come_at_graph_positions_with_256_numbers_of_length_1() -> None:
-    events = hear(Settings(), reader("1688", 1)[: 5 * RATE], position=32_000)
+    events = events_of(Settings(), reader("1688", 1)[: 5 * RATE], position=32_000)
     assert {event.kind for event in events} == {"look"}
     for event in events:
         assert 96_000 < event.position <= 96_000 + 5 * 48_000
@@ -77,9 +77,9 @@ def test_looks_come_at_graph_positions_with_256_numbers_of_length_1() -> None:
 def test_a_reference_without_speech_is_named(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "quiet.wav", np.zeros(RATE), RATE)
     with pytest.raises(ConfigError, match=r"quiet.wav' holds 0.0 s of speech, expected 1.6 s or more"):
-        hear(Settings(known=(str(tmp_path / "quiet.wav"),)), np.zeros(0, np.float32))
+        events_of(Settings(known=(str(tmp_path / "quiet.wav"),)), np.zeros(0, np.float32))
     with pytest.raises(MediaError, match=r"nothing.wav"):
-        hear(Settings(known=(str(tmp_path / "nothing.wav"),)), np.zeros(0, np.float32))
+        events_of(Settings(known=(str(tmp_path / "nothing.wav"),)), np.zeros(0, np.float32))
 
 
 def fitted(lengths: list[int]) -> object:

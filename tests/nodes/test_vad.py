@@ -61,7 +61,7 @@ def test_nothing_depends_on_block_size(size: int, gate: bool) -> None:
     whole, cut = FakeContext(RATE), FakeContext(RATE)
     run(NODE(settings(gate=gate)), whole, x, len(x), position=960)
     run(NODE(settings(gate=gate)), cut, x, size, position=960)
-    assert np.array_equal(cut.heard(), whole.heard())
+    assert np.array_equal(cut.emitted(), whole.emitted())
     assert cut.events == whole.events
     assert marks(cut) == marks(whole)
 
@@ -73,7 +73,7 @@ def marks(ctx: FakeContext) -> list[tuple[int, Flag]]:
 def test_sound_passes_unchanged_with_marks_at_the_edges() -> None:
     ctx, x = FakeContext(RATE), speech()
     run(NODE(settings()), ctx, x, 480)
-    assert np.array_equal(ctx.heard(), x)
+    assert np.array_equal(ctx.emitted(), x)
     expected = []
     for start, end in segments(ctx):
         expected += [(start, Flag.SEGMENT_START), (end - 1, Flag.SEGMENT_END)]
@@ -83,7 +83,7 @@ def test_sound_passes_unchanged_with_marks_at_the_edges() -> None:
 def test_the_gate_lets_only_speech_through() -> None:
     ctx, x = FakeContext(RATE), speech() + np.float32(0.003)  # a hum that is no speech
     run(NODE(settings(gate=True)), ctx, x, 480)
-    y, fade = ctx.heard(), RATE * vad.FADE_MS // 1000
+    y, fade = ctx.emitted(), RATE * vad.FADE_MS // 1000
     inside = np.zeros(len(y), bool)
     for start, end in segments(ctx):
         assert np.array_equal(y[start + fade : end], x[start + fade : end])
@@ -122,10 +122,10 @@ def test_a_cancel_drops_what_is_inside() -> None:
     ctx, node, x = FakeContext(RATE), NODE(settings()), noise(RATE, level=0.2)
     node.open(ctx)
     node.process({"in": audio_frame(x, 0, RATE)}, ctx)
-    sent = len(ctx.heard())
+    sent = len(ctx.emitted())
     node.reset(-1, "cancel", ctx)
     node.flush(ctx)
-    assert len(ctx.heard()) == sent < RATE
+    assert len(ctx.emitted()) == sent < RATE
     assert segments(ctx) == []
 
 

@@ -27,7 +27,7 @@ def networks() -> Perth:
 def test_streamed_speech_carries_the_mark_from_end_to_end(networks: Perth, size: int) -> None:
     x, ctx = reader("1998", 1)[: 6 * RATE, None], FakeContext(RATE)
     run(NODE(Settings()), ctx, x, size, position=480)
-    y = ctx.heard()
+    y = ctx.emitted()
     assert len(y) == len(x) and ctx.sent["out"][0].position == 480
     seconds = [perth.confidence(networks, y[at : at + 2 * RATE], RATE) for at in range(0, len(y), 2 * RATE)]
     assert min(seconds) > 0.8
@@ -35,12 +35,12 @@ def test_streamed_speech_carries_the_mark_from_end_to_end(networks: Perth, size:
 
 def test_any_cutting_gives_the_same_samples(networks: Perth) -> None:
     x = reader("1998", 1)[: 2 * RATE, None]
-    heard = []
+    outputs = []
     for size in (17, 480, 1 << 20):
         ctx = FakeContext(RATE)
         run(NODE(Settings()), ctx, x, size)
-        heard.append(ctx.heard())
-    assert np.array_equal(heard[0], heard[1]) and np.array_equal(heard[0], heard[2])
+        outputs.append(ctx.emitted())
+    assert np.array_equal(outputs[0], outputs[1]) and np.array_equal(outputs[0], outputs[2])
 
 
 def test_it_does_not_start_when_the_mark_is_not_found(networks: Perth, monkeypatch: pytest.MonkeyPatch) -> None:

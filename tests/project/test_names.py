@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,18 @@ ALLOWED = {
     "audio_pipeline/cli/say.py": {"say"},
     "audio_pipeline/files/media_file.py": {"tell"},
 }
-TEXTS = ("models/speech/", "models/voices/")
+TEXTS = ("models/speech/", "models/voices/", "tests/models/")
+PACKAGES = (
+    "audio_pipeline/align",
+    "audio_pipeline/dsp",
+    "audio_pipeline/files",
+    "models",
+    "nodes",
+    "tests/dsp",
+    "tests/files",
+    "tests/models",
+    "tests/nodes",
+)
 
 
 def defined(tree: ast.Module) -> Iterator[str]:
@@ -31,11 +42,22 @@ def defined(tree: ast.Module) -> Iterator[str]:
             yield CAMEL.sub("_", node.name).lower()
 
 
-def replaced(path: Path) -> list[str]:
-    """What a file defines under a name that is no more."""
+def assigned(tree: ast.Module) -> Iterator[str]:
+    """Names of functions that are no tests (a test's name is a sentence), of arguments, variables and attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("test_"):
+            yield node.name
+        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.id if isinstance(node, ast.Name) else node.attr
+        elif isinstance(node, ast.arg):
+            yield node.arg
+
+
+def replaced(path: Path, names: Callable[[ast.Module], Iterator[str]] = defined) -> list[str]:
+    """What a file calls by a name that is no more."""
     place = path.relative_to(ROOT).as_posix()
-    found = {name for name in defined(ast.parse(path.read_text(encoding="utf-8"))) if PARTS.search(name)}
-    words = {name for name in found if place.startswith(TEXTS) and re.search(r"(?:^|_)words?(?:_|$)", name)}
+    found = {name for name in names(ast.parse(path.read_text(encoding="utf-8"))) if PARTS.search(name.lower())}
+    words = {name for name in found if place.startswith(TEXTS) and re.search(r"(?:^|_)words?(?:_|$)", name.lower())}
     return sorted(f"{place}: {name}" for name in found - words - ALLOWED.get(place, set()))
 
 
@@ -43,6 +65,17 @@ def replaced(path: Path) -> list[str]:
 def test_no_replaced_name_is_defined(part: str) -> None:
     files = [path for path in (ROOT / part).rglob("*.py") if not any(above.is_symlink() for above in path.parents)]
     assert files and [line for path in files for line in replaced(path)] == []
+
+
+@pytest.mark.parametrize("part", PACKAGES)
+def test_no_replaced_name_is_given_to_a_variable(part: str) -> None:
+    files = list((ROOT / part).rglob("*.py"))
+    assert files and [line for path in files for line in replaced(path, assigned)] == []
+
+
+@pytest.mark.parametrize("source", ["said = 1", "self._heard = 1", "def f(told): ...", "def hear(): ...", "ROOM = 1"])
+def test_the_search_finds_such_variables(source: str) -> None:
+    assert any(PARTS.search(name.lower()) for name in assigned(ast.parse(source)))
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from audio_pipeline.clock import ClockLine
-from audio_pipeline.dsp.drift import DriftBuffer
 from audio_pipeline.dsp.drift_bridge import DriftBridge
+from tests.dsp.drift_buffer import DriftBuffer
 from tests.proofs.drifting import BLOCK, NOTHING, RATE, START_NS, Card, Counted, Noted, Ppm, residual_db, sine, thd_n_db
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(0)]

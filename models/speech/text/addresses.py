@@ -178,8 +178,8 @@ def _numbers(text: str) -> str:
 def _stage(name: str | None, number: str | None) -> str:
     if not name:
         return ""
-    said = {"rc": "R C", "b": "beta", "a": "alpha"}.get(name, name)
-    return f" {said}" + (f" {cardinal(number)}" if number else "")
+    spoken_form = {"rc": "R C", "b": "beta", "a": "alpha"}.get(name, name)
+    return f" {spoken_form}" + (f" {cardinal(number)}" if number else "")
 
 
 def _path(match: re.Match[str]) -> str:

@@ -134,8 +134,8 @@ class Layout:
             return "", line
         self._item = True
         number = item["number"] if item and not heading else None
-        said = f"{number.strip('().')}, " if number else ""
-        return "".join(self._close_item()), said + line[mark.end() :]
+        spoken_form = f"{number.strip('().')}, " if number else ""
+        return "".join(self._close_item()), spoken_form + line[mark.end() :]
 
     def _close_item(self) -> list[str]:
         was, self._open = self._open, False

@@ -22,7 +22,6 @@ def _of(country: str, name: tuple[str, str, str, str]) -> tuple[str, str, str, s
     return (f"{country} {name[0]}", f"{country} {name[1]}", name[2], name[3])
 
 
-CROWN = ("krone", "kroner", "øre", "øre")
 SIGNS = {
     "$": DOLLAR,
     "€": EURO,
@@ -143,18 +142,18 @@ def _amount(match: re.Match[str]) -> str:
     if last is None or first is None:
         return match[0]
     sign = MINUS[match["sign"]] + MINUS[found.get("inner")]
-    start = f"{first.in_words()} to " if match["m"] else ""
+    start = f"{first.spell_out()} to " if match["m"] else ""
     if found.get("bare"):
-        return f"{sign}{start}{last.in_words()} {names[0]} "
+        return f"{sign}{start}{last.spell_out()} {names[0]} "
     scale = LARGE.get(big.rstrip("."), big) if big else ""
     return sign + start + _of_quantity(last, names, scale, plain=bool(match["m"]))
 
 
 def _of_quantity(value: Quantity, names: tuple[str, str, str, str], big: str, *, plain: bool) -> str:
     if big:
-        return f"{value.in_words()} {big} {names[1]}"
+        return f"{value.spell_out()} {big} {names[1]}"
     if not names[2] or len(value.fraction) != 2 or plain:
-        return f"{value.in_words()} {names[0] if value.is_one else names[1]}"
+        return f"{value.spell_out()} {names[0] if value.is_one else names[1]}"
     whole = f"{cardinal(value.whole)} {names[0] if value.whole == '1' else names[1]}" if value.whole else ""
     small = value.fraction.lstrip("0")
     if not small:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from audio_pipeline.models.speech.text.quantity import NUMBER, UNIT, in_words, parsed
+from audio_pipeline.models.speech.text.quantity import NUMBER, UNIT, parsed, spell_out
 from audio_pipeline.models.speech.text.words import cardinal, digits, ordinal, plural, year
 
 N = NUMBER
@@ -106,7 +106,7 @@ def numbers(text: str) -> str:
     text = POWER.sub(_power, PLUS.sub(" plus ", text))
     text = SHORT_YEAR.sub(lambda match: f"oh {digits(match[1][1])}" if match[1][0] == "0" else cardinal(match[1]), text)
     text = YEAR.sub(lambda match: year(match[1]), _apart(text))
-    return ANY.sub(lambda match: in_words(match[0]), text).replace(UNIT, " ")
+    return ANY.sub(lambda match: spell_out(match[0]), text).replace(UNIT, " ")
 
 
 def is_rising(low: str, high: str) -> bool:
@@ -129,8 +129,8 @@ def _decade(match: re.Match[str]) -> str:
     return match[0]
 
 
-def _plural_of(said_: str) -> str:
-    head, space, last = said_.rpartition(" ")
+def _plural_of(spoken_form: str) -> str:
+    head, space, last = spoken_form.rpartition(" ")
     return head + space + plural(last)
 
 
@@ -162,7 +162,7 @@ def _over(match: re.Match[str]) -> str:
 
 def _scientific(match: re.Match[str]) -> str:
     sign = {"-": "minus ", "−": "minus "}.get(match[2], "")
-    return f"{in_words(match[1])} times ten to the power of {sign}{cardinal(match[3].lstrip('0') or '0')}"
+    return f"{spell_out(match[1])} times ten to the power of {sign}{cardinal(match[3].lstrip('0') or '0')}"
 
 
 def _by(match: re.Match[str]) -> str:
@@ -209,11 +209,11 @@ def _power(match: re.Match[str]) -> str:
 def _apart(text: str) -> str:
     """Letters and digits of one word, each for itself: MP3, COVID-19, A380, H.264."""
     text = LETTER_POINT.sub(" ", text)
-    text = LETTER_DIGIT.sub(lambda match: f" {_in_word(match[1] or match[2])} ", text)
+    text = LETTER_DIGIT.sub(lambda match: f" {_digit_group(match[1] or match[2])} ", text)
     return DIGIT_LETTER.sub(" ", text)
 
 
-def _in_word(number: str) -> str:
+def _digit_group(number: str) -> str:
     if number[0] == "0" or len(number) > 4:
         return digits(number)
     if len(number) == 4:

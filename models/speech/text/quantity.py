@@ -28,7 +28,7 @@ class Quantity(NamedTuple):
         """Whether a unit behind it is in the singular."""
         return self.whole == "1" and not self.fraction
 
-    def in_words(self) -> str:
+    def spell_out(self) -> str:
         """In words."""
         whole = cardinal(self.whole) if self.whole else ""
         return " ".join(filter(None, (whole, f"point {digits(self.fraction)}" if self.fraction else "")))
@@ -54,15 +54,15 @@ def parsed(text: str, *, money: bool = False) -> Quantity | None:
     return Quantity(decimal[1], decimal[2]) if decimal else None
 
 
-def in_words(text: str) -> str:
+def spell_out(text: str) -> str:
     """A number in words; what is several of them, one after the other.
 
-    >>> in_words("3,5"), in_words("1.2.3"), in_words("1,2,3")
+    >>> spell_out("3,5"), spell_out("1.2.3"), spell_out("1,2,3")
     ('three point five', 'one point two point three', 'one, two, three')
     """
     found = parsed(text)
     if found is not None:
-        return found.in_words()
+        return found.spell_out()
     if re.fullmatch(r"\d+(\.\d+)+", text):
         return " point ".join(map(cardinal, text.split(".")))
     return re.sub(r"\d+", lambda match: cardinal(match[0]), re.sub(r"([,.'])", r"\1 ", text).replace("' ", " "))

@@ -29,7 +29,7 @@ LeftOut = Callable[[str], None]
 def cleaned(text: str, known: Known, *, english: bool = True) -> str:
     """Marks and invisible signs gone, words of two lines joined, one blank between words; blank lines stay."""
     text = TWO_NUMBERS.sub("-", BLANKS.sub(" ", text))
-    text = plain(HYPHENATED.sub(lambda match: _one_word(match, known), text).replace(BROKEN, " "))
+    text = plain(HYPHENATED.sub(lambda match: _joined_lines(match, known), text).replace(BROKEN, " "))
     parts = text.split("\n\n") if "\n" in text else [text]
     plainer = (" ".join((clean if english else clean_lightly)(part).split()) for part in parts)
     return "\n\n".join(filter(None, plainer))
@@ -39,14 +39,14 @@ def spoken(text: str, known: Known, left_out: LeftOut) -> str:
     """English words as they are said; blank lines stay."""
     found = []
     for part in cleaned(text, known).split("\n\n"):
-        said = signs(_in_words(part), left_out)
-        said = WORD.sub(lambda match: _word(match[0], known), said)
-        said = said.strip().removeprefix("—")
-        found.append(SPACE_BEFORE.sub(r"\1", " ".join(said.split())))
+        spoken_form = signs(_expanded(part), left_out)
+        spoken_form = WORD.sub(lambda match: _plain_letters(match[0], known), spoken_form)
+        spoken_form = spoken_form.strip().removeprefix("—")
+        found.append(SPACE_BEFORE.sub(r"\1", " ".join(spoken_form.split())))
     return "\n\n".join(filter(None, found))
 
 
-def _in_words(text: str) -> str:
+def _expanded(text: str) -> str:
     text = links(text)
     if not any(char.isdigit() for char in text):
         return roman(units(abbreviations(names(text))))
@@ -55,7 +55,7 @@ def _in_words(text: str) -> str:
     return roman(numbers(units(text)))
 
 
-def _one_word(match: re.Match[str], known: Known) -> str:
+def _joined_lines(match: re.Match[str], known: Known) -> str:
     """What stood on two lines: one word, unless only its parts are words."""
     head, tail = match[1], match[2]
     if tail is None:
@@ -65,7 +65,7 @@ def _one_word(match: re.Match[str], known: Known) -> str:
     return head + tail
 
 
-def _word(word: str, known: Known) -> str:
+def _plain_letters(word: str, known: Known) -> str:
     if word.isascii() or known(word):
         return word
     return unaccented(word)

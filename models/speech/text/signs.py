@@ -152,15 +152,15 @@ def _spoken(text: str, left_out: Callable[[str], None]) -> str:
             gone.clear()
 
     for char in text:
-        said = _sign(char)
-        if said is None:
+        spoken_form = _sign(char)
+        if spoken_form is None:
             if gone and gone[-1].isalpha() != char.isalpha():
                 close()
             gone.append(char)
             continue
         found.append(" " if gone else "")
         close()
-        found.append(said)
+        found.append(spoken_form)
     close()
     return "".join(found)
 

@@ -70,10 +70,10 @@ class SpokenText:
         found = []
         for group in self._groups(end=end):
             if self._english:
-                said = spoken(group, self._known, self._leave_out)
+                spoken_form = spoken(group, self._known, self._leave_out)
             else:
-                said = cleaned(group, self._known, english=False)
-            found.append(said.rstrip() + (PARAGRAPH if group.endswith(PARAGRAPH) else " "))
+                spoken_form = cleaned(group, self._known, english=False)
+            found.append(spoken_form.rstrip() + (PARAGRAPH if group.endswith(PARAGRAPH) else " "))
         return "".join(found)
 
     def _leave_out(self, what: str) -> None:

@@ -111,10 +111,10 @@ def _minutes(minute: int, *, bare: bool) -> str:
 
 
 def _iso(match: re.Match[str]) -> str:
-    said = _date(match[1], match[2], match[3], match[0])
-    if match[4] is None or said == match[0]:
-        return said
-    return f"{said} at {match[4]}" + (" U T C" if match["zone"] == "Z" else "")
+    spoken_form = _date(match[1], match[2], match[3], match[0])
+    if match[4] is None or spoken_form == match[0]:
+        return spoken_form
+    return f"{spoken_form} at {match[4]}" + (" U T C" if match["zone"] == "Z" else "")
 
 
 def _points(match: re.Match[str]) -> str:
@@ -141,8 +141,8 @@ def _date(year_: str, month: str, day: str, otherwise: str) -> str:
 
 def _year(text: str) -> str:
     comma, number = ("," if text.startswith(",") else ""), text.lstrip(", ")
-    said = year(number) if "1100" <= number <= "2099" else cardinal(str(int(number)))
-    return f"{comma} {said}"
+    spoken_form = year(number) if "1100" <= number <= "2099" else cardinal(str(int(number)))
+    return f"{comma} {spoken_form}"
 
 
 def _era(match: re.Match[str]) -> str:

@@ -253,9 +253,9 @@ def _name(unit: str, *, many: bool) -> str:
     if unit in NAMES:
         return _many(NAMES[unit]) if many else NAMES[unit]
     head, *below = re.split(r"\s?/\s?", unit)
-    said = " ".join(_powered(part) for part in head.split("·"))
-    said = _many(said) if many else said
-    return " per ".join([said, *(_below(part) for part in below)])
+    spoken_form = " ".join(_powered(part) for part in head.split("·"))
+    spoken_form = _many(spoken_form) if many else spoken_form
+    return " per ".join([spoken_form, *(_below(part) for part in below)])
 
 
 def _below(unit: str) -> str:

@@ -56,9 +56,9 @@ def ordinal(text: str) -> str:
     >>> ordinal("21"), ordinal("100"), ordinal("12")
     ('twenty-first', 'one hundredth', 'twelfth')
     """
-    said = cardinal(text)
-    head = said[: max(said.rfind(" "), said.rfind("-")) + 1]
-    last = said[len(head) :]
+    spoken_form = cardinal(text)
+    head = spoken_form[: max(spoken_form.rfind(" "), spoken_form.rfind("-")) + 1]
+    last = spoken_form[len(head) :]
     if last in IRREGULAR:
         return head + IRREGULAR[last]
     return head + (f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th")

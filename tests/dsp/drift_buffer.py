@@ -1,4 +1,4 @@
-"""Between two clocks: what one clock counts in is read at the speed of the other."""
+"""A buffer of the parts of the drift bridge and the jitter buffer, to test these parts without a network or a card."""
 
 from __future__ import annotations
 
