@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from audio_pipeline.dsp.channels import to_channels
 from audio_pipeline.errors import MediaError, PipelineError
 from audio_pipeline.files.sidecar import SIDECAR, read_tracks
-from audio_pipeline.files.wav import PART, Subtype, WavWriter, repair
+from audio_pipeline.files.wav import WavWriter, repair
+from audio_pipeline.files.wav_format import Subtype
+from audio_pipeline.files.wav_part import PART
 from audio_pipeline.frame import Flag, Frame
 
 MAX_HOLE_S = 10

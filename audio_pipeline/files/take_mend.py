@@ -10,8 +10,9 @@ from typing import NamedTuple
 from audio_pipeline.errors import MediaError, PipelineError
 from audio_pipeline.files.sidecar import JOURNALS, SIDECAR, TrackInfo, Tracks, read_folder, text_of
 from audio_pipeline.files.take_lock import alone, is_recorded
-from audio_pipeline.files.wav import PART, is_begun, is_in_use, part_of, repair
+from audio_pipeline.files.wav import repair
 from audio_pipeline.files.wav_mend import State, Wav, inspect_wav, mend
+from audio_pipeline.files.wav_part import PART, is_begun, is_in_use, part_of
 from audio_pipeline.private_file import write_whole
 
 WHOLE, RECORDED, UNFINISHED, GONE = State.WHOLE.value, "being recorded", "unfinished", "its file is gone"

@@ -8,7 +8,6 @@ where the file system knows holes, no space.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
@@ -18,25 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_pipeline.dsp.level import overs, sanitise
-from audio_pipeline.errors import ConfigError, MediaError, PipelineError
-from audio_pipeline.files.wav_format import MAX_HEADER_BYTES, MIN_HEADER_BYTES, Subtype, WavFormat, encode
-
-__all__ = [
-    "Repaired",
-    "Subtype",
-    "WavFormat",
-    "WavWriter",
-    "is_begun",
-    "is_in_use",
-    "is_taken",
-    "part_of",
-    "repair",
-    "samples_in",
-    "scan",
-]
+from audio_pipeline.errors import ConfigError, PipelineError
+from audio_pipeline.files.wav_format import Subtype, WavFormat, encode
+from audio_pipeline.files.wav_part import PART, failed, free_name, is_taken, locked, part_of, reopen
 
 SYNC_S = 1
-PART = ".part"
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has the latter only
 
 
@@ -46,12 +31,6 @@ class Repaired(NamedTuple):
     path: Path
     samples: int
     format: WavFormat
-
-
-def part_of(path: str | Path) -> Path:
-    """The unfinished file's name for a final name."""
-    path = Path(path)
-    return path if path.name.endswith(PART) else path.with_name(path.name + PART)
 
 
 class WavWriter:
@@ -105,8 +84,8 @@ class WavWriter:
             path.parent.mkdir(parents=True, exist_ok=True)
             fd = os.open(part, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as e:
-            raise _failed(path, e) from e
-        return cls(_locked(fd, part), path, fmt, 0, overwrite=overwrite, dither=dither, buffered=buffered)
+            raise failed(path, e) from e
+        return cls(locked(fd, part), path, fmt, 0, overwrite=overwrite, dither=dither, buffered=buffered)
 
     @classmethod
     def resume(
@@ -114,7 +93,7 @@ class WavWriter:
     ) -> WavWriter:
         """Go on with an unfinished recording (either name); `samples` is what it holds by now."""
         part = part_of(path)
-        fd, fmt, samples = _reopen(part)
+        fd, fmt, samples = reopen(part)
         final = part.with_name(part.name.removesuffix(PART))
         return cls(fd, final, fmt, samples, overwrite=overwrite, dither=dither, buffered=buffered)
 
@@ -154,7 +133,7 @@ class WavWriter:
                 os.ftruncate(self._fd, self._end())  # silence at the end
         except OSError as e:
             self.samples = self._given
-            raise _failed(self.path, e) from e
+            raise failed(self.path, e) from e
         finally:
             self._pending.clear()
         self._given = self.samples
@@ -166,7 +145,7 @@ class WavWriter:
             self._put(self.format.header(self.samples), 0)
             _sync(self._fd)
         except OSError as e:
-            raise _failed(self.path, e) from e
+            raise failed(self.path, e) from e
         self._synced = self.samples
 
     def close(self) -> Path:
@@ -180,10 +159,10 @@ class WavWriter:
         try:
             self.sync()
             os.ftruncate(self._fd, self._end() + self._end() % 2)  # RIFF chunks have even lengths
-            self.path = self.path if self._overwrite else _free_name(self.path)
+            self.path = self.path if self._overwrite else free_name(self.path)
             os.replace(part, self.path)
         except OSError as e:
-            raise _failed(self.path, e) from e
+            raise failed(self.path, e) from e
         finally:
             os.close(self._fd)
             self._fd = -1
@@ -217,78 +196,3 @@ def repair(path: str | Path) -> Repaired:
     """Finish an unfinished recording (either name): header from what is on disk, and a free final name."""
     writer = WavWriter.resume(path)
     return Repaired(writer.close(), writer.samples, writer.format)
-
-
-def scan(folder: str | Path) -> list[Path]:
-    """Unfinished recordings below `folder` that no living process is writing."""
-    return [p for p in sorted(Path(folder).rglob("*.wav" + PART)) if not is_in_use(p)]
-
-
-def is_begun(part: Path) -> bool:
-    """True for an unfinished file of this program that has a header: it can be resumed."""
-    try:
-        with part.open("rb") as file:
-            return WavFormat.parse(file.read(MAX_HEADER_BYTES)) is not None
-    except OSError:
-        return False
-
-
-def is_taken(part: Path) -> bool:
-    """True where something lies under an unfinished file's name that `WavWriter.open` does not take over."""
-    return part.exists() and part.stat().st_size >= MIN_HEADER_BYTES
-
-
-def samples_in(path: Path) -> int:
-    """How many samples a file of this program holds by its size, without the byte that makes it even."""
-    with path.open("rb") as file:
-        fmt = WavFormat.parse(file.read(MAX_HEADER_BYTES))
-    return max(path.stat().st_size - fmt.header_bytes, 0) // fmt.frame_bytes if fmt else 0
-
-
-def _reopen(part: Path) -> tuple[int, WavFormat, int]:
-    """An unfinished file, locked, with a torn last sample cut off."""
-    try:
-        fd = _locked(os.open(part, os.O_RDWR), part)
-        fmt, size = WavFormat.parse(os.pread(fd, MAX_HEADER_BYTES, 0)), os.fstat(fd).st_size
-    except OSError as e:
-        raise MediaError(f"{part}: cannot be resumed ({e.strerror})") from e
-    if fmt is None:
-        os.close(fd)
-        raise MediaError(f"{part}: is not an unfinished recording of this program")
-    samples = max(0, size - fmt.header_bytes) // fmt.frame_bytes
-    os.ftruncate(fd, fmt.header_bytes + samples * fmt.frame_bytes)
-    return fd, fmt, samples
-
-
-def _locked(fd: int, part: Path) -> int:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it when the process dies
-    except BlockingIOError as e:
-        os.close(fd)
-        raise PipelineError(f"recording {part}: another process is writing it") from e
-    except OSError as e:  # a file system without locks
-        os.close(fd)
-        raise _failed(part, e) from e
-    return fd
-
-
-def is_in_use(part: Path) -> bool:
-    """True while a process of this program writes it, and where that cannot be told: it is left alone."""
-    try:
-        with part.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:  # another's lock; finished this moment; not ours to read
-        return True
-    return False
-
-
-def _free_name(path: Path) -> Path:
-    taken, number = path, 1
-    while path.exists():
-        number += 1
-        path = taken.with_stem(f"{taken.stem}-{number}")
-    return path
-
-
-def _failed(path: Path, e: OSError) -> PipelineError:
-    return PipelineError(f"recording {path}: {e.strerror or e}")

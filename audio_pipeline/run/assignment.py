@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.graph.yamlfile import value_of
-from audio_pipeline.settings import replaced, value_at
+from audio_pipeline.setting_values import value_at
+from audio_pipeline.settings import replaced
 
 MAX_POSITION = 1 << 62
 

@@ -15,7 +15,7 @@ from audio_pipeline.graph.regions import HOST
 from audio_pipeline.graph.types import NodeSpec
 from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.refs import PortRef
-from audio_pipeline.settings import plain
+from audio_pipeline.setting_values import plain
 from audio_pipeline.supervisor.interpreter import kind_at
 from audio_pipeline.worker.commands import OutputTerms, Rewire, Start
 

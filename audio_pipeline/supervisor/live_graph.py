@@ -9,7 +9,8 @@ from typing import Any
 
 from audio_pipeline.graph.edit import Raw, inputs_in, nodes_in
 from audio_pipeline.graph.types import Graph
-from audio_pipeline.settings import plain, rule_of
+from audio_pipeline.setting_values import plain
+from audio_pipeline.settings import rule_of
 from audio_pipeline.supervisor.records import NodeRecord
 
 

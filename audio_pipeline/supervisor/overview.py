@@ -18,7 +18,7 @@ from audio_pipeline.control.snapshots import (
 )
 from audio_pipeline.control.state import State
 from audio_pipeline.links.link_plan import LinkPlan
-from audio_pipeline.settings import live_names, plain
+from audio_pipeline.setting_values import live_names, plain
 from audio_pipeline.supervisor.board_readings import Boards
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.incidents import Incidents

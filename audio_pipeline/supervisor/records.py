@@ -13,7 +13,8 @@ from audio_pipeline.graph.job import ScheduledSetting
 from audio_pipeline.graph.types import NodeSpec
 from audio_pipeline.metrics import Reading
 from audio_pipeline.node import Latency
-from audio_pipeline.settings import replaced, value_at
+from audio_pipeline.setting_values import value_at
+from audio_pipeline.settings import replaced
 
 BACKOFF_S = (0.0, 0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
 HEALTHY_S = 10.0

@@ -19,7 +19,7 @@ from audio_pipeline.links.waker import Waker
 from audio_pipeline.metrics import Board
 from audio_pipeline.node import Node
 from audio_pipeline.refs import LinkKey
-from audio_pipeline.settings import live_names
+from audio_pipeline.setting_values import live_names
 from audio_pipeline.worker.command_handler import CommandHandler
 from audio_pipeline.worker.commands import Cancel, Command
 from audio_pipeline.worker.context import RunnerContext

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.settings import LARGEST, Places, build, live_names, plain, replaced, setting
+from audio_pipeline.setting_values import live_names, plain
+from audio_pipeline.settings import LARGEST, Places, build, replaced, setting
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_pipeline.errors import ConfigError, MediaError, PipelineError
-from audio_pipeline.files.wav import WavWriter, is_in_use, part_of, repair, scan
+from audio_pipeline.files.wav import WavWriter, repair
 from audio_pipeline.files.wav_format import Subtype, WavFormat, encode
+from audio_pipeline.files.wav_part import is_in_use, part_of, scan
 from tests.dsp.chunking import SIZES, chunks, noise, tone
 
 RATE = 48000

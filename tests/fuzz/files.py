@@ -14,8 +14,9 @@ import pytest
 
 from audio_pipeline.clock import ClockLine, ClockRecord
 from audio_pipeline.errors import ConfigError, MediaError, WeightsError
-from audio_pipeline.files.wav import part_of, repair
+from audio_pipeline.files.wav import repair
 from audio_pipeline.files.wav_format import WavFormat
+from audio_pipeline.files.wav_part import part_of
 from audio_pipeline.graph.load import loads
 from audio_pipeline.graph.yamlfile import MAX_VALUES
 from audio_pipeline.histogram import quantile_ms

@@ -19,7 +19,8 @@ from audio_pipeline.models.separation.workers import Inline
 from audio_pipeline.node import Bypass
 from audio_pipeline.nodes.separate import NODE, Separate, Settings
 from audio_pipeline.serving import separators
-from audio_pipeline.settings import build, live_names, replaced
+from audio_pipeline.setting_values import live_names
+from audio_pipeline.settings import build, replaced
 from tests.models.fake_stateful import FakeStateful
 from tests.nodes.fake import FakeContext, noise, run
 

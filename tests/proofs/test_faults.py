@@ -11,7 +11,7 @@ import psutil
 import pytest
 import soundfile
 
-from audio_pipeline.files import wav
+from audio_pipeline.files import wav, wav_part
 from audio_pipeline.host import runtime
 from tests.proofs.live import NO_CARD, Pipeline, db, running, silent_runs_ms
 
@@ -85,6 +85,6 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path: Path) -> None:
     assert left, "a killed supervisor cannot clean up"
     runtime.sweep()
     assert not any(run.exists() for run in left), "the next start does"
-    repaired = {path: wav.repair(path).samples for path in wav.scan(tmp_path)}
+    repaired = {path: wav.repair(path).samples for path in wav_part.scan(tmp_path)}
     print(f"recordings kept: { {path.name: samples for path, samples in repaired.items()} }")
     assert len(repaired) == 3

@@ -15,7 +15,7 @@ import pytest
 
 from audio_pipeline.control.client import Client
 from audio_pipeline.errors import PipelineError
-from audio_pipeline.files import wav
+from audio_pipeline.files import wav, wav_part
 from audio_pipeline.host import runtime
 from tests.leftovers import leftovers, processes
 from tests.plain_state import plain_state
@@ -111,7 +111,7 @@ def _playing(client: Client) -> State:
 
 def _check_recordings(folder: Path) -> None:
     """Whatever was begun can be opened."""
-    for path in wav.scan(folder):
+    for path in wav_part.scan(folder):
         assert wav.repair(path).path.exists()
 
 
