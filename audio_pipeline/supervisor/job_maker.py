@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from audio_pipeline.graph.job import Anchor, Job
 from audio_pipeline.metrics import Reading
-from audio_pipeline.settings import plain
+from audio_pipeline.setting_values import plain
 from audio_pipeline.supervisor.jobs import Run, make_job
 from audio_pipeline.supervisor.pipeline_state import PipelineState
 from audio_pipeline.supervisor.playhead import Playhead
