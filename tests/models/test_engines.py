@@ -79,7 +79,7 @@ def test_what_is_asked_for_is_all_there_is_to_choose_from() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ways", "wish", "said"),
+    ("ways", "wish", "message"),
     [
         ([ORT], Wish("openvino"), "engine: 'openvino' was asked for, but its package is not installed; python -m pip"),
         (
@@ -90,17 +90,17 @@ def test_what_is_asked_for_is_all_there_is_to_choose_from() -> None:
         ([ORT, FULL], Wish(precision="bf16"), "which has ONNX Runtime fp32, OpenVINO fp32; use 'auto'"),
     ],
 )
-def test_what_this_machine_lacks_is_said(ways: list[Way], wish: Wish, said: str) -> None:
+def test_what_this_machine_lacks_is_said(ways: list[Way], wish: Wish, message: str) -> None:
     with pytest.raises(ConfigError) as error:
         asked_for(ways, wish)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_half_precision_that_was_asked_for_still_has_to_agree() -> None:
     figures = measure(machine(17, 12, 7, error=0.005), lambda: Timed.now_s)
     assert choose(figures, [HALF]).way == FULL
-    said = engines.line(figures, choose(figures, [HALF]), Wish(precision="bf16"))
-    assert said.startswith(
+    message = engines.line(figures, choose(figures, [HALF]), Wish(precision="bf16"))
+    assert message.startswith(
         "OpenVINO computes in fp32: bf16 agrees with it to less than 50 dB here, 12.0 ms; ONNX Runtime"
     )
 
