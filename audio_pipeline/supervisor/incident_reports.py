@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from audio_pipeline.control.events import ERROR, IncidentEvent, LogEvent
 from audio_pipeline.control.incident import Incident, LinkFlow
-from audio_pipeline.settings import plain
+from audio_pipeline.setting_values import plain
 from audio_pipeline.supervisor.event_stream import EventStream
 from audio_pipeline.supervisor.incidents import Incidents
 from audio_pipeline.supervisor.lifecycle import Lifecycle

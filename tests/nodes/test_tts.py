@@ -83,13 +83,13 @@ def test_the_setting_does_what_the_events_do() -> None:
     for by_set in (True, False):
         node, ctx, blocks = live()
         write(node, ctx, "word " * 100, end=True)
-        before = heard(blocks, 50)
+        before = pull(blocks, 50)
         if by_set:
             node.on_param("text", STORY, 0, ctx)
         else:
             node.on_event("text", {"kind": "cancel"}, 0, ctx)
             write(node, ctx, STORY, end=True)
-        sound = np.concatenate([before, heard(blocks, 400)])
+        sound = np.concatenate([before, pull(blocks, 400)])
         found.append((sound, [(event.kind, event.position) for event in ctx.events if event.kind != "start"]))
     assert found[0][1] == found[1][1] and ("cancelled", 24_000) in found[0][1]
     assert np.array_equal(found[0][0], found[1][0])
