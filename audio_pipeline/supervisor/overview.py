@@ -184,26 +184,12 @@ class Overview:
         links = [link for link in self._state.plan.links if name in _ends(link)]
         ends = {end for link in links for end in _ends(link)}
         boards = {end: self._playhead.boards(end) for end in reversed(self._state.plan.order) if end in ends}
-        return [_brief(link, boards) for link in links]
+        return [flow_of(link, boards) for link in links]
 
 
 def _ends(link: LinkPlan) -> tuple[str, str]:
     """The nodes at both ends."""
     return link.source.node, link.target.node
-
-
-def _brief(link: LinkPlan, boards: Mapping[str, Boards]) -> LinkFlow:
-    flow = flow_of(link, boards)
-    return LinkFlow(
-        str(link.source),
-        str(link.target),
-        flow.offered,
-        flow.delivered,
-        flow.dropped,
-        flow.queued,
-        flow.in_flight,
-        flow.balanced,
-    )
 
 
 def _node_meters(record: NodeRecord, boards: Boards) -> NodeMeters:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from audio_pipeline.control.incident import LinkFlow
+from audio_pipeline.control.message import fields_of
 from audio_pipeline.control.snapshots import (
     LinkDescription,
     LinkLedger,
@@ -39,20 +40,8 @@ TAPS_OFFERED = ">taps.offered"  # as a board names it, behind the port
 # -- links ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Flow:
-    """Frames of one link. It balances: offered = delivered + dropped + queued + in flight."""
-
-    offered: int
-    delivered: int
-    queued: int
-    in_flight: int
-    dropped: dict[str, int]
-    balanced: bool
-
-
-def flow_of(link: LinkPlan, boards: Mapping[str, Boards]) -> Flow:
-    """The frames of a link, from the boards of both ends."""
+def flow_of(link: LinkPlan, boards: Mapping[str, Boards]) -> LinkFlow:
+    """The frames of a link, from the boards of both ends. It balances: all that was offered is accounted for."""
     producer, taker = boards[link.source.node], boards[link.target.node]
     sent_as, taken_as = f"out.{link.source.port}>{link.target}.", f"in.{link.source}>{link.target.name}."
     offered, delivered = producer.total(sent_as + "offered"), taker.total(taken_as + "delivered")
@@ -61,7 +50,8 @@ def flow_of(link: LinkPlan, boards: Mapping[str, Boards]) -> Flow:
     unaccounted = offered - delivered - sum(dropped.values()) - queued
     in_flight, lost = _split(unaccounted, producer, taker, sent_as)
     balanced = unaccounted >= 0 and in_flight <= link.window + READ_SLACK
-    return Flow(offered, delivered, queued, in_flight, dropped | ({"peer_died": lost} if lost else {}), balanced)
+    dropped |= {"peer_died": lost} if lost else {}
+    return LinkFlow(str(link.source), str(link.target), offered, delivered, dropped, queued, in_flight, balanced)
 
 
 def _added(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
@@ -98,21 +88,14 @@ def link_ledger(link: LinkPlan, boards: Mapping[str, Boards]) -> LinkLedger:
     flow, (consumer, age) = flow_of(link, boards), _input_of(link)
     counts, worst_ms = boards[consumer].spread(age)
     return LinkLedger(
-        str(link.source),
-        str(link.target),
-        link.policy,
-        link.budget_ms,
-        link.window,
-        flow.offered,
-        flow.delivered,
-        flow.queued,
-        flow.in_flight,
-        flow.dropped,
-        flow.balanced,
-        quantiles(counts, worst_ms),
-        tuple(counts.tolist()),
-        link.standby,
-        worst_frame(link, age, boards[consumer]),
+        **fields_of(flow),
+        policy=link.policy,
+        budget_ms=link.budget_ms,
+        window=link.window,
+        age_ms=quantiles(counts, worst_ms),
+        age_counts=tuple(counts.tolist()),
+        standby=link.standby,
+        worst=worst_frame(link, age, boards[consumer]),
     )
 
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audio_pipeline.control.state import link_map
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.links.link_plan import LinkPlan
 from audio_pipeline.metrics import Board, Reading
@@ -15,6 +14,7 @@ from audio_pipeline.refs import InputKey, PortRef
 from audio_pipeline.supervisor.board_readings import Boards
 from audio_pipeline.supervisor.state import busy_share, levels_db, link_ledger, node_ledger, path_descriptions
 from tests.engine.graphs import graph_of
+from tests.plain_state import link_map
 
 LINK = LinkPlan(PortRef("song", "out"), InputKey("mix", "dry"), "drop_oldest", 100.0, 4, 10, "song", 11.0)
 OUT, IN = "out.out>mix.dry.", "in.song.out>dry."

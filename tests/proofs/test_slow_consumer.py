@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audio_pipeline.control.state import link_map
 from audio_pipeline.graph.load import load
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.metrics import Reading
@@ -20,6 +19,7 @@ from audio_pipeline.supervisor.board_readings import Boards
 from audio_pipeline.supervisor.local import LocalGraph
 from audio_pipeline.supervisor.state import link_ledger
 from audio_pipeline.worker import commands
+from tests.plain_state import link_map
 from tests.proofs.kinds.slow import ages_ms
 from tests.proofs.kinds.tune import tune
 from tests.proofs.live import running
