@@ -23,6 +23,7 @@ from pathlib import Path
 import psutil
 
 from audio_pipeline.control.client import Client
+from audio_pipeline.control.requests import MetersRequest
 from audio_pipeline.control.snapshots import NodeLedger
 from audio_pipeline.cpu import cores, processor
 from audio_pipeline.errors import ControlError
@@ -111,7 +112,7 @@ def _wait_for_clock(client: Client, process: subprocess.Popen[bytes], printed: P
         if process.poll() is not None:
             raise SystemExit(printed.read_text(encoding="utf-8"))
         with suppress(ControlError):  # it is starting
-            if client.state(START_S)["uptime_s"] > SETTLE_S:
+            if client.ask(MetersRequest(), START_S).uptime_s > SETTLE_S:
                 return
         time.sleep(LOOK_S)
     raise SystemExit("karaoke did not play")

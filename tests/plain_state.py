@@ -58,7 +58,7 @@ def _nodes(description: Description, meters: Meters, ledger: Ledger) -> Plain:
     }
 
 
-def _without_nil(values: State) -> Plain:
+def _without_nil(values: Plain) -> Plain:
     return {key: value for key, value in values.items() if value is not None}
 
 

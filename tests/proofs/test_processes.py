@@ -77,7 +77,7 @@ def test_a_group_dies_and_returns_together_with_its_state(tmp_path: Path) -> Non
         final = pipeline.finish()
     print(f"kill -9 a group of three: all back after {took_s:.2f} s")
     (incident,) = after["incidents"]
-    assert (incident["node"], incident["cause"], incident["with"]) == ("song", "killed by signal 9", ["fade", "mix"])
+    assert (incident["node"], incident["cause"], incident["others"]) == ("song", "killed by signal 9", ("fade", "mix"))
     assert after["nodes"]["fade"]["settings"]["gain"] == 0.25
     assert final_level == pytest.approx(before["nodes"]["mix"]["levels_db"]["out"][1], abs=0.5), "as loud as before"
     assert [final["nodes"][name]["restarts"] for name in ("bad", "rec")] == [0, 0]
@@ -94,7 +94,7 @@ def test_a_node_that_blocks_forever_is_ended_and_returns(tmp_path: Path, node: s
     print(f"{node} blocks in process(): runs again after {took_s:.2f} s")
     (incident,) = after["incidents"]
     assert incident["node"] == node, "the one whose turn it was is named"
-    assert incident["cause"] == "hung: its loop did not turn" and incident["with"] == list(others)
+    assert incident["cause"] == "hung: its loop did not turn" and incident["others"] == tuple(others)
     worst_s = 3 * before["nodes"][node]["worst_step_ms"] / 1000
     assert took_s < max(HANG_S, worst_s) + BUDGET_S
 
