@@ -131,7 +131,7 @@ def kept(frames: Floats, keep: tuple[int, int]) -> Floats:
     return found
 
 
-def word_timings(spoken: Sequence[Spoken], known: frozenset[str], frames: Floats) -> tuple[Word, ...]:
+def timings(spoken: Sequence[Spoken], known: frozenset[str], frames: Floats) -> tuple[Word, ...]:
     """Where words are, in samples, by the frames (signs,) of their signs; the first and the last are the pads.
 
     Signs that are not in `known` were never given to the network, and a space stands between two words.

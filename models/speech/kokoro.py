@@ -99,7 +99,7 @@ class KokoroVoice:
     def _timed(self, spoken: list[Spoken]) -> Speech:
         phonemes = joined(spoken)
         sound, frames = self._model.timed(phonemes, row(self._pack, len(phonemes)), self._speed)
-        return Speech(sound, durations.word_timings(spoken, self._model.signs, frames) if len(frames) else ())
+        return Speech(sound, durations.timings(spoken, self._model.signs, frames) if len(frames) else ())
 
     def cancel(self) -> None:
         """Ends the synthesis under way, from another thread."""

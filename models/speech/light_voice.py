@@ -42,7 +42,7 @@ class LightVoice:
         feed = {"ids": np.array([ids]), "speed": np.array([self._speed], np.float32)}
         *spectra, frames = self._session.run(feed)
         sound = self._sound_of(*(part[0] for part in spectra), np.random.default_rng(SEED))
-        return Speech(np.asarray(sound, np.float32), durations.word_timings(spoken, self._signs, frames))
+        return Speech(np.asarray(sound, np.float32), durations.timings(spoken, self._signs, frames))
 
     def cancel(self) -> None:
         """Ends the synthesis under way, from another thread."""

@@ -75,7 +75,7 @@ def test_words_lie_where_their_signs_are() -> None:
     words = to_tokens("One, two.")
     signs = frozenset(joined(words))
     frames = np.ones(len(joined(words)) + 2, np.float32)
-    found = durations.word_timings(words, signs, frames)
+    found = durations.timings(words, signs, frames)
     assert [word.text for word in found] == ["One,", "two."]
     first, second = (len(word.phonemes) for word in words)
     early = durations.EARLY
