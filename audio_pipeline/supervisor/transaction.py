@@ -112,8 +112,7 @@ class Transaction:
     def on_dismissed(self, record: NodeRecord) -> None:
         """One that leaves has let go of everything; its process goes on with others, or ends."""
         state = self._state
-        shared = any(other.child is record.child for other in state.playing)
-        if record.name in state.leaving and shared:
+        if record.name in state.leaving and any(other.child is record.child for other in state.playing):
             record.child = None
             self._gone(record)
 
