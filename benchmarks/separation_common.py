@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 
 from audio_pipeline.models.separation import spleeter
+from audio_pipeline.models.separation.engines import installed
 from audio_pipeline.models.separation.types import Model
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -38,9 +39,9 @@ def read(name: str) -> Array:
     return found
 
 
-def two_stems() -> Model:
-    """Spleeter with two stems on the CPU."""
-    return spleeter.load("spleeter-2stems", device="cpu")
+def two_stems(precision: str = "fp32", engine: str = "auto") -> Model:
+    """Spleeter with two stems on the CPU; in full precision unless told otherwise."""
+    return spleeter.load("spleeter-2stems", device="cpu", precision=precision, engine=engine)
 
 
 def agreement_db(reference: Array, estimate: Array) -> float:
@@ -57,7 +58,7 @@ def usdr_db(reference: Array, estimate: Array) -> float:
 
 def machine() -> str:
     """One line that names what the numbers were measured on, and how busy it was."""
-    names = ("numpy", "onnxruntime")
+    names = [name for name in ("numpy", "onnxruntime", "openvino") if installed(name)]
     packages = ", ".join(f"{name} {version(name)}" for name in names)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     return (

