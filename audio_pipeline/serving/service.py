@@ -73,6 +73,7 @@ class Service:
     def __init__(self, name: str, key: Mapping[str, Any]) -> None:
         self.path = services_folder() / f"{name}-{digest(key)}"
         try:
+            self.path.parent.mkdir(mode=0o700, exist_ok=True)
             self.path.mkdir(mode=0o700, exist_ok=True)
             os.utime(self.path)
         except OSError as error:
@@ -141,10 +142,8 @@ def linger_s() -> float:
 
 
 def services_folder() -> Path:
-    """Where the folders of all services of this user lie. Raises PipelineError."""
-    folder = base_dir() / SERVICES
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
+    """Where the folders of all services of this user lie, made by the first of them. Raises PipelineError."""
+    return base_dir() / SERVICES
 
 
 def _sweep(folder: Path) -> None:

@@ -62,7 +62,7 @@ class RunningService:
 
 def running_services() -> Iterator[RunningService]:
     """Every service of this user that holds its lock. Raises PipelineError."""
-    for folder in sorted(services_folder().iterdir()):
+    for folder in sorted(services_folder().glob("*")):  # none where no service was ever started
         if is_locked(folder / LOCK):
             owner = owner_of(folder / LOCK)
             yield RunningService(folder, owner[0] if owner and is_same(*owner) else None, _status(folder / STATUS))
