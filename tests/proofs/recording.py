@@ -12,6 +12,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from audio_pipeline.control.events import NodeEvent
+
 Samples = NDArray[np.float32]
 
 
@@ -66,7 +68,7 @@ def _mask(spans: Sequence[Mapping[str, int]], n: int) -> NDArray[np.bool_]:
     return mask
 
 
-def played(positions: NDArray[np.int64], maps: Sequence[Mapping[str, Any]], song: Samples, rate: int) -> Samples:
+def played(positions: NDArray[np.int64], maps: Sequence[NodeEvent], song: Samples, rate: int) -> Samples:
     """What the song's own `media` events say lies at each position; the song loops."""
     place = np.zeros(len(positions), np.int64)
     for event in maps:  # a later word holds from its position on
