@@ -112,7 +112,7 @@ def helper_dies(quiet: Quiet, at: int) -> None:
 
 
 ACTS: list[Act] = [restart, edit, log_line, event, setting, seek, helper_dies]
-FEW = {restart: 2_500, edit: 60}  # enough for every bound to be reached twice
+FEW = {restart: 2_500, edit: 120}  # enough for every bound to be reached twice
 MOST_EDITS = 20_000  # each takes a plan of the whole graph, twice
 
 

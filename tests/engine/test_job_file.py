@@ -24,7 +24,7 @@ from tests.patience import PATIENCE_S
 LARGE = 8 << 20  # a snapshot that no pipe holds
 
 
-def job(**over: Any) -> Job:
+def job(board: str = "b", **over: Any) -> Job:
     return Job(
         name="mix",
         kind="sum",
@@ -35,7 +35,7 @@ def job(**over: Any) -> Job:
         live=True,
         folder="",
         token="t",
-        board="b",
+        board=board,
         clock="c",
         inputs=(),
         outputs=(),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from audio_pipeline.cli.observe import Printed
+from audio_pipeline.control.snapshots import NodeLedger
 from audio_pipeline.host import log_ring
 from audio_pipeline.host.log_ring import RING, last_lines, read_from, trim
 
@@ -84,15 +85,15 @@ def test_a_log_that_is_not_there_is_empty(tmp_path: Path) -> None:
 def test_the_command_logs_follows_a_log_whose_beginning_is_gone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    state = {"nodes": {"mix": {"printed": "worker-1.log"}}}
+    nodes = {"mix": NodeLedger("", "worker-1.log", {}, {})}
     path = tmp_path / "worker-1.log"
     path.write_bytes(b"".join(LINE % at for at in range(20_000)))
     trim(path)
     printed = Printed(tmp_path, prefix=False)
-    printed.show(state, ["mix"])
+    printed.show(nodes, ["mix"])
     first = capsys.readouterr().out.splitlines()
     assert first[-1].startswith("000019999") and all(len(line) == len(LINE % 0) - 1 for line in first)
     with path.open("ab") as out:
         out.write(LINE % 20_000)
-    printed.show(state, ["mix"])
+    printed.show(nodes, ["mix"])
     assert capsys.readouterr().out == (LINE % 20_000).decode()

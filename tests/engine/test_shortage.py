@@ -86,7 +86,7 @@ def test_a_turn_that_meets_a_shortage_is_an_incident(
     supervisor.turn(time.monotonic())
     assert supervisor.life.error is None and supervisor.life.finishing_s is not None, "the rest of the turn was done"
     (incident,) = supervisor.incidents
-    assert incident["node"] == "supervisor" and incident["cause"].startswith(f"{step}: {error.strerror}")
+    assert incident.node == "supervisor" and incident.cause.startswith(f"{step}: {error.strerror}")
 
 
 def test_a_state_that_cannot_be_read_now_is_answered_with_a_sentence(
@@ -118,7 +118,7 @@ def test_a_process_that_the_system_refuses_is_a_failed_try_with_back_off(quiet: 
         supervisor.restarts.turn(float("inf"))
     assert supervisor.life.error is None and record.phase is Phase.RESTARTING, "it is not the node's fault"
     assert record.failures <= MAX_FAILURES and record.backoff_s() == BACKOFF_S[-1]
-    assert reason_of(error) in list(supervisor.incidents)[-1]["cause"]
+    assert reason_of(error) in list(supervisor.incidents)[-1].cause
     launched: list[str] = []
     quiet.workers.on_launch = lambda records: launched.append(records[0].name)
     supervisor.restarts.turn(float("inf"))

@@ -94,7 +94,7 @@ def test_a_worker_is_a_fork_in_a_session_of_its_own(forks: OwnWorkers, folder: P
 
 def test_its_end_is_seen_with_its_code_and_its_lines(forks: OwnWorkers, folder: Path) -> None:
     child, told = take(forks, folder, 7), queue.Queue[int]()
-    child.give([job()], told.put)
+    child.give([job(str(folder / "b"))], told.put)
     assert told.get(timeout=PATIENCE_S) == CRASHED  # the job leads nowhere
     assert "Traceback" in "\n".join(child.last_lines(50)) and child.log.name == "worker-7.log"
 
@@ -125,7 +125,7 @@ def test_a_worker_has_what_the_supervisor_has_now(
     assert os.readlink(f"/proc/{child.pid}/fd/0") == os.devnull
     links = [os.readlink(path) for path in Path(f"/proc/{child.pid}/fd").iterdir()]
     assert sum(link.startswith("socket:") for link in links) == 1, links
-    child.give([job()], told.put)
+    child.give([job(str(folder / "b"))], told.put)
     assert told.get(timeout=PATIENCE_S) == CRASHED
     end(first)
 
@@ -186,7 +186,7 @@ def test_the_end_of_an_orphan_that_came_to_us_is_seen_with_its_signal(forks: Own
         child.kill()
         wait_for_end(child.pid)
         assert child.pid in workers.pids and reap(workers.pids) == []
-        child.give([job()], told.put)
+        child.give([job(str(folder / "b"))], told.put)
         assert told.get(timeout=PATIENCE_S) == -signal.SIGKILL
         assert child.pid not in workers.pids
 
