@@ -102,6 +102,7 @@ def test_its_end_is_seen_with_its_code_and_its_lines(forks: OwnWorkers, folder: 
 def test_both_bear_the_mark_of_the_run(forks: OwnWorkers, folder: Path) -> None:
     """So that what they leave is found at the next start."""
     child = take(forks, folder, 5)
+    wait_for_imports(child)  # it has a mark of its own from then on
     for pid, number in ((server_of(forks), 0), (child.pid, 5)):
         block = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         (text,) = [item.partition(b"=")[2].decode() for item in block if item.startswith(MARK.encode() + b"=")]
