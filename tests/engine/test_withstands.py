@@ -36,8 +36,15 @@ nodes:
   rec: {{kind: recorder, subtype: float32, inputs: {{track: {{from: song, policy: block}}}}}}
 """
 PROGRAM = str(ROOT / "run_pipeline.py")
+NO_MORE_FORKS = """
+import errno, os
+def fork():
+    raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+os.fork = fork
+"""
 NO_MORE_PROCESSES = """
-import errno, subprocess, sys
+import errno, os, subprocess, sys
+os.environ["PYTHONPATH"] = {path!r}  # of the processes that it starts
 made, real = [], subprocess.Popen
 def popen(*args, **kwargs):
     made.append(1)
@@ -169,7 +176,9 @@ def limit_files(soft: int, hard: int) -> None:
 
 @pytest.mark.parametrize("most", [0, 1])
 def test_without_processes_it_says_so(place: Place, most: int) -> None:
-    entry = ("-c", NO_MORE_PROCESSES.format(most=most))
+    """Neither a process that forks nodes, or forks of it, nor children in place of them."""
+    (place.folder / "sitecustomize.py").write_text(NO_MORE_FORKS)
+    entry = ("-c", NO_MORE_PROCESSES.format(most=most, path=str(place.folder)))
     code, said = place.end(place.start("--offline", entry=entry))
     one_sentence(said, "Resource temporarily unavailable")
     assert code == 1
