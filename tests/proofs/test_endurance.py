@@ -122,7 +122,7 @@ def _check_constant(steady: Sequence[Slot]) -> None:
         print(f"  {what}: {first} -> {last}")
         workers = [name for name in first if name != "supervisor"]  # that one is this process
         assert {name: last[name] for name in workers} == {name: first[name] for name in workers}, what
-        assert abs(last["supervisor"] - first["supervisor"]) <= 2, what
+        assert last["supervisor"] - first["supervisor"] <= 2, what  # what tests before this one left may go meanwhile
     assert steady[-1].files == steady[0].files, "files in the runtime folder"
 
 
