@@ -109,7 +109,7 @@ class HostConnection:
         more = self._take(now_ns)
         self._note(now_ns)
         for stream in self._streams.values():
-            stream.turn(now_ns)
+            stream.turn(now_ns, barred=bool(self._trouble))
         self._part()
         self._exchange(now_ns)
         return more

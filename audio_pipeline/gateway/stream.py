@@ -112,13 +112,13 @@ class Stream(Generic[E_co]):
         except WireError:
             self.bad += 1
 
-    def turn(self, now_ns: int) -> None:
-        """Sends what is due, and notes how it fares."""
+    def turn(self, now_ns: int, *, barred: bool = False) -> None:
+        """Sends what is due, and notes how it fares; `barred` while something is wrong with the connection itself."""
         self._now_ns = now_ns
         self._end.send_due(now_ns)
         if self._end.refused:
             self._on_refused(now_ns)
-        elif self._end.greeted:
+        elif self._end.greeted and not barred:
             self._asked_ns, self._pause_ns = now_ns, GREET_NS
             if not self.connected:
                 self._welcome()

@@ -11,13 +11,15 @@ import pytest
 import soundfile as sf
 
 from audio_pipeline.cli.main import main
+from audio_pipeline.clock_offset import ClockOffset
 from audio_pipeline.control.pushes import EventBatch
 from audio_pipeline.control.requests import EVENTS, GRAPH, LEDGER, METERS, TOPICS
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
 from audio_pipeline.errors import ControlError
-from audio_pipeline.gateway.control import RemoteControl
+from audio_pipeline.gateway.control import ControlEnd, RemoteControl
 from audio_pipeline.gateway.remote import Remote
 from audio_pipeline.gateway.server import Gateway
+from audio_pipeline.gateway.stream import Stream
 from audio_pipeline.keys import FOLDER, Keys
 from audio_pipeline.supervisor.subscriptions import MOST_OF_A_CLIENT
 from audio_pipeline.supervisor.supervisor import Supervisor
@@ -83,6 +85,16 @@ def test_pushes_go_on_as_long_as_they_are_acknowledged(client: RemoteControl) ->
         numbers = [push.number for push in (subscription.take(PATIENCE_S) for _ in range(40)) if push is not None]
     assert len(numbers) == 40 and numbers == sorted(set(numbers))
     assert numbers[-1] - numbers[0] - 39 == subscription.skipped - (numbers[0] - 1)
+
+
+def test_why_a_connection_cannot_be_made_stays_with_its_clients_until_it_is_made() -> None:
+    """A client greets nobody, so only the connection knows whether somebody is there."""
+    stream = Stream(1, "studio", lambda message: True, ClockOffset(), ControlEnd)
+    stream.complain("studio does not let this host in")
+    stream.turn(1, barred=True)
+    assert stream.trouble == "studio does not let this host in" and not stream.connected
+    stream.turn(2)
+    assert stream.connected and not stream.trouble
 
 
 def test_what_the_role_does_not_allow_is_refused(client: RemoteControl) -> None:
