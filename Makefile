@@ -51,7 +51,7 @@ weights: $(VENV)/test.stamp
 	@$(BIN)/audio-pipeline models fetch $(WEIGHTS) || echo "Without these weights their tests are skipped."
 
 prove: $(VENV)/test.stamp $(SPLEETER)/stamp
-	@$(INSTALL) '.[dev,torch,fuzz]' $(SAY) || echo "No atheris for this Python: inputs chosen by coverage are left out."
+	@$(INSTALL) '.[dev,serve,torch,fuzz]' $(SAY) || echo "No atheris for this Python: inputs chosen by coverage are left out."
 	@$(BIN)/python -m tests.machine
 	@$(PYTEST) -m 'proof or long' --proof-scale 1 --timeout 0 -v -rP --proof-table proofs.md
 
@@ -75,13 +75,14 @@ $(BIN)/python:
 
 $(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing audio-pipeline into $(VENV) (a minute or two the first time)"
-	@$(INSTALL) '.[openvino]' $(SAY) || { echo "No OpenVINO for this machine: ONNX Runtime computes alone."; $(INSTALL) . $(SAY); }
+	@$(INSTALL) '.[serve,openvino]' $(SAY) || \
+		{ echo "No OpenVINO for this machine: ONNX Runtime computes alone."; $(INSTALL) '.[serve]' $(SAY); }
 	@touch $@
 
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing audio-pipeline with PyTorch and the test tools into $(VENV) (a few minutes the first time)"
-	@$(INSTALL) '.[dev,torch,openvino]' $(SAY) || \
-		{ echo "No OpenVINO for this machine: its tests are left out."; $(INSTALL) '.[dev,torch]' $(SAY); }
+	@$(INSTALL) '.[dev,serve,torch,openvino]' $(SAY) || \
+		{ echo "No OpenVINO for this machine: its tests are left out."; $(INSTALL) '.[dev,serve,torch]' $(SAY); }
 	@touch $@ $(VENV)/run.stamp
 
 $(COQUI)/stamp: environments/coqui.txt

@@ -52,7 +52,7 @@ class RemoteIn(Node):
 
         wanted = self.settings
         remote = find_remote(wanted.host, wanted.key, wanted.own, curve=wanted.curve)
-        self._ctx, self._clear_at = ctx, 0
+        self._ctx = ctx
         self._player = RemotePlayer(ctx, wanted.channels, wanted.least_ms, wanted.most_ms)
         port = wanted.port if "." in wanted.port else f"{wanted.port}.out"
         coding = Coding(wanted.format)

@@ -11,7 +11,6 @@ from audio_pipeline.control.async_connection import AsyncConnection
 from audio_pipeline.control.async_subscription import AsyncSubscription, open_subscription
 from audio_pipeline.control.client import access
 from audio_pipeline.control.codec import MSGPACK, Codec
-from audio_pipeline.control.connection import Prepare, unprepared
 from audio_pipeline.control.events import Event
 from audio_pipeline.control.message import Request
 from audio_pipeline.control.operations import TIMEOUT_S
@@ -27,8 +26,8 @@ class AsyncClient:
     Not for sound: links stay with threads.
     """
 
-    def __init__(self, endpoint: str, token: str, prepare: Prepare = unprepared, codec: Codec = MSGPACK) -> None:
-        self._where = (endpoint, token, prepare, codec)
+    def __init__(self, endpoint: str, token: str, codec: Codec = MSGPACK) -> None:
+        self._where = (endpoint, token, codec)
         self._seen = 0
         self._connection = AsyncConnection(*self._where)
 

@@ -10,7 +10,7 @@ import zmq
 import zmq.asyncio
 
 from audio_pipeline.control.codec import MSGPACK, Codec, decode
-from audio_pipeline.control.connection import LINGER_MS, Prepare, unprepared
+from audio_pipeline.control.connection import LINGER_MS
 from audio_pipeline.control.conversation import Conversation, now_s, reply_of, result_of, silence
 from audio_pipeline.control.message import Request
 from audio_pipeline.control.operations import operation_of
@@ -24,13 +24,12 @@ A_TURN = 64  # messages
 class AsyncConnection:
     """A DEALER and a task that reads it: replies go to whoever waits for them, all else to `received`."""
 
-    def __init__(self, endpoint: str, token: str, prepare: Prepare = unprepared, codec: Codec = MSGPACK) -> None:
+    def __init__(self, endpoint: str, token: str, codec: Codec = MSGPACK) -> None:
         self._conversation = Conversation(token, codec)
         self._waiting: dict[int, asyncio.Future[Received]] = {}
         self._context = zmq.asyncio.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
-        prepare(self._socket)  # type: ignore[arg-type]  # options are set in the same way
         self._socket.connect(endpoint)
         self._reader: asyncio.Task[None] | None = None
 

@@ -7,31 +7,16 @@ from types import TracebackType
 
 from audio_pipeline.control.async_connection import AsyncConnection
 from audio_pipeline.control.conversation import now_s
-from audio_pipeline.control.pushes import Push, Subscribed
+from audio_pipeline.control.pushes import Progress, Push, Subscribed
 from audio_pipeline.control.requests import SubscribeRequest
 from audio_pipeline.control.subscription import TURN_S
 
 
-class AsyncSubscription:
+class AsyncSubscription(Progress):
     """Pushes of a running pipeline, in order, for one task. It renews itself where the pipeline let it go."""
 
     def __init__(self, connection: AsyncConnection, received: Subscribed) -> None:
         self._connection, self._received = connection, received
-
-    @property
-    def lost(self) -> int:
-        """Events that were forgotten before they could be sent."""
-        return self._received.lost
-
-    @property
-    def skipped(self) -> int:
-        """Pushes that were left out because we were slow."""
-        return self._received.skipped
-
-    @property
-    def ended(self) -> bool:
-        """True once the pipeline has ended and its last push was taken."""
-        return self._received.ended
 
     async def take(self, timeout_s: float) -> Push | None:
         """The next push, or None where none comes in time. Raises ControlError where nobody answers."""

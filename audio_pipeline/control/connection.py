@@ -15,13 +15,8 @@ from audio_pipeline.control.received import Received, received
 from audio_pipeline.errors import ControlError
 
 R = TypeVar("R")
-Prepare = Callable[[zmq.Socket[bytes]], None]
 LINGER_MS = 200
 Silence = Callable[[str, float], str]
-
-
-def unprepared(socket: zmq.Socket[bytes]) -> None:
-    """No options beyond ours: the endpoint is of this host."""
 
 
 class Transport(Protocol):

@@ -154,3 +154,24 @@ class Subscribed:
         self._silent_s = self._silent_s + passed_s if self._waiting else 0.0
         if self._silent_s > PATIENCE_S:
             raise ControlError(f"the pipeline did not answer a subscriber within {PATIENCE_S:g} s")
+
+
+class Progress:
+    """How far a subscription has come, whatever carries it."""
+
+    _received: Subscribed
+
+    @property
+    def lost(self) -> int:
+        """Events that were forgotten before they could be sent."""
+        return self._received.lost
+
+    @property
+    def skipped(self) -> int:
+        """Pushes that were left out because we were slow."""
+        return self._received.skipped
+
+    @property
+    def ended(self) -> bool:
+        """True once the pipeline has ended and its last push was taken."""
+        return self._received.ended

@@ -7,13 +7,13 @@ from types import TracebackType
 
 from audio_pipeline.control.connection import Connection
 from audio_pipeline.control.conversation import now_s
-from audio_pipeline.control.pushes import Push, Subscribed
+from audio_pipeline.control.pushes import Progress, Push, Subscribed
 from audio_pipeline.control.requests import SubscribeRequest
 
 TURN_S = 1.0  # longest wait between two looks at what is owed
 
 
-class Subscription:
+class Subscription(Progress):
     """Pushes of a running pipeline, in order; for one thread. It renews itself where the pipeline let it go."""
 
     def __init__(self, connection: Connection, request: SubscribeRequest) -> None:
@@ -23,21 +23,6 @@ class Subscription:
         except BaseException:
             connection.close()
             raise
-
-    @property
-    def lost(self) -> int:
-        """Events that were forgotten before they could be sent."""
-        return self._received.lost
-
-    @property
-    def skipped(self) -> int:
-        """Pushes that were left out because we were slow."""
-        return self._received.skipped
-
-    @property
-    def ended(self) -> bool:
-        """True once the pipeline has ended and its last push was taken."""
-        return self._received.ended
 
     def take(self, timeout_s: float) -> Push | None:
         """The next push, or None where none comes in time. Raises ControlError where nobody answers."""

@@ -5,7 +5,7 @@ See `docs/protocol.md`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +56,6 @@ class InSpec:
     policy: str
     stream: int = 0
     credit_every: int = 1  # frames taken; fewer where the window is small
-    prepare: Callable[[zmq.Socket[bytes]], None] = lambda socket: None  # options of the socket (keys, heartbeats)
     terms: Mapping[str, Any] = field(default_factory=dict)  # what a hello carries beside the link's own fields
 
 

@@ -51,6 +51,5 @@ def connected_dealer(context: zmq.Context[Any], spec: InSpec) -> zmq.Socket[byte
         socket.setsockopt(option, value)
     if spec.identity:
         socket.setsockopt(zmq.IDENTITY, spec.identity.encode())
-    spec.prepare(socket)
     socket.connect(spec.endpoint)
     return socket

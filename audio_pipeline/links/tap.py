@@ -27,8 +27,7 @@ POLL_MS = 20
 class Tap:
     """Frames of one port, in order. Raises ControlError where the port refuses it.
 
-    `since`: a position; what the producer remembers from there on comes first, marked REPLAY. `prepare` sets
-    options of the socket before it connects (keys). Lives in one thread.
+    `since`: a position; what the producer remembers from there on comes first, marked REPLAY. Lives in one thread.
     """
 
     def __init__(
@@ -39,7 +38,6 @@ class Tap:
         name: str = "tap",
         since: int | None = None,
         window: int = WINDOW,
-        prepare: Callable[[zmq.Socket[bytes]], None] = lambda socket: None,
     ) -> None:
         self.counts: Counter[str] = Counter()  # received, delivered, dropped.cancelled, bad
         self.lost = 0  # frames that the producer dropped, by the holes in their numbers
@@ -51,7 +49,7 @@ class Tap:
         self._seq: tuple[int, int] | None = None  # epoch and number of the newest frame
         self._context: zmq.Context[Any] = zmq.Context()
         identity = f"{name}.{os.getpid()}.{secrets.token_hex(4)}"
-        spec = InSpec(identity, endpoint, window, "drop_oldest", prepare=prepare)
+        spec = InSpec(identity, endpoint, window, "drop_oldest")
         self._port = InPort(self._context, spec, token, secrets.randbits(31), self._count, self._on_other)
         self._port.since = since
 

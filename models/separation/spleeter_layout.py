@@ -29,6 +29,8 @@ ENCODER = (16, 32, 64, 128, 256, 512)
 DECODER = (256, 128, 64, 32, 16, 1)
 CHANNELS = 2
 HEAD_REACH = 3  # frames on each side that the last convolution sees
+TIME = 2  # axis of (batch, channels, frames, bins)
+GRID = 16  # wanted frames are rounded up to this
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,17 @@ def shapes(width: int = ENCODER[0]) -> dict[str, tuple[int, ...]]:
         }
         below = channels
     return found | {"head.kernel": (CHANNELS, 1, 4, 4), "head.bias": (CHANNELS,)}
+
+
+def on_grid(wanted: range, frames: int) -> range:
+    """The frames that are computed for the wanted ones, so that one graph serves several hops; at little cost.
+
+    >>> on_grid(range(120, 128), 128), on_grid(range(0, 4), 128), on_grid(range(0, 8), 8)
+    (range(112, 128), range(0, 16), range(0, 8))
+    """
+    count = min(-(-len(wanted) // GRID) * GRID, frames)
+    first = max(0, wanted.stop - count)
+    return range(first, first + count)
 
 
 def decoder_ranges(wanted: range, frames: int) -> list[range]:

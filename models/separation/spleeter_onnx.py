@@ -22,17 +22,17 @@ from audio_pipeline.models.separation.spleeter_layout import (
     LEAK,
     LEVELS,
     MASK_EPSILON,
+    TIME,
     Array,
     Variant,
     Weights,
     decoder_ranges,
+    on_grid,
 )
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PROVIDER_OPTIONS = {CUDA: {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}}  # quick to start, and exact
 OPSET, IR = 17, 9  # what ONNX Runtime 1.17 and later read
-TIME = 2  # axis of (batch, channels, frames, bins)
-GRID = 16  # wanted frames are rounded up to this, so that one graph serves several hops; costs nothing to speak of
 ANY = 1 << 16  # frames of a graph for windows of any length: it counts them from the end of the window
 TO_THE_END = (1 << 63) - 1  # of a slice
 
@@ -223,9 +223,8 @@ class OnnxUnets:
     def masks(self, magnitudes: Array, wanted: range) -> Array:
         """Masks (batch, stems, wanted, bins, channels) for magnitudes (batch, frames, bins, channels)."""
         frames, bins = magnitudes.shape[1:3]
-        count = min(-(-len(wanted) // GRID) * GRID, frames)
-        first = max(0, wanted.stop - count) - frames
-        session = self._session(frames, bins, range(first, first + count))
+        computed = on_grid(wanted, frames)
+        session = self._session(frames, bins, range(computed.start - frames, computed.stop - frames))
         masks: Array = session.runtime.run(None, {"magnitudes": magnitudes})[0]
         first = frames + session.wanted.start
         return masks[:, :, wanted.start - first : wanted.stop - first]

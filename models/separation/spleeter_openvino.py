@@ -22,10 +22,12 @@ from audio_pipeline.models.separation.spleeter_layout import (
     LEAK,
     LEVELS,
     MASK_EPSILON,
+    TIME,
     Array,
     Variant,
     Weights,
     decoder_ranges,
+    on_grid,
 )
 from audio_pipeline.models.weights.tensors import MappedTensors
 
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from openvino import CompiledModel, InferRequest
     from openvino import Model as OpenVinoModel
 
-TIME = 2  # axis of (batch, channels, frames, bins)
-GRID = 16  # wanted frames are rounded up to this, so that one model serves several hops; costs nothing to speak of
 MOST = 8  # shapes of window that are kept compiled: those of a ladder, and of another mode
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # ours, and what OpenVINO calls it
 CAPABILITIES = {"BF16": "bf16", "FP16": "fp16"}  # of a processor that computes in it
@@ -172,14 +172,14 @@ class OpenVinoUnets:
     def masks(self, magnitudes: Array, wanted: range) -> Array:
         """Masks (batch, stems, wanted, bins, channels) for magnitudes (batch, frames, bins, channels)."""
         frames, bins = magnitudes.shape[1:3]
-        count = min(-(-len(wanted) // GRID) * GRID, frames)
-        first = max(0, wanted.stop - count)
-        compiled = self._for(frames, bins, range(first, first + count))
+        computed = on_grid(wanted, frames)
+        compiled = self._for(frames, bins, computed)
+        asked = slice(wanted.start - computed.start, wanted.stop - computed.start)
         found = np.empty((len(magnitudes), len(self._variant.stems), len(wanted), bins, CHANNELS), np.float32)
         with self._request(compiled) as request:
             for row, window in zip(found, np.ascontiguousarray(magnitudes), strict=True):
                 request.infer([window[None]], share_inputs=True)
-                row[:] = request.get_output_tensor().data[0, :, wanted.start - first : wanted.stop - first]
+                row[:] = request.get_output_tensor().data[0, :, asked]
         return found
 
     def _for(self, frames: int, bins: int, wanted: range) -> _Compiled:

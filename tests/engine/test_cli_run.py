@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,17 @@ def test_a_hangup_that_was_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.fixture
+def heeded_signals() -> Iterator[None]:
+    """No signal is ignored, as those are that `nohup` and a shell's `&` set so."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("heeded_signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_the_pipeline_and_a_second_ctrl_c_does_not_wait(number: int) -> None:
     before, stops = signal.getsignal(number), []
