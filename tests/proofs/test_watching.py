@@ -80,7 +80,7 @@ def test_all_who_watch_see_a_node_die_and_come_back(tmp_path: Path, proof_scale:
     assert before[link] < after[link] < later[link], "counters go on over a restart"
     incident = next(entry for entry in _entries(log) if entry["event"] == "incident")
     assert (incident["node"], incident["pid"], incident["level"]) == ("loud", pid, "error")
-    assert {link["to"] for link in incident["ledger"]} == {"loud.in", "rec.loud"}
+    assert {link["target"] for link in incident["ledger"]} == {"loud.in", "rec.loud"}
     assert log.stat().st_mode & 0o777 == 0o600
     print(
         f"a node killed under all who watch: back after {back[0]['time_s'] - incident['time_s']:.2f} s, "
