@@ -53,11 +53,11 @@ class AsyncClient:
         return await self.ask(requests.DescribeRequest())
 
     async def meters(self) -> Meters:
-        """What moves: positions, levels, loads, queues, transport."""
+        """The changing values: positions, levels, loads, queues, transport."""
         return await self.ask(requests.MetersRequest())
 
     async def ledger(self) -> Ledger:
-        """What became of every frame, with histograms, counters, incidents and the log."""
+        """The account of every frame, with histograms, counters, incidents and the log."""
         return await self.ask(requests.LedgerRequest())
 
     async def events(self) -> list[Event]:

@@ -67,11 +67,11 @@ class Client:
         return self.ask(requests.DescribeRequest())
 
     def meters(self) -> Meters:
-        """What moves: positions, levels, loads, queues, transport."""
+        """The changing values: positions, levels, loads, queues, transport."""
         return self.ask(requests.MetersRequest())
 
     def ledger(self) -> Ledger:
-        """What became of every frame, with histograms, counters, incidents and the log."""
+        """The account of every frame, with histograms, counters, incidents and the log."""
         return self.ask(requests.LedgerRequest())
 
     def events(self) -> list[Event]:

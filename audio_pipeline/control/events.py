@@ -39,11 +39,11 @@ class LogEvent(Event):
         "`folder`, `helper`; empty for none of these",
     )
     level: str = setting(INFO, "", choices=LEVELS)
-    node: str | None = setting(None, "whom it is about")
+    node: str | None = setting(None, "the node concerned")
     cause: str | None = setting(None, "why")
     pid: int | None = setting(None, "of the process that died")
-    incarnation: int | None = setting(None, "which process of the node")
-    step: str | None = setting(None, "of the supervisor, which lacked something")
+    incarnation: int | None = setting(None, "of the node's process")
+    step: str | None = setting(None, "of the supervisor, which lacked a resource")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +66,10 @@ class GraphEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class NodeEvent(Event):
-    """What a node sends; its kinds and what belongs to them are on the node's page."""
+    """An event of a node; the node's page lists its kinds and their keys."""
 
     kind: str = setting(doc="the node's own: `media`, `level`, `start`, `segment`, `saved`, ...")
-    node: str = setting(doc="whose it is")
+    node: str = setting(doc="the sender")
     position: int = setting(doc="on its timeline")
     data: dict[str, Any] = setting(doc="a map, by kind")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LinkFlow:
-    """What became of every frame of a link, without ages."""
+    """The account of every frame of a link, without ages."""
 
     source: str
     target: str

@@ -1,4 +1,4 @@
-"""What a client can ask of a running pipeline. Names and keys are those of the wire; see `docs/protocol.md`."""
+"""The requests of clients. Names and keys are those of the wire; see `docs/protocol.md`."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ FASTEST_MS, SLOWEST_MS, EVERY_MS = 50, 60_000, 125
 
 @dataclass(frozen=True)
 class DescribeRequest(Request[Description]):
-    """What the pipeline is made of: nodes, settings, links, paths."""
+    """The structure of the pipeline: nodes, settings, links, paths."""
 
 
 @dataclass(frozen=True)
 class MetersRequest(Request[Meters]):
-    """What moves: positions, levels, loads, queues, transport."""
+    """The changing values: positions, levels, loads, queues, transport."""
 
 
 @dataclass(frozen=True)
 class LedgerRequest(Request[Ledger]):
-    """What became of every frame, with histograms, counters, incidents and the log."""
+    """The account of every frame, with histograms, counters, incidents and the log."""
 
 
 @dataclass(frozen=True)
 class SubscribeRequest(Request[SubscribeReply]):
-    """Has topics pushed from now on; see [Subscriptions](#subscriptions)."""
+    """Starts pushes of topics; see [Subscriptions](#subscriptions)."""
 
     topics: tuple[str, ...] = setting(doc="of `events`, `meters`, `graph`, `ledger`, each at most once")
     every_ms: int = setting(
@@ -53,16 +53,16 @@ class SubscribeRequest(Request[SubscribeReply]):
         maximum=SLOWEST_MS,
     )
     since: int | None = setting(
-        None, "`events` from this number on; nil: what happens from now on", minimum=0, maximum=MOST_POSITION
+        None, "`events` from this number on; nil: from the next one on", minimum=0, maximum=MOST_POSITION
     )
 
 
 @dataclass(frozen=True)
 class AcknowledgeRequest(Request[Done]):
-    """Gives a subscription credit: everything up to `number` was taken."""
+    """Grants a subscription credit: the client has taken everything up to `number`."""
 
     subscription: int = setting(doc="from the reply to `subscribe`", minimum=1)
-    number: int = setting(doc="of the newest push that was taken, 0 for none", minimum=0)
+    number: int = setting(doc="of the newest push taken, 0 for none", minimum=0)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class UnsubscribeRequest(Request[Done]):
 
 @dataclass(frozen=True)
 class EventsRequest(Request[EventsReply]):
-    """What happened since a number; `subscribe` has it pushed."""
+    """Events from a number on; `subscribe` pushes them."""
 
     since: int = setting(0, "0, or `next` of the last reply", minimum=0, maximum=MOST_POSITION)
 
@@ -90,7 +90,7 @@ class SetRequest(Request[SetReply]):
         None, "a position (a whole number of samples), or nil for now", minimum=0, maximum=MOST_POSITION
     )
     typed: str | None = setting(
-        None, "the value as a person typed it, which a setting that is text takes in place of `value`"
+        None, "the value as typed by a person, used in place of `value` by a setting of type text"
     )
 
 
@@ -105,7 +105,7 @@ class TransportRequest(Request[TransportReply]):
 
 @dataclass(frozen=True)
 class SendRequest(Request[SendReply]):
-    """Gives a node an event. It is not kept: a node that is down refuses it."""
+    """Sends a node an event. The supervisor keeps no copy: for a node that is down it refuses the event."""
 
     node: str = setting(doc="")
     port: str = setting(doc="one of its event inputs")
@@ -114,34 +114,34 @@ class SendRequest(Request[SendReply]):
 
 @dataclass(frozen=True)
 class GraphRequest(Request[GraphReply]):
-    """The graph as a file would state it now, live settings included, paths absolute."""
+    """The current graph as the contents of a file, with live settings and absolute paths."""
 
 
 @dataclass(frozen=True)
 class EditRequest(Request[EditReply]):
-    """Changes the graph, all or nothing; answered when the change plays. A node that loads for long is waited for."""
+    """Changes the graph, all or nothing. The reply comes when the change plays, after slow nodes have loaded."""
 
     changes: tuple[dict[str, Any], ...] = setting(doc="1 to 256 [changes](#changes-of-the-graph)")
-    revision: int = setting(doc="of the graph that the changes were made for", minimum=0)
+    revision: int = setting(doc="of the graph to which the changes apply", minimum=0)
 
 
 @dataclass(frozen=True)
 class UndoRequest(Request[EditReply]):
-    """Takes the last change of the graph back."""
+    """Reverts the last change of the graph."""
 
-    revision: int | None = setting(None, "as in `edit`; nil: whatever it is", minimum=0)
+    revision: int | None = setting(None, "as in `edit`; nil: any", minimum=0)
 
 
 @dataclass(frozen=True)
 class RedoRequest(Request[EditReply]):
-    """Makes a change that was taken back again."""
+    """Repeats a reverted change."""
 
-    revision: int | None = setting(None, "as in `edit`; nil: whatever it is", minimum=0)
+    revision: int | None = setting(None, "as in `edit`; nil: any", minimum=0)
 
 
 @dataclass(frozen=True)
 class PortsRequest(Request[PortsReply]):
-    """What can be listened to, and which nodes take sound from elsewhere."""
+    """The outputs for taps, and the nodes that take sound from other hosts."""
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,7 @@ class WorstFrame:
 
 @dataclass(frozen=True)
 class LinkLedger(Ends):
-    """What became of every frame of a link: offered = delivered + dropped + queued + in flight."""
+    """The account of every frame of a link: offered = delivered + dropped + queued + in flight."""
 
     policy: str
     budget_ms: float

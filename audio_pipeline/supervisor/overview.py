@@ -156,7 +156,7 @@ class Overview:
     # -- what was counted -----------------------------------------------------------------------------
 
     def ledger(self) -> Ledger:
-        """What became of every frame, with histograms, counters, incidents and the log."""
+        """The account of every frame, with histograms, counters, incidents and the log."""
         state, boards = self._state, self._boards()
         ledger = Ledger(
             state.graph_revision,
