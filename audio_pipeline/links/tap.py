@@ -5,6 +5,7 @@ The producer keeps a queue of its own for each tap and drops the oldest frames w
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import time
@@ -67,17 +68,17 @@ class Tap:
         return self._port.greeted
 
     def take(self, timeout_s: float) -> Frame | None:
-        """The next frame, None where none came in time. After END `ended` is true."""
+        """The next frame, None where none came in time; 0 s takes what has arrived. After END `ended` is true."""
         deadline = time.monotonic() + timeout_s
         while True:
             frame = self._next()
             if frame is not None:
                 return frame
             left_ms = (deadline - time.monotonic()) * 1000
-            if left_ms <= 0:
-                return None
-            if self._port.socket.poll(max(min(int(left_ms), POLL_MS), 1)):
+            if self._port.socket.poll(min(math.ceil(max(left_ms, 0)), POLL_MS)):
                 self._port.handle()
+            if left_ms <= 0:
+                return self._next()
 
     def _next(self) -> Frame | None:
         """What lies here already, cancelled sound left out."""

@@ -108,6 +108,17 @@ def test_a_tap_hears_every_frame_to_the_bit_until_the_end(producer: Producer, ta
     assert list(tap.frames()) == []
 
 
+def test_a_tap_that_does_not_wait_takes_what_has_arrived(producer: Producer, tap: Tap) -> None:
+    producer.meet(tap)
+    producer.offer(sound(0))
+    taken = None
+    for _ in range(3000):
+        producer.port.handle()
+        if (taken := tap.take(0)) is not None:
+            break
+    assert taken is not None and taken.position == 0
+
+
 def test_a_tap_that_is_too_slow_loses_frames_and_knows_how_many(producer: Producer, tap: Tap) -> None:
     producer.meet(tap)
     total = TAP_FRAMES + 200
