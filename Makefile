@@ -34,6 +34,7 @@ check: $(VENV)/test.stamp
 	@$(BIN)/ruff format --check -q . || { echo 'ruff format . mends it'; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python scripts/check_javascript.py
 	@$(BIN)/python scripts/size.py
 
 test: check weights

@@ -18,6 +18,8 @@ export class PlayoutBuffer {
   counts = { underruns: 0, outages: 0, stalls: 0, joins: 0, lateSamples: 0, concealedSamples: 0 };
   _standing = true; // before the first sound, or dry
   _entered = false; // there was sound
+  _isOut = false; // what is waited for would be too old
+  _passed = 0; // samples of holes that were found while it stood
   _rises = 0; // output samples for which what is read still fades in
   _frameS = 0; // of the longest frame that came
   _wallMs = /** @type {number | null} */ (null);
@@ -45,8 +47,8 @@ export class PlayoutBuffer {
     this._target.clear();
     this._loop.clear();
     this._standing = true;
-    this._entered = false;
-    this._rises = 0;
+    this._entered = this._isOut = false;
+    this._rises = this._passed = 0;
   }
 
   /**
@@ -65,6 +67,7 @@ export class PlayoutBuffer {
     const { late, concealed } = this._source.write(sound);
     this.counts.lateSamples += late;
     this.counts.concealedSamples += concealed;
+    this._passed += concealed;
     if (late < sound.samples) this._target.arrived((sound.position + sound.samples) / sound.rate, nowS);
   }
 
@@ -124,6 +127,7 @@ export class PlayoutBuffer {
     if (reader.spare(n, ratio * (1 + MAX_OFF)) < this._reserve) {
       this._keepTail();
       this._standing = true;
+      this._passed = 0;
       this.counts.underruns += 1;
       return;
     }
@@ -149,18 +153,26 @@ export class PlayoutBuffer {
    */
   _starts(n, newest, wanted, nowS) {
     const { reader, ratio, rate } = this._source;
-    const delayS = (newest - reader.place) / rate;
-    const isOut = this._entered && delayS > MOST_S;
-    if (this._entered && !isOut && reader.place > wanted) return false; // the delay grows while it stands
-    if (!this._entered || isOut) reader.moveTo(wanted);
+    const delayS = (newest - reader.place) / rate - this._passed / rate;
+    if (this._entered && delayS > MOST_S) this._skip();
+    if (!this._entered || this._isOut) reader.moveTo(wanted);
+    else if (this._passed > 0) reader.moveTo(Math.min(reader.place + this._passed, wanted)); // nobody waits for a hole
+    else if (delayS < this._target.neededS) return false; // it grows while it stands
+    this._passed = 0;
     if (reader.spare(n, ratio) < this._reserve) return false;
-    this.counts.outages += Number(isOut);
-    if (this._entered) this._target.ranDry(isOut ? 0 : delayS, nowS);
+    if (this._entered && !this._isOut) this._target.ranDry(delayS, nowS);
+    this._isOut = false;
     this._rises = this._entered ? this._fade : 0; // the very first sound fades in where it is written
     this._loop.jump();
     this._standing = false;
     this._entered = true;
     return true;
+  }
+
+  /** What stays away so long is left out: sound goes on with the delay that was enough before. */
+  _skip() {
+    this.counts.outages += Number(!this._isOut);
+    this._isOut = true;
   }
 
   /**

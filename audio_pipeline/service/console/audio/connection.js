@@ -128,7 +128,7 @@ export class Connection {
     this.counts.connections += 1;
     this._receivedMs = this._outlet.nowMs();
     this.clock.clear();
-    for (const end of this._ends()) end.reconnect();
+    if (this.counts.connections > 1) for (const end of this._ends()) end.reconnect();
     this._outlet.tell({ t: "open" });
     this.turn();
   }

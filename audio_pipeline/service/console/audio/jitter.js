@@ -12,12 +12,15 @@ const FIRST_REVIEW_S = 1;
 const SETTLE_LEAP_S = 0.005;
 const BACKLOG_S = 0.002; // a base that falls by more: what came before had waited at the sender
 const QUICKER_S = 0.02; // the same, later: another route
+const OUTAGE_S = 1; // that late for so long is another route, not jitter
 const KEPT = 4_096; // 20 s of 5 ms frames
 
 /** The delay to aim at, from arrivals; all times in seconds on one clock. */
 export class JitterTarget {
   baseS = Infinity;
   settling = true;
+  _latenessS = 0; // of the newest frame
+  _lateSinceS = /** @type {number | null} */ (null);
   _from = 0; // of the oldest delay that is kept
   _count = 0;
   _reviewedS = -Infinity;
@@ -43,7 +46,8 @@ export class JitterTarget {
     this.baseS = Infinity;
     this._reviewedS = this._heldUntilS = -Infinity;
     this._sinceS = null;
-    this._fallenS = 0;
+    this._fallenS = this._latenessS = 0;
+    this._lateSinceS = null;
     this.settling = true;
   }
 
@@ -64,11 +68,34 @@ export class JitterTarget {
    */
   arrived(contentS, arrivalS) {
     const delay = arrivalS - contentS;
+    this._latenessS = this.known ? Math.max(delay - this.baseS, 0) : 0;
+    if (this._isOutage(arrivalS)) return;
     this._updateBase(delay);
     this._push(arrivalS, delay);
     this._sinceS ??= arrivalS;
     this.settling = arrivalS - this._sinceS < SETTLE_S;
     if (arrivalS - this._reviewedS >= REVIEW_S) this._review(arrivalS);
+  }
+
+  /**
+   * Frames that no buffer would have held do not count, nor what is caught up behind them.
+   * @param {number} arrivalS
+   */
+  _isOutage(arrivalS) {
+    const limit = this._lateSinceS === null ? this._most : this.targetS; // until it has caught up
+    if (this._latenessS <= limit) {
+      this._lateSinceS = null;
+      return false;
+    }
+    this._lateSinceS ??= arrivalS;
+    if (arrivalS - this._lateSinceS < OUTAGE_S) return true;
+    this.clear();
+    return false;
+  }
+
+  /** Delay that frames as late as the newest one need. */
+  get neededS() {
+    return Math.min(Math.max(this._latenessS + this._spare, this.targetS), this._most);
   }
 
   /** @param {number} delay */

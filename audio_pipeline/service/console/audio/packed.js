@@ -120,7 +120,15 @@ class Reader {
    */
   _map(count, depth) {
     const map = Object.create(null);
-    for (let i = 0; i < count; i++) map[String(this.value(depth + 1))] = this.value(depth + 1);
+    for (let i = 0; i < count; i++) map[this._key(depth)] = this.value(depth + 1);
     return map;
+  }
+
+  /** @param {number} depth */
+  _key(depth) {
+    const key = this.value(depth + 1);
+    if (key instanceof Uint8Array) return this._text.decode(key);
+    if (typeof key !== "string") throw new PackedError("event has a key that is no text");
+    return key;
   }
 }

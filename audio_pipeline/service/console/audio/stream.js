@@ -4,6 +4,7 @@
 import { text, whole } from "./messages.js";
 
 const GREET_MS = 1_000; // a greeting that was not answered is sent again
+const REFUSED_MS = 3_000; // one that was refused as well: whoever is in the way may leave
 
 /** @typedef {import("./messages.js").Message} Message */
 
@@ -37,7 +38,7 @@ export class Stream {
 
   /** @param {number} nowMs */
   _greetsAt(nowMs) {
-    if (this.welcomed || this.refused || nowMs - this._greetedMs < GREET_MS) return false;
+    if (this.welcomed || nowMs - this._greetedMs < (this.refused ? REFUSED_MS : GREET_MS)) return false;
     this._greetedMs = nowMs;
     return true;
   }
@@ -50,6 +51,7 @@ export class Stream {
   onMessage(message) {
     if (message.t === "welcome" && whole(message, "greeting", this.greeting) === this.greeting) {
       this.welcomed = true;
+      this.refused = "";
       this.welcome = message;
     } else if (message.t === "refused") {
       this.refused = text(message, "why") || "refused";
