@@ -1,7 +1,8 @@
-"""Maps as msgpack, from whoever may have sent them: links, events and control read theirs with this one function."""
+"""Maps as msgpack or JSON, from whoever may have sent them: links, events and control read theirs here."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,26 @@ def unpack_map(data: bytes | memoryview, what: str, most_bytes: int, errors: str
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
         raise WireError(f"{what} is not msgpack: {error}") from error
     return checked_map(found, what)
+
+
+def dumps_json(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
+    """A value as strict JSON. Raises ValueError for a number that JSON has no sign for."""
+    return json.dumps(value, default=default, allow_nan=False, separators=(",", ":")).encode()
+
+
+def unpack_json_map(data: bytes | str, what: str, most_bytes: int) -> dict[str, Any]:
+    """As `unpack_map`, for strict JSON. Raises WireError."""
+    if len(data) > most_bytes:
+        raise WireError(f"{what} of {len(data)} bytes, expected at most {most_bytes}")
+    try:
+        found = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"{what} is not JSON: {error}") from error
+    return checked_map(found, what)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def checked_map(found: Any, what: str) -> dict[Any, Any]:

@@ -14,7 +14,7 @@ from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.frame import Frame
 from audio_pipeline.host import runtime
-from audio_pipeline.links.messages import TAP_FRAMES
+from audio_pipeline.links.limits import TAP_FRAMES
 from audio_pipeline.links.tap import Tap
 from audio_pipeline.refs import PortRef
 from audio_pipeline.terminal import warn, write

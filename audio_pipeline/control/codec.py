@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from audio_pipeline.control.message import fields_of
 from audio_pipeline.errors import WireError
-from audio_pipeline.packed import BYTES, checked_map, dumps, unpack_map
+from audio_pipeline.packed import BYTES, dumps, dumps_json, unpack_json_map, unpack_map
 
 VERSION = 2
 MAX_BYTES = 1 << 22
@@ -59,18 +59,12 @@ class JsonCodec:
 
     def encode(self, message: Any) -> bytes:
         try:
-            return _json(message)
+            return dumps_json(message, fields_of)
         except ValueError:  # a number that JSON has no sign for, or a value that contains itself
-            return _json(_finite(_plain(message)))
+            return dumps_json(_finite(_plain(message)))
 
     def decode(self, data: bytes) -> dict[str, Any]:
-        if len(data) > MAX_BYTES:
-            raise WireError(f"{WHAT} of {len(data)} bytes, expected at most {MAX_BYTES}")
-        try:
-            found = json.loads(data, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
-            raise WireError(f"{WHAT} is not JSON: {error}") from error
-        return checked_map(found, WHAT)
+        return unpack_json_map(data, WHAT, MAX_BYTES)
 
     def joined(self, head: object, data: bytes) -> bytes:
         return self.encode(head)[:-1] + b',"data":' + data + b"}"
@@ -107,10 +101,6 @@ def request(data: bytes) -> dict[str, Any]:
     return found
 
 
-def _json(message: Any) -> bytes:
-    return json.dumps(message, default=fields_of, allow_nan=False, separators=(",", ":")).encode()
-
-
 def _plain(message: Any) -> Any:
     return json.loads(json.dumps(message, default=fields_of))
 
@@ -121,7 +111,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")

@@ -1,4 +1,4 @@
-"""The tables of operations and events in `docs/protocol.md`: `python -m audio_pipeline.control.page --write`."""
+"""The tables in `docs/protocol.md` that are made from types: `python -m audio_pipeline.control.page --write`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from audio_pipeline.control.events import TYPES, Event
 from audio_pipeline.control.operations import OPERATIONS, Operation
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
+from audio_pipeline.links.messages import MESSAGES, LinkMessage
 from audio_pipeline.private_file import write_whole
 from audio_pipeline.settings import rule_of
 
@@ -64,7 +65,19 @@ def _event_row(event: type[Event]) -> str:
     return f"| {kinds} | {(event.__doc__ or '').strip()} | {about} |"
 
 
-TABLES: Mapping[str, Callable[[], str]] = {"operations": operations, "events": events}
+def link_messages() -> str:
+    """The messages of links and feeds as a Markdown table."""
+    head = ["| t | from | what | keys |", "| --- | --- | --- | --- |"]
+    return "\n".join([*head, *map(_link_row, MESSAGES.values())])
+
+
+def _link_row(message: type[LinkMessage]) -> str:
+    own = [field for field in dataclasses.fields(message) if field.name != "stream"]
+    keys = "; ".join(map(_argument, own)).replace("from_`", "from`")
+    return f"| `{message.KIND}` | {message.SENDER} | {(message.__doc__ or '').strip()} | {keys} |"
+
+
+TABLES: Mapping[str, Callable[[], str]] = {"operations": operations, "events": events, "link messages": link_messages}
 
 
 def with_tables(page: str) -> str:

@@ -16,7 +16,8 @@ from audio_pipeline.gateway.host_pool import RemotePort
 from audio_pipeline.gateway.remote import Remote, find_remote
 from audio_pipeline.gateway.stream import Line
 from audio_pipeline.keys import Keys
-from audio_pipeline.packed import dumps
+from audio_pipeline.links.message_codec import pack
+from audio_pipeline.links.messages import Bye, LinkMessage
 
 ADDRESS = re.compile(r"tcp://(?:(?P<key>[^@]*)@)?(?P<host>[^@]+)")
 MOST_UNSENT, MOST_UNREAD = 64, 256  # messages
@@ -47,10 +48,13 @@ class ControlEnd:
     def on_bytes(self, message: bytes) -> None:
         """A frame: nobody asked for one."""
 
-    def on_message(self, message: Mapping[str, Any]) -> None:
+    def on_message(self, message: LinkMessage) -> None:
+        """A gateway that was restarted does not know us; our next request opens the stream anew."""
+
+    def on_reply(self, reply: Mapping[str, Any]) -> None:
         """A reply or a push; what a client does not read in time is lost, as a request without a reply is."""
         with suppress(queue.Full):
-            self._received.put_nowait(received(message))
+            self._received.put_nowait(received(reply))
 
     def send_due(self, now_ns: int) -> None:
         while self._unsent and self._line.send(self._unsent[0]):
@@ -60,7 +64,7 @@ class ControlEnd:
         """Whoever waits for a reply waits in vain: it may have been done, so it is not asked again."""
 
     def goodbye(self) -> bytes:
-        return dumps({"t": "bye"})
+        return pack(Bye())
 
 
 class StreamTransport(RemotePort[ControlEnd]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from audio_pipeline.control.codec import VERSION
 from audio_pipeline.control.message import fields_of
@@ -19,7 +20,8 @@ from audio_pipeline.gateway.roles import Roles
 from audio_pipeline.gateway.session import FEED, Purpose, Session, SessionKind
 from audio_pipeline.gateway.streams import is_frame, stream_in, stream_of
 from audio_pipeline.host.runtime import RunDir
-from audio_pipeline.links.messages import moment
+from audio_pipeline.links.message_codec import MessageError, from_map, pack
+from audio_pipeline.links.messages import Bye, Hello, LinkMessage, Offer, Refused, TimeExchange, Who
 from audio_pipeline.packed import dumps
 
 CODINGS = [coding.value for coding in Coding]
@@ -65,8 +67,10 @@ class Dispatcher:
             return
         try:
             self._dispatch(peer, body)
-        except WireError:
+        except WireError as error:
             self._counts["bad_messages"] += 1
+            if isinstance(error, MessageError) and error.kind in (Hello.KIND, Offer.KIND):
+                self._refuse(peer, error.stream, str(error))
 
     def _dispatch(self, peer: Peer, body: bytes) -> None:
         if is_frame(body):
@@ -80,49 +84,54 @@ class Dispatcher:
         elif "op" in message:
             self._on_request(peer, message)
         else:
-            self._on_link(peer, message, body)
+            self._on_link(peer, from_map(message), body)
 
-    def _on_link(self, peer: Peer, message: Message, body: bytes) -> None:
-        kind, stream = message.get("t"), stream_in(message)
-        if kind == "time":
+    def _on_link(self, peer: Peer, message: LinkMessage, body: bytes) -> None:
+        if isinstance(message, TimeExchange):
             now_ns = time.monotonic_ns()
-            self._reply(peer, {"t": "time", "t1": moment(message, "t1"), "t2": now_ns, "t3": time.monotonic_ns()})
-        elif kind == "hello":
-            self._on_hello(peer, stream, message)
-        elif kind == "offer":
-            self._on_offer(peer, stream, message)
-        elif (session := self._sessions.get(peer.identity, stream)) is None:
-            self._reply(peer, {"t": "who", "stream": stream})
+            self._send_link(peer, TimeExchange(t1=message.t1, t2=now_ns, t3=time.monotonic_ns()))
+        elif isinstance(message, Hello):
+            self._on_hello(peer, message)
+        elif isinstance(message, Offer):
+            self._on_offer(peer, message)
+        elif (session := self._sessions.get(peer.identity, message.stream)) is None:
+            self._send_link(peer, Who(stream=message.stream))
         else:
             self._relay.pass_in(session, body)
-            if kind == "bye":
+            if isinstance(message, Bye):
                 self._relay.forget(session)
 
-    def _on_hello(self, peer: Peer, stream: int, message: Message) -> None:
-        port, wanted = str(message.get("port")), message.get("format", Coding.F32.value)
+    def _on_hello(self, peer: Peer, hello: Hello) -> None:
+        port, wanted = hello.port or "", hello.format or Coding.F32.value
         if not self._published.is_known:
             return  # it asks again
         reason = refusal(self._roles.caller(peer.user), Access.LISTEN, port, self._published)
         if not reason and wanted not in CODINGS:
             reason = f"format {wanted!r:.40} is not one of {', '.join(CODINGS)}"
         if reason:
-            self._refuse(peer, stream, message, reason)
+            self._refuse(peer, hello.stream, reason)
             return
         endpoint = self._run.endpoint(*port.split("."))
         purpose = Purpose(SessionKind.LISTEN, port, "listen", endpoint, Coding(wanted))
         # what was played before is not for taps from other hosts
-        self._enter(peer, stream, purpose, {**_without(message, "format"), "since": None})
+        self._greet(peer, purpose, replace(hello, port=None, format=None, since=None))
 
-    def _on_offer(self, peer: Peer, stream: int, message: Message) -> None:
-        node = str(message.get("node"))
+    def _on_offer(self, peer: Peer, offer: Offer) -> None:
         if not self._published.is_known:
             return
         caller = self._roles.caller(peer.user)
-        if reason := refusal(caller, Access.PLAY, node, self._published):
-            self._refuse(peer, stream, message, reason)
+        if reason := refusal(caller, Access.PLAY, offer.node, self._published):
+            self._refuse(peer, offer.stream, reason)
             return
-        purpose = Purpose(SessionKind.FEED, node, "play", self._run.endpoint(node, FEED))
-        self._enter(peer, stream, purpose, {**message, "user": caller.name})
+        purpose = Purpose(SessionKind.FEED, offer.node, "play", self._run.endpoint(offer.node, FEED))
+        self._greet(peer, purpose, replace(offer, user=caller.name))
+
+    def _greet(self, peer: Peer, purpose: Purpose, greeting: Hello | Offer) -> None:
+        opened = self._open(peer, greeting.stream, purpose)
+        if isinstance(opened, Session):
+            self._relay.introduce(opened, greeting)
+        else:
+            self._refuse(peer, greeting.stream, opened)
 
     def _on_request(self, peer: Peer, message: Message) -> None:
         op = str(message.get("op"))
@@ -136,29 +145,26 @@ class Dispatcher:
             result = fields_of(self._published.reply)
             self._answer(peer, stream, {"id": message.get("id"), "ok": True, "result": result})
         else:
-            purpose = Purpose(SessionKind.CONTROL, "", "listen", self._run.control)
-            self._enter(peer, stream, purpose, _without(message, "stream"))
+            self._pass_request(peer, stream, message)
 
-    def _enter(self, peer: Peer, stream: int, purpose: Purpose, message: Message) -> None:
-        caller = self._roles.caller(peer.user)
-        opened = self._relay.open(peer.identity, stream, peer.user, caller, purpose, peer.connection)
+    def _pass_request(self, peer: Peer, stream: int, message: Message) -> None:
+        opened = self._open(peer, stream, Purpose(SessionKind.CONTROL, "", "listen", self._run.control))
         if isinstance(opened, Session):
-            self._relay.introduce(opened, message)
+            self._relay.request(opened, {name: value for name, value in message.items() if name != "stream"})
         else:
-            self._refuse(peer, stream, message, opened)
+            self._answer(peer, stream, {"id": message.get("id"), "ok": False, "error": opened})
 
-    def _refuse(self, peer: Peer, stream: int, message: Message, reason: str) -> None:
-        """In a form that the end of a link and a control client both read."""
-        answer = {"id": message.get("id"), "ok": False, "error": reason} if "op" in message else {}
-        self._answer(peer, stream, {"t": "refused", "why": reason, **answer})
+    def _open(self, peer: Peer, stream: int, purpose: Purpose) -> Session | str:
+        caller = self._roles.caller(peer.user)
+        return self._relay.open(peer.identity, stream, peer.user, caller, purpose, peer.connection)
+
+    def _refuse(self, peer: Peer, stream: int, reason: str) -> None:
+        self._send_link(peer, Refused(stream=stream, why=reason))
 
     def _answer(self, peer: Peer, stream: int, message: Message) -> None:
-        """On its stream, which is left out where it is none or the first."""
-        self._reply(peer, {**message, "stream": stream} if stream > 0 else message)
+        """A reply on its stream, which is left out where it is none or the first."""
+        reply = {**message, "stream": stream} if stream > 0 else message
+        self._send(peer.identity, dumps(reply, default=fields_of))
 
-    def _reply(self, peer: Peer, message: Message) -> None:
-        self._send(peer.identity, dumps(message, default=fields_of))
-
-
-def _without(message: Message, key: str) -> Message:
-    return {name: value for name, value in message.items() if name != key}
+    def _send_link(self, peer: Peer, message: LinkMessage) -> None:
+        self._send(peer.identity, pack(message))

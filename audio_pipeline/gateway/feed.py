@@ -15,8 +15,9 @@ from audio_pipeline.gateway.remote import Remote
 from audio_pipeline.gateway.stream import Line
 from audio_pipeline.gateway.totals import Totals
 from audio_pipeline.links.credit import Item, Subscription
-from audio_pipeline.links.messages import KEEPALIVE_NS, PROTOCOL, whole
-from audio_pipeline.packed import dumps
+from audio_pipeline.links.limits import KEEPALIVE_NS, PROTOCOL
+from audio_pipeline.links.message_codec import pack as pack_message
+from audio_pipeline.links.messages import Alive, Bye, Credit, LinkMessage, Offer, Refused, Welcome, Who
 
 if TYPE_CHECKING:
     from audio_pipeline.context import Context
@@ -94,20 +95,23 @@ class SendingEnd:
         """Nobody sends sound this way."""
         self.counts["bad"] += 1
 
-    def on_message(self, message: Mapping[str, object]) -> None:
-        kind = message.get("t")
-        if kind == "welcome" and not self.greeted:
+    def on_reply(self, reply: Mapping[str, object]) -> None:
+        """Nobody asked for one."""
+        self.counts["bad"] += 1
+
+    def on_message(self, message: LinkMessage) -> None:
+        if isinstance(message, Welcome) and not self.greeted:
             self.greeted = True
             self._subscription.reconnected(0)
             through = self._seq - len(self._subscription.queue)
-            self._subscription.credit(through, through + whole(message, "window"))
-        elif kind == "credit" and self.greeted and message.get("greeting") == self._greeting:
-            self._subscription.credit(whole(message, "delivered"), whole(message, "granted"))
-        elif kind == "who" and self.greeted:
+            self._subscription.credit(through, through + (message.window or 0))
+        elif isinstance(message, Credit) and self.greeted and message.greeting == self._greeting:
+            self._subscription.credit(message.delivered, message.granted)
+        elif isinstance(message, Who) and self.greeted:
             self.greeted = False
             self._greeting += 1
-        elif kind == "refused":
-            self.refused = str(message.get("why"))
+        elif isinstance(message, Refused):
+            self.refused = message.why
 
     def send_due(self, now_ns: int) -> None:
         """Sends what credit allows; an offer until it is welcomed, then signs of life."""
@@ -116,12 +120,12 @@ class SendingEnd:
             for item in self._subscription.sendable():
                 self.counts["unsent"] += not self._line.send(item.message)  # lost, once the connection is found to be
         if not self.greeted:
-            self._line.send(dumps(self._offer()))
-        elif now_ns - self._sent_ns >= KEEPALIVE_NS and self._line.send(dumps({"t": "alive"})):
+            self._line.send(pack_message(self._offer()))
+        elif now_ns - self._sent_ns >= KEEPALIVE_NS and self._line.send(pack_message(Alive())):
             self._sent_ns = now_ns
 
-    def _offer(self) -> dict[str, object]:
-        return {"t": "offer", "v": PROTOCOL, "node": self._node, "instance": self._instance, "greeting": self._greeting}
+    def _offer(self) -> Offer:
+        return Offer(v=PROTOCOL, node=self._node, instance=self._instance, greeting=self._greeting)
 
     def _take_offered(self) -> None:
         offset_ns = self._line.offset.offset_ns
@@ -137,4 +141,4 @@ class SendingEnd:
             self._subscription.offer(Item(self._seq, frame.position, frame.end, frame.generation, pack(frame), last))
 
     def goodbye(self) -> bytes:
-        return dumps({"t": "bye"})
+        return pack_message(Bye())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,10 @@ from audio_pipeline.gateway.session import FEED
 from audio_pipeline.gateway.totals import Totals
 from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.links.credit import Grant
-from audio_pipeline.links.messages import A_TURN, EVENTS, KEEPALIVE_NS, POLLIN, PROTOCOL, unpack, whole
+from audio_pipeline.links.limits import A_TURN, EVENTS, KEEPALIVE_NS, POLLIN
+from audio_pipeline.links.message_codec import MessageError, pack, unpack
+from audio_pipeline.links.messages import Bye, Credit, LinkMessage, Offer, Refused, Still, Welcome, Who
 from audio_pipeline.links.waker import Waker
-from audio_pipeline.packed import dumps
 
 if TYPE_CHECKING:
     from audio_pipeline.context import Context
@@ -124,11 +125,13 @@ class FeedPort:
             if message[:1] != b"A":
                 self._on_message(sender, unpack(message), now_ns)
             elif sender != self._sender:
-                self._reply(sender, {"t": "who"})
+                self._reply(sender, Who())
             else:
                 self._on_frame(message, now_ns)
-        except WireError:
+        except WireError as error:
             self.counts["bad"] += 1
+            if isinstance(error, MessageError) and error.kind == Offer.KIND:
+                self._reply(sender, Refused(why=str(error)))
 
     def _on_frame(self, message: bytes, now_ns: int) -> None:
         """One of the sender's; a frame that is dropped took a place in the window all the same."""
@@ -163,48 +166,41 @@ class FeedPort:
             self._grant.delivered(self._received)
         return self._grant.delivered_through > before
 
-    def _on_message(self, sender: bytes, message: Mapping[str, object], now_ns: int) -> None:
-        if message.get("t") == "offer":
+    def _on_message(self, sender: bytes, message: LinkMessage, now_ns: int) -> None:
+        if isinstance(message, Offer):
             self._on_offer(sender, message, now_ns)
         elif sender != self._sender:
-            self._reply(sender, {"t": "who"})
-        elif message.get("t") == "bye":
+            self._reply(sender, Who())
+        elif isinstance(message, Bye):
             self._leave("is gone", now_ns)
         else:
             self._active_ns = now_ns
 
-    def _on_offer(self, sender: bytes, message: Mapping[str, object], now_ns: int) -> None:
-        user, instance = str(message.get("user") or "somebody"), whole(message, "instance")
-        if message.get("v") != PROTOCOL or str(message.get("token")) != self._token:
-            self._reply(sender, {"t": "refused", "why": "wrong protocol version or token"})
+    def _on_offer(self, sender: bytes, offer: Offer, now_ns: int) -> None:
+        user, instance = offer.user or "somebody", offer.instance
+        if not hmac.compare_digest(offer.token.encode(), self._token.encode()):
+            self._reply(sender, Refused(why="wrong token"))
             return
         if self._sender not in (b"", sender) and instance != self._instance:
-            self._reply(sender, {"t": "refused", "why": f"{self.user!r} plays here already"})
+            self._reply(sender, Refused(why=f"{self.user!r} plays here already"))
             return
         if self._instance != instance:
             self._frames.clear()
-        if self._sender != sender or self._greeting != whole(message, "greeting") or self._instance != instance:
+        if self._sender != sender or self._greeting != offer.greeting or self._instance != instance:
             self._grant, self._received = Grant(WINDOW_FRAMES), 0
             self._notify(f"{user} plays here now", now_ns)
         self._sender, self.user, self._instance = sender, user, instance
-        self._greeting, self._active_ns = whole(message, "greeting"), now_ns
-        self._reply(sender, {"t": "welcome", "v": PROTOCOL, "window": WINDOW_FRAMES})
+        self._greeting, self._active_ns = offer.greeting, now_ns
+        self._reply(sender, Welcome(window=WINDOW_FRAMES))
 
     def _credit(self, now_ns: int) -> None:
         self._sent_ns = now_ns
         through = self._grant.delivered_through
         if through:
-            self._reply(
-                self._sender,
-                {
-                    "t": "credit",
-                    "greeting": self._greeting,
-                    "delivered": through,
-                    "granted": self._grant.granted_through,
-                },
-            )
+            granted = self._grant.granted_through
+            self._reply(self._sender, Credit(greeting=self._greeting, delivered=through, granted=granted))
         else:
-            self._reply(self._sender, {"t": "still"})
+            self._reply(self._sender, Still())
 
     def _leave(self, why: str, now_ns: int) -> None:
         self._notify(f"{self.user} {why}", now_ns)
@@ -213,8 +209,8 @@ class FeedPort:
     def _notify(self, sentence: str, now_ns: int) -> None:
         self.notices.add(sentence, now_ns / 1e9)
 
-    def _reply(self, sender: bytes, message: Mapping[str, object]) -> None:
-        self._socket.send_multipart([sender, dumps(message)], flags=zmq.DONTWAIT)
+    def _reply(self, sender: bytes, message: LinkMessage) -> None:
+        self._socket.send_multipart([sender, pack(message)], flags=zmq.DONTWAIT)
 
     def close(self) -> None:
         """Ends the thread; whoever plays notices within seconds."""

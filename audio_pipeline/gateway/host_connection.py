@@ -16,11 +16,12 @@ from audio_pipeline.errors import WireError
 from audio_pipeline.gateway.curve import DENIED, DOWN, UP, explain
 from audio_pipeline.gateway.remote import Remote
 from audio_pipeline.gateway.stream import ENOUGH_SILENCE_NS, REFUSED_WAIT_NS, End, Line, Stream
-from audio_pipeline.gateway.streams import MAX_STREAM, is_frame, stream_in, stream_of
+from audio_pipeline.gateway.streams import is_frame, stream_in, stream_of
 from audio_pipeline.gateway.wire import Wire, ZmqWire
-from audio_pipeline.links.messages import A_TURN, MAX_MESSAGE_BYTES, moment
+from audio_pipeline.links.limits import A_TURN, MAX_MESSAGE_BYTES, MAX_STREAM
+from audio_pipeline.links.message_codec import from_map, pack
+from audio_pipeline.links.messages import TimeExchange
 from audio_pipeline.links.waker import Waker
-from audio_pipeline.packed import dumps
 
 TURN_MS = 50
 EXCHANGE_S, FIRST_EXCHANGES, FIRST_EXCHANGE_S = 1.0, 8, 0.1
@@ -153,18 +154,26 @@ class HostConnection:
                 stream.receive(message)
             return
         fields = control.decode(message)
-        if "t" in fields and len(message) > MAX_MESSAGE_BYTES:
-            raise WireError(f"link message of {len(message)} bytes, expected at most {MAX_MESSAGE_BYTES}")
-        if fields.get("t") == "time":
-            self._on_time(fields)
+        if "t" in fields:
+            self._on_link_message(fields, len(message))
         elif (stream := self._streams.get(stream_in(fields))) is not None:
             fields.pop("stream", None)
             stream.receive(fields)
 
-    def _on_time(self, fields: Mapping[str, object]) -> None:
+    def _on_link_message(self, fields: Mapping[str, object], size: int) -> None:
+        if size > MAX_MESSAGE_BYTES:
+            raise WireError(f"link message of {size} bytes, expected at most {MAX_MESSAGE_BYTES}")
+        message = from_map(fields)
+        if isinstance(message, TimeExchange):
+            self._on_time(message)
+        elif (stream := self._streams.get(message.stream)) is not None:
+            stream.receive(message)
+
+    def _on_time(self, answer: TimeExchange) -> None:
         """An answer about the clock."""
-        sent, received, answered = (moment(fields, key) for key in ("t1", "t2", "t3"))
-        self.offset.add(sent, received, answered, time.monotonic_ns())
+        if answer.t2 is None or answer.t3 is None:
+            raise WireError("link message time without t2 and t3, expected an answer")
+        self.offset.add(answer.t1, answer.t2, answer.t3, time.monotonic_ns())
 
     def _on_bad(self) -> None:
         """Nobody knows for which stream it was."""
@@ -209,4 +218,4 @@ class HostConnection:
         if self._is_up and now_ns - self._exchanged_ns >= every_s * 1e9:
             self._exchanges += 1
             self._exchanged_ns = now_ns
-            self._send(dumps({"t": "time", "t1": time.monotonic_ns()}))
+            self._send(pack(TimeExchange(t1=time.monotonic_ns())))

@@ -16,9 +16,10 @@ from audio_pipeline.gateway.host_pool import RemotePort
 from audio_pipeline.gateway.remote import Remote
 from audio_pipeline.gateway.stream import Line
 from audio_pipeline.links.credit import Count
-from audio_pipeline.links.messages import InSpec
+from audio_pipeline.links.message_codec import pack
+from audio_pipeline.links.messages import Bye, LinkMessage
+from audio_pipeline.links.port_specs import InSpec
 from audio_pipeline.links.receiver import Receiver
-from audio_pipeline.packed import dumps
 
 WINDOW_FRAMES = 50  # covers the way there and back: half a second at 10 ms
 QUEUE_FRAMES = 25  # waits at the other host while the way is shut; older sound is worth nothing
@@ -33,8 +34,9 @@ class RemoteLink(RemotePort["ListeningEnd"]):
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._frames: deque[tuple[Frame, int]] = deque(maxlen=KEPT_FRAMES)
-        terms = {"port": port, "queue": QUEUE_FRAMES, "format": coding.value}
-        spec = InSpec("", remote.endpoint, WINDOW_FRAMES, "drop_oldest", terms=terms)
+        spec = InSpec(
+            "", remote.endpoint, WINDOW_FRAMES, "drop_oldest", port=port, queue=QUEUE_FRAMES, format=coding.value
+        )
         bounds = FrameBounds(rate, channels)
         super().__init__(remote, lambda line: ListeningEnd(line, spec, coding, bounds, self._count, self._on_frame))
 
@@ -66,8 +68,8 @@ class ListeningEnd(Receiver):
         self._line, self._bounds, self._hand_on = line, bounds, on_frame
         self._decoder = FrameDecoder() if coding is Coding.OPUS else None
 
-    def _send(self, message: Mapping[str, object]) -> bool:
-        return self._line.send(dumps(message))
+    def _send(self, message: LinkMessage) -> bool:
+        return self._line.send(pack(message))
 
     def on_bytes(self, message: bytes) -> bool:
         """As of any link, Opus decoded first; one that cannot be is bad. Hands on at once what we can afford."""
@@ -87,10 +89,14 @@ class ListeningEnd(Receiver):
         """Whoever answers may be a pipeline that was started anew: it counts from the start."""
         self.ungreet()
         self.grant.new_epoch(0)
-        self._received, self.welcome = 0, {}
+        self._received, self.welcome = 0, None
+
+    def on_reply(self, reply: Mapping[str, object]) -> None:
+        """Nobody asked for one."""
+        self._count("bad", 1)
 
     def goodbye(self) -> bytes:
-        return dumps({"t": "bye"})
+        return pack(Bye())
 
 
 def new_instance() -> int:

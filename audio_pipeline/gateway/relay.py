@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import zmq
@@ -21,6 +22,8 @@ from audio_pipeline.gateway.policy import Caller
 from audio_pipeline.gateway.router import Sent
 from audio_pipeline.gateway.session import Purpose, Session, SessionKind, Sessions
 from audio_pipeline.gateway.streams import control_with_stream, is_frame, with_stream
+from audio_pipeline.links.message_codec import pack
+from audio_pipeline.links.messages import Bye, Hello, Offer
 from audio_pipeline.packed import UNPACKABLE, dumps
 
 AN_ANSWER = 16  # messages to each session in a turn
@@ -91,11 +94,14 @@ class Relay:
         except zmq.Again:
             self._counts["dropped_in"] += 1  # nobody there inside: a node that is being restarted
 
-    def introduce(self, session: Session, message: Mapping[str, object]) -> None:
-        """The first message of a session, or a request, with the token that it needs inside. Raises WireError."""
-        inside = {"token": self._token} if "op" in message else {"token": self._token, "stream": 0}
+    def introduce(self, session: Session, message: Hello | Offer) -> None:
+        """The first message of a link or a feed, with the token that it needs inside."""
+        self.pass_in(session, pack(replace(message, token=self._token, stream=0)))
+
+    def request(self, session: Session, message: Mapping[str, object]) -> None:
+        """A request, with the token that it needs inside. Raises WireError."""
         try:
-            inward = dumps({**message, **inside})
+            inward = dumps({**message, "token": self._token})
         except UNPACKABLE as error:
             raise WireError(f"a message cannot be passed on: {error}") from error
         self.pass_in(session, inward)
@@ -141,7 +147,7 @@ class Relay:
 
     def drop(self, session: Session) -> None:
         """Ends a session, and tells what it was with."""
-        self.pass_in(session, dumps({"t": "bye"}))
+        self.pass_in(session, pack(Bye()))
         self.forget(session)
         self.notify(f"{session.label} is gone ({session.purpose})")
 

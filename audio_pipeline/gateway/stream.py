@@ -11,13 +11,13 @@ from audio_pipeline.clock_offset import ClockOffset
 from audio_pipeline.errors import WireError
 from audio_pipeline.gateway.notices import Notices
 from audio_pipeline.gateway.streams import is_frame, with_stream
+from audio_pipeline.links.messages import LinkMessage
 
 GREET_NS, GREET_MOST_NS = 20_000_000, 1_000_000_000  # a greeting is repeated after so long, and then less often
 ENOUGH_SILENCE_NS = 3_000_000_000  # a gateway that says nothing for so long is gone
 REFUSED_WAIT_NS = 1_000_000_000
 NOTICES = 20
 Send = Callable[[bytes], bool]
-Message = Mapping[str, object]
 
 
 class Line(Protocol):
@@ -43,8 +43,11 @@ class End(Protocol):
     def on_bytes(self, message: bytes) -> object:
         """A frame."""
 
-    def on_message(self, message: Message) -> None:
-        """Any other message, unpacked. Raises WireError."""
+    def on_message(self, message: LinkMessage) -> None:
+        """Any other message of a link."""
+
+    def on_reply(self, reply: Mapping[str, object]) -> None:
+        """A reply or a push of the control protocol."""
 
     def send_due(self, now_ns: int) -> None:
         """Sends what is due."""
@@ -102,13 +105,15 @@ class Stream(Generic[E_co]):
         """Stream 0 is what a message without one is of."""
         return with_stream(message, self.number) if self.number else message
 
-    def receive(self, message: bytes | Message) -> None:
+    def receive(self, message: bytes | LinkMessage | Mapping[str, object]) -> None:
         """One that came for this stream."""
         try:
             if isinstance(message, bytes):
                 self._end.on_bytes(message)
-            else:
+            elif isinstance(message, LinkMessage):
                 self._end.on_message(message)
+            else:
+                self._end.on_reply(message)
         except WireError:
             self.bad += 1
 

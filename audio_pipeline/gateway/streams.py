@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from audio_pipeline.control import codec as control
 from audio_pipeline.errors import WireError
 from audio_pipeline.frame_codec import MAGIC
+from audio_pipeline.links.limits import MAX_STREAM
 from audio_pipeline.packed import dumps
 
 STREAM_AT, STREAM = 28, struct.Struct("<I")  # in the header of a frame
-MAX_STREAM = (1 << 32) - 1
 _FIXMAP, _FIXMAP_MOST, _MAP16, _MAP32 = 0x80, 15, 0xDE, 0xDF  # msgpack's maps, by their first byte
 
 

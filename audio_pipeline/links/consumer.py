@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import zmq
 
 from audio_pipeline.links.credit import Count
-from audio_pipeline.links.messages import A_TURN, DONTWAIT, EVENTS, POLLIN, InSpec
+from audio_pipeline.links.limits import A_TURN, DONTWAIT, EVENTS, POLLIN
+from audio_pipeline.links.message_codec import pack
+from audio_pipeline.links.messages import Bye, LinkMessage
+from audio_pipeline.links.port_specs import InSpec
 from audio_pipeline.links.receiver import Receiver
 from audio_pipeline.links.sockets import connected_dealer
-from audio_pipeline.packed import dumps
 
 GONE_NS = 100_000_000  # messages that do not go out for so long have no receiver
 
@@ -26,7 +28,7 @@ class InPort(Receiver):
         token: str,
         instance: int,
         count: Count,
-        on_other: Callable[[Mapping[str, Any]], None] = lambda message: None,
+        on_other: Callable[[LinkMessage], None] = lambda message: None,
     ) -> None:
         """`on_other` gets messages that are not the link's own."""
         super().__init__(spec, token, instance, count, on_other)
@@ -61,9 +63,9 @@ class InPort(Receiver):
         except zmq.Again:
             return
 
-    def _send(self, message: dict[str, Any]) -> bool:
+    def _send(self, message: LinkMessage) -> bool:
         try:
-            self.socket.send(dumps(message), flags=DONTWAIT)
+            self.socket.send(pack(message), flags=DONTWAIT)
         except zmq.Again:
             return False
         self._unsent_ns = None
@@ -83,7 +85,7 @@ class InPort(Receiver):
         elif not self._greeted:
             self._sent_ns = now_ns
 
-    def _bye(self, message: dict[str, Any]) -> None:
+    def _bye(self, message: Bye) -> None:
         try:
             super()._bye(message)
         except zmq.ZMQError:
@@ -91,5 +93,5 @@ class InPort(Receiver):
 
     def close(self) -> None:
         if not self._leaving:
-            self._bye({"t": "bye"})
+            self._bye(Bye())
         self.socket.close(linger=0)

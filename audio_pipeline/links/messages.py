@@ -1,102 +1,175 @@
-"""What both ends of a link share: the port's terms, the messages of the link protocol, and their limits.
+"""The messages of links and feeds: a frozen dataclass for each, in one table by the `t` that it has on the wire.
 
-See `docs/protocol.md`.
+`docs/protocol.md` prints the table, and `links.message_codec` packs and reads by it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-import zmq
-
-from audio_pipeline.errors import WireError
-from audio_pipeline.links.credit import LOSSLESS, Grant
-from audio_pipeline.packed import unpack_map
-
-PROTOCOL = 1
-KEEPALIVE_NS = 100_000_000
-IMPATIENT_NS = 20_000_000  # while the producer has not welcomed us
-STALLING = ("block", LOSSLESS)
-MAX_TAPS = 64
-TAP_FRAMES = 100
-TAPS = "taps"  # all of a port's taps count together: they come and go, and a board has room for so many names
-EVENTS, POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)  # plain numbers: enum arithmetic costs on every turn
-DONTWAIT, SNDMORE = int(zmq.DONTWAIT), int(zmq.SNDMORE)
-MAX_MESSAGE_BYTES = 1 << 12
-A_TURN = 64  # messages taken off a socket before everything else has its turn: about 2 ms
-MOST = 1 << 62
-MOST_NS = 1 << 60  # 36 years
+from audio_pipeline.links.limits import MAX_STREAM, MOST, MOST_NS, PROTOCOL
+from audio_pipeline.settings import setting
 
 
-@dataclass(frozen=True)
-class OutSpec:
-    """A producer's port: where it binds and who is expected."""
-
-    port: str
-    endpoint: str
-    stream: int
-    rate: int
-    channels: int
-    timeline: str
-    history_samples: int
-    consumers: dict[str, tuple[str, int]]  # identity -> (policy, queue in frames)
-    rates: dict[str, int] = field(default_factory=dict)  # identity -> rate that it wants converted here
-    local: str = ""  # where it binds besides, for consumers in the same process
+def number(doc: str, default: int | None = None, **over: Any) -> Any:
+    """A whole number from 0 on, which may be left out."""
+    return setting(default, doc, **{"minimum": 0, "maximum": MOST, **over})
 
 
-@dataclass(frozen=True)
-class InSpec:
-    """A consumer's port: whom it listens to and on which terms."""
-
-    identity: str
-    endpoint: str
-    window: int
-    policy: str
-    stream: int = 0
-    credit_every: int = 1  # frames taken; fewer where the window is small
-    terms: Mapping[str, Any] = field(default_factory=dict)  # what a hello carries beside the link's own fields
+def counted(doc: str) -> Any:
+    """A whole number from 0 on, which must be there."""
+    return setting(doc=doc, minimum=0, maximum=MOST)
 
 
-def unpack(message: bytes) -> dict[str, Any]:
-    """The fields of a link message. Raises WireError."""
-    return unpack_map(message, "link message", MAX_MESSAGE_BYTES)
+def moment(doc: str) -> Any:
+    """A host time in ns, which may be left out."""
+    return setting(None, doc, unit="ns", minimum=-MOST_NS, maximum=MOST_NS)
 
 
-def whole(message: Mapping[str, object], key: str, default: int | None = None) -> int:
-    """A whole number from 0 below 2**62 in a message: sums with it can still be packed. Raises WireError."""
-    value = message.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MOST:
-        raise WireError(
-            f"link message {message.get('t')!r} has {key} = {_shown(value)}, expected a whole number below 2**62"
-        )
-    return value
+@dataclass(frozen=True, kw_only=True)
+class LinkMessage:
+    """What one end sends the other; of a kind that only a newer peer knows, no more than this."""
+
+    KIND: ClassVar[str] = ""
+    SENDER: ClassVar[str] = "either"
+    stream: int = setting(0, "one of those that share a connection", minimum=0, maximum=MAX_STREAM)
 
 
-def moment(message: Mapping[str, object], key: str) -> int:
-    """A host time in ns in a message; differences and sums of a few can be packed. Raises WireError."""
-    value = message.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or not -MOST_NS < value < MOST_NS:
-        raise WireError(f"link message {message.get('t')!r} has {key} = {_shown(value)}, expected a time in ns")
-    return value
+@dataclass(frozen=True, kw_only=True)
+class Hello(LinkMessage):
+    """Opens or continues a link; every 20 ms until the welcome."""
+
+    KIND, SENDER = "hello", "consumer"
+    v: int = setting(doc=f"{PROTOCOL}")
+    token: str = setting("", "from the runtime folder; the gateway adds it for other hosts")
+    instance: int = counted("differs between processes behind the same identity")
+    since: int | None = number("a position: the producer sends its history again from there")
+    window: int = counted("frames that may be under way at once")
+    policy: str = setting("", "as the consumer understands it; the producer uses the graph's")
+    greeting: int = number(
+        "differs between connections of the same instance: frames under way beyond `received` are lost, and the "
+        "consumer discards frames that arrive before the welcome",
+        0,
+    )
+    epoch: int | None = number("of `received`")
+    received: int = number("highest seq that arrived in this epoch, taken or not", 0)
+    queue: int | None = number("taps: a shorter queue at the producer, in frames")
+    port: str | None = setting(None, "through a gateway: the output")
+    format: str | None = setting(None, "through a gateway: `f32`, `s16` or `opus`")
 
 
-def _shown(value: object) -> str:
-    return repr(value)[:40]
+@dataclass(frozen=True, kw_only=True)
+class Credit(LinkMessage):
+    """Grants frames; after some were taken, and every 100 ms in any case."""
+
+    KIND, SENDER = "credit", "receiver of frames"
+    epoch: int | None = number("of the addressed producer, which ignores credit for another epoch")
+    delivered: int = counted("highest seq taken, 0 for none")
+    granted: int = counted("`delivered` + the window")
+    greeting: int | None = number("of the addressed feed, which ignores credit for another greeting")
 
 
-def credit_message(stream: int, grant: Grant) -> dict[str, Any]:
-    """How far a consumer has taken frames, and how far it may be sent."""
-    return {
-        "t": "credit",
-        "stream": stream,
-        "epoch": grant.epoch,
-        "delivered": grant.delivered_through,
-        "granted": grant.granted_through,
-    }
+@dataclass(frozen=True, kw_only=True)
+class Bye(LinkMessage):
+    """The sender leaves for good; from a producer the answer to one with `delivered`: the consumer may close."""
+
+    KIND = "bye"
+    instance: int | None = number("by default the last one")
+    epoch: int | None = number("of `delivered`")
+    delivered: int | None = number("the last frame taken; a consumer that does not wait for an answer leaves it out")
 
 
-def last_message(instance: int, grant: Grant) -> dict[str, Any]:
-    """The bye of a consumer that takes no more, and waits for an answer."""
-    return {"t": "bye", "instance": instance, "epoch": grant.epoch, "delivered": grant.delivered_through}
+@dataclass(frozen=True, kw_only=True)
+class Welcome(LinkMessage):
+    """Answers a hello, or an offer."""
+
+    KIND, SENDER = "welcome", "the greeted side"
+    v: int = setting(PROTOCOL, f"{PROTOCOL}")
+    epoch: int = number("of a link: seq counts from 1 in it", 0)
+    rate: int | None = number("in Hz, as planned for the port; each frame states its own", unit="Hz")
+    channels: int | None = number("likewise")
+    timeline: str | None = setting(None, "name of the node that began the timeline of these positions")
+    greeting: int | None = number("from the hello that it answers")
+    window: int | None = number("of a feed: frames that may be under way at once")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused(LinkMessage):
+    """Answers a hello or an offer that is not accepted or cannot be read."""
+
+    KIND, SENDER = "refused", "the greeted side"
+    why: str = setting(doc="one sentence")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Who(LinkMessage):
+    """The peer is unknown (after a restart, for example); it sends its hello or offer again."""
+
+    KIND, SENDER = "who", "the greeted side"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Still(LinkMessage):
+    """Needs no answer; its sender detects a disconnected peer with it, and shows that it is there."""
+
+    KIND, SENDER = "still", "the greeted side"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineChange(LinkMessage):
+    """To taps: from a frame on, positions and generations belong to another timeline."""
+
+    KIND, SENDER = "timeline", "producer"
+    timeline: str = setting(doc="name of the node that began the timeline of these positions")
+    epoch: int = counted("of that frame")
+    from_: int = counted("its number")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer(LinkMessage):
+    """Opens or continues a feed; every 20 ms until the welcome."""
+
+    KIND, SENDER = "offer", "producer of a feed"
+    v: int = setting(doc=f"{PROTOCOL}")
+    node: str = setting("", "the node that takes sound from other hosts")
+    instance: int = counted("as in a hello")
+    greeting: int = number("as in a hello", 0)
+    token: str = setting("", "the gateway adds it")
+    user: str | None = setting(None, "the gateway adds the name of the key")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alive(LinkMessage):
+    """The producer of a feed is there; every 100 ms."""
+
+    KIND, SENDER = "alive", "producer of a feed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeExchange(LinkMessage):
+    """Asks a gateway for its monotonic clock (`t1` alone), and its answer."""
+
+    KIND = "time"
+    t1: int = setting(doc="any; it is repeated in the answer", unit="ns", minimum=-MOST_NS, maximum=MOST_NS)
+    t2: int | None = moment("when the question arrived")
+    t3: int | None = moment("when the answer left")
+
+
+MESSAGES: Mapping[str, type[LinkMessage]] = {
+    message.KIND: message
+    for message in (
+        Hello,
+        Credit,
+        Bye,
+        Welcome,
+        Refused,
+        Who,
+        Still,
+        TimelineChange,
+        Offer,
+        Alive,
+        TimeExchange,
+    )
+}

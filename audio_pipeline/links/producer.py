@@ -15,22 +15,12 @@ from audio_pipeline.frame_codec import pack_as
 from audio_pipeline.links.convert import Converted
 from audio_pipeline.links.credit import Count, Item, Subscription
 from audio_pipeline.links.history import History, replayed
-from audio_pipeline.links.messages import (
-    A_TURN,
-    DONTWAIT,
-    EVENTS,
-    MAX_TAPS,
-    POLLIN,
-    PROTOCOL,
-    SNDMORE,
-    TAP_FRAMES,
-    OutSpec,
-    unpack,
-    whole,
-)
+from audio_pipeline.links.limits import A_TURN, DONTWAIT, EVENTS, MAX_TAPS, POLLIN, SNDMORE, TAP_FRAMES
+from audio_pipeline.links.message_codec import MessageError, pack, unpack
+from audio_pipeline.links.messages import Bye, Credit, Hello, LinkMessage, Refused, Still, TimelineChange, Welcome, Who
+from audio_pipeline.links.port_specs import OutSpec
 from audio_pipeline.links.sockets import bound_router
 from audio_pipeline.links.subscribers import Subscribers
-from audio_pipeline.packed import dumps
 
 FIRST_PART, LAST_PART = SNDMORE | DONTWAIT, DONTWAIT
 
@@ -80,7 +70,7 @@ class OutPort(Subscribers):
     def _probe(self, name: str, subscription: Subscription) -> None:
         """One that is not planned any more and takes nothing may have died before its bye: a message to it shows it."""
         if subscription.queue and not subscription.tap and name not in self.spec.consumers:
-            self._reply(name, {"t": "still"})
+            self._reply(name, Still())
 
     def _converted_for(self, name: str, frame: Frame, item: Item, sent_age_us: int) -> Item:
         """The item as this consumer can take it."""
@@ -132,69 +122,74 @@ class OutPort(Subscribers):
             self.stirred = True
             parts = self.socket.recv_multipart(DONTWAIT)
             try:
-                self._on_message(parts[0].decode(), unpack(parts[-1]))
+                self.on_bytes(parts[0].decode(), parts[-1])
             except (WireError, UnicodeDecodeError):
                 self._counter("")("bad_messages", 1)
 
-    def _on_message(self, name: str, message: dict[str, Any]) -> None:
-        if message.get("t") == "hello":
+    def on_bytes(self, name: str, data: bytes) -> None:
+        """One message of a consumer. Raises WireError; whoever greets so that it cannot be read is told why."""
+        try:
+            message = unpack(data)
+        except MessageError as error:
+            if error.kind == Hello.KIND:
+                self._reply(name, Refused(why=str(error)))
+            raise
+        self._on_message(name, message)
+
+    def _on_message(self, name: str, message: LinkMessage) -> None:
+        if isinstance(message, Hello):
             self._on_hello(name, message)
-        elif message.get("t") == "bye":
+        elif isinstance(message, Bye):
             self._on_bye(name, message)
         elif name not in self.connected:
-            self._reply(name, {"t": "who"})
-        elif message.get("t") == "credit" and message.get("epoch") == self.epoch:
+            self._reply(name, Who())
+        elif isinstance(message, Credit) and message.epoch == self.epoch:
             subscription = self.subscriptions[name]
-            subscription.credit(whole(message, "delivered"), whole(message, "granted"))
+            subscription.credit(message.delivered, message.granted)
             self._send(name, subscription)
 
-    def _on_hello(self, name: str, message: dict[str, Any]) -> None:
-        refusal = self._refusal(name, message)
+    def _on_hello(self, name: str, hello: Hello) -> None:
+        refusal = self._refusal(name, hello)
         if refusal:
-            self._reply(name, {"t": "refused", "why": refusal})
+            self._reply(name, Refused(why=refusal))
             return
-        instance, window = whole(message, "instance"), whole(message, "window")
-        greeting, received = whole(message, "greeting", 0), whole(message, "received", 0)
-        subscription = self.subscriptions.get(name) or self._tap(name, whole(message, "queue", TAP_FRAMES))
+        queue = TAP_FRAMES if hello.queue is None else hello.queue
+        subscription = self.subscriptions.get(name) or self._tap(name, queue)
         known = self.connected.get(name, (None, 0))
-        if known[0] != instance:
-            self._restart(name, subscription, message)
-        elif known[1] != greeting:  # a new connection: what the old one held never arrives
-            subscription.reconnected(received if message.get("epoch") == self.epoch else 0)
-        self.connected[name] = instance, greeting
+        if known[0] != hello.instance:
+            self._restart(name, subscription, hello.since)
+        elif known[1] != hello.greeting:  # a new connection: what the old one held never arrives
+            subscription.reconnected(hello.received if hello.epoch == self.epoch else 0)
+        self.connected[name] = hello.instance, hello.greeting
         spec = self.spec
         self._reply(
             name,
-            {
-                "t": "welcome",
-                "v": PROTOCOL,
-                "epoch": self.epoch,
-                "stream": spec.stream,
-                "rate": spec.rate,
-                "channels": spec.channels,
-                "timeline": spec.timeline,
-                "greeting": greeting,
-            },
+            Welcome(
+                epoch=self.epoch,
+                stream=spec.stream,
+                rate=spec.rate,
+                channels=spec.channels,
+                timeline=spec.timeline,
+                greeting=hello.greeting,
+            ),
         )
-        subscription.credit(subscription.delivered_through, subscription.delivered_through + window)
+        subscription.credit(subscription.delivered_through, subscription.delivered_through + hello.window)
         self._send(name, subscription)
 
-    def _on_bye(self, name: str, message: dict[str, Any]) -> None:
+    def _on_bye(self, name: str, bye: Bye) -> None:
         """One that says how far it has taken frames takes no more, and waits for an answer."""
         subscription, known = self.subscriptions.get(name), self.connected.get(name, (None, 0))[0]
-        if subscription is None or message.get("instance", known) != known:
+        if subscription is None or bye.instance not in (None, known):
             return
-        if "delivered" in message:
-            if message.get("epoch") == self.epoch:
-                subscription.credit(whole(message, "delivered"), 0)
+        if bye.delivered is not None:
+            if bye.epoch == self.epoch:
+                subscription.credit(bye.delivered, 0)
             subscription.left = True
-            self._reply(name, {"t": "bye"})
+            self._reply(name, Bye())
         self._gone(name)
 
-    def _refusal(self, name: str, message: dict[str, Any]) -> str:
-        if message.get("v") != PROTOCOL:
-            return f"protocol version {message.get('v')!r}, expected {PROTOCOL}"
-        if not hmac.compare_digest(str(message.get("token", "")).encode(), self._token.encode()):
+    def _refusal(self, name: str, hello: Hello) -> str:
+        if not hmac.compare_digest(hello.token.encode(), self._token.encode()):
             return "wrong token"
         if name not in self.subscriptions and self._is_full():
             return f"more than {MAX_TAPS} taps"
@@ -203,22 +198,21 @@ class OutPort(Subscribers):
     def _is_full(self) -> bool:
         """True while as many taps as may are really there: one that broke off is found by a message to it."""
         for name in [name for name in self.connected if name not in self.spec.consumers]:
-            self._reply(name, {"t": "still"})
+            self._reply(name, Still())
         return len(self.subscriptions.keys() - self.spec.consumers) >= MAX_TAPS
 
-    def _restart(self, name: str, subscription: Subscription, message: dict[str, Any]) -> None:
+    def _restart(self, name: str, subscription: Subscription, since: int | None) -> None:
         """A consumer without memory: what was in flight is lost; history goes first if it asks for the past."""
-        since = message.get("since")
         history = self._converted[name].history if name in self._converted else self._history
         unsent = subscription.queue[0].seq if subscription.queue else self.seq + 1
-        replay = history.since(since, unsent) if isinstance(since, int) else []
+        replay = history.since(since, unsent) if since is not None else []
         end = subscription.end  # of use to whoever comes back, however long ago it was
         if end is not None and end.seq < unsent and not (replay and replay[-1].seq == end.seq):
             replay.append(replayed(end))
         subscription.restart((replay[0].seq if replay else unsent) - 1, replay)
 
-    def _reply(self, name: str, message: dict[str, Any]) -> None:
-        self._put(name, dumps(message))
+    def _reply(self, name: str, message: LinkMessage) -> None:
+        self._put(name, pack(message))
 
     def cancel(self, generation: int) -> None:
         """Forgets queued and remembered frames of older generations."""
@@ -237,7 +231,7 @@ class OutPort(Subscribers):
             converted.history.clear()
         for name, subscription in list(self.subscriptions.items()):
             if subscription.tap and name in self.connected:  # the graph's own consumers are told by the supervisor
-                self._reply(name, {"t": "timeline", "timeline": timeline, "epoch": self.epoch, "from": self.seq + 1})
+                self._reply(name, TimelineChange(timeline=timeline, epoch=self.epoch, from_=self.seq + 1))
 
     def bind_again(self) -> None:
         """Its socket's file is gone: who connects from now on must find it. Connections that there are stay."""

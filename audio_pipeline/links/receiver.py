@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from audio_pipeline.errors import WireError
 from audio_pipeline.frame import Flag, Frame
 from audio_pipeline.frame_codec import numbered, parse
 from audio_pipeline.links.credit import Count, Grant
-from audio_pipeline.links.messages import (
-    IMPATIENT_NS,
-    KEEPALIVE_NS,
-    PROTOCOL,
-    InSpec,
-    credit_message,
-    last_message,
-    unpack,
-    whole,
-)
+from audio_pipeline.links.limits import IMPATIENT_NS, KEEPALIVE_NS, PROTOCOL
+from audio_pipeline.links.message_codec import unpack
+from audio_pipeline.links.messages import Bye, Credit, Hello, LinkMessage, Refused, Welcome, Who
+from audio_pipeline.links.port_specs import InSpec
 
 _END = int(Flag.END)
 
@@ -33,7 +26,7 @@ class Receiver:
         token: str,
         instance: int,
         count: Count,
-        on_other: Callable[[Mapping[str, Any]], None] = lambda message: None,
+        on_other: Callable[[LinkMessage], None] = lambda message: None,
     ) -> None:
         """`on_other` gets messages that are not the link's own."""
         self.spec = spec
@@ -46,7 +39,7 @@ class Receiver:
         self.refused = ""
         self.left = False  # taken away, and the producer knows
         self._leaving = False
-        self.welcome: dict[str, Any] = {}
+        self.welcome: Welcome | None = None  # how the producer has answered
         self._on_other = on_other
         self._sent_ns = 0
         self._greeted = False
@@ -55,7 +48,7 @@ class Receiver:
         self._changed = True
         self._uncredited = 0  # frames taken since the last word of credit
 
-    def _send(self, message: dict[str, Any]) -> bool:
+    def _send(self, message: LinkMessage) -> bool:
         """Sends a message; False where it cannot go out now."""
         raise NotImplementedError
 
@@ -111,24 +104,27 @@ class Receiver:
         self._count("received", 1)
         self.queue.append(frame)
 
-    def on_message(self, message: Mapping[str, Any]) -> None:
-        """One that is no frame, unpacked. Raises WireError."""
-        if message.get("t") == "welcome":
-            if message.get("greeting", self._greeting) != self._greeting:
-                return  # the answer to an older greeting
-            self.welcome = dict(message)
-            self._greeted = True
-            if message.get("epoch") != self.grant.epoch:
-                self._new_epoch(whole(message, "epoch"))
-        elif message.get("t") == "who":
+    def on_message(self, message: LinkMessage) -> None:
+        """One that is no frame, unpacked."""
+        if isinstance(message, Welcome):
+            self._on_welcome(message)
+        elif isinstance(message, Who):
             if self._greeted:
                 self.ungreet()
-        elif message.get("t") == "refused":
-            self.refused = str(message.get("why"))
-        elif message.get("t") == "bye":
+        elif isinstance(message, Refused):
+            self.refused = message.why
+        elif isinstance(message, Bye):
             self.left = True
         else:
             self._on_other(message)
+
+    def _on_welcome(self, welcome: Welcome) -> None:
+        if welcome.greeting not in (None, self._greeting):
+            return  # the answer to an older greeting
+        self.welcome = welcome
+        self._greeted = True
+        if welcome.epoch != self.grant.epoch:
+            self._new_epoch(welcome.epoch)
 
     def _new_epoch(self, epoch: int) -> None:
         self.grant.new_epoch(epoch)
@@ -161,7 +157,7 @@ class Receiver:
             return
         if quiet_ns < self._interval_ns() and not (self._changed and self._greeted):
             return
-        if not self._send(credit_message(self.spec.stream, self.grant) if self._greeted else self._hello()):
+        if not self._send(self._credit() if self._greeted else self._hello()):
             self._on_unsent(now_ns)
             return
         self._sent_ns = now_ns
@@ -171,29 +167,39 @@ class Receiver:
         """How often something is sent where nothing has changed."""
         return KEEPALIVE_NS if self._greeted else IMPATIENT_NS
 
-    def _hello(self) -> dict[str, Any]:
-        return {
-            "t": "hello",
-            "v": PROTOCOL,
-            "token": self._token,
-            "stream": self.spec.stream,
-            "instance": self._instance,
-            "since": self.since,
-            "window": self.grant.window,
-            "policy": self.spec.policy,
-            "greeting": self._greeting,
-            "epoch": self.grant.epoch,
-            "received": self._received,
-            **self.spec.terms,
-        }
+    def _hello(self) -> Hello:
+        return Hello(
+            v=PROTOCOL,
+            token=self._token,
+            stream=self.spec.stream,
+            instance=self._instance,
+            since=self.since,
+            window=self.grant.window,
+            policy=self.spec.policy,
+            greeting=self._greeting,
+            epoch=self.grant.epoch,
+            received=self._received,
+            queue=self.spec.queue,
+            port=self.spec.port,
+            format=self.spec.format,
+        )
+
+    def _credit(self) -> Credit:
+        grant = self.grant
+        return Credit(
+            stream=self.spec.stream,
+            epoch=grant.epoch,
+            delivered=grant.delivered_through,
+            granted=grant.granted_through,
+        )
 
     def leave(self) -> None:
         """Takes no more; `left` is set when the producer has answered. What lies here goes."""
         self._leaving = True
         while self.take() is not None:
             self.dropped("unlinked")
-        self._bye(last_message(self._instance, self.grant))
+        self._bye(Bye(instance=self._instance, epoch=self.grant.epoch, delivered=self.grant.delivered_through))
 
-    def _bye(self, message: dict[str, Any]) -> None:
+    def _bye(self, message: Bye) -> None:
         if not self._send(message):
             self.left = True  # nobody there to hear it

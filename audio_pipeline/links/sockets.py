@@ -11,7 +11,7 @@ from typing import Any
 
 import zmq
 
-from audio_pipeline.links.messages import InSpec
+from audio_pipeline.links.port_specs import InSpec
 
 MAX_FRAME_BYTES = 1 << 26
 MAX_GREETING_BYTES = 1 << 16

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from audio_pipeline.links.credit import Count, Subscription
-from audio_pipeline.links.messages import STALLING, TAP_FRAMES, TAPS, OutSpec
+from audio_pipeline.links.limits import STALLING, TAP_FRAMES, TAPS
+from audio_pipeline.links.port_specs import OutSpec
 from audio_pipeline.refs import InputKey
 
 

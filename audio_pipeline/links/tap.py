@@ -10,7 +10,8 @@ import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -19,7 +20,8 @@ import zmq
 from audio_pipeline.errors import ControlError
 from audio_pipeline.frame import Flag, Frame
 from audio_pipeline.links.consumer import InPort
-from audio_pipeline.links.messages import InSpec, whole
+from audio_pipeline.links.messages import LinkMessage, TimelineChange, Welcome
+from audio_pipeline.links.port_specs import InSpec
 
 WINDOW = 32  # frames under way: a third of a second at 10 ms
 POLL_MS = 20
@@ -45,8 +47,8 @@ class Tap:
         self.ended = False
         self.received_ns = time.monotonic_ns()  # when anything last came
         self._generation = 0
-        self._timeline: Any = None
-        self._coming: tuple[tuple[int, int], str] | None = None  # from which frame on there will be another timeline
+        self._timeline: str | None = None
+        self._coming: TimelineChange | None = None
         self._seq: tuple[int, int] | None = None  # epoch and number of the newest frame
         self._context: zmq.Context[Any] = zmq.Context()
         identity = f"{name}.{os.getpid()}.{secrets.token_hex(4)}"
@@ -58,8 +60,8 @@ class Tap:
         self.counts[name] += amount
 
     @property
-    def welcome(self) -> dict[str, Any]:
-        """What the producer said of itself (rate, channels, timeline, epoch); empty before it did."""
+    def welcome(self) -> Welcome | None:
+        """How the producer has answered, with its rate, channels, timeline and epoch; None before it did."""
         return self._port.welcome
 
     @property
@@ -98,17 +100,20 @@ class Tap:
             return frame
         return None
 
-    def _on_other(self, message: Mapping[str, Any]) -> None:
-        if message.get("t") == "timeline":
-            self._coming = (whole(message, "epoch"), whole(message, "from")), str(message.get("timeline"))
+    def _on_other(self, message: LinkMessage) -> None:
+        if isinstance(message, TimelineChange):
+            self._coming = message
 
     def _note_timeline(self, frame: Frame) -> None:
         """Generations are counted by timeline; frames of the old one may still be under way behind the message."""
-        if self._coming is not None and (frame.epoch, frame.seq) >= self._coming[0]:
-            self._port.welcome = {**self._port.welcome, "timeline": self._coming[1]}
+        coming, welcome = self._coming, self._port.welcome
+        if welcome is None:
+            return
+        if coming is not None and (frame.epoch, frame.seq) >= (coming.epoch, coming.from_):
+            welcome = self._port.welcome = replace(welcome, timeline=coming.timeline)
             self._coming = None
-        if self.welcome.get("timeline") != self._timeline:
-            self._timeline, self._generation = self.welcome.get("timeline"), 0
+        if welcome.timeline != self._timeline:
+            self._timeline, self._generation = welcome.timeline, 0
 
     def _note_number(self, frame: Frame) -> None:
         """Numbers that are missing are frames that the producer dropped for us."""

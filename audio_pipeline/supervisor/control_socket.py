@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import zmq
 
-from audio_pipeline.links.messages import A_TURN
+from audio_pipeline.links.limits import A_TURN
 from audio_pipeline.links.waker import Waker
 from audio_pipeline.worker.commands import Command, packed
 

@@ -13,7 +13,7 @@ from audio_pipeline import threads
 from audio_pipeline.control.notices import Event, Log, Notice, Snapshot, packed
 from audio_pipeline.errors import ControlError, WireError
 from audio_pipeline.graph.job import Job
-from audio_pipeline.links.messages import A_TURN
+from audio_pipeline.links.limits import A_TURN
 from audio_pipeline.links.waker import Waker
 from audio_pipeline.worker.commands import Command, Stop, command_in
 from audio_pipeline.worker.runner import NodeRunner

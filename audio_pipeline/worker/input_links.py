@@ -16,7 +16,7 @@ from audio_pipeline.graph.job import DUE_MARGIN_FRAMES, Job
 from audio_pipeline.links.consumer import InPort
 from audio_pipeline.links.credit import Count
 from audio_pipeline.links.link_plan import LinkPlan
-from audio_pipeline.links.messages import InSpec
+from audio_pipeline.links.port_specs import InSpec
 from audio_pipeline.links.ports import Converter
 from audio_pipeline.metrics import Board
 from audio_pipeline.node import Node

@@ -12,7 +12,7 @@ from typing import Any
 
 import zmq
 
-from audio_pipeline.links.messages import EVENTS, POLLIN
+from audio_pipeline.links.limits import EVENTS, POLLIN
 
 Socket = zmq.Socket[Any]
 

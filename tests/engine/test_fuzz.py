@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from audio_pipeline.control.codec import VERSION, request
 from audio_pipeline.errors import ConfigError, WeightsError, WireError
 from audio_pipeline.files.wav_format import WavFormat
-from audio_pipeline.links.messages import unpack
+from audio_pipeline.links.message_codec import unpack
 from audio_pipeline.models.weights.pickles import load_arrays
 from audio_pipeline.packed import MAX_DEPTH, unpack_map
 from tests.fuzz.choice import nested

@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 from audio_pipeline.frame import MAX_CHANNELS, Flag, Frame, audio_frame, event_frame, gap_frame
 from audio_pipeline.frame_codec import pack
 from audio_pipeline.links.consumer import InPort
-from audio_pipeline.links.messages import MAX_TAPS, PROTOCOL, TAP_FRAMES, InSpec, OutSpec
+from audio_pipeline.links.limits import MAX_TAPS, PROTOCOL, TAP_FRAMES
+from audio_pipeline.links.messages import Credit, LinkMessage, Welcome
+from audio_pipeline.links.port_specs import InSpec, OutSpec
 from audio_pipeline.links.producer import OutPort
 from tests.patience import PATIENCE_S
 
@@ -163,16 +165,7 @@ def test_the_welcome_says_what_is_sent(bench: Bench) -> None:
     bench.out(epoch=7)
     port = bench.into()
     bench.pump(lambda: port.welcome)
-    assert port.welcome == {
-        "t": "welcome",
-        "v": PROTOCOL,
-        "epoch": 7,
-        "stream": 0,
-        "rate": RATE,
-        "channels": 1,
-        "timeline": "song",
-        "greeting": 0,
-    }
+    assert port.welcome == Welcome(epoch=7, rate=RATE, channels=1, timeline="song", greeting=0)
     assert port.grant.epoch == 7
 
 
@@ -285,9 +278,9 @@ class Words(InPort):
         super().__init__(*given)
         self.credited: list[int] = []
 
-    def _send(self, message: dict[str, Any]) -> bool:
-        if message["t"] == "credit":
-            self.credited.append(message["delivered"])
+    def _send(self, message: LinkMessage) -> bool:
+        if isinstance(message, Credit):
+            self.credited.append(message.delivered)
         return super()._send(message)
 
 
@@ -577,8 +570,9 @@ def test_a_wrong_token_is_refused_and_gets_nothing(bench: Bench) -> None:
         ({"v": 99}, "protocol version 99, expected 1"),
         ({"v": None}, "protocol version None, expected 1"),
         ({"token": ""}, "wrong token"),
-        ({"token": None}, "wrong token"),
-        ({"token": 5}, "wrong token"),
+        ({"token": None}, "hello.token: expected text, got None"),
+        ({"token": 5}, "hello.token: expected text, got 5"),
+        ({"instance": None}, "hello.instance: expected a whole number >= 0 and <= 4.61169e+18, got None"),
         ({"token": TOKEN + "x"}, "wrong token"),
         ({"token": "é"}, "wrong token"),
     ],

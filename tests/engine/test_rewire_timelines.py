@@ -116,9 +116,9 @@ def test_a_tap_hears_on(playing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
         stage.transport("seek", seconds=1)
         heard(0.3)
-    assert tap.welcome["timeline"] == "song"
+    assert tap.welcome is not None and tap.welcome.timeline == "song"
     stage.edit(connect("next", "a.in"))
     heard(5)
     assert heard(1) == 100 and tap.counts["dropped.cancelled"] == 0
-    assert tap.welcome["timeline"] == "next"
+    assert tap.welcome.timeline == "next"
     tap._port.close()

@@ -21,7 +21,8 @@ from audio_pipeline.cli.tap import Listener, Screen
 from audio_pipeline.control.client import Client
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.frame import Flag, Frame, audio_frame, event_frame, gap_frame
-from audio_pipeline.links.messages import TAP_FRAMES, OutSpec
+from audio_pipeline.links.limits import TAP_FRAMES
+from audio_pipeline.links.port_specs import OutSpec
 from audio_pipeline.links.producer import OutPort
 from audio_pipeline.links.tap import Tap
 from audio_pipeline.view.tap import Filled, Level, Picture, Recording, find_port, write_event
@@ -104,7 +105,7 @@ def test_a_tap_hears_every_frame_to_the_bit_until_the_end(producer: Producer, ta
     got = producer.collect(tap, 61)
     for frame, sent in zip(got, frames, strict=False):
         assert frame.position == sent.position and frame.audio().tobytes() == sent.audio().tobytes()
-    assert tap.ended and tap.lost == 0 and tap.welcome["rate"] == RATE
+    assert tap.ended and tap.lost == 0 and tap.welcome is not None and tap.welcome.rate == RATE
     assert list(tap.frames()) == []
 
 

@@ -37,7 +37,8 @@ from audio_pipeline.gateway.router import Sent
 from audio_pipeline.gateway.session import MAX_SESSIONS, Sessions
 from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.keys import Keys
-from audio_pipeline.links.messages import InSpec
+from audio_pipeline.links.message_codec import pack as pack_message
+from audio_pipeline.links.port_specs import InSpec
 from tests.fuzz.choice import Choice, mixed
 
 RATE, CHANNELS, NS = 48_000, 2, 1_000_000_000
@@ -167,7 +168,7 @@ def feed() -> Iterator[Callable[[bytes], None]]:
         port._stop.set()
         port._waker.wake()
         port._thread.join()
-        port._reply = lambda sender, word: _heard(msgpack.packb(word))  # type: ignore[method-assign, assignment]
+        port._reply = lambda sender, message: _heard(pack_message(message))  # type: ignore[method-assign]
         ctx = Clock()
         player = RemotePlayer(ctx, CHANNELS, 0.0, 250.0)  # type: ignore[arg-type]
 

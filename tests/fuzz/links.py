@@ -18,7 +18,8 @@ from audio_pipeline.errors import WireError
 from audio_pipeline.frame import Flag, audio_frame, event_frame, gap_frame
 from audio_pipeline.frame_codec import HEADER, pack, parse
 from audio_pipeline.links.consumer import InPort
-from audio_pipeline.links.messages import InSpec, OutSpec, credit_message, unpack
+from audio_pipeline.links.message_codec import pack as pack_message
+from audio_pipeline.links.port_specs import InSpec, OutSpec
 from audio_pipeline.links.producer import OutPort
 from tests.fuzz.choice import Choice, mixed
 
@@ -87,7 +88,7 @@ def producer() -> Iterator[Callable[[bytes], None]]:
             if choice.chance(2):
                 message = _word(choice)
             try:
-                port._on_message(name, unpack(message))
+                port.on_bytes(name, message)
             except WireError:
                 pass
             port.offer(next(frames))
@@ -112,8 +113,8 @@ def consumer() -> Iterator[Callable[[bytes], None]]:
             while port.take() is not None:
                 port.used()
             assert port.grant.delivered_through < 1 << 62
-            for answer in (credit_message(0, port.grant), port._hello()):  # what follows from a number has to be sent
-                msgpack.packb(answer)
+            for answer in (port._credit(), port._hello()):  # what follows from a number has to be sent
+                pack_message(answer)
 
         yield target
         port.close()

@@ -19,7 +19,7 @@ from audio_pipeline.gateway.remote import Remote
 from audio_pipeline.gateway.server import Gateway
 from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.keys import Keys
-from audio_pipeline.links.messages import OutSpec
+from audio_pipeline.links.port_specs import OutSpec
 from audio_pipeline.links.producer import OutPort
 from tests.patience import PATIENCE_S
 

@@ -32,7 +32,11 @@ from audio_pipeline.gateway.router import INSIDE
 from audio_pipeline.gateway.session import KEPT, MAX_OF_A_KEY, MAX_SESSIONS, Purpose, SessionKind, Sessions
 from audio_pipeline.keys import Keys
 from audio_pipeline.links.consumer import InPort
-from audio_pipeline.links.messages import A_TURN, PROTOCOL, InSpec, moment, whole
+from audio_pipeline.links.limits import A_TURN, PROTOCOL
+from audio_pipeline.links.message_codec import from_map
+from audio_pipeline.links.message_codec import pack as pack_message
+from audio_pipeline.links.messages import Credit, Hello, LinkMessage, Still
+from audio_pipeline.links.port_specs import InSpec
 from tests.gateway.studio import RATE, TOKEN, N, Stranger, Studio, frame, until
 
 MS = 1_000_000
@@ -74,12 +78,12 @@ def test_names_have_buckets_of_their_own_and_are_never_too_many() -> None:
 
 @pytest.mark.parametrize("value", [1 << 62, (1 << 64) - 1, -1, True, 1.0, None, "5", [5], "x" * 10_000])
 def test_a_number_that_cannot_be_reckoned_with_is_no_word(value: Any) -> None:
-    with pytest.raises(WireError, match=r"expected a whole number below 2\*\*62") as raised:
-        whole({"t": "credit", "granted": value}, "granted")
+    with pytest.raises(WireError, match=r"^credit.granted: expected a whole number >= 0 and <= 4.61169e\+18") as raised:
+        from_map({"t": "credit", "delivered": 0, "granted": value})
     assert len(str(raised.value)) < 200
     if value != -1:
-        with pytest.raises(WireError, match="expected a time in ns"):
-            moment({"t": "time", "t1": value}, "t1")
+        with pytest.raises(WireError, match="^time.t1: expected a whole number"):
+            from_map({"t": "time", "t1": value})
 
 
 # -- frames --------------------------------------------------------------------------------------------
@@ -124,8 +128,8 @@ class Fed:
         self.port._stop.set()
         self.port._waker.wake()
         self.port._thread.join()
-        self.answers: list[dict[str, Any]] = []
-        self.port._reply = lambda sender, word: self.answers.append(msgpack.unpackb(msgpack.packb(word)))  # type: ignore[method-assign]
+        self.answers: list[LinkMessage] = []
+        self.port._reply = lambda sender, message: self.answers.append(message)  # type: ignore[method-assign]
         self.say({"t": "offer", "v": PROTOCOL, "node": "voice", "instance": 1, "greeting": 0, "token": TOKEN})
 
     def say(self, word: dict[str, Any] | bytes) -> None:
@@ -135,10 +139,16 @@ class Fed:
         for number in numbers:
             self.say(pack(frame(number, seq=number)))
 
-    def credit(self) -> dict[str, Any]:
+    def credit(self) -> LinkMessage:
         self.port._is_taken()
         self.port._credit(MS)
         return self.answers[-1]
+
+    def credited(self) -> int:
+        """The number through which the sender is told that its frames were taken."""
+        answer = self.credit()
+        assert isinstance(answer, Credit)
+        return answer.delivered
 
 
 @pytest.fixture
@@ -174,11 +184,11 @@ def test_a_gateway_removes_what_killed_ones_left(studio: Studio) -> None:
 def test_a_sender_is_held_to_its_window_until_the_node_takes_frames(fed: Fed) -> None:
     fed.frames(range(1, 200))
     assert fed.port.counts["dropped_beyond"] == 199 - WINDOW_FRAMES
-    assert fed.credit() == {"t": "still"}, "nothing was taken, so nothing more may come"
+    assert fed.credit() == Still(), "nothing was taken, so nothing more may come"
     for number in range(1, 11):
         came = fed.port.take()
         assert came is not None and came[0].seq == number
-    assert fed.credit()["delivered"] == 10 and fed.answers[-1]["granted"] == 10 + WINDOW_FRAMES
+    assert fed.credit() == Credit(greeting=0, delivered=10, granted=10 + WINDOW_FRAMES)
 
 
 def test_numbers_may_have_holes_as_large_as_they_like(fed: Fed) -> None:
@@ -186,7 +196,7 @@ def test_numbers_may_have_holes_as_large_as_they_like(fed: Fed) -> None:
     fed.frames(range(100_000, 100_010))
     while fed.port.take():
         pass
-    assert fed.credit()["delivered"] == 100_009 and not fed.port.counts["dropped_beyond"]
+    assert fed.credited() == 100_009 and not fed.port.counts["dropped_beyond"]
 
 
 def test_what_is_dropped_is_credited_with_what_is_taken_before_it(fed: Fed) -> None:
@@ -195,9 +205,9 @@ def test_what_is_dropped_is_credited_with_what_is_taken_before_it(fed: Fed) -> N
     fed.say(pack(audio_frame(np.zeros((N, 2), np.float32), 0, RATE, seq=4))[:-1])
     assert fed.port.counts["dropped_too_long"] == fed.port.counts["bad"] == 1
     fed.port.take()
-    assert fed.credit()["delivered"] == 1
+    assert fed.credited() == 1
     fed.port.take()
-    assert fed.credit()["delivered"] == 4
+    assert fed.credited() == 4
 
 
 @pytest.mark.parametrize("seq", [0, (1 << 62) - 1, 1 << 62, (1 << 64) - 1])
@@ -207,9 +217,9 @@ def test_after_any_number_the_feed_can_still_answer(fed: Fed, seq: int) -> None:
     fed.say(bytes(message))
     while fed.port.take():
         pass
-    assert fed.credit()["t"] in ("credit", "still")
+    assert isinstance(fed.credit(), Credit | Still) and pack_message(fed.answers[-1])
     fed.frames(range(1, 3))
-    assert fed.credit()["t"] in ("credit", "still")
+    assert isinstance(fed.credit(), Credit | Still) and pack_message(fed.answers[-1])
 
 
 def test_the_same_frame_again_is_dropped(fed: Fed) -> None:
@@ -269,13 +279,13 @@ def test_a_turn_of_an_input_ends_however_many_words_wait() -> None:
 
 
 def test_taps_from_other_hosts_get_no_history(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    words: list[dict[str, Any]] = []
-    monkeypatch.setattr(studio.out, "_on_hello", lambda name, word: words.append(word))
+    words: list[Hello] = []
+    monkeypatch.setattr(studio.out, "_on_hello", lambda name, hello: words.append(hello))
     stranger = Stranger(studio.allow())
     until(studio.gateway.exported)
     hello = {"t": "hello", "v": 1, "port": "mix.out", "instance": 1, "window": 9, "since": 0, "greeting": 0}
     until(lambda: words or stranger.ask(hello, 100))  # the way inside may not be there at once
-    assert words[0]["since"] is None and words[0]["token"] == TOKEN
+    assert words[0].since is None and words[0].token == TOKEN and words[0].port is None
     stranger.close()
 
 

@@ -26,7 +26,7 @@ from audio_pipeline.gateway.session import FEED
 from audio_pipeline.gateway.streams import stream_of, with_stream
 from audio_pipeline.gateway.tap import RemoteTap
 from audio_pipeline.keys import Keys
-from audio_pipeline.links.messages import PROTOCOL
+from audio_pipeline.links.limits import PROTOCOL
 from tests.gateway.studio import RATE, TOKEN, N, Stranger, Studio, frame, until
 from tests.patience import PATIENCE_S
 from tests.relay import Relay

@@ -14,7 +14,7 @@ from audio_pipeline.control.page import with_tables
 from audio_pipeline.frame import MAX_CHANNELS, MAX_SAMPLES, Flag, Format
 from audio_pipeline.frame_codec import HEADER, MAX_EVENT_BYTES, MAX_SOURCES
 from audio_pipeline.histogram import BINS, STEP
-from audio_pipeline.links import messages
+from audio_pipeline.links import limits
 from audio_pipeline.metrics import NAME_BYTES, SLOTS
 from audio_pipeline.worker.commands import COMMANDS
 
@@ -67,10 +67,10 @@ def test_flags_and_formats_are_those_of_the_page() -> None:
         f"have {BINS} slots",
         f"0.05 ms * {STEP}^k",
         f"k = 0 to {BINS - 2}",
-        f"maps of at most {spaced(messages.MAX_MESSAGE_BYTES)} bytes",
-        f"that of a tap at most {messages.TAP_FRAMES}",
-        f"more than {messages.MAX_TAPS} taps",
-        f"`drop_oldest`, {messages.TAP_FRAMES} frames",
+        f"maps of at most {spaced(limits.MAX_MESSAGE_BYTES)} bytes",
+        f"that of a tap at most {limits.TAP_FRAMES}",
+        f"more than {limits.MAX_TAPS} taps",
+        f"`drop_oldest`, {limits.TAP_FRAMES} frames",
     ],
 )
 def test_limits_are_those_of_the_page(said: str) -> None:
