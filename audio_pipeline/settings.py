@@ -8,31 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar, Union
 
 from audio_pipeline.errors import ConfigError, nearest
+from audio_pipeline.places import Path, Places
+from audio_pipeline.rules import Rule, expectation
 
 T = TypeVar("T")
-Path = tuple[str, ...]
 LARGEST = 1 << 63  # whole numbers have to fit the wire
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What one field accepts and what it means."""
-
-    doc: str
-    unit: str = ""
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[Any, ...] | None = None
-    live: bool = False  # may be changed while the pipeline runs
-    file: bool | tuple[str, ...] = False  # a path, but for these words; in a pipeline file relative to it
 
 
 def setting(
@@ -53,36 +39,20 @@ def setting(
     return dataclasses.field(default=default, metadata={"rule": rule})
 
 
+def items(doc: str, most: int) -> Any:
+    """A field for a list of at most so many; more are not even read."""
+    return dataclasses.field(metadata={"rule": Rule(doc, most=most)})
+
+
+def key_of(field: dataclasses.Field[Any]) -> str:
+    """What a field is called in a file or a message: `from_` is `from`, which is no name in Python."""
+    return field.name.rstrip("_")
+
+
 def rule_of(field: dataclasses.Field[Any]) -> Rule:
     """The rule a field was declared with."""
     rule = field.metadata.get("rule")
     return rule if isinstance(rule, Rule) else Rule("")
-
-
-class Places:
-    """Where each value comes from: the line of a file (`(configs/karaoke.yaml:31)`), or what somebody typed."""
-
-    def __init__(self, file: str = "", lines: Mapping[Path, int] | None = None, folder: str = "") -> None:
-        self.file = file
-        self.lines = lines or {}
-        self.folder = folder  # what paths in the file are relative to
-        self.typed: dict[Path, str] = {}  # by `--set`, word for word
-
-    def typed_at(self, path: Path) -> str | None:
-        """What was typed for the key at `path`, if anything was."""
-        return self.typed.get(path)
-
-    def located(self, value: str, path: Path) -> str:
-        """A file's path as seen from the working directory: one that was typed is relative to that already."""
-        typed = any(path[:length] in self.typed for length in range(1, len(path) + 1))
-        return value if typed or not value else os.path.join(self.folder, value)
-
-    def of(self, path: Path) -> str:
-        """`" (file:line)"` of the key at `path` or of its nearest parent; empty where unknown."""
-        for length in range(len(path), -1, -1):
-            if path[:length] in self.lines:
-                return f" ({self.file}:{self.lines[path[:length]]})"
-        return f" ({self.file})" if self.file else ""
 
 
 def fail(path: Path, message: str, places: Places) -> ConfigError:
@@ -104,15 +74,19 @@ def build(cls: type[T], raw: Mapping[str, Any], path: Path = (), places: Places 
     places = places or Places()
     if not isinstance(raw, Mapping):
         raise fail(path, f"expected settings (key: value), got {raw!r}", places)
-    known = {field.name: field for field in dataclasses.fields(typing.cast(Any, cls))}
+    hints = _hints(cls)
+    known = {key_of(field): field for field in dataclasses.fields(typing.cast(Any, cls))}
+    values = {
+        field.name: _convert(hints[field.name], rule_of(field), raw[key], (*path, key), places)
+        for key, field in known.items()
+        if key in raw
+    }
     for key in raw:
         if key not in known:
             raise fail((*path, str(key)), _unknown("key", str(key), known, cls), places)
-    hints = _hints(cls)
-    values = {name: _convert(hints[name], rule_of(known[name]), raw[name], (*path, name), places) for name in raw}
-    for name, field in known.items():
-        if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise fail((*path, name), f"missing, expected {expectation(hints[name], rule_of(field))}", places)
+    for key, field in known.items():
+        if key not in raw and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise fail((*path, key), f"missing, expected {expectation(hints[field.name], rule_of(field))}", places)
     try:
         return cls(**values)
     except ConfigError as error:  # of settings that do not go together: it begins with the name of one
@@ -182,35 +156,6 @@ def _unknown(what: str, name: str, known: Mapping[str, Any], cls: type | None) -
     return f"unknown {what}{nearest(name, known)}; known are {', '.join(known) or 'none'}"
 
 
-def expectation(hint: Any, rule: Rule) -> str:
-    """In words what a field accepts: `a number >= 0 and <= 24`."""
-    if rule.choices:
-        return "one of " + ", ".join(str(choice) for choice in rule.choices)
-    expected = _TYPE_WORDS.get(_bare(hint), "a value")
-    if dataclasses.is_dataclass(_bare(hint)):
-        expected = "settings (key: value)"
-    bounds = [f">= {rule.minimum:g}" for _ in [0] if rule.minimum is not None]
-    bounds += [f"<= {rule.maximum:g}" for _ in [0] if rule.maximum is not None]
-    return " ".join([expected, " and ".join(bounds)]).strip()
-
-
-_TYPE_WORDS: dict[Any, str] = {
-    float: "a number",
-    int: "a whole number",
-    bool: "true or false",
-    str: "text",
-    tuple: "a list",
-    dict: "a map",
-}
-
-
-def _bare(hint: Any) -> Any:
-    """The type behind Optional and generics."""
-    if typing.get_origin(hint) in (Union, types.UnionType):
-        return _bare(next(arg for arg in typing.get_args(hint) if arg is not type(None)))
-    return typing.get_origin(hint) or hint
-
-
 def _convert(hint: Any, rule: Rule, value: Any, path: Path, places: Places) -> Any:
     origin = typing.get_origin(hint)
     if origin in (Union, types.UnionType):
@@ -230,6 +175,8 @@ def _convert(hint: Any, rule: Rule, value: Any, path: Path, places: Places) -> A
 def _convert_list(hint: Any, rule: Rule, value: Any, path: Path, places: Places) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
         raise fail(path, f"expected a list, got {value!r}", places)
+    if rule.most is not None and len(value) > rule.most:
+        raise fail(path, f"expected a list of at most {rule.most}, got {len(value)}", places)
     inner = typing.get_args(hint)[0]
     return tuple(_convert(inner, rule, item, (*path, str(i)), places) for i, item in enumerate(value))
 

@@ -24,10 +24,10 @@ from audio_pipeline.gateway.control import RemoteControl
 from audio_pipeline.gateway.remote import find_remote
 from audio_pipeline.graph.load import build_graph
 from audio_pipeline.graph.types import Graph
+from audio_pipeline.places import Places
 from audio_pipeline.run.events import Events
 from audio_pipeline.run.options import Options
 from audio_pipeline.run.pipeline import Pipeline
-from audio_pipeline.settings import Places
 from audio_pipeline.terminal import printable, write
 from audio_pipeline.view.watch import StateWatch
 

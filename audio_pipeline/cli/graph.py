@@ -13,6 +13,7 @@ from audio_pipeline.control.replies import EditReply
 from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.graph.text import graph_text, read_patch, save_graph
 from audio_pipeline.graph.yamlfile import parse_yaml
+from audio_pipeline.graph_changes import Add, Bypass, Connect, Disconnect, GraphChange, Remove
 from audio_pipeline.terminal import write
 
 USAGE = {
@@ -27,7 +28,7 @@ USAGE = {
     "remove": "remove NAME",
     "bypass": "bypass NAME on|off",
 }
-Change = dict[str, Any]
+Keys = dict[str, Any]
 
 
 def graph(args: argparse.Namespace) -> int:
@@ -50,10 +51,10 @@ def graph(args: argparse.Namespace) -> int:
     return 0
 
 
-def read_changes(arguments: Sequence[str]) -> list[Change]:
+def read_changes(arguments: Sequence[str]) -> list[GraphChange]:
     """
     >>> read_changes("add eq fader in=song + connect eq mix.wet on_loss=silence + remove old".split())[2]
-    {'op': 'remove', 'name': 'old'}
+    Remove(op='remove', name='old')
     """
     phrases: list[list[str]] = [[]]
     for argument in arguments:
@@ -64,7 +65,7 @@ def read_changes(arguments: Sequence[str]) -> list[Change]:
     return [_change(phrase) for phrase in phrases]
 
 
-def _change(phrase: Sequence[str]) -> Change:
+def _change(phrase: Sequence[str]) -> GraphChange:
     readers = {"connect": _connect, "disconnect": _disconnect, "add": _add, "remove": _remove, "bypass": _bypass}
     name = phrase[0] if phrase else ""
     if name not in readers:
@@ -74,7 +75,7 @@ def _change(phrase: Sequence[str]) -> Change:
     change = readers[name](plain, keys)
     if change is None:
         raise ConfigError(f"graph {' '.join(phrase)}: expected {USAGE[name]}")
-    return {"op": name, **change}
+    return change
 
 
 def _key(text: str) -> tuple[str, Any]:
@@ -85,25 +86,25 @@ def _key(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _connect(plain: Sequence[str], keys: Change) -> Change | None:
-    return {"from": plain[0], "to": plain[1], "keys": keys} if len(plain) == 2 else None
+def _connect(plain: Sequence[str], keys: Keys) -> GraphChange | None:
+    return Connect(from_=plain[0], to=plain[1], keys=keys) if len(plain) == 2 else None
 
 
-def _disconnect(plain: Sequence[str], keys: Change) -> Change | None:
-    return {"to": plain[0]} if len(plain) == 1 and not keys else None
+def _disconnect(plain: Sequence[str], keys: Keys) -> GraphChange | None:
+    return Disconnect(to=plain[0]) if len(plain) == 1 and not keys else None
 
 
-def _add(plain: Sequence[str], keys: Change) -> Change | None:
-    return {"name": plain[0], "node": {"kind": plain[1], **keys}} if len(plain) == 2 else None
+def _add(plain: Sequence[str], keys: Keys) -> GraphChange | None:
+    return Add(name=plain[0], node={"kind": plain[1], **keys}) if len(plain) == 2 else None
 
 
-def _remove(plain: Sequence[str], keys: Change) -> Change | None:
-    return {"name": plain[0]} if len(plain) == 1 and not keys else None
+def _remove(plain: Sequence[str], keys: Keys) -> GraphChange | None:
+    return Remove(name=plain[0]) if len(plain) == 1 and not keys else None
 
 
-def _bypass(plain: Sequence[str], keys: Change) -> Change | None:
+def _bypass(plain: Sequence[str], keys: Keys) -> GraphChange | None:
     on = {"on": True, "off": False}.get(plain[1]) if len(plain) == 2 else None
-    return {"name": plain[0], "on": on} if on is not None and not keys else None
+    return Bypass(name=plain[0], on=on) if on is not None and not keys else None
 
 
 # -- actions ---------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from audio_pipeline.graph.registry import kinds, load_kind
 from audio_pipeline.graph.types import LinkKeys, Top
 from audio_pipeline.node import ANY, Node
 from audio_pipeline.private_file import write_whole
-from audio_pipeline.settings import expectation, rule_of
+from audio_pipeline.rules import expectation
+from audio_pipeline.settings import rule_of
 from audio_pipeline.terminal import write
 
 HEAD = ("setting", "default", "accepts", "live", "what it does")

@@ -16,6 +16,7 @@ from audio_pipeline.control.message import Request
 from audio_pipeline.control.operations import TIMEOUT_S
 from audio_pipeline.control.replies import EditReply, GraphReply, PortsReply, SendReply, SetReply, TransportReply
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
+from audio_pipeline.graph_changes import GraphChange, changes_in
 
 R = TypeVar("R")
 
@@ -93,10 +94,10 @@ class AsyncClient:
         """The graph as wanted now, as plain values."""
         return await self.ask(requests.GraphRequest())
 
-    async def edit(self, changes: Sequence[Mapping[str, Any]], revision: int | None = None) -> EditReply:
+    async def edit(self, changes: Sequence[GraphChange | Mapping[str, Any]], revision: int | None = None) -> EditReply:
         """Changes the graph while it plays, all or nothing; returns when the change is audible."""
         made_for = (await self.graph()).revision if revision is None else revision
-        return await self.ask(requests.EditRequest(tuple(dict(change) for change in changes), made_for))
+        return await self.ask(requests.EditRequest(changes_in(changes), made_for))
 
     async def undo(self) -> EditReply:
         """Takes the last change of the graph back."""

@@ -18,6 +18,7 @@ from audio_pipeline.control.replies import EditReply, GraphReply, PortsReply, Se
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
 from audio_pipeline.control.subscription import Subscription
 from audio_pipeline.errors import ControlError, PipelineError
+from audio_pipeline.graph_changes import GraphChange, changes_in
 from audio_pipeline.host import runtime
 
 R = TypeVar("R")
@@ -107,13 +108,13 @@ class Client:
         """The graph as wanted now, as plain values."""
         return self.ask(requests.GraphRequest())
 
-    def edit(self, changes: Sequence[Mapping[str, Any]], revision: int | None = None) -> EditReply:
+    def edit(self, changes: Sequence[GraphChange | Mapping[str, Any]], revision: int | None = None) -> EditReply:
         """Changes the graph while it plays, all or nothing; returns when the change is audible.
 
         `revision` is that of the graph the changes were made for; None: as it is now.
         """
         made_for = self.graph().revision if revision is None else revision
-        return self.ask(requests.EditRequest(tuple(dict(change) for change in changes), made_for))
+        return self.ask(requests.EditRequest(changes_in(changes), made_for))
 
     def undo(self) -> EditReply:
         """Takes the last change of the graph back."""

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any, Generic, TypeVar, Union
 
 from audio_pipeline.errors import ConfigError, ControlError
-from audio_pipeline.settings import build, variant_of
+from audio_pipeline.settings import build, key_of, variant_of
 
 R_co = TypeVar("R_co", covariant=True)
 M = TypeVar("M")
@@ -46,12 +46,13 @@ def fields_of(message: Any) -> dict[str, Any]:
     """A dataclass as a map, not nested ones: an encoder asks again for those. Raises TypeError for what is none."""
     if not dataclasses.is_dataclass(message) or isinstance(message, type):
         raise TypeError(f"a {type(message).__name__} has no place in a message")
-    return {name: getattr(message, name) for name in _field_names(type(message))}
+    return {key: getattr(message, name) for key, name in _names(type(message)).items()}
 
 
 @functools.cache
-def _field_names(cls: Hashable) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(typing.cast(Any, cls)))
+def _names(cls: Hashable) -> Mapping[str, str]:
+    """Its fields by their keys."""
+    return {key_of(field): field.name for field in dataclasses.fields(typing.cast(Any, cls))}
 
 
 @functools.cache
@@ -66,8 +67,8 @@ def _known(hint: Any, raw: Any) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(raw, Mapping):
         hint = variant_of(typing.cast(type[Any], hint), raw)
         hints = _hints(typing.cast(Hashable, hint))
-        names = [name for name in _field_names(typing.cast(Hashable, hint)) if name in raw]
-        return {name: _known(hints[name], raw[name]) for name in names}
+        names = _names(typing.cast(Hashable, hint))
+        return {key: _known(hints[name], raw[key]) for key, name in names.items() if key in raw}
     if typing.get_origin(hint) is tuple and _holds_messages(hint, 0) and isinstance(raw, (list, tuple)):
         return [_known(typing.get_args(hint)[0], item) for item in raw]
     if typing.get_origin(hint) is dict and _holds_messages(hint, 1) and isinstance(raw, Mapping):

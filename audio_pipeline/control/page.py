@@ -11,9 +11,10 @@ from typing import Any
 from audio_pipeline.control.events import TYPES, Event
 from audio_pipeline.control.operations import OPERATIONS, Operation
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
+from audio_pipeline.graph_changes import CHANGES, GraphChange
 from audio_pipeline.links.messages import MESSAGES, LinkMessage
 from audio_pipeline.private_file import write_whole
-from audio_pipeline.settings import rule_of
+from audio_pipeline.settings import key_of, rule_of
 
 SECTIONS = {Description: "[description](#description)", Meters: "[meters](#meters)", Ledger: "[ledger](#ledger)"}
 PAGE = Path("docs/protocol.md")
@@ -34,7 +35,7 @@ def _row(row: Operation) -> str:
 def _argument(field: dataclasses.Field[Any]) -> str:
     doc = rule_of(field).doc
     required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    name = f"`{field.name}`" if required else f"`{field.name}` ({_default(field.default)})"
+    name = f"`{key_of(field)}`" if required else f"`{key_of(field)}` ({_default(field.default)})"
     return f"{name}: {doc}" if doc else name
 
 
@@ -73,11 +74,27 @@ def link_messages() -> str:
 
 def _link_row(message: type[LinkMessage]) -> str:
     own = [field for field in dataclasses.fields(message) if field.name != "stream"]
-    keys = "; ".join(map(_argument, own)).replace("from_`", "from`")
+    keys = "; ".join(map(_argument, own))
     return f"| `{message.KIND}` | {message.SENDER} | {(message.__doc__ or '').strip()} | {keys} |"
 
 
-TABLES: Mapping[str, Callable[[], str]] = {"operations": operations, "events": events, "link messages": link_messages}
+def changes() -> str:
+    """The changes of a graph as a Markdown table."""
+    return "\n".join(["| op | keys | effect |", "| --- | --- | --- |", *map(_change_row, CHANGES.values())])
+
+
+def _change_row(change: type[GraphChange]) -> str:
+    own = [field for field in dataclasses.fields(change) if field.name != "op"]
+    op = next(field.default for field in dataclasses.fields(change) if field.name == "op")
+    return f"| `{op}` | {'; '.join(map(_argument, own))} | {(change.__doc__ or '').strip()} |"
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "operations": operations,
+    "changes": changes,
+    "events": events,
+    "link messages": link_messages,
+}
 
 
 def with_tables(page: str) -> str:

@@ -18,7 +18,8 @@ from audio_pipeline.control.replies import (
     TransportReply,
 )
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
-from audio_pipeline.settings import setting
+from audio_pipeline.graph_changes import MAX_CHANGES, GraphChange
+from audio_pipeline.settings import items, setting
 
 MOST_POSITION = (1 << 62) - 1
 EVENTS, METERS, GRAPH, LEDGER = TOPICS = ("events", "meters", "graph", "ledger")
@@ -121,7 +122,7 @@ class GraphRequest(Request[GraphReply]):
 class EditRequest(Request[EditReply]):
     """Changes the graph, all or nothing. The reply comes when the change plays, after slow nodes have loaded."""
 
-    changes: tuple[dict[str, Any], ...] = setting(doc="1 to 256 [changes](#changes-of-the-graph)")
+    changes: tuple[GraphChange, ...] = items(f"1 to {MAX_CHANGES} [changes](#changes-of-the-graph)", MAX_CHANGES)
     revision: int = setting(doc="of the graph to which the changes apply", minimum=0)
 
 

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.graph.load import build_graph
 from audio_pipeline.graph.types import Graph, NodeSpec
+from audio_pipeline.graph_changes import MAX_CHANGES, Add, Bypass, Connect, Disconnect, GraphChange, Remove
+from audio_pipeline.places import Places
 from audio_pipeline.refs import InputKey
-from audio_pipeline.settings import Places
 
 Raw = dict[str, object]
-Change = Mapping[str, object]
 Nodes = dict[str, Raw]  # as in a file
-MAX_CHANGES = 256
 
 
-def edited(graph: Graph, changes: Sequence[Any]) -> Graph:
+def edited(graph: Graph, changes: Sequence[GraphChange]) -> Graph:
     """The graph with all changes made, by the rules that hold for a file. Raises ConfigError; nothing is half done."""
     raw = copy.deepcopy(dict(graph.raw))
     nodes = nodes_in(raw)
-    if not isinstance(changes, (list, tuple)) or not 0 < len(changes) <= MAX_CHANGES:
-        raise ConfigError(f"changes: expected a list of 1 to {MAX_CHANGES} changes, got {_short(changes)}")
+    if not 0 < len(changes) <= MAX_CHANGES:
+        raise ConfigError(f"changes: expected a list of 1 to {MAX_CHANGES} changes, got {len(changes)}")
     for number, change in enumerate(changes, 1):
-        _apply(nodes, change, f"change {number}")
+        _apply(nodes, change, f"change {number} ({change.op})")
     return rebuilt(graph, raw, trusted=False)
 
 
@@ -63,34 +62,22 @@ def _check_same(old: NodeSpec, new: NodeSpec) -> None:
         )
 
 
-def _apply(nodes: Nodes, change: Any, where: str) -> None:
-    operations: Mapping[str, Callable[[Nodes, Change, str], None]] = {
-        "connect": _connect,
-        "disconnect": _disconnect,
-        "add": _add,
-        "remove": _remove,
-        "bypass": _bypass,
-    }
-    if not isinstance(change, Mapping) or not isinstance(change.get("op"), str):
-        raise ConfigError(f"{where}: expected a map with 'op', got {_short(change)}")
-    operation = operations.get(change["op"])
-    if operation is None:
-        known = ", ".join(operations)
-        raise ConfigError(f"{where}: op: expected one of {known}, got {change['op']!r}{nearest(change['op'], known)}")
-    operation(nodes, change, f"{where} ({change['op']})")
-
-
-def _text(change: Change, key: str, where: str) -> str:
-    value = change.get(key)
-    if not isinstance(value, str) or not value:
-        raise ConfigError(f"{where}: {key}: expected text, got {_short(value)}")
-    return value
-
-
-def _only(change: Change, known: Sequence[str], where: str) -> None:
-    for key in change:
-        if key not in ("op", *known):
-            raise ConfigError(f"{where}: unknown key {key!r}; known are {', '.join(known)}")
+def _apply(nodes: Nodes, change: GraphChange, where: str) -> None:
+    match change:
+        case Connect():
+            _connect(nodes, change, where)
+        case Disconnect():
+            _disconnect(nodes, change, where)
+        case Add():
+            _add(nodes, change, where)
+        case Remove():
+            _node(nodes, change.name, where)
+            del nodes[change.name]
+        case Bypass():
+            node = _node(nodes, change.name, where)
+            node.pop("bypass", None)
+            if change.on:
+                node["bypass"] = True
 
 
 def _node(nodes: Nodes, name: str, where: str) -> Raw:
@@ -99,64 +86,32 @@ def _node(nodes: Nodes, name: str, where: str) -> Raw:
     return nodes[name]
 
 
-def _input(nodes: Nodes, change: Change, where: str) -> tuple[Raw, str]:
-    """The map of inputs and the name in it that `to: node.input` means; `in` is brought to its long form."""
-    key = InputKey.parse(_text(change, "to", where))
+def _input(nodes: Nodes, to: str, where: str) -> tuple[Raw, str]:
+    """The map of inputs and the name in it that `node.input` means; `in` is brought to its long form."""
+    key = InputKey.parse(to)
     node = _node(nodes, key.node, where)
     if "in" in node:
         node["inputs"] = {"in": node.pop("in")}
     return inputs_in(node), key.name
 
 
-def _connect(nodes: Nodes, change: Change, where: str) -> None:
-    """An input gets another source; what the file says of it else stays, but for `keys`."""
-    _only(change, ("from", "to", "keys"), where)
-    inputs, port = _input(nodes, change, where)
-    keys = change.get("keys") or {}
-    if not isinstance(keys, Mapping):
-        raise ConfigError(f"{where}: keys: expected a map, got {_short(keys)}")
+def _connect(nodes: Nodes, change: Connect, where: str) -> None:
+    inputs, port = _input(nodes, change.to, where)
     before = inputs.get(port)
     body = dict(before) if isinstance(before, Mapping) else {}
-    inputs[port] = {**body, **keys, "from": _text(change, "from", where)}
+    inputs[port] = {**body, **(change.keys or {}), "from": change.from_}
 
 
-def _disconnect(nodes: Nodes, change: Change, where: str) -> None:
-    _only(change, ("to",), where)
-    inputs, port = _input(nodes, change, where)
+def _disconnect(nodes: Nodes, change: Disconnect, where: str) -> None:
+    inputs, port = _input(nodes, change.to, where)
     if port not in inputs:
         raise ConfigError(
-            f"{where}: to: {change['to']!r} is not connected{nearest(port, inputs)}; inputs are {', '.join(inputs)}"
+            f"{where}: to: {change.to!r} is not connected{nearest(port, inputs)}; inputs are {', '.join(inputs)}"
         )
     del inputs[port]
 
 
-def _add(nodes: Nodes, change: Change, where: str) -> None:
-    _only(change, ("name", "node"), where)
-    name, body = _text(change, "name", where), change.get("node")
-    if name in nodes:
-        raise ConfigError(f"{where}: name: there is a node {name!r} already")
-    if not isinstance(body, Mapping):
-        raise ConfigError(f"{where}: node: expected a map with 'kind', got {_short(body)}")
-    nodes[name] = copy.deepcopy(dict(body))
-
-
-def _remove(nodes: Nodes, change: Change, where: str) -> None:
-    _only(change, ("name",), where)
-    name = _text(change, "name", where)
-    _node(nodes, name, where)
-    del nodes[name]
-
-
-def _bypass(nodes: Nodes, change: Change, where: str) -> None:
-    _only(change, ("name", "on"), where)
-    node, on = _node(nodes, _text(change, "name", where), where), change.get("on")
-    if not isinstance(on, bool):
-        raise ConfigError(f"{where}: on: expected true or false, got {_short(on)}")
-    node.pop("bypass", None)
-    if on:
-        node["bypass"] = True
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _add(nodes: Nodes, change: Add, where: str) -> None:
+    if change.name in nodes:
+        raise ConfigError(f"{where}: name: there is a node {change.name!r} already")
+    nodes[change.name] = copy.deepcopy(change.node)

@@ -18,8 +18,9 @@ from audio_pipeline.graph.rules import check_graph
 from audio_pipeline.graph.types import VERSION, Graph, Link, LinkKeys, NodeSpec, Top
 from audio_pipeline.graph.yamlfile import parse_yaml, read_yaml, value_of
 from audio_pipeline.node import Node
+from audio_pipeline.places import Places
 from audio_pipeline.refs import PortRef
-from audio_pipeline.settings import Places, build, fail
+from audio_pipeline.settings import build, fail
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audio_pipeline.home import expanded
-from audio_pipeline.settings import Places, build, fail, setting
+from audio_pipeline.places import Places
+from audio_pipeline.settings import build, fail, setting
 
 if TYPE_CHECKING:
     from audio_pipeline.graph.types import Graph

@@ -11,6 +11,7 @@ import yaml
 
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.yamlfile import EXPONENT, parse_yaml, read_yaml
+from audio_pipeline.graph_changes import GraphChange, changes_in
 
 
 class _Dumper(yaml.SafeDumper):
@@ -56,7 +57,7 @@ def save_graph(raw: Mapping[str, object], path: Path, *, force: bool) -> Path:
     return path
 
 
-def read_patch(path: Path) -> tuple[list[dict[str, object]], int | None]:
+def read_patch(path: Path) -> tuple[tuple[GraphChange, ...], int | None]:
     """`changes:` of a patch file, and the `revision:` it was made against, if it says one. Raises ConfigError."""
     raw, _ = read_yaml(path)
     changes = raw.get("changes")
@@ -65,4 +66,4 @@ def read_patch(path: Path) -> tuple[list[dict[str, object]], int | None]:
     revision = raw.get("revision")
     if revision is not None and (not isinstance(revision, int) or isinstance(revision, bool)):
         raise ConfigError(f"{path}: revision: expected a whole number, got {revision!r}")
-    return changes, revision
+    return changes_in(changes), revision

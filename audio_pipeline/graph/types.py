@@ -10,8 +10,9 @@ from typing import Any
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.node_keys import AUTO, OWN, NodeKeys
 from audio_pipeline.node import Aligned, Node, Ports
+from audio_pipeline.places import Places
 from audio_pipeline.refs import PortRef
-from audio_pipeline.settings import Places, fail, setting
+from audio_pipeline.settings import fail, setting
 
 VERSION = 1
 POLICIES = ("block", "drop_oldest", "drop_newest", "latest")

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from audio_pipeline.errors import ConfigError
-from audio_pipeline.settings import Path as KeyPath
-from audio_pipeline.settings import Places
+from audio_pipeline.places import Path as KeyPath
+from audio_pipeline.places import Places
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32

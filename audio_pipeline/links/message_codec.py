@@ -12,7 +12,7 @@ from audio_pipeline.errors import ConfigError, WireError
 from audio_pipeline.links.limits import MAX_MESSAGE_BYTES, PROTOCOL
 from audio_pipeline.links.messages import MESSAGES, LinkMessage
 from audio_pipeline.packed import dumps, dumps_json, unpack_json_map, unpack_map
-from audio_pipeline.settings import build, rule_of
+from audio_pipeline.settings import build, key_of, rule_of
 
 WHAT = "link message"
 SENTENCE_CHARACTERS = 160  # a refusal repeats no more than this of what came
@@ -111,7 +111,7 @@ def _field(field: dataclasses.Field[Any], hint: Any) -> _Field:
     rule = rule_of(field)
     wanted = next(arg for arg in typing.get_args(hint) or (hint,) if arg is not type(None))
     high = math.inf if rule.maximum is None else rule.maximum
-    return _Field(field.name.rstrip("_"), field.name, wanted, rule.minimum, high)
+    return _Field(key_of(field), field.name, wanted, rule.minimum, high)
 
 
 _SHAPES: dict[type[LinkMessage], _Shape] = {LinkMessage: _shape_of(LinkMessage)}
@@ -125,6 +125,6 @@ def _built(cls: type[LinkMessage], kind: str, raw: Mapping[str, Any]) -> LinkMes
     if shape.versioned and raw.get("v", PROTOCOL) != PROTOCOL:
         raise MessageError(kind, stream, f"protocol version {raw['v']!r:.40}, expected {PROTOCOL}")
     try:
-        return build(cls, {field.name: raw[field.key] for field in shape.fields if field.key in raw}, (kind,))
+        return build(cls, {field.key: raw[field.key] for field in shape.fields if field.key in raw}, (kind,))
     except ConfigError as error:
         raise MessageError(kind, stream, str(error)) from error

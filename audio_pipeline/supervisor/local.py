@@ -19,6 +19,7 @@ from audio_pipeline.errors import NodeError, PipelineError
 from audio_pipeline.graph.edit import edited
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.graph.types import Graph
+from audio_pipeline.graph_changes import GraphChange, changes_in
 from audio_pipeline.metrics import Reading
 from audio_pipeline.supervisor.change import Outcome
 from audio_pipeline.supervisor.event_stream import EventStream
@@ -158,9 +159,9 @@ class LocalGraph:
 
     # -- changes while it plays --------------------------------------------------------------------------
 
-    def edit(self, *changes: Mapping[str, Any]) -> None:
+    def edit(self, *changes: GraphChange | Mapping[str, Any]) -> None:
         """Changes the graph: all or nothing, and without waiting; `settled` when it is through."""
-        self.change_to(edited(self.graph, changes))
+        self.change_to(edited(self.graph, changes_in(changes)))
 
     def change_to(self, graph: Graph) -> None:
         """Another graph in place of this one. Raises what a new node raises; then nothing has changed."""

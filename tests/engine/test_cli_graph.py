@@ -14,6 +14,7 @@ from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.edit import edited
 from audio_pipeline.graph.load import load, loads
 from audio_pipeline.graph.text import graph_text, read_patch, save_graph
+from audio_pipeline.graph_changes import Bypass, Remove, changes_in
 from tests.engine.graphs import graph_of, text_of
 
 GRAPH = """
@@ -50,7 +51,7 @@ out: {kind: sink, inputs: {a: mix}}
     ],
 )
 def test_arguments_are_changes(words: str, changes: list[dict[str, Any]]) -> None:
-    assert read_changes(words.split()) == changes
+    assert read_changes(words.split()) == list(changes_in(changes))
 
 
 @pytest.mark.parametrize(
@@ -91,17 +92,23 @@ def test_malformed_changes_are_refused(words: str, said: str) -> None:
         ({"op": "add", "name": "b", "node": {"kind": "fader", "in": "song", "gain": "x"}}, "nodes.b.gain: expected a"),
         ({"op": "remove", "name": "a"}, "nodes.mix.inputs.x: unknown node 'a'"),
         ({"op": "bypass", "name": "song", "on": True}, "cannot be bypassed"),
-        ({"op": "bypass", "name": "a", "on": "yes"}, "on: expected true or false, got 'yes'"),
-        ({"op": "rename", "name": "a"}, "op: expected one of connect"),
-        ({"op": "remove", "name": "a", "force": True}, "unknown key 'force'"),
-        ("remove a", "expected a map with 'op'"),
+        ({"op": "bypass", "name": "a", "on": "yes"}, "changes.0.on: expected true or false, got 'yes'"),
+        ({"op": "renam", "name": "a"}, "changes.0.op: expected one of connect, disconnect, add, remove, bypass, got"),
+        ({"op": "remov", "name": "a"}, "got 'remov', did you mean 'remove'?"),
+        ({"op": ["remove"], "name": "a"}, "changes.0.op: expected one of connect"),
+        ({"op": "remove"}, "changes.0.name: missing, expected text"),
+        ({"op": "remove", "name": "a", "force": True}, "changes.0.force: unknown key"),
+        ({"op": "add", "name": "b", "node": "fader"}, "changes.0.node: expected a map"),
+        ({"op": "connect", "from": "", "to": "mix.x"}, "nodes.mix.inputs.x"),
+        ({"op": "connect", "from": "a", "to": ""}, "unknown node ''"),
+        ("remove a", "changes.0: expected settings (key: value), got 'remove a'"),
     ],
 )
 def test_an_error_is_one_sentence_and_changes_nothing(change: Any, said: str) -> None:
     graph = graph_of(GRAPH)
     before = graph_text(graph.raw)
     with pytest.raises(ConfigError) as error:
-        edited(graph, [change])
+        edited(graph, changes_in([change]))
     assert said in str(error.value) and "\n" not in str(error.value)
     assert graph_text(graph.raw) == before
 
@@ -110,7 +117,7 @@ def test_a_node_that_plays_stays_what_it_is() -> None:
     graph = graph_of(GRAPH)
     again = [{"op": "remove", "name": "a"}, {"op": "add", "name": "a", "node": {"kind": "delay", "in": "song"}}]
     with pytest.raises(ConfigError, match="nodes.a: what it is cannot be changed while it plays"):
-        edited(graph, again)
+        edited(graph, changes_in(again))
 
 
 def test_a_saved_graph_is_the_graph(tmp_path: Path) -> None:
@@ -152,7 +159,7 @@ def test_any_value_comes_back_from_yaml_or_is_refused(value: Any) -> None:
 def test_a_patch_is_a_file(tmp_path: Path) -> None:
     path = tmp_path / "patch.yaml"
     path.write_text("revision: 3\nchanges:\n  - {op: remove, name: a}\n")
-    assert read_patch(path) == ([{"op": "remove", "name": "a"}], 3)
+    assert read_patch(path) == ((Remove(name="a"),), 3)
     path.write_text("changes: no\n")
     with pytest.raises(ConfigError, match="expected 'changes'"):
         read_patch(path)
@@ -163,5 +170,5 @@ def test_bypass_is_a_key_of_the_file() -> None:
     graph = loads(text, "p.yaml")
     assert str(graph.nodes["mix"].inputs["x"].source) == "song.out"
     assert graph.raw["nodes"]["mix"]["inputs"]["x"]["from"] == "a"
-    back = edited(graph, [{"op": "bypass", "name": "a", "on": False}])
+    back = edited(graph, [Bypass(name="a", on=False)])
     assert str(back.nodes["mix"].inputs["x"].source) == "a.out"

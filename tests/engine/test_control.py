@@ -117,7 +117,7 @@ def test_without_the_token_nothing_is_answered(pipeline: Supervisor, socket: zmq
         ({"op": "set", "node": "song", "name": "seconds", "value": 1}, "cannot be changed while the pipeline runs"),
         (
             {"op": "set", "node": "mix", "name": "inputs.dry.gain", "value": 1, "at": "soon"},
-            "set.at: expected a whole number >= 0 and <= 4.61169e+18, got 'soon'",
+            "set.at: expected a whole number >= 0 and < 2^62, got 'soon'",
         ),
         ({"op": "set", "node": ["mix"], "name": {}, "value": 1}, "set.node: expected text, got ['mix']"),
         (
@@ -137,7 +137,7 @@ def test_without_the_token_nothing_is_answered(pipeline: Supervisor, socket: zmq
             {"op": "transport", "node": "song", "command": "seek", "args": [1, 2]},
             "transport.args: expected a map (name: value), got [1, 2]",
         ),
-        ({"op": "events", "since": "x"}, "events.since: expected a whole number >= 0 and <= 4.61169e+18, got 'x'"),
+        ({"op": "events", "since": "x"}, "events.since: expected a whole number >= 0 and < 2^62, got 'x'"),
     ],
 )
 def test_what_cannot_be_done_is_answered_with_one_sentence(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.graph.load import build_graph
 from audio_pipeline.host.file_names import file_name
-from audio_pipeline.settings import Places
+from audio_pipeline.places import Places
 from tests.engine.graphs import graph_of
 from tests.shared import ROOT
 

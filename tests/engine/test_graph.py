@@ -12,8 +12,8 @@ from audio_pipeline.graph.load import _with_sets, build_graph, find_config, load
 from audio_pipeline.graph.registry import kind_names, load_kind
 from audio_pipeline.graph.types import Graph, Link
 from audio_pipeline.graph.yamlfile import parse_yaml
+from audio_pipeline.places import Places
 from audio_pipeline.refs import PortRef
-from audio_pipeline.settings import Places
 from tests.engine.graphs import KINDS, graph_of, text_of
 
 GOOD = """

@@ -14,6 +14,7 @@ from audio_pipeline.graph.load import build_graph
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.graph.registry import kinds
 from audio_pipeline.graph.types import Graph
+from audio_pipeline.graph_changes import changes_in
 from audio_pipeline.supervisor.jobs import Run, make_job
 from tests.engine.graphs import graph_of
 
@@ -154,16 +155,16 @@ def test_nodes_that_play_stay_where_they_are_and_new_ones_get_a_process_of_their
     graph = auto(CHAIN)
     added = {"op": "add", "name": "d", "node": {"kind": "fader", "in": "a"}}
     moved = {"op": "connect", "from": "d", "to": "b"}
-    then = edited(graph, [added, moved])
+    then = edited(graph, changes_in([added, moved]))
     assert then.nodes["d"].process == "d" and groups(then) == [["a", "b"]]
-    apart = edited(then, [{"op": "connect", "from": "song", "to": "b"}])
+    apart = edited(then, changes_in([{"op": "connect", "from": "song", "to": "b"}]))
     assert groups(apart) == [["a", "b"]], "their process goes on, whatever links them"
 
 
 def test_a_member_that_left_and_comes_back_has_a_process_of_its_own() -> None:
     graph = auto(CHAIN)
-    without = edited(graph, [{"op": "connect", "from": "a", "to": "slow"}, {"op": "remove", "name": "b"}])
-    back = edited(without, [{"op": "add", "name": "b", "node": {"kind": "fader", "in": "a"}}])
+    without = edited(graph, changes_in([{"op": "connect", "from": "a", "to": "slow"}, {"op": "remove", "name": "b"}]))
+    back = edited(without, changes_in([{"op": "add", "name": "b", "node": {"kind": "fader", "in": "a"}}]))
     assert without.nodes["a"].process == "a+b" and back.nodes["b"].process == "b"
 
 

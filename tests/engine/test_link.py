@@ -572,7 +572,7 @@ def test_a_wrong_token_is_refused_and_gets_nothing(bench: Bench) -> None:
         ({"token": ""}, "wrong token"),
         ({"token": None}, "hello.token: expected text, got None"),
         ({"token": 5}, "hello.token: expected text, got 5"),
-        ({"instance": None}, "hello.instance: expected a whole number >= 0 and <= 4.61169e+18, got None"),
+        ({"instance": None}, "hello.instance: expected a whole number >= 0 and < 2^62, got None"),
         ({"token": TOKEN + "x"}, "wrong token"),
         ({"token": "é"}, "wrong token"),
     ],

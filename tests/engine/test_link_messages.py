@@ -73,7 +73,7 @@ def test_nil_stands_for_what_may_be_left_out() -> None:
         ({"t": "bye", "delivered": True}, "bye.delivered: expected a whole number"),
         ({"t": "time", "t1": MOST_NS + 1}, "time.t1: expected"),
         ({"t": "refused", "why": b"no"}, "refused.why: expected text"),
-        ({"t": "timeline", "timeline": "x", "epoch": 1}, "timeline.from_: missing"),
+        ({"t": "timeline", "timeline": "x", "epoch": 1}, "timeline.from: missing"),
         ({"t": "hello", "v": 9, "instance": "new"}, "protocol version 9, expected 1"),
         ({"t": "hello", "instance": 1, "window": 5}, "hello.v: missing"),
         ({"t": "hello", "v": 1, "instance": 1, "window": "x" * 9_000}, "hello.window: expected a whole number"),

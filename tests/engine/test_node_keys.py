@@ -15,7 +15,8 @@ from audio_pipeline.graph.load import build_graph, loads
 from audio_pipeline.graph.node_keys import NodeKeys, usable_cpus
 from audio_pipeline.graph.types import Graph
 from audio_pipeline.graph.yamlfile import parse_yaml
-from audio_pipeline.settings import Places
+from audio_pipeline.graph_changes import changes_in
+from audio_pipeline.places import Places
 from tests.engine.graphs import graph_of, text_of
 
 CORE = usable_cpus()[0]
@@ -136,8 +137,8 @@ def test_a_change_of_a_running_graph_chooses_no_interpreter_but_may_be_undone() 
     graph = trusted()[0]
     added = {"op": "add", "name": "d", "node": {"kind": "noise", "python": sys.executable}}
     with pytest.raises(ConfigError, match=r"^nodes\.d\.python: decides which code runs"):
-        edited(graph, [added])
+        edited(graph, changes_in([added]))
     moved = [{"op": "add", "name": "c", "node": {"kind": "noise"}}, {"op": "connect", "from": "c", "to": "b"}]
-    without = edited(graph, [*moved, {"op": "remove", "name": "a"}])
+    without = edited(graph, changes_in([*moved, {"op": "remove", "name": "a"}]))
     assert "a" not in without.nodes
     assert rebuilt(without, graph.raw).nodes["a"].keys.python == sys.executable, "the file said so once"

@@ -22,6 +22,7 @@ from audio_pipeline.control.message import SENTENCE_CHARACTERS, Request, built, 
 from audio_pipeline.control.operations import BY_REQUEST, OPERATIONS, Operation, request_in
 from audio_pipeline.control.pushes import EventBatch
 from audio_pipeline.errors import ControlError, WireError
+from audio_pipeline.graph_changes import Connect, Remove
 from audio_pipeline.packed import MAX_DEPTH
 
 REQUESTS: tuple[Request[Any], ...] = (
@@ -39,7 +40,7 @@ REQUESTS: tuple[Request[Any], ...] = (
     requests.SendRequest("voice", "text", {"kind": "text", "text": "Guten Abend. ✓"}),
     requests.StopRequest(),
     requests.GraphRequest(),
-    requests.EditRequest(({"op": "remove", "name": "rec"},), 4),
+    requests.EditRequest((Remove(name="rec"), Connect(from_="a", to="mix.x", keys={"gain": 0.5})), 4),
     requests.UndoRequest(5),
     requests.RedoRequest(),
 )
@@ -225,7 +226,9 @@ def test_an_argument_that_an_operation_does_not_have_is_named(row: Operation) ->
         ("events", {"since": "x"}, "events.since: expected a whole number >= 0"),
         ("events", {"since": math.inf}, "events.since: expected a whole number >= 0"),
         ("edit", {"changes": {}, "revision": 1}, "edit.changes: expected a list, got {}"),
-        ("edit", {"changes": [5], "revision": 1}, "edit.changes.0: expected a map (name: value), got 5"),
+        ("edit", {"changes": [5], "revision": 1}, "edit.changes.0: expected settings (key: value), got 5"),
+        ("edit", {"changes": [{"op": "remov"}], "revision": 1}, "edit.changes.0.op: expected one of connect"),
+        ("edit", {"changes": [{}] * 257, "revision": 1}, "edit.changes: expected a list of at most 256, got 257"),
         ("edit", {"changes": []}, "edit.revision: missing, expected a whole number >= 0"),
         ("subscribe", {"topics": ["meters"], "every_ms": 1}, "subscribe.every_ms: expected a whole number >= 50"),
         ("subscribe", {"topics": "meters"}, "subscribe.topics: expected a list, got 'meters'"),

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_pipeline.errors import ConfigError
+from audio_pipeline.places import Places
 from audio_pipeline.setting_values import live_names, plain
-from audio_pipeline.settings import LARGEST, Places, build, replaced, setting
+from audio_pipeline.settings import LARGEST, build, replaced, setting
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from audio_pipeline.control.replies import EditReply
 from audio_pipeline.errors import NodeError
 from audio_pipeline.graph.edit import edited
 from audio_pipeline.graph.plan import make_plan
+from audio_pipeline.graph_changes import changes_in
 from audio_pipeline.node import Latency
 from audio_pipeline.supervisor.change import Outcome
 from audio_pipeline.supervisor.event_stream import EventStream
@@ -82,7 +83,7 @@ class Bench:
             record.child = Mortal()
 
     def edit(self, *changes: Mapping[str, Any]) -> None:
-        self.editor.change_to(edited(self.state.graph, changes), self.outcomes.append)
+        self.editor.change_to(edited(self.state.graph, changes_in(changes)), self.outcomes.append)
 
     def ready(self, name: str) -> None:
         record = self.state.joining[name]

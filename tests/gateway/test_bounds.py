@@ -78,7 +78,7 @@ def test_names_have_buckets_of_their_own_and_are_never_too_many() -> None:
 
 @pytest.mark.parametrize("value", [1 << 62, (1 << 64) - 1, -1, True, 1.0, None, "5", [5], "x" * 10_000])
 def test_a_number_that_cannot_be_reckoned_with_is_no_word(value: Any) -> None:
-    with pytest.raises(WireError, match=r"^credit.granted: expected a whole number >= 0 and <= 4.61169e\+18") as raised:
+    with pytest.raises(WireError, match=r"^credit.granted: expected a whole number >= 0 and < 2\^62") as raised:
         from_map({"t": "credit", "delivered": 0, "granted": value})
     assert len(str(raised.value)) < 200
     if value != -1:

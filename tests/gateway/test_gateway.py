@@ -133,8 +133,11 @@ def _placed(link: RemoteLink, sound: np.ndarray[Any, Any]) -> int:
 def test_a_format_that_is_none_is_refused_in_one_sentence(studio: Studio) -> None:
     stranger = Stranger(studio.allow())
     until(studio.gateway.exported)
-    answer = stranger.ask({"t": "hello", "v": 1, "port": "mix.out", "format": ["mp3"]})
-    assert answer is not None and answer["why"] == "format ['mp3'] is not one of f32, s16, opus"
+    for wanted, why in (
+        ("mp3", "format 'mp3' is not one of f32, s16, opus"),
+        (["mp3"], "hello.format: expected text, got ['mp3']"),
+    ):
+        assert stranger.ask({**HELLO, "format": wanted}) == {"t": "refused", "why": why}
     stranger.close()
 
 

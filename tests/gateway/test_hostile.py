@@ -145,7 +145,9 @@ def test_a_turn_takes_a_share_of_what_came_and_says_that_there_is_more(still: St
 
 def test_refusals_say_why_and_the_log_is_no_place_to_write(still: Still) -> None:
     for number in range(1_000):
-        still.say("listen", msgpack.packb({"t": "hello", "v": 1, "port": f"no.{number}"}), number)
+        still.say(
+            "listen", msgpack.packb({"t": "hello", "v": 1, "port": f"no.{number}", "instance": 1, "window": 9}), number
+        )
         still.relay.notify(f"sentence {number}")
     assert len(still.notices) <= NOTICES and still.counts["unsaid"] >= 950
     assert b"is not exported" in still.told()[0]
