@@ -64,7 +64,7 @@ def fail(path: Path, message: str, places: Places) -> ConfigError:
 def build(cls: type[T], raw: Mapping[str, Any], path: Path = (), places: Places | None = None) -> T:
     """An instance of the settings dataclass `cls` from plain values.
 
-    >>> @dataclass(frozen=True)
+    >>> @dataclasses.dataclass(frozen=True)
     ... class Gain:
     ...     gain_db: float = setting(0.0, "level", maximum=24)
     >>> build(Gain, {"gain_db": "loud"}, ("nodes", "mix"))
