@@ -59,20 +59,26 @@ class Mono:
         while at < len(x):
             stop = min(at + self._block - self._count, len(x))
             part = both[at:stop]
-            out[at:stop, 0] = np.sum(part * self._weights(len(part)), axis=1)
-            self._measure(part)
+            left, right = part[:, 0].astype(np.float64), part[:, 1].astype(np.float64)
+            of_left, of_right = self._weights(len(part))
+            out[at:stop, 0] = left * of_left + right * of_right
+            self._measure(left, right)
             at = stop
         return out
 
     def _weights(self, n: int) -> Weights:
-        share = np.minimum(np.arange(self._faded + 1, self._faded + n + 1) / self._fade, 1.0)[:, None]
+        """Of both sides: a number each, or one a sample while a change fades in."""
+        now: Weights = self._now
+        if self._faded == self._fade:
+            return now
+        share = np.minimum(np.arange(self._faded + 1, self._faded + n + 1) / self._fade, 1.0)
         self._faded = min(self._faded + n, self._fade)
-        return np.asarray(self._from + (self._now - self._from) * share)
+        return np.asarray(self._from[:, None] + (now - self._from)[:, None] * share)
 
-    def _measure(self, part: Array) -> None:
-        left, right = part[:, 0].astype(np.float64), part[:, 1].astype(np.float64)
-        self._sums += [np.dot(side, side) for side in ((left + right) / 2, left, right)]
-        self._count += len(part)
+    def _measure(self, left: Weights, right: Weights) -> None:
+        middle = left + right
+        self._sums += [np.dot(middle, middle) / 4, np.dot(left, left), np.dot(right, right)]
+        self._count += len(left)
         if self._count == self._block:
             self._decide()
 
