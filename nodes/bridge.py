@@ -1,4 +1,4 @@
-"""Joins what has a clock of its own to the clock of the rest."""
+"""Joins a device with a clock of its own to the clock of the rest of the graph."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ SURE_NS = 60_000_000_000
 @dataclass(frozen=True)
 class Settings:
     mode: str = setting(
-        "auto", "auto: converts where the clocks on both sides are not one; always", choices=("auto", "always")
+        "auto", "auto: converts if both sides have different clocks; always", choices=("auto", "always")
     )
 
 
 class Bridge(Node):
-    """Between two sound cards: counts its input by the one's clock and its output by the other's.
+    """Converts between the clocks of two sound cards: counts its input by one and its output by the other.
 
-    Where the file gives both sides the same clock it only passes on. Else sample q of the output is what came in
-    when the output's clock stood at q, by an interpolation whose ratio follows both clocks. `drift_ppm` is by how
-    much the input's clock is faster, `fill_samples` what has come and was not given on, `error_samples` how far the
-    place that is read is from where the clocks want it, `jumps` how often a clock jumped. The event `map` says which
-    input position lies at which output position, at each beginning and every ten seconds.
+    If the file gives both sides the same clock, it passes its input on. Otherwise output sample q is the sound that
+    came in when the output's clock stood at q; an interpolation whose ratio follows both clocks computes it. Gauges:
+    `drift_ppm`, how much faster the input's clock is; `fill_samples`, input not yet passed on; `error_samples`, the
+    distance between the read position and the position given by the clocks; `jumps`, the number of jumps of a clock.
+    The event `map` gives the input position of an output position, at each start and every ten seconds.
     """
 
     Settings = Settings

@@ -27,17 +27,17 @@ BURST_NS = 2_000_000
 @dataclass(frozen=True)
 class Settings:
     device: str = setting("default", "default, or a card's name or number")
-    latency: str = setting("low", "what to ask of the card; high where it stutters", choices=("low", "high"))
-    channels: int = setting(2, "channels to record, fewer where the card has fewer", minimum=1, maximum=32)
+    latency: str = setting("low", "latency requested from the card; high against stutter", choices=("low", "high"))
+    channels: int = setting(2, "channels to record, fewer if the card has fewer", minimum=1, maximum=32)
 
 
 class Capture(Node):
-    """Sends what a microphone hears, each frame stamped with the time at which it was at the converter.
+    """Emits the sound of a microphone or line-in, each frame stamped with its time at the converter.
 
-    Positions begin where the graph's clock stands at the first sample, then samples are counted. Where the card
-    lost some (`xruns`) the last ones fade out and the next fade in, within 5 ms, marked CONCEALED and counted as
-    `concealed_samples`; after more than a second the position jumps. A card that has gone (`device_gone`) is silence
-    at the pace of the clock and is tried again every second.
+    The first position is that of the graph's clock at the first sample; from there samples are counted. When the card
+    loses samples (`xruns`), the last ones fade out and the next fade in, within 5 ms, marked CONCEALED and counted as
+    `concealed_samples`; after more than a second the position jumps. While a card is missing (`device_gone`), the node
+    emits silence at the pace of the clock and retries the card every second.
     """
 
     Settings = Settings

@@ -1,4 +1,4 @@
-"""Turns a voice into another while it speaks."""
+"""Converts a voice to another one while it speaks."""
 
 from __future__ import annotations
 
@@ -24,53 +24,52 @@ COMPUTE = 0.6  # of a block: what is stated, and from which on a block is late
 
 @dataclass(frozen=True)
 class Settings:
-    voice: str = setting("", "whose voice comes out: the name of one that was enrolled")
+    voice: str = setting("", "name of an enrolled target voice")
     sample: str = setting(
-        "", "or a sound file of somebody speaking, 5 s or more; neither: only what is set below", file=True
+        "", "or a sound file of the target's speech, 5 s or more; neither: only the settings below", file=True
     )
     engine: str = setting(
         "world",
         "world: light; openvoice, freevc: networks of coqui-tts, which need a fast machine",
         choices=("world", "openvoice", "freevc"),
     )
-    pitch_semitones: float = setting(0.0, "pitch above what the target asks for", minimum=-24, maximum=24, live=True)
+    pitch_semitones: float = setting(0.0, "pitch relative to the target's", minimum=-24, maximum=24, live=True)
     formant: float | None = setting(
         None,
-        "factor of the formants, below 1 for a longer vocal tract; if not said: found by listening",
+        "factor of the formants, below 1 for a longer vocal tract; none: measured",
         minimum=0.6,
         maximum=1.7,
         live=True,
     )
-    colour: float = setting(1.0, "how much of the target's broad spectral colour is taken on", minimum=0, maximum=1)
+    colour: float = setting(1.0, "share of the target's broad spectral colour", minimum=0, maximum=1)
     block_ms: int = setting(
         0,
-        "sound that is converted at once, most of the latency; 0: 50, networks 250",
+        "length of a block, most of the latency; 0: 50, networks 250",
         unit="ms",
         minimum=0,
         maximum=1_000,
     )
-    bypass: bool = setting(False, "the speaker's own voice instead, as late as the converted", live=True)
-    gain_db: float = setting(0.0, "level of what comes out", unit="dB", minimum=-120, maximum=24, live=True)
+    bypass: bool = setting(False, "the speaker's own voice instead, with the same latency", live=True)
+    gain_db: float = setting(0.0, "level of the output", unit="dB", minimum=-120, maximum=24, live=True)
     gate_db: float = setting(
-        -120.0, "what is quieter becomes silence; -120: nothing does", unit="dB", minimum=-120, maximum=0, live=True
+        -120.0, "quieter sound becomes silence; -120: off", unit="dB", minimum=-120, maximum=0, live=True
     )
     late: str = setting(
         "own",
-        "what a block that was not ready in time is replaced by: the speaker's own sound, or "
-        "silence for who does not want to be known",
+        "replacement for a late block: the speaker's own sound, or silence to protect their identity",
         choices=("own", "silence"),
     )
-    watermark: bool = setting(True, "mark what comes out as made by a machine; off only where the host's policy agrees")
+    watermark: bool = setting(True, "mark the output as synthetic; off only if the host's policy agrees")
     threads: int = setting(0, "CPU threads of a network; 0: its own choice", minimum=0, maximum=64)
 
 
 class Convert(Node):
-    """A voice turned into another: N samples in, N samples out, mono, at the same positions, as late as it states.
+    """Converts one voice to another: N samples in, N samples out, mono, at the same positions, with the stated latency.
 
-    Live, a block that cannot be in time is replaced (`late`, counted as `missed_deadlines`); nothing is caught up.
-    Events on `notes`: `formant` {formant, how, likeness, likeness_before} when it has learnt the formants from the
-    first seconds of speech. It starts only where it finds the mark that it makes. Its bypass is silence: who relies
-    on another voice is not heard with their own.
+    Live, a block that would be late is replaced (`late`, counted as `missed_deadlines`); nothing is caught up. Events
+    on `notes`: `formant` {formant, how, likeness, likeness_before} when it has determined the formants from the first
+    seconds of speech. It starts only if it detects its own watermark. Its bypass is silence, so a speaker who relies on
+    another voice is never audible with their own.
     """
 
     Settings = Settings

@@ -22,19 +22,19 @@ class Settings:
     path: str = setting(DEMO, "the song: wav, flac, mp3, ogg, m4a, ...; `demo` is the demo song", file=(DEMO,))
     playlist: tuple[str, ...] = setting((), "more songs, played after it and reached with `next`", file=(DEMO,))
     loop: bool = setting(False, "start again after the last song", live=True)
-    start_s: float = setting(0.0, "where in the first song to start", unit="s", minimum=0.0)
-    track: int = setting(1, "which audio track of a film to play, counted from 1", minimum=1, maximum=1000)
-    channels: int = setting(2, "channels; songs of other layouts are mixed to them", minimum=1, maximum=32)
+    start_s: float = setting(0.0, "start within the first song", unit="s", minimum=0.0)
+    track: int = setting(1, "audio track of a film, counted from 1", minimum=1, maximum=1000)
+    channels: int = setting(2, "channels; songs of other layouts are mixed down or up", minimum=1, maximum=32)
 
 
 class FileSource(Source):
-    """Reads sound files at the graph's rate and channel count.
+    """Plays sound files at the graph's rate and channel count.
 
-    Commands: `seek` {seconds}, `next`, `loop` {on}. Where a song starts, loops or is sought, an event `media`
-    on the port `map` says which song time lies at which position: {file, media_id, media_s, length_s,
-    playing, rate}. What is damaged in a song is silence, and so are NaN and infinities and gaps in its time stamps;
-    the log says so in one sentence a kind when the song ends, and `bad_frames` counts them. Files are opened, sought
-    and read in threads: while one is waited for, what plays goes on, or silence (`waited_samples`).
+    Commands: `seek` {seconds}, `next`, `loop` {on}. At each start, loop or seek of a song, an event `media` on the port
+    `map` maps a position to song time: {file, media_id, media_s, length_s, playing, rate}. Damaged parts of a song
+    become silence, and so do NaN, infinities and gaps in its time stamps; the log reports each kind in one sentence
+    when the song ends, and `bad_frames` counts them. Threads open, seek and read the files. During a wait the current
+    song plays on, or silence follows (`waited_samples`).
     """
 
     Settings = Settings

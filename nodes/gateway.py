@@ -1,4 +1,4 @@
-"""Opens the pipeline to other hosts: exported outputs, nodes that wait for sound, and control, as each key allows."""
+"""Opens the pipeline to other hosts: exported outputs, nodes that take sound, and control, by the role of each key."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ REPORT_NS = 200_000_000
 
 @dataclass(frozen=True)
 class Settings:
-    listen: str = setting("tcp://127.0.0.1:7700", "where; tcp://0.0.0.0:7700 is all addresses of this host")
-    export: tuple[str, ...] = setting(
-        (), "outputs that may be listened to, such as [mix]; empty: those played at this host"
-    )
-    key: str = setting("", "which of this host's keys, where it has several")
-    curve: bool = setting(True, "false: neither keys nor encryption, on a loopback address only")
+    listen: str = setting("tcp://127.0.0.1:7700", "address; tcp://0.0.0.0:7700 is all addresses of this host")
+    export: tuple[str, ...] = setting((), "outputs open to listeners, such as [mix]; empty: those played at this host")
+    key: str = setting("", "name of this host's key, if it has several")
+    curve: bool = setting(True, "false: without keys and encryption, for loopback addresses only")
 
     def __post_init__(self) -> None:
         check_listen(self.listen, curve=self.curve)
 
 
 class Gateway(Node):
-    """One tcp port of this pipeline for other hosts, encrypted and authenticated with CURVE.
+    """The TCP port of this pipeline for other hosts, encrypted and authenticated with CURVE.
 
-    Who may do what is in this host's address book (`audio-pipeline keys`): `listen` receives what is exported and sees
-    the state, `play` feeds `remote_mic` nodes as well, `control` changes settings and transport and may stop. What
-    is slow or gone on the other side is never waited for. A key has 16 places of 64 (16 are kept for keys that may
-    play or control), 2,000 messages and 20 requests a second. Gauge `connections`; counters `denied`, `bad_messages`,
-    `dropped_in`, `over_budget`, and of bare connections `refused`, `evicted`, `silent`, `unread`.
+    This host's address book (`audio-pipeline keys`) assigns roles: `listen` receives exported outputs and the state,
+    `play` also feeds `remote_mic` nodes, `control` also changes settings and transport and may stop the pipeline. The
+    gateway never waits for a slow or vanished peer. Each key has at most 16 of 64 sessions (16 are reserved for keys
+    that may play or control), 2,000 messages and 20 requests a second. Gauge `connections`; counters `denied`,
+    `bad_messages`, `dropped_in`, `over_budget`, and for connections without a handshake `refused`, `evicted`, `silent`,
+    `unread`.
     """
 
     Settings = Settings

@@ -1,4 +1,4 @@
-"""Shows how loud a stream is; the sound passes unchanged."""
+"""Measures the level of a stream; the sound passes unchanged."""
 
 from __future__ import annotations
 

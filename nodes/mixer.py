@@ -1,4 +1,4 @@
-"""Adds its inputs up, each with a fader."""
+"""Adds its inputs, each with a fader."""
 
 from __future__ import annotations
 
@@ -31,13 +31,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Duck:
-    by: str = setting("", "the input that this one steps back for")
-    db: float = setting(-12.0, "how far", unit="dB", minimum=-60.0, maximum=0.0)
-    attack_ms: float = setting(60.0, "time to get there", unit="ms", minimum=5, maximum=2_000)
+    by: str = setting("", "the input that lowers this one")
+    db: float = setting(-12.0, "change of level", unit="dB", minimum=-60.0, maximum=0.0)
+    attack_ms: float = setting(60.0, "time to fade down", unit="ms", minimum=5, maximum=2_000)
     release_ms: float = setting(
-        500.0, "time back, from 0.3 s after the other's last sound on", unit="ms", minimum=5, maximum=10_000
+        500.0, "time to fade up, from 0.3 s after the other's last sound", unit="ms", minimum=5, maximum=10_000
     )
-    threshold_db: float = setting(-45.0, "level from which on the other is heard", unit="dB", minimum=-90, maximum=0)
+    threshold_db: float = setting(
+        -45.0, "level of the other from which on this one is lowered", unit="dB", minimum=-90, maximum=0
+    )
 
 
 @dataclass(frozen=True)
@@ -46,20 +48,19 @@ class InputSettings:
         0.0, "level of this input; -120 is off", unit="dB", minimum=-120.0, maximum=24.0, live=True
     )
     mute: bool = setting(False, "silence this input", live=True)
-    solo: bool = setting(False, "silence every input that is not solo", live=True)
-    duck: Duck | None = setting(None, "step back while another input is heard: {by: voice, db: -12}")
+    solo: bool = setting(False, "silence every input without solo", live=True)
+    duck: Duck | None = setting(None, "lower this input while another one sounds: {by: voice, db: -12}")
 
 
 class Mixer(Aligned):
-    """Sums any number of named inputs, aligned by position; faders, mute and solo move in 20 ms.
+    """Sums any number of named inputs, aligned by position; faders, mute and solo move within 20 ms.
 
-    `out` is the mix, at the clock's pace when live: an input that is late or gone is replaced as its
-    `on_loss` says and the mix goes on, marked CONCEALED. `direct_<input>` is each input before its fader,
-    aligned with the mix: record these and the tracks line up. The sum may go over full scale; the output
-    clips and counts it.
+    `out` is the mix, live at the pace of the clock: a late or missing input is replaced as its `on_loss` says, and the
+    mix continues, marked CONCEALED. `direct_<input>` is each input before its fader, aligned with the mix; recordings
+    of these line up. The sum may exceed full scale; the output clips and counts it.
 
-    `duck: {by: voice, db: -12, attack_ms: 60, release_ms: 500, threshold_db: -45}` (the numbers may be left out) has an
-    input step back, in the mix alone, while another one is heard above its threshold after its fader.
+    `duck: {by: voice, db: -12, attack_ms: 60, release_ms: 500, threshold_db: -45}` (all numbers optional) lowers an
+    input, in the mix alone, while another one is above its threshold after its fader.
     """
 
     Settings = Settings

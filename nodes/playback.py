@@ -1,4 +1,4 @@
-"""Plays its input on a sound card; it is the graph's clock where there is one."""
+"""Plays its input on a sound card, which is the graph's clock if there is one."""
 
 from __future__ import annotations
 
@@ -18,23 +18,21 @@ REPORT_NS = 100_000_000
 @dataclass(frozen=True)
 class Settings:
     device: str | None = setting(  # a bare `null` in YAML is no text
-        "auto", "auto (the default card, or none where there is none), default, null, or a name or number"
+        "auto", "auto (the default card, or none if there is none), default, null, or a name or number"
     )
-    buffer_ms: float = setting(
-        30.0, "what arrives so much late is still in time", unit="ms", minimum=5.0, maximum=1_000.0
-    )
-    latency: str = setting("low", "what to ask of the card; high where it stutters", choices=("low", "high"))
+    buffer_ms: float = setting(30.0, "tolerance for late frames", unit="ms", minimum=5.0, maximum=1_000.0)
+    latency: str = setting("low", "latency requested from the card; high against stutter", choices=("low", "high"))
     channels: int = setting(2, "channels to play", minimum=1, maximum=32)
 
 
 class Playback(Node):
-    """Plays every sample in order, at its place from the first frame on.
+    """Plays every sample in order, at its position from the first frame on.
 
-    What is missing fades to silence and back in 10 ms and is counted: `concealed_samples`, `gaps`,
-    `longest_gap_samples`, `late_samples`; the card's own drop-outs are `xruns`; what is over full scale is
-    clipped and counted as `overs`. `device_delay_ms` is what the card or its server holds now, which may have grown
-    since the latencies were stated. `heard_position` at `heard_at_ns` tells what leaves the loudspeaker when.
-    The output `reference` is what was really played, for echo cancellers.
+    Missing samples fade to silence and back within 10 ms and are counted: `concealed_samples`, `gaps`,
+    `longest_gap_samples`, `late_samples`. `xruns` counts drop-outs of the card; samples over full scale are clipped and
+    counted as `overs`. `device_delay_ms` is the current delay of the card or its server, which may have grown since the
+    latencies were stated. `heard_position` at `heard_at_ns` is the sample that leaves the loudspeaker at that time. The
+    output `reference` is the sound as played, for echo cancellers.
     """
 
     Settings = Settings

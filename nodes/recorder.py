@@ -1,4 +1,4 @@
-"""Writes its inputs to disk: a WAV a track, events as lines of JSON."""
+"""Writes its inputs to disk: a WAV file for each track, events as lines of JSON."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ WELL_S = 0.5
 
 @dataclass(frozen=True)
 class Settings:
-    folder: str = setting("", "where the files go; empty for the folder of the run", file=True)
+    folder: str = setting("", "folder of the files; empty for the folder of the run", file=True)
     subtype: str = setting(
-        "float32", "how samples are stored; float32 keeps what is over full scale, the others cut it", choices=SUBTYPES
+        "float32", "sample format; float32 keeps values over full scale, the others clip them", choices=SUBTYPES
     )
     gain_db: float = setting(
-        0.0, "one gain for every track; a negative one lets pcm files keep peaks", unit="dB", minimum=-96, maximum=24
+        0.0, "gain of all tracks; a negative one preserves peaks in pcm files", unit="dB", minimum=-96, maximum=24
     )
-    segments: bool = setting(False, "a file for each utterance that a `vad` marked, instead of one a track")
+    segments: bool = setting(False, "a file for each utterance marked by a `vad`, instead of one for each track")
     overwrite: bool = setting(False, "replace recordings of the same name")
 
 
 class Recorder(Node):
-    """Records every input under its name: `<input>.wav`, and `take.json` with what is missing in it.
+    """Records every input under its name: `<input>.wav`, and `take.json` with a list of the missing parts.
 
-    Files are true to position: a sample that never came is silence and is listed under `gaps`, what stands in
-    for lost sound under `concealed`. They can be opened at any moment, also after a crash, with all but the last
-    second; a restarted recorder goes on where its predecessor was cut off, and no file of a run is replaced by
-    another of the same run (`<input>-2.wav`). A thread of its own writes: a disk that does not answer is waited for
-    through 120 s or 128 MB of sound, and what comes after that is a gap. A full disk ends the tracks it hits
-    with one error and nothing else. Inputs that carry events are appended to `events.jsonl`. Its own events:
-    `saved` {track, path, samples, clipped, peak_db}, `segment` {track, path, start, end} and `error` {track, message}.
-    `audio-pipeline takes` lists recordings and repairs those that were cut off.
+    Files are true to position: missing samples are silence listed under `gaps`, stand-ins for lost sound are listed
+    under `concealed`. They can be opened at any moment, also after a crash, with all but the last second. A restarted
+    recorder continues where its predecessor stopped, and no file of a run replaces another of the same run
+    (`<input>-2.wav`). A separate thread writes: the recorder buffers up to 120 s or 128 MB for a disk that does not
+    answer; further samples become a gap. A full disk ends the affected tracks with one error and has no other effect.
+    Event inputs are appended to `events.jsonl`. Its own events: `saved` {track, path, samples, clipped, peak_db},
+    `segment` {track, path, start, end} and `error` {track, message}. `audio-pipeline takes` lists recordings and
+    repairs interrupted ones.
     """
 
     Settings = Settings

@@ -12,29 +12,29 @@ from audio_pipeline.settings import setting
 @dataclass(frozen=True)
 class Settings:
     host: str = setting("localhost", "the other host: studio, or studio:7700")
-    port: str = setting("mix.out", "the output there; it must be exported")
-    key: str = setting("", "name of the other host's key in the address book; empty: as the host is called")
-    own: str = setting("", "which of this host's keys, where it has several")
-    least_ms: float = setting(0.0, "the jitter buffer never waits less", unit="ms", minimum=0, maximum=2_000)
-    most_ms: float = setting(250.0, "nor more: what comes later is lost", unit="ms", minimum=20, maximum=5_000)
+    port: str = setting("mix.out", "an exported output of that host")
+    key: str = setting("", "name of the other host's key in the address book; empty: the host's name")
+    own: str = setting("", "name of this host's key, if it has several")
+    least_ms: float = setting(0.0, "least delay of the jitter buffer", unit="ms", minimum=0, maximum=2_000)
+    most_ms: float = setting(250.0, "its largest delay; later frames are lost", unit="ms", minimum=20, maximum=5_000)
     format: str = setting(
         "f32",
-        "of the sound on the way: f32 as it is; s16; opus, for 48 kHz in mono or stereo (96 and 128 kbit/s)",
+        "format on the network: f32, lossless; s16; opus, for 48 kHz in mono or stereo (96 and 128 kbit/s)",
         choices=("f32", "s16", "opus"),
     )
     channels: int = setting(2, "channels to emit", minimum=1, maximum=32)
-    curve: bool = setting(True, "false: neither keys nor encryption, to a loopback address only")
+    curve: bool = setting(True, "false: without keys and encryption, for loopback addresses only")
 
 
 class RemoteIn(Node):
-    """Frames of another host on a timeline of this one, through a jitter buffer that sizes itself.
+    """Receives frames of another host on a timeline of this one, through an adaptive jitter buffer.
 
-    The connection is made from here, encrypted, and made again for as long as it takes; nodes of one process share it.
-    The buffer's delay follows the jitter measured (`jitter_ms`, `target_ms`, `buffer_ms`); the other host's clock is
-    followed by at most 0.2 % of speed (`ppm`). `age_ms` is the time since capture there, by the measured `offset_ms` of
-    the two hosts' clocks. Counters: `underruns`, `outages`, `concealed_samples`, `held_samples`, `late_samples`,
-    `lost_samples`, `skipped_samples`, `reconnects`, `bad`. While the host cannot be reached nothing is sent, so
-    `on_loss` says what is heard.
+    The node opens the connection, encrypted, and reconnects for as long as it takes; nodes of one process share it. The
+    buffer's delay follows the measured jitter (`jitter_ms`, `target_ms`, `buffer_ms`), and its speed follows the other
+    host's clock by at most 0.2 % (`ppm`). `age_ms` is the time since capture at the other host, by the measured
+    `offset_ms` of the two clocks. Counters: `underruns`, `outages`, `concealed_samples`, `held_samples`,
+    `late_samples`, `lost_samples`, `skipped_samples`, `reconnects`, `bad`. While the host is unreachable the node emits
+    nothing, so its consumers' `on_loss` applies.
     """
 
     Settings = Settings

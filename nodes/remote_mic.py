@@ -1,4 +1,4 @@
-"""A source whose frames another host sends."""
+"""A source that plays frames from another host."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from audio_pipeline.settings import setting
 
 @dataclass(frozen=True)
 class Settings:
-    least_ms: float = setting(0.0, "the jitter buffer never waits less", unit="ms", minimum=0, maximum=2_000)
-    most_ms: float = setting(250.0, "nor more: what comes later is lost", unit="ms", minimum=20, maximum=5_000)
+    least_ms: float = setting(0.0, "least delay of the jitter buffer", unit="ms", minimum=0, maximum=2_000)
+    most_ms: float = setting(250.0, "its largest delay; later frames are lost", unit="ms", minimum=20, maximum=5_000)
     channels: int = setting(2, "channels to emit", minimum=1, maximum=32)
 
 
 class RemoteMic(Node):
-    """A live source that another host feeds: a `remote_out` there, or `audio-pipeline client --mic`.
+    """A live source fed by another host: by a `remote_out` there, or by `audio-pipeline client --mic`.
 
-    One sender at a time; the next one is refused, with the name of the first. While there is none it is idle, which
-    is not a loss. The sender connects through this pipeline's `gateway` and needs the role `play`. Gauges and counters
-    are those of `remote_in`; `age_ms` counts from the microphone there. What a sender may not send is dropped and
-    counted: `dropped_beyond` its window, `dropped_too_long` (frames of more than a second), `dropped_over_budget`
-    (8 million samples x channels a second), `dropped_too_many` (2,000 frames a second), `dropped_format`,
-    `dropped_again`, `bad`.
+    It takes one sender at a time and refuses others with the name of the first. Without a sender it is idle, which does
+    not count as a loss. The sender connects through this pipeline's `gateway` and needs the role `play`. Gauges and
+    counters are those of `remote_in`; `age_ms` counts from the sender's microphone. Inadmissible frames are dropped and
+    counted: `dropped_beyond` its window, `dropped_too_long` (longer than a second), `dropped_over_budget` (8 million
+    samples x channels a second), `dropped_too_many` (2,000 frames a second), `dropped_format`, `dropped_again`, `bad`.
     """
 
     Settings = Settings

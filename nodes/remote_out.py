@@ -20,18 +20,18 @@ REPORT_NS = 100_000_000
 @dataclass(frozen=True)
 class Settings:
     host: str = setting("localhost", "the other host: studio, or studio:7700")
-    to: str = setting("mic", "the node there that waits for sound, a remote_mic")
-    key: str = setting("", "name of the other host's key in the address book; empty: as the host is called")
-    own: str = setting("", "which of this host's keys, where it has several")
-    curve: bool = setting(True, "false: neither keys nor encryption, to a loopback address only")
+    to: str = setting("mic", "the remote_mic node of that host")
+    key: str = setting("", "name of the other host's key in the address book; empty: the host's name")
+    own: str = setting("", "name of this host's key, if it has several")
+    curve: bool = setting(True, "false: without keys and encryption, for loopback addresses only")
 
 
 class RemoteOut(Node):
-    """Sends each frame at once, with credit; what cannot be sent in time is dropped and counted.
+    """Sends each frame at once, with credit; frames that cannot be sent in time are dropped and counted.
 
-    The connection is made from here, encrypted, and made again for as long as it takes; nodes of one process share it.
-    Counters: `sent`, `dropped_oldest` (the way was shut), `dropped_nobody` (nobody there), `dropped_lost` (went down
-    with a connection), `reconnects`, `bad`.
+    The node opens the connection, encrypted, and reconnects for as long as it takes; nodes of one process share it.
+    Counters: `sent`, `dropped_oldest` (no credit), `dropped_nobody` (no connection), `dropped_lost` (lost with a
+    connection), `reconnects`, `bad`.
     """
 
     Settings = Settings

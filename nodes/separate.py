@@ -1,4 +1,4 @@
-"""Splits music into voice and band, or into 4 or 5 stems, or speech from noise, live or as fast as it goes."""
+"""Splits music into voice and band, or into 4 or 5 stems, or speech from noise, live or offline."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ GUESSED_STEP_S = 0.03  # the same of a model that computes each frame
 
 
 class Separate(Node):
-    """A separation model as a stream: N samples in, N samples out at the same positions, on every output.
+    """Runs a separation model on a stream: N samples in, N samples out at the same positions, on every output.
 
-    Live it states its latency (window, lookahead, hop, compute) and keeps it: where an inference would come too late
-    the aligned dry sound goes out as the last stem of Spleeter or as the speech of DeepFilterNet (and in `mix`), the
-    other stems are silent, the frames are marked CONCEALED and `missed_deadlines` counts one; then the next inference
-    is tried, nothing is caught up. The hop is chosen at warm-up, on the safe side: it counts what the rest of the
-    graph needs. Where inferences begin to take too long, before one is missed, it steps down a ladder: half the
-    inferences, with as much less of the future, so that the latency stays; then half the past; then, where misses go
-    on, the dry sound without inference. After `calm_s` it steps up again, and at most to twice the inferences of the
-    hop it stated, where that is measured to take less than half of the time. What held for a minute is remembered for
-    this machine, and the next start states that. Every step is a line in the log, an event `mode` on `notes`, and the
-    gauge `mode` (steps down; -1 is the one above).
+    Live it states its latency (window, lookahead, hop, compute) and keeps it. If an inference would be too late, the
+    aligned dry sound goes out as the last stem of Spleeter or as the speech of DeepFilterNet (and in `mix`), the other
+    stems are silent, the frames are marked CONCEALED and `missed_deadlines` counts one; then it tries the next
+    inference and does not catch up. At warm-up it chooses a conservative hop that leaves time for the rest of the
+    graph. When inferences begin to take too long, it steps down a ladder before one is missed: first to half the
+    inferences with correspondingly less lookahead, so the latency stays; then to half the past; if misses continue, to
+    the dry sound without inference. After `calm_s` it steps up again, at most to twice the inferences of its stated hop
+    if these are measured to take less than half of the time. A hop that held for a minute is remembered for this
+    machine, and the next start states it. Every step is a line in the log, an event `mode` on `notes`, and the gauge
+    `mode` (steps down; -1 is the rung above the stated hop).
 
-    DeepFilterNet has no rung between its own and the dry sound, and carries a memory of the stream: after a restart, a
+    DeepFilterNet has no rung between its own and the dry sound, and keeps a memory of the stream: after a restart, a
     break or the dry sound it begins without one, behind a fade of 10 ms.
     """
 

@@ -1,4 +1,4 @@
-"""Splits music with the original `spleeter` package, in an interpreter of its own, to compare ours with it."""
+"""Splits music with the original `spleeter` package, in its own interpreter, for comparison with ours."""
 
 from __future__ import annotations
 
@@ -30,26 +30,24 @@ BEAT_S = 0.5
 
 @dataclass(frozen=True)
 class Settings:
-    block_s: float = setting(9.5, "live: sound that is separated at once", unit="s", minimum=1, maximum=60)
-    context_s: float = setting(
-        1.0, "live: sound before and after it that is separated too", unit="s", minimum=0.1, maximum=10
-    )
+    block_s: float = setting(9.5, "live: length of a block", unit="s", minimum=1, maximum=60)
+    context_s: float = setting(1.0, "live: context before and after a block", unit="s", minimum=0.1, maximum=10)
     longest_s: float = setting(
         600.0,
-        "offline the whole song is separated at once, as `spleeter separate` does; the longest one taken",
+        "offline: longest song, which is separated in one piece as by `spleeter separate`",
         unit="s",
         minimum=1,
         maximum=3600,
     )
     wiener: bool = setting(False, "the package's multichannel Wiener filter")
-    threads: int = setting(0, "CPU threads of TensorFlow; 0: as it likes", minimum=0, maximum=64)
+    threads: int = setting(0, "CPU threads of TensorFlow; 0: its own choice", minimum=0, maximum=64)
 
 
 class SeparateSpleeter(Node):
-    """Deezer's package as it is, with our copy of its weights: two stems, at the same positions as the input.
+    """Runs Deezer's package unchanged, with our copy of its weights: two stems, at the same positions as the input.
 
-    Offline a song goes through in one piece. Live it goes through in blocks with context, joined by crossfades, so
-    the latency is that of a block; when TensorFlow does not keep up, a block goes out dry (`missed_blocks`). Needs
+    Offline it processes a song in one piece. Live it processes blocks with context, joined by crossfades, so the
+    latency is that of a block; if TensorFlow does not keep up, a block goes out dry (`missed_blocks`). It needs
     `python:`, since TensorFlow 2.12 and numpy 2 exclude each other.
     """
 

@@ -1,4 +1,4 @@
-"""Listens to who speaks: an embedding each second of speech, changes of voice, and whether it is somebody known."""
+"""Analyses voices: an embedding for each second of speech, changes of speaker, and recognition of known speakers."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ LEAST_S = 1.6  # of speech in a reference: one look of the encoder
 
 @dataclass(frozen=True)
 class Settings:
-    known: tuple[str, ...] = setting((), "sound files of voices to recognise, each called like its file", file=True)
+    known: tuple[str, ...] = setting((), "sound files of voices to recognise, each named after its file", file=True)
     enrolled: tuple[str, ...] = setting((), "enrolled voices to recognise, by name")
-    every_s: float = setting(1.0, "speech between two looks", unit="s", minimum=0.3, maximum=60)
-    same_above: float = setting(0.75, "likeness from which on it is a known voice", minimum=0.0, maximum=1.0, live=True)
-    other_below: float = setting(0.7, "likeness below which another voice speaks", minimum=0.0, maximum=1.0)
+    every_s: float = setting(1.0, "speech between two embeddings", unit="s", minimum=0.3, maximum=60)
+    same_above: float = setting(0.75, "least likeness of a known voice", minimum=0.0, maximum=1.0, live=True)
+    other_below: float = setting(0.7, "likeness below which the speaker has changed", minimum=0.0, maximum=1.0)
     enrol_s: float = setting(
-        0.0, "speech after which a Kokoro voice is made of it; 0: none is", unit="s", minimum=0, maximum=30
+        0.0, "speech after which a Kokoro voice is fitted to it; 0: never", unit="s", minimum=0, maximum=30
     )
-    consent: bool = setting(False, "whoever speaks agrees that a voice is made of theirs; without, none is", live=True)
+    consent: bool = setting(False, "the speaker agrees to a voice fitted to theirs; without, none is", live=True)
 
 
 class SpeakerEncoder(Node):
-    """Events on `voice`; sound goes through nowhere.
+    """Sends events about the speaker on `voice`; it has no sound output.
 
-    `look` {likeness, speech_s, embedding}: after each `every_s` of speech, how like the last 1.6 s are to this voice
-    so far, how much was heard of it, and the mean embedding (256 numbers). `changed` {likeness}: two looks in a row
-    were unlike the voice before; the mean begins anew. `who` {name, likeness}: the known voice that the mean is most
-    like, an empty name for none; said when the answer changes. `style` {style, speed, british, nearest, speech_s}:
-    with `enrol_s` and `consent`, a Kokoro style fitted to what was heard, for a tts; again when twice as much was
-    heard. `withdrawn`: `consent` was taken back; a tts stops speaking in that style. Positions are those at which the
-    look ended. The level changes nothing; of stereo whose sides cancel, one is listened to.
+    `look` {likeness, speech_s, embedding}: after each `every_s` of speech, the likeness of the last 1.6 s to this voice
+    so far, the duration of its speech, and the mean embedding (256 numbers). `changed` {likeness}: two consecutive
+    embeddings were unlike the voice before; the mean starts again. `who` {name, likeness}: the known voice closest to
+    the mean, an empty name for none; sent when the answer changes. `style` {style, speed, british, nearest, speech_s}:
+    with `enrol_s` and `consent`, a Kokoro style fitted to the speech, for a tts; sent again when the speech has
+    doubled. `withdrawn`: `consent` was revoked; a tts stops speaking in that style. Positions are those at the end of
+    the analysed speech. The level has no influence; of stereo whose sides cancel, one side is analysed.
     """
 
     Settings = Settings

@@ -1,4 +1,4 @@
-"""Says text while it is being written: clause by clause, as soon as a clause is whole."""
+"""Speaks text while it is being written: clause by clause, as soon as a clause is complete."""
 
 from __future__ import annotations
 
@@ -20,40 +20,39 @@ LIGHT, XTTS = "light", "xtts"
 @dataclass(frozen=True)
 class Settings:
     text: str = setting("", "short for an event `cancel` and an event `text` with its end; empty: `cancel`", live=True)
-    voice: str = setting(LIGHT, "light, one of Kokoro's voices, one that was enrolled, or xtts:NAME@LANGUAGE")
-    speed: float = setting(1.0, "1 is the voice's own pace", minimum=0.5, maximum=2.0)
-    watermark: bool = setting(True, "mark what is said as made by a machine; off only where another node does it")
+    voice: str = setting(LIGHT, "light, one of Kokoro's voices, an enrolled one, or xtts:NAME@LANGUAGE")
+    speed: float = setting(1.0, "pace; 1 is the voice's own", minimum=0.5, maximum=2.0)
+    watermark: bool = setting(True, "mark the speech as synthetic; off only if another node does so")
     stall_s: float = setting(
         2.0,
-        "a text that does not go on for so long is said as far as it was written",
+        "after this pause an unfinished text is spoken as far as it came",
         unit="s",
         minimum=0.1,
         maximum=600,
         live=True,
     )
-    device: str = setting("auto", "what Kokoro runs on; auto: a GPU where it works", choices=("auto", "cpu", "cuda"))
+    device: str = setting("auto", "processor for Kokoro; auto: a GPU if it works", choices=("auto", "cpu", "cuda"))
     threads: int = setting(0, "CPU threads of a synthesis; 0: one for each core", minimum=0, maximum=64)
 
 
 class Tts(Source):
-    """A voice as a source: silent until it is given a text, mono in both channels.
+    """A voice as a source: silent until it gets a text, mono in both channels.
 
-    It is told what to say by events on `text`, from another node or by `send` (`audio-pipeline say --into NODE`):
-    `text` {text, end} is more of a text, `end` its end, `cancel` stops what is said. A text is spoken while it is being
-    written; the next one follows it. The setting `text` is short for a `cancel` and a whole text. An event `cancel`, or
-    the `start` of a vad, on `interrupt` stops it too, in 10 ms. `voice` takes the `style` events of a speaker_encoder:
-    a Kokoro voice goes on in that style from the next clause on. Its `withdrawn` stops what is said in that style, in
-    10 ms, and from the next text on the voice is the configured one.
+    It takes its text from events on `text`, of another node or by `send` (`audio-pipeline say --into NODE`): `text`
+    {text, end} is a portion of a text, `end` its end, `cancel` stops the speech. It speaks a text while the text is
+    being written; the next one follows it. The setting `text` is short for a `cancel` and a complete text. An event
+    `cancel`, or the `start` of a vad, on `interrupt` also stops the speech, within 10 ms. `voice` takes the `style`
+    events of a speaker_encoder: a Kokoro voice continues in that style from the next clause on. `withdrawn` stops
+    speech in that style within 10 ms, and the next text uses the configured voice.
 
-    A process that is restarted says in the log what its predecessor was saying (as it stood up to a second before the
-    end) and does not repeat it.
+    A restarted process logs the text that its predecessor was speaking (as of up to a second before the end) and does
+    not repeat it.
 
-    Live it never ends. Offline it takes all events first, says its text and theirs, none before its position, and
-    ends. Events on `words`, at the positions at which they are heard: `start` {after_ms} the first sound, `clause`
-    {text} (as it is said, numbers in words) and `clause_end`, `word` {text, samples}, `done`; `cancelled`; `stalled`;
-    `failed` {why}; `left_out` {what}: signs that the voice cannot say, such as other scripts. Where the voice is
-    slower than real time it pauses between clauses: `starved` {ms}, a line in the log, and the counter
-    `starved_samples`.
+    Live it never ends. Offline it takes all events first, speaks its text and theirs, none before its position, and
+    ends. Events on `words`, at the positions at which they are audible: `start` {after_ms} the first sound, `clause`
+    {text} (as spoken, with numbers in words) and `clause_end`, `word` {text, samples}, `done`; `cancelled`; `stalled`;
+    `failed` {why}; `left_out` {what}: text that the voice cannot speak, such as other scripts. If the voice is slower
+    than real time it pauses between clauses: `starved` {ms}, a line in the log, and the counter `starved_samples`.
     """
 
     Settings = Settings

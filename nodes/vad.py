@@ -1,4 +1,4 @@
-"""Finds speech: events with exact positions, marked frames, and a gate."""
+"""Detects speech: events with exact positions, marked frames, and a gate."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ APART = 0.15  # between entering and leaving speech, as in Silero's own iterator
 class Settings:
     engine: str = setting(
         "silero",
-        "silero is more reliable; webrtc needs no weights, but takes music and noise that comes and goes for speech",
+        "silero is more reliable; webrtc needs no weights, but detects music and varying noise as speech",
         choices=tuple(WINDOW),
     )
-    threshold: float = setting(0.5, "silero: probability from which on it is speech", minimum=0.05, maximum=0.95)
+    threshold: float = setting(0.5, "silero: least probability of speech", minimum=0.05, maximum=0.95)
     aggressiveness: int = setting(2, "webrtc: 0 finds the most speech, 3 rejects the most noise", minimum=0, maximum=3)
-    min_speech_ms: int = setting(150, "shorter sounds are no speech", unit="ms", minimum=0, maximum=2_000)
+    min_speech_ms: int = setting(150, "shorter sounds are not speech", unit="ms", minimum=0, maximum=2_000)
     min_silence_ms: int = setting(300, "shorter pauses end no utterance", unit="ms", minimum=20, maximum=5_000)
     pad_ms: int = setting(
         100,
-        "how much longer an utterance is made at both ends; at most min_silence_ms",
+        "extension of an utterance at both ends; at most min_silence_ms",
         unit="ms",
         minimum=0,
         maximum=1_000,
     )
-    gate: bool = setting(False, "let only speech through")
+    gate: bool = setting(False, "pass only speech")
 
 
 class Vad(Node):
     """Marks the utterances of a stream, at any level from -60 dBFS on.
 
-    `out` is the sound, delayed by the node's latency so that the frames in which an utterance begins and ends
-    can carry SEGMENT_START and SEGMENT_END; with `gate` all else is silent. Events on `speech`: `start`
-    {start, start_s} as soon as an utterance is certain and `segment` {start, end, start_s, end_s} when it is
-    over; positions are those of the input, `end` is one past the last sample.
+    `out` is the sound, delayed by the node's latency so that the frames at the beginning and end of an utterance can
+    carry SEGMENT_START and SEGMENT_END; with `gate` everything else is silent. Events on `speech`: `start` {start,
+    start_s} as soon as an utterance is certain and `segment` {start, end, start_s, end_s} after its end; positions are
+    those of the input, `end` is one past the last sample.
     """
 
     Settings = Settings

@@ -1,4 +1,4 @@
-"""Hides a mark in made speech, so that `audio-pipeline detect` can tell it from a recording."""
+"""Hides a watermark in synthetic speech, so that `audio-pipeline detect` can tell it from a recording."""
 
 from __future__ import annotations
 
@@ -20,16 +20,14 @@ CONTEXT_MS, FADE_MS = 100, 20
 
 @dataclass(frozen=True)
 class Settings:
-    block_ms: int = setting(
-        400, "sound that is marked at once: most of the latency", unit="ms", minimum=250, maximum=2_000
-    )
+    block_ms: int = setting(400, "length of a block, most of the latency", unit="ms", minimum=250, maximum=2_000)
 
 
 class Watermark(Node):
-    """The Perth mark, in blocks with some context around them, joined by crossfades.
+    """Adds the Perth watermark, in blocks with context around them, joined by crossfades.
 
-    N samples in, N samples out; nothing above 2 kHz changes. It declares no bypass: what it should mark is never
-    heard without. At its start it marks a probe and looks for it, and does not start if the mark is not found.
+    N samples in, N samples out; nothing above 2 kHz changes. It declares no bypass: its input is never audible without
+    the watermark. At its start it marks a probe, and does not start if it cannot detect the watermark there.
     """
 
     Settings = Settings

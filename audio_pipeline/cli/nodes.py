@@ -158,18 +158,18 @@ INDEX = """# Pipeline files and node kinds
 
 ## Keys of the file
 
-`nodes` is a map of name to node; beside it stand:
+`nodes` maps names to nodes. The other keys are:
 
 {file_keys}
 ## Keys of every node
 
-`kind` is one of the above. `in: node` or `in: node.port` connects the only input, `inputs:` a map of inputs.
-These may stand beside them and the kind's settings:
+`kind` is one of the above. `in: node` or `in: node.port` connects the only input, `inputs:` a map of inputs. The
+settings of the kind and these keys may follow:
 
 {node_keys}
 ## Keys of every input
 
-`from` is the output it listens to.
+`from` is the output that feeds it.
 
 {link_keys}"""
 

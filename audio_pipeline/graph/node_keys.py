@@ -26,21 +26,24 @@ SHARED = ("python", "cpus", "nice", "realtime", "memory_mb")  # of a process, so
 class NodeKeys:
     """How one node is run; None and () leave it as the machine has it."""
 
-    optional: bool = setting(False, "the rest runs without it where its device is not there")
+    optional: bool = setting(False, "the rest runs without it if its device is missing")
     process: str | None = setting(
-        None, "own, auto (light nodes that are linked share one), or a name: nodes of one name share one process"
+        None, "own, auto (linked light nodes share one), or a name: nodes with the same name share a process"
     )
     python: str | None = setting(None, "interpreter of another environment that runs it (only in files on this host)")
     cpus: tuple[int, ...] | None = setting(None, "processor cores that it may use", minimum=0)
     nice: int | None = setting(None, "priority among ordinary processes; lower goes first", minimum=-20, maximum=19)
     realtime: int | None = setting(None, "real-time priority (SCHED_RR), where allowed", minimum=1, maximum=99)
     memory_mb: float | None = setting(
-        None, "most memory of its process and what it starts; beyond it is restarted", unit="MB", minimum=16
+        None,
+        "limit for the memory of its process and children; beyond it the process is restarted",
+        unit="MB",
+        minimum=16,
     )
     start_s: float | None = setting(
-        None, "longest time until it is ready; none: what its kind says", unit="s", minimum=0.1, maximum=86_400
+        None, "longest time until it is ready; none: its kind's value", unit="s", minimum=0.1, maximum=86_400
     )
-    bypass: bool = setting(False, "it runs, but what its kind declares as bypass is heard in its place")
+    bypass: bool = setting(False, "it runs, but its consumers get the bypass that its kind declares")
 
 
 NAMES = tuple(field.name for field in fields(NodeKeys))

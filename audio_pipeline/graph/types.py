@@ -32,11 +32,11 @@ class Link:
 
 @dataclass(frozen=True)
 class LinkKeys:
-    policy: str = setting("drop_oldest", "what happens when the consumer is too slow", choices=POLICIES)
+    policy: str = setting("drop_oldest", "queueing when the consumer is too slow", choices=POLICIES)
     budget_ms: float | None = setting(
         None, "how old a frame may be on this link", unit="ms", minimum=1, maximum=600_000
     )
-    on_loss: str | None = setting(None, "what is heard while this input has nothing", choices=ON_LOSS)
+    on_loss: str | None = setting(None, "stand-in while this input has no sound", choices=ON_LOSS)
 
 
 @dataclass(frozen=True)
@@ -89,28 +89,30 @@ class Top:
     """The file's own keys."""
 
     version: int = setting(VERSION, "version of the file format", choices=(VERSION,))
-    name: str = setting("", "what the pipeline is called")
+    name: str = setting("", "name of the pipeline")
     rate: int = setting(48_000, "sample rate of the graph", unit="Hz", minimum=8_000, maximum=192_000)
     frame_ms: float = setting(10.0, "length of a frame", unit="ms", minimum=1, maximum=100)
     clock: str = setting("auto", "clock master: auto, host, or the name of a device node")
-    budget_ms: float | None = setting(None, "most that the slowest path may take", unit="ms", minimum=1)
-    monitor_budget_ms: float = setting(25.0, "most that microphone to mixer to playback may take", unit="ms", minimum=1)
-    metrics: str = setting("", "where Prometheus finds metrics: [HOST:]PORT, such as 127.0.0.1:9464")
+    budget_ms: float | None = setting(None, "limit for the latency of the slowest path", unit="ms", minimum=1)
+    monitor_budget_ms: float = setting(
+        25.0, "limit for the latency from microphone through mixer to playback", unit="ms", minimum=1
+    )
+    metrics: str = setting("", "address of the Prometheus endpoint: [HOST:]PORT, such as 127.0.0.1:9464")
     process: str = setting(
-        OWN, "of nodes that state none: own, or auto: light nodes that are linked share one", choices=(OWN, AUTO)
+        OWN, "for nodes that state none: own, or auto: linked light nodes share one", choices=(OWN, AUTO)
     )
     host: str = setting(
         "own",
-        "own: what each node says; shared: models are served by processes of the host, workers come from its pool, and "
-        "nodes that compute little share one process",
+        "own: as each node states; shared: processes of the host serve models, workers come from its pool, and nodes "
+        "with little computation share one process",
         choices=("own", "shared"),
     )
     workers: str = setting(
         "own",
-        "own: forks of a process of this pipeline's, which has the imports; host: pipelines of one host share one",
+        "own: forks of this pipeline's forkserver; host: forks of a pool that the pipelines of the host share",
         choices=("own", "host"),
     )
-    node_paths: tuple[str, ...] = setting((), "folders with node kinds of your own (trusted files only)")
+    node_paths: tuple[str, ...] = setting((), "folders with your own node kinds (trusted files only)")
 
 
 @dataclass(frozen=True)

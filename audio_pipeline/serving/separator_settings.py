@@ -32,51 +32,51 @@ class Settings:
     )
     mode: str | None = setting(
         None,
-        "of Spleeter, offline: its own segments of 12 s; low, balanced (by default), quality: a sliding window with "
-        "0, 4, 16 frames (of 23 ms) of future; of DeepFilterNet: low",
+        "Spleeter: offline, its own segments of 12 s; low, balanced (default), quality: a sliding window with 0, 4, 16 "
+        "frames (of 23 ms) of lookahead; DeepFilterNet: low",
         choices=("offline", "low", "balanced", "quality"),
     )
     hop: int = setting(
         0,
-        f"frames between inferences; 0: live the fewest this machine keeps up with, offline {OFFLINE_HOP}",
+        f"frames between inferences; 0: live the fewest that this machine sustains, offline {OFFLINE_HOP}",
         choices=(0, 1, 2, 4, 8, 16, 32),
     )
     outputs: str = setting(
         "stems",
-        "stems: an output each; mix: one output with faders, which costs less; or both",
+        "stems: an output for each; mix: one output with faders, at lower cost; or both",
         choices=("stems", "mix", "both"),
     )
     residual: bool = setting(False, "the last stem is the mixture minus the others: full bandwidth, adds up")
     normalise: bool | None = setting(
         None,
-        "bring quiet music to the level the model was trained at, and back; by default with Spleeter, but not in "
-        "mode offline",
+        "raise quiet music to the model's training level, and lower it again; default with Spleeter, except in mode "
+        "offline",
     )
-    device: str = setting("auto", "auto takes a GPU where there is one", choices=("auto", "cpu", "cuda"))
+    device: str = setting("auto", "auto: a GPU if there is one", choices=("auto", "cpu", "cuda"))
     calm_s: float = setting(
         10.0,
-        "live: after so long without a missed deadline a step up the ladder is tried",
+        "live: time without a missed deadline before a step up the ladder",
         unit="s",
         minimum=1.0,
         maximum=3600.0,
     )
     precision: str = setting(
         "auto",
-        "auto: in mode offline fp32; else the quickest here that agrees with fp32 to 50 dB, which is measured once",
+        "auto: in mode offline fp32; else the fastest here that agrees with fp32 to 50 dB, measured once",
         choices=("auto", "fp32", "fp16", "bf16"),
     )
     engine: str = setting(
-        "auto", "of Spleeter on a CPU; auto: the quicker one here", choices=("auto", "onnxruntime", "openvino")
+        "auto", "for Spleeter on a CPU; auto: the faster one here", choices=("auto", "onnxruntime", "openvino")
     )
     worker: str = setting(
         "own",
-        "live: own computes in this node's process; served in one of the host, for the streams of all its pipelines, "
-        "which takes no memory for weights here",
+        "live: own computes in this node's process; served in a process of the host for the streams of all pipelines, "
+        "without memory for weights in this one",
         choices=("own", "served"),
     )
     batch: int = setting(
         1,
-        "separators of one process (`process:`) that share the model: inferred together, each unmoved by the others",
+        "number of separators in one process (`process:`) that share the model; they do not affect each other's sound",
         minimum=1,
         maximum=32,
     )
@@ -85,7 +85,7 @@ class Settings:
     )
     faders: dict[str, float] = setting(
         dict,
-        "levels of stems in the output mix, such as {vocals: -20}; the others at 0, -120 is off",
+        "levels of stems in the output mix, such as {vocals: -20}; others are at 0, -120 is off",
         unit="dB",
         minimum=-120.0,
         maximum=24.0,
