@@ -65,8 +65,16 @@ class Segments:
         return done
 
     def close(self) -> list[Segment]:
-        """Finishes what is open."""
-        return [self._finish(track, self._end(track)) for track in list(self._open)]
+        """Finishes what is open: all of it, also where the disk refuses one."""
+        done, refused = [], None
+        for track in list(self._open):
+            try:
+                done.append(self._finish(track, self._end(track)))
+            except PipelineError as error:
+                refused = error
+        if refused:
+            raise refused
+        return done
 
     def _end(self, track: str) -> int:
         return self._open[track].start + self._open[track].writer.samples

@@ -169,16 +169,28 @@ class Take:
         return True
 
     def finish(self, name: str, end: int | None = None) -> TrackInfo:
-        """Closes one track, filled up to position `end`; what became of it."""
+        """Closes one track, filled up to position `end`; what became of it.
+
+        Where the disk refuses something, what fits is finished before PipelineError is raised.
+        """
         track = self.tracks.pop(name)
-        if end is not None:
-            track.end_at(end)
-        self._sidecar.flush()
-        path = track.writer.close()
-        info = track.info
-        info.file, info.samples, info.finished = path.name, track.writer.samples, True
-        self._sidecar.save(sync=True)
-        return info
+        try:
+            if end is not None:
+                track.end_at(end)
+            self._sidecar.flush()
+        finally:
+            self._finish(track.writer, track.info)
+        return track.info
+
+    def _finish(self, writer: WavWriter, info: TrackInfo) -> None:
+        part = part_of(writer.path)
+        try:
+            writer.close()
+        finally:
+            if not part.exists():
+                info.file, info.finished = writer.path.name, True
+            info.trim(writer.samples)
+            self._sidecar.save(sync=True)
 
     def close(self) -> None:
         """Lets go of the folder."""

@@ -151,12 +151,14 @@ class WavWriter:
     def close(self) -> Path:
         """Finish the file and give it its name; a second call changes nothing.
 
-        Should another file have taken the name meanwhile, this one gets a number behind its own.
+        Should another file have taken the name meanwhile, this one gets a number behind its own. Where the disk takes
+        no more, what fits is finished before PipelineError is raised.
         """
         if self._fd < 0:
             return self.path
-        part = part_of(self.path)
+        part, refused = part_of(self.path), None
         try:
+            refused = self._refused()
             self.sync()
             os.ftruncate(self._fd, self._end() + self._end() % 2)  # RIFF chunks have even lengths
             self.path = self.path if self._overwrite else free_name(self.path)
@@ -166,7 +168,17 @@ class WavWriter:
         finally:
             os.close(self._fd)
             self._fd = -1
+        if refused:
+            raise refused
         return self.path
+
+    def _refused(self) -> PipelineError | None:
+        """Gives the system the rest; its error where it does not take all of it."""
+        try:
+            self.flush()
+        except PipelineError as error:
+            return error
+        return None
 
     def __enter__(self) -> WavWriter:
         return self

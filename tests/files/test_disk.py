@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -15,9 +16,11 @@ import soundfile
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.files.disk import ITEM_BYTES, Disk
 from audio_pipeline.files.recording import Block, Recording
+from audio_pipeline.files.segments import Segments
+from audio_pipeline.files.sidecar import read_tracks
 from audio_pipeline.files.take import Take
 from audio_pipeline.files.wav import WavWriter
-from audio_pipeline.frame import audio_frame
+from audio_pipeline.frame import Flag, audio_frame
 from audio_pipeline.nodes.recorder import Recorder, Settings
 from tests.nodes.fake import FakeContext, noise
 from tests.nodes.test_recorder import RATE, feed, finish, kill, recorder, settle, sidecar
@@ -286,3 +289,61 @@ def test_a_track_that_the_disk_refuses_has_its_name_before_the_error_is_known(
     recording._fail("track", PipelineError("recording track.wav: File too large"), 10)
     assert known == [0] and [notice.kind for notice in recording.notices] == ["error"]
     assert (tmp_path / "track.wav").exists()
+
+
+@pytest.mark.parametrize("refused_at", ["sound", "journal"])
+def test_a_track_that_ends_while_the_disk_refuses_its_rest_keeps_what_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused_at: str
+) -> None:
+    """Put and finished in one batch: the disk says no when the file is closed, not when it is written."""
+    take = Take(tmp_path, "float32", run="run")
+    recording = Recording(take, None, tmp_path / "events.jsonl")
+    recording.put(Block("a", 0, noise(FRAME), RATE, 2))
+    recording.flush()
+    recording.put(Block("a", 2 * FRAME, noise(FRAME), RATE, 2))
+    refuse_beyond(8 * 2 * FRAME, monkeypatch)
+    if refused_at == "journal":
+        monkeypatch.setattr(take._sidecar, "flush", lambda: refuse("take.json"))
+    recording.finish("a", 4 * FRAME)
+    kinds = [notice.kind for notice in recording.notices]
+    info = read_tracks(tmp_path / "take.json")["a"]
+    recorded = soundfile.read(tmp_path / "a.wav", dtype="float32")[0]
+    take.close()
+    assert kinds == ["counted", "error"] and not list(tmp_path.glob("*.part"))
+    assert len(recorded) == info.samples == FRAME and info.finished and info.gaps == []
+    assert np.array_equal(recorded, noise(FRAME))
+
+
+def test_a_segment_that_the_disk_refuses_leaves_the_others_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segments = Segments(tmp_path, "float32")
+    for name in "ab":
+        segments.put(name, audio_frame(noise(FRAME), 0, RATE, flags=Flag.SEGMENT_START))
+    real = WavWriter.close
+
+    def close(writer: WavWriter) -> Path:
+        path = real(writer)
+        return refuse(path.name) if "0001" in path.name else path
+
+    monkeypatch.setattr(WavWriter, "close", close)
+    with pytest.raises(PipelineError, match="0001"):
+        segments.close()
+    assert len(list(tmp_path.glob("segment_*.wav"))) == 2 and not list(tmp_path.glob("*.part"))
+
+
+def refuse(name: str) -> Path:
+    """As a full disk does."""
+    raise PipelineError(f"recording {name}: File too large")
+
+
+def refuse_beyond(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file may grow beyond `size` bytes, as where the disk is full; half a block may fit."""
+    real = os.pwrite
+
+    def pwrite(fd: int, data: memoryview, at: int) -> int:
+        if at >= size:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        return real(fd, data[: size - at], at)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
