@@ -32,7 +32,7 @@ class Settings:
     )
     mode: str | None = setting(
         None,
-        "Spleeter: offline, its own segments of 12 s; low, balanced (default), quality: a sliding window with 0, 4, 16 "
+        "Spleeter: offline, its own segments of 12 s; low, balanced (default), quality: a sliding window with 0, 3, 16 "
         "frames (of 23 ms) of lookahead; DeepFilterNet: low",
         choices=("offline", "low", "balanced", "quality"),
     )

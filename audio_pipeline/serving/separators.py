@@ -13,8 +13,9 @@ from audio_pipeline.models.separation.live import Driver, live_driver, offline_d
 from audio_pipeline.models.separation.loading import load
 from audio_pipeline.models.separation.pool import SHARED
 from audio_pipeline.models.separation.remembered import Remembered, remembered
+from audio_pipeline.models.separation.responses import compute_s
 from audio_pipeline.models.separation.tuning import Tuning, tune, warm_up
-from audio_pipeline.models.separation.types import Latency, LoadedModel, stated_latency
+from audio_pipeline.models.separation.types import Latency, LoadedModel, SeparatorSettings, stated_latency
 from audio_pipeline.serving.model_session import Wish
 from audio_pipeline.serving.separator_settings import Settings, stream_settings
 from audio_pipeline.serving.served_model import HostModel, ServedModel
@@ -49,13 +50,15 @@ def _offline(settings: Settings, ctx: Context) -> Separator:
 def _live(settings: Settings, ctx: Context, tuned: Mapping[str, Any], step: int) -> Separator:
     """With a model of this process, at a hop that this machine was seen to keep up with."""
     key, model, cut = _key(settings), _held(settings, ctx), stream_settings(settings)
+    frame_ns = _frame_ns(ctx)
     known = remembered(model.engine, (settings.model, settings.separation_mode, settings.threads, settings.batch))
-    tuning = Tuning(**tuned) if tuned else tune(model, cut, settings.hop, settings.batch, settle=known.settle)
+    tuning = Tuning(**tuned) if tuned else _measured(model, settings, cut, known, frame_ns)
     cut = replace(cut, hop=tuning.hop)
     warm_up(model, cut, settings.batch)
     seat = SHARED.seat(key, ctx.name, ctx.wake, settings.batch, fixed=model.padded)
     free = not (settings.hop or settings.spec.stateful)
-    driver = live_driver(model, cut, tuning, _frame_ns(ctx), seat, _steps(settings), step, trial=free)
+    driver = live_driver(model, cut, tuning, frame_ns, seat, _steps(settings), step, trial=free)
+    driver.responses = known.responses(tuning.hop)
 
     def close() -> None:
         seat.close()
@@ -63,6 +66,15 @@ def _live(settings: Settings, ctx: Context, tuned: Mapping[str, Any], step: int)
 
     terms = ladder_latency(settings.spec, cut)
     return Separator(driver, terms, tuning._asdict(), close, known.begin(tuning.hop) if free else None)
+
+
+def _measured(
+    model: LoadedModel, settings: Settings, cut: SeparatorSettings, known: Remembered, frame_ns: int
+) -> Tuning:
+    """What the warm-up finds, with the time to compute that earlier runs have shown to be enough."""
+    found = tune(model, cut, settings.hop, settings.batch, settle=known.settle)
+    enough_s = compute_s(known.slowest(found.hop), frame_ns / NS, found.slow_s, found.compute_s)
+    return found._replace(compute_s=enough_s)
 
 
 def _served(settings: Settings, ctx: Context, tuned: Mapping[str, Any], step: int) -> Separator:

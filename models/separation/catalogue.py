@@ -9,7 +9,7 @@ from audio_pipeline.models.separation.spec import Mode, ModelSpec
 SPLEETER_MODES = {
     "offline": Mode(window=512, lookahead=0, sliding=False),
     "low": Mode(window=128, lookahead=0),
-    "balanced": Mode(window=128, lookahead=4, decay=0.5),
+    "balanced": Mode(window=128, lookahead=3, decay=0.5),
     "quality": Mode(window=128, lookahead=16, decay=0.5),
 }
 

@@ -15,6 +15,11 @@ class Limits(NamedTuple):
     fastest_ns: int  # no inference takes less
     compute_ns: int  # the part of the latency that is for computing
 
+    @property
+    def allowed_s(self) -> float:
+        """Seconds from when a block could be put out at the earliest to its deadline."""
+        return (self.compute_ns + self.spare_ns) / NS
+
 
 class Deadlines:
     """The block at sample P is due at c(P) + latency + spare, c(P) being when sample P was captured; but no earlier
@@ -60,6 +65,14 @@ class Deadlines:
             return None
         sample, captured_ns = self._capture
         return captured_ns + self._ns(start - sample) + self.limits.latency_ns + self.limits.spare_ns
+
+    def response_s(self, start: int, now_ns: int) -> float | None:
+        """How long after the block at a sample could have been put out, had computing taken no time; None at a start,
+        and of sound that a predecessor had before."""
+        promised = self.promised_ns(start)
+        if promised is None or self.limits is None or self._first is None or start < self.replayed:
+            return None
+        return (now_ns - promised) / NS + self.limits.allowed_s
 
     def left(self, start: int, now_ns: int) -> float | None:
         """The share of the time to compute, as it was promised, that is left before the deadline."""

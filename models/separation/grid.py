@@ -57,7 +57,7 @@ def ladder_rungs(spec: ModelSpec, settings: SeparatorSettings) -> tuple[Rung, ..
 
     >>> from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS
     >>> [tuple(rung) for rung in ladder_rungs(SPLEETER_2STEMS, SeparatorSettings("balanced", hop=2))]
-    [(128, 4, 2), (128, 2, 4), (128, 0, 6), (64, 0, 6)]
+    [(128, 3, 2), (128, 1, 4), (64, 1, 4)]
     """
     rungs = [top_rung(spec, settings)]
     if spec.stateful or not spec.mode(settings.mode).sliding:
@@ -77,7 +77,7 @@ def trial_rung(spec: ModelSpec, settings: SeparatorSettings) -> Rung | None:
 
     >>> from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS
     >>> trial_rung(SPLEETER_2STEMS, SeparatorSettings("balanced", hop=4))
-    Rung(window=128, lookahead=6, hop=2)
+    Rung(window=128, lookahead=5, hop=2)
     """
     window, lookahead, hop = top_rung(spec, settings)
     if spec.stateful or not spec.mode(settings.mode).sliding or hop == 1:
@@ -90,7 +90,7 @@ def ladder_latency(spec: ModelSpec, settings: SeparatorSettings) -> Latency:
 
     >>> from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS
     >>> ladder_latency(SPLEETER_2STEMS, SeparatorSettings("balanced", hop=2))
-    Latency(window=4096, lookahead=0, hop=5120)
+    Latency(window=4096, lookahead=1024, hop=3072)
     """
     last, stft = ladder_rungs(spec, settings)[-1], spec.stft
     return Latency(stft.frame, last.lookahead * stft.hop, (last.hop - 1) * stft.hop)

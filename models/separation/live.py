@@ -13,6 +13,7 @@ from typing import NamedTuple
 from audio_pipeline.models.separation.deadlines import Deadlines, Limits
 from audio_pipeline.models.separation.grid import ladder_rungs, trial_rung
 from audio_pipeline.models.separation.ladder import Ladder, LadderSettings
+from audio_pipeline.models.separation.responses import Responses
 from audio_pipeline.models.separation.stream import SeparatorStream
 from audio_pipeline.models.separation.tuning import Tuning
 from audio_pipeline.models.separation.types import Array, Described, Model, SeparatorSettings, Window
@@ -36,13 +37,14 @@ class Driver:
 
     The first block of a start waits until the stream has caught up with the burst that a song begins with: what
     follows then has all the time that was promised, in the moment when the machine is at its busiest.
-    With a `ladder`, `steps` counts how often it was changed over.
+    With a `ladder`, `steps` counts how often it was changed over. `responses` are noted on the stated rung alone.
     """
 
     def __init__(
         self, stream: SeparatorStream, worker: Worker, limits: Limits | None = None, ladder: Ladder | None = None
     ) -> None:
         self.stream, self.worker, self.ladder = stream, worker, ladder
+        self.responses: Responses | None = None
         self._limits, self._deadlines = limits, Deadlines(stream.spec.rate, limits)
         self.steps = 0
         self._proven = ladder.at if ladder else 0  # the rung of the last answer
@@ -57,6 +59,8 @@ class Driver:
         self._deadlines.reset()
         self._held: list[Block] = []  # of a start
         self._held_until_ns = 0
+        if self.responses:
+            self.responses.begin_anew()
 
     def reset(self) -> None:
         """A new stream from sample 0 on."""
@@ -101,6 +105,7 @@ class Driver:
             answer = self.worker.take(window)
             if answer is not None:
                 left = self._deadlines.left(window.start, now_ns)
+                self._note_response(window, now_ns)
                 done.append(self._put(window, self.stream.accept(window, answer), False, now_ns))
                 self._note(now_ns, took_s=self.worker.last_s, left=left)
                 self._proven = self.ladder.at if self.ladder else 0
@@ -136,7 +141,19 @@ class Driver:
         if window.start >= self._deadlines.replayed:
             self.missed += 1
             if self.worker.available:
+                if self.responses and self._limits and self._on_stated_rung:
+                    self.responses.note_miss(now_ns, self._limits.allowed_s)
                 self._note(now_ns, missed=True)
+
+    @property
+    def _on_stated_rung(self) -> bool:
+        return self.ladder is None or self.ladder.step == 0
+
+    def _note_response(self, window: Window, now_ns: int) -> None:
+        if self.responses and self._on_stated_rung:
+            response_s = self._deadlines.response_s(window.start, now_ns)
+            if response_s is not None:
+                self.responses.note(now_ns, response_s)
 
     def _note(
         self, now_ns: int, *, missed: bool = False, took_s: float | None = None, left: float | None = None
@@ -152,6 +169,8 @@ class Driver:
         self.stream.take_rung(ladder.rung)
         self.steps += 1
         self._probed = None
+        if self.responses:
+            self.responses.begin_anew()
         if dry:
             self.worker.reset()  # it was not shown every window
 
@@ -214,10 +233,12 @@ def live_driver(
     stream = SeparatorStream(model, settings)
     spec = model.spec
     above = trial_rung(spec, settings) if trial else None
-    ladder = Ladder(ladder_rungs(spec, settings), spec.frame_s, steps, most_s=tuning.compute_s, step=step, trial=above)
     compute_ns = round(tuning.compute_s * NS)
     latency_ns = stream.latency_samples * NS // spec.rate + compute_ns
-    return Driver(stream, worker, Limits(latency_ns, spare_ns, round(tuning.fastest_s * NS), compute_ns), ladder)
+    limits = Limits(latency_ns, spare_ns, round(tuning.fastest_s * NS), compute_ns)
+    rungs = ladder_rungs(spec, settings)
+    ladder = Ladder(rungs, spec.frame_s, steps, most_s=limits.allowed_s, step=step, trial=above)
+    return Driver(stream, worker, limits, ladder)
 
 
 def offline_driver(model: Model, settings: SeparatorSettings) -> Driver:

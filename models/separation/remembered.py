@@ -1,7 +1,8 @@
 """Which hop a separator should start with on this machine, from what earlier runs showed.
 
 A warm-up measures a process that has the machine to itself. A run shows what held with its whole graph: a hop that went
-without a miss for a minute, the hop above it that was tried, or that the stream had to step down.
+without a miss for a minute, the hop above it that was tried, or that the stream had to step down; and how late the
+answers came, which is what the next start states in place of a careful guess.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from pathlib import Path
 
 from audio_pipeline import threads
 from audio_pipeline.models.separation.cache_table import machine_key, read_table, write_entry
+from audio_pipeline.models.separation.responses import Responses, responses_of
 from audio_pipeline.models.separation.types import HOPS
 from audio_pipeline.models.weights.store import cache_folder
 
 FILE = "separator.json"  # in the cache folder
+RESPONSES = "responses.json"  # beside it
 NS = 1_000_000_000
 HELD_S = 60.0  # without a miss: long enough for a spare process to start, a song to change and a view to open
 
@@ -24,12 +27,29 @@ class Remembered:
     """What is known of one network on this machine, and what the run adds to it. Nothing of it waits for the disk."""
 
     def __init__(self, path: Path, key: str) -> None:
-        self._path, self._key = path, key
+        self._path, self._key, self._beside = path, key, path.with_name(RESPONSES)
         self._evidence: Evidence | None = None
 
     def settle(self, measured: int) -> int:
         """The hop to begin with, where the warm-up asks for `measured`."""
         return starting_hop(measured, recall(self._path, self._key))
+
+    def responses(self, hop: int) -> Responses:
+        """Of a stream at this hop: those that are known, and what the run adds to them."""
+        key = self._at(hop)
+
+        def keep(slowest: Sequence[float]) -> None:
+            in_ms = [round(1000 * max(seconds, 0.001), 1) for seconds in slowest]
+            threads.start(partial(write_entry, self._beside, key, in_ms), "remember", on_error=lambda _: None)
+
+        return Responses(self.slowest(hop), keep)
+
+    def slowest(self, hop: int) -> list[float]:
+        """The slowest answer of each of the latest minutes at this hop, in seconds."""
+        return responses_of(read_table(self._beside).get(self._at(hop)))
+
+    def _at(self, hop: int) -> str:
+        return f"{self._key}; hop {hop}"
 
     def begin(self, hop: int) -> Remembered:
         """The run begins, and states this hop."""

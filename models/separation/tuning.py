@@ -46,6 +46,7 @@ class Tuning(NamedTuple):
     hop: int
     compute_s: float  # to be stated
     fastest_s: float
+    slow_s: float = 0.0  # a slow inference and what is around it
 
 
 class Timing(NamedTuple):
@@ -70,9 +71,10 @@ def needed_s(timing: Timing, hop: int, streams: int = 1) -> float:
 
 
 def stated(timing: Timing, spec: ModelSpec, settings: SeparatorSettings) -> Tuning:
-    """What can be promised at the hop of the settings, on every rung below, too."""
-    frames = max(rung.hop for rung in ladder_rungs(spec, settings))
-    return Tuning(settings.hop, SAFETY * timing.slow_s + frames * timing.frame_s + spec.stall_s, timing.fastest_s)
+    """What can be promised at the hop of the settings, on every rung below, too, on a machine not yet seen at work."""
+    around_s = max(rung.hop for rung in ladder_rungs(spec, settings)) * timing.frame_s
+    careful_s = SAFETY * timing.slow_s + around_s + spec.stall_s
+    return Tuning(settings.hop, careful_s, timing.fastest_s, timing.slow_s + around_s)
 
 
 def tune(model: Model, settings: SeparatorSettings, hop: int = 0, streams: int = 1, *, settle: Settle = int) -> Tuning:

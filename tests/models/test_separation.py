@@ -338,7 +338,7 @@ def test_reset_forgets_everything_but_the_faders(mode: str) -> None:
     ("mode", "hop", "terms"),
     [
         ("low", 1, (4096, 0, 0)),
-        ("balanced", 2, (4096, 4096, 1024)),
+        ("balanced", 2, (4096, 3072, 1024)),
         ("quality", 4, (4096, 16_384, 3072)),
         ("offline", 1, (4096, 0, 511 * 1024)),
     ],

@@ -14,7 +14,7 @@ from audio_pipeline.models.separation.types import SeparatorSettings
 SPEC = SPLEETER_2STEMS
 MODES, FRAME_S = SPEC.modes, SPEC.frame_s
 SECOND = 1_000_000_000
-RUNGS = ladder_rungs(SPEC, SeparatorSettings("balanced", hop=2))
+RUNGS = (Rung(128, 4, 2), Rung(128, 2, 4), Rung(128, 0, 6), Rung(64, 0, 6))
 
 
 class Machine:

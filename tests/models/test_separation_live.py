@@ -410,7 +410,7 @@ def test_inferences_that_get_slower_are_answered_before_one_is_missed() -> None:
     live.run(music(30))
     live.check_joined()
     assert live.driver.missed == 0
-    assert live.driver.ladder is not None and live.driver.ladder.step == 2
+    assert live.driver.ladder is not None and live.driver.ladder.step == 1  # the short window takes half of it
     assert max(live.late_ms()) <= SPARE_MS
 
 

@@ -92,7 +92,7 @@ def live(ctx: FakeContext, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> 
 
     monkeypatch.setattr(SHARED, "seat", inline)
     node = NODE(Settings(**{"normalise": False, **settings}))
-    node.restore({"hop": 8, "compute_s": 0.1, "fastest_s": 0.02})
+    node.restore({"hop": settings.get("hop", 8), "compute_s": 0.1, "fastest_s": 0.02})
     node.open(ctx)
     return node
 
@@ -111,11 +111,12 @@ def test_live_states_its_terms_and_keeps_the_hop_it_was_restored_with(monkeypatc
     node = live(ctx, monkeypatch, mode="balanced")
     terms = node.latency()
     # lookahead and hop of the rung that puts out most at once
-    assert (terms.window, terms.lookahead, terms.hop, terms.compute) == (4_096, 0, 11_264, 4_410)
+    assert (terms.window, terms.lookahead, terms.hop, terms.compute) == (4_096, 3_072, 7_168, 4_410)
     assert node.snapshot()["hop"] == 8
     play(node, ctx, noise(2 * RATE))
-    for frame in ctx.sent["vocals"]:
-        assert frame.samples == 8 * 1_024
+    first, *others = ctx.sent["vocals"]
+    assert first.samples == (8 - 3 - 4) * 1_024  # what of the first window has seen its future, and all frames over it
+    assert {frame.samples for frame in others} == {8 * 1_024}
     assert len(ctx.emitted("vocals")) >= 2 * RATE - terms.total
 
 
@@ -132,7 +133,7 @@ def test_live_measures_where_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -
 
 def test_missed_deadlines_are_dry_marked_and_counted_and_it_steps_down_aloud(monkeypatch: pytest.MonkeyPatch) -> None:
     ctx, x = FakeContext(RATE), noise(22 * RATE)
-    node = live(ctx, monkeypatch, residual=True, calm_s=2.0, hop=8)
+    node = live(ctx, monkeypatch, residual=True, calm_s=2.0, hop=4)
     worker = node._driver.worker
     play(node, ctx, x[: 4 * RATE])
     assert ctx.gauges["mode"] == 0
@@ -149,7 +150,7 @@ def test_missed_deadlines_are_dry_marked_and_counted_and_it_steps_down_aloud(mon
     assert {event.kind for event in ctx.events} == {"mode"}
     assert [event.data["step"] for event in ctx.events] == [1, 2, 3, 2, 1, 0]
     assert "the dry sound is heard" in ctx.logs[3]
-    assert "an inference each 186 ms, with 93 ms of future" in ctx.logs[-1]
+    assert "an inference each 93 ms, with 70 ms of future" in ctx.logs[-1]
     assert ctx.gauges["mode"] == 0
 
 
@@ -163,7 +164,7 @@ def test_with_time_to_spare_it_tries_half_the_hop_and_the_next_start_states_it(
     play(node, ctx, noise(4 * RATE))
     assert (ctx.gauges["mode"], ctx.gauges["hop"]) == (-1, 4)
     assert "has time to spare" in ctx.logs[-1]
-    assert node.latency().total == 4_096 + 11_264 + 4_410
+    assert node.latency().total == 4_096 + 10_240 + 4_410
     stored = tmp_path / "separator.json"
     assert not stored.exists(), "nothing has held for a minute yet"
     for thread in played_on(node, ctx, 61):
