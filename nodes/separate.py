@@ -31,8 +31,8 @@ class Separate(Node):
     inferences with correspondingly less lookahead, so the latency stays; then to half the past; if misses continue, to
     the dry sound without inference. After `calm_s` it steps up again, at most to twice the inferences of its stated hop
     if these are measured to take less than half of the time. A hop that held for a minute is remembered for this
-    machine, as are the slowest answers, and the next start states what they allow. Every step is a line in the log, an event `mode` on `notes`, and the gauge
-    `mode` (steps down; -1 is the rung above the stated hop).
+    machine, as are the slowest answers, and the next start states what they allow. Every step is a line in the log, an
+    event `mode` on `notes`, and the gauge `mode` (steps down; -1 is the rung above the stated hop).
 
     DeepFilterNet has no rung between its own and the dry sound, and keeps a memory of the stream: after a restart, a
     break or the dry sound it begins without one, behind a fade of 10 ms.
