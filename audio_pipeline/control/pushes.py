@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from audio_pipeline.control.conversation import now_s
 from audio_pipeline.control.events import Event
 from audio_pipeline.control.message import read
 from audio_pipeline.control.received import Received
@@ -24,6 +25,7 @@ from audio_pipeline.errors import ControlError
 from audio_pipeline.settings import setting
 
 END = "end"
+TURN_S = 1.0  # longest wait between two looks at what is owed
 ACKNOWLEDGE_S = 2.0  # also while nothing comes
 PATIENCE_S = 6.0  # for the reply to an acknowledgement
 CHECK_S = 2.0  # of the time between two checks, as much counts
@@ -154,6 +156,37 @@ class Subscribed:
         self._silent_s = self._silent_s + passed_s if self._waiting else 0.0
         if self._silent_s > PATIENCE_S:
             raise ControlError(f"the pipeline did not answer a subscriber within {PATIENCE_S:g} s")
+
+
+class Take:
+    """One wait for a push: what to do next, and when it is over. Whoever carries it out has the connection."""
+
+    def __init__(self, received: Subscribed, timeout_s: float) -> None:
+        self._received, self._deadline_s = received, now_s() + timeout_s
+        self.push: Push | None = None
+        self._over = received.ended
+
+    @property
+    def wait_s(self) -> float | None:
+        """How long to wait for a message; None once there is a push, or no hope of one."""
+        return None if self._over else min(self._deadline_s - now_s(), TURN_S)
+
+    @property
+    def due(self) -> AcknowledgeRequest | None:
+        """What to send before that."""
+        return self._received.acknowledgement(now_s())
+
+    def on_message(self, message: Received | None) -> SubscribeRequest | None:
+        """What came of the wait; a request is to be asked before the next one. Raises ControlError."""
+        if message is not None:
+            self.push = self._received.on_message(message)
+            self._over = self.push is not None or self._received.ended
+        else:
+            self._over = self._received.is_late(self._deadline_s, now_s())
+        return self._received.renewal
+
+    def on_renewed(self, reply: SubscribeReply) -> None:
+        self._received.renewed(reply, now_s())
 
 
 class Progress:

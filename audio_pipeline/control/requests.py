@@ -70,7 +70,7 @@ class AcknowledgeRequest(Request[Done]):
 class UnsubscribeRequest(Request[Done]):
     """Ends a subscription of this connection."""
 
-    subscription: int = setting(doc="from the reply to `subscribe`", minimum=1)
+    subscription: int | None = setting(None, "from the reply to `subscribe`; nil: all of this connection", minimum=1)
 
 
 @dataclass(frozen=True)

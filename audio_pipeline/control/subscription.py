@@ -7,10 +7,8 @@ from types import TracebackType
 
 from audio_pipeline.control.connection import Connection
 from audio_pipeline.control.conversation import now_s
-from audio_pipeline.control.pushes import Progress, Push, Subscribed
+from audio_pipeline.control.pushes import TURN_S, Progress, Push, Subscribed, Take
 from audio_pipeline.control.requests import SubscribeRequest
-
-TURN_S = 1.0  # longest wait between two looks at what is owed
 
 
 class Subscription(Progress):
@@ -26,19 +24,13 @@ class Subscription(Progress):
 
     def take(self, timeout_s: float) -> Push | None:
         """The next push, or None where none comes in time. Raises ControlError where nobody answers."""
-        received, deadline_s = self._received, now_s() + timeout_s
-        while not received.ended:
-            if (due := received.acknowledgement(now_s())) is not None:
+        take = Take(self._received, timeout_s)
+        while (wait_s := take.wait_s) is not None:
+            if (due := take.due) is not None:
                 self._connection.send(due)
-            message = self._connection.receive(min(deadline_s - now_s(), TURN_S))
-            push = received.on_message(message) if message is not None else None
-            if (renewal := received.renewal) is not None:
-                received.renewed(self._connection.ask(renewal), now_s())
-            if push is not None:
-                return push
-            if message is None and received.is_late(deadline_s, now_s()):
-                return None
-        return None
+            if (renewal := take.on_message(self._connection.receive(wait_s))) is not None:
+                take.on_renewed(self._connection.ask(renewal))
+        return take.push
 
     def __iter__(self) -> Iterator[Push]:
         """Every push until the pipeline ends."""

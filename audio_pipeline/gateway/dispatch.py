@@ -96,10 +96,10 @@ class Dispatcher:
             self._on_offer(peer, message)
         elif (session := self._sessions.get(peer.identity, message.stream)) is None:
             self._send_link(peer, Who(stream=message.stream))
+        elif isinstance(message, Bye):
+            self._relay.leave(session, body)
         else:
             self._relay.pass_in(session, body)
-            if isinstance(message, Bye):
-                self._relay.forget(session)
 
     def _on_hello(self, peer: Peer, hello: Hello) -> None:
         port, wanted = hello.port or "", hello.format or Coding.F32.value

@@ -15,6 +15,9 @@ from typing import Protocol
 
 import zmq
 
+from audio_pipeline.control.codec import VERSION, encode
+from audio_pipeline.control.operations import operation_of
+from audio_pipeline.control.requests import UnsubscribeRequest
 from audio_pipeline.errors import WireError
 from audio_pipeline.gateway.codec import PortEncoders
 from audio_pipeline.gateway.notices import Notices
@@ -26,6 +29,7 @@ from audio_pipeline.links.message_codec import pack
 from audio_pipeline.links.messages import Bye, Hello, Offer
 from audio_pipeline.packed import UNPACKABLE, dumps
 
+BYE = pack(Bye())
 AN_ANSWER = 16  # messages to each session in a turn
 Send = Callable[[bytes, bytes], Sent]
 
@@ -147,12 +151,23 @@ class Relay:
 
     def drop(self, session: Session) -> None:
         """Ends a session, and tells what it was with."""
-        self.pass_in(session, pack(Bye()))
+        self.pass_in(session, self._goodbye(session))
         self.forget(session)
         self.notify(f"{session.label} is gone ({session.purpose})")
 
+    def leave(self, session: Session, bye: bytes) -> None:
+        """Ends one that has said goodbye itself."""
+        self.pass_in(session, self._goodbye(session, bye))
+        self.forget(session)
+
+    def _goodbye(self, session: Session, bye: bytes = BYE) -> bytes:
+        """What ends a session inside: of control its subscriptions, which nobody takes any more."""
+        if session.purpose.kind is not SessionKind.CONTROL:
+            return bye
+        return encode({"v": VERSION, "token": self._token, "op": operation_of(UnsubscribeRequest()).name})
+
     def forget(self, session: Session) -> None:
-        """Ends one that has said goodbye itself; its connection may ask for another for a while."""
+        """Ends one without a word inside; its connection may ask for another for a while."""
         self.sessions.drop(session)
         if session.connection is not None and not self.sessions.of(session.identity):
             self._places.release(session.connection)

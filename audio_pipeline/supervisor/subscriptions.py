@@ -125,11 +125,12 @@ class Subscriptions:
         return Done()
 
     def close(self, caller: Caller, request: UnsubscribeRequest) -> Done:
-        """Ends one. Raises ControlError for another client's."""
-        subscriber = self._subscribers.get(request.subscription)
-        if subscriber is None or subscriber.address != caller.address:
+        """Ends one, or all of a client that leaves. Raises ControlError for another client's."""
+        mine = [number for number, other in self._subscribers.items() if other.address == caller.address]
+        if request.subscription is not None and request.subscription not in mine:
             raise ControlError(f"unsubscribe: subscription {request.subscription} is none of this client's")
-        del self._subscribers[request.subscription]
+        for number in mine if request.subscription is None else [request.subscription]:
+            del self._subscribers[number]
         return Done()
 
     # -- pushes ---------------------------------------------------------------------------------------

@@ -326,6 +326,17 @@ def test_a_client_ends_its_own_subscriptions_only(bench: Bench) -> None:
     assert len(bench.subscriptions) == 0
 
 
+def test_a_client_that_leaves_ends_all_of_its_own(bench: Bench) -> None:
+    bench.open(METERS)
+    bench.open(EVENTS)
+    others = bench.open(METERS, address=b"other")
+    bench.subscriptions.close(bench.caller(b"a"), UnsubscribeRequest())
+    bench.subscriptions.close(bench.caller(b"nobody"), UnsubscribeRequest())
+    bench.sent.clear()
+    bench.turn()
+    assert len(bench.subscriptions) == 1 and {to for to, _ in bench.sent} == {b"other"} and others.take()
+
+
 def test_the_end_of_the_pipeline_brings_the_last_events_whatever_the_credit(bench: Bench) -> None:
     reader = bench.open(EVENTS, METERS)
     for number in range(40):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import soundfile as sf
 
 from audio_pipeline.cli.main import main
 from audio_pipeline.clock_offset import ClockOffset
+from audio_pipeline.control.codec import VERSION, encode
 from audio_pipeline.control.pushes import EventBatch
 from audio_pipeline.control.requests import EVENTS, GRAPH, LEDGER, METERS, TOPICS
 from audio_pipeline.control.snapshots import Description, Ledger, Meters
@@ -21,10 +23,12 @@ from audio_pipeline.gateway.remote import Remote
 from audio_pipeline.gateway.server import Gateway
 from audio_pipeline.gateway.stream import Stream
 from audio_pipeline.keys import FOLDER, Keys
-from audio_pipeline.supervisor.subscriptions import MOST_OF_A_CLIENT
+from audio_pipeline.links.message_codec import pack
+from audio_pipeline.links.messages import Bye
+from audio_pipeline.supervisor.subscriptions import LEASE_S, MOST_OF_A_CLIENT
 from audio_pipeline.supervisor.supervisor import Supervisor
 from tests.engine.graphs import graph_of
-from tests.gateway.studio import until
+from tests.gateway.studio import Stranger, until
 from tests.patience import PATIENCE_S
 from tests.relay import Relay
 
@@ -123,6 +127,26 @@ def test_a_client_and_its_subscriptions_share_a_connection_and_leave_it_one_by_o
         first.close()
         until(lambda: len(gateway.connected) == 2)
         assert second.take(PATIENCE_S) is not None and client.describe().name == "studio"
+
+
+@pytest.mark.parametrize(
+    "leave", [lambda one: one.socket.send(pack(Bye(stream=3))), Stranger.close], ids=["bye", "closed"]
+)
+def test_subscriptions_end_with_the_bye_and_with_the_connection_of_a_client(
+    remote: Remote, supervisor: Supervisor, leave: Callable[[Stranger], object]
+) -> None:
+    """Nobody takes what is pushed to them, and they would hold places until their lease is over."""
+    subscriptions = supervisor.parts.subscriptions
+    until(lambda: not len(subscriptions))
+    stranger = Stranger(remote)
+    for number in range(2):
+        stranger.socket.send(encode({"v": VERSION, "stream": 3, "id": number, "op": "subscribe", "topics": ["events"]}))
+    until(lambda: len(subscriptions) == 2)
+    leave(stranger)
+    began_s = time.monotonic()
+    until(lambda: not len(subscriptions))
+    assert time.monotonic() - began_s < LEASE_S, "it did not wait for the lease"
+    stranger.close()
 
 
 def test_subscriptions_go_on_after_the_connection_was_cut(remote: Remote) -> None:
