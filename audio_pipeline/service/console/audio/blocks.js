@@ -1,5 +1,9 @@
-// Cuts what a microphone gives, in quanta of any size, into messages of equal length: 16-bit samples behind room for a
-// frame's header. Without a microphone the blocks are empty: silence.
+// Gathers what a microphone gives, in quanta of any size, into messages: 16-bit samples behind room for a frame's header.
+// Without a microphone the blocks are empty: silence.
+//
+// A device takes its blocks from a browser at once, so quanta come in bursts: three or four within a millisecond, then
+// nothing for ten. A block ends where a burst does. Were it cut elsewhere, its samples would wait for the next burst,
+// which looks like jitter to whoever receives them, and is answered by a longer buffer.
 
 import { HEADER_BYTES } from "./frames.js";
 
@@ -13,43 +17,47 @@ import { HEADER_BYTES } from "./frames.js";
  */
 
 export class BlockCutter {
-  _message = new ArrayBuffer(0);
-  _payload = new Int16Array(0);
   _filled = 0; // samples of the block that is being made
   _isGap = true;
+  _position = 0; // of its first sample
+  _gain = 0; // samples of the fade that were passed: a microphone may come and go anywhere in a wave
 
-  /** @param {{samples: number, channels: number, fadeSamples: number}} block */
-  constructor({ samples, channels, fadeSamples }) {
-    this._samples = samples;
+  /**
+   * @param {object} block
+   * @param {number} block.burst samples that the device takes at once
+   * @param {number} block.channels
+   * @param {number} block.fadeSamples
+   * @param {number} [block.start] where in a burst the first sample lies
+   */
+  constructor({ burst, channels, fadeSamples, start = 0 }) {
+    this._burst = burst;
     this._channels = channels;
     this._fade = fadeSamples;
-    this._gain = 0; // samples of the fade that were passed: the microphone may come and go anywhere in a wave
-    this._position = 0;
-    this._mixed = new Float32Array(channels);
-    this._start();
-  }
-
-  _start() {
-    this._message = new ArrayBuffer(HEADER_BYTES + this._samples * this._channels * 2);
-    this._payload = new Int16Array(this._message, HEADER_BYTES);
-    this._filled = 0;
-    this._isGap = true;
+    this._start = start;
+    this._payload = new Int16Array(2 * burst * channels);
   }
 
   /**
-   * Takes a quantum; what it completes.
+   * Takes a quantum; the block that it completes.
    * @param {Float32Array[]} input planes of one length; none where nothing is connected
    * @param {number} quantum samples
-   * @returns {Block[]}
+   * @returns {Block | null}
    */
   push(input, quantum) {
-    const blocks = [];
-    for (let i = 0; i < quantum; i++) {
-      this._put(input, i);
-      this._filled += 1;
-      if (this._filled === this._samples) blocks.push(this._take());
-    }
-    return blocks;
+    this._grow(quantum);
+    const began = this._start + this._position + this._filled;
+    for (let i = 0; i < quantum; i++) this._put(input, i);
+    const isLast = Math.floor((began + quantum) / this._burst) > Math.floor(began / this._burst);
+    return isLast ? this._take() : null;
+  }
+
+  /** @param {number} quantum */
+  _grow(quantum) {
+    const needed = (this._filled + quantum) * this._channels;
+    if (needed <= this._payload.length) return;
+    const larger = new Int16Array(2 * needed);
+    larger.set(this._payload);
+    this._payload = larger;
   }
 
   /**
@@ -57,16 +65,17 @@ export class BlockCutter {
    * @param {number} i
    */
   _put(input, i) {
+    const at = this._filled * this._channels;
+    this._filled += 1;
     if (input.length === 0) {
       this._gain = 0; // the source is gone, so there is nothing to fade out with
+      this._payload.fill(0, at, at + this._channels);
       return;
     }
     this._isGap = false;
     const gain = Math.min((this._gain + 0.5) / this._fade, 1);
     this._gain = Math.min(this._gain + 1, this._fade);
-    for (let c = 0; c < this._channels; c++) {
-      this._payload[this._filled * this._channels + c] = toS16(gain * this._sample(input, c, i));
-    }
+    for (let c = 0; c < this._channels; c++) this._payload[at + c] = toS16(gain * this._sample(input, c, i));
   }
 
   /**
@@ -84,12 +93,14 @@ export class BlockCutter {
 
   /** @returns {Block} */
   _take() {
-    const isGap = this._isGap;
-    const message = isGap ? new ArrayBuffer(HEADER_BYTES) : this._message;
-    const block = { message, isGap, samples: this._samples, channels: this._channels, position: this._position };
-    this._position += this._samples;
-    this._start();
-    return block;
+    const [isGap, samples, channels, position] = [this._isGap, this._filled, this._channels, this._position];
+    const values = isGap ? 0 : samples * channels;
+    const message = new ArrayBuffer(HEADER_BYTES + 2 * values);
+    new Int16Array(message, HEADER_BYTES).set(this._payload.subarray(0, values));
+    this._position += samples;
+    this._filled = 0;
+    this._isGap = true;
+    return { message, isGap, samples, channels, position };
   }
 }
 

@@ -6,8 +6,9 @@ import { JitterTarget } from "./jitter.js";
 import { SourceRing } from "./source.js";
 import { Tail, spread } from "./tail.js";
 
+const QUANTUM = 128; // samples that are read at once
 const FADE_S = 0.0025; // each beginning, end and jump
-const SPARE_S = 0.002;
+const SPARE_S = 0.001;
 const FIRST_S = 0.04;
 const MOST_S = 0.15; // nothing older is played
 const STALL_MS = 100; // between two blocks: the whole browser stood still
@@ -26,12 +27,12 @@ export class PlayoutBuffer {
   _loop = new DriftLoop();
 
   /**
-   * @param {{rate: number, channels: number, quantum: number}} output rate and channels of what is played; its blocks
+   * @param {{rate: number, channels: number}} output what is played
    */
-  constructor({ rate, channels, quantum }) {
+  constructor({ rate, channels }) {
     this._rate = rate;
     this._fade = Math.round(FADE_S * rate);
-    this._quantumS = quantum / rate;
+    this._quantumS = QUANTUM / rate;
     this._tail = new Tail(channels, this._fade);
     this._source = new SourceRing(rate, channels, FADE_S);
     this._target = this._makeTarget();

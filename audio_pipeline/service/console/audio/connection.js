@@ -249,7 +249,7 @@ export class Connection {
     listener.statedMs = now;
     this._send({
       t: "audible", stream, position: Math.round(place), at: this.clock.hostNs(pageMs),
-      buffer_ms: Math.round(bufferMs * 10) / 10, underruns,
+      buffer_ms: Math.max(Math.round(bufferMs * 10) / 10, 0), underruns,
     });
   }
 

@@ -64,7 +64,7 @@ export class AudioEngine {
     graph.setMonitor(this._levels.monitor);
     for (const [stream, listened] of this._streams) this._play(stream, listened);
     if (this._feed) graph.feed(2, this._feed);
-    this._set({ state: "connecting" });
+    this._set({ state: this._waiting });
     this._watch = window.setInterval(() => this._watchContext(), WATCH_MS);
   }
 
@@ -75,6 +75,11 @@ export class AudioEngine {
   _play(stream, listened) {
     const terms = { ...listened, format: this._format, window: WINDOW_FRAMES };
     listened.node = this._graph?.play(stream, terms, (report) => stream === 1 && this._onReport(report)) ?? null;
+  }
+
+  /** What the state is until sound comes. A context that was made without a click waits for one. */
+  get _waiting() {
+    return this._graph?.context.state === "suspended" ? "suspended" : "connecting";
   }
 
   /** Ends the connection and gives the microphone and the loudspeaker back. */
@@ -186,10 +191,18 @@ export class AudioEngine {
     return this._graph?.context.sampleRate ?? 0;
   }
 
+  /**
+   * What a source says of its song, where that comes by another way than a stream: an event of the kind `media`.
+   * @param {Record<string, any>} media
+   */
+  setMedia(media) {
+    this._set({ transport: media });
+  }
+
   /** @param {{t: string} & Record<string, any>} message */
   _onWorker(message) {
     if (message.t === "event") {
-      if (message.event.kind === "media") this._set({ transport: message.event });
+      if (message.event.kind === "media") this.setMedia(message.event);
       for (const listener of this._listeners) listener(/** @type {any} */ (message));
     } else if (message.t === "lost") {
       this._set({ state: "lost", error: message.why });
@@ -198,7 +211,7 @@ export class AudioEngine {
     } else if (message.t === "leaving") {
       this._set({ leaving_s: Number(message.in_s) });
     } else if (message.t === "welcome" && message.stream === 1) {
-      this._set({ state: "connecting", error: "", leaving_s: null });
+      this._set({ state: this._waiting, error: "", leaving_s: null });
     }
   }
 

@@ -2,7 +2,8 @@
 
 import { Meter } from "./meter.js";
 
-const BLOCK_S = 0.005; // of the microphone
+const BURST_S = 0.01; // that a device takes at once, where the browser does not state it
+const LONGEST_BURST_S = 0.03; // blocks of the microphone are no longer, whatever the device does
 const RAMP_S = 0.015;
 
 export class Graph {
@@ -60,8 +61,9 @@ export class Graph {
    * @param {string} node
    */
   feed(stream, node) {
-    const blockSamples = Math.round(BLOCK_S * this.context.sampleRate);
-    const options = { numberOfInputs: 1, numberOfOutputs: 1, processorOptions: { blockSamples, channels: 1 } };
+    const burstS = Math.min(this.context.baseLatency || BURST_S, LONGEST_BURST_S);
+    const processorOptions = { burst: Math.round(burstS * this.context.sampleRate), channels: 1 };
+    const options = { numberOfInputs: 1, numberOfOutputs: 1, processorOptions };
     this._feed = this._worklet("microphone", options);
     this._feed.connect(this._silence);
     this._join(this._feed, (source) => ({ t: "feed", stream, node, source }));

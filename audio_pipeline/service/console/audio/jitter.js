@@ -1,9 +1,9 @@
-// How long sound from the network must wait so that it rarely runs dry: `audio_pipeline/dsp/jitter.py` says why.
+// How long sound from the network must wait so that it does not run dry: `audio_pipeline/dsp/jitter.py` says why.
+// That one allows for one frame in 200; a browser has no conceal that is worth as much, so here it is the latest of 20 s.
 
 const WINDOW_S = 20; // delays older than this are no measure of the present
-const QUANTILE = 0.995;
 const REVIEW_S = 0.5;
-const HOLD_S = 10; // what an underrun has shown to be needed is kept so long
+const HOLD_S = 30; // what an underrun has shown to be needed is kept so long
 const SHRINK = 0.001; // s a second
 const LEAP_S = 0.05; // delay to spare that is more than this goes at once
 const ENOUGH = 50; // delays before the window is believed
@@ -140,7 +140,7 @@ export class JitterTarget {
     this.targetS = Math.max(this.targetS - (delays[0] - this.baseS), this._spare);
     this.baseS = delays[0];
     if (delays.length < ENOUGH || nowS - (this._sinceS ?? nowS) < FIRST_REVIEW_S) return;
-    const needed = delays[Math.floor(QUANTILE * (delays.length - 1))] - this.baseS + this._spare;
+    const needed = delays[delays.length - 1] - this.baseS + this._spare;
     this._approach(Math.min(needed, this._most), nowS, Math.min(nowS - since, 1));
   }
 

@@ -6,13 +6,15 @@ import { BlockCutter } from "./blocks.js";
 const FADE_S = 0.005;
 
 class Microphone extends AudioWorkletProcessor {
-  /** @param {{processorOptions: {blockSamples: number, channels: number}}} options */
-  constructor({ processorOptions: { blockSamples, channels } }) {
+  /** @param {{processorOptions: {burst: number, channels: number}}} options */
+  constructor({ processorOptions: { burst, channels } }) {
     super();
-    this._cutter = new BlockCutter({ samples: blockSamples, channels, fadeSamples: Math.round(FADE_S * sampleRate) });
+    const fadeSamples = Math.round(FADE_S * sampleRate);
+    this._cutter = /** @type {BlockCutter | null} */ (null);
+    this._terms = { burst, channels, fadeSamples };
     this._worker = /** @type {MessagePort | null} */ (null);
     this._ended = false;
-    this._began = currentFrame;
+    this._began = 0;
     this.port.onmessage = ({ data }) => this._onPage(data);
   }
 
@@ -27,11 +29,20 @@ class Microphone extends AudioWorkletProcessor {
    * @param {Float32Array[][]} outputs
    */
   process(inputs, outputs) {
-    for (const block of this._cutter.push(inputs[0], outputs[0][0].length)) {
+    const block = this._cutterNow().push(inputs[0], outputs[0][0].length);
+    if (block !== null) {
       const endS = (this._began + block.position + block.samples) / sampleRate;
       this._worker?.postMessage({ ...block, rate: sampleRate, endS }, [block.message]);
     }
     return !this._ended;
+  }
+
+  _cutterNow() {
+    if (this._cutter === null) {
+      this._began = currentFrame;
+      this._cutter = new BlockCutter({ ...this._terms, start: currentFrame });
+    }
+    return this._cutter;
   }
 }
 

@@ -3,14 +3,13 @@
 import { PlayoutBuffer } from "./buffer.js";
 import { soundOf } from "./sound.js";
 
-const QUANTUM = 128;
 const TICK_S = 0.05; // to the worker: what it sends, it sends by this clock
-const REPORT_S = 0.2; // to the page
+const REPORT_S = 0.1; // to the page
 
 class Player extends AudioWorkletProcessor {
   constructor() {
     super();
-    this._buffer = new PlayoutBuffer({ rate: sampleRate, channels: 2, quantum: QUANTUM });
+    this._buffer = new PlayoutBuffer({ rate: sampleRate, channels: 2 });
     this._worker = /** @type {MessagePort | null} */ (null);
     this._tickS = this._reportS = 0;
     this._ended = false;
@@ -56,6 +55,7 @@ class Player extends AudioWorkletProcessor {
     return {
       place: buffer.place,
       contextS: now,
+      wallMs: Date.now(),
       rate: buffer.sourceRate,
       bufferMs: buffer.delayMs(now),
       targetMs: buffer.targetMs,

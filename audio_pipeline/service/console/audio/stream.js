@@ -17,7 +17,7 @@ export class Stream {
   constructor(stream, instance) {
     this.stream = stream;
     this.instance = instance;
-    this.greeting = 0;
+    this.greeting = 1;
     this.welcomed = false;
     this.refused = "";
     this.welcome = /** @type {Message | null} */ (null);

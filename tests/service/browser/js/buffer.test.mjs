@@ -20,7 +20,7 @@ function play({
   seconds, delayS = () => 0.02, rate = RATE, frame = rate / 100, ppm = 0, hz = 997, channels = 1, quantum = QUANTUM,
   wallS = (t) => t, value, over = () => ({}), stopped = () => false,
 }) {
-  const buffer = new PlayoutBuffer({ rate: RATE, channels: 2, quantum });
+  const buffer = new PlayoutBuffer({ rate: RATE, channels: 2 });
   const signal = value ?? ((place) => 0.5 * Math.sin((2 * Math.PI * hz * place) / rate));
   const frames = Math.floor((seconds * rate) / frame);
   const arrivals = Array.from({ length: frames }, (_, k) => {
@@ -88,7 +88,7 @@ for (const ppm of [-300, 300]) {
     assert.ok(Math.max(...late) < 35, `${Math.max(...late)} ms`);
     const { level, ratio } = toneToRest(from(119).subarray(0, 9_600), 997 * (1 + ppm * 1e-6), RATE);
     assert.ok(Math.abs(level - 0.5) < 0.01, `${level}: another frequency fits better`);
-    assert.ok(ratio > 45, `${ratio} dB`); // over 0.2 s; the rest is the loop's own slow wander of phase
+    assert.ok(ratio > 40, `${ratio} dB`); // over 0.2 s; the rest is the loop's wander of phase, a hundredth of a radian
   });
 }
 
@@ -114,7 +114,7 @@ test("after a stall of 3 s of the network nothing older than 150 ms is heard", (
 test("after a stall of 3 s of the browser nothing older than 150 ms is heard", () => {
   // Nothing runs for 3 s: the audio clock stands, the wall clock goes on. Frames are what `Listening` lets through.
   const seen = [];
-  const buffer = new PlayoutBuffer({ rate: RATE, channels: 2, quantum: QUANTUM });
+  const buffer = new PlayoutBuffer({ rate: RATE, channels: 2 });
   const out = [new Float32Array(QUANTUM), new Float32Array(QUANTUM)];
   let content = 0;
   for (let at = 0; at < 6 * RATE; at += QUANTUM) {

@@ -125,7 +125,7 @@ test("a lost connection is made anew, later and later, at ticks of the audio clo
   assert.deepEqual(at.slice(0, 6), [100, 200, 400, 900, 1_900, 3_900]);
   connection.turn();
   const socket = welcomed();
-  assert.deepEqual(socket.take("hello").map(({ greeting, instance }) => [greeting, instance > 0]), [[1, true]]);
+  assert.deepEqual(socket.take("hello").map(({ greeting, instance }) => [greeting, instance > 0]), [[2, true]]);
 });
 
 test("a host that says nothing for three seconds is given up", () => {

@@ -14,9 +14,9 @@ function listening() {
   const end = new Listening({ stream: 1, port: "mix.out", instance: 5, window: 12 });
   const [hello] = end.due(0);
   assert.deepEqual(hello, {
-    t: "hello", v: 1, stream: 1, port: "mix.out", format: "s16", window: 12, since: null, instance: 5, greeting: 0,
+    t: "hello", v: 1, stream: 1, port: "mix.out", format: "s16", window: 12, since: null, instance: 5, greeting: 1,
   });
-  end.onMessage({ t: "welcome", stream: 1, epoch: 1, timeline: "mix", greeting: 0 });
+  end.onMessage({ t: "welcome", stream: 1, epoch: 1, timeline: "mix", greeting: 1 });
   return end;
 }
 
@@ -78,11 +78,11 @@ test("who is answered by another greeting, a new connection as well", () => {
   const end = listening();
   end.onMessage({ t: "who", stream: 1 });
   const [again] = end.due(10);
-  assert.deepEqual([again.t, again.greeting, again.instance], ["hello", 1, 5]);
-  end.onMessage({ t: "welcome", stream: 1, epoch: 1, greeting: 0 });
+  assert.deepEqual([again.t, again.greeting, again.instance], ["hello", 2, 5]);
+  end.onMessage({ t: "welcome", stream: 1, epoch: 1, greeting: 1 });
   assert.ok(!end.welcomed, "the answer to an older greeting counts for nothing");
   end.reconnect();
-  assert.equal(end.due(20)[0].greeting, 2);
+  assert.equal(end.due(20)[0].greeting, 3);
 });
 
 test("a greeting without an answer is sent again after a second, a refused one after three", () => {
@@ -91,14 +91,14 @@ test("a greeting without an answer is sent again after a second, a refused one a
   end.onMessage({ t: "refused", stream: 1, why: "'x.y' is not exported" });
   assert.equal(end.refused, "'x.y' is not exported");
   assert.equal([2_000, 3_000, 4_000, 4_500].flatMap((ms) => end.due(ms)).length, 1);
-  end.onMessage({ t: "welcome", stream: 1, epoch: 1, greeting: 0 });
+  end.onMessage({ t: "welcome", stream: 1, epoch: 1, greeting: 1 });
   assert.equal(end.refused, "");
 });
 
 function feeding() {
   const end = new Feeding({ stream: 2, node: "singer", instance: 5 });
   assert.deepEqual(end.due(0), [
-    { t: "offer", v: 1, stream: 2, node: "singer", format: "s16", instance: 5, greeting: 0 },
+    { t: "offer", v: 1, stream: 2, node: "singer", format: "s16", instance: 5, greeting: 1 },
   ]);
   return end;
 }
@@ -106,27 +106,27 @@ function feeding() {
 test("a feed sends within its window, and drops what would have to wait", () => {
   const end = feeding();
   assert.equal(end.next(1), 0, "nothing before the welcome");
-  end.onMessage({ t: "welcome", stream: 2, window: 3, greeting: 0 });
+  end.onMessage({ t: "welcome", stream: 2, window: 3, greeting: 1 });
   assert.deepEqual([1, 2, 3, 4, 5].map((ms) => end.next(ms)), [1, 2, 3, 0, 0]);
-  end.onMessage({ t: "credit", stream: 2, greeting: 0, delivered: 2, granted: 5 });
+  end.onMessage({ t: "credit", stream: 2, greeting: 1, delivered: 2, granted: 5 });
   assert.deepEqual([6, 7, 8].map((ms) => end.next(ms)), [4, 5, 0]);
   assert.deepEqual([end.counts.dropped, end.underWay], [4, 3]);
 });
 
 test("credit that was overtaken, or of another greeting, changes nothing", () => {
   const end = feeding();
-  end.onMessage({ t: "welcome", stream: 2, window: 2, greeting: 0 });
+  end.onMessage({ t: "welcome", stream: 2, window: 2, greeting: 1 });
   end.next(1);
   end.next(2);
-  end.onMessage({ t: "credit", stream: 2, greeting: 0, delivered: 2, granted: 4 });
-  end.onMessage({ t: "credit", stream: 2, greeting: 0, delivered: 1, granted: 3 });
+  end.onMessage({ t: "credit", stream: 2, greeting: 1, delivered: 2, granted: 4 });
+  end.onMessage({ t: "credit", stream: 2, greeting: 1, delivered: 1, granted: 3 });
   end.onMessage({ t: "credit", stream: 2, greeting: 7, delivered: 2, granted: 900 });
   assert.deepEqual([3, 4, 5].map((ms) => end.next(ms)), [3, 4, 0]);
 });
 
 test("a sign of life for each tenth of a second without a frame", () => {
   const end = feeding();
-  end.onMessage({ t: "welcome", stream: 2, window: 99, greeting: 0 });
+  end.onMessage({ t: "welcome", stream: 2, window: 99, greeting: 1 });
   const sent = [];
   for (let ms = 10; ms <= 1_000; ms += 10) sent.push(...end.due(ms));
   assert.equal(sent.length, 10);
