@@ -42,6 +42,7 @@ class Base:
 CONFIG = Base("XDG_CONFIG_HOME", ".config")
 DATA = Base("XDG_DATA_HOME", ".local/share")
 CACHE = Base("XDG_CACHE_HOME", ".cache")
+STATE = Base("XDG_STATE_HOME", ".local/state")
 
 
 def home() -> Path:

@@ -27,6 +27,7 @@ def make_parser() -> tuple[Parser, list[str]]:
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
     _add_pipeline_commands(commands)
     _add_host_commands(commands)
+    _add_serve(commands)
     _add_client(commands)
     _add_attached_commands(commands)
     return parser, list(commands.choices)
@@ -127,6 +128,22 @@ def _add_host_commands(commands: Commands[Parser]) -> None:
     nodes = _add(commands, "nodes", "nodes:nodes", "list node kinds and their settings")
     nodes.add_argument("kind", nargs="?", metavar="KIND")
     nodes.add_argument("--markdown", type=Path, metavar="DIR", help="write a page a kind into this folder")
+
+
+def _add_serve(commands: Commands[Parser]) -> None:
+    serve = _add(commands, "serve", "serve:serve", "run the service for browsers and programs; prints a login link")
+    serve.add_argument("--listen", default="8080", metavar="[HOST:]PORT", help="where (127.0.0.1:8080)")
+    where = "a URL under which a proxy shows the service, such as https://music.example"
+    serve.add_argument("--public", action="append", default=[], metavar="URL", help=where)
+    serve.add_argument("--state", type=Path, metavar="DIR", help="sessions, files, cookies ($XDG_STATE_HOME)")
+    serve.add_argument("--upload-mb", type=float, default=512.0, metavar="MB", help="largest file of a user (512)")
+    serve.add_argument("--link", action="store_true", help="print another login link of the service that runs")
+    serve.add_argument("--new-key", metavar="NAME", help="make an API key for a program, and print it this once")
+    serve.add_argument("--remove-key", metavar="NAME", help="an API key is no good any more")
+    serve.add_argument("--list-keys", action="store_true", help="list the API keys and their roles")
+    roles = "with --link and --new-key: listen, play or control (control)"
+    serve.add_argument("--role", default="control", choices=("listen", "play", "control"), help=roles)
+    serve.add_argument("--name", default="guest", metavar="NAME", help="with --link: what its user is called")
 
 
 def _add_client(commands: Commands[Parser]) -> None:

@@ -30,6 +30,7 @@ BASE_MAX = 70  # bytes; leaves room for a pipeline's folder and a digest
 NAME_MAX = 24
 YOUNG_S = 60.0
 SERVICES = ".host"  # processes that several pipelines share: `serving.service`
+WEB_SERVICES = ".serve"  # sockets and logins of `audio-pipeline serve`
 NEW = ".new-"  # a folder that is being made: its lock is in it before it gets its name
 _HELD: dict[Path, Hold] = {}  # this process's, until it ends
 
@@ -165,7 +166,7 @@ def is_alive(path: Path) -> bool:
 
 def _folders() -> list[Path]:
     found = [path for path in base_dir().iterdir() if path.is_dir() and not path.is_symlink()]
-    return [path for path in found if path.name != SERVICES]
+    return [path for path in found if path.name not in (SERVICES, WEB_SERVICES)]
 
 
 def running() -> list[RunDir]:
