@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_pipeline.errors import ConfigError, nearest
-from audio_pipeline.graph.load import find_config, load
+from audio_pipeline.graph.load import bundled, load
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.graph.types import Graph, NodeSpec
 from audio_pipeline.service.budget import Cost
@@ -25,7 +25,7 @@ from audio_pipeline.settings import Rule, rule_of
 
 FILE = "file:"
 FIXED = ("path", "playlist", "start_s", "mode", "model")  # may be chosen at the start, beside what is live
-TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", tuple: "list", type(None): "string"}
+TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "list", type(None): "string"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,11 @@ BUNDLED = (
         "A song is split into voice and band while it plays; sing at this browser's microphone.",
         "karaoke",
     ),
+    Offer("stems_browser", "Stems", "A song, or the sound of this browser, in voice and band.", "stems"),
+    Offer(
+        "stems4_browser", "Four stems", "A song, or the sound of this browser, in voice, drums, bass and rest.", "stems"
+    ),
+    Offer("speech_browser", "Clean speech", "Speech without the noise around it, in 40 ms.", "stems"),
 )
 
 
@@ -123,7 +128,7 @@ class Catalog:
     """Every pipeline that is offered. Raises ConfigError for one that cannot be loaded."""
 
     def __init__(self, offers: Sequence[Offer] = BUNDLED) -> None:
-        self.entries = {offer.id: _entry(offer) for offer in offers}
+        self.entries = {offer.id: _entry(offer) for offer in offers if (bundled() / f"{offer.id}.yaml").is_file()}
 
     def entry(self, config: str) -> Entry:
         """Raises ConfigError."""
@@ -136,7 +141,7 @@ class Catalog:
 
 
 def _entry(offer: Offer) -> Entry:
-    path = find_config(offer.id).absolute()
+    path = bundled() / f"{offer.id}.yaml"
     graph = load(path)
     return Entry(offer, path, graph, {each.key: each for each in parameters(graph)}, estimate(graph))
 

@@ -11,8 +11,9 @@ from audio_pipeline.service.budget import NOTHING, Cost
 
 SUPERVISOR = Cost(0.05, 45.0)
 PROCESS = Cost(0.02, 35.0)
-LIGHT, HEAVY = Cost(0.02, 4.0), Cost(0.35, 120.0)
+LIGHT, HEAVY = Cost(0.03, 4.0), Cost(0.5, 250.0)
 SERVED = Cost(0.3, 10.0)  # its share of the host's process
+MODELS = ("convert", "separate", "separate_spleeter", "speaker_encoder", "tts")  # kinds that compute much
 SHARE = 0.7  # of this host's cores and memory: the rest is for the system, decoders and starts
 
 
@@ -22,7 +23,7 @@ def estimate(graph: Graph) -> Cost:
     for _ in processes(graph):
         cost += PROCESS
     for spec in graph.nodes.values():
-        cost += SERVED if is_served(spec.settings) else LIGHT if spec.cls.light else HEAVY
+        cost += SERVED if is_served(spec.settings) else HEAVY if spec.kind in MODELS else LIGHT
     return Cost(round(cost.cores, 3), round(cost.mb, 1))
 
 

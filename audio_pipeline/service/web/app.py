@@ -42,19 +42,21 @@ def make_app(service: Service, shown: Mapping[str, Page] | None = None) -> Starl
     async def openapi(request: Request) -> Response:
         return JSONResponse(api)
 
-    routes: list[BaseRoute] = [StarletteRoute(path, Pages(found), methods=["GET"]) for path in found]
+    routes: list[BaseRoute] = [StarletteRoute(path, Pages(found).answer, methods=["GET"]) for path in found]
     routes += [StarletteRoute(route.path, endpoint(service, route), methods=[route.method]) for route in ROUTES]
     routes += [
         StarletteRoute("/v1/openapi.json", openapi, methods=["GET"]),
-        WebSocketRoute("/v1/sessions/{id}/events", Events(service, feeds)),
+        WebSocketRoute("/v1/sessions/{id}/events", Events(service, feeds).serve),
     ]
     origins, upload_bytes = service.origins, round(service.options.upload_mb * 1e6)
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, origins=origins, upload_bytes=upload_bytes)],
         exception_handlers={HTTPException: _on_http_error, ApiError: _on_api_error, Exception: _on_fault},
         lifespan=lambda app: _alive(service, feeds),
     )
+    app.router.redirect_slashes = False  # it would answer with a URL made of the request's Host
+    return app
 
 
 def endpoint(service: Service, route: Route) -> Endpoint:

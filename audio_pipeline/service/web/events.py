@@ -25,7 +25,8 @@ class Events:
         self._service, self._feeds = service, feeds
         self._viewers = 0
 
-    async def __call__(self, socket: WebSocket) -> None:
+    async def serve(self, socket: WebSocket) -> None:
+        """One connection, from its handshake to its end."""
         try:
             allowed(self._service, socket.scope["headers"], "listen")
             folder = self._service.sessions.find(socket.path_params["id"])

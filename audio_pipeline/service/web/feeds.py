@@ -17,7 +17,7 @@ from audio_pipeline.control.snapshots import Description, Meters
 from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.service.merge_patch import difference
 from audio_pipeline.service.session.folder import SessionFolder
-from audio_pipeline.service.web.shown import about, binary_meters, meter_names, shown_event, state_of
+from audio_pipeline.service.web.shown import about, binary_meters, meter_names, recording_of, shown_event, state_of
 from audio_pipeline.service.web.state import Service
 
 QUEUE = 64  # messages; who is further behind gets the whole state anew
@@ -62,6 +62,7 @@ class Feed:
         self._description: Description | None = None
         self._meters: Meters | None = None
         self._sent_s = 0.0
+        self._recorded_since_s: float | None = None
 
     def join(self) -> Viewer:
         """One more viewer, who gets the state first."""
@@ -154,7 +155,18 @@ class Feed:
         session = about(self._folder.id, self._job, self._service.sessions.status(self._folder))
         if self._description is None or self._meters is None:
             return session
-        return state_of(session, self._description, self._meters, tuple(self._entry.recorders), self._service.uploads)
+        recording = recording_of(self._description, self._entry.recorders, self._recorded_s())
+        return state_of(session, self._description, self._meters, recording, self._service.uploads)
+
+    def _recorded_s(self) -> float | None:
+        """Since a recorder was first seen here."""
+        nodes = self._description.nodes if self._description is not None else {}
+        if not self._entry.recorders.keys() & nodes.keys():
+            self._recorded_since_s = None
+            return None
+        now_s = time.monotonic()
+        self._recorded_since_s = now_s if self._recorded_since_s is None else self._recorded_since_s
+        return now_s - self._recorded_since_s
 
     def _send(self, message: Message) -> None:
         for viewer in self._viewers:

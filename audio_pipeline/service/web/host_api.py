@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from importlib.metadata import version
+
 import psutil
 from starlette.responses import JSONResponse, Response
 
@@ -10,9 +13,18 @@ from audio_pipeline.errors import PipelineError
 from audio_pipeline.host.log_ring import last_lines
 from audio_pipeline.service.budget import ShortageError
 from audio_pipeline.service.web.call import Call, in_thread
-from audio_pipeline.service.web.messages import HostInfo, ModelInfo, Ready, Reserved, Used
+from audio_pipeline.service.web.messages import (
+    GpuInfo,
+    HostInfo,
+    HostSession,
+    LogLine,
+    Memory,
+    ModelInfo,
+    Ready,
+    Reserved,
+    Used,
+)
 from audio_pipeline.service.web.metrics import CONTENT_TYPE, text_of
-from audio_pipeline.service.web.sessions_api import session_infos
 from audio_pipeline.service.web.state import Service, restarts
 from audio_pipeline.serving.services import running_services
 
@@ -24,19 +36,37 @@ async def host(call: Call) -> HostInfo:
     service, budget = call.service, call.service.budget
     capacity, reserved = budget.capacity, budget.reserved
     return HostInfo(
+        version=version("audio-pipeline"),
         cpus=cores(),
-        cpu_percent=psutil.cpu_percent(None),
+        load=round(psutil.cpu_percent(None) / 100, 3),
         cores=Used(capacity.cores, round(reserved.cores, 3)),
-        memory_mb=Used(capacity.mb, round(reserved.mb, 1)),
-        memory_free_mb=round(psutil.virtual_memory().available / 1e6, 1),
-        gpu=service.gpus,
+        memory=_memory(capacity.mb, reserved.mb),
+        gpu=[GpuInfo(name) for name in service.gpus],
         models=await in_thread(service.pool, _models),
-        sessions=await session_infos(service),
+        sessions=_sessions(service),
         costs={name: Reserved(cost.cores, cost.mb) for name, cost in budget.measured.items()},
         restarts=restarts(service),
         draining=service.is_draining,
-        log=last_lines(service.options.log, LOG_LINES),
+        uptime_s=round(time.monotonic() - service.since_s, 1),
+        log=[LogLine(line) for line in last_lines(service.options.log, LOG_LINES)],
     )
+
+
+def _memory(capacity_mb: float, reserved_mb: float) -> Memory:
+    memory = psutil.virtual_memory()
+    return Memory(round(memory.total / 1e6), round(memory.used / 1e6), capacity_mb, round(reserved_mb, 1))
+
+
+def _sessions(service: Service) -> list[HostSession]:
+    found = []
+    for folder in service.sessions.all():
+        try:
+            job = folder.job()
+        except PipelineError:
+            continue
+        cost, state = service.budget.reservation(folder.id), service.sessions.status(folder).state
+        found.append(HostSession(folder.id, job.label, job.config, state, cost.cores, cost.mb))
+    return found
 
 
 def _models() -> list[ModelInfo]:

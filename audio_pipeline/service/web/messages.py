@@ -43,7 +43,7 @@ class Changes(Asked, frozen=True):
 class TransportCommand(Asked, frozen=True):
     """What a source is to do."""
 
-    action: Annotated[str, msgspec.Meta(pattern="^(play|pause|seek|next|loop)$")]
+    action: Key  # play, pause, seek, next, loop
     node: Key = "song"
     to_s: Annotated[float, msgspec.Meta(ge=0, le=1e6)] | None = None  # seek
     on: bool = True  # loop
@@ -154,29 +154,62 @@ class Used(msgspec.Struct, frozen=True):
     reserved: float
 
 
+class Memory(msgspec.Struct, frozen=True):
+    """Of this host, in MB."""
+
+    total_mb: float
+    used_mb: float
+    capacity_mb: float
+    reserved_mb: float
+
+
+class GpuInfo(msgspec.Struct, frozen=True):
+    """A GPU of this host."""
+
+    name: str
+
+
 class ModelInfo(msgspec.Struct, frozen=True):
     """A process of the host that sessions share."""
 
     name: str
     holds: str
-    users: int
+    used: int  # places
+
+
+class HostSession(msgspec.Struct, frozen=True):
+    """A session, as far as the host is concerned."""
+
+    id: str
+    label: str
+    config: str
+    state: str
+    cores: float
+    mb: float
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """What a process of the service printed."""
+
+    text: str
 
 
 class HostInfo(msgspec.Struct, frozen=True):
     """This host and what runs on it."""
 
+    version: str
     cpus: int
-    cpu_percent: float
+    load: float  # share of all cores, 0 to 1
     cores: Used
-    memory_mb: Used
-    memory_free_mb: float
-    gpu: list[str]
+    memory: Memory
+    gpu: list[GpuInfo]
     models: list[ModelInfo]
-    sessions: list[SessionInfo]
+    sessions: list[HostSession]
     costs: dict[str, Reserved]  # of a session, as it was measured, by config
     restarts: dict[str, int]  # of the service's own processes
     draining: bool
-    log: list[str]
+    uptime_s: float
+    log: list[LogLine]
 
 
 class Ready(msgspec.Struct, frozen=True):

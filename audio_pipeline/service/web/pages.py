@@ -70,7 +70,8 @@ class Pages:
     def __init__(self, found: Mapping[str, Page]) -> None:
         self._found = found
 
-    async def __call__(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
+        """The file at the path of the request."""
         page = self._found.get(request.scope["path"])
         if page is None:
             raise not_found("page")

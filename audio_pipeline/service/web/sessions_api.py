@@ -27,6 +27,7 @@ from audio_pipeline.service.web.messages import (
 from audio_pipeline.service.web.state import Service
 
 MOST_SETTINGS = 64
+ACTIONS = ("play", "pause", "seek", "next", "loop")
 
 
 def session_of(call: Call) -> SessionFolder:
@@ -159,6 +160,9 @@ async def transport(call: Call) -> TransportDone:
     """Plays, pauses or moves a source."""
     body: TransportCommand = call.body
     args: dict[str, Any] = {}
+    if body.action not in ACTIONS:
+        said = f"action: expected one of {', '.join(ACTIONS)}, got {body.action!r:.80}"
+        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, said, code="unknown_action", where="action")
     if body.action == "seek":
         if body.to_s is None:
             raise ConfigError("to_s: missing, expected where in the song to go")

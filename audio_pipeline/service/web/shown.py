@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from audio_pipeline.control.events import Event, IncidentEvent, LogEvent, NodeEvent
@@ -12,6 +12,7 @@ from audio_pipeline.control.snapshots import Description, Meters, NodeDescriptio
 from audio_pipeline.service.graph_text import shown_settings
 from audio_pipeline.service.session.folder import SessionJob, SessionStatus
 from audio_pipeline.service.uploads import Uploads
+from audio_pipeline.setting_values import value_at
 
 METERS_MAGIC = b"APM1"
 SILENT_DB = -120.0
@@ -36,7 +37,7 @@ def meter_names(description: Description) -> list[str]:
 
 
 def state_of(
-    session: Mapping[str, Any], description: Description, meters: Meters, recorders: Sequence[str], uploads: Uploads
+    session: Mapping[str, Any], description: Description, meters: Meters, recording: Mapping[str, Any], uploads: Uploads
 ) -> dict[str, Any]:
     """All there is to see, but for levels."""
     now = meters.nodes
@@ -49,13 +50,32 @@ def state_of(
         "uptime_s": round(meters.uptime_s),
         "clock": {"master": meters.master, "ppm": round(meters.ppm, 1)},
         "incidents": meters.incident_count,
-        "recording": any(name in description.nodes for name in recorders),
+        "recording": recording,
+        "monitor_ms": round(min((path.total_ms for path in description.paths if path.monitor), default=0.0), 1),
+        "values": live_values(description),
         "nodes": {name: _node(node, now[name], uploads) for name, node in description.nodes.items() if name in now},
         "links": _links(description, meters),
         "transport": {name: _song(song, uploads) for name, song in meters.transport.items()},
         "meters": meter_names(description),
     }
     return state
+
+
+def live_values(description: Description) -> dict[str, Any]:
+    """Every setting that may be changed while it plays, by the key with which it is changed."""
+    return {
+        f"{name}.{key}": value
+        for name, node in description.nodes.items()
+        for key in node.live
+        if (value := value_at(node.settings, key)) is not None
+    }
+
+
+def recording_of(description: Description, recorders: Collection[str], since_s: float | None) -> dict[str, Any]:
+    """Whether a take is under way, which, and for how long it has been seen."""
+    running = [description.nodes[name] for name in recorders if name in description.nodes]
+    take = str(running[0].settings.get("folder", "")).rpartition("/")[2] if running else ""
+    return {"on": bool(running), "take": take, "seconds": 0 if since_s is None else round(since_s)}
 
 
 def _node(node: NodeDescription, now: NodeMeters, uploads: Uploads) -> dict[str, Any]:
@@ -81,6 +101,7 @@ def _node(node: NodeDescription, now: NodeMeters, uploads: Uploads) -> dict[str,
 def _links(description: Description, meters: Meters) -> dict[str, Any]:
     return {
         f"{link.source}>{link.target}": {
+            "policy": link.policy,
             "queued": now.queued,
             "in_flight": now.in_flight,
             "dropped": now.dropped,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -41,6 +42,7 @@ class Service:
     decoders: ThreadPoolExecutor
     is_draining: bool = False
     gpus: list[str] = field(default_factory=list)
+    since_s: float = field(default_factory=time.monotonic)
 
     @property
     def budget(self) -> Budget:
