@@ -18,10 +18,11 @@ from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.graph.load import bundled, load
 from audio_pipeline.graph.plan import make_plan
 from audio_pipeline.graph.types import Graph, NodeSpec
+from audio_pipeline.rules import Rule
 from audio_pipeline.service.budget import Cost
 from audio_pipeline.service.estimate import estimate
 from audio_pipeline.setting_values import plain
-from audio_pipeline.settings import Rule, rule_of
+from audio_pipeline.settings import rule_of
 
 FILE = "file:"
 FIXED = ("path", "playlist", "start_s", "mode", "model")  # may be chosen at the start, beside what is live
@@ -179,28 +180,28 @@ def overrides(entry: Entry, values: Mapping[str, Any], file_path: Callable[[str]
         if parameter is None:
             known = f"{nearest(key, entry.parameters)}; known are {', '.join(entry.parameters)}"
             raise ConfigError(f"set: unknown parameter {key!r}{known}")
-        found[f"nodes.{key}"] = resolved(key, parameter.type, parameter_words(entry, key), value, file_path)
+        found[f"nodes.{key}"] = resolved(key, parameter.type, file_choices(entry, key), value, file_path)
     return found
 
 
-def parameter_words(entry: Entry, key: str) -> tuple[str, ...]:
+def file_choices(entry: Entry, key: str) -> tuple[str, ...]:
     """What a setting that is a file takes beside files."""
     node, _, name = key.partition(".")
     fields = {field.name: field for field in dataclasses.fields(entry.graph.nodes[node].settings)}
-    words = rule_of(fields[name]).file if name in fields else ()
-    return words if isinstance(words, tuple) else ()
+    choices = rule_of(fields[name]).file if name in fields else ()
+    return choices if isinstance(choices, tuple) else ()
 
 
-def resolved(key: str, kind: str, words: Sequence[str], value: Any, file_path: Callable[[str], Path]) -> Any:
+def resolved(key: str, kind: str, choices: Sequence[str], value: Any, file_path: Callable[[str], Path]) -> Any:
     """A value with uploads in place of their ids. Raises ConfigError for a path."""
     if kind == "files":
         if not isinstance(value, list) or len(value) > MOST_FILES:
             raise ConfigError(f"set.{key}: expected a list of at most {MOST_FILES} files, got {value!r:.80}")
-        return [resolved(key, "file", words, each, file_path) for each in value]
-    if kind != "file" or value in words:
+        return [resolved(key, "file", choices, each, file_path) for each in value]
+    if kind != "file" or value in choices:
         return value
     if not isinstance(value, str) or not value.startswith(FILE):
-        expected = " or ".join(["file:ID of an upload", *map(repr, words)])
+        expected = " or ".join(["file:ID of an upload", *map(repr, choices)])
         raise ConfigError(f"set.{key}: expected {expected}, got {value!r:.80}")
     return str(file_path(value.removeprefix(FILE)))
 

@@ -9,9 +9,10 @@ from typing import Any
 from audio_pipeline.errors import ConfigError, nearest
 from audio_pipeline.graph.node_keys import NAMES
 from audio_pipeline.graph.registry import load_kind
+from audio_pipeline.rules import Rule
 from audio_pipeline.service.catalog import FILE, resolved
 from audio_pipeline.service.uploads import Uploads
-from audio_pipeline.settings import Rule, rule_of
+from audio_pipeline.settings import rule_of
 
 KINDS = ("file_source", "meter", "mixer", "remote_mic", "separate", "vad")  # that may be added from elsewhere
 HIDDEN = "(on the host)"
@@ -41,13 +42,13 @@ def shown_settings(kind: str, settings: Mapping[str, Any], uploads: Uploads) -> 
 def _shown(value: Any, rule: Rule, uploads: Uploads) -> Any:
     if isinstance(value, (list, tuple)):
         return [_shown(each, rule, uploads) for each in value]
-    if not isinstance(value, str) or not value or value in _words(rule):
+    if not isinstance(value, str) or not value or value in _choices(rule):
         return value
     upload = uploads.known(value)
     return f"{FILE}{upload.id}" if upload else HIDDEN
 
 
-def _words(rule: Rule) -> tuple[str, ...]:
+def _choices(rule: Rule) -> tuple[str, ...]:
     return rule.file if isinstance(rule.file, tuple) else ()
 
 
@@ -91,5 +92,5 @@ def _with_files(kind: str, body: Mapping[str, Any], uploads: Uploads) -> dict[st
     for name, rule in file_rules(kind):
         if name in found:
             what = "files" if isinstance(found[name], list) else "file"
-            found[name] = resolved(name, what, _words(rule), found[name], uploads.path)
+            found[name] = resolved(name, what, _choices(rule), found[name], uploads.path)
     return found

@@ -16,6 +16,8 @@ ALLOWED = {
     "run/pipeline.py": "the name of a take's folder, and which files of it are new",
     "observe/journal.py": "stamps of the log",
     "cli/voices_keep.py": "when a voice was made, and when somebody agreed",
+    "service/access.py": "until when a login or a cookie holds",
+    "service/web/sessions_api.py": "when a session was made, for people",
     "view/top_page.py": "how long ago the worst frame was, for people",
 }
 WALL = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("time", "localtime")}

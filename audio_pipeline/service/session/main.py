@@ -19,6 +19,7 @@ from audio_pipeline.errors import ControlError, PipelineError
 from audio_pipeline.graph.edit import edited
 from audio_pipeline.graph.load import load
 from audio_pipeline.graph.types import Graph
+from audio_pipeline.graph_changes import Remove
 from audio_pipeline.host.lock import Hold
 from audio_pipeline.host.parent import adopting_orphans
 from audio_pipeline.run.options import Options
@@ -45,7 +46,7 @@ def graph_of(job: SessionJob) -> Graph:
     """The graph of a job without its recorders: they are added for each take. Raises ConfigError."""
     graph = load(job.path, job.overrides)
     names = [name for name, spec in graph.nodes.items() if spec.kind == RECORDER]
-    return edited(graph, [{"op": "remove", "name": name} for name in names]) if names else graph
+    return edited(graph, [Remove(name=name) for name in names]) if names else graph
 
 
 class Session:
@@ -72,6 +73,9 @@ class Session:
             error = pipeline.error
         except PipelineError as failure:
             error = failure
+        except Exception as fault:
+            self._write(FAILED, error=f"{type(fault).__name__}: {fault}")
+            raise
         self._write(ENDED if error is None else FAILED, error="" if error is None else str(error))
         return 0 if error is None else error.exit_code
 

@@ -58,7 +58,16 @@ def test_a_list_of_files_is_a_list_of_ids(karaoke: Entry) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["rec.folder", "speaker.device", "song.kind", "song.python", "split.weights", "song", "rate", "mix.inputs.x.gain_db"],
+    [
+        "rec.folder",
+        "speaker.device",
+        "song.kind",
+        "song.python",
+        "split.weights",
+        "song",
+        "rate",
+        "mix.inputs.x.gain_db",
+    ],
 )
 def test_nothing_else_can_be_chosen(karaoke: Entry, key: str) -> None:
     with pytest.raises(ConfigError, match="unknown parameter"):
