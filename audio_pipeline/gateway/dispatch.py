@@ -14,9 +14,8 @@ from audio_pipeline.errors import WireError
 from audio_pipeline.gateway.bounds import Bounds
 from audio_pipeline.gateway.codec import Coding
 from audio_pipeline.gateway.peer import Peer
-from audio_pipeline.gateway.policy import Access, Published, published, refusal, role_for
+from audio_pipeline.gateway.policy import Access, Callers, Published, published, refusal, role_for
 from audio_pipeline.gateway.relay import Relay, Send
-from audio_pipeline.gateway.roles import Roles
 from audio_pipeline.gateway.session import FEED, Purpose, Session, SessionKind
 from audio_pipeline.gateway.streams import is_frame, stream_in, stream_of
 from audio_pipeline.host.runtime import RunDir
@@ -33,11 +32,18 @@ class Dispatcher:
     """Takes messages from outside, within `Bounds`; the policy decides, the relay opens and passes on."""
 
     def __init__(
-        self, run: RunDir, roles: Roles, exports: Sequence[str], relay: Relay, send: Send, counts: Counter[str]
+        self,
+        run: RunDir,
+        callers: Callers,
+        exports: Sequence[str] | None,
+        relay: Relay,
+        send: Send,
+        counts: Counter[str],
     ) -> None:
-        self._run, self._roles, self._relay, self._send, self._counts = run, roles, relay, send, counts
+        self._run, self._callers, self._relay, self._send, self._counts = run, callers, relay, send, counts
         self._sessions = relay.sessions
-        self._exports = [name if "." in name else f"{name}.out" for name in exports]
+        named = exports if exports is None else [name if "." in name else f"{name}.out" for name in exports]
+        self._exports = named
         self._published = Published()
         self.bounds = Bounds()
 
@@ -70,13 +76,13 @@ class Dispatcher:
         except WireError as error:
             self._counts["bad_messages"] += 1
             if isinstance(error, MessageError) and error.kind in (Hello.KIND, Offer.KIND):
-                self._refuse(peer, error.stream, str(error))
+                self._refuse(peer, error.stream, "bad", str(error))
 
     def _dispatch(self, peer: Peer, body: bytes) -> None:
         if is_frame(body):
             session = self._sessions.get(peer.identity, stream_of(body))
             if session is not None and session.purpose.kind is SessionKind.FEED:
-                self._relay.pass_in(session, body)
+                self._relay.pass_in(session, session.decoder.decode(body) if session.decoder else body)
             return
         message = self.bounds.message(peer.user, body)
         if message is None:
@@ -102,41 +108,51 @@ class Dispatcher:
             self._relay.pass_in(session, body)
 
     def _on_hello(self, peer: Peer, hello: Hello) -> None:
-        port, wanted = hello.port or "", hello.format or Coding.F32.value
+        port = hello.port or ""
         if not self._published.is_known:
             return  # it asks again
-        reason = refusal(self._roles.caller(peer.user), Access.LISTEN, port, self._published)
-        if not reason and wanted not in CODINGS:
-            reason = f"format {wanted!r:.40} is not one of {', '.join(CODINGS)}"
-        if reason:
-            self._refuse(peer, hello.stream, reason)
+        if reason := refusal(self._callers.caller(peer.user), Access.LISTEN, port, self._published):
+            self._refuse(peer, hello.stream, "denied", reason)
+            return
+        if (coding := self._coding(peer, hello)) is None:
             return
         endpoint = self._run.endpoint(*port.split("."))
-        purpose = Purpose(SessionKind.LISTEN, port, "listen", endpoint, Coding(wanted))
+        purpose = Purpose(SessionKind.LISTEN, port, "listen", endpoint, coding)
         # what was played before is not for taps from other hosts
         self._greet(peer, purpose, replace(hello, port=None, format=None, since=None))
 
     def _on_offer(self, peer: Peer, offer: Offer) -> None:
         if not self._published.is_known:
             return
-        caller = self._roles.caller(peer.user)
+        caller = self._callers.caller(peer.user)
         if reason := refusal(caller, Access.PLAY, offer.node, self._published):
-            self._refuse(peer, offer.stream, reason)
+            self._refuse(peer, offer.stream, "denied", reason)
             return
-        purpose = Purpose(SessionKind.FEED, offer.node, "play", self._run.endpoint(offer.node, FEED))
-        self._greet(peer, purpose, replace(offer, user=caller.name))
+        if (coding := self._coding(peer, offer)) is None:
+            return
+        purpose = Purpose(SessionKind.FEED, offer.node, "play", self._run.endpoint(offer.node, FEED), coding)
+        self._greet(peer, purpose, replace(offer, format=None, user=caller.name))
+
+    def _coding(self, peer: Peer, greeting: Hello | Offer) -> Coding | None:
+        """How the frames of a stream are coded; None, and refused, where nobody here can."""
+        wanted = greeting.format or Coding.F32.value
+        if wanted in CODINGS:
+            return Coding(wanted)
+        reason = f"format {wanted!r:.40} is not one of {', '.join(CODINGS)}"
+        self._refuse(peer, greeting.stream, "format", reason)
+        return None
 
     def _greet(self, peer: Peer, purpose: Purpose, greeting: Hello | Offer) -> None:
         opened = self._open(peer, greeting.stream, purpose)
         if isinstance(opened, Session):
             self._relay.introduce(opened, greeting)
         else:
-            self._refuse(peer, greeting.stream, opened)
+            self._refuse(peer, greeting.stream, "full", opened)
 
     def _on_request(self, peer: Peer, message: Message) -> None:
         op = str(message.get("op"))
         stream = stream_in(message) if "stream" in message else CONTROL_STREAM
-        reason = refusal(self._roles.caller(peer.user), Access.OPERATION, op, self._published)
+        reason = refusal(self._callers.caller(peer.user), Access.OPERATION, op, self._published)
         if message.get("v") != VERSION or "node" in message and role_for(Access.OPERATION, op) != "control":
             reason = f"{op!r} is not for other hosts"
         if reason:
@@ -155,11 +171,11 @@ class Dispatcher:
             self._answer(peer, stream, {"id": message.get("id"), "ok": False, "error": opened})
 
     def _open(self, peer: Peer, stream: int, purpose: Purpose) -> Session | str:
-        caller = self._roles.caller(peer.user)
+        caller = self._callers.caller(peer.user)
         return self._relay.open(peer.identity, stream, peer.user, caller, purpose, peer.connection)
 
-    def _refuse(self, peer: Peer, stream: int, reason: str) -> None:
-        self._send_link(peer, Refused(stream=stream, why=reason))
+    def _refuse(self, peer: Peer, stream: int, code: str, reason: str) -> None:
+        self._send_link(peer, Refused(stream=stream, code=code, why=reason))
 
     def _answer(self, peer: Peer, stream: int, message: Message) -> None:
         """A reply on its stream, which is left out where it is none or the first."""

@@ -6,6 +6,7 @@ import hmac
 import threading
 import time
 from collections import Counter, deque
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,10 @@ class FeedPort:
         self._totals = Totals()
         self.user = ""  # who plays
         self._frames: deque[tuple[Frame, int]] = deque(maxlen=WINDOW_FRAMES)
-        self._bounds = FrameBounds(rate, channels)
+        self._bounds, self._welcome = (
+            FrameBounds(rate, channels),
+            Welcome(window=WINDOW_FRAMES, rate=rate, channels=channels),
+        )
         self._received = 0  # the highest number since the greeting
         self._sender = b""
         self._instance = -1
@@ -182,7 +186,7 @@ class FeedPort:
             self._reply(sender, Refused(why="wrong token"))
             return
         if self._sender not in (b"", sender) and instance != self._instance:
-            self._reply(sender, Refused(why=f"{self.user!r} plays here already"))
+            self._reply(sender, Refused(code="busy", why=f"{self.user!r} plays here already"))
             return
         if self._instance != instance:
             self._frames.clear()
@@ -191,7 +195,7 @@ class FeedPort:
             self._notify(f"{user} plays here now", now_ns)
         self._sender, self.user, self._instance = sender, user, instance
         self._greeting, self._active_ns = offer.greeting, now_ns
-        self._reply(sender, Welcome(window=WINDOW_FRAMES))
+        self._reply(sender, replace(self._welcome, greeting=offer.greeting))
 
     def _credit(self, now_ns: int) -> None:
         self._sent_ns = now_ns

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Protocol
 
 from audio_pipeline.control.operations import needed_role
 from audio_pipeline.control.replies import PortsReply
@@ -35,6 +36,13 @@ class Caller:
         return self.name or "this key"
 
 
+class Callers(Protocol):
+    """Who they are that come, by what they proved: a public key, or a connection that was let in."""
+
+    def caller(self, user: str) -> Caller:
+        """Who that is now."""
+
+
 @dataclass(frozen=True)
 class Published:
     """What a pipeline shows to other hosts, as the operation `ports` has it; nothing before it has answered."""
@@ -51,9 +59,13 @@ class Published:
         return self.reply.feeds
 
 
-def published(ports: PortsReply, exports: Sequence[str]) -> Published:
-    """The outputs that `exports` names, or else those that are played at this host; all nodes that wait for sound."""
-    shown = (output for output in ports.outputs if (output.port in exports if exports else output.heard))
+def published(ports: PortsReply, exports: Sequence[str] | None) -> Published:
+    """The outputs that `exports` names; where it is empty those that are played at this host, where None all of them.
+
+    All nodes that wait for sound.
+    """
+    everything = exports is None
+    shown = (o for o in ports.outputs if everything or (o.port in exports if exports else o.heard))
     return Published(replace(ports, outputs=tuple(shown)), bool(ports.outputs))
 
 

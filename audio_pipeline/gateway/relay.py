@@ -85,7 +85,9 @@ class Relay:
             session = self.sessions.enter(identity, stream, user, caller, purpose)
         except zmq.ZMQError:  # no descriptor for a socket
             return "too many connections from other hosts"
-        session.connection, session.encoder = connection, self._encoders.of(purpose.target, purpose.coding)
+        session.connection = connection
+        if purpose.kind is SessionKind.LISTEN:
+            session.encoder = self._encoders.of(purpose.target, purpose.coding)
         if connection is not None:
             self._places.claim(connection)
         self.notify(f"{session.label} {purpose}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import zmq
 
-from audio_pipeline.gateway.codec import Coding, PortEncoder
+from audio_pipeline.gateway.codec import Coding, FrameDecoder, PortEncoder
 from audio_pipeline.gateway.policy import Caller
 from audio_pipeline.keys import may
 
@@ -40,10 +40,22 @@ class Purpose:
     target: str
     role: str
     endpoint: str
-    coding: Coding = Coding.F32  # of the frames that go out
+    coding: Coding = Coding.F32  # of the frames outside
 
     def __str__(self) -> str:
         return f"{self.kind.value} {self.target}".rstrip()
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """How many sessions there may be, and how those inside can tell whose they are."""
+
+    sessions: int = MAX_SESSIONS
+    kept: int = KEPT  # of them, for users that may play or control
+    of_a_user: int = MAX_OF_A_KEY
+    users: str = "key"  # what a user is called in a refusal
+    where: str = "other hosts"
+    prefix: str = "~"  # begins a session's name inside; no node's does
 
 
 @dataclass
@@ -59,6 +71,7 @@ class Session:
     number: int
     connection: int | None = None  # by which it came
     encoder: PortEncoder | None = None  # shared by the listeners of a port and format
+    decoder: FrameDecoder | None = None  # of a feed whose frames the node cannot read
     waiting: bytes | None = None  # what its peer could not be sent yet
     active_s: float = field(default_factory=time.monotonic)
 
@@ -75,8 +88,8 @@ class Session:
 class Sessions:
     """All of them, by the identity of the connection and the stream on it."""
 
-    def __init__(self, context: zmq.Context[Any]) -> None:
-        self._context = context
+    def __init__(self, context: zmq.Context[Any], capacity: Capacity | None = None) -> None:
+        self._context, self._capacity = context, capacity or Capacity()
         self._sessions: dict[tuple[bytes, int], Session] = {}
         self._clients = itertools.count()
 
@@ -103,11 +116,12 @@ class Sessions:
 
     def full(self, user: str, role: str) -> str:
         """Why there is no place for one more of a key with this role; empty where there is one."""
+        capacity = self._capacity
         mine = sum(session.user == user for session in self.all)
-        if user and mine >= MAX_OF_A_KEY:
-            return f"this key has {mine} connections already, which is as many as one may have"
-        if len(self._sessions) >= (MAX_SESSIONS if may(role, "play") else MAX_SESSIONS - KEPT):
-            return "too many connections from other hosts"
+        if user and mine >= capacity.of_a_user:
+            return f"this {capacity.users} has {mine} connections already, which is as many as one may have"
+        if len(self._sessions) >= capacity.sessions - (0 if may(role, "play") else capacity.kept):
+            return f"too many connections from {capacity.where}"
         return ""
 
     def enter(self, identity: bytes, stream: int, user: str, caller: Caller, purpose: Purpose) -> Session:
@@ -118,9 +132,11 @@ class Sessions:
             inner.setsockopt(option, value)
         # sound does not wait for a node that is being restarted
         inner.setsockopt(zmq.IMMEDIATE, purpose.kind is not SessionKind.CONTROL)
-        inner.setsockopt(zmq.IDENTITY, f"~{caller.name}~{number}".encode())
+        inner.setsockopt(zmq.IDENTITY, f"{self._capacity.prefix}{caller.name}~{number}".encode())
         inner.connect(purpose.endpoint)
         session = Session(identity, stream, user, caller.name, purpose, inner, number)
+        if purpose.kind is SessionKind.FEED and purpose.coding is Coding.OPUS:
+            session.decoder = FrameDecoder()
         self._sessions[identity, stream] = session
         return session
 
@@ -130,7 +146,7 @@ class Sessions:
             return next(self._clients)
         known = (caller.name, purpose.endpoint)
         taken = {session.number for session in self.all if (session.name, session.purpose.endpoint) == known}
-        return next(n for n in range(MAX_SESSIONS + 1) if n not in taken)
+        return next(n for n in range(self._capacity.sessions + 1) if n not in taken)
 
     def silent(self, now_s: float) -> list[Session]:
         """Those that have sent nothing for too long."""

@@ -101,6 +101,7 @@ class Refused(LinkMessage):
 
     KIND, SENDER = "refused", "the greeted side"
     why: str = setting(doc="one sentence")
+    code: str | None = setting(None, "for programs: `denied`, `format`, `full`, `busy`, `bad`, `silent`")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +137,7 @@ class Offer(LinkMessage):
     node: str = setting("", "the node that takes sound from other hosts")
     instance: int = counted("as in a hello")
     greeting: int = number("as in a hello", 0)
+    format: str | None = setting(None, "through a gateway: `f32`, `s16` or `opus`")
     token: str = setting("", "the gateway adds it")
     user: str | None = setting(None, "the gateway adds the name of the key")
 
@@ -157,6 +159,25 @@ class TimeExchange(LinkMessage):
     t3: int | None = moment("when the answer left")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Audible(LinkMessage):
+    """Over a WebSocket: what is audible at the listener at a moment, and how its buffer fares; once a second."""
+
+    KIND, SENDER = "audible", "consumer"
+    position: int = counted("of the sample that is audible")
+    at: int = setting(doc="when, by the listener's clock", unit="ns", minimum=-MOST_NS, maximum=MOST_NS)
+    buffer_ms: float = setting(doc="what it holds", unit="ms", minimum=0, maximum=1e6)
+    underruns: int = counted("so far")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaving(LinkMessage):
+    """Over a WebSocket: the connection will be closed, so sound should come from elsewhere then."""
+
+    KIND, SENDER = "leaving", "the greeted side"
+    in_s: float = setting(doc="how soon", unit="s", minimum=0)
+
+
 MESSAGES: Mapping[str, type[LinkMessage]] = {
     message.KIND: message
     for message in (
@@ -171,5 +192,7 @@ MESSAGES: Mapping[str, type[LinkMessage]] = {
         Offer,
         Alive,
         TimeExchange,
+        Audible,
+        Leaving,
     )
 }
