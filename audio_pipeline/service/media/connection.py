@@ -62,11 +62,11 @@ class Connection:
         if isinstance(step, Inward):
             self.backend.dispatcher.take(self.peer, step.message)
         elif isinstance(step, Answer):
-            self.tell(step.refused)
+            self.notify(step.refused)
         elif isinstance(step, End):
             self.end(step.code, step.why, self._active_ns)
 
-    def tell(self, message: LinkMessage) -> None:
+    def notify(self, message: LinkMessage) -> None:
         """A message of our own; one that finds no place is left out."""
         self.outbox.put(pack_json(message).decode(), self._active_ns)
 
@@ -95,7 +95,7 @@ class Connection:
             self._moved_ns = now_ns
 
     def _fill(self, now_ns: int) -> None:
-        while self.websocket.has_room and (message := self.outbox.take(now_ns)) is not None:
+        while self.websocket.has_capacity and (message := self.outbox.take(now_ns)) is not None:
             self.websocket.send(message)
 
     @property

@@ -137,7 +137,7 @@ class Media:
             self._enter(order.handed, order.socket)
         elif isinstance(order, Drain):
             for connection in self._of(order.session):
-                connection.tell(messages.Leaving(in_s=order.leaving_in_s))
+                connection.notify(messages.Leaving(in_s=order.leaving_in_s))
         else:
             self._end_session(order)
 

@@ -141,7 +141,7 @@ class WebSocket:
             self._at_end = self._at_end or not data
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether the next message should be brought for sending."""
         return self.is_open and len(self._unsent) < SEND_BYTES
 
