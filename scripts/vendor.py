@@ -42,7 +42,9 @@ def fetch(name: str, version: str) -> tarfile.TarFile:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         packed = list(Path(folder).glob("*.tgz"))
         if done.returncode != 0 or not packed:
-            sys.exit(f"{name} {version} cannot be fetched: {(done.stderr.strip().splitlines() or ['no reason given'])[0]}")
+            sys.exit(
+                f"{name} {version} cannot be fetched: {(done.stderr.strip().splitlines() or ['no reason given'])[0]}"
+            )
         return tarfile.open(fileobj=io.BytesIO(packed[0].read_bytes()))
 
 

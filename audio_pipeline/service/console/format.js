@@ -11,7 +11,7 @@ const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
  * @param {unknown} seconds
  */
 export function time(seconds) {
-  if (!isNumber(seconds)) return `${NONE}:${NONE}${NONE}`;
+  if (!isNumber(seconds)) return "-:--";
   const whole = Math.max(Math.floor(seconds), 0);
   const [hours, minutes, rest] = [Math.floor(whole / 3_600), Math.floor(whole / 60) % 60, whole % 60];
   const two = (/** @type {number} */ n) => String(n).padStart(2, "0");

@@ -63,7 +63,7 @@ export function HostPage() {
 /** @param {{host: any}} props */
 function Tiles({ host }) {
   const { cores = {}, memory = {}, gpu = [], restarts = {}, sessions = [] } = host;
-  const card = [gpu].flat().filter(Boolean)[0];
+  const card = gpu[0];
   const total = Object.values(restarts).reduce((sum, count) => sum + Number(count), 0);
   return html`
     <div class="tiles">
@@ -71,8 +71,7 @@ function Tiles({ host }) {
         more=${`${figure(cores.reserved, 2)} of ${figure(cores.capacity, 2)} cores reserved`} />
       <${Tile} title="Memory" value=${megabytes(memory.used_mb)} share=${memory.used_mb / memory.total_mb}
         more=${`of ${megabytes(memory.total_mb)}; ${megabytes(memory.reserved_mb)} reserved`} />
-      <${Tile} title="GPU" value=${card ? percent(card.load) : "None"} share=${card?.load}
-        more=${card ? `${card.name}, ${megabytes(card.used_mb)} of ${megabytes(card.total_mb)}` : "Models run on the processor"} />
+      <${Tile} title="GPU" value=${card ? counted(gpu.length, "card") : "None"} more=${card?.name ?? "Models run on the processor"} />
       <${Tile} title="Sessions" value=${String(sessions.length)} more=${counted(total, "restart")} />
     </div>
   `;

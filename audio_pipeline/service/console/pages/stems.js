@@ -81,6 +81,7 @@ export function StemsPage() {
           html`<${Segments} legend="Mode" chosen=${mode} disabled=${isBusy}
             options=${modes.choices.map((name) => [name, MODE_WORDS[name] ?? name])} onChoose=${(/** @type {string} */ name) => change({ mode: name })} />`}
         </section>
+        <${NowPlaying} desk=${desk} onStart=${start} onNext=${null} hasPicture=${false} text="See and hear each stem of the song." />
         <${Notice} text=${error} onClose=${() => (desk.error.value = "")} />
         <section class="card" aria-labelledby="stems">
           <div class="card-head">
@@ -90,7 +91,6 @@ export function StemsPage() {
           <${StemRows} names=${inputsOf(config)} disabled=${!session || !canPlay} />
           ${source === "line" && html`<${Microphone} desk=${desk} title="Input" hasMonitor=${false} disabled=${!canPlay} />`}
         </section>
-        <${NowPlaying} desk=${desk} onStart=${start} onNext=${null} text="See and hear each stem of the song." />
       </div>
       <div class="column">
         <${SongList} current=${song?.id ?? (session ? "" : DEMO.id)} onPlay=${(/** @type {Song} */ next) => change({ song: next })} disabled=${isBusy} />

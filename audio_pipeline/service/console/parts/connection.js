@@ -24,7 +24,7 @@ export function Connection({ desk }) {
     return html`<p class="connection good"><span class="dot"></span>Live <span class="figure muted">${milliseconds(status?.latency_ms)} buffer and output</span></p>`;
   return html`
     <p class="connection" role="status">
-      <span class="dot"></span>${words || (isOnline ? "Ready" : "Connecting to the session …")}
+      <span class="dot"></span>${words || (isOnline ? "Silent here: press Start to hear it" : "Connecting to the session …")}
       ${isHeld && html`<${Button} kind="quiet" onClick=${() => desk.engine?.resume()}>Resume<//>`}
     </p>
   `;

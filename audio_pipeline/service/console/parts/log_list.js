@@ -13,7 +13,7 @@ export const LogList = ({ lines }) => html`
     <h2 id="log">Log</h2>
     ${lines.length === 0 && html`<p class="empty">Nothing to report.</p>`}
     ${lines.length > 0 &&
-    html`<div class="scroll log" tabindex="0" role="region" aria-labelledby="log"><ol>
+    html`<div class="scroll log" tabindex="0" role="group" aria-labelledby="log"><ol>
       ${[...lines].reverse().map((line) => html`<${Line} line=${typeof line === "string" ? { text: line } : line} />`)}
     </ol></div>`}
   </section>

@@ -20,17 +20,17 @@ function words(desk) {
   return session ? { ...DEMO, title: session.label || DEMO.title, by: session.label && session.label !== DEMO.title ? "" : DEMO.by } : DEMO;
 }
 
-/** @param {{desk: Desk, onStart: () => void, onNext: (() => void) | null, text?: string}} props `text` invites to start */
-export function NowPlaying({ desk, onStart, onNext, text = "The voice goes down, yours comes in." }) {
+/** @param {{desk: Desk, onStart: () => void, onNext: (() => void) | null, text?: string, hasPicture?: boolean}} props `text` invites to start */
+export function NowPlaying({ desk, onStart, onNext, text = "The voice goes down, yours comes in.", hasPicture = true }) {
   const [transport, isHeard] = [useSignal(desk.transport), useSignal(desk.isHeard)];
   useSignal(desk.session);
   useSignal(desk.song);
   const { title, by } = words(desk);
   return html`
     <section class="card stage" aria-label="Now playing">
-      <div class="picture">
-        <${Spectrogram} name="what you hear" read=${() => desk.engine?.spectrum("mix.out") ?? null}
-          rate=${() => desk.engine?.sampleRate ?? 0} isMoving=${() => desk.status.value?.state === "playing"} />
+      <div class=${hasPicture ? "picture" : ""}>
+        ${hasPicture && html`<${Spectrogram} name="what you hear" read=${() => desk.engine?.spectrum("mix.out") ?? null}
+          rate=${() => desk.engine?.sampleRate ?? 0} isMoving=${() => desk.status.value?.state === "playing"} />`}
         ${!isHeard && html`<${StartButton} desk=${desk} onStart=${onStart} text=${text} />`}
       </div>
       <div class="stage-words">

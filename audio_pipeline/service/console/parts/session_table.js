@@ -3,13 +3,13 @@
 import { useState } from "preact/hooks";
 
 import { api } from "../api.js";
-import { duration, figure, megabytes } from "../format.js";
+import { figure, megabytes } from "../format.js";
 import { sentence } from "../state.js";
 import { html } from "../view.js";
 import { Button } from "./button.js";
 import { Notice } from "./notice.js";
 
-/** @typedef {{id: string, label: string, config: string, state: string, cores?: number, mb?: number, listeners?: number, uptime_s?: number, restarts?: number}} HostSession */
+/** @typedef {{id: string, label: string, config: string, state: string, cores?: number, mb?: number}} HostSession */
 
 /** @param {{sessions: HostSession[], picked: string, onPick: (id: string) => void, onEnded: () => void}} props */
 export function SessionTable({ sessions, picked, onPick, onEnded }) {
@@ -28,11 +28,10 @@ export function SessionTable({ sessions, picked, onPick, onEnded }) {
       ${sessions.length === 0 && html`<p class="empty">Nothing plays. Open Karaoke or Stems and press Start.</p>`}
       ${sessions.length > 0 &&
       html`
-        <div class="scroll" tabindex="0" role="region" aria-labelledby="sessions">
+        <div class="scroll" tabindex="0" role="group" aria-labelledby="sessions">
           <table>
             <thead><tr><th scope="col">Name</th><th scope="col">State</th><th scope="col" class="number">Cores</th>
-              <th scope="col" class="number">Memory</th><th scope="col" class="number">Listeners</th>
-              <th scope="col" class="number">Restarts</th><th scope="col" class="number">Since</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
+              <th scope="col" class="number">Memory</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
             <tbody>
               ${sessions.map((each) => html`<${SessionRow} key=${each.id} session=${each} isPicked=${each.id === picked} onPick=${onPick} onEnd=${end} />`)}
             </tbody>
@@ -47,15 +46,14 @@ export function SessionTable({ sessions, picked, onPick, onEnded }) {
 /** @param {{session: HostSession, isPicked: boolean, onPick: (id: string) => void, onEnd: (id: string) => void}} props */
 function SessionRow({ session, isPicked, onPick, onEnd }) {
   const [isAsking, setAsking] = useState(false);
-  const { id, label, config, state, cores, mb, listeners, uptime_s: uptimeS, restarts } = session;
+  const { id, label, config, state, cores, mb } = session;
   const name = label || config;
   return html`
     <tr class=${isPicked ? "picked" : ""}>
       <th scope="row"><button type="button" class="link" aria-pressed=${isPicked} onClick=${() => onPick(id)}>${name}</button>
-        <span class="muted small">${label ? config : ""}</span></th>
+        ${label && html` <span class="muted small">${config}</span>`}</th>
       <td><span class=${`state ${state}`}>${state}</span></td>
       <td class="number">${figure(cores, 2)}</td><td class="number">${megabytes(mb)}</td>
-      <td class="number">${figure(listeners)}</td><td class="number">${figure(restarts)}</td><td class="number">${duration(uptimeS)}</td>
       <td class="actions">
         ${isAsking
           ? html`<${Button} kind="danger" onClick=${() => onEnd(id)}>End ${name}<//><${Button} kind="quiet" onClick=${() => setAsking(false)}>Keep<//>`

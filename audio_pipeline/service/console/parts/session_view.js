@@ -19,7 +19,7 @@ export function SessionView({ id, label }) {
     <div class="halves">
       <section class="card" aria-labelledby="nodes">
         <h2 id="nodes">Nodes of ${label}</h2>
-        <div class="scroll" tabindex="0" role="region" aria-labelledby="nodes">
+        <div class="scroll" tabindex="0" role="group" aria-labelledby="nodes">
           <table>
             <thead><tr><th scope="col">Node</th><th scope="col">State</th><th scope="col" class="number">Busy</th>
               <th scope="col" class="number">Cores</th><th scope="col" class="number">Memory</th><th scope="col" class="number">Restarts</th></tr></thead>
@@ -30,7 +30,7 @@ export function SessionView({ id, label }) {
       </section>
       <section class="card" aria-labelledby="queues">
         <h2 id="queues">Queues of ${label}</h2>
-        <div class="scroll" tabindex="0" role="region" aria-labelledby="queues">
+        <div class="scroll" tabindex="0" role="group" aria-labelledby="queues">
           <table>
             <thead><tr><th scope="col">Link</th><th scope="col" class="number">Waiting</th>
               <th scope="col" class="number">Age, p99</th><th scope="col" class="number">Dropped</th></tr></thead>

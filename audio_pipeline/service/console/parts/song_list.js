@@ -39,7 +39,8 @@ function SongRow({ song, isCurrent, onPlay, onQueue, disabled }) {
   return html`
     <li class=${`row ${isCurrent ? "current" : ""}`}>
       <button type="button" class="row-main" disabled=${disabled} aria-current=${isCurrent ? "true" : undefined}
-        onClick=${() => onPlay(song)} aria-label=${`Play ${title}`}>
+        onClick=${() => onPlay(song)}>
+        <span class="hidden">Play</span>
         <span class="row-icon"><${Icon} name=${isCurrent ? "speaker" : "play"} /></span>
         <span class="row-title">${title}</span>
         <span class="row-more">${id === "demo" ? "Demo song" : seconds === null ? by : time(seconds)}</span>
