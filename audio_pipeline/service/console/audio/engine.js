@@ -59,6 +59,7 @@ export class AudioEngine {
     [this._worker, this._graph] = [worker, graph];
     context.onstatechange = () => this._onContextState();
     await graph.load();
+    if (this._graph !== graph) return; // stopped meanwhile
     worker.postMessage({ t: "open", url: this._url });
     graph.setVolume(this._levels.volume);
     graph.setMonitor(this._levels.monitor);
@@ -153,7 +154,7 @@ export class AudioEngine {
     const stream = this._nextStream++;
     const listened = { port, node: /** @type {AudioWorkletNode | null} */ (null), audible };
     this._streams.set(stream, listened);
-    if (this._graph) this._play(stream, listened);
+    if (this._graph?.isLoaded) this._play(stream, listened); // else it is played when the graph is
     return () => {
       this._streams.delete(stream);
       this._worker?.postMessage({ t: "leave", stream });

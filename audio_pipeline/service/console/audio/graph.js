@@ -22,6 +22,7 @@ export class Graph {
     this._mic = /** @type {MediaStreamAudioSourceNode | null} */ (null);
     this._feed = /** @type {AudioWorkletNode | null} */ (null);
     this.meters = /** @type {Map<string, Meter>} */ (new Map());
+    this.isLoaded = false;
   }
 
   /** Loads what runs in the audio thread. */
@@ -31,6 +32,7 @@ export class Graph {
     for (const name of ["player_worklet.js", "mic_worklet.js"]) {
       await audioWorklet.addModule(new URL(name, import.meta.url).href);
     }
+    this.isLoaded = true;
   }
 
   /** @param {number} gain */
