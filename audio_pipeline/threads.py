@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CRASHED = 70
 
 OnError = Callable[[BaseException], None]
+_tell: list[Callable[[str], None]] = []
 
 
 def start(
@@ -48,6 +49,11 @@ def start(
     return thread
 
 
+def on_crash(tell: Callable[[str], None]) -> None:
+    """`tell` gets the sentence that says which thread ended this process, and why."""
+    _tell[:] = [tell]
+
+
 def _over(error: BaseException, on_error: OnError | None) -> None:
     if on_error is None:
         end_process(error)
@@ -60,8 +66,12 @@ def _over(error: BaseException, on_error: OnError | None) -> None:
 
 def end_process(error: BaseException) -> None:
     """Prints the traceback of `error` and ends this process at once: nothing in it can be trusted to close anything."""
+    name = threading.current_thread().name
+    with contextlib.suppress(Exception):  # the end comes in any case
+        for tell in _tell:
+            tell(f"thread {name!r} ended: {type(error).__name__}: {error}")
     with contextlib.suppress(OSError, ValueError):  # the disk that the log lies on may be what is full
-        print(f"thread {threading.current_thread().name!r} ended:", file=sys.stderr)
+        print(f"thread {name!r} ended:", file=sys.stderr)
         traceback.print_exception(error, file=sys.stderr)
         sys.stderr.flush()
     os._exit(CRASHED)

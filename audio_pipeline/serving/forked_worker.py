@@ -14,6 +14,7 @@ from typing import NoReturn
 from audio_pipeline.serving.forked import become, end_with_parent, end_with_peer, leave_pool
 from audio_pipeline.serving.pool_messages import Take, exactly, parse
 from audio_pipeline.threads import CRASHED
+from audio_pipeline.worker.last_notice import LastNotice
 from audio_pipeline.worker.main import read_jobs, run_jobs
 from audio_pipeline.worker.scheduling import SPARE_NICE, stand_back
 
@@ -57,7 +58,7 @@ def work_for(take: Take, connection: socket.socket) -> int:
     if not jobs:
         return 0
     end_with_peer(connection)
-    return run_jobs(jobs)
+    return run_jobs(jobs, LastNotice(connection))
 
 
 def wait_warm(preload: Sequence[str], channel: socket.socket) -> int:

@@ -53,12 +53,15 @@ class Forker:
         """A worker for a request, of which `data` are the bytes, or the reason why there is none. Raises OSError."""
         reason = import_own(take.preload)
         if reason:
-            send(connection, Taken(reason=reason))
-            connection.close()
+            _refuse(connection, reason)
             return
         needed = [module for module in heavy(take.preload) if module not in sys.modules]
         handed = self.warm.hand_over(needed, data, connection)
-        pid = handed or fork(lambda: work_for(take, connection), connection)
+        try:
+            pid = handed or fork(lambda: work_for(take, connection), connection)
+        except OSError as error:
+            _refuse(connection, f"it cannot fork: {error.strerror or error}")
+            return
         self._workers[pid] = Worker(pid, connection, Path(take.log).parent.name)
         self.warm.rest(now_s)
         send(connection, Taken(pid))
@@ -85,6 +88,11 @@ class Forker:
         """Their supervisor is gone."""
         for pid in self._workers:
             kill(pid)
+
+
+def _refuse(connection: socket.socket, reason: str) -> None:
+    with connection:
+        send(connection, Taken(reason=reason))
 
 
 def import_all(preload: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 The supervisor asks the host's pool once (`Take` or `Hold`), its own pool as often as it likes (`Own`, `Take`). The
 answer is `Taken` with the process, and `Ended` once that has ended. In between the connection belongs to the worker:
-its job comes over it, and its end, with the supervisor, ends it.
+its job comes over it, the notice why it ends goes over it, and its end, with the supervisor, ends the worker.
 """
 
 from __future__ import annotations
@@ -99,6 +99,12 @@ def parse(data: bytes, kind: type[M]) -> M:
     Ended(code=-9)
     """
     return _built(kind, _unpacked(data))
+
+
+def parse_end(data: bytes) -> Ended | None:
+    """What comes behind the job; None for a notice of the worker. Raises WireError."""
+    found = _unpacked(data)
+    return None if "op" in found else _built(Ended, found)
 
 
 def parse_request(data: bytes) -> Hold | Take:

@@ -22,14 +22,22 @@ Modules = tuple[str, ...]
 
 
 def fork(work: Callable[[], int], kept: socket.socket) -> int:
-    """The id of a process that runs `work`, once it has a session of its own and can be ended as a group."""
+    """The id of a process that runs `work`, once it has a session of its own and can be ended as a group.
+
+    Raises OSError where the system refuses one.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        end_process(lambda: begin(work, kept))
-    os.close(writer)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            end_process(lambda: begin(work, kept))
+    except OSError:
+        os.close(reader)
+        raise
+    finally:
+        os.close(writer)
     os.read(reader, 1)  # closed by `leave_pool`
     os.close(reader)
     return pid
@@ -83,13 +91,19 @@ class WarmWorkers:
             kill(self._waiting.pop(modules).pid)
         missing = [modules for modules in most if modules not in self._waiting]
         if missing and now_s >= self._not_before_s:
-            self._make(missing[0])
-            self.rest(now_s)
+            self.rest(now_s, AGAIN_S)
+            with suppress(OSError):  # it is only ahead of need: whoever needs one is told
+                self._make(missing[0])
+                self.rest(now_s)
 
     def _make(self, modules: Modules) -> None:
         ours, theirs = socket.socketpair()
-        with theirs:
-            pid = fork(lambda: wait_warm(modules, theirs), theirs)
+        try:
+            with theirs:
+                pid = fork(lambda: wait_warm(modules, theirs), theirs)
+        except OSError:
+            ours.close()
+            raise
         ours.settimeout(HAND_OVER_S)
         self._waiting[modules] = _Warm(pid, ours)
 

@@ -27,6 +27,7 @@ from audio_pipeline.serving.service import Idle, Status, Tenure, linger_s
 from audio_pipeline.terminal import write
 
 MOST_CONNECTIONS = 512
+SHORTAGE_S = 0.1  # until it is tried again
 ASK_S = 1.0  # for a request to be whole: whoever connects asks at once
 TURN_S = 0.5
 FIRST_USER_S = 10.0  # for whoever started it to come
@@ -81,7 +82,12 @@ class Pool:
     # -- requests -----------------------------------------------------------------------------------
 
     def _accept(self) -> None:
-        connection, _ = self._listener.accept()
+        try:
+            connection, _ = self._listener.accept()
+        except OSError as error:  # no descriptor just now: who asks is answered later, or starts a process itself
+            write(f"a connection cannot be taken: {error}")
+            time.sleep(SHORTAGE_S)
+            return
         if len(self._forker) + len(self._holds) >= MOST_CONNECTIONS:
             connection.close()
             return

@@ -150,6 +150,8 @@ class Assembly:
     def turn_processes(self, now_s: float) -> None:
         """Deaths, restarts, what hangs, and what is parked."""
         for child, code in self._workers.exits():
+            if child.last_notice is not None:
+                self.receive(b"", child.last_notice)
             self.process_manager.on_exit(child, code)
         self.steps.attempt("restarts", lambda: self.restarts.turn(now_s))
         self.watchdog.turn(now_s)
@@ -169,12 +171,13 @@ class Assembly:
         if not secrets.compare_digest(str(content.get("token", "")).encode(errors=BYTES), self._token.encode()):
             self._refuse(sender, {"id": content.get("id"), "ok": False, "error": "wrong token"})
         elif "node" in content and "v" not in content:
-            self.node_messages.receive(content)
+            self.node_messages.receive(content, sender)
         else:
             self.control_server.request(sender, content, message)
 
     def _refuse(self, sender: bytes, reply: Mapping[str, object]) -> None:
-        self._socket.send_bytes(sender, encode(reply))
+        if sender:  # else it is a last notice: nobody is left who waits
+            self._socket.send_bytes(sender, encode(reply))
 
     # -- the end ------------------------------------------------------------------------------------------
 

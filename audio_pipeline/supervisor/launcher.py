@@ -14,8 +14,6 @@ from audio_pipeline.supervisor.process import WorkerPool
 from audio_pipeline.supervisor.records import NodeRecord, Process
 from audio_pipeline.supervisor.worker_spec import modules, worker_specs
 
-NOTICE_S = 0.05  # for the last notice of a process that ended by itself: it may be behind the end
-
 
 class Launcher:
     """In the thread that lives as long as the pipeline, since processes die with the one that started them.
@@ -25,7 +23,7 @@ class Launcher:
 
     def __init__(self, state: PipelineState, jobs: JobMaker, pool: WorkerPool, wake: Callable[[], None]) -> None:
         self._state, self._jobs, self._pool, self._wake = state, jobs, pool, wake
-        self._exits: deque[tuple[float, Process, int]] = deque()  # the first: when it is due
+        self._exits: deque[tuple[Process, int]] = deque()
 
     def launch(self, records: Sequence[NodeRecord], run: Run) -> None:
         """Gives a process the jobs of its nodes. A pool learns what a changed graph needs from the first that joins.
@@ -44,18 +42,13 @@ class Launcher:
             record.revision = self._state.graph_revision
 
     def _on_exit(self, child: Process, code: int) -> None:
-        self._exits.append((time.monotonic() + (NOTICE_S if code >= 0 else 0.0), child, code))
+        self._exits.append((child, code))
         self._wake()
 
     def exits(self) -> Iterator[tuple[Process, int]]:
-        """Processes that have ended since the last call, and their exit codes; one that was killed has sent nothing."""
-        now_s = time.monotonic()
-        for _ in range(len(self._exits)):
-            due_s, child, code = self._exits.popleft()
-            if now_s < due_s:
-                self._exits.append((due_s, child, code))
-            else:
-                yield child, code
+        """Processes that have ended since the last call, and their exit codes."""
+        while self._exits:
+            yield self._exits.popleft()
 
     def prepare(self, now_s: float) -> str:
         """Has a process ready for each interpreter; gives what the system refused, or an empty string."""

@@ -52,6 +52,7 @@ class LocalProcess:
 
     pid = 0
     log = Path()
+    last_notice: bytes | None = None
 
     def __init__(self, address: bytes, runner: NodeRunner, clock: BusyClock, gone: Callable[[], None]) -> None:
         self.address, self.runner, self.clock, self._gone = address, runner, clock, gone

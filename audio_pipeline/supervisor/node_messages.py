@@ -24,6 +24,7 @@ from audio_pipeline.supervisor.starter import Starter
 from audio_pipeline.supervisor.transaction import Transaction
 
 MAX_LATENCY_SAMPLES = 1 << 32
+LASTING = (notices.Event, notices.Log, notices.Snapshot, notices.Applied)
 MOST_LIVE = 1_000  # names of live settings
 
 
@@ -56,13 +57,19 @@ class NodeMessages:
             notices.Applied: self._on_applied,
         }
 
-    def receive(self, message: Mapping[str, object]) -> None:
-        """A message with the right token from a node, or from one that was here."""
+    def receive(self, message: Mapping[str, object], sender: bytes = b"") -> None:
+        """A message with the right token from a node, or from one that was here.
+
+        Of a process whose end is known already only what does not speak of its own state is taken: that it was ready
+        or ended says nothing of its successor.
+        """
         record = self._state.find(str(message["node"]))
         if record is None:
             return
         try:
-            self.handle(record, notices.notice_in(message))
+            notice = notices.notice_in(message)
+            if sender in (b"", record.address) or isinstance(notice, LASTING):
+                self.handle(record, notice)
         except ControlError as error:
             self._note_malformed(record, str(error))
 

@@ -14,7 +14,7 @@ from audio_pipeline.errors import WireError
 from audio_pipeline.host.processes import exit_code, is_same, started, wait_for_end
 from audio_pipeline.host.strays import MARK, mark
 from audio_pipeline.serving.pool_client import HostPool
-from audio_pipeline.serving.pool_messages import Ended, receive
+from audio_pipeline.serving.pool_messages import Ended, parse_end, receive_bytes
 from audio_pipeline.supervisor.forkserver_process import QUIET
 from audio_pipeline.supervisor.process import Child
 from audio_pipeline.supervisor.worker_spec import WorkerSpec
@@ -32,6 +32,7 @@ class PooledChild(Child):
         self.number, self.log, self.pid = number, log, pid
         self._since, self._connection = started(pid), connection
         self._code: int | None = None
+        self.last_notice = None
         self._is_watched = False
         self._lock, self._gone = threading.Lock(), threading.Event()
 
@@ -54,7 +55,7 @@ class PooledChild(Child):
     def _received(self) -> int:
         """The exit code; where the pool died before the worker it is known to its new parent, which may be us."""
         try:
-            return receive(self._connection, Ended).code
+            return self._ended().code
         except (EOFError, OSError, WireError):
             wait_for_end(self.pid, self._since)
             code = exit_code(self.pid)
@@ -64,6 +65,12 @@ class PooledChild(Child):
         self.kill()  # and what it started
         os.waitpid(self.pid, 0)
         return code
+
+    def _ended(self) -> Ended:
+        """What the pool says of the end, behind what the worker did. Raises EOFError, OSError, WireError."""
+        while (ended := parse_end(data := receive_bytes(self._connection))) is None:
+            self.last_notice = data
+        return ended
 
     @property
     def alive(self) -> bool:

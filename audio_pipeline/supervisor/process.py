@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from audio_pipeline.supervisor.interpreter import command
 from audio_pipeline.supervisor.job_file import remove_job, write_job
 from audio_pipeline.supervisor.shortage import reason_of
 from audio_pipeline.supervisor.worker_spec import WorkerSpec
+from audio_pipeline.worker.last_notice import last_in
 from audio_pipeline.worker.scheduling import SPARE
 
 LINE_CHARACTERS = 400  # of a printed line, in an incident
@@ -31,16 +33,22 @@ class Child:
 
     def __init__(self, spec: WorkerSpec, number: int, folder: Path, *, spare: bool = False) -> None:
         self.number, self.log = number, folder / f"worker-{number}.log"
-        log, marked = self.log, mark(folder, number)
-        with log.open("ab") as out:
-            self._popen = subprocess.Popen(
-                [*command(spec.python, spec.roots), str(os.getpid()), *spec.preload],
-                stdin=subprocess.PIPE,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-                env={**os.environ, **QUIET, **marked, **({SPARE: "1"} if spare else {})},
-            )
+        self.last_notice: bytes | None = None
+        self._is_watched = False
+        self._connection, theirs = socket.socketpair()
+        try:
+            with theirs, self.log.open("ab") as out:
+                self._popen = subprocess.Popen(
+                    [*command(spec.python, spec.roots), str(os.getpid()), *spec.preload],
+                    stdin=theirs.fileno(),
+                    stdout=out,
+                    stderr=out,
+                    start_new_session=True,
+                    env={**os.environ, **QUIET, **mark(folder, number), **({SPARE: "1"} if spare else {})},
+                )
+        except BaseException:
+            self._connection.close()
+            raise
         self.pid = self._popen.pid
 
     def give(self, jobs: Sequence[Job], on_exit: Callable[[int], None]) -> None:
@@ -67,20 +75,19 @@ class Child:
         self._send_job(message)
 
     def _send_job(self, message: bytes) -> None:
-        """Where the job lies, on standard input: a few bytes in an empty pipe, which never wait for a reader."""
-        stdin = self._popen.stdin
-        assert stdin is not None
-        with contextlib.suppress(BrokenPipeError, ValueError):  # it died while it waited; the watcher reports it
-            stdin.write(message)
-            stdin.close()
+        """Where the job lies, on standard input: a few bytes, which never wait for a reader."""
+        with contextlib.suppress(OSError):  # it died while it waited; the watcher reports it
+            self._connection.sendall(message)
 
     def _watch(self) -> int:
         """Its exit code, once it is gone. Whatever the system refuses on the way (descriptors, memory), it is gone."""
+        self._is_watched = True
         try:
             return self._end()
         except Exception as error:  # noqa: BLE001 - a watch that ends unseen leaves a node that is never restarted
             self._note(f"its process cannot be watched any more: {type(error).__name__}: {error}")
             self.kill()
+            self._connection.close()
             return threads.CRASHED
 
     def _sweep(self) -> None:
@@ -99,6 +106,8 @@ class Child:
         with contextlib.suppress(ChildProcessError):
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
             self.kill()
+        with self._connection:
+            self.last_notice = last_in(self._connection)
         return self._popen.wait()
 
     @property
@@ -112,13 +121,8 @@ class Child:
 
     def kill(self) -> None:
         """At once, with everything it started."""
-        stdin = self._popen.stdin
-        if stdin is not None and not stdin.closed:
-            stdin.close()
-        try:
+        with contextlib.suppress(ProcessLookupError):  # gone already
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # gone already
 
     def wait(self, timeout_s: float) -> bool:
         """True when the process is gone."""
@@ -126,6 +130,8 @@ class Child:
             self._popen.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return False
+        if not self._is_watched:  # it never had a job
+            self._connection.close()
         return True
 
     def last_lines(self, count: int = 20) -> list[str]:

@@ -37,6 +37,7 @@ class Process(Protocol):
 
     pid: int
     log: Path  # what it prints into
+    last_notice: bytes | None  # why it ended, once it has; from itself
 
     def kill(self) -> None:
         """At once, with everything it started."""

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 import zmq
 
+from audio_pipeline import threads
 from audio_pipeline.clock import ClockRecord, MonotonicClock
 from audio_pipeline.control.notices import Failed, Log
 from audio_pipeline.errors import PipelineError
@@ -26,14 +27,14 @@ from audio_pipeline.graph.job import Job, unpack_jobs
 from audio_pipeline.host.parent import die_with_parent
 from audio_pipeline.metrics import Board
 from audio_pipeline.terminal import mend
+from audio_pipeline.threads import CRASHED
 from audio_pipeline.worker.build_node import build_node
 from audio_pipeline.worker.control_link import ControlLink, ControlThread
 from audio_pipeline.worker.ensemble import Ensemble, Member
+from audio_pipeline.worker.last_notice import LastNotice, own_connection
 from audio_pipeline.worker.runner import NodeRunner
 from audio_pipeline.worker.scheduling import SPARE, SPARE_NICE, apply_scheduling, stand_back
 from audio_pipeline.worker.slices import shorten_links
-
-CRASHED = 70
 
 
 def read_jobs(source: BinaryIO | None = None) -> list[Job]:
@@ -49,8 +50,9 @@ def read_jobs(source: BinaryIO | None = None) -> list[Job]:
     return unpack_jobs(data)
 
 
-def run_jobs(jobs: Sequence[Job]) -> int:
-    """Runs the nodes to their end; returns the exit code."""
+def run_jobs(jobs: Sequence[Job], last: LastNotice) -> int:
+    """Runs the nodes to their end; returns the exit code. Why they end of themselves is the `last` notice."""
+    threads.on_crash(lambda reason: last.send(jobs[0], Failed(reason, "crash", CRASHED)))
     refused = apply_scheduling(jobs[0])  # first, since threads inherit it
     context: zmq.Context[Any] = zmq.Context()
     control_thread = ControlThread(jobs, context)
@@ -60,22 +62,21 @@ def run_jobs(jobs: Sequence[Job]) -> int:
     try:
         return _run(context, control_thread, ensemble)
     except PipelineError as error:
-        _fail(control_thread, ensemble, Failed(str(error), type(error).__name__, error.exit_code))
+        last.send(_present(jobs, ensemble), Failed(str(error), type(error).__name__, error.exit_code))
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last gate: whatever it was is said before the process ends
         with contextlib.suppress(OSError):  # the disk that its log lies on may be what is full
             traceback.print_exc()
-        _fail(control_thread, ensemble, Failed(f"{type(error).__name__}: {error}", "crash", CRASHED))
+        last.send(_present(jobs, ensemble), Failed(f"{type(error).__name__}: {error}", "crash", CRASHED))
         return CRASHED
     finally:
         control_thread.close()
         context.destroy(linger=200)
 
 
-def _fail(control_thread: ControlThread, ensemble: Ensemble, notice: Failed) -> None:
-    """Says why the process ends, in the name of the node whose turn it was."""
-    control = next(control for control in control_thread.controls if control.job.name == ensemble.present)
-    control.notify(notice)
+def _present(jobs: Sequence[Job], ensemble: Ensemble) -> Job:
+    """The job of the node whose turn it was."""
+    return next(job for job in jobs if job.name == ensemble.present)
 
 
 def _run(context: zmq.Context[Any], control_thread: ControlThread, ensemble: Ensemble) -> int:
@@ -119,7 +120,7 @@ def main() -> int:
     jobs = read_jobs()
     if spare:
         stand_back(0)
-    return run_jobs(jobs) if jobs else 0
+    return run_jobs(jobs, LastNotice(own_connection())) if jobs else 0
 
 
 if __name__ == "__main__":

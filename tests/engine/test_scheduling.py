@@ -24,7 +24,7 @@ def test_a_spare_imports_behind_everybody_and_works_like_everybody(tmp_path: Pat
     (tmp_path / "seen.py").write_text("print(open(f'/proc/self/autogroup').read(), flush=True)")
     code = (
         "import sys; from audio_pipeline.worker import main; "
-        "main.run_jobs = lambda jobs: exec(open('seen.py').read()); main.read_jobs = lambda: ['a job']; "
+        "main.run_jobs = lambda jobs, last: exec(open('seen.py').read()); main.read_jobs = lambda: ['a job']; "
         f"sys.argv = ['worker', '{os.getpid()}', 'seen']; main.main()"
     )
     done = subprocess.run(

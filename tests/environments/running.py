@@ -122,6 +122,7 @@ def running(
     nodes: str = LIGHT,
     args: Sequence[str] = (),
     runtime: Path | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> Iterator[Running]:
     """Runs three light nodes, or others, until the block ends; kinds may lie in `folder`/kinds."""
     config = folder / "matrix.yaml"
@@ -146,7 +147,7 @@ def running(
         with log.open("wb") as out:
             process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=out,
                 stderr=out,
                 cwd=folder,

@@ -57,6 +57,7 @@ class Nobody:
 
     pid = 0
     log = Path("nothing")
+    last_notice: bytes | None = None
 
     def wait(self, timeout_s: float) -> bool:
         return True
@@ -150,7 +151,9 @@ class Quiet:
 
     def notify(self, node: str, **word: Any) -> None:
         """A message of a node."""
-        self.parts.receive(node.encode(), encode({"node": node, "token": self.token, **word}))
+        record = self.parts.state.find(node)
+        sender = node.encode() if record is None else record.address
+        self.parts.receive(sender, encode({"node": node, "token": self.token, **word}))
 
     def settle(self) -> None:
         """What nodes would do by now: those that come are ready, commands are answered, time passes."""

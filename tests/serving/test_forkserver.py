@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +19,9 @@ import pytest
 from audio_pipeline.host.parent import PR_SET_CHILD_SUBREAPER
 from audio_pipeline.host.processes import reap
 from audio_pipeline.host.strays import MARK, Mark, end_strays, note, strays
-from audio_pipeline.serving import forked
+from audio_pipeline.serving import forked, forker
+from audio_pipeline.serving.pool_messages import Take, Taken, receive
+from audio_pipeline.serving.warm_workers import AGAIN_S, WarmWorkers
 from audio_pipeline.supervisor import forkserver_process, own_workers
 from audio_pipeline.supervisor.own_workers import OwnWorkers
 from audio_pipeline.supervisor.pooled import PooledChild
@@ -262,3 +266,35 @@ def test_one_that_was_started_early_for_nothing_ends() -> None:
     with forkserver_process.early_forkserver():
         (early,) = forkserver_process._early
     assert not Path(f"/proc/{early.pid}").exists() and forkserver_process.claim() is None
+
+
+def refuse(*_: object) -> int:
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def test_where_the_system_refuses_a_process_the_answer_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a limit on processes. No descriptor of the try is kept, and the forker goes on."""
+    monkeypatch.setattr(os, "fork", refuse)
+    monkeypatch.setattr(forker, "import_own", lambda preload: "")  # this process has threads
+    ours, theirs = socket.socketpair()
+    made, before = forker.Forker(), set(os.listdir("/proc/self/fd"))
+    take = Take("", (), str(folder / "log"), "mark", {}, str(folder), 0o77, 512)
+    made.take(take, b"", theirs, 0.0)
+    with ours:
+        assert receive(ours, Taken) == Taken(reason="it cannot fork: Resource temporarily unavailable")
+    assert len(made) == 0 and set(os.listdir("/proc/self/fd")) < before
+
+
+def test_what_cannot_be_made_ahead_of_need_is_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[float] = []
+
+    def fork(*given: object) -> int:
+        tries.append(now_s)
+        return refuse()
+
+    monkeypatch.setattr(os, "fork", fork)
+    warm, before = WarmWorkers(), os.listdir("/proc/self/fd")
+    for now_s in (0.0, 1.0, AGAIN_S - 0.1, AGAIN_S, 2 * AGAIN_S - 0.1):
+        warm.prepare([("json",)], now_s)
+    assert tries == [0.0, AGAIN_S] and len(warm) == 0
+    assert os.listdir("/proc/self/fd") == before
