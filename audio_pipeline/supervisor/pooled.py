@@ -21,6 +21,9 @@ from audio_pipeline.supervisor.worker_spec import WorkerSpec
 from audio_pipeline.threads import CRASHED
 
 
+MOST_NOTICES = 8  # of one worker: one, and one more for each thread that failed in the same moment
+
+
 class PooledChild(Child):
     """A worker process that waits for its job on `connection`, and ends when that is closed.
 
@@ -68,9 +71,12 @@ class PooledChild(Child):
 
     def _ended(self) -> Ended:
         """What the pool says of the end, behind what the worker did. Raises EOFError, OSError, WireError."""
-        while (ended := parse_end(data := receive_bytes(self._connection))) is None:
+        for _ in range(MOST_NOTICES):
+            data = receive_bytes(self._connection)
+            if (ended := parse_end(data)) is not None:
+                return ended
             self.last_notice = data
-        return ended
+        raise WireError(f"a worker sent more than {MOST_NOTICES} last notices")
 
     @property
     def alive(self) -> bool:
