@@ -20,7 +20,6 @@ from audio_pipeline.supervisor.process import Child
 from audio_pipeline.supervisor.worker_spec import WorkerSpec
 from audio_pipeline.threads import CRASHED
 
-
 MOST_NOTICES = 8  # of one worker: one, and one more for each thread that failed in the same moment
 
 
