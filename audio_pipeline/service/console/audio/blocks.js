@@ -2,8 +2,8 @@
 // Without a microphone the blocks are empty: silence.
 //
 // A device takes its blocks from a browser at once, so quanta come in bursts: three or four within a millisecond, then
-// nothing for ten. A block ends where a burst does. Were it cut elsewhere, its samples would wait for the next burst,
-// which looks like jitter to whoever receives them, and is answered by a longer buffer.
+// nothing for ten. Our blocks lie where the device's do, so that each burst completes one, and they leave evenly. Cut
+// elsewhere some would wait for the next burst: jitter to whoever receives them, answered by a longer buffer.
 
 import { HEADER_BYTES } from "./frames.js";
 
@@ -24,40 +24,33 @@ export class BlockCutter {
 
   /**
    * @param {object} block
-   * @param {number} block.burst samples that the device takes at once
+   * @param {number} block.samples of a block: what the device takes at once
    * @param {number} block.channels
    * @param {number} block.fadeSamples
-   * @param {number} [block.start] where in a burst the first sample lies
+   * @param {number} [block.start] the first sample's place, counted as the device counts; the first block is as much
+   *   shorter as that lies behind a block's beginning
    */
-  constructor({ burst, channels, fadeSamples, start = 0 }) {
-    this._burst = burst;
+  constructor({ samples, channels, fadeSamples, start = 0 }) {
+    this._samples = samples;
     this._channels = channels;
     this._fade = fadeSamples;
-    this._start = start;
-    this._payload = new Int16Array(2 * burst * channels);
+    this._until = samples - (start % samples); // length of the block that is being made
+    this._payload = new Int16Array(samples * channels);
   }
 
   /**
-   * Takes a quantum; the block that it completes.
+   * Takes a quantum; the blocks that it completes.
    * @param {Float32Array[]} input planes of one length; none where nothing is connected
    * @param {number} quantum samples
-   * @returns {Block | null}
+   * @returns {Block[]}
    */
   push(input, quantum) {
-    this._grow(quantum);
-    const began = this._start + this._position + this._filled;
-    for (let i = 0; i < quantum; i++) this._put(input, i);
-    const isLast = Math.floor((began + quantum) / this._burst) > Math.floor(began / this._burst);
-    return isLast ? this._take() : null;
-  }
-
-  /** @param {number} quantum */
-  _grow(quantum) {
-    const needed = (this._filled + quantum) * this._channels;
-    if (needed <= this._payload.length) return;
-    const larger = new Int16Array(2 * needed);
-    larger.set(this._payload);
-    this._payload = larger;
+    const blocks = [];
+    for (let i = 0; i < quantum; i++) {
+      this._put(input, i);
+      if (this._filled === this._until) blocks.push(this._take());
+    }
+    return blocks;
   }
 
   /**
@@ -99,6 +92,7 @@ export class BlockCutter {
     new Int16Array(message, HEADER_BYTES).set(this._payload.subarray(0, values));
     this._position += samples;
     this._filled = 0;
+    this._until = this._samples;
     this._isGap = true;
     return { message, isGap, samples, channels, position };
   }

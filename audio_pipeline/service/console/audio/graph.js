@@ -2,8 +2,8 @@
 
 import { Meter } from "./meter.js";
 
-const BURST_S = 0.01; // that a device takes at once, where the browser does not state it
-const LONGEST_BURST_S = 0.03; // blocks of the microphone are no longer, whatever the device does
+const BLOCK_S = 0.01; // that a device takes at once, where the browser does not state it
+const LONGEST_BLOCK_S = 0.03; // of the microphone, whatever the device takes
 const RAMP_S = 0.015;
 
 export class Graph {
@@ -63,8 +63,8 @@ export class Graph {
    * @param {string} node
    */
   feed(stream, node) {
-    const burstS = Math.min(this.context.baseLatency || BURST_S, LONGEST_BURST_S);
-    const processorOptions = { burst: Math.round(burstS * this.context.sampleRate), channels: 1 };
+    const blockS = Math.min(this.context.baseLatency || BLOCK_S, LONGEST_BLOCK_S);
+    const processorOptions = { samples: Math.round(blockS * this.context.sampleRate), channels: 1 };
     const options = { numberOfInputs: 1, numberOfOutputs: 1, processorOptions };
     this._feed = this._worklet("microphone", options);
     this._feed.connect(this._silence);

@@ -1,9 +1,11 @@
-// How long sound from the network must wait so that it does not run dry: `audio_pipeline/dsp/jitter.py` says why.
-// That one allows for one frame in 200; a browser has no conceal that is worth as much, so here it is the latest of 20 s.
+// How long sound from the network must wait so that it rarely runs dry: `audio_pipeline/dsp/jitter.py` says why.
 
 const WINDOW_S = 20; // delays older than this are no measure of the present
+const QUANTILE = 0.995;
 const REVIEW_S = 0.5;
-const HOLD_S = 30; // what an underrun has shown to be needed is kept so long
+const HOLD_S = 10; // what an underrun has shown to be needed is kept so long
+const MOST_HOLD_S = 80; // twice as long each time that it was not long enough
+const MEMORY_S = 60; // after which a hold was long enough
 const SHRINK = 0.001; // s a second
 const LEAP_S = 0.05; // delay to spare that is more than this goes at once
 const ENOUGH = 50; // delays before the window is believed
@@ -25,6 +27,8 @@ export class JitterTarget {
   _count = 0;
   _reviewedS = -Infinity;
   _heldUntilS = -Infinity;
+  _holdS = HOLD_S;
+  _dryS = -Infinity; // when it last ran dry
   _fallenS = 0; // the base, since the last review
   _sinceS = /** @type {number | null} */ (null);
 
@@ -140,7 +144,7 @@ export class JitterTarget {
     this.targetS = Math.max(this.targetS - (delays[0] - this.baseS), this._spare);
     this.baseS = delays[0];
     if (delays.length < ENOUGH || nowS - (this._sinceS ?? nowS) < FIRST_REVIEW_S) return;
-    const needed = delays[delays.length - 1] - this.baseS + this._spare;
+    const needed = delays[Math.floor(QUANTILE * (delays.length - 1))] - this.baseS + this._spare;
     this._approach(Math.min(needed, this._most), nowS, Math.min(nowS - since, 1));
   }
 
@@ -172,7 +176,10 @@ export class JitterTarget {
    */
   ranDry(delayS, nowS) {
     this.targetS = Math.min(Math.max(this.targetS, delayS), this._most);
-    this._heldUntilS = nowS + (this.settling ? FIRST_REVIEW_S : HOLD_S);
+    const isAgain = !this.settling && nowS - this._dryS < this._holdS + MEMORY_S;
+    this._holdS = isAgain ? Math.min(2 * this._holdS, MOST_HOLD_S) : HOLD_S;
+    this._dryS = nowS;
+    this._heldUntilS = nowS + (this.settling ? FIRST_REVIEW_S : this._holdS);
   }
 
   /**

@@ -6,12 +6,11 @@ import { BlockCutter } from "./blocks.js";
 const FADE_S = 0.005;
 
 class Microphone extends AudioWorkletProcessor {
-  /** @param {{processorOptions: {burst: number, channels: number}}} options */
-  constructor({ processorOptions: { burst, channels } }) {
+  /** @param {{processorOptions: {samples: number, channels: number}}} options */
+  constructor({ processorOptions }) {
     super();
-    const fadeSamples = Math.round(FADE_S * sampleRate);
+    this._terms = processorOptions;
     this._cutter = /** @type {BlockCutter | null} */ (null);
-    this._terms = { burst, channels, fadeSamples };
     this._worker = /** @type {MessagePort | null} */ (null);
     this._ended = false;
     this._began = 0;
@@ -29,20 +28,17 @@ class Microphone extends AudioWorkletProcessor {
    * @param {Float32Array[][]} outputs
    */
   process(inputs, outputs) {
-    const block = this._cutterNow().push(inputs[0], outputs[0][0].length);
-    if (block !== null) {
+    this._cutter ??= this._begin();
+    for (const block of this._cutter.push(inputs[0], outputs[0][0].length)) {
       const endS = (this._began + block.position + block.samples) / sampleRate;
       this._worker?.postMessage({ ...block, rate: sampleRate, endS }, [block.message]);
     }
     return !this._ended;
   }
 
-  _cutterNow() {
-    if (this._cutter === null) {
-      this._began = currentFrame;
-      this._cutter = new BlockCutter({ ...this._terms, start: currentFrame });
-    }
-    return this._cutter;
+  _begin() {
+    this._began = currentFrame;
+    return new BlockCutter({ ...this._terms, fadeSamples: Math.round(FADE_S * sampleRate), start: currentFrame });
   }
 }
 

@@ -101,6 +101,11 @@ test("it runs dry without a click, goes on behind what it waited for, and waits 
   assert.ok(after.delayMs > before.delayMs + 30, `${before.delayMs} then ${after.delayMs} ms`);
 });
 
+test("what was needed is kept for longer each time that it was not kept for long enough", () => {
+  const { buffer } = play({ seconds: 150, delayS: (s) => (s > 4 && s % 12 < 0.05 ? 0.07 : 0.02) });
+  assert.ok(buffer.counts.underruns <= 5, `${buffer.counts.underruns} times for twelve hiccups`);
+});
+
 test("after a stall of 3 s of the network nothing older than 150 ms is heard", () => {
   // The host drops what is older than its queue; what lay in sockets comes at once. Here all of it comes.
   const { buffer, states } = play({ seconds: 12, delayS: (s) => (s > 5 && s < 8 ? 8.02 - s : 0.02) });
