@@ -55,8 +55,8 @@ def test_a_tone_of_the_pipeline_is_heard_clean(scene: Stage) -> None:
         rate = page.evaluate("() => engine.sampleRate")
         heard = recorded(page, 1)
         assert len(heard) >= 1.5 * rate
-        # 16 bits of a tone at -18 dBFS leave 80 dB; the drift loop may waver by a few ppm
-        assert tone_to_rest_db(heard[-rate:], rate) > 60
+        # one gap of a quantum, or one click, leaves 25 dB; what is left is the wander of the drift loop
+        assert tone_to_rest_db(heard[-rate:], rate) > 50
         assert 0.08 < float(np.abs(heard[-rate:]).max()) < 0.18
 
 
