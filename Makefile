@@ -1,4 +1,5 @@
 # make run     the karaoke demo; ARGS="--duration 30" and the like go to it
+# make serve   the same for browsers: prints a link; ARGS="--listen 9000" and the like go to it
 # make test    everything whose outcome depends on no clock: the same on a slow or busy machine; make check is its
 #              first half minute. To see that: scripts/busy.py 8 make test, beside eight processes that want every core
 # make live    what runs in real time: scenarios, the proofs for a few percent of their length, sound cards
@@ -23,11 +24,14 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
-.PHONY: run check test live prove coverage weights coqui spleeter clean
+.PHONY: run serve check test live prove coverage weights coqui spleeter clean
 MAKEFLAGS += --no-print-directory
 
 run: $(VENV)/run.stamp
 	@$(BIN)/audio-pipeline run configs/karaoke.yaml $(ARGS)
+
+serve: $(VENV)/run.stamp
+	@$(BIN)/audio-pipeline serve --session karaoke_browser $(ARGS)
 
 check: $(VENV)/test.stamp
 	@$(BIN)/ruff check .

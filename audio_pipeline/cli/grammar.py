@@ -137,6 +137,8 @@ def _add_serve(commands: Commands[Parser]) -> None:
     serve.add_argument("--public", action="append", default=[], metavar="URL", help=where)
     serve.add_argument("--state", type=Path, metavar="DIR", help="sessions, files, cookies ($XDG_STATE_HOME)")
     serve.add_argument("--upload-mb", type=float, default=512.0, metavar="MB", help="largest file of a user (512)")
+    what = "a session that plays for as long as the service runs, such as karaoke_browser"
+    serve.add_argument("--session", default="", metavar="CONFIG", help=what)
     serve.add_argument("--link", action="store_true", help="print another login link of the service that runs")
     serve.add_argument("--new-key", metavar="NAME", help="make an API key for a program, and print it this once")
     serve.add_argument("--remove-key", metavar="NAME", help="an API key is no good any more")

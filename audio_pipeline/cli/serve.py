@@ -48,7 +48,7 @@ def wanted_of(args: argparse.Namespace) -> Wanted:
     if missing:
         raise ConfigError(f"serve needs {', '.join(missing)}: pip install 'audio-pipeline[serve]'")
     address = parse_address(args.listen)
-    return Wanted(address, args.state, check_public(tuple(args.public)), args.upload_mb)
+    return Wanted(address, args.state, check_public(tuple(args.public)), args.upload_mb, args.session)
 
 
 def _serve(args: argparse.Namespace) -> None:

@@ -20,8 +20,11 @@ from audio_pipeline.host.lock import LOCK, Hold
 from audio_pipeline.host.runtime import WEB_SERVICES, base_dir
 from audio_pipeline.private_file import write_private
 from audio_pipeline.service.access import LOGIN_S, Identity, Tickets
+from audio_pipeline.service.catalog import Catalog
 from audio_pipeline.service.children import Child, Children
+from audio_pipeline.service.launch import end_session
 from audio_pipeline.service.options import ServiceOptions
+from audio_pipeline.service.session.folder import SessionFolder, SessionJob, session_folders
 from audio_pipeline.serving.service import is_locked
 
 WEB, MEDIA = "audio_pipeline.service.web.main", "audio_pipeline.service.media.main"
@@ -39,6 +42,7 @@ class Wanted:
     state: Path | None = None
     public: tuple[str, ...] = ()
     upload_mb: float = 512.0
+    session: str = ""  # a pipeline that plays for as long as the service runs
 
 
 def state_folder(wanted: Path | None) -> Path:
@@ -114,6 +118,16 @@ class Parent:
     def _task(self) -> bytes:
         return json.dumps(asdict(self.options)).encode()
 
+    def add_session(self, config: str) -> SessionFolder:
+        """A session that the service holds: the web process finds it and starts it. Raises ConfigError."""
+        for folder in session_folders(self.options.sessions):
+            with contextlib.suppress(PipelineError):
+                if folder.job().config == config and folder.job().pinned and folder.is_alive:
+                    return folder  # of a service before this one
+        path = str(Catalog().entry(config).path)
+        self.options.sessions.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return SessionFolder.create(self.options.sessions, SessionJob(config, path, owner=OWNER.name, pinned=True))
+
     def start(self) -> None:
         """Starts both children. Raises OSError."""
         self._children.start()
@@ -176,6 +190,8 @@ def parent_of(wanted: Wanted) -> Iterator[Parent]:
         listener = stack.enter_context(bind(wanted.address))
         parent = Parent(wanted, listener, state, stack.enter_context(service_folder()))
         stack.callback(parent.close)
+        if wanted.session:
+            stack.callback(end_session, parent.add_session(wanted.session))
         try:
             parent.start()
         except OSError as error:

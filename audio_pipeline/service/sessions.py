@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -162,9 +163,17 @@ class Sessions:
                 if not take_entries(folder.takes):
                     over.append(folder)
             else:
+                self._hold(folder)
                 await self._measure(folder)
         for folder in over[: max(len(over) - MOST_OVER, 0)]:
             self._forget(folder)
+
+    @staticmethod
+    def _hold(folder: SessionFolder) -> None:
+        """Renews the lease of a session that is the service's own."""
+        with suppress(PipelineError):
+            if folder.job().pinned:
+                folder.renew()
 
     async def _let_go(self, session: str) -> None:
         self.budget.release(session)

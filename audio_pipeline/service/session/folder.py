@@ -52,6 +52,7 @@ class SessionJob:
     owner: str = setting("", "who created it")
     lease_s: float = setting(END_S, "without anybody, before it ends; 0: never", unit="s", minimum=0, maximum=86_400)
     created_s: float = setting(0.0, "Unix time")
+    pinned: bool = setting(False, "the service itself holds it while it runs")
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,11 @@ class Viewer:
                 self._waiting.get_nowait()
             self.is_behind = True
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something is queued."""
+        return not self._waiting.empty()
+
     async def take(self) -> Message:
         """The next message, as soon as there is one."""
         return await self._waiting.get()
