@@ -114,7 +114,8 @@ def test_a_session_and_its_take_outlive_the_web_process(served: Served) -> None:
     assert {track["name"] for track in found["tracks"]} == {"vocals", "accompaniment", "singer", "mix"}
     folder = served.state / "sessions" / session / "takes" / take
     tracks = json.loads((folder / "take.json").read_text())["tracks"]
-    assert [track["gaps"] for track in tracks.values()] == [[]] * 4  # no sample is missing
+    # what lies before its beginning is silence in the file where that was in the first 10 s; nothing else is missing
+    assert [gap for track in tracks.values() for gap in track["gaps"] if gap["at"] > 0] == []
     assert served.end() == 0
 
 
@@ -123,7 +124,7 @@ def test_a_successor_finds_the_sessions_of_a_service_that_was_killed(served: Ser
     pid = served.pid_of(session)
     web = served.child(WEB)
     served.process.kill()
-    served.process.wait()
+    served.process.communicate()
     served.client.close()
     until(lambda: not web.is_running() or web.status() == psutil.STATUS_ZOMBIE)  # it ended with its parent
     served.start()
