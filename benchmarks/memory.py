@@ -88,9 +88,9 @@ def memory(pid: int, name: str) -> Memory:
 def names(client: Client, root: int) -> dict[int, str]:
     """The processes of a run and what each of them is."""
     nodes: dict[int, list[str]] = {}
-    for name, node in client.state()["nodes"].items():
-        if node.get("pid"):
-            nodes.setdefault(node["pid"], []).append(name)
+    for name, node in client.meters().nodes.items():
+        if node.pid:
+            nodes.setdefault(node.pid, []).append(name)
     found = {root: "supervisor, view, control"}
     for process in psutil.Process(root).children(recursive=True):
         with suppress(psutil.Error):
@@ -131,7 +131,7 @@ def _client(process: subprocess.Popen[bytes]) -> Client:
         for run in () if client else runtime.running():
             client = Client(run.control, run.token)
         with suppress(ControlError):  # it is starting
-            if client is not None and client.state(START_S)["uptime_s"] > SETTLE_S:
+            if client is not None and client.meters().uptime_s > SETTLE_S:
                 return client
         time.sleep(LOOK_S)
     raise SystemExit("the pipeline did not play")

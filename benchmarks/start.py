@@ -60,12 +60,12 @@ def watched(process: subprocess.Popen[bytes], began_s: float) -> dict[str, float
 def _plays(client: Client, seen: dict[str, float], began_s: float) -> bool:
     """Whether sound has come out; notes the clock's start."""
     with suppress(ControlError):
-        state = client.state(1.0)
+        meters = client.meters()
         now_s = time.monotonic() - began_s
-        if state["uptime_s"]:
-            seen.setdefault("clock", now_s - state["uptime_s"])
-        heard = state["nodes"]["speaker"].get("levels_db", {}).get("reference", ())
-        if max(heard, default=SOUND_DB) > SOUND_DB:
+        if meters.uptime_s:
+            seen.setdefault("clock", now_s - meters.uptime_s)
+        levels = meters.nodes["speaker"].levels_db or {}
+        if max(levels.get("reference", ()), default=SOUND_DB) > SOUND_DB:
             seen.setdefault("sound", now_s)
     return "sound" in seen
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from audio_pipeline.errors import ConfigError
 from audio_pipeline.models.separation.cache_table import machine_key, read_table, write_entry
-from audio_pipeline.models.separation.spleeter_precision import PARITY_DB, Engine, agreement_db
-from audio_pipeline.models.separation.spleeter_probe import WANTED, probe
+from audio_pipeline.models.separation.spleeter_precision import PARITY_DB, Engine, agreement_over_excerpts_db
+from audio_pipeline.models.separation.spleeter_probe import EXCERPTS, WANTED, probe
 from audio_pipeline.models.weights.store import cache_folder
 
 ENGINES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
@@ -106,7 +106,7 @@ def measure(engines: Mapping[Way, Engine], now_s: Callable[[], float] = time.per
             began = now_s()
             engine.masks(sound[:1], WANTED)
             took[way] = min(took[way], now_s() - began)
-    agree = [min(agreement_db(answers[0], answer, sound, WANTED), 200.0) for answer in answers]
+    agree = [min(agreement_over_excerpts_db(answers[0], answer, sound, WANTED), 200.0) for answer in answers]
     return [Figure(way, round(1000 * took[way], 1), round(db, 1)) for way, db in zip(engines, agree, strict=True)]
 
 
@@ -115,7 +115,7 @@ class Known:
 
     def __init__(self, path: Path, name: str, threads: int = 0) -> None:
         versions = (f"{engine} {installed(engine) or 'none'}" for engine in ENGINES)
-        self._path, self._key = path, machine_key(name, *versions, f"{threads} threads")
+        self._path, self._key = path, machine_key(name, *versions, f"{threads} threads", f"{EXCERPTS} excerpts")
 
     def recall(self) -> list[Figure]:
         """Nothing where they were not measured, or where what stands in the file makes no sense."""

@@ -25,7 +25,8 @@ from audio_pipeline.models.separation.engines import (
     settle_on_cpu,
 )
 from audio_pipeline.models.separation.spleeter_layout import Array
-from audio_pipeline.models.separation.spleeter_probe import probe, song
+from audio_pipeline.models.separation.spleeter_precision import agreement_over_excerpts_db
+from audio_pipeline.models.separation.spleeter_probe import EXCERPTS, PIECES, probe, song
 
 ORT, FULL, HALF = Way("onnxruntime", "fp32"), Way("openvino", "fp32"), Way("openvino", "bf16")
 WAYS = [ORT, FULL, HALF]
@@ -199,10 +200,22 @@ def test_where_there_is_one_way_nothing_is_measured(monkeypatch: pytest.MonkeyPa
 
 def test_the_probe_is_music() -> None:
     """Up to full scale, with loud and quiet moments, and over all of what the networks see."""
-    sound = song()
-    assert np.abs(sound).max() == 1.0 and 0.1 < np.sqrt((sound**2).mean()) < 0.3
+    for piece in PIECES:
+        sound = song(piece)
+        assert np.abs(sound).max() == 1.0 and 0.1 < np.sqrt((sound**2).mean()) < 0.3
     shown = probe()
-    assert shown.shape == (4, 128, 1024, 2) and shown.dtype == np.float32
-    octaves = [(shown[:, :, low : 2 * low] ** 2).mean() for low in (1, 4, 16, 64, 256, 512)]
-    assert all(later < earlier for earlier, later in itertools.pairwise(octaves[1:])), "music falls off with frequency"
-    assert min(octaves) > 1e-4 * max(octaves)
+    assert shown.shape == (EXCERPTS, 128, 1024, 2) == (12, 128, 1024, 2) and shown.dtype == np.float32
+    for part in np.split(shown, len(PIECES)):
+        octaves = [(part[:, :, low : 2 * low] ** 2).mean() for low in (1, 4, 16, 64, 256, 512)]
+        assert all(later < earlier for earlier, later in itertools.pairwise(octaves[1:])), "less at higher frequencies"
+        assert min(octaves) > 1e-4 * max(octaves)
+
+
+@pytest.mark.parametrize(
+    ("errors", "agrees_db"), [([0.0005] * 12, 60), ([0.0005] * 10 + [0.005] * 2, 60), ([0.0005] * 11 + [0.05], 20)]
+)
+def test_one_odd_excerpt_does_not_decide_and_a_wrong_one_does(errors: list[float], agrees_db: float) -> None:
+    sound = np.ones((12, 8, 16, 2), np.float32)
+    exact = np.full((12, 2, 4, 16, 2), 0.5, np.float32)
+    off = np.float32(errors)[:, None, None, None, None]
+    assert agreement_over_excerpts_db(exact, exact + off, sound, range(4, 8)) == pytest.approx(agrees_db, abs=0.1)
