@@ -36,12 +36,12 @@ export class AudioEngine {
 
   /** Makes the audio context and connects. Has to be called within a click: browsers allow sound only then. */
   async start() {
-    await this.stop();
-    this._set({ ...firstStatus(), state: "starting" });
-    setAudioSession("playback");
     const context = new AudioContext({ latencyHint: "interactive" }); // at its own rate: others fail in some browsers
-    const resumed = context.resume();
+    const resumed = context.resume(); // before anything is waited for: a click counts only for so long
     try {
+      await this.stop();
+      this._set({ ...firstStatus(), state: "starting" });
+      setAudioSession("playback");
       await this._build(context);
       await resumed;
     } catch (error) {

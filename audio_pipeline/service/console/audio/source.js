@@ -101,17 +101,17 @@ export class SourceRing {
   }
 
   /**
-   * Appends a sound; a hole before it becomes silence between two fades.
+   * Appends a sound; a hole before it, and frames of silence, lie between two fades.
    * @param {Sound} sound
    * @returns {{late: number, concealed: number}} samples that were there already, and those of the hole
    */
   write({ position, samples, value }) {
     const hole = position - this._ring.end;
-    if (hole > 0) {
+    if ((hole > 0 || value === null) && !this._enters) {
       this._ring.fadeOut(this._fade);
-      this._ring.append(hole, () => 0);
       this._enters = true;
     }
+    if (hole > 0) this._ring.append(hole, () => 0);
     const late = Math.max(-hole, 0);
     if (late < samples) this._ring.append(samples - late, value === null ? () => 0 : this._entering(value, late));
     return { late, concealed: Math.max(hole, 0) };

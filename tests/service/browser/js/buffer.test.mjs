@@ -147,6 +147,13 @@ test("a hole is silence between two fades, as long as it was", () => {
   assert.ok(toneToRest(from(5), 997, RATE).ratio > 85);
 });
 
+test("frames of silence lie between two fades", () => {
+  const { buffer, left, from } = play({ seconds: 6, over: (k) => (k >= 300 && k < 305 ? { value: null } : {}) });
+  assert.deepEqual([buffer.counts.underruns, buffer.counts.joins], [0, 1]);
+  assert.ok(roughness(left) < CLICKLESS, `${roughness(left)}`);
+  assert.ok(toneToRest(from(5), 997, RATE).ratio > 85);
+});
+
 test("another generation at the same place follows without a break and without a click", () => {
   const over = (k, position) => (k < 300 ? {} : { generation: 1, value: (_, i) => -0.5 * Math.sin((2 * Math.PI * 997 * (position + i)) / RATE) });
   const { buffer, left } = play({ seconds: 5, over });
