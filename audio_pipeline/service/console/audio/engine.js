@@ -5,7 +5,7 @@ import { Graph } from "./graph.js";
 import { openMicrophone } from "./microphone.js";
 import { Observable, firstStatus, songSeconds } from "./status.js";
 
-const WINDOW_FRAMES = 12;
+const WINDOW_FRAMES = 24; // under way at once; what comes late is dropped in the worker
 const WATCH_MS = 1_000;
 
 /** @typedef {import("./status.js").Status} Status */

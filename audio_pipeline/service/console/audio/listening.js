@@ -4,7 +4,7 @@ import { Flag, Format } from "./frames.js";
 import { VERSION, text, whole } from "./messages.js";
 import { Stream } from "./stream.js";
 
-const CREDIT_MS = 50;
+const CREDIT_MS = 50; // or a quarter of the window, where frames are short
 export const LATE_MS = 150; // what comes so much later than the quickest frames is not played
 const OUTAGE_MS = 1_000; // late for so long: that is another route
 const BASE_MS = 5_000; // the quickest frame of twice this is the measure
@@ -63,6 +63,7 @@ export class Listening extends Stream {
   timeline = "";
   counts = { frames: 0, lost: 0, late: 0, cancelled: 0 };
   _creditedMs = -Infinity;
+  _credited = 0; // `delivered` of the newest credit
   _generation = 0;
   _quickest = new Quickest();
   _next = /** @type {{epoch: number, seq: number, timeline: string} | null} */ (null);
@@ -82,6 +83,7 @@ export class Listening extends Stream {
     this.epoch = epoch;
     this.delivered = 0;
     this._creditedMs = -Infinity;
+    this._credited = 0;
   }
 
   reconnect() {
@@ -157,8 +159,10 @@ export class Listening extends Stream {
    */
   due(nowMs) {
     if (this._greetsAt(nowMs)) return [this._hello()];
-    if (!this.welcomed || nowMs - this._creditedMs < CREDIT_MS) return [];
+    const isMuch = this.delivered - this._credited >= this.window / 4;
+    if (!this.welcomed || (nowMs - this._creditedMs < CREDIT_MS && !isMuch)) return [];
     this._creditedMs = nowMs;
+    this._credited = this.delivered;
     const { stream, epoch, delivered } = this;
     return [{ t: "credit", stream, epoch, delivered, granted: delivered + this.window }];
   }

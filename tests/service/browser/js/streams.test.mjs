@@ -11,10 +11,10 @@ const frame = (seq, over = {}) => ({
 });
 
 function listening() {
-  const end = new Listening({ stream: 1, port: "mix.out", instance: 5, window: 12 });
+  const end = new Listening({ stream: 1, port: "mix.out", instance: 5, window: 24 });
   const [hello] = end.due(0);
   assert.deepEqual(hello, {
-    t: "hello", v: 1, stream: 1, port: "mix.out", format: "s16", window: 12, since: null, instance: 5, greeting: 1,
+    t: "hello", v: 1, stream: 1, port: "mix.out", format: "s16", window: 24, since: null, instance: 5, greeting: 1,
   });
   end.onMessage({ t: "welcome", stream: 1, epoch: 1, timeline: "mix", greeting: 1 });
   return end;
@@ -28,7 +28,17 @@ test("credit is absolute, and sent every 50 ms", () => {
     sent.push(...end.due(seq * 10));
   }
   assert.equal(sent.length, 20);
-  assert.deepEqual(sent.at(-1), { t: "credit", stream: 1, epoch: 1, delivered: 96, granted: 108 });
+  assert.deepEqual(sent.at(-1), { t: "credit", stream: 1, epoch: 1, delivered: 96, granted: 120 });
+});
+
+test("short frames are credited before the window is used up", () => {
+  const end = listening();
+  let granted = 24;
+  for (let seq = 1; seq <= 500; seq++) {
+    end.onFrame(frame(seq, { samples: 120, position: seq * 120 }), seq * 2.5);
+    for (const credit of end.due(seq * 2.5)) granted = Number(credit.granted);
+    assert.ok(granted - seq >= 18, `${seq} of ${granted}`);
+  }
 });
 
 test("numbers that are missing are lost frames, and need no credit", () => {
@@ -43,7 +53,7 @@ test("frames of a higher epoch are counted anew, those of a lower one are used a
   end.onFrame(frame(50), 500);
   assert.ok(end.onFrame(frame(1, { epoch: 2, position: 51 * 480 }), 510));
   assert.ok(end.onFrame(frame(51), 511));
-  assert.deepEqual(end.due(1_000)[0], { t: "credit", stream: 1, epoch: 2, delivered: 1, granted: 13 });
+  assert.deepEqual(end.due(1_000)[0], { t: "credit", stream: 1, epoch: 2, delivered: 1, granted: 25 });
 });
 
 test("sound of an older generation is dropped and credited, until the timeline is another", () => {
