@@ -66,10 +66,11 @@ class FileSource(Source):
         player = self._player
         file, media_s = player.target
         place = {"position": player.position, "file": file, "media_s": media_s}
-        return {**place, "loop": player.loop}
+        return {**place, "loop": player.list.loop}
 
     def open(self, ctx: Context) -> None:
-        from audio_pipeline.files.player import PATIENCE_S, Player, Reading
+        from audio_pipeline.files.player import Player
+        from audio_pipeline.files.playlist import PATIENCE_S, Reading
 
         paths = [_path(name) for name in (self.settings.path, *self.settings.playlist)]
         start = {"media_s": self.settings.start_s, "loop": self.settings.loop} | self._resume
@@ -88,14 +89,14 @@ class FileSource(Source):
         elif name == "next":
             self._player.next()
         elif name == "loop":
-            self._player.loop = bool(args.get("on", True))
+            self._player.list.loop = bool(args.get("on", True))
         else:
             raise NotImplementedError(name)
         self._report(ctx)
         return self.snapshot()
 
     def on_param(self, name: str, value: Any, position: int, ctx: Context) -> None:
-        self._player.loop = bool(self.settings.loop)
+        self._player.list.loop = bool(self.settings.loop)
 
     def _report(self, ctx: Context) -> None:
         player = self._player

@@ -3,54 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from audio_pipeline.dsp.channels import to_channels
 from audio_pipeline.dsp.fade import fade_in, fade_out
 from audio_pipeline.dsp.level import sanitise
-from audio_pipeline.dsp.resample import StreamResampler
-from audio_pipeline.errors import MediaError, PipelineError
-from audio_pipeline.files.read_ahead import ReadAhead
-
-Samples = NDArray[np.float32]
+from audio_pipeline.errors import MediaError
+from audio_pipeline.files.playlist import USUAL, Playlist, Reading
+from audio_pipeline.files.song import Coming, Samples, Song
+from audio_pipeline.files.song_map import Map, SongMap
 
 FADE_MS = 10
-MOST_NOTED = 100
-PATIENCE_S = 0.25  # how long a live player waits for a file before it goes on without
-LONGEST_S = 1e7  # no song is longer: four months
-
-
-class Reading(NamedTuple):
-    """How files are opened: which of their audio tracks, how long to wait for them, and what to call meanwhile."""
-
-    track: int = 1
-    patience_s: float = PATIENCE_S
-    meanwhile: Callable[[], object] = int
-
-
-USUAL = Reading()
-
-
-class Coming(NamedTuple):
-    """Where to go on, once the file is open there."""
-
-    file: int
-    media_s: float
-    source: ReadAhead
-
-
-class Map(NamedTuple):
-    """From stream position `position` on, the sound is that of file `file` from second `media_s` on."""
-
-    position: int
-    file: int  # its number in the list
-    media_s: float
-    length_s: float | None
 
 
 class Player:
@@ -78,33 +43,30 @@ class Player:
         media_s: float = 0.0,
         reading: Reading = USUAL,
     ) -> None:
-        self.paths, self.rate, self.channels, self.loop = list(paths), rate, channels, loop
+        self.rate, self.channels = rate, channels
         self.position = position
         self.bad_samples = self.waited_samples = 0
-        self.errors: list[str] = []
-        self._track, self._patience_s, self._meanwhile = reading
-        self._noted: set[str] = set()
-        self._fresh: list[Map] = []
-        self._maps: list[Map] = []
+        track, self.patience_s, self._meanwhile = reading
+        self.list = Playlist(paths, track, loop=loop)
+        self.paths, self.errors = self.list.paths, self.list.errors
+        self._maps = SongMap()
         self._ready = np.zeros((0, channels), np.float32)
-        self._barren = 0  # starts of a file in a row that gave no sample
-        self._source: ReadAhead | None = None
+        self._song: Song | None = None
         self._coming: Coming | None = None  # a jump that waits for its file
-        self._following: Coming | None = None  # the next song of the list, opened ahead
         self._is_stalled = False
-        first = self._opened(file, media_s)
+        first = self.list.opened(file, media_s)
         first.source.wait(math.inf, self._meanwhile)
         self._begin(first)
 
     @property
     def file(self) -> int:
         """Number of the file that is heard next."""
-        return self._now().file
+        return self._maps.at(self.position).file
 
     @property
     def media_s(self) -> float:
         """Song time of the next sample."""
-        now = self._now()
+        now = self._maps.at(self.position)
         return now.media_s + (self.position - now.position) / self.rate
 
     @property
@@ -116,17 +78,11 @@ class Player:
     @property
     def damaged_frames(self) -> int:
         """In the file that is read now."""
-        return 0 if self._source is None else self._source.reader.faults.damaged_frames
-
-    def _now(self) -> Map:
-        while len(self._maps) > 1 and self._maps[1].position <= self.position:
-            self._maps.pop(0)
-        return self._maps[0]
+        return 0 if self._song is None else self._song.source.reader.faults.damaged_frames
 
     def take_maps(self) -> list[Map]:
         """Which song time lies where, as far as it was not told yet."""
-        fresh, self._fresh = self._fresh, []
-        return fresh
+        return self._maps.take_fresh()
 
     def read(self, n: int) -> Samples:
         """The next (n, channels), fewer at the end alone, then none."""
@@ -143,7 +99,7 @@ class Player:
     @property
     def _plays(self) -> bool:
         """Whether there is sound, or will be, without a jump."""
-        return self._source is not None or self._following is not None
+        return self._song is not None or self.list.following is not None
 
     def seek(self, seconds: float) -> None:
         """Goes on at a song time of the file that is heard now; beyond its end with what follows."""
@@ -156,20 +112,17 @@ class Player:
     def close(self) -> None:
         """Lets go of the files."""
         self._leave()
-        for coming in (self._coming, self._following):
-            if coming is not None:
-                coming.source.close()
-        self._coming = self._following = None
+        self._drop_coming()
+        self.list.drop_following()
 
     def jump(self, file: int, seconds: float) -> None:
         """Goes on with any file of the list, at a song time; a jump that is still under way gives way to this one."""
         self._drop_coming()
-        self._coming = self._opened(file, seconds)
-        self._coming.source.wait(self._patience_s, self._meanwhile)
-        coming = self._coming
-        if coming.source.error is not None and coming.source.has_failed:
+        coming = self._coming = self.list.opened(file, seconds)
+        coming.source.wait(self.patience_s, self._meanwhile)
+        if coming.error is not None:
             self._drop_coming()
-            raise coming.source.error
+            raise coming.error
         self._arrive()
 
     def _drop_coming(self) -> None:
@@ -183,26 +136,23 @@ class Player:
         if coming is None or not coming.source.is_ready:
             return
         self._coming = None
-        if coming.source.error is not None and coming.source.has_failed:
-            return self._note(coming.source.error)
+        if coming.error is not None:
+            return self.list.note(str(coming.error))
         self._cross(coming)
 
     def _wait_for_jump(self, n: int) -> None:
         """The last song is over and the jump away from its end is still under way: silence until it arrives."""
         assert self._coming is not None
-        if self._coming.source.wait(0 if self._is_stalled else self._patience_s, self._meanwhile):
+        if self._coming.source.wait(0 if self._is_stalled else self.patience_s, self._meanwhile):
             self._arrive()
         else:
             self._stall(n)
 
     def _cross(self, coming: Coming) -> None:
         fade = self.rate * FADE_MS // 1000
-        position = self.position
-        old = self._rest_of(fade)
-        self.position, self._ready = position, self._ready[:0]
+        old, self._ready = self._rest_of(fade), self._ready[:0]
         self._maps.clear()
-        self._fresh.clear()
-        self._drop_following()
+        self.list.drop_following()
         self._is_stalled = False
         self._begin(coming)
         coming_in = self._ahead(fade)
@@ -212,7 +162,7 @@ class Player:
 
     def _rest_of(self, n: int) -> Samples:
         """What would have come next, as far as it is there."""
-        while len(self._ready) < n and self._source is not None and self._source.is_ready:
+        while len(self._ready) < n and self._song is not None and self._song.source.is_ready:
             self._fill(n)
         return self._ready[:n]
 
@@ -221,143 +171,82 @@ class Player:
             self._fill(n)
         return self._ready[:n]
 
-    def _opened(self, file: int, seconds: float) -> Coming:
-        media_s = min(max(seconds, 0.0), LONGEST_S)
-        return Coming(file, media_s, ReadAhead(self.paths[file], media_s, self._track))
-
     def _begin(self, coming: Coming) -> None:
         """A file with a converter of its own; what it gives joins what is ready. Raises its error."""
-        if coming.source.error is not None and coming.source.has_failed:
-            raise coming.source.error
+        if coming.error is not None:
+            raise coming.error
         self._leave()
-        self._source, self._file = coming.source, coming.file
-        reader = coming.source.reader
-        self._resampler = StreamResampler(reader.rate, self.rate, self.channels)
-        self._rebase(coming.source.next_position)
-        if len(self.paths) > 1 and (self.loop or coming.file < len(self.paths) - 1):
-            self._following = self._next_song(coming.file)
+        self._song = Song(coming, self.rate, self.channels)
+        self._place(self._song, coming.source.next_position)
+        self.list.open_after(coming.file)
 
-    def _rebase(self, at: int) -> None:
-        """From here on counts from the file's position `at`."""
-        self._origin = self.position + len(self._ready)
-        self._taken = 0
-        self._map(at)
-
-    def _next_song(self, file: int) -> Coming | None:
-        try:
-            return self._opened((file + 1) % len(self.paths), 0.0)
-        except MediaError as error:
-            self._note(error)
-            return None
-
-    def _drop_following(self) -> None:
-        if self._following is not None:
-            self._following.source.close()
-        self._following = None
+    def _place(self, song: Song, at: int) -> None:
+        """From here on the stream is the song's from its sample `at` on."""
+        song.place(self.position + len(self._ready))
+        self._maps.add(song.map(at))
 
     def _leave(self) -> None:
         """Lets go of the file in hand, and tells what was wrong with it."""
-        if self._source is None:
+        if self._song is None:
             return
-        self._report_faults()
-        self._source.close()
-        self._source = None
-
-    def _report_faults(self) -> None:
-        if self._source is not None:
-            for sentence in self._source.reader.faults.sentences(self._source.path):
-                self._report(sentence)
-
-    def _map(self, at: int) -> None:
-        assert self._source is not None
-        reader = self._source.reader
-        position = self._origin + self._resampler.map_position(self._taken)
-        length_s = None if reader.samples is None else reader.samples / reader.rate
-        entry = Map(position, self._file, at / reader.rate, length_s)
-        self._maps.append(entry)
-        self._fresh.append(entry)
+        self.list.note(*self._song.faults())
+        self._song.source.close()
+        self._song = None
 
     def _fill(self, n: int) -> None:
         """Makes at least one more sample ready, or comes nearer to the end."""
-        source = self._source if self._source is not None else self._following and self._following.source
+        song, following = self._song, self.list.following
+        source = song.source if song is not None else following and following.source
         assert source is not None
-        if not source.wait(0 if self._is_stalled else self._patience_s, self._meanwhile):
-            return self._stall(n)
-        if self._source is None:
-            return self._follow()
-        self._take(source)
+        if not source.wait(0 if self._is_stalled else self.patience_s, self._meanwhile):
+            self._stall(n)
+        elif song is None:
+            self._follow()
+        else:
+            self._take(song)
 
     def _stall(self, n: int) -> None:
         """Silence in the place of what does not come."""
-        if not self._is_stalled and self._source is not None:
-            self._add(self._resampler.flush())
+        if not self._is_stalled and self._song is not None:
+            self._add(self._song.flush())
         self._is_stalled = True
         missing = max(n - len(self._ready), 0)
         self.waited_samples += missing
         self._add(np.zeros((missing, self.channels), np.float32))
 
-    def _take(self, source: ReadAhead) -> None:
-        at, block = 0, np.zeros((0, source.reader.channels), np.float32)
-        try:
-            at, block = source.take()
-        except PipelineError as error:
-            self._note(error)
+    def _take(self, song: Song) -> None:
+        at, block, trouble = song.take()
+        self.list.note(*trouble)
         if not len(block):
-            return self._at_end(source)
+            return self._at_end(song)
         if self._is_stalled:
             self._is_stalled = False
-            self._rebase(at)
-        self._barren = 0
+            self._place(song, at)
+        self.list.barren = 0
         block, bad = sanitise(block)
         self.bad_samples += bad
-        self._taken += len(block)
-        self._add(self._resampler.process(to_channels(block, self.channels, source.reader.layout)))
+        self._add(song.convert(block))
 
-    def _at_end(self, source: ReadAhead) -> None:
-        self._barren += 1
-        self._report_faults()
-        last = self._file == len(self.paths) - 1
-        if self._barren > len(self.paths) or (last and not self.loop):
-            self._add(self._resampler.flush())
-            self._leave()
-            self._drop_following()
-        elif len(self.paths) == 1:
-            self._loop_to_start(source)
-        else:
-            self._add(self._resampler.flush())
-            self._leave()
-            self._following = self._following or self._next_song(self._file)
-
-    def _loop_to_start(self, source: ReadAhead) -> None:
-        if source.error is None:
-            source.restart()
-            return self._map(0)
-        self._add(self._resampler.flush())
+    def _at_end(self, song: Song) -> None:
+        self.list.barren += 1
+        self.list.note(*song.faults())
+        if not self.list.is_over(song.file) and len(self.paths) == 1 and song.source.error is None:
+            song.source.restart()
+            return self._maps.add(song.map(0))
+        self._add(song.flush())
         self._leave()
-        self._following = self._next_song(self._file)
+        self.list.go_on(song.file)
 
     def _follow(self) -> None:
         """The next file of the list, or the one after it where it cannot be opened."""
-        coming, self._following = self._following, None
-        assert coming is not None
+        coming = self.list.take_following()
         self._is_stalled = False
         try:
             self._begin(coming)
         except MediaError as error:
-            self._note(error)
-            self._barren += 1
-            is_last = coming.file == len(self.paths) - 1
-            if self._barren <= len(self.paths) and (self.loop or not is_last):
-                self._following = self._next_song(coming.file)
-
-    def _note(self, error: PipelineError) -> None:
-        self._report(str(error))
-
-    def _report(self, sentence: str) -> None:
-        """A loop comes by the same damage each time; it is told once."""
-        if sentence not in self._noted and len(self._noted) < MOST_NOTED:
-            self._noted.add(sentence)
-            self.errors.append(sentence)
+            self.list.note(str(error))
+            self.list.barren += 1
+            self.list.go_on(coming.file)
 
     def _add(self, x: Samples) -> None:
         self._ready = np.concatenate([self._ready, x]) if len(self._ready) else x

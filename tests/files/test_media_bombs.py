@@ -28,7 +28,8 @@ from pathlib import Path
 from audio_pipeline.errors import PipelineError
 from audio_pipeline.files.clip import read_clip
 from audio_pipeline.files.media import open_media
-from audio_pipeline.files.player import Player, Reading
+from audio_pipeline.files.player import Player
+from audio_pipeline.files.playlist import Reading
 import soxr
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 

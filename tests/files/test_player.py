@@ -19,7 +19,8 @@ from audio_pipeline.files import read_ahead
 from audio_pipeline.files.media import open_media
 from audio_pipeline.files.media_file import CancelledError
 from audio_pipeline.files.media_reader import MediaReader
-from audio_pipeline.files.player import Player, Reading
+from audio_pipeline.files.player import Player
+from audio_pipeline.files.playlist import Reading
 from tests.files.encoding import encode, signal
 from tests.files.reading import read_all
 from tests.patience import PATIENCE_S
@@ -63,16 +64,16 @@ def song(path: Path, seed: int, samples: int = RATE) -> np.ndarray:
 
 def arrive(player: Player) -> None:
     """The disk answers: the player is there in time again."""
-    coming = player._coming or player._following
+    coming = player._coming or player.list.following
     assert coming is not None and coming.source.wait(PATIENCE_S, int)
-    player._patience_s = math.inf
+    player.patience_s = math.inf
 
 
 def test_a_seek_that_takes_long_holds_nobody_up_and_lands_to_the_sample(tmp_path: Path, disk: Disk) -> None:
     x = song(tmp_path / "a.wav", 1)
     player = Player([tmp_path / "a.wav"], RATE, 2, reading=PATIENT)
     assert np.array_equal(player.read(4_800), x[:4_800])
-    player._patience_s = 0.0
+    player.patience_s = 0.0
     gate = disk.hold("a.wav")
     player.seek(0.5)
     assert player.target == (0, 0.5), "a successor goes where the seek was to go"
@@ -89,7 +90,7 @@ def test_a_seek_that_takes_long_holds_nobody_up_and_lands_to_the_sample(tmp_path
 def test_a_newer_seek_takes_the_place_of_an_older(tmp_path: Path, disk: Disk) -> None:
     x = song(tmp_path / "a.wav", 1)
     player = Player([tmp_path / "a.wav"], RATE, 2, reading=PATIENT)
-    player._patience_s = 0.0
+    player.patience_s = 0.0
     gate = disk.hold("a.wav")
     for seconds in (0.9, 0.7, 0.25):
         player.seek(seconds)
@@ -139,7 +140,7 @@ def test_a_seek_to_what_is_gone_is_told_and_the_song_plays_on(tmp_path: Path, di
     player = Player([tmp_path / "a.wav", tmp_path / "gone.wav"], RATE, 2, reading=PATIENT)
     with pytest.raises(MediaError, match=r"gone\.wav: cannot be opened"):
         player.next()
-    player._patience_s = 0.0
+    player.patience_s = 0.0
     gate = disk.hold("gone.wav")
     player.next()
     gate.set()
@@ -166,13 +167,13 @@ def test_a_jump_plays_what_lies_ahead_of_an_error(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(read_ahead, "open_media", opened)
     player = Player([tmp_path / "a.wav", tmp_path / "b.wav"], RATE, 2)
-    player._patience_s = 0.0
+    player.patience_s = 0.0
     player.jump(1, 0.0)
     if player._coming is not None:
         source = player._coming.source
         with source._changed:
             assert source._changed.wait_for(lambda: source.error, PATIENCE_S)
-    player._patience_s = math.inf
+    player.patience_s = math.inf
     z = np.concatenate([player.read(4_800) for _ in range(4)])
     assert np.array_equal(z[480:12_288], y[480:12_288])
     assert player.errors == [f"{tmp_path / 'b.wav'}: cannot be read on"] and not len(player.read(10))
@@ -184,7 +185,7 @@ def test_the_end_waits_for_a_jump_that_is_under_way(tmp_path: Path, disk: Disk) 
     player = Player([tmp_path / "a.wav"], RATE, 2, reading=PATIENT)
     player.read(RATE - 480)
     player.take_maps()
-    player._patience_s = 0.0
+    player.patience_s = 0.0
     gate = disk.hold("a.wav")
     player.seek(0.5)
     y = np.concatenate([player.read(480) for _ in range(4)])
@@ -213,7 +214,7 @@ def test_a_next_song_that_comes_late_is_silence_until_then(tmp_path: Path, disk:
     gate = disk.hold("b.wav")
     player = Player([tmp_path / "a.wav", tmp_path / "b.wav"], RATE, 2, reading=PATIENT)
     assert np.array_equal(player.read(RATE), a)
-    player._patience_s = 0.0
+    player.patience_s = 0.0
     for _ in range(3):
         assert not player.read(480).any()
     assert player.waited_samples == 1_440
@@ -227,7 +228,7 @@ def test_a_next_song_that_comes_late_is_silence_until_then(tmp_path: Path, disk:
 def test_threads_that_a_disk_holds_are_bounded(tmp_path: Path, disk: Disk) -> None:
     song(tmp_path / "a.wav", 1)
     player = Player([tmp_path / "a.wav"], RATE, 2, reading=PATIENT)
-    player._patience_s = 0.0
+    player.patience_s = 0.0
     gate = disk.hold("a.wav")
     with pytest.raises(MediaError, match=r"a\.wav: cannot be opened now, 16 other files wait for their disk"):
         for seconds in count():
