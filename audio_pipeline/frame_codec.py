@@ -30,6 +30,7 @@ MAX_POSITION = 1 << 53  # exact in a float and at any other rate within 63 bits;
 MAX_CAPTURED_NS = 1 << 61  # by the clock of another host too
 
 _KNOWN_FLAGS = 0x7F
+_FIXED = HEADER.size
 _BYTES_PER_SAMPLE = {int(Format.F32): 4, int(Format.S16): 2}
 _NATIVE = sys.byteorder == "little"
 _F4 = np.dtype("<f4")
@@ -129,8 +130,8 @@ def numbered(message: bytes) -> tuple[int, int] | None:
 
 def parse(message: bytes) -> Frame:
     """The frame in `message`. Raises WireError with the reason; every length is checked before it is read."""
-    if len(message) < HEADER.size:
-        raise WireError(f"frame of {len(message)} bytes is shorter than its {HEADER.size}-byte header")
+    if len(message) < _FIXED:
+        raise WireError(f"frame of {len(message)} bytes is shorter than its {_FIXED}-byte header")
     (
         magic,
         version,
@@ -150,19 +151,13 @@ def parse(message: bytes) -> Frame:
         generation,
         sent_age_us,
     ) = HEADER.unpack_from(message)
-    if magic != MAGIC:
-        raise WireError(f"frame starts with {magic!r}, expected {MAGIC!r}")
-    if version != VERSION:
-        raise WireError(f"frame has protocol version {version}, expected {VERSION}")
-    if header_bytes < HEADER.size or header_bytes + payload_bytes != len(message):
-        raise WireError(
-            f"frame of {len(message)} bytes states {header_bytes} bytes of header and {payload_bytes} of payload"
-        )
+    if magic != MAGIC or version != VERSION or header_bytes < _FIXED or header_bytes + payload_bytes != len(message):
+        raise _unreadable(message)
     if not MIN_RATE <= rate <= MAX_RATE:
         raise WireError(f"frame states a rate of {rate} Hz, expected {MIN_RATE} to {MAX_RATE}")
     if seq > MAX_SEQ or position > MAX_POSITION or not -MAX_CAPTURED_NS < captured_ns < MAX_CAPTURED_NS:
         raise WireError(f"frame states number {seq}, position {position}, captured at {captured_ns} ns: out of range")
-    sources = _parse_sources(memoryview(message)[HEADER.size : header_bytes]) if header_bytes > HEADER.size else ()
+    sources = _parse_sources(memoryview(message)[HEADER.size : header_bytes]) if header_bytes > _FIXED else ()
     flags &= _KNOWN_FLAGS
     data, event = None, None
     if code == _EVENT:
@@ -190,6 +185,18 @@ def parse(message: bytes) -> Frame:
         sent_age_us,
         event,
         sources,
+    )
+
+
+def _unreadable(message: bytes) -> WireError:
+    """What is wrong with a header that is no frame's, or not of this one."""
+    magic, version, header_bytes, _, _, _, _, payload_bytes, *_ = HEADER.unpack_from(message)
+    if magic != MAGIC:
+        return WireError(f"frame starts with {magic!r}, expected {MAGIC!r}")
+    if version != VERSION:
+        return WireError(f"frame has protocol version {version}, expected {VERSION}")
+    return WireError(
+        f"frame of {len(message)} bytes states {header_bytes} bytes of header and {payload_bytes} of payload"
     )
 
 

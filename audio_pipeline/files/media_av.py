@@ -13,6 +13,7 @@ import numpy as np
 from audio_pipeline.dsp import limits
 from audio_pipeline.dsp.channels import is_placed
 from audio_pipeline.errors import MediaError
+from audio_pipeline.files.media_container import ERRORS, open_track
 from audio_pipeline.files.media_facts import Facts, facts_of
 from audio_pipeline.files.media_faults import CHANGE, Faults
 from audio_pipeline.files.media_file import FilePart, NotReadError, Patches
@@ -22,17 +23,11 @@ from audio_pipeline.files.media_packets import Again, Packets, Timed
 from audio_pipeline.files.media_reader import MediaReader, reason
 from audio_pipeline.files.media_riff import is_empty, mended
 
-# Files alone: playlists (HLS, concat) would make FFmpeg open whatever they name.
-FORMATS = (
-    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,dtshd,eac3,flac,flv,ircam,loas,matroska,webm,mlp,mov,mp4,m4a,3gp,3g2,"
-    "mj2,mp3,mpc,mpc8,mpeg,mpegts,nistsphere,nut,ogg,oma,qcp,shn,sox,tak,truehd,tta,voc,w64,wav,wv,xwma"
-)
 PREROLL = 16384  # samples decoded ahead of a jump: more than AAC with SBR, or Opus (80 ms), needs to settle
 SILENCE = 65536  # samples of a gap at a time
 MOST_POSITION = 1 << 62
 SHORT_S = 0.1  # a header in milliseconds, or of whole packets, says that much more than there is
 CUT = 8192  # samples at the end that a last packet has too many or a first one has cost
-_ERRORS = (av.error.FFmpegError, OSError, MemoryError, ValueError, IndexError)
 
 
 class AvReader(MediaReader):
@@ -66,7 +61,7 @@ class AvReader(MediaReader):
         frames = self._packets.frames()
         try:
             first = next(frames, None)
-        except _ERRORS as e:
+        except ERRORS as e:
             raise NotReadError(f"{self.path}: is not a sound file that can be read ({reason(e)})") from e
         if first is None or is_empty(self._part):
             raise self._nothing()
@@ -76,7 +71,7 @@ class AvReader(MediaReader):
         self.samples = self._facts.samples(self.rate)
         if not is_placed(self.layout, self.channels):
             self.faults.layout = f"of its {self.channels} channels a stereo mix has the first two"
-        self._line = self._new_line()
+        self._line = Line(self.rate, self._facts, self.faults)
         self._run(_with(first, frames))
 
     def _nothing(self) -> MediaError:
@@ -84,15 +79,8 @@ class AvReader(MediaReader):
             return NotReadError(f"{self.path}: is not a sound file that can be read (no sound in it can be decoded)")
         return MediaError(f"{self.path}: holds no sound, not one sample")
 
-    def _new_line(self) -> Line:
-        return Line(self.rate, self._facts, self.faults)
-
     def _new_packets(self) -> Packets:
-        return Packets(self._container, self._stream, self.faults, Again(self._part, self._open_again))
-
-    def _open_again(self) -> tuple[Any, Any]:
-        self._open()
-        return self._container, self._stream
+        return Packets(self._container, self._stream, self.faults, Again(self._part, self._open))
 
     def _run(self, frames: Iterator[Timed]) -> None:
         self._fit, self._format = Fit(self.rate, self.channels), (self.rate, self.channels)
@@ -102,7 +90,7 @@ class AvReader(MediaReader):
     def _decode(self) -> Samples:
         try:
             return next(self._sound, self._rest[:0])
-        except _ERRORS as e:
+        except ERRORS as e:
             raise self._why(e) from e
 
     def _pieces(self, frames: Iterator[Timed]) -> Iterator[Samples]:
@@ -181,7 +169,7 @@ class AvReader(MediaReader):
         try:
             if not (0 <= ahead < self.rate or self._jump(sample)) and sample < self.position:
                 self._rewind()
-        except _ERRORS as e:
+        except ERRORS as e:
             raise self._why(e) from e
         self._read_on(sample)
 
@@ -234,39 +222,17 @@ class AvReader(MediaReader):
     def _rewind(self) -> None:
         self._open()
         self._packets = self._new_packets()
-        self._line = self._new_line()
+        self._line = Line(self.rate, self._facts, self.faults)
         self.position = 0
         self._run(self._packets.frames())
 
-    def _open(self) -> None:
+    def _open(self) -> tuple[Any, Any]:
         """The container from its start, and the track."""
         if self._container is not None:
             self._container.close()
-        self._part.seek(0)
-        options = {"format_whitelist": FORMATS}
-        try:
-            self._container = av.open(self._part, options=options, metadata_errors="replace")
-        except _ERRORS as e:
-            self._part.check()
-            raise NotReadError(f"{self.path}: is not a sound file that can be read ({reason(e)})") from e
-        self._stream = self._chosen()
-        self._stream.codec_context.options = {"err_detect": "crccheck+careful"}
-
-    def _chosen(self) -> Any:
-        """The track that was asked for; of those that can be decoded it is the first where none was."""
-        try:
-            tracks = list(self._container.streams.audio)
-        except IndexError as e:  # PyAV counts tracks that came up later
-            raise NotReadError(f"{self.path}: is not a sound file that can be read ({reason(e)})") from e
-        good = [track for track in tracks if _is_decodable(track)]
-        if self._track == 1 and good:
-            return good[0]
-        if 1 < self._track <= len(tracks) and tracks[self._track - 1] in good:
-            return tracks[self._track - 1]
-        if not good:
-            raise MediaError(f"{self.path}: has no sound in it that can be decoded")
-        known = ", ".join(f"{number} ({_described(track)})" for number, track in enumerate(tracks, 1))
-        raise MediaError(f"{self.path}: has no audio track {self._track} that can be decoded; its tracks are {known}")
+        self._container = None
+        self._container, self._stream = open_track(self._part, self.path, self._track)
+        return self._container, self._stream
 
     def cancel_by(self, is_cancelled: Callable[[], bool]) -> None:
         self._part.is_cancelled = is_cancelled
@@ -280,14 +246,3 @@ class AvReader(MediaReader):
 def _with(first: Timed, rest: Iterator[Timed]) -> Iterator[Timed]:
     yield first
     yield from rest
-
-
-def _is_decodable(track: Any) -> bool:
-    context = track.codec_context
-    return bool(context is not None and context.codec is not None and track.rate and context.layout.nb_channels)
-
-
-def _described(track: Any) -> str:
-    context = track.codec_context
-    language = track.language or "no language given"
-    return f"{language}, {context.name}, {context.layout.name}" if context is not None else f"{language}, no decoder"

@@ -150,7 +150,9 @@ class Player:
 
     def _cross(self, coming: Coming) -> None:
         fade = self.rate * FADE_MS // 1000
-        old, self._ready = self._rest_of(fade), self._ready[:0]
+        while len(self._ready) < fade and self._song is not None and self._song.source.is_ready:
+            self._fill(fade)  # what would have come next, as far as it is there
+        old, self._ready = self._ready[:fade], self._ready[:0]
         self._maps.clear()
         self.list.drop_following()
         self._is_stalled = False
@@ -159,12 +161,6 @@ class Player:
         new = coming_in * fade_in(fade)[: len(coming_in), None]
         new[: len(old)] += (old * fade_out(fade)[: len(old), None])[: len(new)]
         self._ready = np.concatenate([new, self._ready[fade:]])
-
-    def _rest_of(self, n: int) -> Samples:
-        """What would have come next, as far as it is there."""
-        while len(self._ready) < n and self._song is not None and self._song.source.is_ready:
-            self._fill(n)
-        return self._ready[:n]
 
     def _ahead(self, n: int) -> Samples:
         while len(self._ready) < n and self._plays:

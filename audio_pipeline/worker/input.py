@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from audio_pipeline.dsp.mute import Mute
 from audio_pipeline.frame import Flag, Frame
 from audio_pipeline.links.consumer import InPort
@@ -34,6 +36,18 @@ class Input:
             return False
         self.end = self.raw_end = frame.end
         return True
+
+    def forget(self, generation: int) -> None:
+        """Drops what is older than `generation`; what comes next is no neighbour of it."""
+        self.ended = self.absent
+        self.continuity.reset()
+        self.converter.reset()
+        kept = deque(frame for frame in self.link.queue if frame.generation >= generation)
+        while self.link.queue:
+            frame = self.link.take()
+            if frame is not None and frame.generation < generation:
+                self.link.dropped("cancelled")
+        self.link.queue.extend(kept)
 
 
 def is_beginning(frame: Frame) -> bool:

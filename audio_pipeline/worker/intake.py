@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
 from collections.abc import Iterator, Mapping
 
 from audio_pipeline.errors import NodeError
@@ -228,23 +227,12 @@ class Intake:
         """Drops what is older than `generation`, here and inside the node."""
         mine = [item for item in self.inputs.values() if item.plan.timeline == timeline]
         for item in mine:
-            self._forget(item, generation)
+            item.forget(generation)
         if self.aligner is not None:
             self.aligner.cancel(timeline, generation)
         elif mine:
             self._links.cancel({item.key for item in mine})
             self.node.reset(-1, "cancel", self.ctx)
-
-    def _forget(self, item: Input, generation: int) -> None:
-        item.ended = item.absent
-        item.continuity.reset()
-        item.converter.reset()
-        kept = deque(frame for frame in item.link.queue if frame.generation >= generation)
-        while item.link.queue:
-            frame = item.link.take()
-            if frame is not None and frame.generation < generation:
-                item.link.dropped("cancelled")
-        item.link.queue.extend(kept)
 
     def send_due(self, now_ns: int) -> None:
         """Greets producers and grants credit."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audio_pipeline.links.ports import Framer
+from audio_pipeline.links.framer import Framer
 from audio_pipeline.links.producer import OutPort
 from audio_pipeline.worker.level import Level
 

@@ -12,8 +12,8 @@ from audio_pipeline.frame import Frame
 from audio_pipeline.frame_codec import MAX_AGE_US
 from audio_pipeline.graph.job import Job, OutJob
 from audio_pipeline.links.credit import Count
+from audio_pipeline.links.framer import Framer
 from audio_pipeline.links.port_specs import OutSpec
-from audio_pipeline.links.ports import Framer
 from audio_pipeline.links.producer import OutPort
 from audio_pipeline.metrics import Board
 from audio_pipeline.worker.commands import OutputTerms

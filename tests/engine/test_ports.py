@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from audio_pipeline.dsp.resample import StreamResampler
 from audio_pipeline.errors import WireError
 from audio_pipeline.frame import Flag, Frame, Samples, audio_frame, gap_frame
-from audio_pipeline.links.ports import MAX_HOLE_S, Continuity, Converter, Framer
+from audio_pipeline.links.framer import Framer
+from audio_pipeline.links.ports import MAX_HOLE_S, Continuity, Converter
 from tests.engine.graphs import noise
 
 RATE = 48_000
