@@ -23,7 +23,7 @@ from audio_pipeline.gateway.bounds import Bounds
 from audio_pipeline.gateway.codec import Coding
 from audio_pipeline.gateway.dispatch import Dispatcher
 from audio_pipeline.gateway.feed import SendingEnd
-from audio_pipeline.gateway.feed_port import WINDOW_FRAMES, FeedPort
+from audio_pipeline.gateway.feed_receiver import WINDOW_FRAMES, FeedReceiver
 from audio_pipeline.gateway.frame_bounds import FrameBounds
 from audio_pipeline.gateway.host_connection import HostConnection
 from audio_pipeline.gateway.link import ListeningEnd
@@ -163,28 +163,21 @@ class Clock:
 @contextmanager
 def feed() -> Iterator[Callable[[bytes], None]]:
     """A place for a singer, with all that is made of the frames."""
-    with tempfile.TemporaryDirectory() as folder:
-        port = FeedPort(f"ipc://{folder}/feed", TOKEN, rate=RATE, channels=CHANNELS)
-        port._stop.set()
-        port._waker.wake()
-        port._thread.join()
-        port._reply = lambda sender, message: _heard(pack_message(message))  # type: ignore[method-assign]
-        ctx = Clock()
-        player = RemotePlayer(ctx, CHANNELS, 0.0, 250.0)  # type: ignore[arg-type]
+    port = FeedReceiver(TOKEN, lambda sender, message: _heard(pack_message(message)), rate=RATE, channels=CHANNELS)
+    ctx = Clock()
+    player = RemotePlayer(ctx, CHANNELS, 0.0, 250.0)  # type: ignore[arg-type]
 
-        def target(data: bytes) -> None:
-            ctx.now += TICK_NS
-            for message in (msgpack.packb(OFFER), message_of(data)):
-                port.receive(b"a", message, ctx.now)
-            assert len(port._frames) <= WINDOW_FRAMES
-            player.poll(ctx, port)  # type: ignore[arg-type]
-            port._is_taken()
-            port._credit(ctx.now)
+    def target(data: bytes) -> None:
+        ctx.now += TICK_NS
+        for message in (msgpack.packb(OFFER), message_of(data)):
+            port.receive(b"a", message, ctx.now)
+        assert port.waiting <= WINDOW_FRAMES
+        player.poll(ctx, port)  # type: ignore[arg-type]
+        port.turn(ctx.now)
 
-        yield target
-        # What has a number beyond all others makes every later one an old one, until the next offer: nothing is taken.
-        assert ctx.emitted or not player.frames
-        port.close()
+    yield target
+    # What has a number beyond all others makes every later one an old one, until the next offer: nothing is taken.
+    assert ctx.emitted or not player.frames
 
 
 def _heard(answer: bytes) -> None:

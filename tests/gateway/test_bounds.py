@@ -24,7 +24,7 @@ from audio_pipeline.gateway.bounds import Bounds
 from audio_pipeline.gateway.budget import MOST_KNOWN, Budget, Budgets
 from audio_pipeline.gateway.carrier import CHUNK
 from audio_pipeline.gateway.connection import MOST_UNTAKEN, remove_dead
-from audio_pipeline.gateway.feed_port import WINDOW_FRAMES, FeedPort
+from audio_pipeline.gateway.feed_receiver import WINDOW_FRAMES, FeedReceiver
 from audio_pipeline.gateway.frame_bounds import FRAMES, VALUES, FrameBounds
 from audio_pipeline.gateway.message_meter import GREETING_BYTES, Meter
 from audio_pipeline.gateway.policy import Caller
@@ -32,7 +32,7 @@ from audio_pipeline.gateway.router import INSIDE
 from audio_pipeline.gateway.session import KEPT, MAX_OF_A_KEY, MAX_SESSIONS, Purpose, SessionKind, Sessions
 from audio_pipeline.keys import Keys
 from audio_pipeline.links.consumer import InPort
-from audio_pipeline.links.limits import A_TURN, PROTOCOL
+from audio_pipeline.links.limits import A_TURN, KEEPALIVE_NS, PROTOCOL
 from audio_pipeline.links.message_codec import from_map
 from audio_pipeline.links.message_codec import pack as pack_message
 from audio_pipeline.links.messages import Credit, Hello, LinkMessage, Still
@@ -121,27 +121,25 @@ def test_frames_of_nothing_are_counted_as_well() -> None:
 
 
 class Fed:
-    """A feed whose thread stands still: what comes is handed to it, what it answers is kept."""
+    """What a feed receives, by a clock that stands still; what it answers is kept."""
 
-    def __init__(self, folder: Path) -> None:
-        self.port = FeedPort(f"ipc://{folder}/feed", TOKEN, rate=RATE, channels=2)
-        self.port._stop.set()
-        self.port._waker.wake()
-        self.port._thread.join()
+    def __init__(self) -> None:
         self.answers: list[LinkMessage] = []
-        self.port._reply = lambda sender, message: self.answers.append(message)  # type: ignore[method-assign]
+        self.port = FeedReceiver(TOKEN, lambda sender, message: self.answers.append(message), rate=RATE, channels=2)
+        self.now_ns = MS
         self.say({"t": "offer", "v": PROTOCOL, "node": "voice", "instance": 1, "greeting": 0, "token": TOKEN})
 
     def say(self, word: dict[str, Any] | bytes) -> None:
-        self.port.receive(b"singer", word if isinstance(word, bytes) else msgpack.packb(word), MS)
+        self.port.receive(b"singer", word if isinstance(word, bytes) else msgpack.packb(word), self.now_ns)
 
     def frames(self, numbers: range) -> None:
         for number in numbers:
             self.say(pack(frame(number, seq=number)))
 
     def credit(self) -> LinkMessage:
-        self.port._is_taken()
-        self.port._credit(MS)
+        """What the sender is granted once it is due in any case."""
+        self.now_ns += KEEPALIVE_NS + MS
+        self.port.turn(self.now_ns)
         return self.answers[-1]
 
     def credited(self) -> int:
@@ -152,10 +150,8 @@ class Fed:
 
 
 @pytest.fixture
-def fed(tmp_path: Path) -> Iterator[Fed]:
-    made = Fed(tmp_path)
-    yield made
-    made.port.close()
+def fed() -> Fed:
+    return Fed()
 
 
 def test_sockets_of_doors_that_were_killed_are_removed(tmp_path: Path) -> None:
