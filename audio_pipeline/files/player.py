@@ -150,7 +150,9 @@ class Player:
 
     def _cross(self, coming: Coming) -> None:
         fade = self.rate * FADE_MS // 1000
-        while len(self._ready) < fade and self._song is not None and self._song.source.is_ready:
+        while (
+            len(self._ready) < fade and (song := self._song) and (song.source.is_ready or self.patience_s == math.inf)
+        ):
             self._fill(fade)  # what would have come next, as far as it is there
         old, self._ready = self._ready[:fade], self._ready[:0]
         self._maps.clear()

@@ -70,6 +70,10 @@ class Scrapes:
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ)
 
+    def __len__(self) -> int:
+        """Connections that are there now."""
+        return len(self._callers)
+
     def turn(self, timeout_s: float) -> None:
         """Waits until there is something to do, at most so long, and does it."""
         for key, _ in self._selector.select(timeout_s):

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from audio_pipeline.frame import MAX_CHANNELS, Flag, Frame, audio_frame, event_frame, gap_frame
 from audio_pipeline.frame_codec import pack
 from audio_pipeline.links.consumer import InPort
-from audio_pipeline.links.limits import MAX_TAPS, PROTOCOL, TAP_FRAMES
+from audio_pipeline.links.limits import IMPATIENT_NS, MAX_TAPS, PROTOCOL, TAP_FRAMES
 from audio_pipeline.links.messages import Credit, LinkMessage, Welcome
 from audio_pipeline.links.port_specs import InSpec, OutSpec
 from audio_pipeline.links.producer import OutPort
@@ -409,8 +409,8 @@ def test_the_last_words_of_a_dead_producer_do_not_turn_back_the_count(bench: Ben
     bench.out()
     port = bench.into()
     bench.pump(lambda: port.welcome)
-    port._on_frame(frame(5, seq=6, epoch=3))
-    port._on_frame(frame(4, seq=90, epoch=2))
+    port.on_bytes(pack(frame(5, seq=6, epoch=3)))
+    port.on_bytes(pack(frame(4, seq=90, epoch=2)))
     taken(port)
     assert (port.grant.epoch, port.grant.delivered_through) == (3, 6)
 
@@ -446,8 +446,7 @@ def test_a_greeting_that_is_said_twice_loses_nothing(bench: Bench) -> None:
     """The second of two impatient greetings comes when frames are under way already."""
     out, port = bench.out(), bench.into(window=4)
     port.send_due(10**9)
-    port._said_ns = 0
-    port.send_due(10**9)
+    port.send_due(10**9 + IMPATIENT_NS)
     offer(out, range(10))
     assert numbers(collect(bench, port, 10)) == list(range(10))
     assert not bench.counts["out>a.dropped.lost"]

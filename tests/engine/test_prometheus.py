@@ -238,7 +238,7 @@ def test_however_many_say_nothing_the_next_one_is_answered(served: Served) -> No
     """The oldest one that still owes its request makes way; descriptors stay a fixed number."""
     idle = [served.connect() for _ in range(3 * PLACES)]
     assert served.get()[0] == 200
-    assert len(served.scrapes._callers) <= PLACES
+    assert len(served.scrapes) <= PLACES
     for connection in idle:
         connection.close()
 
@@ -250,7 +250,7 @@ def test_hundreds_of_sessions_leave_nothing(served: Served) -> None:
         connection.send(b"GET /metrics HTTP/1.1\r\n\r\n" if at % 3 else b"GET ")
         connection.close()
     assert served.get()[0] == 200
-    assert len(served.scrapes._callers) <= PLACES and len(os.listdir("/proc/self/fd")) <= before + PLACES
+    assert len(served.scrapes) <= PLACES and len(os.listdir("/proc/self/fd")) <= before + PLACES
 
 
 def test_a_request_has_a_deadline_as_a_whole() -> None:
@@ -262,11 +262,11 @@ def test_a_request_has_a_deadline_as_a_whole() -> None:
         for byte in b"GET /metr":
             slow.send(bytes([byte]))
             scrapes.turn(1.0)
-            assert len(scrapes._callers) == 1
+            assert len(scrapes) == 1
             now_s += REQUEST_S / 9
         now_s = REQUEST_S + 0.1
         scrapes.turn(0.0)
-        assert scrapes._callers == [] and slow.recv(1) == b""
+        assert len(scrapes) == 0 and slow.recv(1) == b""
     scrapes.close()
     endpoint.close()
 
@@ -295,26 +295,33 @@ def test_what_is_no_request_is_answered_or_dropped(served: Served, said: bytes) 
 def test_an_answer_that_nobody_takes_is_given_up() -> None:
     now_s = 0.0
     endpoint = Endpoint(Address("127.0.0.1", 0))
-    metrics = Metrics(state)
-    metrics._kept = (float("inf"), 200, bytes(64 << 20))
-    scrapes = Scrapes(endpoint.socket, metrics, lambda: now_s)
+    asked: list[bool] = []
+
+    class Long(Metrics):
+        """More text than the system takes from us at once."""
+
+        def text(self) -> tuple[int, bytes]:
+            asked.append(True)
+            return 200, bytes(64 << 20)
+
+    scrapes = Scrapes(endpoint.socket, Long(state), lambda: now_s)
     with socket.create_connection(("127.0.0.1", endpoint.address.port)) as deaf:
         deaf.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
-        while not scrapes._callers or scrapes._callers[0].answer is None:
+        while not asked:
             scrapes.turn(1.0)
         for _ in range(50):
             scrapes.turn(0.0)
-        assert len(scrapes._callers) == 1, "it waits, and others are answered meanwhile"
+        assert len(scrapes) == 1, "it waits, and others are answered meanwhile"
         now_s = REQUEST_S + 0.1
         scrapes.turn(0.0)
-        assert scrapes._callers == []
+        assert len(scrapes) == 0
     scrapes.close()
     endpoint.close()
 
 
 def test_without_a_descriptor_the_oldest_makes_way(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     idle = served.connect()
-    while not served.scrapes._callers:
+    while not len(served.scrapes):
         pass
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken = []

@@ -108,8 +108,7 @@ def test_a_tap_hears_on(playing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         count = 0
         for _ in range(round(seconds * 50)):
             stage.run_for(0.02)
-            tap._port.handle()
-            while tap._next() is not None:
+            while tap.take(0.001) is not None:
                 count += 1
         return count
 
@@ -121,4 +120,4 @@ def test_a_tap_hears_on(playing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     heard(5)
     assert heard(1) == 100 and tap.counts["dropped.cancelled"] == 0
     assert tap.welcome.timeline == "next"
-    tap._port.close()
+    tap.close()

@@ -18,7 +18,6 @@ from audio_pipeline.errors import WireError
 from audio_pipeline.frame import Flag, audio_frame, event_frame, gap_frame
 from audio_pipeline.frame_codec import HEADER, pack, parse
 from audio_pipeline.links.consumer import InPort
-from audio_pipeline.links.message_codec import pack as pack_message
 from audio_pipeline.links.port_specs import InSpec, OutSpec
 from audio_pipeline.links.producer import OutPort
 from tests.fuzz.choice import Choice, mixed
@@ -105,6 +104,7 @@ def consumer() -> Iterator[Callable[[bytes], None]]:
     with zmq.Context() as context:
         counts: Counter[str] = Counter()
         spec = InSpec("a", "inproc://nobody", 5, "block")
+        now_ns = [0]
         port = InPort(context, spec, TOKEN, 1, lambda what, amount: counts.update({what: amount}))
 
         def target(data: bytes) -> None:
@@ -113,8 +113,8 @@ def consumer() -> Iterator[Callable[[bytes], None]]:
             while port.take() is not None:
                 port.used()
             assert port.grant.delivered_through < 1 << 62
-            for answer in (port._credit(), port._hello()):  # what follows from a number has to be sent
-                pack_message(answer)
+            now_ns[0] += 1 << 30
+            port.send_due(now_ns[0])  # credit, or a greeting: what follows from a number has to be packed
 
         yield target
         port.close()
