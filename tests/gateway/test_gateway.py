@@ -19,7 +19,7 @@ from audio_pipeline.errors import ConfigError, DeviceError, KeysError
 from audio_pipeline.frame import audio_frame
 from audio_pipeline.frame_codec import pack
 from audio_pipeline.gateway import feed as feed_end
-from audio_pipeline.gateway import feed_port, host_connection, stream
+from audio_pipeline.gateway import feed_receiver, host_connection, stream
 from audio_pipeline.gateway.codec import Coding
 from audio_pipeline.gateway.feed import RemoteFeed
 from audio_pipeline.gateway.feed_port import FeedPort
@@ -507,7 +507,7 @@ def test_who_may_not_play_or_not_there_is_told(
 def test_a_feed_goes_on_after_the_connection_broke_or_hung(
     studio: Studio, closing: list[Any], relay: Relay, impatient: None, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    monkeypatch.setattr(feed_port, "SILENT_NS", 400_000_000)
+    monkeypatch.setattr(feed_receiver, "SILENT_NS", 400_000_000)
     studio.allow("play")
     port = FeedPort(studio.run.endpoint("voice", FEED), "the token of this run")
     closing.append(port)

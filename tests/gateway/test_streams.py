@@ -14,7 +14,7 @@ import pytest
 from audio_pipeline.errors import ControlError
 from audio_pipeline.frame import Flag, audio_frame, gap_frame
 from audio_pipeline.frame_codec import pack, parse
-from audio_pipeline.gateway import acceptor, feed_port, host_connection, session
+from audio_pipeline.gateway import acceptor, feed_receiver, host_connection, session
 from audio_pipeline.gateway.codec import Coding
 from audio_pipeline.gateway.connection import MOST_UNTAKEN
 from audio_pipeline.gateway.control import RemoteControl
@@ -39,7 +39,7 @@ OFFER = {"t": "offer", "v": PROTOCOL, "node": "voice", "instance": 1, "greeting"
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long this machine stands still, nobody is taken for gone."""
     monkeypatch.setattr(host_connection, "ENOUGH_SILENCE_NS", 1 << 62)
-    monkeypatch.setattr(feed_port, "SILENT_NS", 1 << 62)
+    monkeypatch.setattr(feed_receiver, "SILENT_NS", 1 << 62)
     for module, name in ((session, "SILENT_S"), (acceptor, "STUCK_S"), (acceptor, "UNCLAIMED_S")):
         monkeypatch.setattr(module, name, float("inf"))
 
