@@ -22,6 +22,8 @@ LEAST: dict[str, dict[str, Any]] = {
     "timeline": {"timeline": "next", "epoch": 1, "from_": 9},
     "offer": {"v": PROTOCOL, "instance": 1},
     "time": {"t1": -5},
+    "audible": {"position": 0, "at": -5, "buffer_ms": 0.5, "underruns": 0},
+    "leaving": {"in_s": 0},
 }
 
 
@@ -30,7 +32,8 @@ def extreme(cls: type[LinkMessage]) -> LinkMessage:
     values: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
         rule = rule_of(field)
-        values[field.name] = rule.maximum if rule.maximum is not None else PROTOCOL if field.name == "v" else "é\u2028"
+        other = {"int": PROTOCOL, "float": 1e300}.get(str(field.type), "é\u2028")
+        values[field.name] = other if rule.maximum is None else rule.maximum
     return cls(**values)
 
 
