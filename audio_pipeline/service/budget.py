@@ -91,9 +91,9 @@ class Budget:
         """As `reserve`, for a session that runs already: it is counted whether or not there is enough."""
         self._reserved.setdefault(session, (config, self.cost_of(config, estimate)))
 
-    def release(self, session: str) -> None:
-        """Gives back what a session has, once, however often it is called."""
-        self._reserved.pop(session, None)
+    def release(self, session: str) -> bool:
+        """Gives back what a session has, once, however often it is called; False where it has nothing."""
+        return self._reserved.pop(session, None) is not None
 
     def note(self, session: str, cost: Cost) -> None:
         """A session was measured: its own reservation and the next ones of its config are of this size.

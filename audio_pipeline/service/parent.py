@@ -21,7 +21,7 @@ from audio_pipeline.host.runtime import WEB_SERVICES, base_dir
 from audio_pipeline.private_file import write_private
 from audio_pipeline.service.access import LOGIN_S, Identity, Tickets
 from audio_pipeline.service.catalog import Catalog
-from audio_pipeline.service.children import Child, Children
+from audio_pipeline.service.children import END_S, Child, Children
 from audio_pipeline.service.launch import end_session
 from audio_pipeline.service.options import ServiceOptions
 from audio_pipeline.service.session.folder import SessionFolder, SessionJob, session_folders
@@ -148,9 +148,18 @@ class Parent:
         self._stop.set()
 
     def close(self) -> None:
-        """Ends both children; sessions play on."""
+        """Tells clients, ends both children; sessions play on."""
+        tell_leaving(self.options)
         self._children.end()
         (self._state / RUNNING).unlink(missing_ok=True)
+
+
+def tell_leaving(options: ServiceOptions) -> None:
+    """Lets the media process tell its clients that they will have to go."""
+    from audio_pipeline.service.media.handover import Drain, order
+
+    with contextlib.suppress(OSError):  # it is not there just now: nobody is connected
+        order(Path(options.folder), Drain(v=1, leaving_in_s=END_S))
 
 
 def url_of(options: ServiceOptions) -> str:

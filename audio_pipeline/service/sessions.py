@@ -54,6 +54,7 @@ class Sessions:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._clients: dict[str, AsyncClient] = {}
         self._playing_s: dict[str, float] = {}  # since when, on the monotonic clock
+        self.on_over: Callable[[str], None] = lambda session: None  # called once, when a session is seen to be over
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     # -- what there is --------------------------------------------------------------------------------
@@ -176,7 +177,8 @@ class Sessions:
                 folder.renew()
 
     async def _let_go(self, session: str) -> None:
-        self.budget.release(session)
+        if self.budget.release(session):
+            self.on_over(session)
         self._playing_s.pop(session, None)
         child, client = self._children.pop(session, None), self._clients.pop(session, None)
         if child is not None and child.poll() is None:

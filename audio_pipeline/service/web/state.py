@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from audio_pipeline.service.access import ApiKeys, Tickets
 from audio_pipeline.service.budget import Budget, Cost
 from audio_pipeline.service.catalog import Catalog
 from audio_pipeline.service.estimate import capacity
+from audio_pipeline.service.media.handover import Ended, order
 from audio_pipeline.service.options import ServiceOptions
 from audio_pipeline.service.origins import Origins
 from audio_pipeline.service.sessions import Sessions
@@ -57,11 +59,12 @@ class Service:
 def make_service(options: ServiceOptions, limit: Cost | None = None) -> Service:
     """The parts of a web process. Raises ConfigError, OSError."""
     catalog = Catalog()
-    budget = Budget(limit or capacity(), _costs(options.costs))
+    sessions = Sessions(options.sessions, catalog, Budget(limit or capacity(), _costs(options.costs)))
+    sessions.on_over = lambda session: tell_ended(options, session)
     return Service(
         options,
         catalog,
-        Sessions(options.sessions, catalog, budget),
+        sessions,
         Uploads(options.files),
         Tickets(options.logins),
         Tickets(options.cookies),
@@ -70,6 +73,12 @@ def make_service(options: ServiceOptions, limit: Cost | None = None) -> Service:
         threads.pool("files", WORKERS),
         threads.pool("decoders", MOST_DECODERS),
     )
+
+
+def tell_ended(options: ServiceOptions, session: str) -> None:
+    """Has the media process close the connections of a session that is over."""
+    with suppress(OSError):  # it is not there just now: nobody is connected
+        order(Path(options.folder), Ended(v=1, ended=session))
 
 
 def _costs(path: Path) -> dict[str, Cost]:

@@ -83,3 +83,9 @@ def test_a_session_that_runs_already_is_counted_even_where_there_is_not_enough()
     budget.adopt("a", "karaoke", Cost(0.6, 10.0))
     with pytest.raises(ShortageError, match="0 cores are free"):
         budget.reserve("b", "karaoke", Cost(0.1, 10.0))
+
+
+def test_a_release_says_whether_there_was_anything_to_give_back() -> None:
+    budget = Budget(CAPACITY)
+    budget.reserve("a", "speech", ESTIMATES["speech"])
+    assert [budget.release("a"), budget.release("a")] == [True, False]

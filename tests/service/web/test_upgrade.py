@@ -17,7 +17,7 @@ from audio_pipeline.host.lock import LOCK, Hold
 from audio_pipeline.packed import unpack_map
 from audio_pipeline.service.access import COOKIE_S, Identity
 from audio_pipeline.service.origins import Origins
-from audio_pipeline.service.session.folder import PLAYING, SessionFolder, SessionJob, SessionStatus
+from audio_pipeline.service.session.folder import ENDED, PLAYING, SessionFolder, SessionJob, SessionStatus
 from audio_pipeline.service.web.app import make_app
 from audio_pipeline.service.web.guard import Guard
 from audio_pipeline.service.web.identify import cookie_name
@@ -177,3 +177,31 @@ def test_a_session_that_is_over_is_said_to_be(tmp_path: Path) -> None:
 
     answer = asyncio.run(go())
     assert answer.startswith(b"HTTP/1.1 503 ") and b"the session is failed" in answer
+
+
+def test_the_media_process_is_told_once_that_a_session_is_over(tmp_path: Path) -> None:
+    async def go() -> tuple[list[dict[Any, Any]], str]:
+        service = short(tmp_path)
+        folder, hold = playing(service)
+        service.sessions.adopt()
+        folder.write_status(SessionStatus(ENDED, pid=os.getpid()))
+        hold.close()
+        with media_socket(service) as media:
+            for _ in range(3):
+                await service.sessions.turn()
+            channels = []
+            while (channel := _waiting(media)) is not None:
+                with channel:
+                    channels.append(unpack_map(channel.recv(MOST), "order", MOST))
+        await service.sessions.close()
+        return channels, folder.id
+
+    orders, session = asyncio.run(go())
+    assert orders == [{"v": 1, "ended": session}]
+
+
+def _waiting(media: socket.socket) -> socket.socket | None:
+    try:
+        return media.accept()[0]
+    except BlockingIOError:
+        return None
