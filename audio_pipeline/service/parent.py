@@ -149,12 +149,12 @@ class Parent:
 
     def close(self) -> None:
         """Tells clients, ends both children; sessions play on."""
-        tell_leaving(self.options)
+        announce_leaving(self.options)
         self._children.end()
         (self._state / RUNNING).unlink(missing_ok=True)
 
 
-def tell_leaving(options: ServiceOptions) -> None:
+def announce_leaving(options: ServiceOptions) -> None:
     """Lets the media process tell its clients that they will have to go."""
     from audio_pipeline.service.media.handover import Drain, order
 

@@ -60,7 +60,7 @@ def make_service(options: ServiceOptions, limit: Cost | None = None) -> Service:
     """The parts of a web process. Raises ConfigError, OSError."""
     catalog = Catalog()
     sessions = Sessions(options.sessions, catalog, Budget(limit or capacity(), _costs(options.costs)))
-    sessions.on_over = lambda session: tell_ended(options, session)
+    sessions.on_over = lambda session: announce_end(options, session)
     return Service(
         options,
         catalog,
@@ -75,7 +75,7 @@ def make_service(options: ServiceOptions, limit: Cost | None = None) -> Service:
     )
 
 
-def tell_ended(options: ServiceOptions, session: str) -> None:
+def announce_end(options: ServiceOptions, session: str) -> None:
     """Has the media process close the connections of a session that is over."""
     with suppress(OSError):  # it is not there just now: nobody is connected
         order(Path(options.folder), Ended(v=1, ended=session))

@@ -16,7 +16,7 @@ from audio_pipeline.service.options import ServiceOptions
 from audio_pipeline.service.sessions import Sessions
 from audio_pipeline.service.web.app import make_app
 from audio_pipeline.service.web.identify import cookie_name
-from audio_pipeline.service.web.state import Service, make_service, tell_ended
+from audio_pipeline.service.web.state import Service, announce_end, make_service
 
 PORT = 8080
 ORIGIN = f"http://127.0.0.1:{PORT}"
@@ -46,7 +46,7 @@ def service_in(folder: Path, *, limit: Cost = PLENTY, host: str = "127.0.0.1", p
     """One whose sessions have no process."""
     service = make_service(options(folder, host, public), limit)
     service.sessions = Sessions(service.options.sessions, service.catalog, Budget(limit), lambda folder: Starting())
-    service.sessions.on_over = lambda session: tell_ended(service.options, session)
+    service.sessions.on_over = lambda session: announce_end(service.options, session)
     return service
 
 
