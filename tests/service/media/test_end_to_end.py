@@ -47,7 +47,8 @@ def media(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def connected(folder: Path, pipeline: Pipeline) -> Browser:
+@contextmanager
+def connected(folder: Path, pipeline: Pipeline) -> Iterator[Browser]:
     """A browser at the end of a tcp connection that was handed over."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         browser = Browser(socket.create_connection(listener.getsockname()))
@@ -55,7 +56,10 @@ def connected(folder: Path, pipeline: Pipeline) -> Browser:
     run = str(Path(pipeline.access["endpoint"].removeprefix("ipc://")).parent)
     browser.hand_over(folder, theirs, run=run)
     browser.await_open()
-    return browser
+    try:
+        yield browser
+    finally:
+        browser.close()
 
 
 def sing(browser: Browser, instance: int, frames: int) -> None:
@@ -97,11 +101,11 @@ def test_sound_goes_both_ways_and_a_media_process_that_is_killed_costs_the_sessi
     folder.mkdir(mode=0o700)
     with Pipeline.loads(PIPELINE.format(tone=tmp_path / "tone.wav")) as pipeline:
         assert pipeline.wait_playing()
-        with media(folder):
-            sing(connected(folder, pipeline), 1, 20)
+        with media(folder), connected(folder, pipeline) as browser:
+            sing(browser, 1, 20)
             until(lambda: pipeline.state().ledger.nodes["singer"].counters.get("frames", 0) > 0)
-        with media(folder):
-            sing(connected(folder, pipeline), 2, 20)
+        with media(folder), connected(folder, pipeline) as browser:
+            sing(browser, 2, 20)
         until(lambda: all(tap.balanced and not tap.in_flight for tap in pipeline.state().ledger.taps))
         meters = pipeline.state().meters
         assert {name: node.restarts for name, node in meters.nodes.items() if node.restarts} == {}
