@@ -46,7 +46,7 @@ BUNDLED = (
         "A song is split into voice and band while it plays; sing at this browser's microphone.",
         "karaoke",
     ),
-    Offer("stems_browser", "Stems", "A song, or the sound of this browser, in voice and band.", "stems"),
+    Offer("stems_browser", "Voice and band", "A song, or the sound of this browser, in voice and band.", "stems"),
     Offer(
         "stems4_browser", "Four stems", "A song, or the sound of this browser, in voice, drums, bass and rest.", "stems"
     ),
