@@ -8,8 +8,8 @@ import { theme } from "../theme.js";
 import { html, useFrames } from "../view.js";
 
 const PIXELS_S = 60; // of the page
-const QUIETEST_DB = -100;
-const LOUDEST_DB = -28;
+const QUIETEST_DB = -96;
+const LOUDEST_DB = -16;
 const LONGEST_STEP_S = 0.25; // after the page was hidden the picture goes on, without a gap's worth of one column
 
 /** @typedef {{heights: string, rows: Float32Array, colours: Uint8ClampedArray, theme: string, atS: number, rest: number}} Picture */

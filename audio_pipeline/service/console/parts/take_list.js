@@ -11,12 +11,17 @@ import { Icon } from "./icon.js";
 import { Notice } from "./notice.js";
 import { SeekBar } from "./seek_bar.js";
 
-/** @typedef {{id: string, name: string, seconds: number, bytes: number}} Track */
+/** @typedef {{id: string, name: string, seconds: number, bytes: number, finished?: boolean}} Track */
 /** @typedef {{id: string, started: number | string, seconds: number, tracks: Track[]}} Take */
 
 /** @param {number | string} started Unix seconds, or as ISO 8601 has it */
 const clock = (started) =>
   new Date(typeof started === "number" ? started * 1_000 : started).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+
+const AGAIN_MS = 500;
+
+/** @param {Track} track */
+const isFinished = ({ finished }) => finished !== false;
 
 /** @param {Track[]} tracks */
 const firstHeard = (tracks) => tracks.find(({ name }) => name === "mix") ?? tracks[0];
@@ -35,6 +40,12 @@ export function TakeList({ desk, emptyText }) {
     }
   };
   useEffect(() => void refresh(), [id, isRecording]);
+  const isWaiting = !isRecording && takes.some(({ tracks }) => !tracks.every(isFinished));
+  useEffect(() => {
+    if (!isWaiting) return;
+    const timer = window.setTimeout(refresh, AGAIN_MS); // the recorder still closes its files
+    return () => window.clearTimeout(timer);
+  }, [isWaiting, takes]);
   const remove = async (/** @type {Take} */ take) => {
     try {
       if (id) await api.deleteTake(id, take.id);
@@ -43,7 +54,7 @@ export function TakeList({ desk, emptyText }) {
       setError(sentence(failure));
     }
   };
-  const closed = takes.filter(({ tracks }) => tracks.length > 0);
+  const closed = takes.filter(({ tracks }) => tracks.length > 0 && tracks.every(isFinished));
   return html`
     <section class="card" aria-labelledby="takes">
       <h2 id="takes">Takes</h2>
