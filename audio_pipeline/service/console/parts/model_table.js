@@ -16,7 +16,7 @@ export const ModelTable = ({ models }) => html`
               <tbody>
                 ${models.map(
                   ({ name, holds, used }) => html`
-                    <tr key=${name}><th scope="row">${name}</th><td>${holds || NONE}</td><td class="number">${figure(used)}</td></tr>
+                    <tr key=${name}><th scope="row">${name}</th><td class="wrap">${holds || NONE}</td><td class="number">${figure(used)}</td></tr>
                   `,
                 )}
               </tbody>
