@@ -34,7 +34,7 @@ class Flag(enum.IntFlag):
     NONE = 0
     DISCONTINUITY = 1  # the samples before this frame are not its neighbours
     GAP = 2  # no payload: `samples` of silence, or idle when 0
-    CONCEALED = 4  # made up by a node because the true samples came too late
+    CONCEALED = 4  # a node replaced samples that came too late
     SEGMENT_START = 8  # an utterance begins in this frame
     SEGMENT_END = 16  # an utterance ends in this frame
     END = 32  # the last frame of the stream

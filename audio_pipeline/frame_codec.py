@@ -103,7 +103,9 @@ def pack_event(event: dict[str, Any]) -> bytes:
     try:
         _parse_event(packed)
     except WireError as error:
-        raise WireError(f"event {event.get('kind')!r} cannot be sent, since nobody could read it: {error}") from error
+        raise WireError(
+            f"event {event.get('kind')!r} cannot be sent, since no reader would accept it: {error}"
+        ) from error
     return packed
 
 

@@ -140,7 +140,7 @@ class Keys:
         """Somebody this host knows."""
         if name not in self.known:
             hint = nearest(name, self.known) or "; write it down with `audio-pipeline keys allow NAME KEY`"
-            raise KeysError(f"this host knows no key called {name!r}{hint}")
+            raise KeysError(f"this host has no key named {name!r}{hint}")
         return self.known[name]
 
     def who(self, public: str) -> str | None:
@@ -216,7 +216,7 @@ def _pair(path: Path, name: str, raw: object) -> KeyPair:
     except (KeysError, zmq.ZMQError):
         derived = ""
     if not derived or derived != pair.public:  # without a word of the secret
-        raise KeysError(f"{path} is damaged: the halves of key {name!r} do not belong together")
+        raise KeysError(f"{path} is damaged: the halves of key {name!r} do not match")
     return pair
 
 

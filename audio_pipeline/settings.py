@@ -153,7 +153,7 @@ def _unknown(what: str, name: str, known: Mapping[str, Any], cls: type | None) -
     renamed: Mapping[str, str] = getattr(cls, "RENAMED", {})
     if name in renamed:
         return f"is now {renamed[name]}"
-    return f"unknown {what}{nearest(name, known)}; known are {', '.join(known) or 'none'}"
+    return f"unknown {what}{nearest(name, known)}; known: {', '.join(known) or 'none'}"
 
 
 def _convert(hint: Any, rule: Rule, value: Any, path: Path, places: Places) -> Any:

@@ -150,8 +150,8 @@ class Capture(Node):
             return
         device = self._microphone.device
         ctx.count("xruns", device.xruns - self._xruns)
-        ctx.count("concealed_samples", self._microphone.made_up_samples - self._concealed)
-        self._xruns, self._concealed = device.xruns, self._microphone.made_up_samples
+        ctx.count("concealed_samples", self._microphone.concealed_samples - self._concealed)
+        self._xruns, self._concealed = device.xruns, self._microphone.concealed_samples
         if not device.active:
             self._lose(f"sound input {self.settings.device!r} has stopped", ctx)
             return

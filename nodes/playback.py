@@ -84,7 +84,7 @@ class Playback(Node):
             self._lose(str(error), ctx)  # it was there when this run began, so it may come back
             return
         if silent:
-            ctx.log(f"nothing can be heard ({silent}); all else runs as if there were a sound card")
+            ctx.log(f"no sound is played ({silent}); everything else runs as with a sound card")
         self._show(ctx, silent=bool(silent) or device == "null", gone=False)
 
     def _show(self, ctx: Context, *, silent: bool, gone: bool) -> None:

@@ -190,7 +190,7 @@ class Recorder(Node):
         self._failed.add(name)
         if not ctx.live:
             raise error
-        ctx.log(f"{error}; track {name!r} ends here, the rest goes on")
+        ctx.log(f"{error}; track {name!r} ends here; the others continue")
         ctx.event("takes", "error", notice.position, track=name, message=str(error))
         ctx.count("failed_tracks")
 

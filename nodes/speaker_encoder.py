@@ -114,7 +114,7 @@ class SpeakerEncoder(Node):
         from audio_pipeline.models.voices.live import Enroller
 
         if self.settings.enrol_s and not self.settings.consent:
-            ctx.log(f"no voice is made of whoever speaks before they agree: set {ctx.name}.consent=true")
+            ctx.log(f"no voice is fitted before the speaker agrees: set {ctx.name}.consent=true")
         return Enroller(self.settings.enrol_s) if self.settings.enrol_s and self.settings.consent else None
 
     def _enrol(self, comparison: Comparison, position: int, ctx: Context) -> None:

@@ -170,7 +170,7 @@ class Tts(Source):
         elif event.get("kind") == "withdrawn" and unstyle(self._talker.engine):
             self._cancel(ctx)
             own = self.settings.voice
-            ctx.log(f"consent was taken back: nothing more is said in that voice; from now on it is {own}")
+            ctx.log(f"consent was revoked: speech in that voice stops; from now on the voice is {own}")
 
     def blocks(self, ctx: Context) -> Iterator[Samples | int]:
         if not ctx.live:
@@ -198,7 +198,7 @@ class Tts(Source):
             self._written_ns = None
             self._live.settle()
             ctx.event("words", "stalled", self._position)
-            ctx.log(f"the text did not go on for {stall_s:g} s: what was written is said, more of it may follow")
+            ctx.log(f"no further text for {stall_s:g} s: the text is spoken as far as it came, and may continue")
 
     def _give_up(self, why: str, ctx: Context) -> None:
         ctx.count("failures")
@@ -208,7 +208,7 @@ class Tts(Source):
     def _report_left_out(self, what: str, ctx: Context) -> None:
         ctx.event("words", "left_out", self._position, what=what)
         if any(char.isalpha() for char in what.replace(" and ", "").replace(" more", "")):  # more than pictures
-            ctx.log(f"left out, since this voice cannot say it: {what}")
+            ctx.log(f"left out as unpronounceable for this voice: {what}")
 
     def _report_sound(self, spoken: Any, missing: int, ctx: Context, *, making: bool) -> None:
         ctx.count("starved_samples", self._report.starved(missing, making=making))

@@ -101,7 +101,7 @@ class Vad(Node):
         sides = self._speech.sides
         if sides.choice != MEAN and self._side == MEAN:
             lost = f"mixed they are {sides.loss_db:.0f} dB softer than alone"
-            ctx.log(f"the two sides of the sound cancel ({lost}): speech is looked for on {sides.description}")
+            ctx.log(f"the two sides of the sound cancel ({lost}): speech is detected on {sides.description}")
         self._side = sides.choice
 
     def _send(self, found: Found, ctx: Context) -> None:

@@ -1,4 +1,4 @@
-"""Spans of a stream that are made up, since what belonged there was lost on the way to whoever computed it."""
+"""Concealed spans of a stream: computed from input that was lost on the way."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ConcealedSpans:
             self._spans.append((start, end))
 
     def first_in(self, start: int, end: int) -> int | None:
-        """Where in [start, end) something is made up first; None where nothing is."""
+        """The first concealed position in [start, end); None if there is none."""
         found = [max(start, begin) for begin, over in self._spans if begin < end and over > start]
         return min(found, default=None)
 

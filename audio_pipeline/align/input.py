@@ -128,7 +128,7 @@ class AlignInput:
         return 0 if self._next is None else self.run(self._next)
 
     def read(self, position: int, n: int) -> tuple[Samples, int]:
-        """The block at `position` as it will be heard, and how many of its samples are made up."""
+        """The block at `position` as it will be played, and the number of its concealed samples."""
         block, true = self._joined(position, n)
         self._next = position + n
         for held in (self.ring, self.standby, self.concealed, self.standby_concealed):

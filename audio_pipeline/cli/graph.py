@@ -43,7 +43,7 @@ def graph(args: argparse.Namespace) -> int:
         "redo": _redo,
     }
     if action not in USAGE:
-        raise ConfigError(f"graph: unknown action {action!r}{nearest(action, USAGE)}; known are {', '.join(USAGE)}")
+        raise ConfigError(f"graph: unknown action {action!r}{nearest(action, USAGE)}; known: {', '.join(USAGE)}")
     changes = None if action in whole else read_changes(phrase)
     with attached(args.pipeline) as client:
         done = _done(client.edit(changes)) if changes is not None else whole[action](client, rest, args.force)

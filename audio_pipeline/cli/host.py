@@ -17,7 +17,7 @@ def devices(args: argparse.Namespace) -> int:
     """Lists the sound devices; an index or any part of a name can stand in `device:`."""
     found = list_devices()
     if not found:
-        raise DeviceError("this host has no sound device; audio-pipeline doctor says what may be missing")
+        raise DeviceError("this host has no sound device; audio-pipeline doctor lists possible causes")
     write(*device_lines(found))
     return 0
 

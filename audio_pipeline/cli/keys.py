@@ -42,7 +42,7 @@ def _allow(held: Keys, args: argparse.Namespace) -> None:
         raise ConfigError("keys allow: expected a name and a public key")
     held.allow(args.name, args.key, args.role)
     write(
-        f"{args.name} is known; it may do {MAY[args.role]}"
+        f"{args.name} is in the address book; it may do {MAY[args.role]}"
         if args.role == "host"
         else f"{args.name} may {MAY[args.role]}"
     )

@@ -50,13 +50,13 @@ def found() -> Iterator[str]:
     for stray in strays(runtime.base_dir()):
         yield f"process {stray.pid} ({stray.name}) of {stray.run or 'a pipeline'}, which has no supervisor"
     for folder in runtime.dead():
-        yield f"folder {folder} of a pipeline that is gone: {_contents(folder)}"
+        yield f"folder {folder} of a dead pipeline: {_contents(folder)}"
 
 
 def described(service: RunningService) -> str:
     """What a service holds and who uses it, on one line."""
     status = service.status
-    idle = f"nobody, so it ends by itself after {status.linger_s:g} s"
+    idle = f"nobody; it ends by itself after {status.linger_s:g} s"
     where = f"process {service.pid}{_memory(service.pid)}" if service.pid else "a process of another PID namespace"
     return f"service {service.name}: {where}; holds {status.holds}; used by {', '.join(status.users) or idle}"
 
@@ -78,7 +78,7 @@ def _contents(folder: Path) -> str:
     with contextlib.suppress(OSError):
         kinds = Counter("socket" if path.is_socket() else WHAT.get(path.suffix, "other") for path in folder.iterdir())
         return ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in sorted(kinds.items())) or "empty"
-    return "gone just now"
+    return "just ended"
 
 
 def sweep() -> Iterator[str]:

@@ -80,7 +80,7 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
         if not _is_config(arguments[0]):
             known = ", ".join(commands)
-            raise ConfigError(f"unknown command {arguments[0]!r}{nearest(arguments[0], commands)}; known are {known}")
+            raise ConfigError(f"unknown command {arguments[0]!r}{nearest(arguments[0], commands)}; known: {known}")
         arguments = ["run", *arguments]
     args = parser.parse_args(arguments)
     if not arguments:

@@ -49,7 +49,7 @@ def _check_known(names: Sequence[str], ledger: Ledger) -> None:
     known = ledger.nodes
     for name in names:
         if name not in known:
-            raise ControlError(f"unknown node {name!r}{nearest(name, known)}; known are {', '.join(known)}")
+            raise ControlError(f"unknown node {name!r}{nearest(name, known)}; known: {', '.join(known)}")
 
 
 def _follow(client: Client, printed: Printed, names: Sequence[str]) -> None:

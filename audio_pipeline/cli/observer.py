@@ -55,8 +55,11 @@ def observing(show: Callable[[], str], wait: Wait) -> str:
     except Exception as error:  # noqa: BLE001 - whatever fails in a view, the sound goes on
         if is_gone(error):
             abandon(sys.stdout)
-        reason = "nobody reads it any more" if is_gone(error) else f"{type(error).__name__}: {error}"
-        warn(f"audio-pipeline: the view ended ({reason}); the pipeline goes on: Ctrl-C or `audio-pipeline stop`")
+        reason = "its reader has closed it" if is_gone(error) else f"{type(error).__name__}: {error}"
+        warn(
+            f"audio-pipeline: the view ended ({reason}); the pipeline continues: end it by Ctrl-C or "
+            "`audio-pipeline stop`"
+        )
     wait(None)
     return ""
 

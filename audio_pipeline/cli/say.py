@@ -47,8 +47,8 @@ def say(args: argparse.Namespace) -> int:
     seconds = write(args, talker, portions)
     if not seconds:
         if args.text == ["-"]:
-            raise ConfigError("standard input held no text to speak")
-        raise ConfigError(f"there is nothing to say in {' '.join(args.text)!r:.60}")
+            raise ConfigError("standard input contained no text to speak")
+        raise ConfigError(f"there is no text to speak in {' '.join(args.text)!r:.60}")
     return 0
 
 
@@ -78,7 +78,7 @@ def _piped() -> Iterator[str | None]:
     while True:
         if waiting and not select.select([file], [], [], STALL_S)[0]:
             waiting = False  # reported once, until more comes
-            warn(f"the text did not go on for {STALL_S:g} s: what is there is spoken now")
+            warn(f"no further text for {STALL_S:g} s: speaking the text so far")
             yield None
         if not (portion := os.read(file, READ_BYTES)):
             return
@@ -96,7 +96,7 @@ def spoken_pieces(talker: Talker, portions: Iterable[str | None]) -> Iterator[Ar
             warn(f"{took:6.2f} s  {piece.text}")
         yield piece.sound
     if left_out := talker.left_out():
-        warn(f"left out, since this voice cannot speak it: {left_out}")
+        warn(f"left out as unpronounceable for this voice: {left_out}")
     took = time.perf_counter() - began
     if spoken_s and took > spoken_s and sys.stderr.isatty():
         warn(f"this voice took {took:.1f} s for {spoken_s:.1f} s of speech here: it pauses")
@@ -107,7 +107,7 @@ def _to_file(args: argparse.Namespace, talker: Talker, portions: Iterable[str | 
 
     path: Path = args.out
     if path.exists() and not args.force:
-        raise ConfigError(f"{str(path)!r} is there already; add --force to write over it")
+        raise ConfigError(f"{str(path)!r} exists already; add --force to overwrite it")
     sounds = list(spoken_pieces(talker, portions))
     if sounds:
         try:

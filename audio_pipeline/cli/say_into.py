@@ -23,7 +23,7 @@ def into(args: argparse.Namespace, portions: Iterable[str | None]) -> int:
             if any(send_text(client, args.into, portions)):
                 client.send(args.into, "text", "end")
             elif not args.cancel:
-                raise ConfigError(f"there is nothing to say in {' '.join(args.text)!r:.60}")
+                raise ConfigError(f"there is no text to speak in {' '.join(args.text)!r:.60}")
         except KeyboardInterrupt:
             client.transport(args.into, "cancel")
             raise

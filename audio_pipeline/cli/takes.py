@@ -62,7 +62,7 @@ def lines(looked: Inspected) -> Iterator[str]:
     if looked.damage:
         yield f"  {looked.damage}"
     if not looked.is_well:
-        yield "  audio-pipeline takes --repair finishes what was cut off"
+        yield "  audio-pipeline takes --repair completes interrupted recordings"
 
 
 def _row(track: Found) -> Sequence[str]:

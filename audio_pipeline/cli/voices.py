@@ -114,7 +114,7 @@ def _write_card(library: Library, record: Record, args: argparse.Namespace) -> N
 
 def _write(path: Path, data: bytes, force: bool) -> None:
     if path.exists() and not force:
-        raise ConfigError(f"{str(path)!r} is there already; add --force to write over it")
+        raise ConfigError(f"{str(path)!r} exists already; add --force to overwrite it")
     try:
         write_whole(path, data)
     except OSError as error:

@@ -8,8 +8,8 @@ from pathlib import Path
 from audio_pipeline.errors import ConfigError
 
 HELP = {
-    "enrol": ("voices_enrol:enrol", "make a voice from a recording of somebody who agrees"),
-    "list": ("voices:listing", "the voices that can speak"),
+    "enrol": ("voices_enrol:enrol", "create a voice from a recording of a speaker who agrees"),
+    "list": ("voices:listing", "list the available voices"),
     "show": ("voices:show", "the card of a voice: how alike, how good the sample, whose consent"),
     "score": ("voices:score", "how alike two speakers are: sound files, or the samples of enrolled voices"),
     "refine": ("voices_refine:refine", "search for a style nearer to the speaker (needs PyTorch)"),
@@ -32,34 +32,36 @@ def add_voices(voices: argparse.ArgumentParser) -> None:
         also = ", or the id that `voices list` shows of a damaged one" if name == "delete" else ""
         parsers[name].add_argument("name", metavar="NAME", help=f"of an enrolled voice{also}")
     _enrol(parsers["enrol"])
-    parsers["show"].add_argument("--json", action="store_true", help="all that is known of it, as JSON")
+    parsers["show"].add_argument("--json", action="store_true", help="all its data, as JSON")
     parsers["show"].add_argument("--html", type=Path, metavar="FILE", help="write it as a page")
     parsers["show"].add_argument("--png", type=Path, metavar="FILE", help="write its picture")
     of = "a file with 1.6 s of speech or more, or the name of an enrolled voice, which stands for its speaker's sample"
     parsers["score"].add_argument("files", nargs=2, metavar="VOICE", help=of)
-    parsers["refine"].add_argument("--minutes", type=float, default=3.0, metavar="N", help="how long (3)")
-    parsers["export"].add_argument("-o", "--out", type=Path, metavar="FILE", help="where to (NAME.voice)")
-    parsers["export"].add_argument("--without-sample", action="store_true", help="leave the recording out")
+    parsers["refine"].add_argument("--minutes", type=float, default=3.0, metavar="N", help="duration (3)")
+    parsers["export"].add_argument("-o", "--out", type=Path, metavar="FILE", help="destination (NAME.voice)")
+    parsers["export"].add_argument("--without-sample", action="store_true", help="omit the recording")
     for name in ("show", "export"):
-        parsers[name].add_argument("--force", action="store_true", help="write over a file that is there")
-    parsers["import"].add_argument("file", type=Path, metavar="FILE", help="that `voices export` wrote")
-    parsers["import"].add_argument("--name", metavar="NAME", help="what to call it here")
-    parsers["delete"].add_argument("--yes", action="store_true", help="do not ask")
+        parsers[name].add_argument("--force", action="store_true", help="overwrite an existing file")
+    parsers["import"].add_argument("file", type=Path, metavar="FILE", help="a file of `voices export`")
+    parsers["import"].add_argument("--name", metavar="NAME", help="new name")
+    parsers["delete"].add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def _enrol(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="ten seconds of a voice, or several clips")
-    parser.add_argument("--name", required=True, metavar="NAME", help="what to call the voice")
+    parser.add_argument("--name", required=True, metavar="NAME", help="name of the voice")
     parser.add_argument("--record", type=float, metavar="SECONDS", help="record it now, with the microphone")
     parser.add_argument("--device", default="default", metavar="DEVICE", help="microphone: default, name or number")
     consent = parser.add_mutually_exclusive_group()
-    consent.add_argument("--consent", metavar="STATEMENT", help="that the speaker agrees; without it you are asked")
+    consent.add_argument("--consent", metavar="STATEMENT", help="the speaker agrees; without it the command asks")
     consent.add_argument("--prove", action="store_true", help="prove the consent by reading a sentence aloud now")
     consent.add_argument("--proof", type=Path, metavar="FILE", help="or by a recording of `voices sentence`'s sentence")
-    parser.add_argument("--speaker", metavar="NAME", help="who speaks, where that is not the voice's name (--prove)")
-    parser.add_argument("--british", action="store_true", help="pronounce as in Britain")
+    parser.add_argument("--speaker", metavar="NAME", help="the speaker's name, if not the voice's (--prove)")
+    parser.add_argument("--british", action="store_true", help="British pronunciation")
     parser.add_argument("--forget-sample", action="store_true", help="do not keep the recording (then no refine)")
-    parser.add_argument("--force", action="store_true", help="take two voices for one, or a made voice as a sample")
+    parser.add_argument(
+        "--force", action="store_true", help="accept two voices as one, or a synthetic voice as a sample"
+    )
 
 
 def missing(args: argparse.Namespace) -> int:

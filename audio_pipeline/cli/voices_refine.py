@@ -52,7 +52,7 @@ def refine(args: argparse.Namespace) -> int:
         warn(f"{args.minutes:g} minutes were over before the first step; give it more with --minutes")
     if stopped.is_set():
         name = shlex.quote(after.name)
-        write(f"stopped early; the same command goes on from here: audio-pipeline voices refine {name}")
+        write(f"stopped early; the same command continues from here: audio-pipeline voices refine {name}")
     return 0
 
 

@@ -65,7 +65,7 @@ class Microphone:
         self._received = 0  # device samples
         self._next: int | None = None  # position of the next sample to give
         self._owed = 0.0  # graph samples inside the rate converter
-        self._xruns = self.made_up_samples = 0
+        self._xruns = self.concealed_samples = 0
         self._tick: Tick | None = None
         self._steady = threading.Event()
         self.device.start()
@@ -130,7 +130,7 @@ class Microphone:
             yield from self._convert(self._seam.process(x))
             return
         concealed, x = self._seam.join(lost, x)
-        self.made_up_samples += round(lost * self._ratio)
+        self.concealed_samples += round(lost * self._ratio)
         for block in self._convert(concealed):
             yield block._replace(concealed=True)
         yield from self._convert(x)

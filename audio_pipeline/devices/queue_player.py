@@ -15,7 +15,7 @@ from audio_pipeline.errors import DeviceError
 
 Samples = NDArray[np.float32]
 BLOCK_MS = 20
-LOOK_S = 0.5
+CHECK_S = 0.5
 NULL = "null"
 
 
@@ -51,7 +51,7 @@ class QueuePlayer:
         return self._played / self._rate
 
     def _wait(self, over: Callable[[], bool]) -> None:
-        while not self._lock.wait_for(over, LOOK_S):
+        while not self._lock.wait_for(over, CHECK_S):
             if not self._output.active:
                 raise DeviceError("the sound output has stopped: was it pulled out?")
 

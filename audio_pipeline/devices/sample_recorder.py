@@ -16,7 +16,7 @@ Progress = Callable[[float, float], None]  # seconds so far, level of the newest
 
 RATE = 48_000
 BLOCK_MS = 50
-LOOK_S = 2.0  # without a block the card is taken for dead
+SILENT_S = 2.0  # without a block the card is taken for dead
 LEAST = 1e-6
 
 
@@ -38,8 +38,8 @@ def record(
         wanted = round(seconds * card.rate)
         held = 0
         while held < wanted:
-            if not came.acquire(timeout=LOOK_S):
-                raise DeviceError(f"sound input {device!r} gave no sound for {LOOK_S:g} s; was it pulled out?")
+            if not came.acquire(timeout=SILENT_S):
+                raise DeviceError(f"sound input {device!r} gave no sound for {SILENT_S:g} s; was it pulled out?")
             newest = blocks[-1]
             held = sum(map(len, blocks))
             progress(held / card.rate, level_db(newest))

@@ -105,7 +105,7 @@ def host() -> Finding:
     count, gib = cores(), machine.memory_gib()
     detail = f"{processor()}, {count} core{'s' * (count > 1)}, {gib:.0f} GiB"
     if count < 2:
-        return Finding("could", "processor", f"{detail}; live separation wants two cores")
+        return Finding("could", "processor", f"{detail}; live separation needs two cores")
     return Finding("ok", "processor", detail)
 
 

@@ -24,7 +24,7 @@ class DriftReader:
     """Gives the samples of one span after the other, at a ratio that may change all the time.
 
     Where samples are missing the last ones are continued for 5 ms, fading out; what comes behind them fades in.
-    `concealed_samples` counts what was made up, `underruns` how often, `late_samples` what came too late.
+    `concealed_samples` counts replaced samples, `underruns` their spans, `late_samples` those that came too late.
     """
 
     def __init__(self, channels: int, rate: int, capacity_samples: int) -> None:

@@ -64,8 +64,8 @@ class Faults:
             ),
             (
                 stamp.count,
-                f"{_many(stamp.count, 'time stamp')} out of order, the first at {stamp.first_s:.2f} s; the "
-                f"sound goes on without them",
+                f"{_many(stamp.count, 'time stamp')} out of order, the first at {stamp.first_s:.2f} s; "
+                f"they are ignored",
             ),
             (
                 change.count,
@@ -77,10 +77,10 @@ class Faults:
                 f"{_many(left_out.count, 'part')} of it left out, the first at {left_out.first_s:.2f} s "
                 f"({left_out.detail})",
             ),
-            (self.ends_s is not None, "ends at {:.2f} s, its header says {:.2f} s".format(*self.ends_s or (0, 0))),
+            (self.ends_s is not None, "ends at {:.2f} s, its header states {:.2f} s".format(*self.ends_s or (0, 0))),
             (self.is_cut and self.ends_s is None, "breaks off: its last page is missing"),
             (self.pages, f"{_many(self.pages, 'page')} of it damaged; what cannot be decoded of them is silence"),
-            (self.layout, f"does not say which channel is which; {self.layout}"),
+            (self.layout, f"does not name its channels; {self.layout}"),
         ]
         return [f"{name}: {sentence}" for is_so, sentence in faults if is_so]
 

@@ -88,7 +88,7 @@ class MediaReader(ABC):
 def reason(e: BaseException) -> str:
     """The cause in a foreign error, without the path that it may repeat."""
     if isinstance(e, MemoryError):
-        return "it takes more memory than there is"
+        return "it needs more memory than available"
     if type(e).__name__ == "InvalidDataError":
         return "no sound is found in it"
     text = getattr(e, "error_string", "") or getattr(e, "strerror", "") or getattr(e, "message", "") or str(e)

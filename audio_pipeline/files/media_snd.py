@@ -49,7 +49,7 @@ class SoundFileReader(MediaReader):
         self._fd = open_regular(path)
         try:
             if not os.pread(self._fd, 32, 0).startswith(_MARKS):
-                raise ValueError("its format is not known")
+                raise ValueError("its format is unknown")
             # By descriptor, since a name that ends in .raw would be taken for headerless audio.
             self._file = sf.SoundFile(self._fd, closefd=False)
         except (sf.SoundFileError, TypeError, ValueError) as e:

@@ -135,7 +135,7 @@ class ReadAhead:
             if isinstance(error, PipelineError):
                 self.error = error
             elif isinstance(error, MemoryError):
-                self.error = MediaError(f"{self.path}: takes more memory than there is")
+                self.error = MediaError(f"{self.path}: needs more memory than available")
             else:
                 raise error
             self._changed.notify_all()

@@ -34,7 +34,7 @@ class TrackInfo:
     base_position: int
     samples: int = 0
     gaps: list[Span] = field(default_factory=list)  # silence where nothing came
-    concealed: list[Span] = field(default_factory=list)  # not silence, but a stand-in that a node made up
+    concealed: list[Span] = field(default_factory=list)  # not silence, but a stand-in of a node
     jumps: list[Span] = field(default_factory=list)  # positions left out: nothing was written for them
     track: str = ""  # the input that it holds
     node: str = ""  # the recorder that wrote it

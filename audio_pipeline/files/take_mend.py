@@ -15,7 +15,7 @@ from audio_pipeline.files.wav_mend import State, Wav, inspect_wav, mend
 from audio_pipeline.files.wav_part import PART, is_begun, is_in_use, part_of
 from audio_pipeline.private_file import write_whole
 
-WHOLE, RECORDED, UNFINISHED, GONE = State.WHOLE.value, "being recorded", "unfinished", "its file is gone"
+WHOLE, RECORDED, UNFINISHED, GONE = State.WHOLE.value, "being recorded", "unfinished", "its file is missing"
 
 
 class Found(NamedTuple):
@@ -48,7 +48,7 @@ def takes_below(folder: Path) -> Iterator[Path]:
     try:
         inside = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     except OSError as error:
-        raise PipelineError(f"{folder} cannot be looked into: {error.strerror or error}") from error
+        raise PipelineError(f"{folder} cannot be listed: {error.strerror or error}") from error
     return (path for path in (folder, *inside) if _has_sound(path))
 
 

@@ -30,8 +30,8 @@ class State(str, enum.Enum):
     """What a header says of its file."""
 
     WHOLE = "whole"
-    NO_SIZE = "its header says no size"  # its writer died, or wrote to a pipe
-    BEHIND = "its header says less than there is"
+    NO_SIZE = "its header has no size"  # its writer died, or wrote to a pipe
+    BEHIND = "its header states less than the file contains"
     CUT = "cut short"  # it says more than there is
 
 

@@ -172,11 +172,11 @@ class Watcher:
 def explain(status: str, host: str, peer: str, *, curve: bool = True) -> str:
     """One sentence for what went wrong with a connection to `host`, whose key is called `peer`."""
     if not curve and status in (WRONG_KEY, NO_CURVE):
-        return f"{host} talks to nobody without a key: leave out `curve: false`"
+        return f"{host} refuses connections without a key: remove `curve: false`"
     return {
         UNREACHABLE: f"{host} cannot be reached: nothing listens there, or the network is down",
         DOWN: f"the connection to {host} broke off",
         DENIED: f"{host} does not let this host in: its key is not on the allow-list there, or has no role for this",
-        WRONG_KEY: f"{host} has another key than {peer!r}, or does not encrypt, so nothing is said to it",
-        NO_CURVE: f"{host} has another key than {peer!r}, or does not encrypt, so nothing is said to it",
+        WRONG_KEY: f"{host} has another key than {peer!r}, or does not encrypt, so no connection is made",
+        NO_CURVE: f"{host} has another key than {peer!r}, or does not encrypt, so no connection is made",
     }.get(status, f"{host} does not answer")

@@ -96,7 +96,7 @@ def _listen_refusal(caller: Caller, port: str, shown: Published) -> str:
 
 def _play_refusal(caller: Caller, node: str, shown: Published) -> str:
     if not may(caller.role, "play"):
-        return f"{caller.name or 'somebody without a key'!r} may not play here"
+        return f"{caller.name or 'a peer without a key'!r} may not play here"
     if node not in shown.feeds:
         return f"no node {node!r} waits for sound; those that do: {', '.join(shown.feeds) or 'none'}"
     return ""

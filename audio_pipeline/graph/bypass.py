@@ -46,8 +46,8 @@ def bypass_of(spec: NodeSpec, port: str) -> Bypass | None:
 def _check(graph: Graph, spec: NodeSpec) -> None:
     for port in spec.ports.outputs:
         if graph.consumers(spec.name, port) and bypass_of(spec, port) is None:
-            said = f"{spec.kind} cannot be bypassed: nothing is declared to stand for its output {port!r}"
-            raise fail(("nodes", spec.name, "bypass"), said, graph.places)
+            reason = f"{spec.kind} cannot be bypassed: nothing is declared to stand for its output {port!r}"
+            raise fail(("nodes", spec.name, "bypass"), reason, graph.places)
     if not spec.inputs or not spec.ports.outputs:
-        said = f"{spec.kind} cannot be bypassed: it has no input or no output"
-        raise fail(("nodes", spec.name, "bypass"), said, graph.places)
+        reason = f"{spec.kind} cannot be bypassed: it has no input or no output"
+        raise fail(("nodes", spec.name, "bypass"), reason, graph.places)

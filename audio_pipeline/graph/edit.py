@@ -82,7 +82,7 @@ def _apply(nodes: Nodes, change: GraphChange, where: str) -> None:
 
 def _node(nodes: Nodes, name: str, where: str) -> Raw:
     if name not in nodes:
-        raise ConfigError(f"{where}: unknown node {name!r}{nearest(name, nodes)}; known are {', '.join(nodes)}")
+        raise ConfigError(f"{where}: unknown node {name!r}{nearest(name, nodes)}; known: {', '.join(nodes)}")
     return nodes[name]
 
 

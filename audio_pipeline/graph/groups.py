@@ -92,17 +92,17 @@ def _components(graph: Graph) -> Iterator[list[str]]:
 def _check_names(graph: Graph) -> None:
     for spec in graph.nodes.values():
         if spec.keys.process in graph.nodes and spec.keys.process not in (AUTO, OWN):
-            said = f"a group is not called like a node, got {spec.keys.process!r}"
-            raise fail(("nodes", spec.name, "process"), said, graph.places)
+            reason = f"a group cannot have the name of a node, got {spec.keys.process!r}"
+            raise fail(("nodes", spec.name, "process"), reason, graph.places)
 
 
 def _check_agree(graph: Graph, members: list[str], key: str) -> None:
-    said = {member: getattr(graph.nodes[member].keys, key) for member in members}
-    known = {member: value for member, value in said.items() if value is not None}
-    if key == "python" and known and len(known) < len(said):
-        silent = next(member for member in said if member not in known)
-        said_so = f"{silent} shares a process with {next(iter(known))}, so it needs the same python"
-        raise fail(("nodes", silent), said_so, graph.places)
+    stated = {member: getattr(graph.nodes[member].keys, key) for member in members}
+    known = {member: value for member, value in stated.items() if value is not None}
+    if key == "python" and known and len(known) < len(stated):
+        silent = next(member for member in stated if member not in known)
+        reason = f"{silent} shares a process with {next(iter(known))}, so it needs the same python"
+        raise fail(("nodes", silent), reason, graph.places)
     for member, value in known.items():
         first = next(iter(known))
         if value != known[first]:

@@ -92,7 +92,7 @@ def _values(sets: Mapping[str, object]) -> Iterator[tuple[str, str, Any, str]]:
 def _set_at(raw: dict[str, object], path: list[str], value: Any, label: str) -> None:
     for depth, key in enumerate(path[:-1]):
         if depth == 1 and path[0] == "nodes" and key not in raw:
-            raise ConfigError(f"{label}: unknown node {key!r}{nearest(key, raw)}; known are {', '.join(raw)}")
+            raise ConfigError(f"{label}: unknown node {key!r}{nearest(key, raw)}; known: {', '.join(raw)}")
         inner = raw.setdefault(key, {})
         if isinstance(inner, str) and (depth == 3 or key == "in"):
             inner = raw[key] = {"from": inner}

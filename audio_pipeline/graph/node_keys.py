@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GROUP = re.compile(r"[a-z][a-z0-9_]{0,39}")
 AUTO, OWN = "auto", "own"  # what `process:` may state besides the name of a group
-ONLY_HERE = "decides which code runs, so it can only be said in a file on this host"
+ONLY_HERE = "selects the code that runs, so only a file on this host may state it"
 SHARED = ("python", "cpus", "nice", "realtime", "memory_mb")  # of a process, so one for all nodes of a group
 
 
@@ -53,8 +53,8 @@ def build_keys(body: Mapping[str, object], path: tuple[str, ...], places: Places
     """The keys in a node's map; `base` is what a relative `python:` starts from. Raises ConfigError."""
     keys = build(NodeKeys, {key: body[key] for key in body if key in NAMES}, path, places)
     if keys.process is not None and not GROUP.fullmatch(keys.process):
-        said = f"a group's name is a lower-case letter, then letters, digits or _; got {keys.process!r}"
-        raise fail((*path, "process"), said, places)
+        reason = f"a group's name is a lower-case letter, then letters, digits or _; got {keys.process!r}"
+        raise fail((*path, "process"), reason, places)
     _check_cpus(keys, path, places)
     return keys if keys.python is None else _with_python(keys, path, places, base)
 
@@ -82,8 +82,10 @@ def _with_python(keys: NodeKeys, path: tuple[str, ...], places: Places, base: Pa
     """The interpreter as an absolute path; links stay, since an environment is known by the link's place."""
     python = _absolute(keys.python or "", base)
     if not python.is_file():
-        said = f"there is no interpreter {str(python)!r}; make the environment first (python3 -m venv {_home(python)})"
-        raise fail((*path, "python"), said, places)
+        reason = (
+            f"there is no interpreter {str(python)!r}; make the environment first (python3 -m venv {_home(python)})"
+        )
+        raise fail((*path, "python"), reason, places)
     if not os.access(python, os.X_OK):
         raise fail((*path, "python"), f"{str(python)!r} may not be executed; expected a Python interpreter", places)
     return replace(keys, python=str(python))

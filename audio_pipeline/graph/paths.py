@@ -80,11 +80,11 @@ def check_budgets(plan: Plan) -> None:
         device = _device_ms(plan, path) if path.monitor else 0.0
         if path.budget_ms is not None and path.total_ms - device > path.budget_ms:
             key = "monitor_budget_ms" if path.monitor else "budget_ms"
-            said = (
+            reason = (
                 f"path {' -> '.join(path.names)} takes {path.total_ms - device:.0f} ms, "
-                f"but {path.budget_ms:g} ms are allowed"
+                f"the limit is {path.budget_ms:g} ms"
             )
-            raise fail((key,), said, plan.graph.places)
+            raise fail((key,), reason, plan.graph.places)
 
 
 def _device_ms(plan: Plan, path: PathLatency) -> float:

@@ -172,11 +172,11 @@ class Plan:
             return needed + (ELASTIC_MS if policy == "block" else LIVE_BUDGET_MS)
         if link.budget_ms < needed and self.live:
             path = (*self.graph.input_path(spec.name, name), "budget_ms")
-            said = (
+            reason = (
                 f"{link.budget_ms:g} ms cannot hold what waits here for the slowest path and the largest burst; "
                 f"the smallest budget that works is {math.ceil(needed)} ms"
             )
-            raise fail(path, said, self.graph.places)
+            raise fail(path, reason, self.graph.places)
         return link.budget_ms
 
     def history_samples(self, node: str, port: str) -> int:

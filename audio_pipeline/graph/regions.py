@@ -94,12 +94,12 @@ def _refuse(graph: Graph, *pair: tuple[str, NodeSpec]) -> None:
         source = next(iter(spec.sound_inputs.values())).source.short
         use = f"and 'from: {name}' in {spec.name}"
     else:
-        source, use = spec.name, f"and {name} wherever an input says {spec.name}"
-    said = (
+        source, use = spec.name, f"and {name} in every input that names {spec.name}"
+    reason = (
         f"two clock masters meet, {first.name} ({first_domain}) and {spec.name} ({domain}): devices with clocks of "
         f"their own drift apart; write '{name}: {{kind: bridge, in: {source}}}' under nodes {use}, or use one device"
     )
-    raise fail(("nodes", spec.name), said, graph.places)
+    raise fail(("nodes", spec.name), reason, graph.places)
 
 
 def _master(graph: Graph, names: list[str]) -> str:
@@ -113,6 +113,6 @@ def _master(graph: Graph, names: list[str]) -> str:
 
 def _main(graph: Graph, domains: Mapping[str, str]) -> str:
     """The clock of the file's choice, else of what people hear, else of the last nodes."""
-    heard = [spec.name for spec in graph.nodes.values() if spec.cls.audible]
+    audible = [spec.name for spec in graph.nodes.values() if spec.cls.audible]
     named = [graph.top.clock] if graph.top.clock in domains else []
-    return domains[[*named, *heard, graph.order()[-1]][0]]
+    return domains[[*named, *audible, graph.order()[-1]][0]]

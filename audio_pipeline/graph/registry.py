@@ -44,7 +44,7 @@ def load_kind(name: str, node_paths: Sequence[Path] = ()) -> type[Node]:
     """The class of a kind. Raises ConfigError naming the nearest known kind."""
     known = kind_names(node_paths)
     if name not in known:
-        raise ConfigError(f"unknown node kind {name!r}{nearest(name, known)}; known are {', '.join(sorted(known))}")
+        raise ConfigError(f"unknown node kind {name!r}{nearest(name, known)}; known: {', '.join(sorted(known))}")
     return load_class(known[name])
 
 

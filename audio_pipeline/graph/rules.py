@@ -1,4 +1,4 @@
-"""What a graph must keep beyond the form of its file: connections, clocks, and what is heard when an input is lost."""
+"""What a graph must keep beyond the form of its file: connections, clocks, and the stand-in for a lost input."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _check_names(graph: Graph) -> None:
         raise fail(("name",), f"expected up to {NAME_MAX} printable characters, got {name!r:.120}", graph.places)
     for node in graph.nodes:
         if node in RESERVED:
-            raise fail(("nodes", node), f"a node cannot be called {node!r}, which `clock:` knows already", graph.places)
+            raise fail(("nodes", node), f"a node cannot be named {node!r}, which `clock:` reserves", graph.places)
 
 
 def _check_metrics(graph: Graph) -> None:
@@ -53,7 +53,7 @@ def _check_inputs(graph: Graph, spec: NodeSpec) -> None:
             hint = nearest(name, ports)
             raise fail(
                 graph.input_path(spec.name, name),
-                f"{spec.kind} has no input {name!r}{hint}; known are {known}",
+                f"{spec.kind} has no input {name!r}{hint}; known: {known}",
                 graph.places,
             )
     for name in spec.ports.inputs:
@@ -70,7 +70,7 @@ def _check_source(graph: Graph, spec: NodeSpec, name: str, link: Link) -> None:
     path = graph.input_path(spec.name, name)
     if node not in graph.nodes:
         known = ", ".join(graph.nodes)
-        raise fail(path, f"unknown node {node!r}{nearest(node, graph.nodes)}; known are {known}", graph.places)
+        raise fail(path, f"unknown node {node!r}{nearest(node, graph.nodes)}; known: {known}", graph.places)
     ports = graph.nodes[node].ports
     if port not in (*ports.outputs, *ports.events):
         known_ports = (*ports.outputs, *ports.events)
@@ -78,7 +78,7 @@ def _check_source(graph: Graph, spec: NodeSpec, name: str, link: Link) -> None:
         raise fail(
             path,
             f"node {node!r} ({graph.nodes[node].kind}) has no output {port!r}{hint}; "
-            f"known are {', '.join(known_ports) or 'none'}",
+            f"known: {', '.join(known_ports) or 'none'}",
             graph.places,
         )
     if name in spec.ports.event_inputs and port not in ports.events:
@@ -97,24 +97,24 @@ def _check_clock(graph: Graph) -> None:
 
 def _check_on_loss(graph: Graph) -> None:
     """Whatever people hear must say what they hear when an input is lost."""
-    heard = _upstream(graph, [spec.name for spec in graph.nodes.values() if spec.cls.audible])
+    audible = _upstream(graph, [spec.name for spec in graph.nodes.values() if spec.cls.audible])
     for spec in graph.nodes.values():
         joins = spec.cls.audible or spec.aligned
         choices = ON_LOSS if spec.aligned else ("silence", "fail")
         for port, link in spec.inputs.items():
             path = graph.input_path(spec.name, port)
-            if joins and link.on_loss is None and spec.name in heard:
-                said = f"this input is heard, so it must say on_loss: one of {', '.join(choices)}"
-                raise fail(path, said, graph.places)
+            if joins and link.on_loss is None and spec.name in audible:
+                reason = f"this input is audible, so it needs on_loss: one of {', '.join(choices)}"
+                raise fail(path, reason, graph.places)
             if link.on_loss is not None and not joins:
                 raise fail(
                     (*path, "on_loss"),
-                    f"{spec.kind} only takes what comes; on_loss is for inputs that are mixed or heard",
+                    f"{spec.kind} has no stand-in; on_loss is for mixed or audible inputs",
                     graph.places,
                 )
             if link.on_loss not in (None, *choices):
-                said = f"{spec.kind} has one of {', '.join(choices)}, got {link.on_loss!r}"
-                raise fail((*path, "on_loss"), said, graph.places)
+                reason = f"{spec.kind} has one of {', '.join(choices)}, got {link.on_loss!r}"
+                raise fail((*path, "on_loss"), reason, graph.places)
             if link.on_loss == "bypass":
                 _check_bypass(graph, link, (*path, "on_loss"))
 

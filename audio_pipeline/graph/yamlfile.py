@@ -102,8 +102,10 @@ class _Builder:
         try:
             return self._loader.construct_object(node)
         except (ValueError, LookupError, AttributeError) as error:  # PyYAML's own for `!!int ''` and the like
-            said = node.tag.rpartition(":")[2]
-            raise ConfigError(f"{self.name}{self._at(node)}: not valid YAML: {node.value!r} is no {said}") from error
+            expected = node.tag.rpartition(":")[2]
+            raise ConfigError(
+                f"{self.name}{self._at(node)}: not valid YAML: {node.value!r} is no {expected}"
+            ) from error
 
     def _map(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
         result: dict[str, object] = {}

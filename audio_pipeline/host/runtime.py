@@ -100,8 +100,8 @@ def create(name: str, token: str) -> RunDir:
         raise PipelineError(f"{base} is too long a path for sockets; set XDG_RUNTIME_DIR to a shorter one")
     sweep()
     tail = f"-{os.getpid()}-{secrets.token_hex(4)}"
-    room = SOCKET_PATH_MAX - _length(base) - len(tail) - DIGEST - 2
-    path = base / f"{file_name(name, min(room, NAME_MAX))}{tail}"
+    free = SOCKET_PATH_MAX - _length(base) - len(tail) - DIGEST - 2
+    path = base / f"{file_name(name, min(free, NAME_MAX))}{tail}"
     _place(path, token)
     return RunDir(path)
 

@@ -91,9 +91,9 @@ def text_of(entry: Entry) -> str:
     '12:00Z INFO  mix back: mix is back pid=7'
     """
     rest = [f"{key}={_token(value)}" for key, value in entry.items() if key not in ORDER]
-    said = f": {_one_line(entry['message'])}" if "message" in entry else ""
+    message = f": {_one_line(entry['message'])}" if "message" in entry else ""
     who = f"{entry['node']} " if "node" in entry else ""
-    return " ".join([f"{entry['time']} {str(entry['level']).upper():5} {who}{entry['event']}{said}", *rest])
+    return " ".join([f"{entry['time']} {str(entry['level']).upper():5} {who}{entry['event']}{message}", *rest])
 
 
 def _token(value: object) -> str:

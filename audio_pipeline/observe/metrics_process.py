@@ -25,10 +25,10 @@ def main() -> int:
     """Entry point; a line of JSON on standard input says where to ask, and which bearer token may."""
     die_with_parent(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what Ctrl-C means
-    told = json.loads(sys.stdin.readline())
-    source = MetricsSource(Client(told["endpoint"], told["token"]))
+    access = json.loads(sys.stdin.readline())
+    source = MetricsSource(Client(access["endpoint"], access["token"]))
     with socket.socket(fileno=int(sys.argv[2])) as listener:
-        scrapes = Scrapes(listener, Metrics(source.state, told["bearer"]))
+        scrapes = Scrapes(listener, Metrics(source.state, access["bearer"]))
         while True:
             scrapes.turn(TURN_S)
             with suppress(ControlError):  # it is too busy: the next scrape says so

@@ -53,7 +53,7 @@ def _pipeline(state: State) -> Iterator[Metric]:
     yield gauge("info", "The pipeline that runs.", labels, [((about.name, about.run, mode, now.master), 1)])
     for build, name, what, value in (
         (gauge, "uptime_seconds", "Since the clock started.", now.uptime_s),
-        (gauge, "clock_drift_ratio", "By how much the clock's master is faster than it says.", now.ppm * 1e-6),
+        (gauge, "clock_drift_ratio", "Deviation of the clock master's rate from its nominal rate.", now.ppm * 1e-6),
         (counter, "clock_samples", "Samples of the graph's clock.", max(now.position, 0)),
         (counter, "incidents", "Deaths of nodes' processes.", now.incident_count),
     ):
@@ -214,9 +214,9 @@ def path_label(path: Sequence[str]) -> str:
 def _paths(state: State) -> Iterator[Metric]:
     paths = state.description.paths
     stated = [((path_label(path.path),), path.stated_ms / 1000) for path in paths]
-    yield gauge("path_stated_seconds", "What a path was said to take to its sink.", ("path",), stated)
+    yield gauge("path_stated_seconds", "Stated latency of a path to its sink.", ("path",), stated)
     budgets = [((path_label(path.path),), path.budget_ms / 1000) for path in paths if path.budget_ms is not None]
-    yield gauge("path_budget_seconds", "What a path may take.", ("path",), budgets)
+    yield gauge("path_budget_seconds", "Latency limit of a path.", ("path",), budgets)
     found = [(path_label(path.path), path.measured) for path in state.ledger.paths]
     yield from _measured([(label, measured) for label, measured in found if measured is not None])
 

@@ -37,10 +37,10 @@ class _Caller:
 
 
 class Metrics:
-    """The text of a state, made no more often than twice a second. `look` may raise PipelineError."""
+    """The text of a state, made no more often than twice a second. `state` may raise PipelineError."""
 
-    def __init__(self, look: Callable[[], State], bearer: str = "") -> None:
-        self._look, self._bearer = look, bearer
+    def __init__(self, state: Callable[[], State], bearer: str = "") -> None:
+        self._state, self._bearer = state, bearer
         self._kept: tuple[float, int, bytes] | None = None
 
     def admits(self, authorization: str) -> bool:
@@ -56,7 +56,7 @@ class Metrics:
 
     def _now(self) -> tuple[int, bytes]:
         try:
-            return 200, text_of(self._look())
+            return 200, text_of(self._state())
         except PipelineError as error:
             return 503, f"{error}\n".encode()
 

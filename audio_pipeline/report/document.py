@@ -62,7 +62,7 @@ def _html(state: State, sound: str) -> str:
 
 
 def _sections(state: State, sound: str) -> str:
-    ages = "Age is the time from a frame's capture, or its emission by a file, to when the next node takes it. "
+    ages = "Age is the time from a frame's capture, or its emission by a file, until the next node takes it. "
     parts = [
         page.section("Sound", sound, "Click into a picture to listen from there."),
         page.section(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 1000
 BATCH = 20  # columns read at a time
-LOOKS = 4  # spectra averaged for one column, so that an hour costs little more than a minute
+SPECTRA = 4  # spectra averaged for one column, so that an hour costs little more than a minute
 BANDS = 96
 TOP_HZ = 20_000
 RANGE_DB = 80.0
@@ -39,7 +39,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Picture:
-    """What a recording looks like; arrays have a column for each stretch of equal length."""
+    """What a recording spectra like; arrays have a column for each stretch of equal length."""
 
     seconds: float
     rate: int
@@ -113,10 +113,10 @@ def _read(file: soundfile.SoundFile, start: int, stop: int) -> Array:
 
 
 def _bands_db(sound: Array, edges: NDArray[np.int64], window: int, mel: Array) -> Array:
-    """Mel bands (BANDS, columns) of `sound` (ch, n): up to LOOKS spectra evenly spread over each column."""
-    looks = min(LOOKS, math.ceil((edges[1] - edges[0]) / window))
-    spread = (np.arange(looks) + 0.5) / looks
-    centres = edges[:-1, None] + (np.diff(edges)[:, None] * spread).astype(np.int64)  # (columns, looks)
+    """Mel bands (BANDS, columns) of `sound` (ch, n): up to SPECTRA spectra evenly spread over each column."""
+    spectra = min(SPECTRA, math.ceil((edges[1] - edges[0]) / window))
+    spread = (np.arange(spectra) + 0.5) / spectra
+    centres = edges[:-1, None] + (np.diff(edges)[:, None] * spread).astype(np.int64)  # (columns, spectra)
     cut = sound[:, centres[:, :, None] + np.arange(window) - window // 2].mean(axis=0)
     shape = np.hanning(window).astype(np.float32)
     spectrum = np.fft.rfft(cut * (2 * shape / shape.sum()), axis=2)  # a full-scale sine reads 1

@@ -17,7 +17,7 @@ READINGS = (  # of GE2E on real voices: docs/models/ge2e.md
 MARKS = {GOOD: "✓", FAIR: "·", POOR: "✗", REFUSED: "✗"}
 SCALE, SCALE_FROM = 40, 0.5  # characters, and where the scale begins
 HEAD, WIDTH = 11, 100  # characters of the first column, and of a line of text
-REFINED, CLIMBED = "refined", "as GE2E hears it; the search climbed this number, so listen"
+REFINED, CLIMBED = "refined", "by GE2E, which the search maximised: judge by listening"
 NO_CONSENT = "none: it is not used unless this host's policy allows that"
 
 

@@ -25,7 +25,7 @@ INK, SOFT, ACCENT, OTHER, PAUSE = "#1d2126", "#646b75", "#2c68b8", "#c2571a", "#
 FROM, TO = 0.4, 1.0  # of the likeness axis
 BANDS = ((0.4, 0.6, "different"), (0.6, 0.75, "alike in kind"), (0.75, 0.85, "recognisable"), (0.85, 1.0, "one person"))
 SHADES = ("#f4f2ee", "#e8eef6", "#d3e1f2", "#bcd2ec")
-LEAST_WORD_S = 0.06  # of the whole: what a stretch must last to be named
+LEAST_LABEL = 0.06  # of the whole: what a stretch must last to be named
 
 
 def card_picture(record: Record, sample: tuple[Array, int] | None) -> bytes:
@@ -78,7 +78,7 @@ def _strip(axes: Axes, x: Array, rate: int) -> None:
         start, stop = (min(index * speech.WINDOW / speech.RATE, whole_s) for index in (first, last))
         label = "speech" if spoken[first] else "pause"
         axes.axvspan(start, stop, color=ACCENT if spoken[first] else PAUSE, lw=0)
-        if stop - start > LEAST_WORD_S * whole_s:
+        if stop - start > LEAST_LABEL * whole_s:
             axes.text(
                 (start + stop) / 2,
                 0.5,

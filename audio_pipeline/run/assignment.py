@@ -70,7 +70,7 @@ def schedule(graph: Graph, texts: Sequence[str]) -> dict[str, list[list[Any]]]:
     for text in texts:
         position, (node, name, value, typed) = timed_assignment(text, graph.rate)
         if node not in graph.nodes:
-            raise ConfigError(f"--at {text!r}: unknown node {node!r}; known are {', '.join(graph.nodes)}")
+            raise ConfigError(f"--at {text!r}: unknown node {node!r}; known: {', '.join(graph.nodes)}")
         found.setdefault(node, []).append([position, name, _checked(graph, node, name, value, typed)])
     return found
 

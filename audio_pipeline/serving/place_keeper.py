@@ -129,7 +129,7 @@ class PlaceKeeper:
             self._end_hung()
         if was_there:
             self.lost += 1
-            self.notes.append(f"the host's model is gone ({reason}); the dry sound is heard until it is back")
+            self.notes.append(f"the host's model is unavailable ({reason}); the dry sound plays until it is back")
         self._on_change()
 
     def _on_refusal(self, error: PipelineError) -> None:

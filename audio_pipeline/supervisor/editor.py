@@ -61,7 +61,7 @@ class Editor:
         if not self._life.started or self._life.ending:
             raise ControlError("the graph can be changed while the pipeline plays, not while it starts or ends")
         if self._transaction.busy:
-            raise ControlError("another change of the graph is under way; ask for the graph and try again")
+            raise ControlError("another change of the graph is in progress; request the graph and try again")
         if revision is not None and revision != self._state.graph_revision:
             present = self._state.graph_revision
             raise ControlError(

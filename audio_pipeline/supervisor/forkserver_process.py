@@ -26,12 +26,12 @@ QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS":
 class ForkserverProcess:
     """The process, from its start; ready once it has answered `begin`. Raises OSError where the system refuses it."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *arguments: str) -> None:
         kept = {name: value for name, value in os.environ.items() if name not in (MARK, SPARE)}
         self._channel, theirs = socket.socketpair()
         with theirs:
             self._popen: subprocess.Popen[bytes] = subprocess.Popen(
-                [sys.executable, "-m", MODULE, str(os.getpid()), *words],
+                [sys.executable, "-m", MODULE, str(os.getpid()), *arguments],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,

@@ -46,8 +46,8 @@ def _check_rates(graph: Graph, producer: NodeSpec) -> None:
             wanted = _input_rate(graph, spec, name)
             if spec.keys.python and link.source.node == producer.name and wanted != rate:
                 problem = (
-                    f"it wants {wanted} Hz, {producer.name} sends {rate} Hz, and neither's interpreter has soxr to "
-                    f"convert: {producer.keys.python} -m pip install soxr"
+                    f"its input rate is {wanted} Hz, {producer.name} sends {rate} Hz, and neither's interpreter has "
+                    f"soxr to convert: {producer.keys.python} -m pip install soxr"
                 )
                 raise fail(graph.input_path(spec.name, name), problem, graph.places)
 

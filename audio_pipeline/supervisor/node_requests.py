@@ -64,7 +64,7 @@ class NodeRequests:
         record = self._state.nodes.get(name)
         if record is None:
             known = self._state.nodes
-            raise ControlError(f"unknown node {name!r}{nearest(name, known)}; known are {', '.join(known)}")
+            raise ControlError(f"unknown node {name!r}{nearest(name, known)}; known: {', '.join(known)}")
         return record
 
     # -- settings -------------------------------------------------------------------------------------
@@ -129,8 +129,8 @@ class NodeRequests:
         """What a command means for the source; old sound is cancelled downstream before the source receives it."""
         known = ("play", "pause", *record.spec.cls.commands)
         if command not in known:
-            hint = f"{nearest(command, known)}; it knows {', '.join(known)}"
-            raise ControlError(f"{record.name} does not know {command!r}{hint}")
+            hint = f"{nearest(command, known)}; expected one of {', '.join(known)}"
+            raise ControlError(f"{record.name} has no command {command!r}{hint}")
         if command == "loop":
             transport.loop = switch("loop: on", args.get("on", True))
             return commands.Transport(command, {"on": transport.loop})
@@ -153,10 +153,10 @@ class NodeRequests:
         """Passes a command on: None, the reply comes later. A node that is down gets it with its next start."""
         if record.phase is Phase.ENDED and record.child is None:
             inquiry.refused()
-            raise ControlError(f"{record.name} has ended, and its process is gone")
+            raise ControlError(f"{record.name} has ended, and so has its process")
         if record.phase not in (Phase.RUNNING, Phase.ENDED) or record.child is None:
             inquiry.taken(False)
-            note = f"{record.name} is {record.phase.value}; it takes this when it is back"
+            note = f"{record.name} is {record.phase.value}; it gets this when it is back"
             return inquiry.make(commands.answer_in(inquiry.command, {}), None, note)
         if len(self._pending) >= MOST_PENDING:
             inquiry.refused()

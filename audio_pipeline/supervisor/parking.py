@@ -45,8 +45,8 @@ def audible_ends(specs: Mapping[str, NodeSpec], links: Iterable[LinkPlan], gone:
 def parked_sentence(name: str, failures: int, cause: str) -> str:
     """The notice when a node is given up for now."""
     return (
-        f"{name} failed {failures} times in a row ({cause}){PARKED}, its consumers go on as their on_loss says, and it "
-        f"is tried again each minute"
+        f"{name} failed {failures} times in a row ({cause}){PARKED}, its consumers continue as their on_loss says, and "
+        f"it is tried again each minute"
     )
 
 
@@ -61,4 +61,4 @@ def failed_sentence(parked: str) -> str:
 
 def ending_sentence(names: Iterable[str], cause: str) -> str:
     """Why a pipeline ends though nobody asked it to."""
-    return f"{', '.join(names)} failed again and again, and nothing is left that people hear: {cause}"
+    return f"{', '.join(names)} kept failing, and nothing audible is left: {cause}"

@@ -62,7 +62,7 @@ class PooledChild(Child):
             wait_for_end(self.pid, self._since)
             code = exit_code(self.pid)
         if code is None:
-            self._note("the pool of workers ended before this process, so its exit code is not known")
+            self._note("the pool of workers ended before this process, so its exit code is unknown")
             return CRASHED
         self.kill()  # and what it started
         os.waitpid(self.pid, 0)

@@ -95,7 +95,7 @@ class Child:
         try:
             end_strays(self.log.parent, self.number)
         except Exception as error:  # noqa: BLE001 - psutil raises what /proc does to it
-            self._note(f"what it started cannot be looked for: {type(error).__name__}: {error}")
+            self._note(f"its child processes cannot be listed: {type(error).__name__}: {error}")
 
     def _note(self, sentence: str) -> None:
         with contextlib.suppress(OSError), self.log.open("a") as log:

@@ -66,7 +66,9 @@ def check_processes(old: Graph, added: Sequence[str], new: Graph) -> None:
     for name in added:
         group = new.nodes[name].process
         if group in known and group != name:
-            raise ConfigError(f"nodes.{name}.process: {group!r} plays already and takes nobody in; use another name")
+            raise ConfigError(
+                f"nodes.{name}.process: {group!r} plays already and cannot take a new member; use another name"
+            )
 
 
 def check_clocks(run: Run, then: Run) -> None:

@@ -33,7 +33,7 @@ from audio_pipeline.supervisor.event_log import EventLog
 
 MOST, MOST_REMOTE, MOST_OF_A_CLIENT = 64, 48, 4  # subscriptions
 WINDOW = 16  # pushes under way; fewer than the control socket and a gateway keep for one peer
-ROOM = {EVENTS: WINDOW, GRAPH: 12, LEDGER: 8, METERS: 8}  # under way at most, for a push of this topic
+MOST_UNDER_WAY = {EVENTS: WINDOW, GRAPH: 12, LEDGER: 8, METERS: 8}  # under way at most, for a push of this topic
 LEASE_S = 10.0
 LEDGER_S = 0.25
 FRESH_S = 0.045  # meters that are no older serve whoever is due
@@ -76,7 +76,7 @@ class Subscriber:
         return topic in self.topics and now_s >= self.due_s.get(topic, 0.0)
 
     def has_credit(self, topic: str) -> bool:
-        return len(self.under_way) < ROOM[topic]
+        return len(self.under_way) < MOST_UNDER_WAY[topic]
 
 
 class Subscriptions:
@@ -208,8 +208,6 @@ def _check(topics: tuple[str, ...]) -> None:
     for topic in topics:
         if topic not in TOPICS:
             known = ", ".join(TOPICS)
-            raise ControlError(
-                f"subscribe.topics: unknown topic {topic!r:.40}{nearest(topic, TOPICS)}; known are {known}"
-            )
+            raise ControlError(f"subscribe.topics: unknown topic {topic!r:.40}{nearest(topic, TOPICS)}; known: {known}")
     if not topics or len(set(topics)) != len(topics):
         raise ControlError("subscribe.topics: expected one or more topics, each at most once")

@@ -195,7 +195,7 @@ class Supervisor:
                 socket.wait(POLL_MS)
                 assembly.turn(time.monotonic())
         except Exception as error:  # noqa: BLE001 - nothing more to be had, or a mistake: what plays is ended, with a sentence
-            self._life.give_up(_refusal(error, "the pipeline cannot go on"))
+            self._life.give_up(_refusal(error, "the pipeline cannot continue"))
         try:
             self._final = assembly.close()
         except Exception as error:  # noqa: BLE001 - a mistake at the end is reported, and nobody waits for it

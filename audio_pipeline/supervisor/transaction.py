@@ -142,7 +142,7 @@ class Transaction:
             return
         if now.waiting and now_s > now.deadline_s:
             names = ", ".join(dict.fromkeys(now.waiting.values()))
-            self._events.log(f"{names} did not finish a change of the graph within {SWITCH_S:g} s; it goes on")
+            self._events.log(f"{names} did not finish a change of the graph within {SWITCH_S:g} s; it continues")
             now.waiting = {}
         if now.waiting:
             return

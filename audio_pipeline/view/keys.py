@@ -175,4 +175,4 @@ def effect_of(reply: SetReply) -> str:
     """
     delay_ms = reply.heard_in_ms
     note = f" ({reply.note})" if reply.note else ""
-    return f", heard in {ms_text(delay_ms)}" if delay_ms is not None else note
+    return f", audible in {ms_text(delay_ms)}" if delay_ms is not None else note

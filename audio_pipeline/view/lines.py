@@ -133,8 +133,8 @@ def page(
     lines += [[], *table(full if fits else rows(state, ports=False), width, hold)]
     paths = path_line(state)
     lines += [[], paths] if paths and len(lines) + 4 <= height else []
-    room = height - len(lines) - 3
-    lines += [[], *news(state, room)] if room > 0 else []
+    free = height - len(lines) - 3
+    lines += [[], *news(state, free)] if free > 0 else []
     lines = lines[: height - 2]
     lines += [[] for _ in range(height - 2 - len(lines))]
     return [*lines, [(f" {message}", "bold")], key_line(width)]

@@ -28,7 +28,7 @@ def find_port(description: Description, target: str) -> PortRef:
     name, _, port = target.partition(".")
     nodes = description.nodes
     if name not in nodes:
-        raise ControlError(f"unknown node {name!r}{nearest(name, nodes)}; known are {', '.join(nodes)}")
+        raise ControlError(f"unknown node {name!r}{nearest(name, nodes)}; known: {', '.join(nodes)}")
     own = [*nodes[name].outputs, *nodes[name].events]
     links = [link for link in description.links if link.input.node == name and not link.standby]
     incoming = {link.input.name: link.output for link in links}
@@ -38,9 +38,7 @@ def find_port(description: Description, target: str) -> PortRef:
     if port in incoming:
         return incoming[port]
     known = [*own, *incoming]
-    raise ControlError(
-        f"node {name!r} has no port {port!r}{nearest(port, known)}; known are {', '.join(known) or 'none'}"
-    )
+    raise ControlError(f"node {name!r} has no port {port!r}{nearest(port, known)}; known: {', '.join(known) or 'none'}")
 
 
 def _default(node: NodeDescription, incoming: Mapping[str, PortRef]) -> str:

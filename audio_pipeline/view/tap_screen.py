@@ -58,9 +58,9 @@ class Waterfall:
 
     def lines(self, width: int) -> list[Line]:
         """The picture, newest to the right, `bands / 2` lines and as wide as asked for, frequencies at its left."""
-        room = max(width - AXIS, 1)
-        shown = list(self._columns)[-room:]
-        empty = [np.zeros(self._bands, np.int64)] * (room - len(shown))
+        free = max(width - AXIS, 1)
+        shown = list(self._columns)[-free:]
+        empty = [np.zeros(self._bands, np.int64)] * (free - len(shown))
         grid = np.array([*empty, *shown])
         return [[(self._label(row), DIM), *self._cells(grid, row)] for row in range(self._bands // 2)]
 

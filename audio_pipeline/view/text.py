@@ -110,5 +110,5 @@ def width_of(line: Line) -> int:
 
 def spread(left: Line, right: Line, width: int) -> Line:
     """`left` and `right` at the two ends of a line; `right` gives way where there is no room for both."""
-    room = width - width_of(left) - width_of(right)
-    return [*left, (" " * room, ""), *right] if room >= 1 else left
+    free = width - width_of(left) - width_of(right)
+    return [*left, (" " * free, ""), *right] if free >= 1 else left

@@ -146,9 +146,9 @@ def paths_table(paths: Sequence[PathLoad], width: int) -> list[Line]:
         return []
     named = [(" › ".join(path.path), path) for path in paths]
     brief = width < WIDE
-    room = max(width - 2 - 4 * 8 - (16 if brief else 40), 16)
-    names = [name if len(name) <= room else f"{path.path[0]} … {path.path[-1]}" for name, path in named]
-    name_width = min(max(len(name) for name in names), room)
+    free = max(width - 2 - 4 * 8 - (16 if brief else 40), 16)
+    names = [name if len(name) <= free else f"{path.path[0]} … {path.path[-1]}" for name, path in named]
+    name_width = min(max(len(name) for name in names), free)
     titles = "".join(f" {title:>7}" for title in ("STATED", "P50", "P99", "MAX"))
     lines: list[Line] = [[(f" {'PATH':{name_width}}{titles}  WORST FRAME", DIM)]]
     for name, path in zip(names, paths, strict=True):
@@ -198,8 +198,8 @@ def page(before: State | None, now: State, size: tuple[int, int], by: str = GRAP
     lines = [header(now, width), [], *table(loads, width, by)]
     paths, errors = paths_table(path_loads(before, now), width), error_lines(loads)
     for block in (paths, errors):
-        room = height - 2 - len(lines) - 1
-        if len(block) and room > 1:
-            lines += [[], *block[:room]]
+        free = height - 2 - len(lines) - 1
+        if len(block) and free > 1:
+            lines += [[], *block[:free]]
     lines = lines[: height - 1]
     return [*lines, *([[]] * (height - 1 - len(lines))), key_line(by, width)]

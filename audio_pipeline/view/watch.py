@@ -20,7 +20,7 @@ from audio_pipeline.view.screen import ScreenState
 ANSWER_S = 0.5
 PATIENCE_S = 5.0  # how long a pipeline of another process may leave us without a push
 QUIET_S = 1.0  # after which a state is not shown as the present one
-A_LOOK = 256  # pushes
+PUSHES_A_TURN = 256  # pushes
 LOG_LINES, NEW_LINES = 200, 2_000
 S = TypeVar("S")
 
@@ -83,7 +83,7 @@ class Watch(ABC, Generic[S]):
     def _take_all(self) -> None:
         if self._subscription is None:
             self._subscription = self._client.subscribe(self.topics, self._every_ms, 1)
-        for _ in range(A_LOOK):
+        for _ in range(PUSHES_A_TURN):
             push = self._subscription.take(ANSWER_S if self._state() is None else 0.0)
             if push is None:
                 return

@@ -66,7 +66,7 @@ class CommandHandler:
             return Reply(number, error=str(error))
         except NotImplementedError:
             name = getattr(command, "command", None)
-            return Reply(number, error=f"{self._job.name} ({self._job.kind}) does not know {name!r}")
+            return Reply(number, error=f"{self._job.name} ({self._job.kind}) has no command {name!r}")
         except MALFORMED as error:
             if not isinstance(command, FROM_CLIENTS):
                 raise

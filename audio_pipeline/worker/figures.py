@@ -19,8 +19,8 @@ class Figures:
         try:
             self._board.add(f"count.{name[:NAME_CHARACTERS]}", amount)
         except (TypeError, ValueError):
-            said = f"{self._node} counts {amount!r:.80} as {name!r:.80}, expected a whole number"
-            raise NodeError(said) from None
+            reason = f"{self._node} counts {amount!r:.80} as {name!r:.80}, expected a whole number"
+            raise NodeError(reason) from None
 
     def gauge(self, name: str, value: float) -> None:
         """Shows a value. Raises NodeError for what is no number."""

@@ -56,8 +56,8 @@ def run_jobs(jobs: Sequence[Job], last: LastNotice) -> int:
     refused = apply_scheduling(jobs[0])  # first, since threads inherit it
     context: zmq.Context[Any] = zmq.Context()
     control_thread = ControlThread(jobs, context)
-    for said in refused:
-        control_thread.controls[0].notify(Log(said))
+    for notice in refused:
+        control_thread.controls[0].notify(Log(notice))
     ensemble = Ensemble()
     try:
         return _run(context, control_thread, ensemble)

@@ -182,9 +182,9 @@ class Pacer:
         self.ctx.note_input(Frame(None, position, n, self.job.rate, 2, captured_ns=captured, sources=sources))
         self.node.process(frames, self.ctx)
         self._board.put("position", position + n)
-        for timeline, heard in aligner.offsets(position + n).items():
-            self._board.put(f"heard.{timeline}", heard)
-            self._board.put(f"anchor.{timeline}", position + n - heard)
+        for timeline, audible in aligner.offsets(position + n).items():
+            self._board.put(f"heard.{timeline}", audible)
+            self._board.put(f"anchor.{timeline}", position + n - audible)
             self._board.put(f"anchor_generation.{timeline}", aligner.timelines[timeline].generation)
 
 

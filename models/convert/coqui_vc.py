@@ -219,7 +219,7 @@ def _freevc(folder: Path) -> Any:
         def load_pretrained_speaker_encoder(self) -> None:
             file = folder / SPEAKER_ENCODER
             if not file.is_file():
-                raise WeightsError(f"{folder / CONFIG} says use_spk, which needs {file}")
+                raise WeightsError(f"{folder / CONFIG} sets use_spk, which needs {file}")
             self.enc_spk_ex = SpeakerEncoder(str(file))
 
     document = _json(folder / CONFIG)

@@ -78,7 +78,7 @@ def asked_for(ways: Sequence[Way], wish: Wish) -> list[Way]:
     by_engine = [way for way in ways if wish.engine in ("auto", way.engine)]
     if not by_engine:
         raise ConfigError(
-            f"engine: {wish.engine!r} was asked for, but its package is not installed; "
+            f"engine: {wish.engine!r} is set, but its package is not installed; "
             f"python -m pip install {wish.engine}, or use 'auto'"
         )
     found = [way for way in by_engine if wish.precision in ("auto", way.precision)]

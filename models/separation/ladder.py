@@ -94,7 +94,7 @@ class Ladder:
     def described(self) -> str:
         """What this rung is, for the log."""
         if self.dry:
-            return "this machine is too busy to separate, the dry sound is heard"
+            return "this machine is too busy to separate; the dry sound plays"
         window, ahead, hop = (1000 * frames * self._frame_s for frames in self.rung)
         rate = f"an inference each {hop:.0f} ms, with {ahead:.0f} ms of future and {window - ahead:.0f} ms of past"
         return f"this machine {'is busy' if self.step > 0 else 'has time to spare'}, {rate}" if self.step else rate

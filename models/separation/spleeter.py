@@ -42,7 +42,7 @@ class Spleeter:
         """Masks (windows, stems, wanted, bins, channels); windows of one shape share one inference."""
         count = {len(window.wanted) for window in windows}
         if len(count) != 1:
-            raise ValueError(f"windows of one step must want equally many frames, got {sorted(count)}")
+            raise ValueError(f"windows of one step must request the same number of frames, got {sorted(count)}")
         order = sorted(range(len(windows)), key=lambda i: (len(windows[i].frames), windows[i].wanted.start))
         shape = (len(windows), len(self.spec.stems), *count, self.spec.bins, self.spec.channels)
         masks = np.empty(shape, np.float32)
@@ -128,5 +128,5 @@ def _on_gpu(variant: Variant, weights: Weights, device: str, precision: str) -> 
         unets, line = settle(lambda kind: TorchUnets(variant, weights, "cuda", kind), precision)
         return unets, f"{device_name()}: torch {line}"
     if device == "cuda":
-        raise ConfigError("device: 'cuda' was asked for, but torch finds no CUDA device; use 'auto' or 'cpu'")
+        raise ConfigError("device: 'cuda' is set, but torch finds no CUDA device; use 'auto' or 'cpu'")
     return None

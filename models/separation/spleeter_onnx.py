@@ -248,7 +248,7 @@ class OnnxUnets:
         provider = (self._provider, PROVIDER_OPTIONS.get(self._provider, {}))
         session = onnxruntime.InferenceSession(graph, options, providers=[provider])
         if session.get_providers()[0] != self._provider:  # it falls back silently
-            raise ConfigError(f"ONNX Runtime was asked for {self._provider}, but took {session.get_providers()[0]}")
+            raise ConfigError(f"ONNX Runtime should use {self._provider}, but uses {session.get_providers()[0]}")
         return _Session(session, frames, bins, wanted)
 
     def _options(self, frames: int) -> Any:

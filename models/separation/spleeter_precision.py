@@ -51,5 +51,5 @@ def settle(make: Callable[[str], Engine], precision: str) -> tuple[Engine, str]:
     found_db = agreement_over_excerpts_db(reference, found, magnitudes, WANTED)
     if found_db >= PARITY_DB:
         return half, f"computes in {wanted}, which agrees with fp32 to {found_db:.0f} dB here"
-    line = f"computes in fp32: {wanted} agrees with it to {found_db:.0f} dB only here, {PARITY_DB:.0f} dB are asked for"
+    line = f"computes in fp32: {wanted} agrees with it to {found_db:.0f} dB only here, {PARITY_DB:.0f} dB are required"
     return exact, line

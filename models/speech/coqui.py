@@ -105,5 +105,5 @@ def chosen_device(device: str) -> str:
 
     here = torch.cuda.is_available()
     if device == "cuda" and not here:
-        raise ConfigError("device: cuda was asked for, but torch finds no GPU here; say auto or cpu")
+        raise ConfigError("device: cuda is set, but torch finds no GPU here; use auto or cpu")
     return "cuda" if here and device != "cpu" else "cpu"

@@ -119,7 +119,7 @@ class KokoroVoice:
 def restyle(engine: Engine, style: Mapping[str, Any], speed: float = 1.0) -> None:
     """Has a Kokoro voice go on in another style: `style` (256 numbers), `speed`, `british`. Raises ConfigError."""
     if not isinstance(engine, KokoroVoice):
-        raise ConfigError("only a Kokoro voice can take on another style; set voice: to one of them")
+        raise ConfigError("only a Kokoro voice can change its style; set voice: to one of them")
     try:
         pack = np.asarray(style.get("style") or (), np.float32)
         own = float(style.get("speed", 1.0))

@@ -67,8 +67,8 @@ def open_session(model: bytes, threads: int = 0, device: str = "cpu") -> SpeechS
     session = SpeechSession(onnxruntime.InferenceSession(model, options, providers=wanted))
     if device == "cuda" and session.provider != CUDA:
         raise ConfigError(
-            f"device: cuda was asked for, but ONNX Runtime speaks on {session.provider}: "
-            "install onnxruntime-gpu and a CUDA that it knows, or say auto or cpu"
+            f"device: cuda is set, but ONNX Runtime uses {session.provider}: "
+            "install onnxruntime-gpu and a CUDA that it supports, or use auto or cpu"
         )
     return session
 

@@ -23,7 +23,7 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 FADE_S = 0.01
 AHEAD_S = 30.0  # of sound that lies ready; then the thread waits, or an hour of text would be an hour of memory
 SOON_S = 0.5
-NOTHING = "there is nothing to say in it"
+NOTHING = "there is no text to speak in it"
 BEGIN, END, WORD = "clause", "clause_end", "word"
 
 

@@ -71,9 +71,9 @@ def _length(sample: Sample) -> Finding:
 def _music(sample: Sample) -> Finding:
     if sample.music_db is None:
         quiet = sample.snr_db >= SILENT_DB
-        return Finding(GOOD, "music", "none: the pauses are quiet" if quiet else "nobody looked for it")
+        return Finding(GOOD, "music", "none: the pauses are quiet" if quiet else "not checked")
     if sample.music_db > ONLY_MUSIC_DB:
-        advice = "Without its music or noise no voice is left in it: take a recording of somebody who talks."
+        advice = "Without its music or noise no voice is left: use a recording of a speaker."
         return Finding(REFUSED, "music", "only music or noise", advice)
     if sample.separated:
         measured = f"{sample.music_db:+.0f} dB beside the voice, taken away by the separator"
@@ -87,7 +87,7 @@ def _voices(sample: Sample) -> Finding:
     if sample.separated:  # a singer's registers differ more than a talker's moods
         measured = "in a song two cannot be told from one that changes"
         return Finding(FAIR, "voices", measured, "Make sure that only one person sings.")
-    advice = "Cut out a stretch in which only one of them talks, or add --force to take both for one."
+    advice = "Cut out a stretch with only one speaker, or add --force to accept both as one."
     return Finding(REFUSED, "voices", "a second voice takes over in it", advice, forcible=True)
 
 

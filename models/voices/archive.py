@@ -38,7 +38,7 @@ def export_voice(library: Library, name: str, path: Path, *, with_sample: bool =
     """Writes everything of a voice into one file, private and all at once; returns its size in bytes."""
     if path.is_dir():
         raise ConfigError(f"{str(path)!r} is a folder, expected the name of a file")
-    there = ConfigError(f"{str(path)!r} is there already; add --force to write over it")
+    there = ConfigError(f"{str(path)!r} exists already; add --force to overwrite it")
     if path.exists() and not overwrite:
         raise there
     files = library.files(name) if with_sample else _without_sample(library.files(name))
@@ -127,10 +127,10 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 def _checked(files: dict[str, bytes]) -> Record:
     record = read_record(files[RECORD])
     if set(record.files) != set(files) - {RECORD}:
-        raise ValueError(f"{RECORD} speaks of other files than are there")
+        raise ValueError(f"{RECORD} lists other files than the archive contains")
     for name, digest in record.files.items():
         if hashlib.sha256(files[name]).hexdigest() != digest:
-            raise ValueError(f"{name} does not have the SHA-256 that {RECORD} says")
+            raise ValueError(f"{name} does not have the SHA-256 stated in {RECORD}")
     read_style(files[STYLE])
     if SAMPLE in files and not files[SAMPLE].startswith(FLAC_MAGIC):
         raise ValueError(f"{SAMPLE} is no FLAC")

@@ -74,7 +74,7 @@ def check_consent(voice: Voice) -> None:
 
     if voice.record.consent is None and read_policy().consent:
         raise ConfigError(
-            f"voice {voice.name!r} has no consent of its speaker, so it does not speak; "
+            f"voice {voice.name!r} has no consent of its speaker, so it cannot be used; "
             "enrol it again with --consent, see docs/voices.md"
         )
 

@@ -48,7 +48,7 @@ def load_state(folder: Path | None, reference: Reference, start: Fit) -> State |
         if about["of"] != digest(reference, start) or about["version"] != VERSION:
             return None
         if hashlib.sha256(files.read(folder / TENSORS, TENSORS_BYTES)).hexdigest() != about["tensors"]:
-            raise ValueError(f"{TENSORS} does not belong to it")
+            raise ValueError(f"{TENSORS} is not from this search")
         tensors = read_tensors(folder / TENSORS)
         half = (kokoro_half(start),)
         check_tensors("voice search", dict.fromkeys(VECTORS, half), tensors)

@@ -102,7 +102,7 @@ def kept_sentence(folder: Path) -> str:
     except (OSError, ValueError):
         found = None
     if not isinstance(found, str):
-        raise ConfigError("--proof: no sentence was asked for; get one with: audio-pipeline voices sentence")
+        raise ConfigError("--proof: no sentence was issued; get one with: audio-pipeline voices sentence")
     return found
 
 
@@ -110,7 +110,7 @@ def use_sentence(folder: Path, sentence: str) -> None:
     """Forgets the sentence: it proves one voice. Raises ConfigError where another process used it meanwhile."""
     with files.writing(folder):
         if kept_sentence(folder) != sentence:
-            raise ConfigError("--proof: another sentence was asked for meanwhile; record that one")
+            raise ConfigError("--proof: another sentence was issued meanwhile; record that one")
         (folder / SENTENCE).unlink()
 
 

@@ -128,7 +128,7 @@ def check(wish: Wish) -> None:
     if wish.engine != WORLD and not (wish.voice or wish.sample):
         raise ConfigError(f"engine {wish.engine!r} needs a voice or a sample to convert to")
     if not wish.watermark and _policy_marks():
-        raise ConfigError("watermark: false is only taken where this host's voice policy says watermark: false too")
+        raise ConfigError("watermark: false requires the same in this host's voice policy")
 
 
 def _policy_marks() -> bool:

@@ -207,7 +207,7 @@ def _folder(record: Record) -> str:
 def _record(path: Path) -> Record:
     record = read_record(voice_files.read(path / RECORD, RECORD_BYTES))
     if _folder(record) != path.name:
-        raise ValueError(f"it says that it belongs into {_folder(record)}")
+        raise ValueError(f"its contents name another folder, {_folder(record)}")
     return record
 
 

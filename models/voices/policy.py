@@ -63,7 +63,7 @@ def open_mark() -> Perth | None:
 
 def _check_owner(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode) or found.st_uid not in (os.getuid(), 0) or found.st_mode & 0o022:
-        raise ConfigError(f"voice policy: {path} must be a file of yours that nobody else may write: chmod 644 {path}")
+        raise ConfigError(f"voice policy: {path} must be your own file, writable only by you: chmod 644 {path}")
 
 
 def _parsed(path: Path, text: bytes) -> Policy:
@@ -78,7 +78,7 @@ def _parsed(path: Path, text: bytes) -> Policy:
     for name, value in (raw or {}).items():
         if name not in known:
             hint = nearest(str(name), known)
-            raise ConfigError(f"voice policy: {path}: {name!r} is not known{hint}; known are {', '.join(known)}")
+            raise ConfigError(f"voice policy: {path}: {name!r} is not known{hint}; known: {', '.join(known)}")
         if not isinstance(value, bool):
             raise ConfigError(f"voice policy: {path}: {name}: expected true or false, got {value!r:.40}")
     return Policy(**(raw or {}), path=path)

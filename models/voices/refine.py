@@ -84,7 +84,7 @@ def chosen_device(asked: str | None) -> str:
     if device not in ("cpu", "cuda"):
         raise ConfigError(f"voice refine: unknown device {device!r}, expected 'cpu' or 'cuda'")
     if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("voice refine: device 'cuda' was asked for, but PyTorch sees no GPU here")
+        raise ConfigError("voice refine: device 'cuda' is set, but PyTorch finds no GPU here")
     return device
 
 

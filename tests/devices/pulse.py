@@ -50,8 +50,8 @@ def missing() -> str | None:
     return f"not installed: {', '.join(absent)}" if absent else None
 
 
-def _pactl(*words: str) -> str:
-    done = subprocess.run(["pactl", *words], capture_output=True, text=True, check=True, timeout=10)
+def _pactl(*arguments: str) -> str:
+    done = subprocess.run(["pactl", *arguments], capture_output=True, text=True, check=True, timeout=10)
     return done.stdout
 
 

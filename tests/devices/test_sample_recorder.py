@@ -50,16 +50,16 @@ class Card:
 @pytest.mark.parametrize("rate", [RATE, 44_100])
 def test_it_is_as_long_as_was_asked_for_and_mono(rate: int) -> None:
     card = Card(rate, 40)
-    heard: list[tuple[float, float]] = []
-    x, found = record("default", 1.23, lambda so_far, db: heard.append((so_far, db)), open_input=card)
+    reports: list[tuple[float, float]] = []
+    x, found = record("default", 1.23, lambda so_far, db: reports.append((so_far, db)), open_input=card)
     assert found == rate and x.shape == (round(1.23 * rate),) and x.dtype == np.float32
     assert np.array_equal(x, 2 * np.arange(len(x))), "both channels' mean, in order, without a gap"
-    assert card.closed and heard[-1][0] >= 1.23
-    assert all(earlier[0] <= later[0] for earlier, later in zip(heard, heard[1:], strict=False))
+    assert card.closed and reports[-1][0] >= 1.23
+    assert all(earlier[0] <= later[0] for earlier, later in zip(reports, reports[1:], strict=False))
 
 
 def test_a_card_that_gives_nothing_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample_recorder, "LOOK_S", 0.01)
+    monkeypatch.setattr(sample_recorder, "SILENT_S", 0.01)
     card = Card(RATE, 3)
     with pytest.raises(DeviceError, match="sound input 'usb' gave no sound for 0.01 s; was it pulled out"):
         record("usb", 1.0, open_input=card)
@@ -75,8 +75,8 @@ def test_only_lengths_that_make_sense_are_recorded(seconds: float) -> None:
 def test_without_a_terminal_it_says_what_happens_and_records(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fake(device: str, seconds: float, heard: Any) -> tuple[np.ndarray, int]:
-        heard(seconds, -20.0)
+    def fake(device: str, seconds: float, on_level: Any) -> tuple[np.ndarray, int]:
+        on_level(seconds, -20.0)
         return np.zeros(5, np.float32), RATE
 
     monkeypatch.setattr(voices_record, "record", fake)
@@ -93,9 +93,9 @@ def test_without_a_microphone_nobody_counts(monkeypatch: pytest.MonkeyPatch) -> 
         voices_record.recorded("default", 2, "your voice")
 
 
-@pytest.mark.parametrize(("db", "word"), [(-0.5, "too loud"), (-50.0, "very soft"), (-12.0, "-12 dB")])
-def test_the_meter_says_what_to_change(db: float, word: str) -> None:
-    assert word in voices_record.meter(db) and len(voices_record.meter(db).split()[0]) == 24
+@pytest.mark.parametrize(("db", "advice"), [(-0.5, "too loud"), (-50.0, "very soft"), (-12.0, "-12 dB")])
+def test_the_meter_says_what_to_change(db: float, advice: str) -> None:
+    assert advice in voices_record.meter(db) and len(voices_record.meter(db).split()[0]) == 24
 
 
 def test_at_a_real_card_what_is_played_is_recorded(pulse: dict[str, str]) -> None:

@@ -206,15 +206,15 @@ def test_output_counts_overs_gaps_and_xruns(cards: types.ModuleType) -> None:
 def test_driver_without_times_is_taken_by_its_latency(cards: types.ModuleType) -> None:
     asked: list[int] = []
     output = OutputDevice("default", 44100, 2, BLOCK, lambda n, ns: silence(n, asked.append(ns) or 0))
-    heard: list[int] = []
-    source = InputDevice("default", 44100, 2, BLOCK, lambda _, ns: heard.append(ns))
+    stamps: list[int] = []
+    source = InputDevice("default", 44100, 2, BLOCK, lambda _, ns: stamps.append(ns))
     times = types.SimpleNamespace(outputBufferDacTime=0.0, inputBufferAdcTime=0.0, currentTime=5000.0)
     before = MonotonicClock().now_ns()
     output._callback(np.zeros((BLOCK, 2), np.float32), BLOCK, times, status())
     source._callback(np.zeros((BLOCK, 2), np.float32), BLOCK, times, status())
     after = MonotonicClock().now_ns()
     assert before <= asked[0] - 20_000_000 <= after
-    assert before <= heard[0] + 20_000_000 <= after
+    assert before <= stamps[0] + 20_000_000 <= after
 
 
 def test_input_hands_over_a_copy(cards: types.ModuleType) -> None:
@@ -282,7 +282,7 @@ def test_tone_through_a_real_card_keeps_its_level(pulse: dict[str, str]) -> None
     """
     (only,) = sound.list_devices()
     assert only.is_default("output") and only.is_default("input")
-    heard: queue.Queue[np.ndarray] = queue.Queue()
+    blocks: queue.Queue[np.ndarray] = queue.Queue()
     played, wave = 0, tone(RATE, 1000, RATE, 2)  # a whole number of periods: it loops
 
     def pull(n: int, _: int) -> np.ndarray:
@@ -292,12 +292,12 @@ def test_tone_through_a_real_card_keeps_its_level(pulse: dict[str, str]) -> None
         return block
 
     with (
-        InputDevice("default", RATE, 2, BLOCK, lambda x, _: heard.put(x), latency=0.2) as source,
+        InputDevice("default", RATE, 2, BLOCK, lambda x, _: blocks.put(x), latency=0.2) as source,
         OutputDevice("default", RATE, 2, BLOCK, pull, latency=0.2) as output,
     ):
         assert (source.rate, output.rate, output.channels) == (RATE, RATE, 2)
         assert output.active and output.latency_samples > 0
-        x = np.concatenate([heard.get(timeout=10) for _ in range(150)])[-RATE:]
+        x = np.concatenate([blocks.get(timeout=10) for _ in range(150)])[-RATE:]
     spectrum = np.abs(np.fft.rfft(x[:, 0] * np.hanning(RATE))) / (RATE / 4)
     assert 20 * np.log10(spectrum[1000] / 0.5) == pytest.approx(0, abs=0.1)
     spectrum[990:1011] = 0

@@ -342,7 +342,7 @@ def test_a_full_disk_live_is_said_and_the_music_goes_on(command: Command) -> Non
     text = COPY + "  speaker: {kind: playback, device: null, in: {from: song, on_loss: silence}}\n"
     outcome = command.run("--duration", "3", "--set", "nodes.song.loop=true", text=text, file_bytes=1 << 19)
     samples, rate = command.track()
-    assert "File too large" in outcome.shown + outcome.said and "the rest goes on" in outcome.shown + outcome.said
+    assert "File too large" in outcome.shown + outcome.said and "the others continue" in outcome.shown + outcome.said
     assert 0.5 < len(samples) / rate < 2.0
 
 

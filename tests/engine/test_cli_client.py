@@ -110,7 +110,7 @@ def test_without_a_key_the_error_names_the_command_that_makes_one(
 ) -> None:
     monkeypatch.setenv(FOLDER, str(tmp_path / "keys"))
     assert main(["client", "192.0.2.1", "--key", "studio"]) == 9
-    assert "this host knows no key called 'studio'; write it down with" in capsys.readouterr().err
+    assert "this host has no key named 'studio'; write it down with" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("address", ["tcp://", "tcp://studio@", "studio"])

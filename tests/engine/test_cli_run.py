@@ -128,7 +128,7 @@ def test_whatever_a_view_dies_of_is_one_line_and_ends_nothing(
     assert main(["run", str(config), "--folder", str(tmp_path / "take")]) == 0
     assert waited[0] is None  # until its own end, before anything is stopped
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "view" in line]
-    assert line.startswith("audio-pipeline: the view ended (") and "the pipeline goes on" in line
+    assert line.startswith("audio-pipeline: the view ended (") and "the pipeline continues" in line
     assert (tmp_path / "take" / "report.html").exists()
 
 

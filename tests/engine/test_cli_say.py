@@ -86,7 +86,7 @@ def test_an_empty_pipe_is_refused(
     with os.fdopen(reading) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         assert main(["say", "-", "-o", str(tmp_path / "x.wav")]) == 2
-    assert "standard input held no text to speak" in capsys.readouterr().err
+    assert "standard input contained no text to speak" in capsys.readouterr().err
 
 
 def test_a_pipe_that_stalls_is_spoken_as_far_as_it_was_written(
@@ -107,7 +107,7 @@ def test_a_pipe_that_stalls_is_spoken_as_far_as_it_was_written(
         monkeypatch.setattr("sys.stdin", stdin)
         assert main(["say", "-", "-o", str(tmp_path / "x.wav")]) == 0
     assert soundfile.info(tmp_path / "x.wav").duration > 0.6
-    assert "the text did not go on for 0.01 s: what is there is spoken now" in capsys.readouterr().err
+    assert "no further text for 0.01 s: speaking the text so far" in capsys.readouterr().err
 
 
 def test_what_cannot_be_spoken_is_named_once_and_the_rest_is_spoken(
@@ -115,7 +115,7 @@ def test_what_cannot_be_spoken_is_named_once_and_the_rest_is_spoken(
 ) -> None:
     assert main(["say", "Hello \U0001f600 Москва, hello 你好.", "-o", str(tmp_path / "x.wav")]) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
-    assert told == ["left out, since this voice cannot speak it: '\U0001f600', 'Москва', '你好'"]
+    assert told == ["left out as unpronounceable for this voice: '\U0001f600', 'Москва', '你好'"]
     assert soundfile.info(tmp_path / "x.wav").duration > 0.5
 
 
@@ -156,7 +156,7 @@ def test_it_plays_to_the_end() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["😀"], "there is nothing to say in '😀'"),
+        (["😀"], "there is no text to speak in '😀'"),
         (["x" * 50_001], "a text of 50001 characters is too long, expected at most 50000"),
         (["hi", "--speed", "0"], "--speed: expected 0.5 to 2, got 0"),
         (["hi", "--speed", "nan"], "--speed: expected 0.5 to 2, got nan"),
@@ -233,7 +233,7 @@ def test_cancel_comes_before_the_new_text(running: Running) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--into", "voice", " "], "there is nothing to say"),
+        (["--into", "voice", " "], "there is no text to speak"),
         (["--into", "voice", "-o", "x.wav", "hi"], "goes without"),
         (["--cancel", "hi"], "--cancel and --pipeline go with --into"),
         ([], "expected a text to speak, or -"),

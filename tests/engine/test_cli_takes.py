@@ -106,7 +106,7 @@ def test_a_file_of_another_recorder(tmp_path: Path, capsys: pytest.CaptureFixtur
     at = whole.index(b"data")
     path.write_bytes(whole[:4] + bytes(4) + whole[8 : at + 4] + bytes(4) + whole[at + 8 :])
     assert main(["takes", str(path)]) == 1
-    assert "its header says no size" in said(capsys)
+    assert "its header has no size" in said(capsys)
     assert main(["takes", str(path), "--repair"]) == 0
     assert path.read_bytes() == whole
 
@@ -117,7 +117,7 @@ def test_files_that_are_gone_or_no_sound_are_named(tmp_path: Path, capsys: pytes
     (tmp_path / "c.wav").write_bytes(b"RIFF no more")
     assert main(["takes", str(tmp_path)]) == 1
     shown = said(capsys)
-    assert "a its file is gone" in shown and "is no WAV file" in shown
+    assert "a its file is missing" in shown and "is no WAV file" in shown
     assert main(["takes", str(tmp_path / "nowhere.wav")]) == 1
     assert "No such file" in capsys.readouterr().err
 
@@ -131,7 +131,7 @@ def test_a_folder_that_may_not_be_read_is_one_sentence(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "iterdir", refuse)
         assert main(["takes", str(tmp_path)]) == 1
-    assert capsys.readouterr().err == f"audio-pipeline: {tmp_path} cannot be looked into: Permission denied\n"
+    assert capsys.readouterr().err == f"audio-pipeline: {tmp_path} cannot be listed: Permission denied\n"
 
 
 def test_nothing_to_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

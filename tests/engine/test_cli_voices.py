@@ -38,7 +38,7 @@ def test_the_card_as_page_and_picture(run: Run, sample: Path, tmp_path: Path) ->
     assert png.read_bytes()[:4] == b"\x89PNG"
     text = page.read_text()
     assert "<b>Ann" not in text and "&lt;b&gt;Ann $x$" in text and "http" not in text
-    assert "is there already; add --force" in run("show", "<b>Ann $x$", "--png", png, fails=2)
+    assert "exists already; add --force" in run("show", "<b>Ann $x$", "--png", png, fails=2)
     run("show", "<b>Ann $x$", "--png", png, "--force")
 
 
@@ -74,7 +74,7 @@ def test_export_import_delete(run: Run, tmp_path: Path) -> None:
     Library().add(draft("Ann"))
     path = tmp_path / "ann.voice"
     run("export", "Ann", "-o", path)
-    assert "is there already; add --force" in run("export", "Ann", "-o", path, fails=2)
+    assert "exists already; add --force" in run("export", "Ann", "-o", path, fails=2)
     assert "is a folder" in run("export", "Ann", "-o", tmp_path, "--force", fails=2)
     assert "cannot be written: No such file" in run("export", "Ann", "-o", tmp_path / "none" / "a.voice", fails=1)
     assert "already" in run("import", path, fails=2)
@@ -127,7 +127,7 @@ def test_refining_puts_the_better_voice_in_place(
     monkeypatch.setattr(fit, "refine", refining(press))
     said = run("refine", "Ann", "--minutes", "0.5")
     after = Library().record("Ann")
-    assert "likeness 0.71 -> 0.83 (+0.12)" in said and ("goes on from here" in said) == press
+    assert "likeness 0.71 -> 0.83 (+0.12)" in said and ("continues from here" in said) == press
     assert (after.id, after.revision, after.provenance.method) == (before.id, 2, "refined")
     assert after.consent == before.consent and after.created == before.created
     assert Library().voice("Ann").pack[0, 0] == np.float32(0.2)

@@ -49,7 +49,7 @@ def test_several_clips_are_one_sample(run: Run) -> None:
         (("FILE", "--record", 3), "got sound files and --record, expected one of both", 2),
         (("FILE",), "a voice is made only with its speaker's consent: add --consent", 2),
         (("FILE", "--consent", "yes"), "--consent: expected 'I, NAME, agree", 2),
-        (("FILE", "--proof", "FILE"), "no sentence was asked for; get one with", 2),
+        (("FILE", "--proof", "FILE"), "no sentence was issued; get one with", 2),
         (("nowhere.wav", "--consent", AGREED), "nowhere.wav: cannot be opened (No such file", 3),
     ],
 )
@@ -125,7 +125,7 @@ def test_a_sentence_read_in_the_same_voice_is_a_proof(run: Run, sample: Path) ->
     consent = Library().record("Ann").consent
     assert consent and (consent.kind, consent.sentence, consent.speaker) == ("spoken", sentence, "Ann")
     assert consent.likeness > 0.8
-    assert "no sentence was asked for" in run("enrol", sample, "--name", "B", "--proof", reader("3005", 2), fails=2)
+    assert "no sentence was issued" in run("enrol", sample, "--name", "B", "--proof", reader("3005", 2), fails=2)
 
 
 @pytest.mark.parametrize(("who", "said"), [("1998", "not that of the sample"), ("3005", "is the sample itself")])

@@ -126,7 +126,7 @@ def test_without_the_token_nothing_is_answered(pipeline: Supervisor, socket: zmq
         ),
         (
             {"op": "transport", "node": "song", "command": "dance"},
-            "song does not know 'dance'; it knows play, pause, seek",
+            "song has no command 'dance'; expected one of play, pause, seek",
         ),
         (
             {"op": "transport", "node": "song", "command": "seek", "args": {"seconds": float("nan")}},

@@ -39,7 +39,7 @@ def test_a_pipeline_is_called_something_that_can_be_shown(name: str) -> None:
 @pytest.mark.parametrize("name", ["host", "auto"])
 def test_no_node_is_called_what_a_clock_is_called(name: str) -> None:
     """`clock: host` is the host's clock; its record lies beside those of devices."""
-    with pytest.raises(ConfigError, match=f"a node cannot be called '{name}'"):
+    with pytest.raises(ConfigError, match=f"a node cannot be named '{name}'"):
         graph_of(f"{name}: {{kind: noise}}")
 
 

@@ -143,8 +143,11 @@ def deep(levels: int) -> list[Any]:
         (np.float32(1), "event 'score' cannot be sent: can not serialize 'numpy.float32' object"),
         (1 << 64, "event 'score' cannot be sent: Integer value out of range"),
         ("x" * MAX_EVENT_BYTES, "event 'score' has 655.. bytes, expected at most 65536"),
-        ({1: 2}, "event 'score' cannot be sent, since nobody could read it: .* int is not allowed for map key"),
-        (deep(32), "event 'score' cannot be sent, since nobody could read it: event is nested deeper than 32 levels"),
+        ({1: 2}, "event 'score' cannot be sent, since no reader would accept it: .* int is not allowed for map key"),
+        (
+            deep(32),
+            "event 'score' cannot be sent, since no reader would accept it: event is nested deeper than 32 levels",
+        ),
     ],
 )
 def test_an_event_that_cannot_be_sent_is_refused_by_name(value: object, said: str) -> None:
@@ -155,7 +158,7 @@ def test_an_event_that_cannot_be_sent_is_refused_by_name(value: object, said: st
 def test_what_is_sent_as_an_event_can_be_read() -> None:
     event = {"kind": "score", "value": deep(31)}
     assert parse(pack(event_frame(event, 0, 48_000))).event == event
-    with pytest.raises(WireError, match="event 'score' cannot be sent, since nobody could read it: .* no text"):
+    with pytest.raises(WireError, match="event 'score' cannot be sent, since no reader would accept it: .* no text"):
         pack(event_frame({"kind": "score", b"value": 1}, 0, 48_000))  # type: ignore[dict-item]
 
 

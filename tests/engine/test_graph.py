@@ -49,16 +49,15 @@ def said(nodes: str, **top: object) -> str:
 @pytest.mark.parametrize(
     ("nodes", "words"),
     [
-        ("a: {kind: noyse}", "nodes.a.kind: unknown node kind 'noyse', did you mean 'noise'?; known are "),
+        ("a: {kind: noyse}", "nodes.a.kind: unknown node kind 'noyse', did you mean 'noise'?; known: "),
         ("a: {kind: null}", "nodes.a.kind: unknown node kind 'None'"),
         ("a: {}", "nodes.a: expected a map with 'kind', got {} (p.yaml:5)"),
         ("a: noise", "nodes.a: expected a map with 'kind', got 'noise' (p.yaml:5)"),
         (
             "a: {kind: noise, secs: 1}",
-            "nodes.a.secs: unknown key, did you mean 'seconds'?; known are seconds, block, seed, "
-            "level, ahead (p.yaml:5)",
+            "nodes.a.secs: unknown key, did you mean 'seconds'?; known: seconds, block, seed, level, ahead (p.yaml:5)",
         ),
-        ("a: {kind: noise, in: b}", "nodes.a.in: noise has no input 'in'; known are none (p.yaml:5)"),
+        ("a: {kind: noise, in: b}", "nodes.a.in: noise has no input 'in'; known: none (p.yaml:5)"),
         ("a: {kind: noise, optional: maybe}", "nodes.a.optional: expected true or false, got 'maybe' (p.yaml:5)"),
         ("A: {kind: noise}", "nodes.A: a node's name is a lower-case letter, then letters, digits or _; got 'A'"),
         ("a.b: {kind: noise}", "nodes.a.b: a node's name is a lower-case letter"),
@@ -76,11 +75,11 @@ def said(nodes: str, **top: object) -> str:
         ("a: {kind: sum, inputs: {X: b}}", "nodes.a.inputs.X: an input's name is a lower-case letter"),
         (
             "song: {kind: noise}\na:\n  kind: delay\n  in: sogn",
-            "nodes.a.in: unknown node 'sogn', did you mean 'song'?; known are song, a (p.yaml:8)",
+            "nodes.a.in: unknown node 'sogn', did you mean 'song'?; known: song, a (p.yaml:8)",
         ),
         (
             "song: {kind: noise}\na:\n  kind: sink\n  inputs:\n    x: song.outt",
-            "nodes.a.inputs.x: node 'song' (noise) has no output 'outt', did you mean 'out'?; known are out, "
+            "nodes.a.inputs.x: node 'song' (noise) has no output 'outt', did you mean 'out'?; known: out, "
             "map (p.yaml:9)",
         ),
         (
@@ -89,7 +88,7 @@ def said(nodes: str, **top: object) -> str:
         ),
         (
             "song: {kind: noise}\na: {kind: delay, inputs: {im: song}}",
-            "nodes.a.inputs.im: delay has no input 'im'; known are in (p.yaml:6)",
+            "nodes.a.inputs.im: delay has no input 'im'; known: in (p.yaml:6)",
         ),
         (
             "song: {kind: noise}\na: {kind: delay, in: {from: song, policy: blok}}",
@@ -102,7 +101,7 @@ def said(nodes: str, **top: object) -> str:
         ),
         (
             "song: {kind: noise}\na: {kind: sum, inputs: {x: {from: song, gane: 1}}}",
-            "nodes.a.inputs.x.gane: unknown key, did you mean 'gain'?; known are gain (p.yaml:6)",
+            "nodes.a.inputs.x.gane: unknown key, did you mean 'gain'?; known: gain (p.yaml:6)",
         ),
         (
             "a: {kind: delay, in: b}\nb: {kind: delay, in: c}\nc: {kind: delay, in: b}",
@@ -145,7 +144,7 @@ def test_two_clock_masters_are_an_error_that_names_both() -> None:
     nodes = "mic: {kind: mic, device: usb}\nout: {kind: speaker, in: {from: mic, on_loss: silence}}"
     assert said(nodes) == (
         "nodes.mic: two clock masters meet, out (default) and mic (usb): devices with clocks of their own drift apart; "
-        "write 'mic_bridge: {kind: bridge, in: mic}' under nodes and mic_bridge wherever an input says mic, "
+        "write 'mic_bridge: {kind: bridge, in: mic}' under nodes and mic_bridge in every input that names mic, "
         "or use one device (p.yaml:5)"
     )
     assert graph_of(nodes.replace("usb", "default"), clock="mic").top.clock == "mic"
@@ -159,10 +158,10 @@ HEARD = "song: {kind: noise}\nlate: {kind: delay, in: song}\n"
 @pytest.mark.parametrize(
     ("nodes", "words"),
     [
-        ("out: {kind: speaker, in: song}", "nodes.out.in: this input is heard, so it must say on_loss: one of silence"),
+        ("out: {kind: speaker, in: song}", "nodes.out.in: this input is audible, so it needs on_loss: one of silence"),
         (
             "mix: {kind: sum, inputs: {a: song}}\nout: {kind: speaker, in: {from: mix, on_loss: fail}}",
-            "nodes.mix.inputs.a: this input is heard, so it must say on_loss: one of silence, hold, "
+            "nodes.mix.inputs.a: this input is audible, so it needs on_loss: one of silence, hold, "
             "bypass, fail (p.yaml:7)",
         ),
         (
@@ -171,7 +170,7 @@ HEARD = "song: {kind: noise}\nlate: {kind: delay, in: song}\n"
         ),
         (
             "a: {kind: delay, in: {from: song, on_loss: silence}}",
-            "nodes.a.in.on_loss: delay only takes what comes; on_loss is for inputs that are mixed or heard (p.yaml:7)",
+            "nodes.a.in.on_loss: delay has no stand-in; on_loss is for mixed or audible inputs (p.yaml:7)",
         ),
         (
             "mix: {kind: sum, inputs: {a: {from: song, on_loss: bypass}}}",
@@ -247,7 +246,7 @@ def test_a_set_of_text_is_text_as_it_was_typed(tmp_path: Path, text: str, value:
         ("=5", "--set '=5': expected key=value"),
         (
             "nodes.sogn.seconds=1",
-            "--set nodes.sogn.seconds=1: unknown node 'sogn', did you mean 'song'?; known are song",
+            "--set nodes.sogn.seconds=1: unknown node 'sogn', did you mean 'song'?; known: song",
         ),
         ("nodes.song.seconds.x=1", "--set nodes.song.seconds.x=1: nodes.song.seconds is 1, which has no keys"),
         ("nodes.song.secs=1", "nodes.song.secs: unknown key, did you mean 'seconds'?"),

@@ -95,7 +95,7 @@ out: {{kind: fader, in: lower}}
     with pytest.raises(ConfigError) as error:
         check_interpreters(graph_of(nodes.replace("RATE", "8000")))
     assert str(error.value) == (
-        "nodes.lower.in: it wants 8000 Hz, low sends 16000 Hz, and neither's interpreter has soxr to convert: "
+        "nodes.lower.in: its input rate is 8000 Hz, low sends 16000 Hz, and neither's interpreter has soxr to convert: "
         f"{python} -m pip install soxr (p.yaml:7)"
     )
 

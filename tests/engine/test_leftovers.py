@@ -76,7 +76,7 @@ def test_folders_and_processes_of_the_dead_are_shown_and_swept(capsys: pytest.Ca
         assert main(["leftovers"]) == 1
         assert capsys.readouterr().out.splitlines() == [
             f"process {child.pid} (sh) of old, which has no supervisor",
-            f"folder {folder} of a pipeline that is gone: 1 board, 1 other, 1 socket",
+            f"folder {folder} of a dead pipeline: 1 board, 1 other, 1 socket",
         ]
         assert folder.exists() and child.poll() is None, "to look changes nothing"
         assert main(["leftovers", "--sweep"]) == 0

@@ -464,10 +464,10 @@ def test_a_source_that_does_not_know_a_command_says_so(live: Stage) -> None:
         live.command("mix", commands.Set("inputs.wet.gian", 1, id=7)),
     ]
     assert replies == [
-        Reply(4, error="song (noise) does not know 'dance'"),
+        Reply(4, error="song (noise) has no command 'dance'"),
         None,
-        Reply(6, error="mix (sum) does not know 'seek'"),
-        Reply(7, error="inputs.wet.gian: unknown setting, did you mean 'gain'?; known are gain"),
+        Reply(6, error="mix (sum) has no command 'seek'"),
+        Reply(7, error="inputs.wet.gian: unknown setting, did you mean 'gain'?; known: gain"),
     ]
 
 

@@ -90,7 +90,7 @@ def test_nodes_of_a_group_agree_on_their_process() -> None:
 
 def test_a_group_is_not_called_like_a_node() -> None:
     nodes = "a: {kind: noise, process: b}\nb: {kind: delay, in: a}"
-    assert said(nodes) == "nodes.a.process: a group is not called like a node, got 'b' (p.yaml:5)"
+    assert said(nodes) == "nodes.a.process: a group cannot have the name of a node, got 'b' (p.yaml:5)"
 
 
 # -- what may come over the network -------------------------------------------------------------------
@@ -119,7 +119,9 @@ def test_an_edit_over_the_network_may_repeat_what_the_file_says() -> None:
 def test_an_edit_over_the_network_chooses_no_interpreter(node: str, body: dict[str, Any]) -> None:
     base, raw = trusted()
     raw["nodes"][node] = body
-    with pytest.raises(ConfigError, match=rf"^nodes\.{node}\.python: decides which code runs, so it can only be said "):
+    with pytest.raises(
+        ConfigError, match=rf"^nodes\.{node}\.python: selects the code that runs, so only a file on this host "
+    ):
         build_graph(raw, Places("net"), trusted=False, base=base)
 
 
@@ -127,7 +129,7 @@ def test_an_edit_over_the_network_chooses_no_interpreter(node: str, body: dict[s
 def test_an_edit_over_the_network_names_no_folder_of_code(paths: object, tmp_path: Path) -> None:
     base, raw = trusted()
     raw["node_paths"] = paths
-    with pytest.raises(ConfigError, match=r"^node_paths: decides which code runs"):
+    with pytest.raises(ConfigError, match=r"^node_paths: selects the code that runs"):
         build_graph(raw, Places("net"), trusted=False, base=base)
     with pytest.raises(ConfigError, match=r"^node_paths: "):
         build_graph(raw | {"node_paths": [str(tmp_path)]}, Places("net"), trusted=False)
@@ -136,7 +138,7 @@ def test_an_edit_over_the_network_names_no_folder_of_code(paths: object, tmp_pat
 def test_a_change_of_a_running_graph_chooses_no_interpreter_but_may_be_undone() -> None:
     graph = trusted()[0]
     added = {"op": "add", "name": "d", "node": {"kind": "noise", "python": sys.executable}}
-    with pytest.raises(ConfigError, match=r"^nodes\.d\.python: decides which code runs"):
+    with pytest.raises(ConfigError, match=r"^nodes\.d\.python: selects the code that runs"):
         edited(graph, changes_in([added]))
     moved = [{"op": "add", "name": "c", "node": {"kind": "noise"}}, {"op": "connect", "from": "c", "to": "b"}]
     without = edited(graph, changes_in([*moved, {"op": "remove", "name": "a"}]))

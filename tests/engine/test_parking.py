@@ -159,7 +159,7 @@ def test_it_ends_where_nothing_is_left_that_people_hear(quiet: Quiet, names: tup
         assert quiet.parts.life.error is None
         fail(quiet, name, "no such device")
     error = quiet.parts.life.error
-    assert isinstance(error, NodeError) and "nothing is left that people hear: no such device" in str(error)
+    assert isinstance(error, NodeError) and "nothing audible is left: no such device" in str(error)
     assert all(name in str(error) for name in names)
 
 
@@ -288,5 +288,5 @@ def test_a_setting_for_a_parked_node_is_kept_for_when_it_is_back(quiet: Quiet) -
     quiet.answers.clear()
     quiet.request(op="set", node="wet", name="gain", value=0.5)
     (answer,) = quiet.answers
-    assert answer["ok"] and answer["result"]["note"] == "wet is failed; it takes this when it is back"
+    assert answer["ok"] and answer["result"]["note"] == "wet is failed; it gets this when it is back"
     assert quiet.parts.state.nodes["wet"].settings.gain == 0.5

@@ -181,7 +181,7 @@ def test_idleness_says_nothing_of_what_lies_between() -> None:
     np.testing.assert_array_equal(joined(repaired(*sent))[1], x)
 
 
-def test_an_end_that_comes_early_is_heard_and_its_lost_tail_is_made_up() -> None:
+def test_an_end_that_comes_early_is_heard_and_its_lost_tail_is_concealed() -> None:
     lost, end = repaired(audio_frame(noise(0, 480), 0, RATE), gap_frame(0, 1000, RATE, 2, flags=Flag.END))[1:]
     assert (lost.position, lost.samples) == (480, 520) and lost.flags & Flag.CONCEALED
     assert end.flags & Flag.END and end.position == 1000

@@ -341,6 +341,6 @@ def test_a_run_that_is_over_says_so_to_whoever_waits(quiet: Quiet) -> None:
 def test_the_phase_decides_who_is_asked(quiet: Quiet) -> None:
     record = quiet.parts.state.nodes["wet"]
     record.phase, record.child = Phase.ENDED, None
-    assert refused(quiet, op="set", node="wet", name="level", value=1.0) == "wet has ended, and its process is gone"
+    assert refused(quiet, op="set", node="wet", name="level", value=1.0) == "wet has ended, and so has its process"
     assert refused(quiet, op="set", node="wet", name="level", value=1.0, at=5) and record.schedule == []
     assert refused(quiet, op="set", node="west", name="level", value=1.0).startswith("unknown node 'west'")

@@ -99,12 +99,12 @@ def test_minus_infinity_is_a_level() -> None:
         ({"fader": {"gain_db": 25}}, "n.fader.gain_db: expected a number >= -60 and <= 24, got 25 (f.yaml:9)"),
         (
             {"fader": {"gane_db": 2}},
-            "n.fader.gane_db: unknown key, did you mean 'gain_db'?; known are gain_db, name (f.yaml:3)",
+            "n.fader.gane_db: unknown key, did you mean 'gain_db'?; known: gain_db, name (f.yaml:3)",
         ),
         ({"path": None}, "n.path: expected text, got None (f.yaml:3)"),
         (
             {"patth": "x"},
-            "n.patth: unknown key, did you mean 'path'?; known are path, count, level_db, limit_ms, mode, on, "
+            "n.patth: unknown key, did you mean 'path'?; known: path, count, level_db, limit_ms, mode, on, "
             "bands, names, fader, other (f.yaml:3)",
         ),
     ],
@@ -199,8 +199,8 @@ def test_settings_that_do_not_go_together_are_refused_at_their_place() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("mik.gain_db", "mik: unknown setting, did you mean 'mic'?; known are mic"),
-        ("mic.gain", "mic.gain: unknown setting, did you mean 'gain_db'?; known are gain_db, name"),
+        ("mik.gain_db", "mik: unknown setting, did you mean 'mic'?; known: mic"),
+        ("mic.gain", "mic.gain: unknown setting, did you mean 'gain_db'?; known: gain_db, name"),
         ("mic.gain_db.x", "mic.gain_db: has no part 'x'"),
         ("mic.name", "mic.name: cannot be changed while the pipeline runs"),
     ],

@@ -354,7 +354,7 @@ def test_the_end_of_the_pipeline_brings_the_last_events_whatever_the_credit(benc
     [
         ((), "subscribe.topics: expected one or more topics, each at most once"),
         (("meters", "meters"), "subscribe.topics: expected one or more topics, each at most once"),
-        (("metres",), "subscribe.topics: unknown topic 'metres', did you mean 'meters'?; known are events, "),
+        (("metres",), "subscribe.topics: unknown topic 'metres', did you mean 'meters'?; known: events, "),
     ],
 )
 def test_topics_are_checked(bench: Bench, topics: tuple[str, ...], reason: str) -> None:

@@ -201,7 +201,7 @@ def test_a_source_whose_process_went_after_its_end_takes_no_command(quiet: Quiet
     record = quiet.parts.state.nodes["song"]
     record.phase, record.child = Phase.ENDED, None
     answer = ask(quiet, op="transport", node="song", command="pause")
-    assert not answer["ok"] and answer["error"] == "song has ended, and its process is gone"
+    assert not answer["ok"] and answer["error"] == "song has ended, and so has its process"
 
 
 def test_a_successor_of_one_that_joins_switches_nothing_a_second_time(quiet: Quiet) -> None:

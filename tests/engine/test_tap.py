@@ -196,12 +196,12 @@ def test_a_port_by_output_input_or_node_alone(target: str, port: str) -> None:
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("mixx", "unknown node 'mixx', did you mean 'mix'?; known are song, split"),
+        ("mixx", "unknown node 'mixx', did you mean 'mix'?; known: song, split"),
         (
             "split.vocal",
-            "node 'split' has no port 'vocal', did you mean 'vocals'?; known are vocals, accompaniment, mode",
+            "node 'split' has no port 'vocal', did you mean 'vocals'?; known: vocals, accompaniment, mode",
         ),
-        ("song.x", "node 'song' has no port 'x'; known are out"),
+        ("song.x", "node 'song' has no port 'x'; known: out"),
     ],
 )
 def test_a_port_that_is_not_there(target: str, said: str) -> None:

@@ -95,7 +95,7 @@ def test_more_channels_than_anybody_can_place_are_said(tmp_path: Path) -> None:
     sf.write(tmp_path / "a.wav", np.zeros((100, 12)), RATE)
     with open_media(tmp_path / "a.wav") as reader:
         notices = reader.faults.sentences("a.wav")
-    assert notices == ["a.wav: does not say which channel is which; of its 12 channels a stereo mix has the first two"]
+    assert notices == ["a.wav: does not name its channels; of its 12 channels a stereo mix has the first two"]
 
 
 def test_the_reference_of_surround() -> None:

@@ -83,12 +83,12 @@ class Studio:
         self._control.close(linger=0)
         self._context.term()
 
-    def _answer(self, word: dict[str, Any]) -> dict[str, Any]:
-        if word.get("op", "ports") != "ports":  # a gateway also says bye
-            self.asked.append(word)
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request.get("op", "ports") != "ports":  # a gateway also says bye
+            self.asked.append(request)
         outputs = [{"port": "mix.out", "heard": True}, {"port": "song.out", "heard": False}]
         result = {"name": "studio", "rate": RATE, "outputs": outputs, "feeds": ["voice"]}
-        return {"id": word.get("id"), "ok": word.get("token") == TOKEN, "result": result}
+        return {"id": request.get("id"), "ok": request.get("token") == TOKEN, "result": result}
 
     def play(self, numbers: range) -> None:
         """Frames on `mix.out`."""
@@ -132,9 +132,9 @@ class Stranger:
             self.socket.setsockopt(zmq.RCVHWM, unread)
         self.socket.connect(remote.endpoint)
 
-    def ask(self, word: dict[str, Any] | bytes, timeout_ms: float = PATIENCE_S * 1000) -> dict[str, Any] | None:
-        """Sends a word; the answer, None where nothing came."""
-        self.socket.send(word if isinstance(word, bytes) else msgpack.packb(word))
+    def ask(self, request: dict[str, Any] | bytes, timeout_ms: float = PATIENCE_S * 1000) -> dict[str, Any] | None:
+        """Sends a request; returns the reply, or None if there is none."""
+        self.socket.send(request if isinstance(request, bytes) else msgpack.packb(request))
         if not self.socket.poll(timeout_ms):
             return None
         answer: dict[str, Any] = msgpack.unpackb(self.socket.recv())

@@ -127,14 +127,14 @@ class Fed:
         self.answers: list[LinkMessage] = []
         self.port = FeedReceiver(TOKEN, lambda sender, message: self.answers.append(message), rate=RATE, channels=2)
         self.now_ns = MS
-        self.say({"t": "offer", "v": PROTOCOL, "node": "voice", "instance": 1, "greeting": 0, "token": TOKEN})
+        self.send({"t": "offer", "v": PROTOCOL, "node": "voice", "instance": 1, "greeting": 0, "token": TOKEN})
 
-    def say(self, word: dict[str, Any] | bytes) -> None:
-        self.port.receive(b"singer", word if isinstance(word, bytes) else msgpack.packb(word), self.now_ns)
+    def send(self, message: dict[str, Any] | bytes) -> None:
+        self.port.receive(b"singer", message if isinstance(message, bytes) else msgpack.packb(message), self.now_ns)
 
     def frames(self, numbers: range) -> None:
         for number in numbers:
-            self.say(pack(frame(number, seq=number)))
+            self.send(pack(frame(number, seq=number)))
 
     def credit(self) -> LinkMessage:
         """What the sender is granted once it is due in any case."""
@@ -197,8 +197,8 @@ def test_numbers_may_have_holes_as_large_as_they_like(fed: Fed) -> None:
 
 def test_what_is_dropped_is_credited_with_what_is_taken_before_it(fed: Fed) -> None:
     fed.frames(range(1, 3))
-    fed.say(pack(gap_frame(1 << 20, 0, RATE, 32, seq=3)))
-    fed.say(pack(audio_frame(np.zeros((N, 2), np.float32), 0, RATE, seq=4))[:-1])
+    fed.send(pack(gap_frame(1 << 20, 0, RATE, 32, seq=3)))
+    fed.send(pack(audio_frame(np.zeros((N, 2), np.float32), 0, RATE, seq=4))[:-1])
     assert fed.port.counts["dropped_too_long"] == fed.port.counts["bad"] == 1
     fed.port.take()
     assert fed.credited() == 1
@@ -210,7 +210,7 @@ def test_what_is_dropped_is_credited_with_what_is_taken_before_it(fed: Fed) -> N
 def test_after_any_number_the_feed_can_still_answer(fed: Fed, seq: int) -> None:
     message = bytearray(pack(frame(1, seq=1)))
     message[32:40] = seq.to_bytes(8, "little")
-    fed.say(bytes(message))
+    fed.send(bytes(message))
     while fed.port.take():
         pass
     assert isinstance(fed.credit(), Credit | Still) and pack_message(fed.answers[-1])
@@ -226,10 +226,10 @@ def test_the_same_frame_again_is_dropped(fed: Fed) -> None:
 
 def test_a_sender_that_greets_for_ever_does_not_fill_the_log(fed: Fed) -> None:
     for greeting in range(1_000):
-        fed.say(
+        fed.send(
             {"t": "offer", "v": PROTOCOL, "node": "voice", "instance": greeting, "greeting": greeting, "token": TOKEN}
         )
-        fed.say({"t": "bye"})
+        fed.send({"t": "bye"})
     assert len(fed.port.notices) <= 20 and not fed.port.notices.add("one more", 0.0)
 
 
@@ -275,20 +275,20 @@ def test_a_turn_of_an_input_ends_however_many_words_wait() -> None:
 
 
 def test_taps_from_other_hosts_get_no_history(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    words: list[Hello] = []
-    monkeypatch.setattr(studio.out, "_on_hello", lambda name, hello: words.append(hello))
+    hellos: list[Hello] = []
+    monkeypatch.setattr(studio.out, "_on_hello", lambda name, hello: hellos.append(hello))
     stranger = Stranger(studio.allow())
     until(studio.gateway.exported)
     hello = {"t": "hello", "v": 1, "port": "mix.out", "instance": 1, "window": 9, "since": 0, "greeting": 0}
-    until(lambda: words or stranger.ask(hello, 100))  # the way inside may not be there at once
-    assert words[0].since is None and words[0].token == TOKEN and words[0].port is None
+    until(lambda: hellos or stranger.ask(hello, 100))  # the way inside may not be there at once
+    assert hellos[0].since is None and hellos[0].token == TOKEN and hellos[0].port is None
     stranger.close()
 
 
 def test_a_key_that_says_too_much_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     bounds, hello = Bounds(), msgpack.packb({"t": "hello", "port": "mix.out"})
     taken = [bounds.message("listener", hello, 0.0) for _ in range(6_000)]
-    assert len([word for word in taken if word]) == 39, "2,000 at once, each worth 50 and 1"
+    assert len([message for message in taken if message]) == 39, "2,000 at once, each worth 50 and 1"
     assert bounds.message("singer", hello, 0.0) and bounds.message("listener", hello, 1.0)
     frames = [bounds.may_send("listener", bytes(4_000), 0.0) for _ in range(6_000)]
     assert 3_000 < frames.count(True) < 4_000 and bounds.may_send("singer", bytes(4_000), 0.0)
@@ -350,7 +350,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def crowd(port: int, count: int) -> list[socket.socket]:
-    """Connections that say nothing."""
+    """Connections that send nothing."""
     made = []
     for _ in range(count):
         made.append(socket.socket())

@@ -54,15 +54,15 @@ def test_opus_keeps_each_sample_in_its_place(n: int, channels: int) -> None:
     coded = [encoder.encode(message) for message in frames(x, n)]
     assert all(message[6] == Format.OPUS for message in coded) and sum(map(len, coded)) < 4 * x.nbytes / 10
     inner = slice(4_800, RATE - 2 * max(PACKETS))
-    heard = line(coded, RATE)[inner, :channels]
-    fits = [snr_db(x[inner], np.roll(heard, shift, axis=0)) for shift in (-1, 0, 1)]
+    decoded = line(coded, RATE)[inner, :channels]
+    fits = [snr_db(x[inner], np.roll(decoded, shift, axis=0)) for shift in (-1, 0, 1)]
     assert max(fits) == fits[1] and fits[1] > 20
 
 
 def test_s16_is_right_to_half_a_step() -> None:
     x = music(4_800)
-    heard = line([PortEncoder(Coding.S16).encode(message) for message in frames(x)], 4_800)
-    assert np.abs(heard - x).max() <= 0.5 / 32768 + 1e-7
+    decoded = line([PortEncoder(Coding.S16).encode(message) for message in frames(x)], 4_800)
+    assert np.abs(decoded - x).max() <= 0.5 / 32768 + 1e-7
 
 
 def test_one_encoder_serves_all_listeners_of_a_port() -> None:
@@ -105,10 +105,10 @@ def test_a_hole_begins_anew_on_both_sides() -> None:
     x = music(48_000)
     coded = [PortEncoder(Coding.OPUS)]
     messages = [coded[0].encode(message) for i, message in enumerate(frames(x)) if not 40 <= i < 45]
-    heard = line(messages, 48_000)
-    assert not heard[40 * 480 : 45 * 480 - PRE_SKIP].any()
+    decoded = line(messages, 48_000)
+    assert not decoded[40 * 480 : 45 * 480 - PRE_SKIP].any()
     behind = slice(50 * 480, 90 * 480)
-    assert snr_db(x[behind], heard[behind]) > 20
+    assert snr_db(x[behind], decoded[behind]) > 20
 
 
 @pytest.mark.parametrize("fields", [{"rate": 44_100}, {"samples": 441}, {"channels": 3}])

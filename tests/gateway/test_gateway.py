@@ -149,8 +149,8 @@ def trouble(link: RemoteLink) -> str:
 
 
 def test_a_key_that_is_not_on_the_allow_list_is_turned_away_in_one_sentence(studio: Studio, listen: Listen) -> None:
-    said = trouble(listen(studio.remote()))
-    assert said.endswith("does not let this host in: its key is not on the allow-list there, or has no role for this")
+    reason = trouble(listen(studio.remote()))
+    assert reason.endswith("does not let this host in: its key is not on the allow-list there, or has no role for this")
     until(lambda: studio.gateway.counts["denied"])
     assert studio.laptop.mine()[1].public in studio.gateway.notices[0] and not studio.taps()
 
@@ -170,19 +170,19 @@ def test_a_host_with_another_key_than_expected_is_not_spoken_to(studio: Studio, 
     studio.allow()
     other = Keys(studio.keys.folder.parent / "other").new("impostor").public
     remote = Remote("127.0.0.1", studio.gateway.port, "studio", other, studio.laptop.mine()[1])
-    said = trouble(listen(remote))
-    assert said.endswith("has another key than 'studio', or does not encrypt, so nothing is said to it")
+    reason = trouble(listen(remote))
+    assert reason.endswith("has another key than 'studio', or does not encrypt, so no connection is made")
 
 
 def test_without_a_key_nobody_is_heard(studio: Studio, listen: Listen) -> None:
-    assert "talks to nobody without a key" in trouble(listen(Remote("127.0.0.1", studio.gateway.port)))
+    assert "refuses connections without a key" in trouble(listen(Remote("127.0.0.1", studio.gateway.port)))
     assert not studio.taps() and not studio.gateway.connected
 
 
 def test_a_host_that_does_not_encrypt_is_not_spoken_to(tmp_path: Path, listen: Listen) -> None:
     studio = Studio(tmp_path, curve=False)
     try:
-        assert "or does not encrypt, so nothing is said to it" in trouble(listen(studio.remote()))
+        assert "or does not encrypt, so no connection is made" in trouble(listen(studio.remote()))
     finally:
         studio.close()
 
@@ -235,7 +235,7 @@ def test_an_address_of_another_host_is_said(studio: Studio) -> None:
 def test_names_of_keys_are_looked_up(studio: Studio) -> None:
     found = find_remote("10.0.0.5:99", "studio", "", keys=studio.laptop)
     assert found.endpoint == "tcp://10.0.0.5:99" and found.public == studio.public
-    with pytest.raises(KeysError, match="knows no key called 'studoi', did you mean 'studio'"):
+    with pytest.raises(KeysError, match="has no key named 'studoi', did you mean 'studio'"):
         find_remote("10.0.0.5", "studoi", "", keys=studio.laptop)
 
 
@@ -271,7 +271,7 @@ def test_each_operation_needs_its_role_and_the_token_never_leaves(
         assert answer["ok"] is allowed and studio.asked[-1:] != [{}]
         assert allowed or answer["error"] == f"'laptop' has the role {role!r}, which does not allow {op!r}"
         assert b"token" not in msgpack.packb(answer)
-    asked = {word["op"] for word in studio.asked}
+    asked = {request["op"] for request in studio.asked}
     assert asked == {op for op, least in roles.items() if least == "listen" or role == "control"} - {"ports"}
 
 
@@ -284,7 +284,7 @@ def test_an_operation_without_a_role_is_not_for_other_hosts(studio: Studio, clos
 
 
 @pytest.mark.parametrize(
-    "word",
+    "message",
     [
         {"op": "ready", "node": "mix", "token": "x"},
         {"op": "reply", "node": "mix", "v": VERSION},
@@ -294,10 +294,10 @@ def test_an_operation_without_a_role_is_not_for_other_hosts(studio: Studio, clos
         {"op": "meters", "v": VERSION, "node": "mix"},
     ],
 )
-def test_nobody_outside_speaks_as_a_node(studio: Studio, closing: list[Any], word: dict[str, Any]) -> None:
+def test_nobody_outside_speaks_as_a_node(studio: Studio, closing: list[Any], message: dict[str, Any]) -> None:
     stranger = Stranger(studio.allow("control"))
     closing.append(stranger)
-    answer = stranger.ask(word)
+    answer = stranger.ask(message)
     assert answer is not None and "is not for other hosts" in answer["error"] and not studio.asked
 
 
@@ -326,7 +326,7 @@ def test_a_name_that_gets_a_new_key_gives_the_old_one_nothing(
     until(lambda: "laptop is gone (controls)" in studio.gateway.notices)
     answer = thief.ask({"v": VERSION, "id": 2, "op": "stop"})
     assert answer is not None and "which does not allow 'stop'" in answer["error"]
-    assert [word["op"] for word in studio.asked if word["op"] != "unsubscribe"] == ["stop"], "what was left inside ends"
+    assert [one["op"] for one in studio.asked if one["op"] != "unsubscribe"] == ["stop"], "what was left inside ends"
 
 
 def test_an_address_book_that_others_can_read_lets_nobody_in(studio: Studio, listen: Listen) -> None:
@@ -336,7 +336,7 @@ def test_an_address_book_that_others_can_read_lets_nobody_in(studio: Studio, lis
     assert "does not let this host in" in trouble(listen(remote))
 
 
-words = st.binary(max_size=80) | st.sampled_from(
+messages = st.binary(max_size=80) | st.sampled_from(
     [
         bytes(5000),
         b"A" + bytes(100),
@@ -360,18 +360,18 @@ def test_whatever_an_allowed_peer_says_the_gateway_stays_open(studio: Studio, li
     until(lambda: link.connected)
 
     @settings(max_examples=15)
-    @given(st.lists(words, max_size=8))
-    def say(said: list[bytes]) -> None:
+    @given(st.lists(messages, max_size=8))
+    def send(sent: list[bytes]) -> None:
         stranger = Stranger(remote)
         try:
-            for word in said:
-                stranger.socket.send(word)
+            for message in sent:
+                stranger.socket.send(message)
             answer = stranger.ask({"t": "time", "t1": 5})
             assert answer is not None
         finally:
             stranger.close()
 
-    say()
+    send()
     studio.play(range(5))
     assert numbers(link, 5) == list(range(5))
 
@@ -489,19 +489,19 @@ def test_one_plays_at_a_time_and_the_next_one_is_told_who(studio: Studio, closin
 
 
 @pytest.mark.parametrize(
-    ("role", "node", "said"),
+    ("role", "node", "reason"),
     [
         ("listen", "voice", "refused: 'laptop' may not play here"),
         ("play", "mix", "refused: no node 'mix' waits for sound; those that do: voice"),
     ],
 )
 def test_who_may_not_play_or_not_there_is_told(
-    studio: Studio, closing: list[Any], role: str, node: str, said: str
+    studio: Studio, closing: list[Any], role: str, node: str, reason: str
 ) -> None:
     feed = RemoteFeed(studio.allow(role), node)
     closing.append(feed)
     until(lambda: feed.trouble)
-    assert feed.trouble.endswith(said)
+    assert feed.trouble.endswith(reason)
 
 
 @pytest.mark.parametrize("fault", ["cut", "vanish"])

@@ -28,7 +28,7 @@ from audio_pipeline.gateway.session import MAX_OF_A_KEY, Session, Sessions
 from audio_pipeline.host.runtime import RunDir
 from audio_pipeline.keys import Keys
 from tests.fuzz.ends import TOKEN
-from tests.proofs.hostile import WORDS, hello, offer, tiny
+from tests.proofs.hostile import ATTACKS, hello, offer, tiny
 
 MESSAGES = 5_000
 RATE = 48_000
@@ -68,10 +68,10 @@ class Still:
         self.answers.append(message)
         return Sent.DONE
 
-    def say(self, who: str, body: bytes, connection: int = 0) -> None:
+    def send(self, who: str, body: bytes, connection: int = 0) -> None:
         self.dispatcher.take(Peer(f"{who} {connection}".encode(), self.users[who]), body)
 
-    def told(self) -> list[bytes]:
+    def taken(self) -> list[bytes]:
         answers = list(self.answers)
         self.answers.clear()
         return answers
@@ -89,35 +89,35 @@ def still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Still]:
         made.sessions.close()
 
 
-@pytest.mark.parametrize(("role", "attack"), WORDS, ids=["-".join(names) for names in WORDS])
+@pytest.mark.parametrize(("role", "attack"), ATTACKS, ids=["-".join(names) for names in ATTACKS])
 def test_a_key_gets_its_share_and_the_next_one_is_served(still: Still, role: str, attack: str) -> None:
     if role == "play":
-        still.say(role, offer())
-    word = WORDS[role, attack]
+        still.send(role, offer())
+    make = ATTACKS[role, attack]
     sent = 0
     for number in range(MESSAGES):
-        body = word()
+        body = make()
         sent += len(body)
-        still.say(role, body, number % 4)
+        still.send(role, body, number % 4)
     mallory = still.users[role]
     most = bounds.MESSAGES if role == "play" else bounds.UNITS / bounds.REQUEST
     assert still.inside[mallory] <= most + 8
     assert len(still.sessions.all) <= MAX_OF_A_KEY
-    answers = still.told()
+    answers = still.taken()
     assert sum(map(len, answers)) < sent and all(TOKEN.encode() not in answer for answer in answers)
     before = still.inside[still.users["singer"]]
-    still.say("singer", offer(node="voice"))
+    still.send("singer", offer(node="voice"))
     for _ in range(100):
-        still.say("singer", tiny())
+        still.send("singer", tiny())
     assert still.inside[still.users["singer"]] - before == 101, "a second of hers"
 
 
 @pytest.mark.parametrize("role", ["listen", "play", "control"])
 def test_a_crowd_of_one_key_takes_its_places_and_no_more(still: Still, role: str) -> None:
     for number in range(4_096):
-        still.say(role, hello(), number)
+        still.send(role, hello(), number)
     assert 0 < len(still.sessions.all) <= MAX_OF_A_KEY
-    still.say("singer", offer(node="voice"))
+    still.send("singer", offer(node="voice"))
     assert still.inside[still.users["singer"]] == 1
 
 
@@ -145,9 +145,9 @@ def test_a_turn_takes_a_share_of_what_came_and_says_that_there_is_more(still: St
 
 def test_refusals_say_why_and_the_log_is_no_place_to_write(still: Still) -> None:
     for number in range(1_000):
-        still.say(
+        still.send(
             "listen", msgpack.packb({"t": "hello", "v": 1, "port": f"no.{number}", "instance": 1, "window": 9}), number
         )
         still.relay.notify(f"sentence {number}")
     assert len(still.notices) <= NOTICES and still.counts["unsaid"] >= 950
-    assert b"is not exported" in still.told()[0]
+    assert b"is not exported" in still.taken()[0]

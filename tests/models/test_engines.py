@@ -82,7 +82,7 @@ def test_what_is_asked_for_is_all_there_is_to_choose_from() -> None:
 @pytest.mark.parametrize(
     ("ways", "wish", "message"),
     [
-        ([ORT], Wish("openvino"), "engine: 'openvino' was asked for, but its package is not installed; python -m pip"),
+        ([ORT], Wish("openvino"), "engine: 'openvino' is set, but its package is not installed; python -m pip"),
         (
             WAYS,
             Wish("onnxruntime", "bf16"),

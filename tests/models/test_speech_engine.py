@@ -224,7 +224,7 @@ def test_cuda_that_is_not_there_is_said_and_auto_takes_what_is(tmp_path: Path) -
     if speech_session.CUDA in speech_session.onnxruntime.get_available_providers():
         pytest.skip("there is a GPU here")
     assert open_session(model, device="auto").provider == speech_session.CPU
-    with pytest.raises(ConfigError, match="cuda was asked for, but ONNX Runtime speaks on CPUExecutionProvider"):
+    with pytest.raises(ConfigError, match="cuda is set, but ONNX Runtime uses CPUExecutionProvider"):
         open_session(model, device="cuda")
 
 

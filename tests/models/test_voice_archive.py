@@ -58,7 +58,7 @@ def test_a_name_that_is_taken_can_be_changed(library: Library, tmp_path: Path) -
 def test_a_file_that_is_there_is_kept(library: Library, tmp_path: Path) -> None:
     path = tmp_path / "mine"
     path.write_bytes(b"mine")
-    with pytest.raises(ConfigError, match="is there already; add --force"):
+    with pytest.raises(ConfigError, match="exists already; add --force"):
         export_voice(library, "Ann", path)
     assert path.read_bytes() == b"mine"
     export_voice(library, "Ann", path, overwrite=True)

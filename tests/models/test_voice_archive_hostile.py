@@ -73,7 +73,7 @@ HOSTILE: dict[str, tuple[Callable[[Files], Files], str]] = {
     "a long record": (lambda f: {**f, "voice.json": b" " * 200_000}, "voice.json is larger than"),
     "another style": (lambda f: {**f, "style.safetensors": style()}, "does not have the SHA-256"),
     "another sample": (lambda f: {**f, "sample.flac": b"fLaC"}, "does not have the SHA-256"),
-    "no sample": (lambda f: {k: v for k, v in f.items() if k != "sample.flac"}, "speaks of other files"),
+    "no sample": (lambda f: {k: v for k, v in f.items() if k != "sample.flac"}, "lists other files"),
     "a sample that is none": (lambda f: sealed({**f, "sample.flac": b"RIFF"}), "sample.flac is no FLAC"),
     "a record that is none": (lambda f: {**f, "voice.json": b"]"}, "is no JSON"),
     "a deep record": (lambda f: {**f, "voice.json": b"[" * 90_000}, "is no JSON"),

@@ -60,16 +60,16 @@ def test_another_voice_or_the_sample_itself_prove_nothing() -> None:
 
 
 def test_a_sentence_is_kept_until_it_is_used(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no sentence was asked for"):
+    with pytest.raises(ConfigError, match="no sentence was issued"):
         voice_consent.kept_sentence(tmp_path)
     sentence = voice_consent.keep_sentence(tmp_path)
     assert voice_consent.kept_sentence(tmp_path) == sentence
-    with pytest.raises(ConfigError, match="another sentence was asked for meanwhile"):
+    with pytest.raises(ConfigError, match="another sentence was issued meanwhile"):
         voice_consent.use_sentence(tmp_path, "an older one")
     voice_consent.use_sentence(tmp_path, sentence)
-    with pytest.raises(ConfigError, match="no sentence was asked for"):
+    with pytest.raises(ConfigError, match="no sentence was issued"):
         voice_consent.use_sentence(tmp_path, sentence)  # by whoever comes second
-    with pytest.raises(ConfigError, match="no sentence was asked for"):
+    with pytest.raises(ConfigError, match="no sentence was issued"):
         voice_consent.kept_sentence(tmp_path)
 
 

@@ -63,7 +63,7 @@ def test_an_unknown_voice_names_those_that_are_here(name: str, hint: str) -> Non
 
 def test_without_consent_a_voice_is_silent_unless_the_host_says_otherwise(host: Path) -> None:
     Library().add(draft("Ann", consent=False))
-    with pytest.raises(ConfigError, match="voice 'Ann' has no consent of its speaker, so it does not speak"):
+    with pytest.raises(ConfigError, match="voice 'Ann' has no consent of its speaker, so it cannot be used"):
         by_name.open_voice("Ann")
     policy_path().parent.mkdir(parents=True)
     policy_path().write_text("consent: false\n")
@@ -105,5 +105,5 @@ def test_a_policy_that_others_may_write_is_not_believed(host: Path) -> None:
     policy_path().parent.mkdir(parents=True, exist_ok=True)
     policy_path().write_text("consent: false")
     policy_path().chmod(0o666)
-    with pytest.raises(ConfigError, match="nobody else may write"):
+    with pytest.raises(ConfigError, match="writable only by you"):
         read_policy()

@@ -93,7 +93,7 @@ def test_what_came_before_the_graph_ran_is_left_out() -> None:
     assert np.array_equal(ctx.emitted(), x[-BLOCK:])
 
 
-def test_a_loss_in_the_card_is_made_up_in_the_right_length() -> None:
+def test_a_loss_in_the_card_is_concealed_in_the_right_length() -> None:
     """The last samples fade out, the next fade in, within 5 ms; what lies between is marked and counted."""
     ctx, x = FakeContext(RATE), np.full((RATE, 2), 0.5, np.float32)
     ctx.advance(1.0)

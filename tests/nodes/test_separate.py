@@ -149,7 +149,7 @@ def test_missed_deadlines_are_dry_marked_and_counted_and_it_steps_down_aloud(mon
     assert not ctx.emitted("vocals")[6 * RATE : 7 * RATE].any()
     assert {event.kind for event in ctx.events} == {"mode"}
     assert [event.data["step"] for event in ctx.events] == [1, 2, 3, 2, 1, 0]
-    assert "the dry sound is heard" in ctx.logs[3]
+    assert "the dry sound plays" in ctx.logs[3]
     assert "an inference each 93 ms, with 70 ms of future" in ctx.logs[-1]
     assert ctx.gauges["mode"] == 0
 

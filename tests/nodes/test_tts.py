@@ -237,7 +237,7 @@ def test_a_text_that_stalls_is_said_as_far_as_it_was_written_and_may_go_on() -> 
     pull(blocks, 60)
     clauses = [event.data["text"] for event in ctx.events if event.kind == "clause"]
     assert clauses == ["Well, hello there.", "Three of us went"]
-    assert ctx.logs == ["the text did not go on for 1 s: what was written is said, more of it may follow"]
+    assert ctx.logs == ["no further text for 1 s: the text is spoken as far as it came, and may continue"]
     assert "stalled" in kinds(ctx) and "done" not in kinds(ctx)
     write(node, ctx, " to the old mill.", end=True)
     pull(blocks, 150)
@@ -296,7 +296,7 @@ def test_a_style_that_is_withdrawn_is_not_heard_any_more(monkeypatch: pytest.Mon
     node.on_event("voice", {"kind": "withdrawn"}, 0, ctx)
     assert not pull(blocks, 400)[480:].any()
     assert kinds(ctx)[-1] == "cancelled"
-    assert ctx.logs == ["consent was taken back: nothing more is said in that voice; from now on it is jf_alpha"]
+    assert ctx.logs == ["consent was revoked: speech in that voice stops; from now on the voice is jf_alpha"]
     write(node, ctx, STORY, end=True)
     assert np.abs(pull(blocks, 30)).max() == pytest.approx(loud / 2, rel=0.01)
 
@@ -307,7 +307,7 @@ def test_a_text_without_a_word_is_silence_and_said_to_be(text: str) -> None:
     write(node, ctx, text, end=True)
     assert not pull(blocks, 20).any()
     failed = [event.data["why"] for event in ctx.events if event.kind == "failed"]
-    assert failed == (["there is nothing to say in it"] if text.strip() else [])
+    assert failed == (["there is no text to speak in it"] if text.strip() else [])
     assert ctx.logs == [f"this text is given up: {why}" for why in failed]
     write(node, ctx, "Something else.", end=True)
     assert np.abs(pull(blocks, 30)).max() > 0.4
@@ -327,7 +327,7 @@ def test_what_is_left_out_is_an_event_and_words_of_another_script_a_line_in_the_
     write(node, ctx, "Москва is far.", end=True)
     pull(blocks, 200)
     assert [event.data["what"] for event in ctx.events if event.kind == "left_out"] == ["'\U0001f600', 'Москва'"]
-    assert ctx.logs == ["left out, since this voice cannot say it: '\U0001f600', 'Москва'"]
+    assert ctx.logs == ["left out as unpronounceable for this voice: '\U0001f600', 'Москва'"]
     assert kinds(ctx)[-1] == "done"
 
 
@@ -352,7 +352,7 @@ def test_offline_a_text_without_a_word_is_said_to_be() -> None:
     node, ctx = NODE(Settings(text="\U0001f600", watermark=False)), FakeContext(48_000, live=False)
     node.open(ctx)
     assert not list(node.blocks(ctx))
-    assert kinds(ctx) == ["failed"] and ctx.logs == ["this text is given up: there is nothing to say in it"]
+    assert kinds(ctx) == ["failed"] and ctx.logs == ["this text is given up: there is no text to speak in it"]
 
 
 def test_offline_texts_of_events_are_said_from_their_positions_on(tmp_path: Path) -> None:

@@ -16,22 +16,23 @@ REPLACED = (
 ).split()
 PARTS = re.compile(rf"(?:^|_)(?:{'|'.join(REPLACED)})(?:_|$)")
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-# A word of a text is a word; `say` is a command; `tell` is the method of a file.
+# A word of a text is a word; `say` is a command; `tell` is the method of a file; keys of messages are what they are.
 ALLOWED = {
     "audio_pipeline/cli/say.py": {"say"},
+    "audio_pipeline/control/replies.py": {"heard", "heard_in_ms"},
     "audio_pipeline/files/media_file.py": {"tell"},
+    "audio_pipeline/supervisor/node_requests.py": {"heard_in_ms"},
 }
 TEXTS = ("models/speech/", "models/voices/", "tests/models/")
 PACKAGES = (
-    "audio_pipeline/align",
-    "audio_pipeline/dsp",
-    "audio_pipeline/files",
+    *(
+        f"audio_pipeline/{package}"
+        for package in "align control devices doctor dsp files gateway graph host links observe report run serving "
+        "supervisor view worker".split()
+    ),
     "models",
     "nodes",
-    "tests/dsp",
-    "tests/files",
-    "tests/models",
-    "tests/nodes",
+    *(f"tests/{folder}" for folder in "devices dsp files gateway models nodes scenarios serving".split()),
 )
 
 

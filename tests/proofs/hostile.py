@@ -87,7 +87,7 @@ def edge() -> int:
     return EXTREMES[number() % len(EXTREMES)]
 
 
-WORDS: dict[tuple[str, str], Callable[[], bytes]] = {
+ATTACKS: dict[tuple[str, str], Callable[[], bytes]] = {
     ("listen", "flood"): hello,
     ("listen", "giant"): lambda: bytes(msgpack.packb({"t": "hello", "port": "mix.out", "more": bytes(900_000)})),
     ("listen", "amplifying"): lambda: request("ledger") if number() % 2 else hello(since=0),
@@ -119,7 +119,7 @@ def send_due(remote: Remote, role: str, attack: str, until_s: float) -> int:
                 end.send(offer())
         while time.monotonic() < until_s:
             for end in ends:
-                said += _send(end, WORDS[role, attack]())
+                said += _send(end, ATTACKS[role, attack]())
                 while attack != "deaf" and end.poll(0):
                     end.recv()
         for end in ends:

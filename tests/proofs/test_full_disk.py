@@ -97,7 +97,7 @@ def test_a_full_disk_ends_its_recordings_and_nothing_else(tmp_path: Path, privat
     assert ended.code == 0, ended.said
     assert "Traceback" not in ended.said
     for track in ("one", "two"):
-        mine = [line for line in lines if f"track {track!r} ends here, the rest goes on" in line]
+        mine = [line for line in lines if f"track {track!r} ends here; the others continue" in line]
         assert len(set(mine)) == 1, f"one sentence for {track}: {lines}"
         _check_opens(ended.copy, track)
     whole = recorded(roomy, "whole")

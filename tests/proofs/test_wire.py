@@ -104,7 +104,7 @@ def test_a_setting_from_c(listen: Path, config: Path, tmp_path: Path, private: P
         assert pipeline.state()["nodes"]["loud"]["settings"]["gain"] == 0.25
         wrong = change("loud", "gian", "0.25")
     assert wrong.returncode == 1
-    assert wrong.stderr == "nodes.loud.gian: unknown setting, did you mean 'gain'?; known are gain\n"
+    assert wrong.stderr == "nodes.loud.gian: unknown setting, did you mean 'gain'?; known: gain\n"
 
 
 def documented(heading: str) -> set[str]:

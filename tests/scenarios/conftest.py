@@ -18,7 +18,7 @@ from tests.scenarios.conversion import Reading
 from tests.scenarios.ending import Command
 from tests.scenarios.offline import Job
 from tests.scenarios.speech import Talk
-from tests.scenarios.stage import RATE, SOON_MS, WORDS, Show, Stage
+from tests.scenarios.stage import PLACES, RATE, SOON_MS, Show, Stage
 from tests.scenarios.telling import Teller
 from tests.scenarios.voices import AGREED, Voice
 
@@ -65,35 +65,35 @@ def _(stage: Stage, config: str) -> Show:
 
 @given(parsers.parse("the {track:w} level is {db:g} dB"))
 def _(show: Show, track: str, db: float) -> None:
-    show.set(f"inputs.{WORDS[track]}.gain_db", db)
+    show.set(f"inputs.{PLACES[track]}.gain_db", db)
     show.pipeline.play(1.5)
 
 
 @when(parsers.parse("the {track:w} level is set to {db:g} dB"))
 def _(show: Show, track: str, db: float) -> None:
-    show.set(f"inputs.{WORDS[track]}.gain_db", db)
+    show.set(f"inputs.{PLACES[track]}.gain_db", db)
 
 
 @when(parsers.parse("somebody tries to set the {track:w} level to {db:g} dB"))
 def _(show: Show, refusal: list[str], track: str, db: float) -> None:
     with pytest.raises(ControlError) as refused:
-        show.set(f"inputs.{WORDS[track]}.gain_db", db)
+        show.set(f"inputs.{PLACES[track]}.gain_db", db)
     refusal.append(str(refused.value))
 
 
-@then(parsers.parse('this is refused with "{words}"'))
-def _(refusal: list[str], words: str) -> None:
-    assert words in refusal[-1]
+@then(parsers.parse('this is refused with "{reason}"'))
+def _(refusal: list[str], reason: str) -> None:
+    assert reason in refusal[-1]
 
 
 @when(parsers.re(r"the (?P<track>\w+) is (?P<un>un)?muted"))
 def _(show: Show, track: str, un: str | None) -> None:
-    show.set(f"inputs.{WORDS[track]}.mute", not un)
+    show.set(f"inputs.{PLACES[track]}.mute", not un)
 
 
 @when(parsers.parse("the {track:w} is played solo"))
 def _(show: Show, track: str) -> None:
-    show.set(f"inputs.{WORDS[track]}.solo", True)
+    show.set(f"inputs.{PLACES[track]}.solo", True)
 
 
 @when("the song is paused")
@@ -128,7 +128,7 @@ def _(show: Show, seconds: float) -> None:
 
 @when(parsers.re(r"the (?P<part>separator|mixer|recorder|loudspeaker|song's reader) is killed"))
 def _(show: Show, part: str) -> None:
-    show.kill(WORDS[part])
+    show.kill(PLACES[part])
 
 
 # -- what is heard --------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ def _(show: Show) -> None:
 
 @then("the song goes on where it stopped")
 def _(show: Show) -> None:
-    (first,) = listen.places(show, show.heard_by(SOON_MS), 1)
+    (first,) = listen.places(show, show.audible_within(SOON_MS), 1)
     stopped_s = show.before["transport"]["song"]["media_s"]
     assert first.certainty > SURE
     assert stopped_s - 0.05 < first.seconds < stopped_s + SOON_MS / 1000 * show.stretch
@@ -206,7 +206,7 @@ def _(show: Show) -> None:
 @then(parsers.re(r"the (?P<other>other )?song is heard from second (?P<second>[\d.]+) on within (?P<ms>\d+) ms"))
 def _(show: Show, other: str | None, second: str, ms: str) -> None:
     start, late_s = float(second), float(ms) / 1000 * show.stretch
-    found = listen.places(show, show.heard_by(float(ms)), song=show.other if other else show.song)
+    found = listen.places(show, show.audible_within(float(ms)), song=show.other if other else show.song)
     assert min(place.certainty for place in found) > SURE
     assert start <= found[0].seconds <= start + late_s
     went_by = [place.seconds - found[0].seconds for place in found]
@@ -229,7 +229,7 @@ def _(show: Show) -> None:
 @then(parsers.parse("the music was never silent for more than {ms:g} ms"))
 def _(show: Show, ms: float) -> None:
     now = show.pipeline.state()["position"]
-    assert listen.longest_silence_ms(show, show.heard_by(SOON_MS), now - RATE // 10) <= ms * show.stretch
+    assert listen.longest_silence_ms(show, show.audible_within(SOON_MS), now - RATE // 10) <= ms * show.stretch
 
 
 @then(parsers.parse("the loudspeaker misses at most {ms:g} ms of music"))
@@ -240,7 +240,7 @@ def _(show: Show, ms: float) -> None:
 
 @then(parsers.parse("it is said that the {part} is left out"))
 def _(show: Show, part: str) -> None:
-    name = WORDS[part]
+    name = PLACES[part]
     assert any(line.startswith(f"{name} is left out: ") for line in show.pipeline.state()["log"])
 
 
@@ -323,7 +323,7 @@ def _(job: Job, again: str | None) -> None:
 
 @when(parsers.parse("the karaoke pipeline plays it offline, the {track:w} level at {db:g} dB from second {at:g} on"))
 def _(job: Job, track: str, db: float, at: float) -> None:
-    job.run("karaoke", ["nodes.song.loop=false"], [f"{at:g}s:mix.inputs.{WORDS[track]}.gain_db={db:g}"])
+    job.run("karaoke", ["nodes.song.loop=false"], [f"{at:g}s:mix.inputs.{PLACES[track]}.gain_db={db:g}"])
 
 
 @then(parsers.parse("there are the files {first} and {second} as long as the song"))
@@ -398,7 +398,7 @@ def _(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> Voice:
 @when("a voice is made of it with the reader's consent")
 def _(voice: Voice) -> None:
     voice.enrol(*AGREED)
-    assert voice.code == 0, voice.said
+    assert voice.code == 0, voice.output
 
 
 @when("somebody tries to make a voice of it")
@@ -417,9 +417,9 @@ def _(voice: Voice, reader: int) -> None:
     voice.enrol("--proof", voices.clips(str(reader))[0])
 
 
-@when(parsers.parse('the voice says "{words}"'))
-def _(voice: Voice, words: str) -> None:
-    voice.say(words)
+@when(parsers.parse('the voice says "{text}"'))
+def _(voice: Voice, text: str) -> None:
+    voice.speak(text)
 
 
 @when("the voice is exported, deleted and imported again")
@@ -435,19 +435,19 @@ def _(voice: Voice, reader: int) -> None:
 
 @then("what is heard carries the mark of made speech")
 def _(voice: Voice) -> None:
-    voice.run("detect", voice.heard)
-    assert voice.code == 0, voice.said
+    voice.run("detect", voice.speech)
+    assert voice.code == 0, voice.output
 
 
-@then(parsers.parse('it is refused with "{words}"'))
-def _(voice: Voice, words: str) -> None:
-    assert voice.code != 0 and words in voice.said
+@then(parsers.parse('it is refused with "{text}"'))
+def _(voice: Voice, text: str) -> None:
+    assert voice.code != 0 and text in voice.output
     assert Library().names() == []
 
 
-@then(parsers.parse('the card says "{words}"'))
-def _(voice: Voice, words: str) -> None:
-    assert words in voice.said
+@then(parsers.parse('the card says "{text}"'))
+def _(voice: Voice, text: str) -> None:
+    assert text in voice.output
 
 
 # -- a voice that is told what to say --------------------------------------------------------------------------
@@ -525,7 +525,7 @@ def _(reading: Reading, config: str) -> None:
 
 @then("the converted reading is as long as the one before")
 def _(reading: Reading) -> None:
-    assert reading.heard("converted")[0].shape == reading.heard("own")[0].shape
+    assert reading.recording("converted")[0].shape == reading.recording("own")[0].shape
 
 
 @then("it is more like the other reader than before")

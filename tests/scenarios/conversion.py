@@ -35,7 +35,7 @@ class Reading:
         with Pipeline.load(config, overrides, Options(offline=True, folder=self.folder, report=False)) as pipeline:
             assert pipeline.wait(100), "not done within 100 s"
 
-    def heard(self, name: str) -> tuple[NDArray[np.float32], int]:
+    def recording(self, name: str) -> tuple[NDArray[np.float32], int]:
         """(samples, channels) of a track of the run, and its rate."""
         x, rate = soundfile.read(self.folder / f"{name}.wav", dtype="float32", always_2d=True)
         return x, int(rate)
@@ -44,7 +44,7 @@ class Reading:
         """Of the second half of a track, when the voice has been learnt, to the other reader."""
         from audio_pipeline.models.hearing import ge2e, speech
 
-        x, rate = self.heard(name)
+        x, rate = self.recording(name)
         other = soundfile.read(self.compared, dtype="float32", always_2d=True)
         encoder = ge2e.load()
         both = [encoder.utterance(speech.prepare(*sound)) for sound in ((x[len(x) // 2 :], rate), other)]
@@ -54,7 +54,7 @@ class Reading:
         """The confidence that a track carries the watermark."""
         from audio_pipeline.models.hearing import perth
 
-        return perth.confidence(perth.load(), *self.heard(name))
+        return perth.confidence(perth.load(), *self.recording(name))
 
 
 def reading(folder: Path) -> Reading:

@@ -44,7 +44,7 @@ class Command:
 
     def __init__(self, config: str, folder: Path, runtime: Path) -> None:
         self.folder, self._runtime = folder, runtime
-        sets = [word for item in steady(config) for word in ("--set", item)]
+        sets = [argument for item in steady(config) for argument in ("--set", item)]
         self._process = subprocess.Popen(
             [sys.executable, str(ROOT / "run_pipeline.py"), config, "--no-view", "--folder", str(folder), *sets],
             env={**os.environ, "XDG_RUNTIME_DIR": str(runtime)},
@@ -57,12 +57,12 @@ class Command:
     def wait_until_it_plays(self) -> None:
         """The first line with a level of the mix in it."""
         assert self._process.stdout is not None
-        said = []
+        lines = []
         for line in self._process.stdout:
-            said.append(line)
+            lines.append(line)
             if " mix " in line and "starting" not in line:
                 return
-        raise AssertionError(f"it never played: {''.join(said)}")
+        raise AssertionError(f"it never played: {''.join(lines)}")
 
     def interrupt(self) -> None:
         """As the terminal does for Ctrl-C."""

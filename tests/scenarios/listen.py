@@ -50,13 +50,13 @@ def _shares(show: Show, start: int, stop: int) -> Shares:
 
 def is_silent(show: Show, ms: float, seconds: float = 0.5) -> bool:
     """From so long after the last deed on, for half a second."""
-    start = show.heard_by(ms)
+    start = show.audible_within(ms)
     return level_db(show.recorded("mix", start, start + round(seconds * RATE))) < SILENT_DB
 
 
 def is_audible(show: Show, ms: float) -> bool:
     """For most of the half second from then on."""
-    return _audible(show, show.heard_by(ms))
+    return _audible(show, show.audible_within(ms))
 
 
 def was_audible(show: Show) -> bool:
@@ -81,7 +81,7 @@ def places(show: Show, start: int, count: int = 5, song: Song | None = None) -> 
 
 def old_share_db(show: Show, ms: float) -> float:
     """How loud what was heard before would still be in what is heard so long after, next to the new place."""
-    start, samples = show.heard_by(ms), RATE // 2
+    start, samples = show.audible_within(ms), RATE // 2
     before = show.mark - RATE // 10
     (old,), (new,) = places(show, before, 1), places(show, start, 1)
     went_on = show.song.at(old.seconds + (start - before) / RATE, samples)

@@ -11,7 +11,7 @@ import soundfile
 
 from audio_pipeline import Options, Pipeline
 from tests.scenarios.measure import Sound, level_db, shares_db
-from tests.scenarios.stage import RATE, SINGS_FROM_S, WORDS, demo_song
+from tests.scenarios.stage import PLACES, RATE, SINGS_FROM_S, demo_song
 
 LIMIT_S = 100
 
@@ -68,4 +68,4 @@ def share_db(job: Job, track: str, start_s: float) -> float:
     start = round(start_s * RATE)
     names = ("vocals", "accompaniment")
     shares = shares_db(job.track("mix.wav")[start:], [job.track(f"{name}.wav")[start:] for name in names])
-    return shares[names.index(WORDS[track])]
+    return shares[names.index(PLACES[track])]

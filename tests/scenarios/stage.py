@@ -23,7 +23,7 @@ from tests.scenarios.measure import Song, Sound
 RATE = 44_100
 SOON_MS = 300  # what is asked of the pipeline must be heard by then
 SINGS_FROM_S = 3.0  # in the demo song; the voice is there until second 8.8
-WORDS = {
+PLACES = {
     "voice": "vocals",
     "band": "accompaniment",
     "separator": "split",
@@ -72,7 +72,7 @@ class Show:
         self.mark = self.before["position"]
         self.wanted_s, self.stretch = None, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
         result = what()
-        self.calm = self.heard_by(SOON_MS)
+        self.calm = self.audible_within(SOON_MS)
         return result
 
     def set(self, name: str, value: Any) -> None:
@@ -132,7 +132,7 @@ class Show:
         terms_ms = [float(path["terms_ms"].get("speaker", 0.0)) for path in self.before["paths"]]
         return round(max(terms_ms) / 1000 * RATE)
 
-    def heard_by(self, ms: float) -> int:
+    def audible_within(self, ms: float) -> int:
         """Position of the mix that is at the loudspeaker so long after what was done last, on an idle machine."""
         return self.mark + round(ms * self.stretch / 1000 * RATE) - self.tail_samples()
 

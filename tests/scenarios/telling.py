@@ -32,7 +32,7 @@ class Teller:
         answer = self.pipeline.client.transport("voice", "cancel")
         return float(answer.heard_in_ms or 0.0)
 
-    def look(self) -> list[NodeEvent]:
+    def received(self) -> list[NodeEvent]:
         """All events of nodes so far."""
         found = self.pipeline.client.events()
         self.events += [event for event in found if isinstance(event, NodeEvent)]
@@ -42,7 +42,7 @@ class Teller:
         """Events of this kind, once there are so many."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
-            found = [event for event in self.look() if event.kind == kind]
+            found = [event for event in self.received() if event.kind == kind]
             if len(found) >= count:
                 return found
             time.sleep(0.02)
@@ -51,7 +51,7 @@ class Teller:
 
     def clauses(self) -> str:
         """The words that were heard, in order."""
-        return " ".join(event.data["text"] for event in self.look() if event.kind == "clause")
+        return " ".join(event.data["text"] for event in self.received() if event.kind == "clause")
 
 
 @contextmanager

@@ -25,15 +25,15 @@ def written() -> dict[str, list[str]]:
     """Sentences in README.md with their capitals filled in, by Given, When and Then."""
     found: dict[str, list[str]] = {}
     for part in (HERE / "README.md").read_text().split("\n## ")[1:]:
-        word, _, text = part.partition("\n")
+        step, _, text = part.partition("\n")
         lines = [line[2:] for line in text.splitlines() if line.startswith("- ")]
-        found[word.lower()] = [_filled(one) for line in lines for one in line.split(" / ")]
+        found[step.lower()] = [_filled(one) for line in lines for one in line.split(" / ")]
     return found
 
 
 def _filled(sentence: str) -> str:
-    for word, value in FILLED.items():
-        sentence = sentence.replace(word, value)
+    for step, value in FILLED.items():
+        sentence = sentence.replace(step, value)
     return sentence
 
 
@@ -57,9 +57,9 @@ def _pattern(argument: ast.expr) -> str:
     return ".+".join(re.escape(part) for part in re.split(r"\{[^}]*\}", text))
 
 
-@pytest.mark.parametrize("word", ["given", "when", "then"])
-def test_every_sentence_is_listed_and_every_listed_one_is_known(word: str) -> None:
-    patterns = [pattern for kind, pattern in known() if kind == word]
-    sentences = written()[word]
+@pytest.mark.parametrize("step", ["given", "when", "then"])
+def test_every_sentence_is_listed_and_every_listed_one_is_known(step: str) -> None:
+    patterns = [pattern for kind, pattern in known() if kind == step]
+    sentences = written()[step]
     assert [one for one in sentences if not any(re.fullmatch(pattern, one) for pattern in patterns)] == []
     assert [pattern for pattern in patterns if not any(re.fullmatch(pattern, one) for one in sentences)] == []

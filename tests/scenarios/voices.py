@@ -25,49 +25,49 @@ SECONDS = 10
 
 @dataclass
 class Voice:
-    """A recording, and what the last command said."""
+    """A recording, and what the last command printed."""
 
     folder: Path
     sample: Path
     reader: Path | None = None
-    said: str = ""
+    output: str = ""
     code: int = 0
 
-    def run(self, *words: object) -> None:
+    def run(self, *arguments: object) -> None:
         """A command about voices, which may be refused."""
-        heard = io.StringIO()
-        with redirect_stdout(heard), redirect_stderr(heard):
-            self.code = main([str(word) for word in words])
-        self.said = heard.getvalue()
+        output = io.StringIO()
+        with redirect_stdout(output), redirect_stderr(output):
+            self.code = main([str(argument) for argument in arguments])
+        self.output = output.getvalue()
 
-    def enrol(self, *words: object) -> None:
+    def enrol(self, *arguments: object) -> None:
         """Makes the voice, as far as it is allowed."""
-        self.run("voices", "enrol", self.sample, "--name", NAME, *words)
+        self.run("voices", "enrol", self.sample, "--name", NAME, *arguments)
 
-    def say(self, text: str) -> None:
+    def speak(self, text: str) -> None:
         """Lets the voice speak into a file."""
-        assert self.code == 0, self.said
-        self.run("say", text, "--voice", NAME, "-o", self.heard, "--force")
-        assert self.code == 0, self.said
+        assert self.code == 0, self.output
+        self.run("say", text, "--voice", NAME, "-o", self.speech, "--force")
+        assert self.code == 0, self.output
 
     @property
-    def heard(self) -> Path:
+    def speech(self) -> Path:
         """What was spoken."""
         return self.folder / "heard.wav"
 
     def likeness(self, other: Path) -> float:
         """Of what was spoken to a recording."""
-        self.run("voices", "score", self.heard, other)
-        assert self.code == 0, self.said
-        return float(self.said.split()[0])
+        self.run("voices", "score", self.speech, other)
+        assert self.code == 0, self.output
+        return float(self.output.split()[0])
 
     def move(self) -> None:
         """Exported, deleted, imported."""
         path = self.folder / "reader.voice"
-        for words in (("export", NAME, "-o", path), ("delete", NAME, "--yes"), ("import", path)):
-            assert (NAME in Library()) == (words[0] != "import")
-            self.run("voices", *words)
-            assert self.code == 0, self.said
+        for arguments in (("export", NAME, "-o", path), ("delete", NAME, "--yes"), ("import", path)):
+            assert (NAME in Library()) == (arguments[0] != "import")
+            self.run("voices", *arguments)
+            assert self.code == 0, self.output
 
 
 AGREED = ("--consent", GIVEN.format(speaker=NAME))

@@ -97,9 +97,9 @@ def test_a_worker_is_a_fork_in_a_session_of_its_own(forks: OwnWorkers, folder: P
 
 
 def test_its_end_is_seen_with_its_code_and_its_lines(forks: OwnWorkers, folder: Path) -> None:
-    child, told = take(forks, folder, 7), queue.Queue[int]()
-    child.give([job(str(folder / "b"))], told.put)
-    assert told.get(timeout=PATIENCE_S) == CRASHED  # the job leads nowhere
+    child, codes = take(forks, folder, 7), queue.Queue[int]()
+    child.give([job(str(folder / "b"))], codes.put)
+    assert codes.get(timeout=PATIENCE_S) == CRASHED  # the job leads nowhere
     assert "Traceback" in "\n".join(child.last_lines(50)) and child.log.name == "worker-7.log"
 
 
@@ -124,14 +124,14 @@ def test_a_worker_has_what_the_supervisor_has_now(
     """Folder, limits and cores, as a child would; no descriptor of another worker."""
     monkeypatch.chdir(tmp_path)
     first, child = take(forks, folder, 1), take(forks, folder, 2)
-    told = queue.Queue[int]()
+    codes = queue.Queue[int]()
     wait_for_imports(child)
     assert os.readlink(f"/proc/{child.pid}/cwd") == str(tmp_path)
     assert os.readlink(f"/proc/{child.pid}/fd/0") == os.devnull
     links = [os.readlink(path) for path in Path(f"/proc/{child.pid}/fd").iterdir()]
     assert sum(link.startswith("socket:") for link in links) == 1, links
-    child.give([job(str(folder / "b"))], told.put)
-    assert told.get(timeout=PATIENCE_S) == CRASHED
+    child.give([job(str(folder / "b"))], codes.put)
+    assert codes.get(timeout=PATIENCE_S) == CRASHED
     end(first)
 
 
@@ -185,14 +185,14 @@ def test_the_end_of_an_orphan_that_came_to_us_is_seen_with_its_signal(forks: Own
     """As PID 1 in a container: the orphan of a dead forkserver is ours to collect, and its id stays until then."""
     workers = WorkerPool([KINDS], folder, lambda pids: None, forks)
     with subreaper():
-        child, told = workers.take(), queue.Queue[int]()
+        child, codes = workers.take(), queue.Queue[int]()
         kill_server(forks)
         assert status(child.pid, "PPid") == str(os.getpid())
         child.kill()
         wait_for_end(child.pid)
         assert child.pid in workers.pids and reap(workers.pids) == []
-        child.give([job(str(folder / "b"))], told.put)
-        assert told.get(timeout=PATIENCE_S) == -signal.SIGKILL
+        child.give([job(str(folder / "b"))], codes.put)
+        assert codes.get(timeout=PATIENCE_S) == -signal.SIGKILL
         assert child.pid not in workers.pids
 
 
@@ -249,7 +249,7 @@ def test_it_ends_with_the_pipeline(forks: OwnWorkers) -> None:
 
 
 def test_one_that_was_started_early_is_the_first_pipelines(folder: Path, notes: list[str]) -> None:
-    """It is nobody's until it is told whose: then it has mark and log, and the second pipeline one of its own."""
+    """It belongs to no pipeline before its job, which brings mark and log; the second pipeline gets one of its own."""
     with forkserver_process.early_forkserver():
         (early,) = forkserver_process._early
         first, second = OwnWorkers(KINDS, folder, notes.append), OwnWorkers(KINDS, folder, notes.append)

@@ -79,13 +79,13 @@ def test_who_started_it_has_longer_to_come() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"),
+    ("value", "seconds"),
     [(None, LINGER_S), ("7.5", 7.5), ("0", 0.0), ("-3", 0.0), ("1e9", LONGEST_LINGER_S), ("soon", LINGER_S)],
 )
-def test_how_long_is_in_the_environment(said: str | None, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_long_is_in_the_environment(value: str | None, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(LINGER, raising=False)
-    if said is not None:
-        monkeypatch.setenv(LINGER, said)
+    if value is not None:
+        monkeypatch.setenv(LINGER, value)
     assert linger_s() == seconds
 
 
@@ -141,10 +141,10 @@ def tenure_of(service: Service) -> Tenure:
 def test_an_idle_pool_ends_by_itself(runtime: Path) -> None:
     tenure, clock = tenure_of(Service("pool", {})), Clock()
     tenure.publish()
-    looks = []
+    times = []
 
     def now_s() -> float:
-        looks.append(clock.now_s)
+        times.append(clock.now_s)
         clock.now_s += 10.0
         return clock.now_s
 
@@ -152,7 +152,7 @@ def test_an_idle_pool_ends_by_itself(runtime: Path) -> None:
         listener.bind(str(tenure.socket))
         listener.listen()
         Pool(tenure, listener, Idle(30.0, FIRST_USER_S, now_s), Clock()).run()
-    assert looks[-1] - looks[0] == pytest.approx(30 + FIRST_USER_S, abs=10)
+    assert times[-1] - times[0] == pytest.approx(30 + FIRST_USER_S, abs=10)
     tenure.end()
 
 
@@ -176,8 +176,8 @@ def started(runtime: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         child.communicate()
 
 
-def listed(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
-    assert main(["leftovers", *words]) == 0
+def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    assert main(["leftovers", *arguments]) == 0
     return [line for line in capsys.readouterr().out.splitlines() if not line.startswith("nothing is left")]
 
 
@@ -188,7 +188,7 @@ def test_leftovers_lists_services_with_what_they_hold_and_who_uses_them(
     first, second = started(idle), started(used, "'karaoke-1' (2 processes)")
     lines = listed(capsys)
     assert f"service {idle.path.name}: process {first.pid} with " in lines[0]
-    assert lines[0].endswith("holds a model; used by nobody, so it ends by itself after 30 s")
+    assert lines[0].endswith("holds a model; used by nobody; it ends by itself after 30 s")
     assert f"service {used.path.name}: process {second.pid} with " in lines[1]
     assert lines[1].endswith("used by 'karaoke-1' (2 processes)")
     assert not listed(capsys, "--sweep") == [], "a service is no leftover: a sweep ends none"

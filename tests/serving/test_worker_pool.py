@@ -133,7 +133,7 @@ def test_workers_outlive_the_pool_and_their_end_is_seen(pool: PooledWorkers, fol
     assert child.alive
     child.kill()
     assert child.wait(PATIENCE_S) and child._end() == CRASHED
-    assert "its exit code is not known" in child.log.read_text()
+    assert "its exit code is unknown" in child.log.read_text()
 
 
 def test_without_a_pool_a_pipeline_starts_its_own(pool: PooledWorkers, folder: Path, notes: list[str]) -> None:

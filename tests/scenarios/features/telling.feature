@@ -22,4 +22,4 @@ Feature: A voice is told what to say
     Given a voice that waits for words
     When somebody writes "Well, hello there. Three of us went"
     Then "Three of us went" is heard
-    And the log says "the text did not go on for 2 s"
+    And the log says "no further text for 2 s"
