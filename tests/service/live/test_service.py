@@ -91,12 +91,14 @@ def until(condition: Callable[[], bool]) -> float:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     found = Served(tmp_path_factory.mktemp("v"))
     yield found
+    found.client.close()
     for status in found.state.glob("sessions/*/status.json"):
         pid = int(json.loads(status.read_text())["pid"])
         if psutil.pid_exists(pid):
             os.kill(pid, signal.SIGTERM)
-    found.process.kill() if found.process.poll() is None else None
-    found.process.wait()
+    if found.process.poll() is None:
+        found.process.kill()
+        found.process.communicate()
 
 
 def test_a_session_and_its_take_outlive_the_web_process(served: Served) -> None:
