@@ -28,6 +28,7 @@ from audio_pipeline.worker.last_notice import HEAD, MOST_BYTES, MOST_CHARACTERS,
 from tests.engine.test_job_file import job
 from tests.fuzz.control import Nobody, Quiet
 from tests.patience import PATIENCE_S
+from tests.shared import ROOT
 
 LONG = "é" * MOST_BYTES  # as a message that prints an array
 
@@ -78,9 +79,25 @@ def test_the_reason_of_a_crash_is_there_with_the_exit_code(child: Child, tmp_pat
     assert "clock" in notice.error, "the first thing that it opens is not there"
 
 
-def test_a_thread_that_ends_a_process_is_named(child: Child, tmp_path: Path) -> None:
-    code, notice = ends(child, tmp_path, "nowhere")
-    assert code == notice.exit_code == CRASHED
+THREAD = """
+import dataclasses, time
+from audio_pipeline.worker import main
+from audio_pipeline.worker.last_notice import LastNotice, own_connection
+from tests.engine.test_job_file import job
+main._run = lambda *_: time.sleep(600)
+main.run_jobs([dataclasses.replace(job(), control="nowhere")], LastNotice(own_connection()))
+"""
+
+
+def test_a_thread_that_ends_a_process_is_named() -> None:
+    """The node itself is well: nothing but its control thread fails, since its endpoint is none."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        done = subprocess.run([sys.executable, "-c", THREAD], cwd=ROOT, stdin=theirs.fileno(), check=False)
+        data = last_in(ours)
+    assert done.returncode == CRASHED and data is not None
+    notice = notice_in(decode(data))
+    assert isinstance(notice, Failed) and notice.exit_code == CRASHED
     assert notice.error.startswith("thread 'control' ended: ZMQError")
 
 
