@@ -123,7 +123,7 @@ class FeedReceiver:
             self._reply(sender, Refused(why="wrong token"))
             return
         if self._sender not in (b"", sender) and instance != self._instance:
-            self._reply(sender, Refused(why=f"{self.user!r} plays here already"))
+            self._reply(sender, Refused(code="busy", why=f"{self.user!r} plays here already"))
             return
         if self._instance != instance:
             self._frames.clear()
