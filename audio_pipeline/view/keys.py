@@ -168,10 +168,10 @@ class Commands:
 
 
 def effect_of(reply: SetReply) -> str:
-    """When a change is heard, from the acknowledgement of `set`.
+    """When a change is audible, from the acknowledgement of `set`.
 
     >>> effect_of(SetReply(48000, 41.2))
-    ', heard in 41 ms'
+    ', audible in 41 ms'
     """
     delay_ms = reply.heard_in_ms
     note = f" ({reply.note})" if reply.note else ""

@@ -129,7 +129,7 @@ def test_shared_is_short_for_a_key_of_the_file(config: Path, capsys: pytest.Capt
 def test_set_reports_when_it_is_audible(client: FakeClient, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["set", "mix.inputs.vocals.gain_db=-6", "mix.inputs.mic.mute=false"]) == 0
     assert client.asked[:2] == [("set", "mix", "inputs.vocals.gain_db", -6), ("set", "mix", "inputs.mic.mute", False)]
-    assert "mix.inputs.vocals.gain_db = -6, heard in 41 ms" in capsys.readouterr().out
+    assert "mix.inputs.vocals.gain_db = -6, audible in 41 ms" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,7 @@ def test_without_names_what_bundled_pipelines_need_is_fetched_and_what_is_here_i
     main(["models", "fetch"])
     assert set(no_weights) == {
         "spleeter-2stems",
+        "spleeter-4stems",
         "deepfilternet",
         "silero-vad",
         "ge2e",
@@ -153,6 +154,6 @@ def test_without_names_what_bundled_pipelines_need_is_fetched_and_what_is_here_i
     }
     no_weights.clear()
     main(["models", "fetch", "--all"])
-    assert "spleeter-4stems" in no_weights
+    assert "spleeter-5stems" in no_weights
     assert main(["models", "verify"]) == 0
     assert main(["models", "verify", "silero-vad"]) == 5

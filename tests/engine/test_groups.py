@@ -71,7 +71,7 @@ def test_weights_and_devices_keep_a_light_kind_apart() -> None:
 
 def test_no_bundled_kind_that_is_light_has_a_device_a_service_or_listeners() -> None:
     light = {name: cls for name, cls in kinds().items() if cls.light}
-    assert set(light) == {"bridge", "meter", "mixer", "vad"}
+    assert set(light) == {"bridge", "key", "meter", "mixer", "vad"}
     assert not any(cls.clock_source or cls.audible or cls.service or cls.remote_input for cls in light.values())
 
 

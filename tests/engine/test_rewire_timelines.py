@@ -89,11 +89,21 @@ def test_a_bypass_follows_to_the_other_song(playing: Any) -> None:
     assert np.all(stage.sound()[-24_000:] == 1.0)
 
 
+class _Shared:
+    """The context of the stage, which a tap may not end."""
+
+    def __init__(self, context: zmq.Context[Any]) -> None:
+        self.socket = context.socket
+
+    def destroy(self, linger: int) -> None:
+        """The stage does that."""
+
+
 class _InStage:
     """ZeroMQ with the stage's context, so that a tap reaches its inproc links."""
 
     def __init__(self, stage: Stage) -> None:
-        self.Context = lambda: stage.nodes.context
+        self.Context = lambda: _Shared(stage.nodes.context)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(zmq, name)

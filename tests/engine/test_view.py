@@ -156,7 +156,7 @@ def pressed(*keys: str, client: FakeClient | None = None) -> tuple[FakeClient, s
 def test_held_down_fader_keys_are_one_step() -> None:
     client, reply = pressed("up", "up", "up", "down")
     assert client.asked == [("set", "mix", "inputs.vocals.gain_db", -1.0)]
-    assert reply == "vocals -1.0 dB, heard in 41 ms"
+    assert reply == "vocals -1.0 dB, audible in 41 ms"
 
 
 def test_fader_stops_at_its_ends() -> None:
@@ -257,7 +257,7 @@ def test_view_draws_presses_and_quits() -> None:
     assert view.press(["up"])
     out = io.StringIO()
     Console(file=out, width=110, height=30, force_terminal=True).print(drawn(view.lines((110, 30))))
-    assert "Slow Motion Dream" in out.getvalue() and "heard in 41 ms" in out.getvalue()
+    assert "Slow Motion Dream" in out.getvalue() and "audible in 41 ms" in out.getvalue()
     assert not view.press(["q"])
 
 

@@ -56,8 +56,8 @@ def test_a_searched_likeness_is_marked_as_one() -> None:
     for method, expected in (("quick", False), ("refined", True)):
         found = record(provenance=replace(made, method=method))
         assert any("recognisably alike" in line for line in card(found)) != expected
-        assert any("the search climbed" in line for line in card(found)) == expected
-        assert ("the search climbed" in card_page(found, b"")) == expected
+        assert any("which the search maximised" in line for line in card(found)) == expected
+        assert ("which the search maximised" in card_page(found, b"")) == expected
 
 
 def test_whose_consent_it_is() -> None:

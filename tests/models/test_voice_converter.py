@@ -79,7 +79,7 @@ def test_the_hosts_policy_decides_whether_the_mark_may_be_left_out(
 ) -> None:
     monkeypatch.setattr(policy, "read_policy", lambda: SimpleNamespace(watermark=marks))
     if marks:
-        with pytest.raises(ConfigError, match="watermark: false is only taken where this host's voice policy says"):
+        with pytest.raises(ConfigError, match="watermark: false requires the same in this host's voice policy"):
             open_converter(Wish(watermark=False), RATE)
         return
     x, plain = vowel(1.0, rate=RATE), BlockConverter(WorldConverter(None), RATE)

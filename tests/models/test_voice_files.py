@@ -35,7 +35,7 @@ def test_a_link_is_followed_only_where_somebody_named_it(tmp_path: Path) -> None
 def test_a_policy_that_is_a_fifo_switches_nothing_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "policy", 0o600)
     monkeypatch.setenv(policy.FILE, str(tmp_path / "policy"))
-    with pytest.raises(ConfigError, match="must be a file of yours"):
+    with pytest.raises(ConfigError, match="must be your own file, writable only by you"):
         policy.read_policy()
 
 

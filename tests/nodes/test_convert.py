@@ -80,7 +80,7 @@ def test_no_mark_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_mark_cannot_be_left_out_by_the_pipeline_alone() -> None:
-    with pytest.raises(ConfigError, match="watermark: false is only taken where this host's voice policy says"):
+    with pytest.raises(ConfigError, match="watermark: false requires the same in this host's voice policy"):
         NODE(Settings(watermark=False)).open(FakeContext(RATE))
 
 

@@ -122,7 +122,7 @@ def test_no_voice_is_made_without_consent(monkeypatch: pytest.MonkeyPatch, conse
         node.process({"in": audio_frame(block, at, RATE)}, ctx)
     styles = [event for event in ctx.events if event.kind == "style"]
     assert bool(styles) == consent
-    assert any("before they agree: set node.consent=true" in line for line in ctx.logs) != consent
+    assert any("before the speaker agrees: set node.consent=true" in line for line in ctx.logs) != consent
     for event in styles:
         assert len(event.data["style"]) == 256 and event.data["nearest"] == "af_sky"
 

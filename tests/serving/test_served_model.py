@@ -182,7 +182,7 @@ def test_while_the_host_is_gone_it_is_dry_and_then_as_before(hosts: Hosts) -> No
     stream.until(lambda: stream.worker.available)
     play(105_840, 160_000, wait=True)
     assert driver.missed <= missed + 1 and stream.worker.lost == 1  # one window was due in between
-    assert "is gone" in stream.worker.notes[0] and "is back" in stream.worker.notes[1]
+    assert "is unavailable" in stream.worker.notes[0] and "is back" in stream.worker.notes[1]
     own = separate(FakeModel(), x, SETTINGS)
     first, last = (next(iter(order)) for order in (blocks, reversed(blocks)))
     for block in (first, last):

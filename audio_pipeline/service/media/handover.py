@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import os
 import selectors
 import socket
@@ -35,6 +36,7 @@ class Handed(msgspec.Struct, frozen=True):
     name: Short
     role: Literal["listen", "play", "control"]
     via: Literal["handover", "pump"] = "handover"
+    lease: Annotated[str, msgspec.Meta(max_length=1_000)] = ""  # file to renew while it has a stream
 
 
 class Drain(msgspec.Struct, frozen=True):
@@ -97,6 +99,7 @@ class Handover:
         self.counts: Counter[str] = Counter()
         self._listener = _bound(folder / NAME)
         self._givers: set[socket.socket] = set()
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
 
@@ -116,8 +119,10 @@ class Handover:
     def _accept(self) -> None:
         try:
             giver, _ = self._listener.accept()
-        except OSError:
+        except OSError as error:
             self.counts["handover_failed"] += 1
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._turn_away()
             return
         if len(self._givers) >= MOST_GIVERS:
             giver.close()
@@ -125,6 +130,17 @@ class Handover:
         giver.setblocking(False)
         self._givers.add(giver)
         self._selector.register(giver, selectors.EVENT_READ)
+
+    def _turn_away(self) -> None:
+        """Where no descriptor is left: closes the one that waits, which would wake us again and again."""
+        if self._spare >= 0:
+            os.close(self._spare)
+        with contextlib.suppress(OSError):
+            self._listener.accept()[0].close()
+        try:
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._spare = -1
 
     def _receive(self, giver: socket.socket, take: Callable[[Order], None]) -> None:
         try:
@@ -160,6 +176,8 @@ class Handover:
             giver.close()
         self._listener.close()
         self._selector.close()
+        if self._spare >= 0:
+            os.close(self._spare)
 
 
 def _bound(path: Path) -> socket.socket:

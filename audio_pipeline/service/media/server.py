@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 import threading
 import time
@@ -26,7 +28,7 @@ from audio_pipeline.service.media.stats import Stats
 from audio_pipeline.service.media.websocket import WebSocket
 
 TURN_MS, GREETING_MS, RESTING_MS = 100, 20, 10
-REVIEW_NS = 1_000_000_000
+REVIEW_NS, LEASE_NS = 1_000_000_000, 5_000_000_000
 
 
 class Media:
@@ -46,7 +48,7 @@ class Media:
         self._connections: dict[int, Connection] = {}  # by number
         self._backends: dict[str, Backend] = {}  # by the folder of the pipeline
         self.stats = Stats()
-        self._review_ns = 0
+        self._review_ns = self._lease_ns = 0
 
     # -- what the streams of a backend ask of their connections ------------------------------------
 
@@ -207,7 +209,16 @@ class Media:
                 continue
             backend.review(time.monotonic())
             self.stats.notices(backend)
+        if now_ns - self._lease_ns >= LEASE_NS:
+            self._lease_ns = now_ns
+            self._renew_leases()
         self.stats.write(self._folder, self._connections.values(), self._handover.counts)
+
+    def _renew_leases(self) -> None:
+        """Of the sessions that somebody listens to or plays in."""
+        for lease in {c.handed.lease for c in self._connections.values() if c.claimed and c.handed.lease}:
+            with contextlib.suppress(OSError):  # the session has ended
+                os.utime(lease)
 
     def _close_backend(self, folder: str) -> None:
         """Its pipeline has ended."""

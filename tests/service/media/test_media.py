@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import errno
 import json
 import os
 import socket
@@ -19,7 +20,7 @@ from audio_pipeline.gateway.feed_port import FeedPort
 from audio_pipeline.gateway.session import FEED
 from audio_pipeline.links.limits import TAP_FRAMES
 from audio_pipeline.service.media.admission import OF_A_USER
-from audio_pipeline.service.media.handover import NAME, Drain, Ended, order
+from audio_pipeline.service.media.handover import NAME, Drain, Ended, Handover, order
 from audio_pipeline.service.media.websocket import MAX_BYTES
 from tests.gateway.studio import RATE, TOKEN, N
 from tests.service.media.browser import Browser, until
@@ -273,3 +274,49 @@ def test_what_it_counts_lies_in_the_folder(stage: Stage) -> None:
     assert found["audible"] == {"reports": 1, "underruns": 3, "buffer_ms": [21.0]}
     assert found["counts"]["handover"] == 1 and found["counts"]["bytes_out"] > 5 * 4 * N
     assert (stage.folder / "media.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_whoever_has_a_stream_renews_the_lease_of_the_session(tmp_path: Path) -> None:
+    lease, ahead = tmp_path / "lease", [0]
+    lease.touch()
+    os.utime(lease, ns=(1, 1))
+    stage = Stage(tmp_path, clock=lambda: time.monotonic_ns() + ahead[0])
+    try:
+        silent = stage.browser(name="Bob", lease=str(lease))
+        ahead[0] += 6 * S
+        stage.turn()
+        assert lease.stat().st_mtime_ns == 1, "a connection without a stream holds nothing"
+        assert silent in stage.browsers
+        listening(stage, stage.browser(lease=str(lease)))
+        ahead[0] += 6 * S
+        stage.turn()
+        assert lease.stat().st_mtime_ns > 1
+    finally:
+        stage.close()
+
+
+def test_without_descriptors_what_waits_is_turned_away_and_the_next_one_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder").mkdir()
+    handover, refuse, true_accept = Handover(tmp_path / "folder"), [True], socket.socket.accept
+
+    def accept(listener: socket.socket) -> tuple[socket.socket, object]:
+        if refuse.pop() if refuse else False:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return true_accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", accept)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as giver:
+            giver.connect(str(tmp_path / "folder" / NAME))
+            handover.serve(lambda taken: None)
+            assert giver.recv(1) == b"", "its end is closed, so nothing waits any more"
+            assert handover.counts["handover_failed"] == 1
+        orders: list[object] = []
+        order(tmp_path / "folder", Ended(v=1, ended="one"))
+        for _ in range(3):
+            handover.serve(orders.append)
+        assert orders == [Ended(v=1, ended="one")]
+    finally:
+        handover.close()
