@@ -215,7 +215,7 @@ def test_whoever_stops_reading_ends_nothing(place: Place) -> None:
     process.stdout.close()
     process.stdout = None
     code, said = place.end(process)
-    one_sentence(said, "the view ended (its reader has closed it); the pipeline goes on")
+    one_sentence(said, "the view ended (its reader has closed it); the pipeline continues")
     assert code == 0 and abs(place.recorded_s() - 4.0) < 0.1
     assert "track.wav" in (place.folder / "take" / "report.html").read_text()
 

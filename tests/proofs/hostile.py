@@ -23,7 +23,7 @@ from audio_pipeline.gateway.remote import Remote
 from audio_pipeline.keys import Keys
 
 ROLES = ("nobody", "listen", "play", "control")
-ATTACKS = ("flood", "giant", "amplifying", "extreme", "deaf", "crowd")
+KINDS = ("flood", "giant", "amplifying", "extreme", "deaf", "crowd")
 CROWD = 4_096
 HOST = "127.0.0.1"
 EXTREMES = (0, 1, (1 << 53) + 1, (1 << 62) - 1, 1 << 62, (1 << 63) - 1, (1 << 64) - 1)
@@ -190,7 +190,7 @@ class _closed_is_fine:  # noqa: N801 - used as a statement
 
 def combinations() -> Iterator[tuple[str, str]]:
     """Each role with each attack."""
-    return ((role, attack) for role in ROLES for attack in ATTACKS)
+    return ((role, attack) for role in ROLES for attack in KINDS)
 
 
 def main() -> None:
