@@ -89,9 +89,8 @@ class KeyShift:
         self._sent += len(wanted)
         if piece.end - piece.begin == hop and piece.begin == round(piece.begin):
             return piece.sound[wanted - round(piece.begin)]
-        around = self._held[
-            at.first - self._start - HALF :
-        ]  # places count from here, so that no cut changes their rounding
+        # places count from the piece, so that no cut changes their rounding
+        around = self._held[at.first - self._start - HALF :]
         places = HALF + (wanted - piece.begin).astype(np.float64) * (hop / (piece.end - piece.begin))
         return interpolate(around, places)
 

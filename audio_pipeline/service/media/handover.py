@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, Protocol, cast
 
 import msgspec
 
@@ -20,13 +20,21 @@ from audio_pipeline.errors import WireError
 
 NAME = "media.sock"
 MAX_BYTES = 1 << 16
+TIMEOUT_S = 1.0
 A_TURN = 16  # messages
 MOST_GIVERS = 16
 MOST_FILES = 4  # descriptors in a message, of which one is expected
 Short = Annotated[str, msgspec.Meta(max_length=64)]
 
 
-class Handed(msgspec.Struct, frozen=True):
+class HasFileno(Protocol):
+    """A connection, as its own socket or as what an event loop shows of it."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+
+
+class Handed(msgspec.Struct, frozen=True, omit_defaults=True):
     """A connection that was let in: the head of its request, whose it is, and the pipeline that it is for."""
 
     v: Literal[1]
@@ -36,6 +44,7 @@ class Handed(msgspec.Struct, frozen=True):
     name: Short
     role: Literal["listen", "play", "control"]
     via: Literal["handover", "pump"] = "handover"
+    ports: Annotated[tuple[str, ...], msgspec.Meta(max_length=256)] = ()  # outputs that its config has
     lease: Annotated[str, msgspec.Meta(max_length=1_000)] = ""  # file to renew while it has a stream
 
 
@@ -75,19 +84,19 @@ def read(body: bytes) -> Handed | Drain | Ended:
         raise WireError(f"handover message cannot be read: {str(error)[:200]}") from error
 
 
-def hand_over(folder: Path, client: socket.socket, handed: Handed) -> None:
+def hand_over(folder: Path, client: HasFileno, handed: Handed, timeout_s: float = TIMEOUT_S) -> None:
     """Gives a connection to the media process of a service; the caller closes its own copy. Raises OSError."""
-    _send(folder, handed, [client.fileno()])
+    _send(folder, handed, [client.fileno()], timeout_s)
 
 
 def order(folder: Path, message: Drain | Ended) -> None:
     """Tells the media process of a service something. Raises OSError."""
-    _send(folder, message, [])
+    _send(folder, message, [], TIMEOUT_S)
 
 
-def _send(folder: Path, message: Handed | Drain | Ended, files: list[int]) -> None:
+def _send(folder: Path, message: Handed | Drain | Ended, files: list[int], timeout_s: float) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as giver:
-        giver.settimeout(1.0)
+        giver.settimeout(timeout_s)
         giver.connect(str(folder / NAME))
         socket.send_fds(giver, [msgspec.msgpack.encode(message)], files)
 

@@ -7,16 +7,16 @@ own copy. The media process answers the handshake.
 from __future__ import annotations
 
 import re
-import socket
 from http import HTTPStatus
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import is_ssl
 
 from audio_pipeline.errors import PipelineError
-from audio_pipeline.packed import dumps
 from audio_pipeline.service.access import Identity
+from audio_pipeline.service.media.handover import Handed, hand_over
 from audio_pipeline.service.session.folder import SessionFolder
 from audio_pipeline.service.web.errors import ApiError, not_found
 from audio_pipeline.service.web.guard import Guard
@@ -24,41 +24,26 @@ from audio_pipeline.service.web.identify import allowed
 from audio_pipeline.service.web.state import Service
 
 AUDIO = re.compile(rb"/v1/sessions/([0-9a-f]{16})/audio")
-VERSION = 1
 SEND_S = 0.2
 MOST_REST = 1 << 16  # bytes behind the head: nothing may come before the handshake is answered
 
 
-def handover(service: Service, session: SessionFolder, identity: Identity, request: bytes) -> bytes:
-    """The message to the media process. Raises ApiError while the session has no pipeline, PipelineError."""
+def handed(service: Service, session: SessionFolder, identity: Identity, request: bytes) -> Handed:
+    """What goes to the media process. Raises ApiError while the session has no pipeline, PipelineError."""
     status, entry = service.sessions.status(session), service.sessions.entry(session)
     if status.is_over or not status.run:
         retry = {"Retry-After": "1"}
         raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, f"the session is {status.state}", headers=retry)
-    return dumps(
-        {
-            "v": VERSION,
-            "request": request,
-            "session": session.id,
-            "run": status.run,
-            "name": identity.name,
-            "role": identity.role,
-            "ports": [port.port for port in entry.ports],
-            "lease": str(session.lease),
-        }
+    return Handed(
+        v=1,
+        request=request,
+        session=session.id,
+        run=status.run,
+        name=identity.name,
+        role=cast("Any", identity.role),  # one of `keys.ROLES`, but for `host`
+        ports=tuple(port.port for port in entry.ports),
+        lease=str(session.lease),
     )
-
-
-def send_socket(where: str, message: bytes, descriptor: int) -> None:
-    """Raises ApiError where the media process does not take it."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
-        channel.settimeout(SEND_S)
-        try:
-            channel.connect(where)
-            socket.send_fds(channel, [message], [descriptor])
-        except OSError as error:
-            said = "the media process is starting; try again"
-            raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, said, headers={"Retry-After": "1"}) from error
 
 
 class Protocol(HttpToolsProtocol):
@@ -94,10 +79,13 @@ class Protocol(HttpToolsProtocol):
         if is_ssl(self.transport):
             said = "sound needs a connection without TLS of this process's own: let a proxy do TLS"
             raise ApiError(HTTPStatus.NOT_IMPLEMENTED, said)
-        message = handover(self.service, session, identity, self._head())
+        message = handed(self.service, session, identity, self._head())
         self.transport.pause_reading()
-        where = str(self.service.options.media_socket)
-        send_socket(where, message, self.transport.get_extra_info("socket").fileno())
+        try:
+            hand_over(Path(self.service.options.folder), self.transport.get_extra_info("socket"), message, SEND_S)
+        except OSError as error:
+            said = "the media process is starting; try again"
+            raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, said, headers={"Retry-After": "1"}) from error
         self.connections.discard(self)
         self.transport.abort()  # closes this process's copy alone
 
